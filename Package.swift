@@ -1,0 +1,109 @@
+// swift-tools-version: 6.0
+// Tutti: distributed data-parallel training of sentence-embedding models on CPU clusters.
+// The layer table that these dependencies draw is in Sources/README.md; Tests/LayeringTests holds every import to it.
+
+import PackageDescription
+
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+
+/// A Swift module `TuttiX` whose sources lie in `Sources/X`.
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: "Tutti\(name)", dependencies: dependencies, path: "Sources/\(name)")
+}
+
+/// The tests of one module, in `Tests/XTests`.
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: dependencies + ["TestSupport"], path: "Tests/\(name)Tests",
+        resources: resources)
+}
+
+let package = Package(
+    name: "Tutti",
+    products: [
+        .library(name: "Tutti", targets: ["Tutti"]),
+        .library(name: "TuttiMPI", targets: ["TuttiMPI"]),
+        .executable(name: "tutti", targets: ["TuttiCommand"]),
+        .executable(name: "tutti-world", targets: ["TuttiWorld"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
+    ],
+    targets: [
+        // L0
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
+        .target(name: "CTuttiKernels", path: "Sources/CTuttiKernels"),
+        .target(name: "CTuttiMPI", dependencies: ["COpenMPI"], path: "Sources/CTuttiMPI"),
+        // L1
+        module("Formats", []),
+        module("Kernels", ["COpenBLAS", "CTuttiKernels"]),
+        module("Ensemble", []),
+        // L2
+        module("Text", ["TuttiFormats"]),
+        module("Corpus", ["TuttiFormats"]),
+        module("Encoders", ["TuttiKernels"]),
+        module("Objectives", ["TuttiKernels", "TuttiEnsemble"]),
+        module("EnsembleMPI", ["TuttiEnsemble", "CTuttiMPI"]),
+        // L3
+        module("Models", ["TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiCorpus", "TuttiEnsemble"]),
+        // L4
+        module("Evaluation", ["TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiEnsemble", "TuttiObjectives"]),
+        // L5
+        module(
+            "Training",
+            [
+                "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus", "TuttiText",
+                "TuttiKernels", "TuttiFormats", "TuttiEnsemble", crypto,
+            ]),
+        .target(
+            name: "Tutti",
+            dependencies: [
+                "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
+                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
+            ], path: "Sources/Tutti"),
+        // L6
+        .target(name: "TuttiMPI", dependencies: ["Tutti", "TuttiEnsembleMPI"], path: "Sources/TuttiMPI"),
+        .executableTarget(
+            name: "TuttiCommand",
+            dependencies: [
+                "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
+                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI", argumentParser, yams,
+            ], path: "Sources/tutti-cli"),
+        .executableTarget(
+            name: "TuttiWorld",
+            dependencies: [
+                "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
+                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI",
+            ], path: "Sources/tutti-world"),
+        // Tests
+        .target(
+            name: "TestSupport", dependencies: ["TuttiKernels", "TuttiFormats", "TuttiEnsemble"],
+            path: "Tests/TestSupport"),
+        tests("Formats", ["TuttiFormats"]),
+        tests("Kernels", ["TuttiKernels", "CTuttiKernels"]),
+        tests("Ensemble", ["TuttiEnsemble"]),
+        tests("Text", ["TuttiText", "TuttiFormats"]),
+        tests("Corpus", ["TuttiCorpus", "TuttiFormats"]),
+        tests("Encoders", ["TuttiEncoders", "TuttiKernels", "TuttiFormats"]),
+        tests("Objectives", ["TuttiObjectives", "TuttiKernels", "TuttiEnsemble"]),
+        tests("Models", ["TuttiModels", "TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiEnsemble", "TuttiCorpus"]),
+        tests(
+            "Evaluation",
+            ["TuttiEvaluation", "TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiEnsemble", "TuttiObjectives", "TuttiFormats"]),
+        tests(
+            "Training",
+            [
+                "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
+                "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
+            ]),
+        tests("Command", ["TuttiFormats"]),
+        tests("Layering", []),
+    ],
+    swiftLanguageModes: [.v6],
+    cLanguageStandard: .c11
+)
