@@ -1,0 +1,55 @@
+// A file's bytes in memory without reading them: the pages come in as they are touched and are shared by all ranks of a
+// node. The mapping is private and read-only and lives as long as the object; whoever keeps `bytes` keeps the object.
+
+import Foundation
+
+/// A read-only memory-mapped file.
+public final class MappedFile: Sendable {
+    /// The path as it was given.
+    public let path: String
+    /// The file's contents; valid as long as this object.
+    public nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
+
+    /// Maps the file at `path`.
+    ///
+    /// Throws: `.missingFile` when there is none, `.data` when it is no plain file or cannot be read.
+    public init(path: String) throws(TuttiError) {
+        self.path = path
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw MappedFile.cannotOpen(path, code: errno) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw MappedFile.cannotOpen(path, code: errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            let what = status.st_mode & S_IFMT == S_IFDIR ? "is a directory, not a file" : "is not a plain file"
+            throw TuttiError(.data, "open file", path, what)
+        }
+        let count = Int(status.st_size)
+        guard count > 0 else {
+            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+            return
+        }
+        guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
+            throw MappedFile.cannotOpen(path, code: errno)
+        }
+        bytes = UnsafeRawBufferPointer(start: address, count: count)
+    }
+
+    deinit {
+        if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), bytes.count) }
+    }
+
+    private static func cannotOpen(_ path: String, code: Int32) -> TuttiError {
+        switch code {
+        case ENOENT, ENOTDIR:
+            return TuttiError(.missingFile, "open file", path, "there is no such file", hint: "Check the path.")
+        case EACCES, EPERM:
+            return TuttiError(.data, "open file", path, "may not be read", hint: "Check the file's permissions.")
+        default:
+            return TuttiError(.retryable, "open file", path, "cannot be opened: \(systemMessage(code))")
+        }
+    }
+}
+
+/// The operating system's text for an error number.
+func systemMessage(_ code: Int32) -> String { String(cString: strerror(code)) }
