@@ -1,0 +1,73 @@
+// Collectives: what the ranks of a run can do together.
+//
+// One protocol, two implementations: `LocalEnsemble` (threads of one process; one thread is the plain run) and
+// `MPIEnsemble` (processes started by mpirun). Nothing above this module knows which of the two plays.
+//
+// Legend: `W` ranks (`size`), `r` this rank. "Collective" = every rank must call it, in the same order.
+// SPMD rule: never call a collective inside `if isRoot`, after an early return, or after a throw that only some ranks
+// take; work of rank zero goes through `onRoot { }`.
+//
+// Scaling law: sums are sums. No collective divides by W, and a sum has the same bits on every rank.
+
+/// The ranks that play every step together.
+///
+/// Every method is Collective and throws `EnsembleError`; buffers of a call must stay alive until it returns
+/// (`beginAllReduceSum`: until `finishAllReduces` returns).
+public protocol Ensemble: AnyObject, Sendable {
+    /// This rank, `0 ..< size`.
+    var rank: Int { get }
+
+    /// The number of ranks, `W`.
+    var size: Int { get }
+
+    /// Returns when every rank has called it.
+    func barrier() throws
+
+    /// Overwrites `bytes` with those of rank `root`; the lengths must be equal on all ranks.
+    func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws
+
+    /// Replaces each value with its sum over ranks; the lengths must be equal on all ranks.
+    func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws
+
+    /// Replaces each value with its sum over ranks; the lengths must be equal on all ranks.
+    func allReduceSum(_ values: UnsafeMutableBufferPointer<Double>) throws
+
+    /// Replaces each value with its maximum over ranks; the lengths must be equal on all ranks.
+    func allReduceMax(_ values: UnsafeMutableBufferPointer<Double>) throws
+
+    /// Lays the bytes of all ranks behind each other, in the order of ranks, on every rank.
+    ///
+    /// - Parameters:
+    ///   - own: this rank's bytes, `counts[rank]` of them; may be empty.
+    ///   - counts: bytes of every rank, `[W]`, equal on all ranks.
+    ///   - into: receives `sum(counts)` bytes; must not overlap `own`.
+    func allGather(
+        _ own: UnsafeRawBufferPointer, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableRawBufferPointer) throws
+
+    /// Sums `send` over ranks and gives each rank its own slice: the adjoint of `allGather`.
+    ///
+    /// - Parameters:
+    ///   - send: `sum(counts)` values, the slices of all ranks in the order of ranks.
+    ///   - counts: values of every rank's slice, `[W]`, equal on all ranks; zeros are allowed.
+    ///   - into: receives `counts[rank]` values; must not overlap `send`.
+    func reduceScatterSum(
+        _ send: UnsafeBufferPointer<Float>, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableBufferPointer<Float>)
+        throws
+
+    /// Queues a sum over ranks; the buckets are summed in the order in which they were queued.
+    ///
+    /// The caller goes on computing; it must not touch `values` before `finishAllReduces` returns. No other
+    /// collective may be called while a bucket is queued.
+    func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws
+
+    /// Returns when every queued bucket holds its sum over ranks, or throws the first error of one.
+    func finishAllReduces() throws
+
+    /// Says why on standard error and ends the whole job, all ranks, with exit code `code`; not collective.
+    func abort(code: Int32, message: String) -> Never
+}
+
+extension Ensemble {
+    /// Whether this is rank zero, which reads, evaluates, prints and saves.
+    public var isRoot: Bool { rank == 0 }
+}
