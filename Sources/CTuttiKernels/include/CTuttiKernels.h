@@ -1,1 +1,215 @@
+// CTuttiKernels: the numeric loops of Tutti, in C so that the compiler vectorises them (see ARCHITECTURE.md, decision 8).
+//
+// Every function is allocation-free and works on fp32 row-major memory that the caller owns. Row kernels take a half-open
+// row range [begin, end), so that TuttiKernels.Parallel can deal rows to threads; kernels that add over rows take a column
+// range instead, so that their sums do not depend on the number of threads.
+//
+// Legend: T packed tokens (no padding), S sequences, D hidden, H heads, E = D / H, F inner width, L one sequence's length,
+//         offsets [S + 1]: sequence s owns rows offsets[s] ..< offsets[s + 1]; "stride" = floats from one row to the next.
 #pragma once
+#include <stdint.h>
+
+#if defined(__cplusplus)
+#error "CTuttiKernels is C"
+#endif
+
+#pragma clang assume_nonnull begin
+
+// ---------------------------------------------------------------------------------------------------- random.c
+/// Philox4x32 with ten rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+void tutti_philox4x32_10(const uint32_t counter[_Nonnull 4], const uint32_t key[_Nonnull 2],
+                         uint32_t output[_Nonnull 4]);
+/// The key of one sequence: a function of (seed, optimizer step, micro-step, slot in the global batch, column).
+uint64_t tutti_sequence_key(uint64_t seed, uint64_t step, uint32_t micro_step, uint64_t slot, uint32_t column);
+/// The key of one dropout site (layer, site) of a sequence.
+uint64_t tutti_site_key(uint64_t sequence_key, uint32_t layer, uint32_t site);
+/// `out[s] = tutti_site_key(sequence_keys[s], layer, site)`.
+void tutti_site_keys(const uint64_t *sequence_keys, int64_t count, uint32_t layer, uint32_t site, uint64_t *out);
+/// The 32-bit hash of an element under a site key; the element is kept where it is >= the threshold.
+uint32_t tutti_element_hash(uint64_t site_key, uint32_t index);
+
+/// Dropout over packed rows: element (p, d) of a sequence has index p * D + d. `keys` null = no dropout.
+typedef struct {
+    const uint64_t *_Nullable keys;   // [S] site keys
+    const int32_t *_Nullable offsets; // [S + 1]
+    int64_t sequences;                // S
+    uint32_t threshold;               // p * 2^32
+    float scale;                      // 1 / (1 - p)
+} tutti_dropout;
+
+/// out = dropout(x), rows [begin, end); `out` may be `x`.
+void tutti_dropout_rows(const float *x, int64_t x_stride, float *out, int64_t out_stride, int64_t begin, int64_t end,
+                        int64_t columns, tutti_dropout dropout);
+
+// ------------------------------------------------------------------------------------------------ activation.c
+enum { TUTTI_IDENTITY = 0, TUTTI_GELU = 1, TUTTI_GELU_TANH = 2, TUTTI_RELU = 3, TUTTI_SILU = 4, TUTTI_TANH = 5,
+       TUTTI_SIGMOID = 6 };
+/// out = f(x + bias), rows [begin, end); `out` may be `x`; null bias = none.
+void tutti_activation_forward(int kind, const float *x, int64_t x_stride, const float *_Nullable bias, float *out,
+                              int64_t out_stride, int64_t begin, int64_t end, int64_t columns);
+/// dx = dout * f'(x + bias), rows [begin, end); `dx` may be `dout` or `x`.
+void tutti_activation_backward(int kind, const float *x, int64_t x_stride, const float *_Nullable bias,
+                               const float *dout, int64_t dout_stride, float *dx, int64_t dx_stride, int64_t begin,
+                               int64_t end, int64_t columns);
+
+// ------------------------------------------------------------------------------------------------------ rows.c
+/// x += bias, rows [begin, end).
+void tutti_add_bias(float *x, int64_t stride, const float *bias, int64_t begin, int64_t end, int64_t columns);
+/// sums[c] += sum over rows of x[., c], for columns [begin, end); blocks of 64 rows are added apart.
+void tutti_column_sums(const float *x, int64_t stride, int64_t rows, int64_t begin, int64_t end, float *sums);
+/// x = softmax over each row, rows [begin, end).
+void tutti_softmax_rows(float *x, int64_t stride, int64_t begin, int64_t end, int64_t columns);
+/// norms[r] = |x_r|; out = x / max(norm, epsilon), rows [begin, end) (F.normalize); `out` may be `x`.
+void tutti_normalize_forward(const float *x, int64_t x_stride, float *out, int64_t out_stride, float *norms,
+                             float epsilon, int64_t begin, int64_t end, int64_t columns);
+/// dx = (dy - y (y . dy)) / norm, or dy / epsilon below epsilon, rows [begin, end); `dx` may be `dy`.
+void tutti_normalize_backward(const float *y, int64_t y_stride, const float *norms, const float *dy, int64_t dy_stride,
+                              float *dx, int64_t dx_stride, float epsilon, int64_t begin, int64_t end,
+                              int64_t columns);
+
+// ------------------------------------------------------------------------------------------------- layernorm.c
+/// z = residual + dropout(branch + bias); out = (z - mean) * rstd * gamma + beta; mean and rstd saved a row.
+/// `z` may be `branch`; `out` may be `residual`. Variance is biased, epsilon inside the root, as torch's LayerNorm.
+void tutti_residual_layernorm_forward(const float *branch, int64_t branch_stride, const float *_Nullable bias,
+                                      const float *residual, int64_t residual_stride, float *z, int64_t z_stride,
+                                      const float *gamma, const float *beta, float epsilon, tutti_dropout dropout,
+                                      float *mean, float *rstd, float *out, int64_t out_stride, int64_t begin,
+                                      int64_t end, int64_t columns);
+/// dresidual = dz, dbranch = dropout'(dz), rows [begin, end). Adds this range's share to
+/// sums [3, columns] = dgamma, dbeta, dbias. `dresidual` may be `dout`; `dbranch` may equal `dresidual` without dropout.
+void tutti_residual_layernorm_backward(const float *dout, int64_t dout_stride, const float *z, int64_t z_stride,
+                                       const float *mean, const float *rstd, const float *gamma, tutti_dropout dropout,
+                                       float *dresidual, int64_t dresidual_stride, float *dbranch,
+                                       int64_t dbranch_stride, float *sums, int64_t begin, int64_t end,
+                                       int64_t columns);
+/// out = dropout((x - mean) * rstd * gamma + beta); `out` may be `x` where no backward follows.
+void tutti_layernorm_forward(const float *x, int64_t x_stride, const float *gamma, const float *beta, float epsilon,
+                             tutti_dropout dropout, float *mean, float *rstd, float *out, int64_t out_stride,
+                             int64_t begin, int64_t end, int64_t columns);
+/// dx from dout (dropout first undone by its mask); adds to sums [2, columns] = dgamma, dbeta. `dx` may be `dout`.
+void tutti_layernorm_backward(const float *dout, int64_t dout_stride, const float *x, int64_t x_stride,
+                              const float *mean, const float *rstd, const float *gamma, tutti_dropout dropout,
+                              float *dx, int64_t dx_stride, float *sums, int64_t begin, int64_t end, int64_t columns);
+
+// ------------------------------------------------------------------------------------------------- embedding.c
+/// out[t] = (word[ids[t]] + type[types[t]]) + position[position_start + index of t inside its sequence], the order in
+/// which BERT adds. Null type table = none, null types = row 0, null position table = none.
+void tutti_embedding_gather(const float *word, const float *_Nullable position, int64_t position_start,
+                            const float *_Nullable type, const int32_t *ids, const int32_t *_Nullable types,
+                            const int32_t *offsets, int64_t sequences, float *out, int64_t out_stride, int64_t begin,
+                            int64_t end, int64_t columns);
+/// The adjoint of the gather for columns [begin, end), tokens in order: gradients accumulate; null tables are left out.
+void tutti_embedding_scatter(const float *dout, int64_t dout_stride, const int32_t *ids, const int32_t *_Nullable types,
+                             const int32_t *offsets, int64_t sequences, float *_Nullable dword,
+                             float *_Nullable dposition, int64_t position_start, float *_Nullable dtype,
+                             int64_t padding_id, int64_t padding_position, int64_t begin, int64_t end,
+                             int64_t columns);
+
+// --------------------------------------------------------------------------------------------------- pooling.c
+enum { TUTTI_POOL_CLS = 0, TUTTI_POOL_MAX = 1, TUTTI_POOL_MEAN = 2, TUTTI_POOL_MEAN_SQRT = 3,
+       TUTTI_POOL_WEIGHTED_MEAN = 4, TUTTI_POOL_LAST = 5 };
+/// out[s] = pooled rows of sequence s, sequences [begin, end); the first skip[s] tokens are left out (not for CLS).
+void tutti_pool_forward(int mode, const float *x, int64_t x_stride, const int32_t *offsets,
+                        const int32_t *_Nullable skip, float *out, int64_t out_stride, int64_t begin, int64_t end,
+                        int64_t columns);
+/// dx rows of sequences [begin, end) += adjoint; `x` is read for max only.
+void tutti_pool_backward(int mode, const float *x, int64_t x_stride, const int32_t *offsets,
+                         const int32_t *_Nullable skip, const float *dout, int64_t dout_stride, float *dx,
+                         int64_t dx_stride, int64_t begin, int64_t end, int64_t columns);
+
+// ------------------------------------------------------------------------------------------------- attention.c
+/// What forward and backward of packed self-attention share. Probability (h, i, j) has dropout index (h * L + i) * L + j.
+typedef struct {
+    const float *qkv;                  // [T, 3 D]: q, k, v of a token side by side
+    int64_t qkv_stride;
+    const float *_Nullable bias;       // [3 D], added to qkv as it is read; null = already added
+    const float *_Nullable positions;  // [H, 2 M - 1] added to the scaled scores at j - i + M - 1; null = none
+    int64_t maximum;                   // M
+    const int32_t *offsets;            // [S + 1]
+    int64_t heads;                     // H
+    int64_t width;                     // E, a multiple of 8
+    float scale;                       // 1 / sqrt(E)
+    tutti_dropout dropout;             // keys [S]; offsets inside are not read
+} tutti_attention;
+/// Floats of scratch that one thread needs for sequences of up to `longest` tokens.
+int64_t tutti_attention_scratch(int64_t longest, int64_t width);
+/// ctx [T, D] and lse [T, H] of the (sequence, head) pairs [begin, end), counted sequence by sequence.
+void tutti_attention_forward(const tutti_attention *a, float *ctx, int64_t ctx_stride, float *_Nullable lse,
+                             float *scratch, int64_t begin, int64_t end);
+/// dqkv [T, 3 D] (assigned) of the pairs [begin, end); dpositions [H, 2 longest - 1] (centred, accumulated) may be null.
+void tutti_attention_backward(const tutti_attention *a, const float *ctx, int64_t ctx_stride, const float *lse,
+                              const float *dctx, int64_t dctx_stride, float *dqkv, int64_t dqkv_stride,
+                              float *_Nullable dpositions, int64_t longest, float *scratch, int64_t begin,
+                              int64_t end);
+
+// ----------------------------------------------------------------------------------------------- contrastive.c
+/// One tile of scores [rows, columns] (columns first ..< first + columns of all): folds exp(s_j - running maximum) of the
+/// columns that are not the row's positive into (maximum, sum), and notes the positive's score when the tile holds it.
+void tutti_contrastive_fold(const float *scores, int64_t stride, int64_t rows, int64_t columns, int64_t first,
+                            const int32_t *positives, float *maximum, double *sum, float *positive_score);
+/// Row losses log1p(sum_{j != pos} exp(s_j - s_pos)) in fp64 from what was folded; returns their sum.
+double tutti_contrastive_losses(int64_t rows, const float *maximum, const double *sum, const float *positive_score,
+                                double *losses);
+/// scores -> factor * d(loss)/d(score), in place.
+void tutti_contrastive_gradient(float *scores, int64_t stride, int64_t rows, int64_t columns, int64_t first,
+                                const int32_t *positives, const float *positive_score, const double *losses,
+                                float factor);
+
+// ------------------------------------------------------------------------------------------------ optimizers.c
+/// The scalars of one AdamW step, already rounded to fp32 as torch rounds them.
+typedef struct {
+    float gradient_scale;    // clip coefficient, 1 = none
+    float decay;             // 1 - lr * weight_decay
+    float one_minus_beta1;   // lerp weight
+    float beta2, one_minus_beta2;
+    float root_correction2;  // sqrt(1 - beta2^t)
+    float epsilon;
+    float step_size;         // lr / (1 - beta1^t)
+} tutti_adamw_scalars;
+/// torch.optim.AdamW on one flat range, operation by operation; no contraction, so every CPU gives the same bits.
+void tutti_adamw(float *p, const float *g, float *m, float *v, int64_t count, tutti_adamw_scalars scalars);
+/// The same code at one instruction level (0 baseline, 3 x86-64-v3, 4 x86-64-v4), for the test that all agree.
+/// Returns 0 where the CPU or the build lacks the level.
+int tutti_adamw_at_level(int level, float *p, const float *g, float *m, float *v, int64_t count,
+                         tutti_adamw_scalars scalars);
+typedef struct {
+    float gradient_scale, weight_decay, momentum, one_minus_dampening, learning_rate;
+    int32_t nesterov, first; // first: the momentum buffer is set to the gradient
+} tutti_sgd_scalars;
+/// torch.optim.SGD on one flat range; `buffer` may be null without momentum.
+void tutti_sgd(float *p, const float *g, float *_Nullable buffer, int64_t count, tutti_sgd_scalars scalars);
+/// Sum of squares of count floats in fp64: sixteen lanes, added in a fixed order.
+double tutti_sum_of_squares(const float *x, int64_t count);
+/// x *= factor.
+void tutti_scale(float *x, int64_t count, float factor);
+/// y += a * x, without contraction.
+void tutti_add_scaled(float *y, const float *x, float a, int64_t count);
+
+// ----------------------------------------------------------------------------------------------------- casts.c
+void tutti_f16_to_f32(const uint16_t *x, float *out, int64_t count);
+void tutti_bf16_to_f32(const uint16_t *x, float *out, int64_t count);
+/// Round to nearest even; overflow becomes infinity, NaN stays NaN.
+void tutti_f32_to_f16(const float *x, uint16_t *out, int64_t count);
+void tutti_f32_to_bf16(const float *x, uint16_t *out, int64_t count);
+
+// ------------------------------------------------------------------------------------------------------ topk.c
+/// Merges the columns of a score block into each row's best k (descending; equal scores: lower index first).
+/// values/indices [rows, k] start as -infinity / -1; column c counts as index first + c. Rows [begin, end).
+void tutti_topk_merge(const float *scores, int64_t stride, int64_t columns, int64_t first, float *values,
+                      int32_t *indices, int64_t k, int64_t begin, int64_t end);
+
+// -------------------------------------------------------------------------------------------------- parallel.c
+/// Runs body(context, begin, end, worker) over [0, count) in pieces of `grain` on the static pool; returns when all are
+/// done. Serial (worker 0, one piece) when the pool has one thread, is busy, or the caller is already inside a body.
+typedef void (*tutti_range_body)(void *_Nullable context, int64_t begin, int64_t end, int64_t worker);
+void tutti_parallel_for(int64_t count, int64_t grain, tutti_range_body body, void *_Nullable context);
+/// Resizes the pool (1 = no threads). Not to be called from a body.
+void tutti_parallel_set_threads(int64_t threads);
+int64_t tutti_parallel_threads(void);
+
+// ----------------------------------------------------------------------------------------------------- arena.c
+/// Anonymous memory, 2 MiB aligned, advised for huge pages; null when the system has none.
+void *_Nullable tutti_pages_map(int64_t bytes);
+void tutti_pages_unmap(void *pages, int64_t bytes);
+
+#pragma clang assume_nonnull end

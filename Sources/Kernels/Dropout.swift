@@ -1,0 +1,71 @@
+// Dropout without stored masks: randomness is a function of where an element is (ARCHITECTURE.md, decision 5).
+//
+// Philox derives a key for (seed, step, micro-step, slot, column) and from it one for (layer, site); a cheap vectorisable
+// 32-bit hash of (element index, both halves of that key) then decides each element, in forward and again in backward.
+
+import CTuttiKernels
+
+/// Keys of the counter-based dropout.
+public enum Dropout {
+    /// The key of one sequence of a batch; `slot` is its row in the *global* batch, whatever the number of ranks.
+    public static func sequenceKey(
+        seed: UInt64, step: UInt64, microStep: UInt32, slot: UInt64, column: UInt32
+    ) -> UInt64 {
+        tutti_sequence_key(seed, step, microStep, slot, column)
+    }
+
+    /// The key of one dropout site of a sequence.
+    public static func siteKey(_ sequenceKey: UInt64, layer: UInt32, site: UInt32) -> UInt64 {
+        tutti_site_key(sequenceKey, layer, site)
+    }
+
+    /// `siteKey` for `count` sequences at once.
+    public static func siteKeys(
+        of sequenceKeys: UnsafePointer<UInt64>, count: Int, layer: UInt32, site: UInt32,
+        into keys: UnsafeMutablePointer<UInt64>
+    ) {
+        tutti_site_keys(sequenceKeys, Int64(count), layer, site, keys)
+    }
+
+    /// Whether the element with this index inside its sequence survives dropout at `rate`.
+    public static func keeps(siteKey: UInt64, index: UInt32, rate: Float) -> Bool {
+        tutti_element_hash(siteKey, index) >= threshold(rate)
+    }
+
+    /// `rate` * 2^32: hashes below it are dropped.
+    static func threshold(_ rate: Float) -> UInt32 {
+        precondition(rate >= 0 && rate < 1, "Dropout: rate \(rate) outside 0 ..< 1")
+        return UInt32(Double(rate) * 4_294_967_296)
+    }
+}
+
+/// Dropout of one site over packed rows: rate, one site key a sequence, and the sequences' row offsets.
+/// Element (p, d) of a sequence has index p * D + d, so the mask depends on nothing outside its sequence.
+public struct DropoutMask: @unchecked Sendable {
+    /// Probability that an element is zeroed, 0 ..< 1.
+    public var rate: Float
+    /// [S] site keys.
+    public var keys: UnsafePointer<UInt64>
+    /// [S + 1] row offsets of the sequences.
+    public var offsets: UnsafePointer<Int32>
+    /// S.
+    public var sequences: Int
+
+    /// Dropout at `rate` with these site keys.
+    public init(rate: Float, keys: UnsafePointer<UInt64>, offsets: UnsafePointer<Int32>, sequences: Int) {
+        self.rate = rate
+        self.keys = keys
+        self.offsets = offsets
+        self.sequences = sequences
+    }
+
+    /// The C form; none or a rate of zero becomes "no dropout".
+    static func kernel(_ mask: DropoutMask?) -> tutti_dropout {
+        guard let mask, mask.rate > 0 else {
+            return tutti_dropout(keys: nil, offsets: nil, sequences: 0, threshold: 0, scale: 1)
+        }
+        return tutti_dropout(
+            keys: mask.keys, offsets: mask.offsets, sequences: Int64(mask.sequences),
+            threshold: Dropout.threshold(mask.rate), scale: 1 / (1 - mask.rate))
+    }
+}

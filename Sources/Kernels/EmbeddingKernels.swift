@@ -1,0 +1,63 @@
+// Embedding tables: gather in forward, scatter-add in backward, over packed tokens.
+//
+// The scatter deals columns to threads and walks the tokens in order, so repeated ids add in one fixed order.
+
+import CTuttiKernels
+
+/// The packed token ids of a batch, as embedding kernels read them.
+public struct PackedTokens: @unchecked Sendable {
+    /// [T] token ids.
+    public var ids: UnsafePointer<Int32>
+    /// [T] token types, or none: row 0 of the type table for every token.
+    public var types: UnsafePointer<Int32>?
+    /// [S + 1] row offsets of the sequences.
+    public var offsets: UnsafePointer<Int32>
+    /// S.
+    public var sequences: Int
+    /// T.
+    public var count: Int { Int(offsets[sequences]) }
+
+    /// Tokens of `sequences` sequences.
+    public init(
+        ids: UnsafePointer<Int32>, types: UnsafePointer<Int32>? = nil, offsets: UnsafePointer<Int32>, sequences: Int
+    ) {
+        self.ids = ids
+        self.types = types
+        self.offsets = offsets
+        self.sequences = sequences
+    }
+}
+
+extension RowKernels {
+    /// output [T, D] = (word[id] + type[type of token]) + position[positionStart + place in its sequence].
+    public static func gatherEmbeddings(
+        _ tokens: PackedTokens, word: UnsafePointer<Float>, position: UnsafePointer<Float>? = nil,
+        positionStart: Int = 0, type: UnsafePointer<Float>? = nil, into output: Matrix
+    ) {
+        precondition(output.rows == tokens.count, "gatherEmbeddings: \(tokens.count) tokens into \(output.rows) rows")
+        Parallel.forRange(output.rows, grain: grain(output.columns)) { rows in
+            tutti_embedding_gather(
+                word, position, Int64(positionStart), type, tokens.ids, tokens.types, tokens.offsets,
+                Int64(tokens.sequences), output.pointer, Int64(output.stride), Int64(rows.lowerBound),
+                Int64(rows.upperBound), Int64(output.columns))
+        }
+    }
+
+    /// The adjoint of `gatherEmbeddings`: table gradients accumulate. Rows `paddingID` of the word table and
+    /// `paddingPosition` of the position table get none (torch's padding_idx); -1 = no such row.
+    public static func scatterEmbeddings(
+        _ tokens: PackedTokens, dOutput: Matrix, dWord: UnsafeMutablePointer<Float>?,
+        dPosition: UnsafeMutablePointer<Float>? = nil, positionStart: Int = 0,
+        dType: UnsafeMutablePointer<Float>? = nil, paddingID: Int = -1, paddingPosition: Int = -1
+    ) {
+        precondition(
+            dOutput.rows == tokens.count, "scatterEmbeddings: \(tokens.count) tokens from \(dOutput.rows) rows")
+        Parallel.forRange((dOutput.columns + 15) / 16, grain: 8) { blocks in
+            tutti_embedding_scatter(
+                dOutput.pointer, Int64(dOutput.stride), tokens.ids, tokens.types, tokens.offsets,
+                Int64(tokens.sequences), dWord, dPosition, Int64(positionStart), dType, Int64(paddingID),
+                Int64(paddingPosition), Int64(blocks.lowerBound * 16),
+                Int64(min(blocks.upperBound * 16, dOutput.columns)), Int64(dOutput.columns))
+        }
+    }
+}

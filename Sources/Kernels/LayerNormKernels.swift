@@ -1,0 +1,104 @@
+// LayerNorm, alone (embeddings) and fused with bias, dropout and residual (post-LN transformer blocks).
+//
+// Forward saves the sum before the norm and mean and 1/deviation of each row; backward needs nothing else, dropout masks
+// are recomputed. dgamma, dbeta, dbias are summed in a fixed number of row chunks and then in order of the chunks.
+
+import CTuttiKernels
+
+extension RowKernels {
+    /// Floats of scratch that `layerNormBackward` and `biasDropoutResidualLayerNormBackward` need for rows this wide.
+    public static func layerNormBackwardScratch(columns: Int) -> Int { gradientChunks * 3 * columns }
+
+    /// sum = residual + dropout(branch + bias); output = LayerNorm(sum), statistics saved for backward.
+    /// `sum` may be `branch` (recommended); `output` may be `residual`. mean, rstd: [rows].
+    public static func biasDropoutResidualLayerNorm(
+        branch: Matrix, bias: UnsafePointer<Float>?, residual: Matrix, gamma: UnsafePointer<Float>,
+        beta: UnsafePointer<Float>, epsilon: Float, dropout mask: DropoutMask?, sum: Matrix,
+        mean: UnsafeMutablePointer<Float>, rstd: UnsafeMutablePointer<Float>, into output: Matrix
+    ) {
+        requireSameShape(branch, residual, "residual LayerNorm")
+        requireSameShape(branch, sum, "residual LayerNorm")
+        requireSameShape(branch, output, "residual LayerNorm")
+        let dropout = DropoutMask.kernel(mask)
+        Parallel.forRange(branch.rows, grain: grain(branch.columns)) { rows in
+            tutti_residual_layernorm_forward(
+                branch.pointer, Int64(branch.stride), bias, residual.pointer, Int64(residual.stride), sum.pointer,
+                Int64(sum.stride), gamma, beta, epsilon, dropout, mean, rstd, output.pointer, Int64(output.stride),
+                Int64(rows.lowerBound), Int64(rows.upperBound), Int64(branch.columns))
+        }
+    }
+
+    /// dResidual = gradient of the sum; dBranch = its dropped-out share; dGamma, dBeta, dBias accumulate.
+    /// `dResidual` may be `dOutput`; without dropout `dBranch` may be `dResidual`.
+    public static func biasDropoutResidualLayerNormBackward(
+        dOutput: Matrix, sum: Matrix, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>,
+        gamma: UnsafePointer<Float>, dropout mask: DropoutMask?, dResidual: Matrix, dBranch: Matrix,
+        dGamma: UnsafeMutablePointer<Float>, dBeta: UnsafeMutablePointer<Float>, dBias: UnsafeMutablePointer<Float>?,
+        scratch: UnsafeMutablePointer<Float>
+    ) {
+        requireSameShape(dOutput, sum, "residual LayerNorm backward")
+        requireSameShape(dOutput, dResidual, "residual LayerNorm backward")
+        requireSameShape(dOutput, dBranch, "residual LayerNorm backward")
+        let columns = sum.columns
+        let dropout = DropoutMask.kernel(mask)
+        inChunks(rows: sum.rows, sums: 3 * columns, scratch: scratch) { rows, sums in
+            tutti_residual_layernorm_backward(
+                dOutput.pointer, Int64(dOutput.stride), sum.pointer, Int64(sum.stride), mean, rstd, gamma, dropout,
+                dResidual.pointer, Int64(dResidual.stride), dBranch.pointer, Int64(dBranch.stride), sums,
+                Int64(rows.lowerBound), Int64(rows.upperBound), Int64(columns))
+        }
+        let partial = Matrix(scratch, gradientChunks, 3 * columns)
+        biasGradient(partial.columns(0..<columns), into: dGamma)
+        biasGradient(partial.columns(columns..<2 * columns), into: dBeta)
+        if let dBias { biasGradient(partial.columns(2 * columns..<3 * columns), into: dBias) }
+    }
+
+    /// output = dropout(LayerNorm(x)), as BERT's embeddings; `output` may be `x` where no backward follows.
+    public static func layerNorm(
+        _ x: Matrix, gamma: UnsafePointer<Float>, beta: UnsafePointer<Float>, epsilon: Float,
+        dropout mask: DropoutMask? = nil, mean: UnsafeMutablePointer<Float>, rstd: UnsafeMutablePointer<Float>,
+        into output: Matrix
+    ) {
+        requireSameShape(x, output, "layerNorm")
+        let dropout = DropoutMask.kernel(mask)
+        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+            tutti_layernorm_forward(
+                x.pointer, Int64(x.stride), gamma, beta, epsilon, dropout, mean, rstd, output.pointer,
+                Int64(output.stride), Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+        }
+    }
+
+    /// The adjoint of `layerNorm`: dX assigned, dGamma and dBeta accumulate; `dX` may be `dOutput`.
+    public static func layerNormBackward(
+        dOutput: Matrix, x: Matrix, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>,
+        gamma: UnsafePointer<Float>, dropout mask: DropoutMask? = nil, dX: Matrix,
+        dGamma: UnsafeMutablePointer<Float>, dBeta: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+    ) {
+        requireSameShape(dOutput, x, "layerNormBackward")
+        requireSameShape(dOutput, dX, "layerNormBackward")
+        let columns = x.columns
+        let dropout = DropoutMask.kernel(mask)
+        inChunks(rows: x.rows, sums: 2 * columns, scratch: scratch) { rows, sums in
+            tutti_layernorm_backward(
+                dOutput.pointer, Int64(dOutput.stride), x.pointer, Int64(x.stride), mean, rstd, gamma, dropout,
+                dX.pointer, Int64(dX.stride), sums, Int64(rows.lowerBound), Int64(rows.upperBound), Int64(columns))
+        }
+        let partial = Matrix(scratch, gradientChunks, 2 * columns)
+        biasGradient(partial.columns(0..<columns), into: dGamma)
+        biasGradient(partial.columns(columns..<2 * columns), into: dBeta)
+    }
+
+    /// Runs `body` on each of the fixed row chunks with the chunk's own zeroed sums.
+    private static func inChunks(
+        rows: Int, sums: Int, scratch: UnsafeMutablePointer<Float>,
+        _ body: (Range<Int>, UnsafeMutablePointer<Float>) -> Void
+    ) {
+        Parallel.forRange(gradientChunks, grain: 1) { chunks in
+            for chunk in chunks {
+                let own = scratch + chunk * sums
+                own.update(repeating: 0, count: sums)
+                body(chunk * rows / gradientChunks..<(chunk + 1) * rows / gradientChunks, own)
+            }
+        }
+    }
+}

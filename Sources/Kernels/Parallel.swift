@@ -1,0 +1,50 @@
+// The one row-parallel function of Tutti, over a static pool of threads in C (parallel.c).
+//
+// A region is parallel either through this pool or inside BLAS, never both: kernels split their rows here, `Gemm` splits
+// its own. Bodies write disjoint rows, or fixed pieces that are added in a fixed order, so results do not depend on the
+// number of threads. Nothing is allocated by a call.
+
+import CTuttiKernels
+
+/// The static thread pool that row kernels run on.
+public enum Parallel {
+    /// Number of threads, the calling one included; 1 by default. Set it before training starts, not from a body.
+    public static var threads: Int {
+        get { Int(tutti_parallel_threads()) }
+        set {
+            precondition(newValue >= 1, "Parallel.threads must be at least 1, not \(newValue)")
+            tutti_parallel_set_threads(Int64(newValue))
+        }
+    }
+
+    /// Runs `body` over pieces of `0 ..< count` of at least `grain` (the last may be shorter), in no particular order.
+    /// A call from inside a body, or while another thread uses the pool, runs serially.
+    public static func forRange(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
+        forRangeWithWorker(count, grain: grain) { range, _ in body(range) }
+    }
+
+    /// As `forRange`; the body also gets the number of the worker (0 ..< threads) that runs it, for scratch memory.
+    public static func forRangeWithWorker(_ count: Int, grain: Int, _ body: (Range<Int>, Int) -> Void) {
+        guard count > 0 else { return }
+        if tutti_parallel_threads() == 1 || count <= grain {
+            body(0..<count, 0)
+            return
+        }
+        withoutActuallyEscaping(body) { escaping in
+            var region = Region(body: escaping)
+            withUnsafeMutablePointer(to: &region) { pointer in
+                tutti_parallel_for(
+                    Int64(count), Int64(max(grain, 1)),
+                    { context, begin, end, worker in
+                        guard let region = context?.assumingMemoryBound(to: Region.self) else { return }
+                        region.pointee.body(Int(begin)..<Int(end), Int(worker))
+                    }, pointer)
+            }
+        }
+    }
+
+    /// Carries a body through the C pool's context pointer.
+    private struct Region {
+        let body: (Range<Int>, Int) -> Void
+    }
+}

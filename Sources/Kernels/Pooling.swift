@@ -1,0 +1,48 @@
+// Token vectors to one sentence vector: the six modes of sentence-transformers' Pooling module, over packed rows.
+
+import CTuttiKernels
+
+/// Pooling kernels over packed tokens: [T, D] -> [S, D] and back.
+public enum Pooling {
+    /// What a sentence vector is made of.
+    public enum Mode: Int32, Sendable, CaseIterable {
+        /// The first token, prompt or not.
+        case cls = 0
+        /// The maximum of each column.
+        case max = 1
+        case mean = 2
+        /// Sum over the square root of the number of tokens.
+        case meanSqrtLength = 3
+        /// Mean with weights 1, 2, ... L by place in the sequence.
+        case weightedMean = 4
+        /// The last token.
+        case lastToken = 5
+    }
+
+    /// output [S, D] = pooled rows of x [T, D]; the first skip[s] tokens of a sequence (its prompt) are left out, except
+    /// for `cls`. A sequence without a remaining token gives zeros (`max`: -1e9, as the reference).
+    public static func forward(
+        _ mode: Mode, _ x: Matrix, offsets: UnsafePointer<Int32>, skip: UnsafePointer<Int32>? = nil, into output: Matrix
+    ) {
+        precondition(x.columns == output.columns, "Pooling: width \(x.columns) into \(output.columns)")
+        Parallel.forRange(output.rows, grain: 4) { sequences in
+            tutti_pool_forward(
+                mode.rawValue, x.pointer, Int64(x.stride), offsets, skip, output.pointer, Int64(output.stride),
+                Int64(sequences.lowerBound), Int64(sequences.upperBound), Int64(x.columns))
+        }
+    }
+
+    /// dX [T, D] += the adjoint of `forward`. dX accumulates (several modes may share one x): zero it first.
+    public static func backward(
+        _ mode: Mode, _ x: Matrix, offsets: UnsafePointer<Int32>, skip: UnsafePointer<Int32>? = nil, dOutput: Matrix,
+        into dX: Matrix
+    ) {
+        precondition(dX.columns == dOutput.columns, "Pooling: gradient width \(dOutput.columns) into \(dX.columns)")
+        Parallel.forRange(dOutput.rows, grain: 4) { sequences in
+            tutti_pool_backward(
+                mode.rawValue, x.pointer, Int64(x.stride), offsets, skip, dOutput.pointer, Int64(dOutput.stride),
+                dX.pointer, Int64(dX.stride), Int64(sequences.lowerBound), Int64(sequences.upperBound),
+                Int64(dX.columns))
+        }
+    }
+}

@@ -1,0 +1,122 @@
+// Row-wise kernels: thin Swift faces of the C loops that deal rows (or columns) to threads. Nothing here allocates.
+//
+// Parameter gradients accumulate; activation gradients are assigned, unless stated otherwise. Wherever sums run over
+// rows, either columns are dealt to threads or a fixed number of row chunks is added in order, so that any number of
+// threads gives the same bits.
+
+import CTuttiKernels
+
+/// Activation functions, as torch computes them.
+public enum Activation: Int32, Sendable, CaseIterable {
+    case identity = 0
+    /// 0.5 u (1 + erf(u / sqrt 2))
+    case gelu = 1
+    /// The tanh form of GELU ("gelu_new", "gelu_pytorch_tanh").
+    case geluTanh = 2
+    case relu = 3
+    case silu = 4
+    case tanh = 5
+    case sigmoid = 6
+}
+
+/// Allocation-free kernels over the rows of matrices.
+public enum RowKernels {
+    /// Row chunks that gradient sums of LayerNorm are split into, whatever the number of threads.
+    static let gradientChunks = 16
+
+    /// Rows a piece of work should hold so that it costs some tens of microseconds.
+    static func grain(_ columns: Int) -> Int { max(1, 16_384 / max(columns, 1)) }
+
+    /// x += bias on every row.
+    public static func addBias(_ x: Matrix, bias: UnsafePointer<Float>) {
+        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+            tutti_add_bias(x.pointer, Int64(x.stride), bias, Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+        }
+    }
+
+    /// dBias [columns] += column sums of dY.
+    public static func biasGradient(_ dY: Matrix, into dBias: UnsafeMutablePointer<Float>) {
+        Parallel.forRange((dY.columns + 15) / 16, grain: 4) { blocks in
+            tutti_column_sums(
+                dY.pointer, Int64(dY.stride), Int64(dY.rows), Int64(blocks.lowerBound * 16),
+                Int64(min(blocks.upperBound * 16, dY.columns)), dBias)
+        }
+    }
+
+    /// output = f(x + bias); `x` stays, so that backward can recompute from it. `output` may be `x` without backward.
+    public static func activation(
+        _ kind: Activation, _ x: Matrix, bias: UnsafePointer<Float>? = nil, into output: Matrix
+    ) {
+        requireSameShape(x, output, "activation")
+        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+            tutti_activation_forward(
+                kind.rawValue, x.pointer, Int64(x.stride), bias, output.pointer, Int64(output.stride),
+                Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+        }
+    }
+
+    /// dX = dOutput * f'(x + bias), recomputed from the pre-activation; `dX` may be `dOutput`.
+    public static func activationBackward(
+        _ kind: Activation, _ x: Matrix, bias: UnsafePointer<Float>? = nil, dOutput: Matrix, into dX: Matrix
+    ) {
+        requireSameShape(x, dOutput, "activationBackward")
+        requireSameShape(x, dX, "activationBackward")
+        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+            tutti_activation_backward(
+                kind.rawValue, x.pointer, Int64(x.stride), bias, dOutput.pointer, Int64(dOutput.stride), dX.pointer,
+                Int64(dX.stride), Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+        }
+    }
+
+    /// output = dropout(x), and equally the adjoint: dX = dropout(dY). `output` may be `x`; without a mask it copies.
+    public static func dropout(_ x: Matrix, _ mask: DropoutMask?, into output: Matrix) {
+        requireSameShape(x, output, "dropout")
+        let dropout = DropoutMask.kernel(mask)
+        if dropout.keys == nil && x.pointer == output.pointer && x.stride == output.stride { return }
+        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+            tutti_dropout_rows(
+                x.pointer, Int64(x.stride), output.pointer, Int64(output.stride), Int64(rows.lowerBound),
+                Int64(rows.upperBound), Int64(x.columns), dropout)
+        }
+    }
+
+    /// x = softmax of every row.
+    public static func softmax(_ x: Matrix) {
+        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+            tutti_softmax_rows(
+                x.pointer, Int64(x.stride), Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+        }
+    }
+
+    /// norms [rows] = lengths of the rows of x; output = x / max(norm, epsilon), as F.normalize. `output` may be `x`.
+    public static func normalize(
+        _ x: Matrix, norms: UnsafeMutablePointer<Float>, epsilon: Float = 1e-12, into output: Matrix
+    ) {
+        requireSameShape(x, output, "normalize")
+        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+            tutti_normalize_forward(
+                x.pointer, Int64(x.stride), output.pointer, Int64(output.stride), norms, epsilon,
+                Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+        }
+    }
+
+    /// The adjoint of `normalize` from its output y and its norms; `dX` may be `dY`.
+    public static func normalizeBackward(
+        _ y: Matrix, norms: UnsafePointer<Float>, dY: Matrix, epsilon: Float = 1e-12, into dX: Matrix
+    ) {
+        requireSameShape(y, dY, "normalizeBackward")
+        requireSameShape(y, dX, "normalizeBackward")
+        Parallel.forRange(y.rows, grain: grain(y.columns)) { rows in
+            tutti_normalize_backward(
+                y.pointer, Int64(y.stride), norms, dY.pointer, Int64(dY.stride), dX.pointer, Int64(dX.stride), epsilon,
+                Int64(rows.lowerBound), Int64(rows.upperBound), Int64(y.columns))
+        }
+    }
+
+    /// Both matrices must have one shape: a caller's bug otherwise.
+    static func requireSameShape(_ a: Matrix, _ b: Matrix, _ name: String) {
+        precondition(
+            a.rows == b.rows && a.columns == b.columns,
+            "\(name): [\(a.rows), \(a.columns)] against [\(b.rows), \(b.columns)]")
+    }
+}

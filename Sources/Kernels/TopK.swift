@@ -1,0 +1,27 @@
+// The best k of each row of scores, gathered block by block.
+
+import CTuttiKernels
+
+/// Per-row top-k with deterministic ties (lower index first).
+public enum TopK {
+    /// Prepares values and indices [rows, k] for merging: -infinity and -1.
+    public static func clear(
+        values: UnsafeMutablePointer<Float>, indices: UnsafeMutablePointer<Int32>, rows: Int, k: Int
+    ) {
+        values.update(repeating: -.infinity, count: rows * k)
+        indices.update(repeating: -1, count: rows * k)
+    }
+
+    /// Merges a block of scores, whose column c is candidate `first` + c, into each row's best k, kept in descending
+    /// order. NaN scores are never chosen; unfilled places keep index -1.
+    public static func merge(
+        _ scores: Matrix, first: Int, values: UnsafeMutablePointer<Float>, indices: UnsafeMutablePointer<Int32>, k: Int
+    ) {
+        precondition(k >= 1, "TopK: k = \(k)")
+        Parallel.forRange(scores.rows, grain: RowKernels.grain(scores.columns)) { rows in
+            tutti_topk_merge(
+                scores.pointer, Int64(scores.stride), Int64(scores.columns), Int64(first), values, indices, Int64(k),
+                Int64(rows.lowerBound), Int64(rows.upperBound))
+        }
+    }
+}
