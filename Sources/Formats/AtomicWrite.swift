@@ -1,0 +1,166 @@
+// Files and folders that are either there whole or not at all, also after a crash or on a full disk.
+//
+// Everything is written to "<name>.tmp" beside the target, made durable with fsync, renamed over the target, and the
+// parent folder is made durable too. A folder cannot be renamed over one that holds something, so an older one is
+// renamed to "<name>.old" first; if a crash falls between the two renames, the next write, or `recover`, puts it back.
+
+import Foundation
+
+/// Writes that leave the previous version untouched unless they succeed whole.
+public enum AtomicWrite {
+    /// Writes `bytes` to the file at `path`.
+    ///
+    /// Throws: `.retryable` naming the file and the reason; the temporary file is removed.
+    public static func file(path: String, bytes: UnsafeRawBufferPointer) throws(TuttiError) {
+        try file(path: path) { output throws(TuttiError) in try output.write(bytes) }
+    }
+
+    /// Writes an array of bytes to the file at `path`.
+    ///
+    /// Throws: `.retryable` naming the file and the reason; the temporary file is removed.
+    public static func file(path: String, bytes: [UInt8]) throws(TuttiError) {
+        let outcome = bytes.withUnsafeBytes { buffer -> Result<Void, TuttiError> in
+            do throws(TuttiError) { return .success(try file(path: path, bytes: buffer)) } catch { return .failure(error) }
+        }
+        try outcome.get()
+    }
+
+    /// Writes `text` as UTF-8 to the file at `path`.
+    ///
+    /// Throws: `.retryable` naming the file and the reason; the temporary file is removed.
+    public static func file(path: String, text: String) throws(TuttiError) {
+        try file(path: path) { output throws(TuttiError) in try output.write(text) }
+    }
+
+    /// Writes what `body` writes to the file at `path`.
+    ///
+    /// Throws: the error of `body`, or `.retryable` naming the file and the reason; the temporary file is removed.
+    public static func file(
+        path: String, _ body: (OutputFile) throws(TuttiError) -> Void
+    ) throws(TuttiError) {
+        let temporary = path + ".tmp"
+        do throws(TuttiError) {
+            let output = try OutputFile(path: temporary)
+            try body(output)
+            try output.finish()
+            try rename(temporary, to: path)
+        } catch {
+            unlink(temporary)
+            throw renamed(error, from: temporary, to: path)
+        }
+        try syncFolder(parent(of: path))
+    }
+
+    /// Creates the folder `finalPath` with what `body` puts into the folder whose path it is given.
+    ///
+    /// Throws: the error of `body`, or `.retryable` naming the place and the reason; the temporary folder is removed and
+    /// a folder that was at `finalPath` is as it was.
+    public static func directory(finalPath: String, _ body: (_ temporaryPath: String) throws -> Void) throws {
+        let finalPath = withoutTrailingSlash(finalPath)
+        let temporary = finalPath + ".tmp"
+        try recover(finalPath: finalPath)
+        try removeTree(temporary)
+        do {
+            guard mkdir(temporary, 0o777) == 0 else { throw OutputFile.writeError(temporary, code: errno) }
+            try body(temporary)
+            try syncTree(temporary)
+            try replaceFolder(finalPath, by: temporary)
+        } catch {
+            // The first error is the one to tell; what cannot be removed now is removed by the next write.
+            do throws(TuttiError) { try removeTree(temporary) } catch {}
+            throw error
+        }
+        try syncFolder(parent(of: finalPath))
+    }
+
+    /// Puts back the folder that a crash may have left as "<name>.old", and removes one that is no longer needed.
+    ///
+    /// Throws: `.retryable` naming the place and the reason.
+    public static func recover(finalPath: String) throws(TuttiError) {
+        let old = withoutTrailingSlash(finalPath) + ".old"
+        guard exists(old), exists(old + "/") else { return }
+        if exists(finalPath) { try removeTree(old) } else { try rename(old, to: withoutTrailingSlash(finalPath)) }
+    }
+
+    /// Removes a file or a folder with all it holds; nothing there is no error.
+    ///
+    /// Throws: `.retryable` naming the place and the reason.
+    public static func removeTree(_ path: String) throws(TuttiError) {
+        guard exists(path) else { return }
+        do {
+            try FileManager.default.removeItem(atPath: path)
+        } catch {
+            let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+            throw OutputFile.writeError(path, code: Int32(cause?.code ?? Int(EIO)))
+        }
+    }
+
+    private static func replaceFolder(_ finalPath: String, by temporary: String) throws(TuttiError) {
+        guard exists(finalPath) else { return try rename(temporary, to: finalPath) }
+        let old = finalPath + ".old"
+        try rename(finalPath, to: old)
+        do throws(TuttiError) {
+            try rename(temporary, to: finalPath)
+        } catch {
+            try rename(old, to: finalPath)
+            throw error
+        }
+        try removeTree(old)
+    }
+
+    private static func rename(_ source: String, to target: String) throws(TuttiError) {
+        guard Foundation.rename(source, target) == 0 else { throw OutputFile.writeError(target, code: errno) }
+    }
+
+    /// Makes every file and folder below `path` durable, folders after what they hold.
+    private static func syncTree(_ path: String) throws(TuttiError) {
+        let members: [String]
+        do {
+            members = try FileManager.default.subpathsOfDirectory(atPath: path)
+        } catch {
+            throw TuttiError(.retryable, "write folder", path, "cannot be listed: \(error.localizedDescription)")
+        }
+        for member in members.sorted(by: >) {
+            let place = path + "/" + member
+            var status = stat()
+            guard lstat(place, &status) == 0 else { throw OutputFile.writeError(place, code: errno) }
+            let type = status.st_mode & S_IFMT
+            if type == S_IFREG || type == S_IFDIR { try syncFolder(place) }
+        }
+        try syncFolder(path)
+    }
+
+    /// Makes a folder's list of names, or a file's bytes, durable.
+    static func syncFolder(_ path: String) throws(TuttiError) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw OutputFile.writeError(path, code: errno) }
+        defer { close(descriptor) }
+        // Some network file systems refuse to synchronise folders; their renames are durable by themselves.
+        guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else {
+            throw OutputFile.writeError(path, code: errno)
+        }
+    }
+
+    private static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0
+    }
+
+    private static func parent(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    private static func withoutTrailingSlash(_ path: String) -> String {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        return path
+    }
+
+    /// The same error about the file that the user knows.
+    private static func renamed(_ error: TuttiError, from temporary: String, to path: String) -> TuttiError {
+        var error = error
+        if error.subject == temporary { error.subject = path }
+        return error
+    }
+}

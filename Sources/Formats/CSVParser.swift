@@ -1,0 +1,166 @@
+// Comma- and tab-separated records, streamed over a file's bytes: RFC 4180 with what files in the wild add.
+//
+// Fields may be quoted, with doubled quotes and line ends inside; records end with \n, \r\n or a lone \r; a byte order
+// mark and lines without any character are skipped (a single empty field is written ""). A quote inside an unquoted
+// field is an ordinary character, as in Python's csv. Errors name source:line:column. A record's fields are kept in
+// one reused block of bytes, so that reading a million rows makes no strings.
+
+/// One record: the bytes of its fields, one after the other.
+public struct CSVRecord: Sendable {
+    /// The unquoted bytes of all fields, valid UTF-8.
+    public fileprivate(set) var bytes: [UInt8] = []
+    fileprivate var ends: [Int] = []
+    fileprivate var starts: [Int] = []
+    /// The line on which the record begins, from one.
+    public fileprivate(set) var line = 1
+
+    /// An empty record, to be filled by `CSVParser.next`.
+    public init() {}
+
+    /// The number of fields.
+    public var count: Int { ends.count }
+
+    /// Where the bytes of field `index` lie in `bytes`.
+    public func range(_ index: Int) -> Range<Int> { (index == 0 ? 0 : ends[index - 1])..<ends[index] }
+
+    /// Field `index` as a string.
+    public subscript(index: Int) -> String { String(decoding: bytes[range(index)], as: UTF8.self) }
+
+    /// All fields as strings.
+    public var fields: [String] { (0..<count).map { self[$0] } }
+
+    fileprivate mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: true)
+        ends.removeAll(keepingCapacity: true)
+        starts.removeAll(keepingCapacity: true)
+    }
+}
+
+/// Reads the records of a CSV or TSV text one after the other.
+public struct CSVParser {
+    private let bytes: UnsafeRawBufferPointer
+    private let source: String
+    private let separator: UInt8
+    private var position = 0
+    private var line = 1
+    private static let operation = "read table"
+
+    /// A parser over `bytes`, which must stay valid while it is used; `source` names them in errors.
+    ///
+    /// Throws: `.data` with source:line:column when the bytes are not UTF-8.
+    public init(
+        _ bytes: UnsafeRawBufferPointer, source: String, separator: Unicode.Scalar = ","
+    ) throws(TuttiError) {
+        precondition(separator.isASCII, "CSVParser: the separator must be one byte")
+        try UTF8Text.check(bytes, source: source, operation: CSVParser.operation)
+        self.bytes = bytes
+        self.source = source
+        self.separator = UInt8(separator.value)
+        if bytes.count >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF { position = 3 }
+    }
+
+    /// Reads the next record into `record`; false at the end.
+    ///
+    /// Throws: `.data` with source:line:column for an unclosed quote or text after a closing quote.
+    public mutating func next(_ record: inout CSVRecord) throws(TuttiError) -> Bool {
+        record.removeAll()
+        while position < bytes.count, takeLineEnd() {}
+        guard position < bytes.count else { return false }
+        record.line = line
+        while true {
+            record.starts.append(position)
+            if position < bytes.count, bytes[position] == UInt8(ascii: "\"") {
+                try takeQuoted(into: &record.bytes)
+            } else {
+                takePlain(into: &record.bytes)
+            }
+            record.ends.append(record.bytes.count)
+            if position < bytes.count, bytes[position] == separator {
+                position += 1
+            } else {
+                guard position == bytes.count || takeLineEnd() else {
+                    throw error("there is text after a closing quote", at: position, hint: CSVParser.quoteHint)
+                }
+                return true
+            }
+        }
+    }
+
+    /// The place of field `index` of `record`, "source:line:column", for errors about its content.
+    public func place(of index: Int, in record: CSVRecord) -> String {
+        guard index < record.starts.count else { return "\(source):\(record.line)" }
+        return "\(source):\(TextPosition(offset: record.starts[index], in: bytes))"
+    }
+
+    /// The error for a record that has not as many fields as the header.
+    public func raggedRow(_ record: CSVRecord, expected: Int) -> TuttiError {
+        let extra = record.count > expected
+        let hint = extra
+            ? "A field that holds the separator must stand in double quotes." : "Every row needs a field for every column."
+        return TuttiError(
+            .data, CSVParser.operation, extra ? place(of: expected, in: record) : "\(source):\(record.line)",
+            "the row has \(record.count) fields, the header has \(expected)", hint: hint)
+    }
+
+    private static let quoteHint = "A double quote inside a quoted field is written twice."
+
+    private mutating func takePlain(into field: inout [UInt8]) {
+        let first = position
+        while position < bytes.count {
+            let byte = bytes[position]
+            if byte == separator || byte == 0x0A || byte == 0x0D { break }
+            position += 1
+        }
+        field.append(contentsOf: bytes[first..<position])
+    }
+
+    private mutating func takeQuoted(into field: inout [UInt8]) throws(TuttiError) {
+        let opening = position
+        position += 1
+        var first = position
+        while position < bytes.count {
+            let byte = bytes[position]
+            if byte == UInt8(ascii: "\"") {
+                field.append(contentsOf: bytes[first..<position])
+                position += 1
+                guard position < bytes.count, bytes[position] == UInt8(ascii: "\"") else { return }
+                first = position
+                position += 1
+            } else if !takeLineEnd() {
+                position += 1
+            }
+        }
+        throw error("the quoted field that begins here has no closing quote", at: opening, hint: CSVParser.quoteHint)
+    }
+
+    /// Steps over a line end and counts it; false if there is none here.
+    private mutating func takeLineEnd() -> Bool {
+        switch bytes[position] {
+        case 0x0A:
+            position += 1
+        case 0x0D:
+            position += position + 1 < bytes.count && bytes[position + 1] == 0x0A ? 2 : 1
+        default:
+            return false
+        }
+        line += 1
+        return true
+    }
+
+    private func error(_ problem: String, at offset: Int, hint: String?) -> TuttiError {
+        let position = TextPosition(offset: offset, in: bytes)
+        return TuttiError(.data, CSVParser.operation, "\(source):\(position)", problem, hint: hint)
+    }
+}
+
+/// The other direction: fields as one line of CSV, spelled as Python's csv.writer does by default, without line end.
+public func csvLine(_ fields: [String], separator: Character = ",") -> String {
+    if fields.count == 1, fields[0].isEmpty { return "\"\"" }
+    return fields.map { field in
+        let needsQuotes = field.unicodeScalars.contains {
+            $0 == "\"" || $0 == "\n" || $0 == "\r" || Character($0) == separator
+        }
+        guard needsQuotes else { return field }
+        return "\"" + field.replacing("\"", with: "\"\"") + "\""
+    }.joined(separator: String(separator))
+}

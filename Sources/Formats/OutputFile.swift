@@ -1,0 +1,113 @@
+// A file being written, whose every failure is told: at open, write, fsync and close.
+//
+// A full disk may show only at fsync or close (delayed allocation, NFS quotas), so a file counts as written after
+// `finish()` alone. All such errors are `.retryable`: nothing is wrong with what was to be written. A process that runs
+// under a file size limit must ignore SIGXFSZ to see EFBIG here instead of being killed.
+
+import Foundation
+
+/// A file open for writing; not for use by two threads at once.
+public final class OutputFile {
+    /// The path as it was given.
+    public let path: String
+    private var descriptor: Int32
+    private var pending: [UInt8] = []
+    private static let pendingLimit = 1 << 16
+
+    /// Opens `path` for writing, empty unless `appending`.
+    ///
+    /// Throws: `.missingFile` when the folder does not exist, `.retryable` for everything else.
+    public init(path: String, appending: Bool = false) throws(TuttiError) {
+        self.path = path
+        let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (appending ? O_APPEND : O_TRUNC)
+        descriptor = open(path, flags, 0o666)
+        guard descriptor >= 0 else { throw OutputFile.writeError(path, code: errno) }
+    }
+
+    deinit {
+        if descriptor >= 0 { close(descriptor) }
+    }
+
+    /// Writes bytes; small pieces are collected first.
+    ///
+    /// Throws: `.retryable` with the path and the system's reason.
+    public func write(_ bytes: UnsafeRawBufferPointer) throws(TuttiError) {
+        if pending.count + bytes.count <= OutputFile.pendingLimit {
+            pending.append(contentsOf: bytes)
+        } else {
+            try flush()
+            try writeThrough(bytes)
+        }
+    }
+
+    /// Writes a string as UTF-8.
+    ///
+    /// Throws: `.retryable` with the path and the system's reason.
+    public func write(_ text: String) throws(TuttiError) {
+        pending.append(contentsOf: text.utf8)
+        if pending.count > OutputFile.pendingLimit { try flush() }
+    }
+
+    /// Hands everything written so far to the operating system.
+    ///
+    /// Throws: `.retryable` with the path and the system's reason.
+    public func flush() throws(TuttiError) {
+        guard !pending.isEmpty else { return }
+        let collected = pending
+        pending.removeAll(keepingCapacity: true)
+        let outcome = collected.withUnsafeBytes { bytes -> Result<Void, TuttiError> in
+            do throws(TuttiError) { return .success(try writeThrough(bytes)) } catch { return .failure(error) }
+        }
+        try outcome.get()
+    }
+
+    /// Flushes, makes the bytes durable (fsync) and closes the file; nothing may be written afterwards.
+    ///
+    /// Throws: `.retryable` with the path and the system's reason.
+    public func finish() throws(TuttiError) {
+        try flush()
+        // Pipes and devices cannot be synchronised, which is no loss.
+        guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else {
+            throw OutputFile.writeError(path, code: errno)
+        }
+        let closing = descriptor
+        descriptor = -1
+        guard close(closing) == 0 || errno == EINTR else { throw OutputFile.writeError(path, code: errno) }
+    }
+
+    private func writeThrough(_ bytes: UnsafeRawBufferPointer) throws(TuttiError) {
+        precondition(descriptor >= 0, "OutputFile: \(path) is already finished")
+        guard let start = bytes.baseAddress else { return }
+        var written = 0
+        while written < bytes.count {
+            // The attributes of Foundation's own `write` clash with this method's name.
+            let count = Foundation.write(descriptor, start + written, min(bytes.count - written, 1 << 30))
+            if count >= 0 {
+                written += count
+            } else if errno != EINTR {
+                throw OutputFile.writeError(path, code: errno)
+            }
+        }
+    }
+
+    /// The error for a failed write, rename, mkdir or fsync of `path`.
+    static func writeError(_ path: String, code: Int32) -> TuttiError {
+        func failure(_ kind: TuttiError.Kind, _ hint: String?) -> TuttiError {
+            TuttiError(kind, "write file", path, "cannot be written: \(systemMessage(code))", hint: hint)
+        }
+        switch code {
+        case ENOENT, ENOTDIR:
+            return failure(.missingFile, "The folder that is to hold it does not exist.")
+        case EISDIR:
+            return failure(.usage, "Name a file, not a folder.")
+        case ENOSPC, EDQUOT:
+            return failure(.retryable, "Free some space and run the same command again.")
+        case EFBIG:
+            return failure(.retryable, "The limit of file sizes (ulimit -f) is too small.")
+        case EACCES, EPERM, EROFS:
+            return failure(.retryable, "Make the place writable, or name another one, and run the command again.")
+        default:
+            return failure(.retryable, "Run the same command again when the cause is mended.")
+        }
+    }
+}

@@ -1,0 +1,70 @@
+// Writes safetensors files whose bytes equal those of the reference's writer.
+//
+// Tensors are ordered by type (later types of `TensorType` first, which keeps every tensor aligned), then by name; the
+// header is compact JSON padded with spaces to eight bytes, "__metadata__" first, its keys sorted (the reference's
+// order of several keys is that of a hash table). Reference: safetensors/src/tensor.rs (prepare, serialize_to_file).
+
+/// Writes safetensors files.
+public enum SafetensorsWriter {
+    /// A tensor to be written: its bytes are little-endian, row-major, and stay valid during the call.
+    public typealias Tensor = (name: String, dtype: TensorType, shape: [Int], bytes: UnsafeRawBufferPointer)
+
+    /// Writes `tensors` to the file at `path`, durable and, unless `atomically` is false, whole or not at all.
+    ///
+    /// Throws: `.retryable` naming the file and the reason. Two tensors of one name and a size that does not fit its
+    /// shape are bugs of the caller.
+    public static func write(
+        path: String, tensors: [Tensor], metadata: [String: String] = [:], atomically: Bool = true
+    ) throws(TuttiError) {
+        let ordered = tensors.sorted { a, b in
+            if a.dtype != b.dtype { return a.dtype.writingRank > b.dtype.writingRank }
+            return a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
+        }
+        let start = header(ordered, metadata: metadata)
+        func writeAll(_ output: OutputFile) throws(TuttiError) {
+            let outcome = start.withUnsafeBytes { bytes -> Result<Void, TuttiError> in
+                do throws(TuttiError) { return .success(try output.write(bytes)) } catch { return .failure(error) }
+            }
+            try outcome.get()
+            for tensor in ordered { try output.write(tensor.bytes) }
+        }
+        if atomically {
+            try AtomicWrite.file(path: path, writeAll)
+        } else {
+            let output = try OutputFile(path: path)
+            try writeAll(output)
+            try output.finish()
+        }
+    }
+
+    /// The header with its length in front.
+    private static func header(_ tensors: [Tensor], metadata: [String: String]) -> [UInt8] {
+        var members: [String] = []
+        if !metadata.isEmpty {
+            let pairs = metadata.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+            let text = pairs.map { quoted($0.key) + ":" + quoted($0.value) }.joined(separator: ",")
+            members.append("\"__metadata__\":{\(text)}")
+        }
+        var offset = 0
+        var names: Set<String> = []
+        for tensor in tensors {
+            let size = tensor.shape.reduce(tensor.dtype.width, *)
+            precondition(
+                size == tensor.bytes.count,
+                "tensor \(tensor.name): \(tensor.bytes.count) bytes, shape \(tensor.shape) needs \(size)")
+            precondition(names.insert(tensor.name).inserted, "two tensors are named \(tensor.name)")
+            precondition(tensor.name != "__metadata__", "a tensor may not be named __metadata__")
+            let shape = tensor.shape.map(String.init).joined(separator: ",")
+            let range = "[\(offset),\(offset + size)]"
+            members.append(
+                quoted(tensor.name)
+                    + ":{\"dtype\":\"\(tensor.dtype.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":\(range)}")
+            offset += size
+        }
+        var text = Array("{\(members.joined(separator: ","))}".utf8)
+        text.append(contentsOf: repeatElement(0x20, count: (8 - text.count % 8) % 8))
+        return withUnsafeBytes(of: UInt64(text.count).littleEndian, Array.init) + text
+    }
+
+    private static func quoted(_ text: String) -> String { JSONValue.string(text).serialized() }
+}
