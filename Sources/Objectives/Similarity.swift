@@ -1,0 +1,74 @@
+// Similarity: the functions that compare embeddings, and how rows are made ready for a product of matrices.
+
+import TuttiKernels
+
+/// How two embeddings are compared; the names are those of a model's `similarity_fn_name`.
+public enum SimilarityFunction: String, Sendable, CaseIterable {
+    /// Inner product of unit vectors.
+    case cosine
+    /// Inner product.
+    case dot
+    /// Negative Euclidean distance.
+    case euclidean
+    /// Negative Manhattan distance.
+    case manhattan
+
+    /// The function's bare name in configurations of the reference: `cos_sim`, `dot_score` ...
+    public var functionName: String {
+        switch self {
+        case .cosine: return "cos_sim"
+        case .dot: return "dot_score"
+        case .euclidean: return "euclidean_sim"
+        case .manhattan: return "manhattan_sim"
+        }
+    }
+
+    /// The function with this bare name, or nil.
+    public init?(functionName: String) {
+        guard let match = Self.allCases.first(where: { $0.functionName == functionName }) else { return nil }
+        self = match
+    }
+}
+
+/// Embeddings whose inner products are the similarities: unit vectors for cosine, themselves for dot.
+struct ComparableRows {
+    let rows: Matrix  // [n, D]
+    private let norms: UnsafeMutablePointer<Float>?  // [n]
+
+    /// Prepares `embeddings`; memory for unit vectors comes from `arena`.
+    init(_ embeddings: Matrix, by similarity: InnerProductSimilarity, arena: inout Arena) {
+        switch similarity {
+        case .dot:
+            rows = embeddings
+            norms = nil
+        case .cosine:
+            let lengths = arena.floats(embeddings.rows)
+            rows = arena.matrix(embeddings.rows, embeddings.columns)
+            norms = lengths
+            RowKernels.normalize(embeddings, norms: lengths, into: rows)
+        }
+    }
+
+    /// Turns the derivative by `rows` into the derivative by the embeddings, in place.
+    func adjoint(_ dRows: Matrix) {
+        if let norms { RowKernels.normalizeBackward(rows, norms: norms, dY: dRows, into: dRows) }
+    }
+}
+
+/// The similarities that are one product of matrices.
+enum InnerProductSimilarity: Sendable {
+    case cosine, dot
+
+    init(_ function: SimilarityFunction, loss: String) throws(LossError) {
+        switch function {
+        case .cosine: self = .cosine
+        case .dot: self = .dot
+        case .euclidean, .manhattan:
+            throw LossError(
+                loss: loss, option: "similarity_fct", problem: "\(function.functionName) is not available yet",
+                hint: "Use cos_sim or dot_score.")
+        }
+    }
+
+    var function: SimilarityFunction { self == .cosine ? .cosine : .dot }
+}
