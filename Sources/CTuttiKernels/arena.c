@@ -1,0 +1,22 @@
+// Pages for arenas: anonymous memory on 2 MiB boundaries, advised for transparent huge pages.
+#define _DEFAULT_SOURCE 1
+#include "CTuttiKernels.h"
+#include <stddef.h>
+#include <sys/mman.h>
+
+static const int64_t huge = 2 << 20;
+
+void *tutti_pages_map(int64_t bytes) {
+    // Map one huge page more than asked, then give back what lies outside the aligned part.
+    char *raw = mmap(NULL, (size_t)(bytes + huge), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (raw == MAP_FAILED) return NULL;
+    int64_t lead = (huge - (int64_t)((uintptr_t)raw % (uintptr_t)huge)) % huge;
+    if (lead > 0) munmap(raw, (size_t)lead);
+    if (huge - lead > 0) munmap(raw + lead + bytes, (size_t)(huge - lead));
+#ifdef MADV_HUGEPAGE
+    (void)madvise(raw + lead, (size_t)bytes, MADV_HUGEPAGE); // advice only: without it the pages are small, not wrong
+#endif
+    return raw + lead;
+}
+
+void tutti_pages_unmap(void *pages, int64_t bytes) { munmap(pages, (size_t)bytes); }

@@ -1,0 +1,81 @@
+// The scalar half of the tiled contrastive softmax: folding score tiles into row losses, and scores into gradients.
+//
+// The loss of a row is log1p(sum_{j != pos} exp(s_j - s_pos)): exact where the positive wins by far, where
+// logsumexp - s_pos would cancel. With m and Z of the negatives it is softplus(m - s_pos + log Z), in fp64.
+#include "vectorise.h"
+#include <math.h>
+
+INLINE float largest(const float *x, int64_t begin, int64_t end, float maximum) {
+    FAST_MATH
+    float lanes[16];
+    for (int k = 0; k < 16; k++) lanes[k] = maximum;
+    int64_t j = begin;
+    for (; j + 16 <= end; j += 16) {
+        _Pragma("clang loop vectorize(enable)") for (int k = 0; k < 16; k++) {
+            lanes[k] = x[j + k] > lanes[k] ? x[j + k] : lanes[k];
+        }
+    }
+    for (int k = 0; k < 16; k++) maximum = lanes[k] > maximum ? lanes[k] : maximum;
+    for (; j < end; j++) maximum = x[j] > maximum ? x[j] : maximum;
+    return maximum;
+}
+
+INLINE float exponentials(const float *x, int64_t begin, int64_t end, float maximum) {
+    FAST_MATH
+    float sum = 0.0f;
+    VECTOR_LOOP
+    for (int64_t j = begin; j < end; j++) sum += x[j] - maximum < -87.0f ? 0.0f : fast_exp(x[j] - maximum);
+    return sum;
+}
+
+TUTTI_CLONES
+void tutti_contrastive_fold(const float *scores, int64_t stride, int64_t rows, int64_t columns, int64_t first,
+                            const int32_t *positives, float *maximum, double *sum, float *positive_score) {
+    for (int64_t r = 0; r < rows; r++) {
+        const float *row = scores + r * stride;
+        int64_t positive = positives[r] - first;
+        int inside = positive >= 0 && positive < columns;
+        if (inside) positive_score[r] = row[positive];
+        int64_t split = inside ? positive : columns, rest = inside ? positive + 1 : columns;
+        float before = maximum[r];
+        float now = largest(row, rest, columns, largest(row, 0, split, before));
+        if (now == -INFINITY) continue; // no negatives so far
+        double tile = (double)exponentials(row, 0, split, now) + (double)exponentials(row, rest, columns, now);
+        sum[r] = sum[r] * exp((double)before - (double)now) + tile;
+        maximum[r] = now;
+    }
+}
+
+double tutti_contrastive_losses(int64_t rows, const float *maximum, const double *sum, const float *positive_score,
+                                double *losses) {
+    double total = 0.0;
+    for (int64_t r = 0; r < rows; r++) {
+        double loss = 0.0;
+        if (sum[r] != 0.0) {
+            double x = ((double)maximum[r] - (double)positive_score[r]) + log(sum[r]);
+            loss = x > 0.0 ? x + log1p(exp(-x)) : log1p(exp(x));
+        }
+        losses[r] = loss;
+        total += loss;
+    }
+    return total;
+}
+
+TUTTI_CLONES
+void tutti_contrastive_gradient(float *scores, int64_t stride, int64_t rows, int64_t columns, int64_t first,
+                                const int32_t *positives, const float *positive_score, const double *losses,
+                                float factor) {
+    FAST_MATH
+    for (int64_t r = 0; r < rows; r++) {
+        float *row = scores + r * stride;
+        // log of the full denominator = s_pos + loss, taken in two steps so that a large s_pos costs no accuracy.
+        float positive_value = positive_score[r], loss = (float)losses[r];
+        VECTOR_LOOP
+        for (int64_t j = 0; j < columns; j++) {
+            float x = (row[j] - positive_value) - loss;
+            row[j] = x < -87.0f ? 0.0f : factor * fast_exp(x);
+        }
+        int64_t positive = positives[r] - first;
+        if (positive >= 0 && positive < columns) row[positive] = (float)((double)factor * expm1(-losses[r]));
+    }
+}

@@ -1,0 +1,129 @@
+// Optimizer updates and sums of squares, bit-identical at every instruction level.
+//
+// Nothing is contracted or reassociated: each line is the operation of torch's single-tensor implementation, rounded on
+// its own. With fast contraction AVX2 and baseline results differed in 41 % of parameters after 100 steps, and replicas
+// on different processors would drift apart. Sums keep sixteen fp64 lanes; squares of floats are exact in fp64.
+#include "vectorise.h"
+
+INLINE void adamw(float *p, const float *g, float *m, float *v, int64_t count, tutti_adamw_scalars s) {
+    EXACT_MATH
+    const int direct = s.one_minus_beta1 < 0.5f; // torch's lerp picks the form by its weight
+    const float rest = 1.0f - s.one_minus_beta1;
+    VECTOR_LOOP
+    for (int64_t i = 0; i < count; i++) {
+        float gradient = g[i] * s.gradient_scale;
+        float decayed = p[i] * s.decay;
+        float difference = gradient - m[i];
+        float near_first = s.one_minus_beta1 * difference;
+        near_first = m[i] + near_first;
+        float near_gradient = difference * rest;
+        near_gradient = gradient - near_gradient;
+        float first = direct ? near_first : near_gradient;
+        float scaled = v[i] * s.beta2;
+        float square = s.one_minus_beta2 * gradient;
+        square = square * gradient;
+        float second = scaled + square;
+        float denominator = __builtin_elementwise_sqrt(second) / s.root_correction2;
+        denominator = denominator + s.epsilon;
+        float step = -s.step_size * first;
+        step = step / denominator;
+        m[i] = first;
+        v[i] = second;
+        p[i] = decayed + step;
+    }
+}
+
+TUTTI_CLONES
+void tutti_adamw(float *p, const float *g, float *m, float *v, int64_t count, tutti_adamw_scalars scalars) {
+    adamw(p, g, m, v, count, scalars);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("arch=x86-64-v4"))) static void adamw_v4(float *p, const float *g, float *m, float *v,
+                                                               int64_t count, tutti_adamw_scalars s) {
+    adamw(p, g, m, v, count, s);
+}
+__attribute__((target("arch=x86-64-v3"))) static void adamw_v3(float *p, const float *g, float *m, float *v,
+                                                               int64_t count, tutti_adamw_scalars s) {
+    adamw(p, g, m, v, count, s);
+}
+#endif
+
+int tutti_adamw_at_level(int level, float *p, const float *g, float *m, float *v, int64_t count,
+                         tutti_adamw_scalars scalars) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (level == 4 && __builtin_cpu_supports("x86-64-v4")) return adamw_v4(p, g, m, v, count, scalars), 1;
+    if (level == 3 && __builtin_cpu_supports("x86-64-v3")) return adamw_v3(p, g, m, v, count, scalars), 1;
+#endif
+    if (level == 0) return adamw(p, g, m, v, count, scalars), 1;
+    return 0;
+}
+
+TUTTI_CLONES
+void tutti_sgd(float *p, const float *g, float *buffer, int64_t count, tutti_sgd_scalars s) {
+    EXACT_MATH
+    if (!buffer) {
+        VECTOR_LOOP
+        for (int64_t i = 0; i < count; i++) {
+            float gradient = g[i] * s.gradient_scale;
+            float decay = s.weight_decay * p[i];
+            gradient = gradient + decay;
+            float step = -s.learning_rate * gradient;
+            p[i] = p[i] + step;
+        }
+        return;
+    }
+    const float keep = s.first ? 0.0f : s.momentum, take = s.first ? 1.0f : s.one_minus_dampening;
+    VECTOR_LOOP
+    for (int64_t i = 0; i < count; i++) {
+        float gradient = g[i] * s.gradient_scale;
+        float decay = s.weight_decay * p[i];
+        gradient = gradient + decay;
+        float kept = s.first ? 0.0f : buffer[i] * keep;
+        float taken = gradient * take;
+        float moment = kept + taken;
+        float ahead = s.momentum * moment;
+        ahead = gradient + ahead;
+        float direction = s.nesterov ? ahead : moment;
+        float step = -s.learning_rate * direction;
+        buffer[i] = moment;
+        p[i] = p[i] + step;
+    }
+}
+
+TUTTI_CLONES
+double tutti_sum_of_squares(const float *x, int64_t count) {
+    EXACT_MATH
+    double lanes[16] = {0};
+    int64_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+        _Pragma("clang loop vectorize(enable)") for (int k = 0; k < 16; k++) {
+            double value = x[i + k];
+            lanes[k] += value * value;
+        }
+    }
+    for (int k = 0; i + k < count; k++) {
+        double value = x[i + k];
+        lanes[k] += value * value;
+    }
+    double total = 0.0;
+    for (int k = 0; k < 16; k++) total += lanes[k];
+    return total;
+}
+
+TUTTI_CLONES
+void tutti_scale(float *x, int64_t count, float factor) {
+    VECTOR_LOOP
+    for (int64_t i = 0; i < count; i++) x[i] *= factor;
+}
+
+TUTTI_CLONES
+void tutti_add_scaled(float *y, const float *x, float a, int64_t count) {
+    EXACT_MATH
+    VECTOR_LOOP
+    for (int64_t i = 0; i < count; i++) {
+        float scaled = a * x[i];
+        y[i] = y[i] + scaled;
+    }
+}

@@ -1,0 +1,117 @@
+// A static pool of threads for row-parallel loops: no allocation, no queue, one region at a time.
+//
+// A region publishes (body, context, count, grain); the caller and the workers take pieces from one atomic counter until
+// none are left. A caller that finds the pool busy, or that is itself inside a body, runs its region serially: several
+// in-process ranks may share the pool, and nesting cannot deadlock. Workers sleep on a condition variable between regions.
+#define _GNU_SOURCE 1
+#include "CTuttiKernels.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { most_threads = 256 };
+
+static pthread_mutex_t region_lock = PTHREAD_MUTEX_INITIALIZER; // held by the caller whose region runs
+static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;  // guards the fields below
+static pthread_cond_t work_ready = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t work_done = PTHREAD_COND_INITIALIZER;
+static pthread_t workers[most_threads];
+static int64_t worker_count = 0;
+static uint64_t generation = 0; // counts regions
+static int64_t running = 0;     // workers still inside the current region
+static bool stopping = false;
+
+static tutti_range_body body;
+static void *body_context;
+static int64_t piece_count, piece_size, element_count;
+static _Atomic int64_t next_piece;
+static _Atomic int64_t thread_count = 1;
+static _Thread_local bool inside_body = false;
+
+static void take_pieces(int64_t worker) {
+    inside_body = true;
+    for (;;) {
+        int64_t piece = atomic_fetch_add_explicit(&next_piece, 1, memory_order_relaxed);
+        if (piece >= piece_count) break;
+        int64_t begin = piece * piece_size;
+        int64_t end = begin + piece_size < element_count ? begin + piece_size : element_count;
+        body(body_context, begin, end, worker);
+    }
+    inside_body = false;
+}
+
+static void *work(void *argument) {
+    int64_t worker = (int64_t)(intptr_t)argument;
+    pthread_mutex_lock(&state_lock);
+    uint64_t seen = generation;
+    running -= 1; // started: see tutti_parallel_set_threads
+    pthread_cond_signal(&work_done);
+    for (;;) {
+        while (generation == seen && !stopping) pthread_cond_wait(&work_ready, &state_lock);
+        if (stopping) break;
+        seen = generation;
+        pthread_mutex_unlock(&state_lock);
+        take_pieces(worker);
+        pthread_mutex_lock(&state_lock);
+        if (--running == 0) pthread_cond_signal(&work_done);
+    }
+    pthread_mutex_unlock(&state_lock);
+    return NULL;
+}
+
+void tutti_parallel_for(int64_t count, int64_t grain, tutti_range_body run, void *context) {
+    if (count <= 0) return;
+    if (inside_body || count <= grain || atomic_load(&thread_count) == 1 || pthread_mutex_trylock(&region_lock) != 0) {
+        run(context, 0, count, 0);
+        return;
+    }
+    pthread_mutex_lock(&state_lock);
+    body = run;
+    body_context = context;
+    element_count = count;
+    // At most eight pieces a thread: enough to even out uneven rows without hammering the counter.
+    int64_t threads = worker_count + 1;
+    int64_t size = (count + 8 * threads - 1) / (8 * threads);
+    piece_size = size > grain ? size : grain;
+    piece_count = (count + piece_size - 1) / piece_size;
+    atomic_store(&next_piece, 0);
+    running = worker_count;
+    generation += 1;
+    pthread_cond_broadcast(&work_ready);
+    pthread_mutex_unlock(&state_lock);
+    take_pieces(0);
+    pthread_mutex_lock(&state_lock);
+    while (running > 0) pthread_cond_wait(&work_done, &state_lock);
+    pthread_mutex_unlock(&state_lock);
+    pthread_mutex_unlock(&region_lock);
+}
+
+void tutti_parallel_set_threads(int64_t threads) {
+    if (threads < 1) threads = 1;
+    if (threads > most_threads) threads = most_threads;
+    pthread_mutex_lock(&region_lock);
+    pthread_mutex_lock(&state_lock);
+    stopping = true;
+    pthread_cond_broadcast(&work_ready);
+    pthread_mutex_unlock(&state_lock);
+    for (int64_t w = 0; w < worker_count; w++) pthread_join(workers[w], NULL);
+    pthread_mutex_lock(&state_lock);
+    stopping = false;
+    worker_count = 0;
+    running = 0;
+    for (int64_t w = 1; w < threads; w++) {
+        running += 1;
+        if (pthread_create(&workers[worker_count], NULL, work, (void *)(intptr_t)w) != 0) {
+            running -= 1; // the system refuses more threads: work with those that started
+            break;
+        }
+        worker_count += 1;
+    }
+    while (running > 0) pthread_cond_wait(&work_done, &state_lock);
+    atomic_store(&thread_count, worker_count + 1);
+    pthread_mutex_unlock(&state_lock);
+    pthread_mutex_unlock(&region_lock);
+}
+
+int64_t tutti_parallel_threads(void) { return atomic_load(&thread_count); }

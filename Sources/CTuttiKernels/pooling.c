@@ -1,0 +1,84 @@
+// Sentence vectors from token vectors: sequences are independent, rows of a sequence are added in order.
+//
+// All modes but max are weighted sums of rows; weight() is the one place that tells them apart. Maxima are searched again
+// in backward (the first of equal values gets the gradient, as torch.max on the CPU).
+#include "vectorise.h"
+#include <math.h>
+
+/// The rows [first, end) that a mode reads, of one sequence.
+typedef struct {
+    int64_t start, first, end;
+} span;
+
+INLINE span span_of(int mode, const int32_t *offsets, const int32_t *skip, int64_t s) {
+    span rows = {offsets[s], offsets[s], offsets[s + 1]};
+    int64_t left_out = skip && mode != TUTTI_POOL_CLS ? skip[s] : 0;
+    rows.first = rows.start + left_out < rows.end ? rows.start + left_out : rows.end;
+    if (mode == TUTTI_POOL_CLS && rows.end > rows.start) rows.end = rows.first + 1;
+    if (mode == TUTTI_POOL_LAST && rows.end > rows.first) rows.first = rows.end - 1;
+    return rows;
+}
+
+/// The weight of row t; the weighted mean counts places from the start of the sequence, prompt included.
+INLINE float weight(int mode, span rows, int64_t t) {
+    double count = (double)(rows.end - rows.first);
+    double before = (double)(rows.first - rows.start), all = (double)(rows.end - rows.start);
+    switch (mode) {
+    case TUTTI_POOL_MEAN: return (float)(1.0 / count);
+    case TUTTI_POOL_MEAN_SQRT: return (float)(1.0 / sqrt(count));
+    case TUTTI_POOL_WEIGHTED_MEAN:
+        return (float)((double)(t - rows.start + 1) / (0.5 * (all * (all + 1) - before * (before + 1))));
+    default: return 1.0f;
+    }
+}
+
+INLINE void add_weighted(float *to, const float *from, float factor, int64_t columns) {
+    FAST_MATH
+    VECTOR_LOOP
+    for (int64_t d = 0; d < columns; d++) to[d] += factor * from[d];
+}
+
+TUTTI_CLONES
+void tutti_pool_forward(int mode, const float *x, int64_t x_stride, const int32_t *offsets, const int32_t *skip,
+                        float *out, int64_t out_stride, int64_t begin, int64_t end, int64_t columns) {
+    for (int64_t s = begin; s < end; s++) {
+        span rows = span_of(mode, offsets, skip, s);
+        float *to = out + s * out_stride;
+        if (mode == TUTTI_POOL_MAX) {
+            for (int64_t d = 0; d < columns; d++) to[d] = rows.first < rows.end ? -INFINITY : -1e9f;
+            for (int64_t t = rows.first; t < rows.end; t++) {
+                const float *from = x + t * x_stride;
+                VECTOR_LOOP
+                for (int64_t d = 0; d < columns; d++) to[d] = from[d] > to[d] || from[d] != from[d] ? from[d] : to[d];
+            }
+        } else {
+            memset(to, 0, (size_t)columns * sizeof(float));
+            for (int64_t t = rows.first; t < rows.end; t++) {
+                add_weighted(to, x + t * x_stride, weight(mode, rows, t), columns);
+            }
+        }
+    }
+}
+
+TUTTI_CLONES
+void tutti_pool_backward(int mode, const float *x, int64_t x_stride, const int32_t *offsets, const int32_t *skip,
+                         const float *dout, int64_t dout_stride, float *dx, int64_t dx_stride, int64_t begin,
+                         int64_t end, int64_t columns) {
+    for (int64_t s = begin; s < end; s++) {
+        span rows = span_of(mode, offsets, skip, s);
+        const float *from = dout + s * dout_stride;
+        if (mode == TUTTI_POOL_MAX) {
+            for (int64_t d = 0; d < columns && rows.first < rows.end; d++) {
+                int64_t best = rows.first;
+                for (int64_t t = rows.first + 1; t < rows.end; t++) {
+                    if (x[t * x_stride + d] > x[best * x_stride + d]) best = t;
+                }
+                dx[best * dx_stride + d] += from[d];
+            }
+        } else {
+            for (int64_t t = rows.first; t < rows.end; t++) {
+                add_weighted(dx + t * dx_stride, from, weight(mode, rows, t), columns);
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+// How the loops of this folder are compiled: one source, three instruction levels, chosen at run time per function.
+//
+// TUTTI_CLONES builds x86-64-v4 (AVX-512), x86-64-v3 (AVX2 + FMA) and baseline versions of a function. FAST_MATH lets a
+// loop contract a * b + c and reassociate sums (row kernels); optimizer kernels use EXACT_MATH instead, so that every
+// level gives the same bits. expf and erf are written out as polynomials, since calls to libm do not vectorise.
+#pragma once
+#include "CTuttiKernels.h"
+#include <float.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__linux__)
+#define TUTTI_CLONES                                                                                                   \
+    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), min_vector_width(512)))
+#else
+#define TUTTI_CLONES
+#endif
+
+#define FAST_MATH _Pragma("clang fp contract(fast) reassociate(on)")
+#define EXACT_MATH _Pragma("clang fp contract(off) reassociate(off)")
+#define VECTOR_LOOP _Pragma("clang loop vectorize(assume_safety)")
+// VECTOR_LOOP promises that iterations are independent: an output may be the very input, never a shifted view of it.
+#define INLINE static inline __attribute__((always_inline))
+
+/// e^x to about 1 ulp for x in [-87, 88]; clamped outside. Cephes' expf: range reduction by ln 2 in two parts.
+INLINE float fast_exp(float x) {
+    _Pragma("clang fp contract(fast) reassociate(off)") // reassociation would undo the rounding by addition
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    float shifted = x * 1.44269504088896341f + 12582912.0f; // 1.5 * 2^23: rounds to an integer in the low bits
+    int32_t bits;
+    memcpy(&bits, &shifted, 4);
+    float n = shifted - 12582912.0f;
+    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    float y = p * (r * r) + r + 1.0f;
+    int32_t power = (int32_t)((uint32_t)(bits + 127 - 0x4B400000) << 23);
+    float two_n;
+    memcpy(&two_n, &power, 4);
+    return y * two_n;
+}
+
+/// The element hash of dropout: two multiply-xorshift rounds (constants of Wellons' lowbias32), one half of the site key
+/// in front of each.
+INLINE uint32_t element_hash(uint32_t low, uint32_t high, uint32_t index) {
+    uint32_t x = index + low;
+    x ^= x >> 16;
+    x *= 0x7feb352dU;
+    x += high;
+    x ^= x >> 15;
+    x *= 0x846ca68bU;
+    x ^= x >> 16;
+    return x;
+}
+
+/// The sequence that owns packed row t (offsets ascending, t < offsets[sequences]; empty sequences are skipped).
+INLINE int64_t sequence_of(const int32_t *offsets, int64_t sequences, int64_t t) {
+    int64_t low = 0, high = sequences;
+    while (high - low > 1) {
+        int64_t middle = (low + high) / 2;
+        if (offsets[middle] <= t) low = middle; else high = middle;
+    }
+    return low;
+}
+
+/// Dropout of one packed row: where its sequence's element indices begin, and the halves of its key.
+typedef struct {
+    uint32_t base, low, high;
+} row_key;
+
+INLINE row_key key_of_row(const tutti_dropout *dropout, int64_t *sequence, int64_t t, int64_t columns) {
+    while (dropout->offsets[*sequence + 1] <= t) *sequence += 1;
+    uint64_t key = dropout->keys[*sequence];
+    row_key result = {(uint32_t)((t - dropout->offsets[*sequence]) * columns), (uint32_t)key, (uint32_t)(key >> 32)};
+    return result;
+}
