@@ -161,6 +161,13 @@ public func csvLine(_ fields: [String], separator: Character = ",") -> String {
             $0 == "\"" || $0 == "\n" || $0 == "\r" || Character($0) == separator
         }
         guard needsQuotes else { return field }
-        return "\"" + field.replacing("\"", with: "\"\"") + "\""
+        // By scalars: a quote before a combining accent is one Character with it.
+        var quoted = String.UnicodeScalarView("\"".unicodeScalars)
+        for scalar in field.unicodeScalars {
+            quoted.append(scalar)
+            if scalar == "\"" { quoted.append(scalar) }
+        }
+        quoted.append("\"")
+        return String(quoted)
     }.joined(separator: String(separator))
 }

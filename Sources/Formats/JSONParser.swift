@@ -91,7 +91,7 @@ struct JSONParser {
         return value
     }
 
-    private mutating func parseValue() throws(TuttiError) -> JSONValue {
+    mutating func parseValue() throws(TuttiError) -> JSONValue {
         guard position < count else { throw error("expected a value, found the end of the text") }
         switch start[position] {
         case UInt8(ascii: "\""):

@@ -1,0 +1,59 @@
+// Which columns of a file become texts and which becomes the label.
+//
+// The label is the first of label, labels, score, scores that is among the columns in use; all others are texts, in the
+// order of the file, or of `columns:` where the configuration selects. Reference: SentenceTransformerDataCollator.
+
+import TuttiFormats
+
+/// The columns of a file in use.
+struct ColumnSelection {
+    /// Places of the text columns in the file, in the order of the table.
+    let texts: [Int]
+    /// Place of the label column in the file.
+    let label: Int?
+    /// Names of all the file's columns.
+    let header: [String]
+
+    /// The names that make a column the label, the first that is present counts.
+    static let labelNames = ["label", "labels", "score", "scores"]
+
+    init(header: [String], columns: [String]?, source: String) throws(TuttiError) {
+        func flawed(_ problem: String, _ hint: String?) -> TuttiError {
+            TuttiError(.data, "read columns", source, problem, hint: hint)
+        }
+        for (place, name) in header.enumerated() where header[..<place].contains(name) && !name.isEmpty {
+            throw flawed("the column '\(name)' occurs twice", "Column names must differ.")
+        }
+        var places: [Int] = []
+        if let columns {
+            for (number, name) in columns.enumerated() {
+                guard let place = header.firstIndex(of: name) else {
+                    throw flawed("there is no column '\(name)'", TuttiError.hint(unknown: name, known: header))
+                }
+                if columns[..<number].contains(name) {
+                    throw flawed("columns names '\(name)' twice", "Name every column once.")
+                }
+                places.append(place)
+            }
+        } else {
+            places = Array(header.indices)
+        }
+        for place in places where header[place].isEmpty {
+            throw flawed(
+                "column \(place + 1) has no name",
+                "Name the columns to use with columns:, for instance columns: [anchor, positive].")
+        }
+        let label = ColumnSelection.labelNames.lazy.compactMap { name in places.first { header[$0] == name } }.first
+        self.texts = places.filter { $0 != label }
+        self.label = label
+        self.header = header
+        guard !texts.isEmpty else {
+            throw flawed("there is no text column", "The columns in use are: \(places.map { header[$0] }.joined(separator: ", ")).")
+        }
+    }
+
+    /// A builder of the table with these columns.
+    func builder(source: String) -> TableBuilder {
+        TableBuilder(textNames: texts.map { header[$0] }, labelName: label.map { header[$0] }, source: source)
+    }
+}

@@ -1,0 +1,47 @@
+// Labels as they stand in files: numbers, truth values, or lists of numbers.
+
+import TuttiFormats
+
+enum LabelText {
+    /// The label that a cell of text means, or nil.
+    static func parse(_ text: String) -> Label? {
+        let trimmed = text.drop { $0 == " " }
+        var end = trimmed.endIndex
+        while end > trimmed.startIndex, trimmed[trimmed.index(before: end)] == " " { end = trimmed.index(before: end) }
+        let core = String(trimmed[..<end])
+        if let integer = Int(core) { return .integer(integer) }
+        if let first = core.first, first.isNumber || "+-.".contains(first), let number = Double(core), number.isFinite,
+            !core.lowercased().contains("x")
+        {
+            return .float(number)
+        }
+        switch core {
+        case "True", "true": return .integer(1)
+        case "False", "false": return .integer(0)
+        default: break
+        }
+        guard core.first == "[" else { return nil }
+        do throws(TuttiError) { return value(try JSONValue.parse(core)) } catch { return nil }
+    }
+
+    /// The label that a JSON value means, or nil.
+    static func value(_ value: JSONValue) -> Label? {
+        switch value {
+        case .integer(let number): return .integer(Int(number))
+        case .number(let number): return .float(number)
+        case .bool(let flag): return .integer(flag ? 1 : 0)
+        case .array(let elements):
+            let numbers = elements.compactMap(\.double)
+            return numbers.count == elements.count ? .floats(numbers) : nil
+        case .null, .string, .object: return nil
+        }
+    }
+
+    /// The error for a label that is none.
+    static func error(_ text: String, name: String, place: String) -> TuttiError {
+        let shown = text.count > 40 ? text.prefix(40) + "..." : text[...]
+        return TuttiError(
+            .data, "read labels", place, "the label '\(shown)' in column '\(name)' is no number and no list of numbers",
+            hint: "Map class names to whole numbers from 0, or leave the column out with columns:.")
+    }
+}

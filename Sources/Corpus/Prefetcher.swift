@@ -1,0 +1,102 @@
+// Makes the next elements on a thread of its own while the caller works on the last one.
+//
+// The queue is bounded, the order is kept, and an error of the producing closure reaches the caller in its place, after
+// the elements that came before it. The thread holds only the queue, so a prefetcher that goes away ends its thread.
+
+import Foundation
+
+/// A bounded queue that a background thread fills in order.
+public final class Prefetcher<Element: Sendable>: Sendable {
+    private let queue: PrefetchQueue<Element>
+
+    /// Starts making elements: `produce(0)`, `produce(1)`, ... until it returns nil or throws; at most `depth` wait.
+    public init(
+        depth: Int = 2, name: String = "tutti-prefetch", produce: @escaping @Sendable (Int) throws -> Element?
+    ) {
+        precondition(depth > 0, "Prefetcher: depth \(depth)")
+        let queue = PrefetchQueue<Element>(depth: depth)
+        self.queue = queue
+        let thread = Thread {
+            var index = 0
+            while queue.waitForRoom() {
+                do {
+                    guard let element = try produce(index) else { return queue.end(nil) }
+                    queue.append(element)
+                } catch {
+                    return queue.end(error)
+                }
+                index += 1
+            }
+        }
+        thread.name = name
+        thread.stackSize = 8 << 20
+        thread.start()
+    }
+
+    /// The next element in order, or nil at the end; waits for it.
+    ///
+    /// Throws: the error of the producing closure, on this call and all later ones.
+    public func next() throws -> Element? { try queue.take() }
+
+    /// Stops making elements; `next` then returns nil. An element in the making is thrown away.
+    public func cancel() { queue.cancel() }
+
+    deinit { queue.cancel() }
+}
+
+/// What the two threads share; every member is touched only under the condition's lock.
+private final class PrefetchQueue<Element: Sendable>: @unchecked Sendable {
+    private let condition = NSCondition()
+    private let depth: Int
+    private var elements: [Element] = []
+    private var hasEnded = false
+    private var isCancelled = false
+    private var error: (any Error)?
+
+    init(depth: Int) { self.depth = depth }
+
+    /// Waits until an element may be added; false after `cancel`.
+    func waitForRoom() -> Bool {
+        condition.withLock {
+            while elements.count >= depth, !isCancelled { condition.wait() }
+            return !isCancelled
+        }
+    }
+
+    func append(_ element: Element) {
+        condition.withLock {
+            if !isCancelled { elements.append(element) }
+            condition.broadcast()
+        }
+    }
+
+    func end(_ error: (any Error)?) {
+        condition.withLock {
+            hasEnded = true
+            self.error = error
+            condition.broadcast()
+        }
+    }
+
+    func take() throws -> Element? {
+        condition.lock()
+        defer { condition.unlock() }
+        while elements.isEmpty, !hasEnded, !isCancelled { condition.wait() }
+        if isCancelled { return nil }
+        if elements.isEmpty {
+            if let error { throw error }
+            return nil
+        }
+        let element = elements.removeFirst()
+        condition.broadcast()
+        return element
+    }
+
+    func cancel() {
+        condition.withLock {
+            isCancelled = true
+            elements.removeAll()
+            condition.broadcast()
+        }
+    }
+}

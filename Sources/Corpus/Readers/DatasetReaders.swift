@@ -1,0 +1,90 @@
+// Data sets by path: the registry of readers, and the choice of one by the file's extension.
+//
+// A new format is one file with a reader and one line in the registry.
+
+import TuttiFormats
+
+/// A file format that holds rows of named columns.
+public protocol DatasetReader: Sendable {
+    /// The extensions of its files, lower case, without the point.
+    static var extensions: [String] { get }
+    /// One line on the format, for help and documentation.
+    static var summary: String { get }
+    /// Reads the rows of `file`; `columns` selects and orders, label included, nil takes all.
+    ///
+    /// Throws: `.data` naming file and line.
+    static func read(_ file: MappedFile, columns: [String]?) throws(TuttiError) -> Table
+}
+
+/// The readers that there are.
+public enum DatasetReaders {
+    /// All readers; the order is that of the documentation.
+    public static let registry: [any DatasetReader.Type] = [
+        CSVReader.self,
+        TSVReader.self,
+        JSONReader.self,
+        JSONLinesReader.self,
+    ]
+
+    /// Extensions that are known but refused, with the way out.
+    static let refused: [String: String] = [
+        "gz": "Unpack it first: gunzip --keep FILE.",
+        "zst": "Unpack it first: unzstd FILE.",
+        "parquet": "Convert it first: python3 -c 'import pandas; pandas.read_parquet(\"F.parquet\").to_csv(\"F.csv\", index=False)'.",
+        "arrow": "Save the data set as CSV or JSON lines first: dataset.to_csv(\"F.csv\").",
+    ]
+
+    /// The reader for the file at `path`.
+    ///
+    /// Throws: `.data` for a format that is not read, with what to do instead.
+    public static func reader(for path: String) throws(TuttiError) -> any DatasetReader.Type {
+        let ending = fileExtension(of: path)
+        if let reader = registry.first(where: { $0.extensions.contains(ending) }) { return reader }
+        if let refusal = refusal(of: path) { throw refusal }
+        let known = registry.flatMap { $0.extensions }.map { "." + $0 }.joined(separator: ", ")
+        throw TuttiError(
+            .data, "read table", path, ending.isEmpty ? "has no extension" : "files with the extension .\(ending) are not read",
+            hint: "A data set is a file with one of the extensions \(known).")
+    }
+
+    /// The error for a known format that is not read yet, or nil.
+    static func refusal(of path: String) -> TuttiError? {
+        let ending = fileExtension(of: path)
+        return refused[ending].map {
+            TuttiError(.data, "read table", path, ".\(ending) files cannot be read yet", hint: $0)
+        }
+    }
+
+    static func fileExtension(of path: String) -> String {
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        guard let point = name.lastIndex(of: "."), point != name.startIndex else { return "" }
+        return name[name.index(after: point)...].lowercased()
+    }
+}
+
+/// What a configuration says of a data set.
+public struct DatasetSpecification: Sendable, Equatable {
+    /// The file.
+    public var path: String
+    /// The columns in use, label included, in order; nil uses all.
+    public var columns: [String]?
+    /// The name of the data set where there are several.
+    public var name: String?
+
+    /// Makes a specification from its parts.
+    public init(path: String, columns: [String]? = nil, name: String? = nil) {
+        self.path = path
+        self.columns = columns
+        self.name = name
+    }
+}
+
+/// Reads the data set of `specification`.
+///
+/// Throws: `.missingFile`; `.data` naming file and line for anything that is no table of texts and numeric labels.
+public func loadTable(_ specification: DatasetSpecification) throws(TuttiError) -> Table {
+    // A missing file is told as missing, whatever its extension.
+    let file = try MappedFile(path: specification.path)
+    let reader = try DatasetReaders.reader(for: specification.path)
+    return try reader.read(file, columns: specification.columns)
+}

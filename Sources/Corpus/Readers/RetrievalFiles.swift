@@ -1,0 +1,105 @@
+// The files of a retrieval data set in the BEIR layout.
+//
+// corpus.jsonl: {"_id", "title" (optional), "text"}; queries.jsonl: {"_id", "text"}; qrels/*.tsv: a header line
+// "query-id corpus-id score", then one judgement a line. A document is title and text joined by a blank, as users of the
+// reference's InformationRetrievalEvaluator join them. Reference: https://github.com/beir-cellar/beir (GenericDataLoader).
+
+import TuttiFormats
+
+/// Texts that have names.
+public struct NamedTexts: Sendable {
+    /// The names, each once, in the order of the file.
+    public let ids: [String]
+    /// The texts of the same order.
+    public let texts: [String]
+}
+
+/// A judgement that a document answers a query.
+public struct RelevanceJudgement: Sendable, Equatable {
+    /// The query's name.
+    public let query: String
+    /// The document's name.
+    public let document: String
+    /// The grade; zero says that it does not answer.
+    public let score: Int
+}
+
+/// The readers of the BEIR layout.
+public enum RetrievalFiles {
+    /// Reads documents, title and text joined by a blank.
+    ///
+    /// Throws: `.missingFile`; `.data` naming file and line.
+    public static func corpus(_ path: String) throws(TuttiError) -> NamedTexts { try namedTexts(path, hasTitles: true) }
+
+    /// Reads queries.
+    ///
+    /// Throws: `.missingFile`; `.data` naming file and line.
+    public static func queries(_ path: String) throws(TuttiError) -> NamedTexts { try namedTexts(path, hasTitles: false) }
+
+    /// Reads judgements, zero grades included, in the order of the file.
+    ///
+    /// Throws: `.missingFile`; `.data` naming file, line and column.
+    public static func judgements(_ path: String) throws(TuttiError) -> [RelevanceJudgement] {
+        let file = try MappedFile(path: path)
+        if let refusal = DatasetReaders.refusal(of: path) { throw refusal }
+        var parser = try CSVParser(file.bytes, source: path, separator: "\t")
+        var record = CSVRecord()
+        guard try parser.next(&record) else { throw TuttiError(.data, "read judgements", path, "the file is empty") }
+        let names = ["query-id", "corpus-id", "score"]
+        let header = record.fields
+        var places: [Int] = []
+        for name in names {
+            guard let place = header.firstIndex(of: name) else {
+                throw TuttiError(
+                    .data, "read judgements", "\(path):1", "there is no column '\(name)'",
+                    hint: "The header line must be query-id, corpus-id and score, separated by tabs.")
+            }
+            places.append(place)
+        }
+        var judgements: [RelevanceJudgement] = []
+        while try parser.next(&record) {
+            guard record.count == header.count else { throw parser.raggedRow(record, expected: header.count) }
+            guard let score = Int(record[places[2]]) else {
+                throw TuttiError(
+                    .data, "read judgements", parser.place(of: places[2], in: record),
+                    "the score '\(record[places[2]])' is no whole number")
+            }
+            judgements.append(
+                RelevanceJudgement(query: record[places[0]], document: record[places[1]], score: score))
+        }
+        guard !judgements.isEmpty else { throw TuttiError(.data, "read judgements", path, "has no judgements") }
+        return withExtendedLifetime(file) { judgements }
+    }
+
+    private static func namedTexts(_ path: String, hasTitles: Bool) throws(TuttiError) -> NamedTexts {
+        let file = try MappedFile(path: path)
+        if let refusal = DatasetReaders.refusal(of: path) { throw refusal }
+        var rows = try JSONSequence(file.bytes, form: .lines, source: path)
+        var ids: [String] = []
+        var texts: [String] = []
+        var seen: Set<String> = []
+        while let (value, line) = try rows.next() {
+            func flawed(_ problem: String) -> TuttiError {
+                TuttiError(.data, "read texts", "\(path):\(line)", problem)
+            }
+            guard let id = value["_id"].flatMap({ $0.string ?? $0.int.map(String.init) }) else {
+                throw flawed("the line has no \"_id\"")
+            }
+            guard let text = value["text"]?.string else { throw flawed("the line has no \"text\" that is a string") }
+            guard seen.insert(id).inserted else { throw flawed("the name \"\(id)\" occurs twice") }
+            ids.append(id)
+            texts.append(hasTitles ? joined(title: value["title"]?.string ?? "", text: text) : text)
+        }
+        guard !ids.isEmpty else { throw TuttiError(.data, "read texts", path, "the file holds no texts") }
+        return withExtendedLifetime(file) { NamedTexts(ids: ids, texts: texts) }
+    }
+
+    /// Python's `(title + " " + text).strip()`.
+    private static func joined(title: String, text: String) -> String {
+        let scalars = (title + " " + text).unicodeScalars
+        guard let first = scalars.firstIndex(where: { !$0.properties.isWhitespace }),
+            let last = scalars.lastIndex(where: { !$0.properties.isWhitespace })
+        else { return "" }
+        return String(scalars[first...last])
+    }
+}

@@ -1,0 +1,136 @@
+// A data set in memory: text columns and at most one label column.
+//
+// All texts lie in one block of UTF-8, row after row, with an array of ends: a million rows are two allocations, and a
+// String exists only for the rows of the batch at hand. Labels are one flat array.
+
+import TuttiFormats
+
+/// The label of a row.
+public enum Label: Sendable, Equatable {
+    /// A class, or any column that holds whole numbers only.
+    case integer(Int)
+    /// A score.
+    case float(Double)
+    /// A list of scores, one length in the whole column.
+    case floats([Double])
+}
+
+/// Rows of texts with optional labels.
+public struct Table: Sendable {
+    /// The names of the text columns, in the order in which losses see them.
+    public let columnNames: [String]
+    /// The number of rows.
+    public let rowCount: Int
+    /// The name of the label column, if there is one.
+    public let labelName: String?
+    /// The file that the rows were read from.
+    public let source: String
+    let bytes: [UInt8]
+    /// Ends of the cells in `bytes`, row-major.
+    let ends: [Int]
+    let labels: LabelColumn
+
+    init(
+        columnNames: [String], rowCount: Int, labelName: String?, source: String, bytes: [UInt8], ends: [Int],
+        labels: LabelColumn
+    ) {
+        precondition(ends.count == rowCount * columnNames.count, "Table: \(ends.count) cells in \(rowCount) rows")
+        self.columnNames = columnNames
+        self.rowCount = rowCount
+        self.labelName = labelName
+        self.source = source
+        self.bytes = bytes
+        self.ends = ends
+        self.labels = labels
+    }
+
+    /// A table from columns of strings, for callers that hold their data in memory.
+    public init(
+        columns: [(name: String, texts: [String])], labelName: String = "label", labels: [Label] = [],
+        source: String = "memory"
+    ) throws(TuttiError) {
+        let rows = columns.first?.texts.count ?? 0
+        precondition(columns.allSatisfy { $0.texts.count == rows }, "Table: columns of different lengths")
+        precondition(labels.isEmpty || labels.count == rows, "Table: \(labels.count) labels for \(rows) rows")
+        var builder = TableBuilder(
+            textNames: columns.map(\.name), labelName: labels.isEmpty ? nil : labelName, source: source)
+        for row in 0..<rows {
+            for column in columns { builder.append(text: column.texts[row]) }
+            if !labels.isEmpty { try builder.append(label: labels[row], place: "\(source):\(row + 1)") }
+        }
+        self = try builder.table()
+    }
+
+    /// The text of a cell.
+    public func text(row: Int, column: Int) -> String {
+        String(decoding: bytes[range(row: row, column: column)], as: UTF8.self)
+    }
+
+    /// All texts of a column, in the order of the rows.
+    public func texts(column: Int) -> [String] { (0..<rowCount).map { text(row: $0, column: column) } }
+
+    /// The column named `name`.
+    ///
+    /// Throws: `.data` with the nearest name when there is none.
+    public func column(named name: String) throws(TuttiError) -> Int {
+        if let column = columnNames.firstIndex(of: name) { return column }
+        throw TuttiError(
+            .data, "read table", source, "there is no text column '\(name)'",
+            hint: TuttiError.hint(unknown: name, known: columnNames))
+    }
+
+    /// The label of a row, or nil when there are no labels.
+    public func label(row: Int) -> Label? { labels[row] }
+
+    /// A fingerprint of names, texts and labels, for telling whether a run goes on with the same data.
+    public func contentDigest() -> UInt64 {
+        var digest = ContentDigest()
+        digest.update(columnNames.count)
+        for name in columnNames { digest.update(name) }
+        digest.update(labelName ?? "")
+        digest.update(rowCount)
+        bytes.withUnsafeBytes { digest.update($0) }
+        ends.withUnsafeBytes { digest.update($0) }
+        labels.update(&digest)
+        return digest.value
+    }
+
+    /// Where a cell lies in `bytes`.
+    func range(row: Int, column: Int) -> Range<Int> {
+        precondition(row >= 0 && row < rowCount && column >= 0 && column < columnNames.count, "Table: no such cell")
+        let cell = row * columnNames.count + column
+        return (cell == 0 ? 0 : ends[cell - 1])..<ends[cell]
+    }
+}
+
+/// The labels of a table in one array.
+enum LabelColumn: Sendable {
+    case none
+    case integers([Int])
+    case floats([Double])
+    case lists([Double], width: Int)
+
+    subscript(row: Int) -> Label? {
+        switch self {
+        case .none: return nil
+        case .integers(let values): return .integer(values[row])
+        case .floats(let values): return .float(values[row])
+        case .lists(let values, let width): return .floats(Array(values[(row * width)..<((row + 1) * width)]))
+        }
+    }
+
+    func update(_ digest: inout ContentDigest) {
+        switch self {
+        case .none: digest.update(0)
+        case .integers(let values):
+            digest.update(1)
+            values.withUnsafeBytes { digest.update($0) }
+        case .floats(let values):
+            digest.update(2)
+            values.withUnsafeBytes { digest.update($0) }
+        case .lists(let values, let width):
+            digest.update(2 + width)
+            values.withUnsafeBytes { digest.update($0) }
+        }
+    }
+}

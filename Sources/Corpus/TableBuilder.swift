@@ -1,0 +1,101 @@
+// Collects the rows of a table: bytes of texts in column order, then the label.
+//
+// Whole numbers and fractions may mix in a label column, which then is one of fractions, as in the reference's readers;
+// numbers and lists may not, nor lists of different lengths.
+
+import TuttiFormats
+
+struct TableBuilder {
+    let textNames: [String]
+    let labelName: String?
+    let source: String
+    private var bytes: [UInt8] = []
+    private var ends: [Int] = []
+    private var labelKind = LabelKind.none
+    private var integers: [Int] = []
+    private var floats: [Double] = []
+    private var labelCount = 0
+
+    private enum LabelKind {
+        case none, integers, floats
+        case lists(width: Int)
+    }
+
+    init(textNames: [String], labelName: String?, source: String) {
+        self.textNames = textNames
+        self.labelName = labelName
+        self.source = source
+    }
+
+    mutating func append(text: String) {
+        bytes.append(contentsOf: text.utf8)
+        ends.append(bytes.count)
+    }
+
+    mutating func append(utf8: ArraySlice<UInt8>) {
+        bytes.append(contentsOf: utf8)
+        ends.append(bytes.count)
+    }
+
+    mutating func append(label: Label, place: @autoclosure () -> String) throws(TuttiError) {
+        switch (labelKind, label) {
+        case (.none, .integer(let value)), (.integers, .integer(let value)):
+            labelKind = .integers
+            integers.append(value)
+        case (.none, .float(let value)), (.floats, .float(let value)):
+            labelKind = .floats
+            floats.append(value)
+        case (.floats, .integer(let value)):
+            floats.append(Double(value))
+        case (.integers, .float(let value)):
+            labelKind = .floats
+            floats = integers.map(Double.init) + [value]
+            integers = []
+        case (.none, .floats(let values)):
+            guard !values.isEmpty else { throw mixed(place(), "the label is an empty list") }
+            labelKind = .lists(width: values.count)
+            floats = values
+        case (.lists(let width), .floats(let values)):
+            guard values.count == width else {
+                throw mixed(place(), "the label is a list of \(values.count) numbers, those above have \(width)")
+            }
+            floats.append(contentsOf: values)
+        case (.lists, .integer), (.lists, .float):
+            throw mixed(place(), "the label is a number, those above are lists")
+        case (.integers, .floats), (.floats, .floats):
+            throw mixed(place(), "the label is a list, those above are numbers")
+        }
+        labelCount += 1
+    }
+
+    /// The finished table.
+    ///
+    /// Throws: `.data` when there is no row.
+    func table() throws(TuttiError) -> Table {
+        let rows = textNames.isEmpty ? 0 : ends.count / textNames.count
+        guard rows > 0 else {
+            throw TuttiError(
+                .data, "read table", source, "the data set is empty: it has no rows", hint: "Check the path and the file.")
+        }
+        guard rows <= Int(Int32.max) else {
+            throw TuttiError(.data, "read table", source, "has more than \(Int32.max) rows")
+        }
+        precondition(labelName == nil || labelCount == rows, "TableBuilder: \(labelCount) labels for \(rows) rows")
+        return Table(
+            columnNames: textNames, rowCount: rows, labelName: labelName, source: source, bytes: bytes, ends: ends,
+            labels: labels)
+    }
+
+    private var labels: LabelColumn {
+        switch labelKind {
+        case .none: return .none
+        case .integers: return .integers(integers)
+        case .floats: return .floats(floats)
+        case .lists(let width): return .lists(floats, width: width)
+        }
+    }
+
+    private func mixed(_ place: String, _ problem: String) -> TuttiError {
+        TuttiError(.data, "read labels", place, problem, hint: "All labels of a data set must be of one kind.")
+    }
+}

@@ -1,0 +1,29 @@
+// A rank's share of a global batch as strings, with the slots that its rows have in the global batch: randomness is
+// keyed by slot, never by rank.
+
+/// Rows of a table as columns of strings.
+public struct TextBatch: Sendable, Equatable {
+    /// The rows' numbers in the table.
+    public let rows: [Int32]
+    /// The rows' places in the global batch.
+    public let slots: Range<Int>
+    /// The number of rows in the global batch.
+    public let globalCount: Int
+    /// The texts, column after column.
+    public let columns: [[String]]
+    /// The labels, one a row, or empty when the table has none.
+    public let labels: [Label]
+
+    /// The share of `rank` in the global batch of `globalRows`.
+    public init(table: Table, globalRows: ArraySlice<Int32>, rank: Int = 0, world: Int = 1) {
+        let slots = Shard.rows(of: globalRows.count, rank: rank, world: world)
+        let rows = Array(globalRows.dropFirst(slots.lowerBound).prefix(slots.count))
+        self.rows = rows
+        self.slots = slots
+        globalCount = globalRows.count
+        columns = table.columnNames.indices.map { column in
+            rows.map { table.text(row: Int($0), column: column) }
+        }
+        labels = rows.compactMap { table.label(row: Int($0)) }
+    }
+}

@@ -1,0 +1,96 @@
+// JSON values one after the other, so that a large file never stands in memory as one value: the elements of a top-level
+// array, or the lines of a JSON-lines file. Each comes with the line it begins on, for errors about its content.
+
+/// Reads the values of a JSON text one at a time.
+public struct JSONSequence {
+    /// How the values lie in the text.
+    public enum Form: Sendable {
+        /// One array; its elements are the values.
+        case array
+        /// One value a line, empty lines skipped.
+        case lines
+    }
+
+    private let bytes: UnsafeRawBufferPointer
+    private let source: String
+    private let form: Form
+    private var parser: JSONParser?
+    private var position = 0
+    private var countedTo = 0
+    private var line = 1
+    private var isFirst = true
+
+    /// A sequence over `bytes`, which must stay valid while it is used; `source` names them in errors.
+    ///
+    /// Throws: `.data` with source:line:column when the bytes are not UTF-8, or no array where `form` asks for one.
+    public init(_ bytes: UnsafeRawBufferPointer, form: Form, source: String) throws(TuttiError) {
+        try UTF8Text.check(bytes, source: source, operation: "parse JSON")
+        self.bytes = bytes
+        self.source = source
+        self.form = form
+        if bytes.count >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF { position = 3 }
+        guard form == .array, let start = bytes.baseAddress else { return }
+        var parser = JSONParser(
+            start: start.assumingMemoryBound(to: UInt8.self), count: bytes.count, source: source, firstLine: 1,
+            refusesRepeatedKeys: false)
+        parser.position = position
+        parser.skipSpace()
+        guard parser.take(UInt8(ascii: "[")) else { throw parser.error("expected an array, found \(parser.found())") }
+        self.parser = parser
+    }
+
+    /// The next value and the line it begins on, or nil at the end.
+    ///
+    /// Throws: `.data` with source:line:column.
+    public mutating func next() throws(TuttiError) -> (value: JSONValue, line: Int)? {
+        form == .array ? try nextElement() : try nextLine()
+    }
+
+    private mutating func nextElement() throws(TuttiError) -> (value: JSONValue, line: Int)? {
+        guard var parser else { return nil }
+        parser.skipSpace()
+        if parser.take(UInt8(ascii: "]")) {
+            parser.skipSpace()
+            guard parser.position == bytes.count else {
+                throw parser.error("expected the end of the text, found \(parser.found())")
+            }
+            self.parser = nil
+            return nil
+        }
+        if !isFirst {
+            guard parser.take(UInt8(ascii: ",")) else {
+                throw parser.error("expected ',' or ']' in an array, found \(parser.found())")
+            }
+            parser.skipSpace()
+        }
+        isFirst = false
+        countLines(to: parser.position)
+        let value = try parser.parseValue()
+        self.parser = parser
+        return (value, line)
+    }
+
+    private mutating func nextLine() throws(TuttiError) -> (value: JSONValue, line: Int)? {
+        while position < bytes.count {
+            var end = position
+            var isBlank = true
+            while end < bytes.count, bytes[end] != 0x0A {
+                if bytes[end] != 0x20, bytes[end] != 0x09, bytes[end] != 0x0D { isBlank = false }
+                end += 1
+            }
+            let here = line
+            let text = UnsafeRawBufferPointer(rebasing: bytes[position..<end])
+            position = end + 1
+            line += 1
+            if !isBlank { return (try JSONValue.parse(checked: text, source: source, firstLine: here), here) }
+        }
+        return nil
+    }
+
+    private mutating func countLines(to offset: Int) {
+        while countedTo < offset {
+            if bytes[countedTo] == 0x0A { line += 1 }
+            countedTo += 1
+        }
+    }
+}
