@@ -1,0 +1,145 @@
+// MPICall: one collective as a value that one thread hands to another, and its execution.
+//
+// The calls take 32-bit counts, so long messages go in pieces of at most 2^28 values. Whatever MPI answers becomes
+// one `EnsembleError` with MPI's own text. Nothing here allocates.
+
+import CTuttiMPI
+import TuttiEnsemble
+
+/// A collective with its arguments; pointers are the caller's, who sleeps until it is done.
+struct MPICall: @unchecked Sendable {
+    enum Kind { case none, barrier, broadcast, sumFloats, sumDoubles, maxDoubles, gather, reduceScatter, finalize }
+
+    var kind: Kind
+    var operation: StaticString
+    var source: UnsafeRawPointer?
+    var target: UnsafeMutableRawPointer?
+    var count = 0  // bytes or values, by kind
+    var counts: UnsafeBufferPointer<Int>?  // of each rank: bytes or values, by kind
+    var root = 0
+
+    static let none = MPICall(kind: .none, operation: "nothing")
+
+    /// Most values of one piece: their bytes still fit 32 bits.
+    static let pieceLimit = 1 << 28
+}
+
+/// Executes calls on the thread that owns MPI, and keeps the text of an error until the caller reads it.
+struct MPIExecutor: ~Copyable {
+    let rank: Int
+    let size: Int
+    private let lengths: UnsafeMutablePointer<Int32>  // [W]
+    private let starts: UnsafeMutablePointer<Int32>  // [W]
+    private let nothing: UnsafeMutablePointer<Double>  // an address for buffers of no length
+
+    init(rank: Int, size: Int) {
+        self.rank = rank
+        self.size = size
+        lengths = .allocate(capacity: size)
+        starts = .allocate(capacity: size)
+        nothing = .allocate(capacity: 1)
+    }
+
+    deinit {
+        lengths.deallocate()
+        starts.deallocate()
+        nothing.deallocate()
+    }
+
+    /// MPI's code for the whole call: 0, or that of the first piece that failed.
+    func execute(_ call: MPICall) -> Int32 {
+        let target = call.target ?? UnsafeMutableRawPointer(nothing)
+        let source = call.source ?? UnsafeRawPointer(nothing)
+        switch call.kind {
+        case .none: return 0
+        case .finalize: return tutti_mpi_finalize()
+        case .barrier: return tutti_mpi_barrier()
+        case .broadcast:
+            return pieces(call.count) { tutti_mpi_broadcast(target + $0, $1, Int32(call.root)) }
+        case .sumFloats:
+            let values = target.assumingMemoryBound(to: Float.self)
+            return pieces(call.count) { tutti_mpi_sum_floats(values + $0, $1) }
+        case .sumDoubles:
+            let values = target.assumingMemoryBound(to: Double.self)
+            return pieces(call.count) { tutti_mpi_sum_doubles(values + $0, $1) }
+        case .maxDoubles:
+            let values = target.assumingMemoryBound(to: Double.self)
+            return pieces(call.count) { tutti_mpi_max_doubles(values + $0, $1) }
+        case .gather: return gather(source, call.counts, into: target)
+        case .reduceScatter:
+            let values = target.assumingMemoryBound(to: Float.self)
+            return reduceScatter(source.assumingMemoryBound(to: Float.self), call.counts, into: values)
+        }
+    }
+
+    private func pieces(_ count: Int, _ body: (Int, Int32) -> Int32) -> Int32 {
+        var start = 0
+        while start < count {
+            let length = min(count - start, MPICall.pieceLimit)
+            let code = body(start, Int32(length))
+            if code != 0 { return code }
+            start += length
+        }
+        return 0
+    }
+
+    private func gather(
+        _ own: UnsafeRawPointer, _ counts: UnsafeBufferPointer<Int>?, into all: UnsafeMutableRawPointer
+    ) -> Int32 {
+        guard let counts else { return 0 }
+        let total = counts.reduce(0, +)
+        if total == 0 { return 0 }
+        if total <= Int(Int32.max) {
+            setLengths(counts)
+            return tutti_mpi_gather_bytes(own, lengths[rank], all, lengths, starts)
+        }
+        // Too long for 32-bit displacements: every rank sends its part to all, in pieces.
+        var start = 0
+        for root in 0..<size {
+            if root == rank { (all + start).copyMemory(from: own, byteCount: counts[root]) }
+            let code = pieces(counts[root]) { tutti_mpi_broadcast(all + start + $0, $1, Int32(root)) }
+            if code != 0 { return code }
+            start += counts[root]
+        }
+        return 0
+    }
+
+    private func reduceScatter(
+        _ send: UnsafePointer<Float>, _ counts: UnsafeBufferPointer<Int>?, into own: UnsafeMutablePointer<Float>
+    ) -> Int32 {
+        guard let counts else { return 0 }
+        let total = counts.reduce(0, +)
+        if total == 0 { return 0 }
+        if total <= MPICall.pieceLimit {
+            setLengths(counts)
+            return tutti_mpi_reduce_scatter_floats(send, own, lengths)
+        }
+        var start = 0
+        for root in 0..<size {
+            let code = pieces(counts[root]) { tutti_mpi_sum_floats_at(send + start + $0, own + $0, $1, Int32(root)) }
+            if code != 0 { return code }
+            start += counts[root]
+        }
+        return 0
+    }
+
+    private func setLengths(_ counts: UnsafeBufferPointer<Int>) {
+        var start = 0
+        for other in 0..<size {
+            lengths[other] = Int32(counts[other])
+            starts[other] = Int32(start)
+            start += counts[other]
+        }
+    }
+}
+
+/// The typed error of a code that MPI returned.
+func mpiError(_ code: Int32, _ operation: StaticString, rank: Int) -> EnsembleError {
+    let text = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { buffer in
+        buffer.initialize(repeating: 0)
+        guard let start = buffer.baseAddress else { return "" }
+        tutti_mpi_error_text(code, start, Int32(buffer.count))
+        return String(cString: start)
+    }
+    return EnsembleError(operation: operation.description, rank: rank, problem: "MPI answered \(code): \(text)")
+}

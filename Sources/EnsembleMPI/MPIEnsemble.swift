@@ -1,0 +1,187 @@
+// MPIEnsemble: the ranks as processes that mpirun or srun started.
+//
+// Every call sleeps on the main thread and is made by the `Conductor`. Sums have the same bits on every rank: the
+// blocking MPI_Allreduce of Open MPI adds every element in one order, whichever rank holds the result first
+// (`tutti-world` checks it).
+//
+// Environment: TUTTI_CORE_POLICY = reserved | waiting; TUTTI_WAIT_REPORT = seconds after which a wait is reported (60);
+// TUTTI_WAIT_ABORT = seconds after which a rank that waits ends the job with exit code 75 (never).
+
+import CTuttiMPI
+import Foundation
+import TuttiEnsemble
+
+/// W ranks in W processes; see `startIfLaunched()`.
+public final class MPIEnsemble: Ensemble, @unchecked Sendable {
+    /// This rank, `0 ..< size`.
+    public let rank: Int
+
+    /// The number of ranks.
+    public let size: Int
+
+    /// Which rank runs where, and what follows for threads; equal on all ranks.
+    public private(set) var topology: Topology
+
+    private let conductor: Conductor
+    private let host: String
+    private var watchdog: Watchdog
+
+    /// Starts MPI if a launcher's variables say so; nil = this process runs alone.
+    ///
+    /// Collective among the launched processes; to be called once.
+    /// - Throws: `EnsembleError`, code 64, if the environment contradicts itself: tasks of Slurm without MPI, another
+    ///   MPI's launcher, an unknown core policy; code 75 if MPI cannot start.
+    public static func startIfLaunched() throws -> MPIEnsemble? {
+        let environment = ProcessInfo.processInfo.environment
+        guard case .ranks(let expected) = try Launcher.detect(environment) else { return nil }
+        let ensemble = try MPIEnsemble(environment)
+        if let expected, expected != ensemble.size {
+            throw EnsembleError(
+                operation: "start MPI", rank: ensemble.rank,
+                problem: "the launcher started \(expected) ranks, but MPI sees \(ensemble.size); "
+                    + "start with the mpirun of the MPI library that this program was built with",
+                code: ExitCode.usage)
+        }
+        try ensemble.learnTopology(environment)
+        return ensemble
+    }
+
+    private init(_ environment: [String: String]) throws {
+        let conductor = Conductor()
+        let world = conductor.start()
+        if world.code != 0 { throw mpiError(world.code, "start MPI", rank: world.rank) }
+        self.conductor = conductor
+        (rank, size) = (world.rank, world.size)
+        let place = Topology.ownPlace()
+        host = place.host
+        topology = Topology(places: [place], library: "")
+        let who = "rank \(world.rank) on \(place.host)"
+        watchdog = Watchdog(
+            who: who, limit: try Self.seconds("TUTTI_WAIT_REPORT", environment, rank: rank) ?? 60,
+            abortLimit: try Self.seconds("TUTTI_WAIT_ABORT", environment, rank: rank),
+            report: { FileHandle.standardError.write(Data("\($0)\n".utf8)) },
+            onAbort: { line in
+                FileHandle.standardError.write(Data("\(line): gives up\n".utf8))
+                tutti_mpi_abort(ExitCode.retryable)
+            })
+    }
+
+    private func learnTopology(_ environment: [String: String]) throws {
+        let text = environment["TUTTI_CORE_POLICY"] ?? ""
+        let chosen = CorePolicy(rawValue: text)
+        if !text.isEmpty && chosen == nil {
+            let known = CorePolicy.allCases.map(\.rawValue).joined(separator: ", ")
+            throw EnsembleError(
+                operation: "read TUTTI_CORE_POLICY", rank: rank, problem: "unknown policy \"\(text)\"; known: \(known)",
+                code: ExitCode.usage)
+        }
+        let own = try JSONEncoder().encode(topology.places[0])
+        let places = try gather([UInt8](own)).map { try JSONDecoder().decode(RankPlace.self, from: Data($0)) }
+        let library = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
+            buffer.initialize(repeating: 0)
+            guard let start = buffer.baseAddress else { return "" }
+            tutti_mpi_version(start, Int32(buffer.count))
+            return String(cString: start)
+        }
+        topology = Topology(places: places, library: library, chosen: chosen)
+        conductor.setPolicy(sumsAtOnce: topology.policy == .reserved, boundCPU: topology.conductorCPU(rank: rank))
+    }
+
+    /// Ends MPI; nothing collective may follow. Collective.
+    public func finalize() {
+        _ = conductor.finalize()
+    }
+
+    /// Returns when every rank has called it.
+    public func barrier() throws {
+        try perform(MPICall(kind: .barrier, operation: "barrier"))
+    }
+
+    /// Overwrites `bytes` with those of rank `root`.
+    public func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws {
+        precondition((0..<size).contains(root), "broadcast: root \(root) of \(size) ranks")
+        let target = bytes.baseAddress
+        try perform(MPICall(kind: .broadcast, operation: "broadcast", target: target, count: bytes.count, root: root))
+    }
+
+    /// Replaces each value with its sum over ranks.
+    public func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
+        let target = UnsafeMutableRawPointer(values.baseAddress)
+        try perform(MPICall(kind: .sumFloats, operation: "allReduceSum", target: target, count: values.count))
+    }
+
+    /// Replaces each value with its sum over ranks.
+    public func allReduceSum(_ values: UnsafeMutableBufferPointer<Double>) throws {
+        let target = UnsafeMutableRawPointer(values.baseAddress)
+        try perform(MPICall(kind: .sumDoubles, operation: "allReduceSum", target: target, count: values.count))
+    }
+
+    /// Replaces each value with its maximum over ranks.
+    public func allReduceMax(_ values: UnsafeMutableBufferPointer<Double>) throws {
+        let target = UnsafeMutableRawPointer(values.baseAddress)
+        try perform(MPICall(kind: .maxDoubles, operation: "allReduceMax", target: target, count: values.count))
+    }
+
+    /// Lays the bytes of all ranks behind each other on every rank.
+    public func allGather(
+        _ own: UnsafeRawBufferPointer, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableRawBufferPointer
+    ) throws {
+        precondition(counts.count == size, "allGather: \(counts.count) counts for \(size) ranks")
+        precondition(own.count == counts[rank], "allGather: \(own.count) bytes of rank \(rank), counts \(counts[rank])")
+        precondition(into.count >= counts.reduce(0, +), "allGather: the ranks' bytes do not fit \(into.count)")
+        try perform(
+            MPICall(
+                kind: .gather, operation: "allGather", source: own.baseAddress, target: into.baseAddress,
+                counts: counts))
+    }
+
+    /// Sums `send` over ranks and gives each rank its own slice.
+    public func reduceScatterSum(
+        _ send: UnsafeBufferPointer<Float>, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableBufferPointer<Float>
+    ) throws {
+        precondition(counts.count == size, "reduceScatterSum: \(counts.count) counts for \(size) ranks")
+        precondition(send.count == counts.reduce(0, +), "reduceScatterSum: \(send.count) values, counts differ")
+        precondition(into.count >= counts[rank], "reduceScatterSum: \(counts[rank]) values into \(into.count)")
+        try perform(
+            MPICall(
+                kind: .reduceScatter, operation: "reduceScatterSum", source: UnsafeRawPointer(send.baseAddress),
+                target: UnsafeMutableRawPointer(into.baseAddress), counts: counts))
+    }
+
+    /// Queues a sum over ranks; see `CorePolicy` for when it runs.
+    public func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws { conductor.queue(values) }
+
+    /// Sleeps until every queued bucket holds its sum.
+    public func finishAllReduces() throws {
+        let operation: StaticString = "finishAllReduces"
+        watchdog.enter(operation)
+        defer { watchdog.leave() }
+        let code = conductor.finish()
+        if code != 0 { throw mpiError(code, operation, rank: rank) }
+    }
+
+    /// Says which rank, where and why on standard error, and ends all ranks with exit code `code`.
+    public func abort(code: Int32, message: String) -> Never {
+        FileHandle.standardError.write(Data("rank \(rank) on \(host): \(message)\n".utf8))
+        // Not handed to the conductor: it may be blocked in the very collective that will never complete.
+        tutti_mpi_abort(code)
+        exit(code)
+    }
+
+    private func perform(_ call: MPICall) throws {
+        watchdog.enter(call.operation)
+        defer { watchdog.leave() }
+        let code = conductor.perform(call)
+        if code != 0 { throw mpiError(code, call.operation, rank: rank) }
+    }
+
+    private static func seconds(_ name: String, _ environment: [String: String], rank: Int) throws -> Double? {
+        guard let text = environment[name], !text.isEmpty else { return nil }
+        guard let value = Double(text), value.isFinite else {
+            throw EnsembleError(
+                operation: "read \(name)", rank: rank, problem: "\"\(text)\" is not a number of seconds",
+                code: ExitCode.usage)
+        }
+        return value
+    }
+}

@@ -1,0 +1,158 @@
+// Topology: which rank runs where, on which CPUs, and what follows for threads.
+//
+// A core's worth is divided among the ranks of its host whose masks hold it, so the count is right for bound ranks
+// (each has its own cores) and for unbound ones (all share all). Hyper-threads of one core count as one.
+
+import CTuttiMPI
+import Foundation
+import TuttiEnsemble
+
+/// Who sums gradient buckets when: the conductor's use of cores.
+public enum CorePolicy: String, Sendable, CaseIterable {
+    /// A core a rank is left to the conductor, which sums buckets while the main thread computes.
+    case reserved
+    /// All cores compute; the conductor sums buckets only while the main thread waits for them.
+    case waiting
+
+    /// From this many cores a rank on, one of them is better spent on the network.
+    static let coresForReserved = 8.0
+
+    /// What it means, for the printed description.
+    var meaning: String {
+        switch self {
+        case .reserved: return "sums run on a core of their own, beside the computation"
+        case .waiting: return "sums run while the computation waits"
+        }
+    }
+}
+
+/// One rank's place.
+public struct RankPlace: Sendable, Codable, Equatable {
+    /// The name of its host.
+    public var host: String
+    /// The CPUs that it may run on, ascending.
+    public var cpus: [Int]
+    /// The physical core of each of them: hyper-threads of one core have equal numbers.
+    public var cores: [Int]
+
+    /// Creates a place.
+    public init(host: String, cpus: [Int], cores: [Int]) {
+        self.host = host
+        self.cpus = cpus
+        self.cores = cores
+    }
+}
+
+/// The places of all ranks and the policy that follows; equal on all ranks.
+public struct Topology: Sendable, CustomStringConvertible {
+    /// The place of each rank.
+    public let places: [RankPlace]
+
+    /// The MPI library and its version.
+    public let library: String
+
+    /// Physical cores for one rank, the smallest over ranks; below 1 if ranks must share cores.
+    public let coresPerRank: Double
+
+    /// Who sums when.
+    public let policy: CorePolicy
+
+    /// Threads that a rank should compute with.
+    public var computeThreads: Int { max(1, Int(coresPerRank) - (policy == .reserved ? 1 : 0)) }
+
+    /// Derives counts and policy; `chosen` overrides the policy.
+    public init(places: [RankPlace], library: String, chosen: CorePolicy? = nil) {
+        self.places = places
+        self.library = library
+        coresPerRank = Self.smallestShare(places)
+        policy = chosen ?? (coresPerRank >= CorePolicy.coresForReserved ? .reserved : .waiting)
+    }
+
+    /// The CPU that the conductor of `rank` is bound to, if it has a core that no other rank may use.
+    func conductorCPU(rank: Int) -> Int? {
+        let place = places[rank]
+        guard policy == .reserved, let last = place.cpus.last, Set(place.cores).count > 1 else { return nil }
+        let isShared = places.indices.contains {
+            $0 != rank && places[$0].host == place.host && places[$0].cpus.contains(last)
+        }
+        return isShared ? nil : last
+    }
+
+    /// One block: ranks, hosts, CPUs, cores, policy.
+    public var description: String {
+        let hosts = hostsInOrder()
+        var lines = ["\(places.count) ranks on \(hosts.count) host\(hosts.count == 1 ? "" : "s"), \(library)"]
+        for (host, ranks) in hosts.prefix(8) {
+            let masks = ranks.map { spans(places[$0].cpus) }
+            let areEqual = Set(masks).count == 1 && ranks.count > 1
+            let bound = areEqual ? "\(masks[0]), shared by all" : masks.joined(separator: " | ")
+            lines.append("  \(host): ranks \(spans(ranks)), CPUs \(bound)")
+        }
+        if hosts.count > 8 { lines.append("  ... and \(hosts.count - 8) hosts more") }
+        let isWhole = coresPerRank == coresPerRank.rounded()
+        let cores = isWhole ? String(Int(coresPerRank)) : String(format: "%.2f", coresPerRank)
+        lines.append(
+            "  \(cores) core\(cores == "1" ? "" : "s") and \(computeThreads) compute "
+                + "thread\(computeThreads == 1 ? "" : "s") a rank; core policy \(policy.rawValue): \(policy.meaning)")
+        return lines.joined(separator: "\n")
+    }
+
+    /// The place of this process.
+    static func ownPlace() -> RankPlace {
+        let host = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
+            buffer.initialize(repeating: 0)
+            guard let start = buffer.baseAddress else { return "" }
+            tutti_mpi_host_name(start, Int32(buffer.count))
+            return String(cString: start)
+        }
+        var mask = [UInt64](repeating: 0, count: 16)
+        var cpus: [Int] = []
+        if tutti_affinity(&mask, Int32(mask.count)) == 0 {
+            cpus = (0..<mask.count * 64).filter { mask[$0 / 64] >> UInt64($0 % 64) & 1 == 1 }
+        }
+        return RankPlace(host: host, cpus: cpus, cores: cpus.map(physicalCore))
+    }
+
+    /// The first of the hyper-threads that share a core stands for it; where the system does not tell, each is one.
+    private static func physicalCore(of cpu: Int) -> Int {
+        let path = "/sys/devices/system/cpu/cpu\(cpu)/topology/thread_siblings_list"
+        guard let bytes = FileManager.default.contents(atPath: path) else { return cpu }
+        let text = String(decoding: bytes, as: UTF8.self)
+        return Int(text.prefix { $0.isNumber }) ?? cpu
+    }
+
+    private static func smallestShare(_ places: [RankPlace]) -> Double {
+        var users: [String: [Int: Int]] = [:]
+        for place in places {
+            for core in Set(place.cores) { users[place.host, default: [:]][core, default: 0] += 1 }
+        }
+        let shares = places.map { place in
+            Set(place.cores).reduce(0.0) { $0 + 1 / Double(users[place.host]?[$1] ?? 1) }
+        }
+        // Thirds and the like add up to almost a whole.
+        return max(((shares.min() ?? 1) * 1e6).rounded() / 1e6, places.isEmpty ? 1 : 0)
+    }
+
+    private func hostsInOrder() -> [(host: String, ranks: [Int])] {
+        var order: [String] = []
+        var ranks: [String: [Int]] = [:]
+        for (rank, place) in places.enumerated() {
+            if ranks[place.host] == nil { order.append(place.host) }
+            ranks[place.host, default: []].append(rank)
+        }
+        return order.map { ($0, ranks[$0] ?? []) }
+    }
+
+    /// Ascending numbers as "0-3,6".
+    private func spans(_ numbers: [Int]) -> String {
+        var parts: [String] = []
+        var index = 0
+        while index < numbers.count {
+            var end = index
+            while end + 1 < numbers.count && numbers[end + 1] == numbers[end] + 1 { end += 1 }
+            parts.append(end == index ? "\(numbers[index])" : "\(numbers[index])-\(numbers[end])")
+            index = end + 1
+        }
+        return parts.isEmpty ? "unknown" : parts.joined(separator: ",")
+    }
+}
