@@ -11,10 +11,9 @@ typedef struct {
 } span;
 
 INLINE span span_of(int mode, const int32_t *offsets, const int32_t *skip, int64_t s) {
-    span rows = {offsets[s], offsets[s], offsets[s + 1]};
-    int64_t left_out = skip && mode != TUTTI_POOL_CLS ? skip[s] : 0;
-    rows.first = rows.start + left_out < rows.end ? rows.start + left_out : rows.end;
-    if (mode == TUTTI_POOL_CLS && rows.end > rows.start) rows.end = rows.first + 1;
+    span rows = {offsets[s], offsets[s] + (skip ? skip[s] : 0), offsets[s + 1]};
+    if (rows.first >= rows.end) rows.first = mode == TUTTI_POOL_CLS ? rows.start : rows.end;
+    if (mode == TUTTI_POOL_CLS && rows.end > rows.first) rows.end = rows.first + 1;
     if (mode == TUTTI_POOL_LAST && rows.end > rows.first) rows.first = rows.end - 1;
     return rows;
 }
@@ -45,7 +44,7 @@ void tutti_pool_forward(int mode, const float *x, int64_t x_stride, const int32_
         span rows = span_of(mode, offsets, skip, s);
         float *to = out + s * out_stride;
         if (mode == TUTTI_POOL_MAX) {
-            for (int64_t d = 0; d < columns; d++) to[d] = rows.first < rows.end ? -INFINITY : -1e9f;
+            for (int64_t d = 0; d < columns; d++) to[d] = -INFINITY;
             for (int64_t t = rows.first; t < rows.end; t++) {
                 const float *from = x + t * x_stride;
                 VECTOR_LOOP

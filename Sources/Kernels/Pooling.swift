@@ -6,7 +6,7 @@ import CTuttiKernels
 public enum Pooling {
     /// What a sentence vector is made of.
     public enum Mode: Int32, Sendable, CaseIterable {
-        /// The first token, prompt or not.
+        /// The first token (of what is left; the very first where nothing is).
         case cls = 0
         /// The maximum of each column.
         case max = 1
@@ -19,8 +19,8 @@ public enum Pooling {
         case lastToken = 5
     }
 
-    /// output [S, D] = pooled rows of x [T, D]; the first skip[s] tokens of a sequence (its prompt) are left out, except
-    /// for `cls`. A sequence without a remaining token gives zeros (`max`: -1e9, as the reference).
+    /// output [S, D] = pooled rows of x [T, D]; the first skip[s] tokens of a sequence (its prompt) are left out. Where
+    /// no token remains: `cls` takes the first token, `max` gives -infinity, the others zeros (as the reference).
     public static func forward(
         _ mode: Mode, _ x: Matrix, offsets: UnsafePointer<Int32>, skip: UnsafePointer<Int32>? = nil, into output: Matrix
     ) {

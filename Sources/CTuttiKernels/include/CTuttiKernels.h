@@ -108,7 +108,7 @@ void tutti_embedding_scatter(const float *dout, int64_t dout_stride, const int32
 // --------------------------------------------------------------------------------------------------- pooling.c
 enum { TUTTI_POOL_CLS = 0, TUTTI_POOL_MAX = 1, TUTTI_POOL_MEAN = 2, TUTTI_POOL_MEAN_SQRT = 3,
        TUTTI_POOL_WEIGHTED_MEAN = 4, TUTTI_POOL_LAST = 5 };
-/// out[s] = pooled rows of sequence s, sequences [begin, end); the first skip[s] tokens are left out (not for CLS).
+/// out[s] = pooled rows of sequence s, sequences [begin, end); the first skip[s] tokens are left out.
 void tutti_pool_forward(int mode, const float *x, int64_t x_stride, const int32_t *offsets,
                         const int32_t *_Nullable skip, float *out, int64_t out_stride, int64_t begin, int64_t end,
                         int64_t columns);

@@ -1,0 +1,37 @@
+// Plain Swift arrays as kernels see them.
+
+import TuttiKernels
+
+/// A block of floats that a test owns, with the views kernels take.
+public final class FloatBlock {
+    /// The memory.
+    public let pointer: UnsafeMutablePointer<Float>
+    /// Number of floats.
+    public let count: Int
+
+    /// A copy of these numbers.
+    public init(_ values: [Float]) {
+        count = values.count
+        pointer = UnsafeMutablePointer<Float>.allocate(capacity: max(count, 1))
+        pointer.initialize(from: values, count: count)
+    }
+
+    /// `count` numbers equal to `value` (NaN by default, so that reading what was not written shows).
+    public convenience init(count: Int, of value: Float = .nan) {
+        self.init([Float](repeating: value, count: count))
+    }
+
+    deinit { pointer.deallocate() }
+
+    /// The numbers now.
+    public var values: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
+
+    /// The block as a matrix of `rows` rows.
+    public func matrix(_ rows: Int, _ columns: Int) -> Matrix {
+        precondition(rows * columns <= count, "FloatBlock: [\(rows), \(columns)] of \(count)")
+        return Matrix(pointer, rows, columns)
+    }
+
+    /// The block as a buffer.
+    public var buffer: UnsafeMutableBufferPointer<Float> { UnsafeMutableBufferPointer(start: pointer, count: count) }
+}
