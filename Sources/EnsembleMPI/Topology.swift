@@ -81,12 +81,12 @@ public struct Topology: Sendable, CustomStringConvertible {
     /// One block: ranks, hosts, CPUs, cores, policy.
     public var description: String {
         let hosts = hostsInOrder()
-        var lines = ["\(places.count) ranks on \(hosts.count) host\(hosts.count == 1 ? "" : "s"), \(library)"]
+        var lines = ["\(places.count) rank\(places.count == 1 ? "" : "s") on \(hosts.count) host\(hosts.count == 1 ? "" : "s"), \(library)"]
         for (host, ranks) in hosts.prefix(8) {
             let masks = ranks.map { spans(places[$0].cpus) }
             let areEqual = Set(masks).count == 1 && ranks.count > 1
             let bound = areEqual ? "\(masks[0]), shared by all" : masks.joined(separator: " | ")
-            lines.append("  \(host): ranks \(spans(ranks)), CPUs \(bound)")
+            lines.append("  \(host): rank\(ranks.count == 1 ? "" : "s") \(spans(ranks)), CPUs \(bound)")
         }
         if hosts.count > 8 { lines.append("  ... and \(hosts.count - 8) hosts more") }
         let isWhole = coresPerRank == coresPerRank.rounded()

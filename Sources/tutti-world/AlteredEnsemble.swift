@@ -1,0 +1,78 @@
+// AlteredEnsemble: an ensemble with a fault on purpose, for negative controls.
+
+import TuttiEnsemble
+
+/// Passes everything on to another ensemble, except for its fault.
+final class AlteredEnsemble: Ensemble, @unchecked Sendable {
+    /// What is wrong with it.
+    enum Fault {
+        /// The adjoint of the gather keeps the own slice instead of summing it over ranks.
+        case droppedReduceScatter
+        /// Sums are divided by the number of ranks.
+        case dividedByRanks
+    }
+
+    private let inner: any Ensemble
+    private let fault: Fault
+    private var queued: [UnsafeMutableBufferPointer<Float>] = []
+
+    init(_ inner: any Ensemble, _ fault: Fault) {
+        self.inner = inner
+        self.fault = fault
+    }
+
+    var rank: Int { inner.rank }
+    var size: Int { inner.size }
+
+    func barrier() throws { try inner.barrier() }
+
+    func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws {
+        try inner.broadcast(bytes, root: root)
+    }
+
+    func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
+        try inner.allReduceSum(values)
+        divide(values)
+    }
+
+    func allReduceSum(_ values: UnsafeMutableBufferPointer<Double>) throws { try inner.allReduceSum(values) }
+
+    func allReduceMax(_ values: UnsafeMutableBufferPointer<Double>) throws { try inner.allReduceMax(values) }
+
+    func allGather(
+        _ own: UnsafeRawBufferPointer, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableRawBufferPointer
+    ) throws {
+        try inner.allGather(own, counts: counts, into: into)
+    }
+
+    func reduceScatterSum(
+        _ send: UnsafeBufferPointer<Float>, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableBufferPointer<Float>
+    ) throws {
+        try inner.reduceScatterSum(send, counts: counts, into: into)
+        let own = UnsafeMutableBufferPointer(rebasing: into[..<counts[rank]])
+        switch fault {
+        case .dividedByRanks: divide(own)
+        case .droppedReduceScatter:
+            let start = counts[..<rank].reduce(0, +)
+            for index in own.indices { own[index] = send[start + index] }
+        }
+    }
+
+    func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
+        try inner.beginAllReduceSum(values)
+        queued.append(values)
+    }
+
+    func finishAllReduces() throws {
+        try inner.finishAllReduces()
+        queued.forEach(divide)
+        queued.removeAll()
+    }
+
+    func abort(code: Int32, message: String) -> Never { inner.abort(code: code, message: message) }
+
+    private func divide(_ values: UnsafeMutableBufferPointer<Float>) {
+        guard fault == .dividedByRanks else { return }
+        for index in values.indices { values[index] /= Float(size) }
+    }
+}
