@@ -1,0 +1,182 @@
+// A model folder of the sentence-transformers layout, read without its weights.
+//
+// What: modules.json says which modules there are and where; without it the folder is a plain Hugging Face encoder and,
+// as in the reference, mean pooling is put on top. Both the older layout (limits in sentence_bert_config.json) and the
+// newer one (limit in tokenizer_config.json) are read, and folders of modules without weights may be missing.
+// Decisions that a user should know of are collected as notices, never printed here.
+//
+//   modules.json                       module classes and folders, in order
+//   config.json                        the transformer's architecture
+//   sentence_bert_config.json          max_seq_length, do_lower_case (older layout; other names for other families)
+//   config_sentence_transformers.json  prompts, default_prompt_name, similarity_fn_name, truncate_dim
+//   1_Pooling/config.json ...          one folder a module
+//
+// Reference: sentence_transformers/base/model.py (_load_config_modules), base/modules/transformer.py (_load_config).
+
+import Foundation
+import TuttiFormats
+
+/// What a model folder says about its model, weights apart.
+public struct ModelDirectory: Sendable {
+    /// The folder.
+    public let path: String
+    /// The folder of the transformer module: `path`, or a folder inside it.
+    public let transformerPath: String
+    /// config.json of the transformer, with overrides applied.
+    public let transformerConfiguration: JSONObject
+    /// The bytes of config.json as found.
+    public let transformerConfigurationBytes: [UInt8]
+    /// True when overrides changed config.json.
+    public let isOverridden: Bool
+    /// The modules after the transformer.
+    public let modules: [PlacedModule]
+    /// max_seq_length of the older layout, if it is given.
+    public let maximumLength: Int?
+    /// do_lower_case of the older layout.
+    public let lowercases: Bool
+    /// Prompts by name; null prompts are left out.
+    public let prompts: [(name: String, text: String)]
+    /// The name of the prompt that plain encoding uses.
+    public let defaultPromptName: String?
+    /// "cosine", "dot", "euclidean" or "manhattan".
+    public let similarity: String
+    /// The number of leading dimensions that embeddings are cut to, if the model says so.
+    public let truncatedDimension: Int?
+    /// Lines that a user should read once.
+    public let notices: [String]
+
+    /// The file that a message about the architecture names.
+    public var transformerConfigurationPath: String { transformerPath + "/config.json" }
+
+    /// Names that sentence-transformers gave to sentence_bert_config.json over the years.
+    static let transformerSettingsNames = [
+        "sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json",
+        "sentence_camembert_config.json", "sentence_albert_config.json", "sentence_xlm-roberta_config.json",
+        "sentence_xlnet_config.json",
+    ]
+
+    /// The similarity functions that a model may name.
+    public static let similarities = ["cosine", "dot", "euclidean", "manhattan"]
+
+    /// Reads the folder `path`; `overrides` replaces members of config.json.
+    ///
+    /// Throws: `.missingFile` naming what is not there; `.data` naming file and key; `.usage` for an unknown override.
+    public init(path: String, overrides: JSONObject? = nil) throws(TuttiError) {
+        var notices: [String] = []
+        self.path = path
+        let (transformerFolder, placed) = try ModelDirectory.readModules(path)
+        transformerPath = transformerFolder.isEmpty ? path : path + "/" + transformerFolder
+
+        let configurationFile = try MappedFile(path: transformerPath + "/config.json")
+        transformerConfigurationBytes = Array(configurationFile.bytes)
+        var configuration = try ConfigurationFile(path: configurationFile.path)
+        isOverridden = try ModelDirectory.apply(overrides, to: &configuration)
+        transformerConfiguration = configuration.object
+
+        if let placed {
+            modules = placed
+        } else {
+            let width = try configuration.requiredInt("hidden_size")
+            modules = [PlacedModule(folder: "1_Pooling", module: .pooling(modes: ["mean"], width: width, includePrompt: true))]
+            notices.append("\(path) has no modules.json: it is taken as a plain encoder, with mean pooling on top")
+        }
+
+        var maximumLength: Int?
+        var lowercases = false
+        for name in ModelDirectory.transformerSettingsNames {
+            guard let file = try ConfigurationFile.ifPresent(name, in: transformerPath) else { continue }
+            maximumLength = try file.int("max_seq_length")
+            if let length = maximumLength, length < 1 { throw file.error("max_seq_length", "is \(length), which must be at least 1") }
+            lowercases = try file.bool("do_lower_case") ?? false
+            break
+        }
+        self.maximumLength = maximumLength
+        self.lowercases = lowercases
+
+        let settings = try ConfigurationFile.ifPresent("config_sentence_transformers.json", in: path)
+        prompts = try ModelDirectory.readPrompts(settings)
+        defaultPromptName = try settings?.string("default_prompt_name")
+        if let settings, let name = defaultPromptName, settings.object["prompts"]?[name] == nil {
+            throw settings.error(
+                "default_prompt_name", "the prompt '\(name)' is not among the prompts",
+                hint: TuttiError.hint(unknown: name, known: prompts.map(\.name)))
+        }
+        let similarity = try settings?.string("similarity_fn_name") ?? "cosine"
+        guard ModelDirectory.similarities.contains(similarity) else {
+            throw TuttiError(
+                .data, "read model configuration", "\(path)/config_sentence_transformers.json: similarity_fn_name",
+                "the similarity function '\(similarity)' is not known",
+                hint: TuttiError.hint(unknown: similarity, known: ModelDirectory.similarities))
+        }
+        self.similarity = similarity
+        truncatedDimension = try settings?.int("truncate_dim")
+        self.notices = notices
+    }
+}
+
+extension ModelDirectory {
+    /// The transformer's folder, and the modules after it or nil when the folder has no modules.json.
+    private static func readModules(_ path: String) throws(TuttiError) -> (String, [PlacedModule]?) {
+        let file = path + "/modules.json"
+        guard FileManager.default.fileExists(atPath: file) else { return ("", nil) }
+        guard let list = try JSONValue.parse(file: file).array else {
+            throw TuttiError(.data, "read model", file, "holds no list of modules")
+        }
+        var transformerFolder: String?
+        var modules: [PlacedModule] = []
+        for (index, value) in list.enumerated() {
+            let place = "\(file): [\(index)]"
+            guard let type = value["type"]?.string, let folder = value["path"]?.string else {
+                throw TuttiError(.data, "read model", place, "has no strings 'type' and 'path'")
+            }
+            let className = type.split(separator: ".").last.map(String.init) ?? type
+            if index == 0 {
+                guard className == "Transformer" else {
+                    throw TuttiError(
+                        .data, "read model", place, "the first module is '\(className)', where only Transformer can be read")
+                }
+                transformerFolder = folder
+                continue
+            }
+            guard className != "Transformer" else {
+                throw TuttiError(.data, "read model", place, "there is a second Transformer, where only one can be read")
+            }
+            let module = try ModelModule.read(className: className, folder: folder, root: path, place: place)
+            modules.append(PlacedModule(folder: folder, module: module))
+        }
+        guard let transformerFolder else { throw TuttiError(.data, "read model", file, "the list of modules is empty") }
+        guard case .pooling? = modules.first?.module else {
+            throw TuttiError(
+                .data, "read model", file, "the module after the Transformer is no Pooling",
+                hint: "Tutti trains models of one transformer, one pooling and the heads after it.")
+        }
+        return (transformerFolder, modules)
+    }
+
+    private static func readPrompts(_ file: ConfigurationFile?) throws(TuttiError) -> [(name: String, text: String)] {
+        guard let file, let value = file.object["prompts"], !value.isNull else { return [] }
+        guard let object = value.object else { throw file.mismatch("prompts", value, "an object") }
+        var prompts: [(name: String, text: String)] = []
+        for (name, value) in object where !value.isNull {
+            guard let text = value.string else { throw file.mismatch("prompts.\(name)", value, "a string") }
+            prompts.append((name, text))
+        }
+        return prompts
+    }
+
+    /// Replaces members of config.json; true when anything changed.
+    private static func apply(_ overrides: JSONObject?, to file: inout ConfigurationFile) throws(TuttiError) -> Bool {
+        guard let overrides else { return false }
+        let before = file.object
+        let known = file.object.keys + EncoderSettings.keys.filter { !file.object.contains(key: $0) }
+        for (key, value) in overrides {
+            guard known.contains(key) else {
+                throw TuttiError(
+                    .usage, "override model configuration", "config_overrides.\(key)", "is no key of \(file.path)",
+                    hint: nearestName(to: key, among: known).map { "Did you mean '\($0)'?" })
+            }
+            file.object.set(key, value)
+        }
+        return file.object != before
+    }
+}
