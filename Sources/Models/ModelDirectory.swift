@@ -96,7 +96,7 @@ public struct ModelDirectory: Sendable {
         let settings = try ConfigurationFile.ifPresent("config_sentence_transformers.json", in: path)
         prompts = try ModelDirectory.readPrompts(settings)
         defaultPromptName = try settings?.string("default_prompt_name")
-        if let settings, let name = defaultPromptName, settings.object["prompts"]?[name] == nil {
+        if let settings, let name = defaultPromptName, !(prompts.map(\.name) + ["query", "document"]).contains(name) {
             throw settings.error(
                 "default_prompt_name", "the prompt '\(name)' is not among the prompts",
                 hint: TuttiError.hint(unknown: name, known: prompts.map(\.name)))

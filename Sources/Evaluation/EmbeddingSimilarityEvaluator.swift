@@ -1,0 +1,114 @@
+// Do similarities of embeddings go with human scores?
+//
+// What: Pearson's and Spearman's correlation of gold scores with the similarities of sentence pairs.
+//
+//   keys  <name>_pearson_<function>, <name>_spearman_<function>, with several functions also <name>_pearson_max and
+//         <name>_spearman_max
+//   file  similarity_evaluation[_name]_results.csv: epoch, steps, <function>_pearson, <function>_spearman ...
+//
+// Reference: sentence_transformers/sentence_transformer/evaluation/embedding_similarity.py.
+
+import TuttiCorpus
+import TuttiEnsemble
+import TuttiFormats
+import TuttiModels
+import TuttiObjectives
+
+/// Judges a model by the correlation of its similarities with gold scores.
+public final class EmbeddingSimilarityEvaluator: Evaluator {
+    public static let className = "EmbeddingSimilarityEvaluator"
+    public let name: String
+    public let title = "Semantic Similarity"
+    public let primaryMetric: String
+    private let firsts: [String]
+    private let seconds: [String]
+    private let scores: [Double]
+    private let functions: [SimilarityFunction]
+    private let truncatedDimension: Int?
+    private let writesResults: Bool
+
+    /// An evaluator of the pairs (firsts[i], seconds[i]) with the gold scores[i].
+    ///
+    /// `functions` must not be empty; `main` names the primary metric, otherwise it is that of the only function or the
+    /// largest of several.
+    public init(
+        firsts: [String], seconds: [String], scores: [Double], name: String = "",
+        functions: [SimilarityFunction] = [.cosine], main: SimilarityFunction? = nil, truncatedDimension: Int? = nil,
+        writesResults: Bool = true
+    ) {
+        precondition(
+            firsts.count == seconds.count && firsts.count == scores.count,
+            "\(firsts.count) first texts, \(seconds.count) second texts, \(scores.count) scores")
+        precondition(!functions.isEmpty, "no similarity function")
+        self.firsts = firsts
+        self.seconds = seconds
+        self.scores = scores
+        self.name = name
+        self.functions = functions
+        self.truncatedDimension = truncatedDimension
+        self.writesResults = writesResults
+        let primary = main.map(\.rawValue) ?? (functions.count > 1 ? "max" : functions[0].rawValue)
+        primaryMetric = prefixed("spearman_" + primary, by: name)
+    }
+
+    public var metricKeys: [String] {
+        (functions.map(\.rawValue) + (functions.count > 1 ? ["max"] : []))
+            .flatMap { ["pearson_\($0)", "spearman_\($0)"] }.map(prefixed)
+    }
+
+    public var configuration: JSONObject {
+        truncatedDimension.map { ["truncate_dim": .integer(Int64($0))] } ?? JSONObject()
+    }
+
+    public func evaluate(
+        model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
+    ) throws -> [Metric] {
+        let unique = UniqueTexts(firsts + seconds)
+        let rows = try model.encode(
+            unique.texts, prompt: nil, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
+        return try metricsOnRoot(ensemble) {
+            let cut = truncatedDimension.map(rows.truncated) ?? rows
+            let first = cut.gathering(Array(unique.places.prefix(firsts.count)))
+            let second = cut.gathering(Array(unique.places.dropFirst(firsts.count)))
+            var values: [Double] = []  // Pearson, Spearman of each function
+            for function in functions {
+                let similarities = function.ofPairs(first, second).map(Double.init)
+                values.append(Correlation.pearson(scores, similarities))
+                values.append(Correlation.spearman(scores, similarities))
+            }
+            if writesResults {
+                let file = ResultsFile(
+                    name: "similarity_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv",
+                    columns: functions.flatMap { ["\($0.rawValue)_pearson", "\($0.rawValue)_spearman"] }, lineEnd: "\r\n")
+                try file.append(values, context)
+            }
+            if functions.count > 1 {
+                let largest = [0, 1].map { which in
+                    stride(from: which, to: values.count, by: 2).map { values[$0] }.reduce(values[which]) { $1 > $0 ? $1 : $0 }
+                }
+                values += largest
+            }
+            return zip(metricKeys, values).map { ($0, $1) }
+        }
+    }
+}
+
+extension EmbeddingSimilarityEvaluator {
+    /// Options of its own.
+    static let optionNames = ["path", "columns", "similarity_fn_names", "main_similarity", "precision"]
+
+    /// Makes the evaluator that `options` describe, from the first two text columns and the label of its table.
+    static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
+        try options.check(optionNames)
+        if let precision = try options.string("precision") {
+            throw options.error("precision", "'\(precision)' cannot be evaluated, only full precision", hint: "Leave it out.")
+        }
+        let main = try options.similarity("main_similarity")
+        let functions = try options.similarities("similarity_fn_names", main: main)
+        let table = try options.table(textColumns: 2, meaning: "the two sentences")
+        return EmbeddingSimilarityEvaluator(
+            firsts: table.texts(column: 0), seconds: table.texts(column: 1), scores: try options.scores(of: table),
+            name: try options.string("id") ?? "", functions: functions, main: main,
+            truncatedDimension: try options.truncatedDimension(), writesResults: try options.bool("write_csv") ?? true)
+    }
+}

@@ -1,0 +1,80 @@
+// What an evaluator is: it encodes texts with every rank, computes metrics on rank zero and gives them to all.
+//
+// Keys, CSV files and tie rules are those of sentence-transformers 6.2, so that metric_for_best_model, plots and
+// dashboards made for it keep working.
+//
+// Reference: sentence_transformers/base/evaluation/evaluator.py.
+
+import TuttiEnsemble
+import TuttiFormats
+import TuttiModels
+
+/// A metric's key, as the reference spells it, and its value.
+public typealias Metric = (key: String, value: Double)
+
+/// When and where an evaluation happens.
+public struct EvaluationContext: Sendable {
+    /// The run's output directory; results are appended below its folder eval/. Nil writes nothing.
+    public var outputDirectory: String?
+    /// The epoch as a fraction, -1 outside training.
+    public var epoch: Double
+    /// The optimizer step, -1 outside training.
+    public var step: Int
+    /// Tokens a batch while encoding.
+    public var tokensPerBatch: Int
+
+    /// A moment of training, or the defaults for an evaluation outside of it.
+    public init(outputDirectory: String? = nil, epoch: Double = -1, step: Int = -1, tokensPerBatch: Int = 8192) {
+        self.outputDirectory = outputDirectory
+        self.epoch = epoch
+        self.step = step
+        self.tokensPerBatch = tokensPerBatch
+    }
+}
+
+/// Judges a model on data of its own.
+public protocol Evaluator: AnyObject {
+    /// The class name by which configurations ask for it.
+    static var className: String { get }
+    /// The name of the data, which prefixes every key; empty for none.
+    var name: String { get }
+    /// The key by which models are compared; larger is better.
+    var primaryMetric: String { get }
+    /// Every key that `evaluate` returns, in order.
+    var metricKeys: [String] { get }
+    /// What the model card calls the evaluation.
+    var title: String { get }
+    /// The options that differ from their defaults, for the model card.
+    var configuration: JSONObject { get }
+
+    /// Evaluates `model` and returns its metrics, the same on every rank.
+    ///
+    /// Throws: `RootFailure` on every rank when the results cannot be written.
+    /// Collective: every rank must call with the same model and context.
+    func evaluate(
+        model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
+    ) throws -> [Metric]
+}
+
+extension Evaluator {
+    /// No options to tell of.
+    public var configuration: JSONObject { JSONObject() }
+
+    /// `key` with the name of the data before it.
+    func prefixed(_ key: String) -> String { prefixed(key, by: name) }
+}
+
+/// `key` with "name_" before it, where there is a name.
+func prefixed(_ key: String, by name: String) -> String { name.isEmpty ? key : "\(name)_\(key)" }
+
+/// Computes metrics on rank zero, which may also write files, and gives the same bits to every rank. Collective.
+func metricsOnRoot(_ ensemble: any Ensemble, _ body: () throws -> [Metric]) throws -> [Metric] {
+    let sent = try ensemble.onRoot { try body().map { SentMetric(key: $0.key, bits: $0.value.bitPattern) } }
+    return sent.map { ($0.key, Double(bitPattern: $0.bits)) }
+}
+
+/// A metric on its way from rank zero: bits, because NaN has no place in most encodings.
+private struct SentMetric: Codable {
+    let key: String
+    let bits: UInt64
+}

@@ -1,0 +1,77 @@
+// Similarities of embeddings: of pairs, and of every query with every document.
+//
+// What: cosine, dot product and the negatives of the Euclidean and Manhattan distances, larger meaning more alike.
+// Pairs are summed in double precision and rounded once, so that equal pairs tie exactly, as the strict comparisons of
+// the evaluators need. Legend: D width of the embeddings, Q queries, N documents.
+//
+// Reference: sentence_transformers/util/similarity.py (cos_sim, dot_score, pairwise_*).
+
+import TuttiKernels
+import TuttiModels
+import TuttiObjectives
+
+extension SimilarityFunction {
+    /// The names in the order in which the reference lists them.
+    static let names = ["cosine", "dot", "euclidean", "manhattan"]
+
+    /// The similarity of row i of `a` with row i of `b`, for every i.
+    func ofPairs(_ a: Embeddings, _ b: Embeddings) -> [Float] {
+        precondition(
+            a.count == b.count && a.dimension == b.dimension,
+            "pairs of [\(a.count), \(a.dimension)] and [\(b.count), \(b.dimension)]")
+        return (0..<a.count).map { ofPair(a[$0], b[$0]) }
+    }
+
+    /// The similarity of two embeddings.
+    func ofPair(_ x: UnsafeBufferPointer<Float>, _ y: UnsafeBufferPointer<Float>) -> Float {
+        switch self {
+        case .cosine:
+            let xScale = unitScale(x)
+            let yScale = unitScale(y)
+            var sum = 0.0
+            for i in 0..<x.count { sum += Double(x[i] / xScale) * Double(y[i] / yScale) }
+            return Float(sum)
+        case .dot:
+            var sum = 0.0
+            for i in 0..<x.count { sum += Double(x[i]) * Double(y[i]) }
+            return Float(sum)
+        case .euclidean:
+            var sum = 0.0
+            for i in 0..<x.count {
+                let difference = Double(x[i] - y[i])
+                sum += difference * difference
+            }
+            return -Float(sum.squareRoot())
+        case .manhattan:
+            var sum = 0.0
+            for i in 0..<x.count { sum += Double(abs(x[i] - y[i])) }
+            return -Float(sum)
+        }
+    }
+}
+
+/// What an embedding is divided by to have unit length; never zero.
+private func unitScale(_ x: UnsafeBufferPointer<Float>) -> Float {
+    var sum = 0.0
+    for value in x { sum += Double(value) * Double(value) }
+    return max(Float(sum.squareRoot()), 1e-12)
+}
+
+extension Embeddings {
+    /// The rows scaled to unit length, as cosine similarity uses them.
+    func normalized() -> Embeddings {
+        let unit = Embeddings(count: count, dimension: dimension)
+        for row in 0..<count {
+            let source = self[row]
+            let scale = unitScale(source)
+            for column in 0..<dimension { unit.values[row * dimension + column] = source[column] / scale }
+        }
+        return unit
+    }
+
+    /// The rows as a matrix, which borrows from these embeddings.
+    func matrix(_ rows: Range<Int>) -> Matrix {
+        guard let base = values.baseAddress else { preconditionFailure("a matrix of no embeddings") }
+        return Matrix(base + rows.lowerBound * dimension, rows.count, dimension)
+    }
+}

@@ -1,0 +1,39 @@
+// Texts without their repetitions, so that each is encoded once and equal texts have equal embeddings to the last bit.
+//
+// Texts are told apart by their bytes: Swift's String equality joins canonically equivalent spellings, which tokenizers
+// may keep apart.
+
+/// The distinct texts of a list and where each element of the list went.
+struct UniqueTexts: Sendable {
+    /// The distinct texts in the order of their first appearance.
+    private(set) var texts: [String] = []
+    /// For each element of the list, its place in `texts`.
+    private(set) var places: [Int] = []
+
+    /// Collects the distinct texts of `list`.
+    init(_ list: [String]) {
+        var known: [ByteKey: Int] = [:]
+        places.reserveCapacity(list.count)
+        for text in list {
+            let key = ByteKey(text)
+            if let place = known[key] {
+                places.append(place)
+            } else {
+                known[key] = texts.count
+                places.append(texts.count)
+                texts.append(text)
+            }
+        }
+    }
+}
+
+/// A string as its UTF-8 bytes: equal and ordered byte by byte, which is also the order of code points.
+struct ByteKey: Hashable, Comparable {
+    /// The UTF-8 bytes.
+    let bytes: [UInt8]
+
+    /// The bytes of `text`.
+    init(_ text: String) { bytes = Array(text.utf8) }
+
+    static func < (a: ByteKey, b: ByteKey) -> Bool { a.bytes.lexicographicallyPrecedes(b.bytes) }
+}

@@ -1,0 +1,67 @@
+// The embeddings of a list of texts: one row a text, in the order of the texts.
+
+/// A matrix of embeddings [count, dimension] that owns its storage and is shared, not copied.
+public struct Embeddings: Sendable {
+    /// The number of rows.
+    public let count: Int
+    /// The width of a row.
+    public let dimension: Int
+    private let storage: EmbeddingStorage
+
+    /// Rows of zeros.
+    public init(count: Int, dimension: Int) {
+        precondition(count >= 0 && dimension >= 0, "embeddings of shape [\(count), \(dimension)]")
+        self.count = count
+        self.dimension = dimension
+        storage = EmbeddingStorage(count * dimension)
+    }
+
+    /// Rows that hold `values`, row after row.
+    public init(rows values: [Float], dimension: Int) {
+        precondition(dimension > 0 && values.count % dimension == 0, "\(values.count) values in rows of \(dimension)")
+        self.init(count: values.count / dimension, dimension: dimension)
+        for (place, value) in values.enumerated() { storage.values[place] = value }
+    }
+
+    /// The row `row`, valid as long as these embeddings live.
+    public subscript(row: Int) -> UnsafeBufferPointer<Float> {
+        precondition(row >= 0 && row < count, "row \(row) of \(count)")
+        return UnsafeBufferPointer(rebasing: UnsafeBufferPointer(storage.values)[row * dimension..<(row + 1) * dimension])
+    }
+
+    /// All values row after row, valid as long as these embeddings live; written only by the maker of the embeddings.
+    public var values: UnsafeMutableBufferPointer<Float> { storage.values }
+
+    /// The rows `rows` in that order, as embeddings of their own.
+    public func gathering(_ rows: [Int]) -> Embeddings {
+        let gathered = Embeddings(count: rows.count, dimension: dimension)
+        for (place, row) in rows.enumerated() {
+            let target = UnsafeMutableBufferPointer(
+                rebasing: gathered.values[place * dimension..<(place + 1) * dimension])
+            _ = target.update(from: self[row])
+        }
+        return gathered
+    }
+
+    /// The first `width` columns; these embeddings themselves where they are no wider.
+    public func truncated(to width: Int) -> Embeddings {
+        guard width < dimension else { return self }
+        let cut = Embeddings(count: count, dimension: width)
+        for row in 0..<count {
+            for column in 0..<width { cut.values[row * width + column] = self[row][column] }
+        }
+        return cut
+    }
+}
+
+/// The memory of embeddings: written while they are made, read-only after.
+private final class EmbeddingStorage: @unchecked Sendable {
+    let values: UnsafeMutableBufferPointer<Float>
+
+    init(_ count: Int) {
+        values = .allocate(capacity: count)
+        values.initialize(repeating: 0)
+    }
+
+    deinit { values.deallocate() }
+}
