@@ -48,7 +48,7 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
         self.truncatedDimension = truncatedDimension
         self.writesResults = writesResults
         let primary = main.map(\.rawValue) ?? (functions.count > 1 ? "max" : functions[0].rawValue)
-        primaryMetric = prefixed("spearman_" + primary, by: name)
+        primaryMetric = metricKey("spearman_" + primary, of: name)
     }
 
     public var metricKeys: [String] {

@@ -61,11 +61,11 @@ extension Evaluator {
     public var configuration: JSONObject { JSONObject() }
 
     /// `key` with the name of the data before it.
-    func prefixed(_ key: String) -> String { prefixed(key, by: name) }
+    func prefixed(_ key: String) -> String { metricKey(key, of: name) }
 }
 
 /// `key` with "name_" before it, where there is a name.
-func prefixed(_ key: String, by name: String) -> String { name.isEmpty ? key : "\(name)_\(key)" }
+func metricKey(_ key: String, of name: String) -> String { name.isEmpty ? key : "\(name)_\(key)" }
 
 /// Computes metrics on rank zero, which may also write files, and gives the same bits to every rank. Collective.
 func metricsOnRoot(_ ensemble: any Ensemble, _ body: () throws -> [Metric]) throws -> [Metric] {

@@ -52,7 +52,7 @@ public final class TripletEvaluator: Evaluator {
         self.writesResults = writesResults
         let primary = main.map { "\($0.rawValue)_accuracy" }
             ?? (functions.count > 1 ? "max_accuracy" : "\(functions[0].rawValue)_accuracy")
-        primaryMetric = prefixed(primary, by: name)
+        primaryMetric = metricKey(primary, of: name)
     }
 
     public var metricKeys: [String] {

@@ -1,0 +1,44 @@
+// The data that evaluators ask for in their options: tables of texts and scores.
+
+import TuttiCorpus
+import TuttiFormats
+
+extension EvaluatorOptions {
+    /// The table at `path`, with at least `textColumns` columns of texts and a row.
+    ///
+    /// Throws: `.usage` for options that do not fit; `.missingFile` and `.data` as `loadTable`, `.data` for an empty table.
+    func table(textColumns: Int, meaning: String) throws(TuttiError) -> Table {
+        let path = try requiredString("path")
+        let table = try loadTable(DatasetSpecification(path: path, columns: try strings("columns")))
+        guard table.rowCount > 0 else { throw TuttiError(.data, "read evaluation data", path, "holds no rows") }
+        guard table.columnNames.count >= textColumns else {
+            throw TuttiError(
+                .data, "read evaluation data", path,
+                "has \(table.columnNames.count) text columns (\(table.columnNames.joined(separator: ", "))), where "
+                    + "\(textColumns) are needed: \(meaning)",
+                hint: "Name them in their order with \(place).columns.")
+        }
+        return table
+    }
+
+    /// The labels of `table` as scores.
+    ///
+    /// Throws: `.data` when the table has no label column, or lists in it.
+    func scores(of table: Table) throws(TuttiError) -> [Double] {
+        var scores: [Double] = []
+        scores.reserveCapacity(table.rowCount)
+        for row in 0..<table.rowCount {
+            switch table.label(row: row) {
+            case .integer(let value): scores.append(Double(value))
+            case .float(let value): scores.append(value)
+            case .floats:
+                throw TuttiError(.data, "read evaluation data", table.source, "has lists in its label column, where numbers are needed")
+            case nil:
+                throw TuttiError(
+                    .data, "read evaluation data", table.source, "has no label column",
+                    hint: "Gold scores are read from the column label, labels, score or scores.")
+            }
+        }
+        return scores
+    }
+}
