@@ -223,8 +223,9 @@ def main():
             fail(65, f"only {len(entries)} package descriptions in the lists of this machine's apt sources "
                      f"({options.minimum} are needed); give the quickstart a data set of your own with --data FILE")
     # Sources are of different sizes, so the draw is widened until the dev side is large enough.
-    wanted = min(options.dev, len(entries) // 2) * 5 // 6
-    share = min(options.dev / len(entries), 0.5)
+    target = min(options.dev, len(entries) // (5 if options.pairs else 2))
+    wanted = min(target * 5 // 6 if options.pairs else 2000, target)
+    share = target / len(entries)
     while sum(on_dev_side(entry[1], share) for entry in entries) < wanted:
         share *= 1.05
     dev = [e for e in entries if on_dev_side(e[1], share)]
