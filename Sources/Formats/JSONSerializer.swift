@@ -127,7 +127,7 @@ private struct JSONWriter {
             case 0x0D: write("\\r")
             case 0x09: write("\\t")
             case 0..<0x20: write(escaped: UInt16(scalar.value))
-            case 0x7F... where asciiOnly && scalar.value > 0x7F:
+            case 0x7F... where asciiOnly:
                 for unit in String(Character(scalar)).utf16 { write(escaped: unit) }
             default: bytes.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
             }

@@ -5,6 +5,7 @@
 
 /// The name among `names` that is closest to `name`, or nil when none is close enough to be meant.
 public func nearestName(to name: String, among names: [String]) -> String? {
+    guard !name.isEmpty else { return nil }
     let wanted = folded(name)
     var best: (name: String, distance: Int)?
     for candidate in names {

@@ -12,6 +12,13 @@ public struct NamedTexts: Sendable {
     public let ids: [String]
     /// The texts of the same order.
     public let texts: [String]
+
+    /// Texts under names; both of one length.
+    public init(ids: [String], texts: [String]) {
+        precondition(ids.count == texts.count, "NamedTexts: \(ids.count) names for \(texts.count) texts")
+        self.ids = ids
+        self.texts = texts
+    }
 }
 
 /// A judgement that a document answers a query.
@@ -22,6 +29,13 @@ public struct RelevanceJudgement: Sendable, Equatable {
     public let document: String
     /// The grade; zero says that it does not answer.
     public let score: Int
+
+    /// Makes a judgement from its parts.
+    public init(query: String, document: String, score: Int) {
+        self.query = query
+        self.document = document
+        self.score = score
+    }
 }
 
 /// The readers of the BEIR layout.
