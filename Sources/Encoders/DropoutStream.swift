@@ -1,0 +1,74 @@
+// Which dropout masks a pass draws (ARCHITECTURE.md, decision 5).
+//
+// A mask is a function of (seed, step, micro-step, slot, column, layer, site, element inside the sequence): never of the
+// place in the batch, of the thread, or of the rank. Layer 0 is the embedding, layer l + 1 is transformer block l, and
+// modules after the transformer count down from the largest number.
+
+import TuttiKernels
+
+/// The coordinates of a training pass in the space of random numbers.
+public struct DropoutStream: Sendable, Equatable {
+    /// Seed of the run.
+    public var seed: UInt64
+    /// Optimizer step.
+    public var step: UInt64
+    /// Micro-batch inside the step.
+    public var microStep: UInt32
+
+    /// The stream of one micro-batch.
+    public init(seed: UInt64, step: UInt64, microStep: UInt32 = 0) {
+        self.seed = seed
+        self.step = step
+        self.microStep = microStep
+    }
+}
+
+/// Where dropout happens inside a layer, in the order of transformers' modules.
+enum DropoutSite: UInt32 {
+    case attentionProbabilities = 0
+    case attentionOutput = 1
+    case feedForwardOutput = 2
+
+    /// Sites of a layer.
+    static let count = 3
+    /// The embedding layer's only site.
+    static let embedding = DropoutSite.attentionProbabilities
+}
+
+/// The site keys of one pass: [layers + 1, sites, S], in the arena of the pass.
+struct DropoutKeys {
+    /// [S] keys of the sequences.
+    let sequenceKeys: UnsafeMutablePointer<UInt64>
+    private let siteKeys: UnsafeMutablePointer<UInt64>
+    private let sequences: Int
+    private let offsets: UnsafePointer<Int32>
+
+    /// Derives every key of a pass over `batch`.
+    init(
+        _ stream: DropoutStream, batch: PackedBatch, offsets: UnsafePointer<Int32>, layers: Int, arena: inout Arena
+    ) {
+        sequences = batch.sequenceCount
+        self.offsets = offsets
+        sequenceKeys = arena.uint64s(sequences)
+        siteKeys = arena.uint64s((layers + 1) * DropoutSite.count * sequences)
+        for s in 0..<sequences {
+            sequenceKeys[s] = Dropout.sequenceKey(
+                seed: stream.seed, step: stream.step, microStep: stream.microStep, slot: batch.slots[s],
+                column: batch.columns[s])
+        }
+        for layer in 0...layers {
+            for site in 0..<DropoutSite.count {
+                Dropout.siteKeys(
+                    of: sequenceKeys, count: sequences, layer: UInt32(layer), site: UInt32(site),
+                    into: siteKeys + (layer * DropoutSite.count + site) * sequences)
+            }
+        }
+    }
+
+    /// The mask of a site, or none at rate zero.
+    func mask(layer: Int, _ site: DropoutSite, rate: Float) -> DropoutMask? {
+        guard rate > 0 else { return nil }
+        let keys = siteKeys + (layer * DropoutSite.count + Int(site.rawValue)) * sequences
+        return DropoutMask(rate: rate, keys: keys, offsets: offsets, sequences: sequences)
+    }
+}

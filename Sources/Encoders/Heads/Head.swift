@@ -1,0 +1,108 @@
+// One module behind pooling: rows [R, D] in, rows [R, D'] out, forward and backward, by an exhaustive switch.
+//
+// Rows are sentence vectors, R = taps * S, tap after tap. A row's dropout key is that of its sequence, so that a tap draws
+// its own mask whatever the other taps are.
+
+import TuttiKernels
+
+/// A module behind pooling with its parameters resolved.
+struct Head: Sendable {
+    let configuration: HeadConfiguration
+    /// Place among the model's heads; dropout keys count down from it.
+    let index: Int
+    let inputWidth: Int
+    let outputWidth: Int
+    let weight: TensorSlot?
+    let bias: TensorSlot?
+    /// The module's slice of the gradient arena; empty without parameters.
+    let slice: Range<Int>
+
+    /// What backward needs.
+    struct Saved {
+        let input: Matrix  // [R, D]
+        let output: Matrix  // [R, D']
+        let preactivation: Matrix  // [R, D'] of dense, bias not yet added
+        let first: UnsafeMutablePointer<Float>  // [R] norms or means
+        let second: UnsafeMutablePointer<Float>  // [R] 1/deviations
+        let mask: DropoutMask?
+    }
+
+    private static let layerNormEpsilon: Float = 1e-5
+
+    /// Forward; everything that backward needs is in the result.
+    func forward(
+        _ input: Matrix, _ pass: EncoderPass, _ parameters: ParameterStore, arena: inout Arena
+    ) -> Saved {
+        let rows = input.rows
+        let needsPreactivation = if case .dense = configuration { true } else { false }
+        let output = arena.matrix(rows, outputWidth)  // [R, D']
+        let saved = Saved(
+            input: input, output: output,
+            preactivation: needsPreactivation ? arena.matrix(rows, outputWidth) : output,
+            first: arena.floats(rows), second: arena.floats(rows), mask: mask(pass, rows: rows, arena: &arena))
+        switch configuration {
+        case .pooling: preconditionFailure("Head: pooling is the encoder's own")
+        case .normalize: RowKernels.normalize(input, norms: saved.first, into: output)
+        case .dense(_, _, _, _, let activation):
+            guard let weight else { preconditionFailure("Head: dense without weight") }
+            Gemm.multiply(input, parameters.matrix(weight), transposeB: true, into: saved.preactivation)
+            RowKernels.activation(
+                activation, saved.preactivation, bias: bias.map { UnsafePointer(parameters.pointer($0)) }, into: output)
+        case .layerNorm:
+            guard let weight, let bias else { preconditionFailure("Head: layer norm without parameters") }
+            RowKernels.layerNorm(
+                input, gamma: parameters.pointer(weight), beta: parameters.pointer(bias),
+                epsilon: Self.layerNormEpsilon, mean: saved.first, rstd: saved.second, into: output)
+        case .dropout: RowKernels.dropout(input, saved.mask, into: output)
+        }
+        return saved
+    }
+
+    /// Gradient of the input from that of the output, which is overwritten; parameter gradients accumulate.
+    func backward(
+        _ saved: Saved, dOutput: Matrix, _ parameters: ParameterStore, scratch: UnsafeMutablePointer<Float>,
+        arena: inout Arena
+    ) -> Matrix {
+        switch configuration {
+        case .pooling: preconditionFailure("Head: pooling is the encoder's own")
+        case .normalize:
+            RowKernels.normalizeBackward(saved.output, norms: saved.first, dY: dOutput, into: dOutput)
+            return dOutput
+        case .dense(_, _, _, _, let activation):
+            guard let weight else { preconditionFailure("Head: dense without weight") }
+            RowKernels.activationBackward(
+                activation, saved.preactivation, bias: bias.map { UnsafePointer(parameters.pointer($0)) },
+                dOutput: dOutput, into: dOutput)
+            if let bias { RowKernels.biasGradient(dOutput, into: parameters.gradientPointer(bias)) }
+            Gemm.multiply(dOutput, transposeA: true, saved.input, into: parameters.gradientMatrix(weight), beta: 1)
+            let dInput = arena.matrix(dOutput.rows, inputWidth)  // [R, D]
+            Gemm.multiply(dOutput, parameters.matrix(weight), into: dInput)
+            return dInput
+        case .layerNorm:
+            guard let weight, let bias else { preconditionFailure("Head: layer norm without parameters") }
+            RowKernels.layerNormBackward(
+                dOutput: dOutput, x: saved.input, mean: saved.first, rstd: saved.second,
+                gamma: parameters.pointer(weight), dX: dOutput, dGamma: parameters.gradientPointer(weight),
+                dBeta: parameters.gradientPointer(bias), scratch: scratch)
+            return dOutput
+        case .dropout:
+            RowKernels.dropout(dOutput, saved.mask, into: dOutput)
+            return dOutput
+        }
+    }
+
+    /// One key a row: a row counts as a sequence of one token.
+    private func mask(_ pass: EncoderPass, rows: Int, arena: inout Arena) -> DropoutMask? {
+        guard case .dropout(let rate) = configuration, rate > 0, let keys = pass.dropout?.sequenceKeys, pass.sequences > 0
+        else { return nil }
+        let rowKeys = arena.uint64s(rows)
+        let offsets = arena.int32s(rows + 1)
+        for row in 0...rows { offsets[row] = Int32(row) }
+        for tap in 0..<rows / pass.sequences {
+            Dropout.siteKeys(
+                of: keys, count: pass.sequences, layer: UInt32.max - UInt32(index), site: UInt32(tap),
+                into: rowKeys + tap * pass.sequences)
+        }
+        return DropoutMask(rate: rate, keys: rowKeys, offsets: offsets, sequences: rows)
+    }
+}

@@ -1,0 +1,79 @@
+// The modules behind the transformer, as a model folder lists them.
+
+import TuttiKernels
+
+/// How token vectors become a sentence vector.
+public typealias PoolingMode = Pooling.Mode
+
+extension Pooling.Mode {
+    /// The mode by its name in sentence-transformers ("mean", "mean_sqrt_len_tokens" ...).
+    public init(name: String) throws(EncoderError) {
+        for mode in Self.allCases where mode.name == name || (mode == .meanSqrtLength && name == "mean_sqrt_len") {
+            self = mode
+            return
+        }
+        let known = Self.allCases.map(\.name).joined(separator: ", ")
+        throw EncoderError("pooling_mode", "'\(name)' is not known", hint: "Known: \(known).")
+    }
+
+    /// The mode's name in sentence-transformers.
+    public var name: String {
+        switch self {
+        case .cls: "cls"
+        case .max: "max"
+        case .mean: "mean"
+        case .meanSqrtLength: "mean_sqrt_len_tokens"
+        case .weightedMean: "weightedmean"
+        case .lastToken: "lasttoken"
+        }
+    }
+}
+
+/// One module behind the transformer; the first is always pooling.
+public enum HeadConfiguration: Sendable, Equatable {
+    /// [T, D] -> [S, modes * D]: the modes' vectors side by side, in the order given. The boolean spelling of older
+    /// model folders means `PoolingMode.allCases` order: cls, max, mean, mean_sqrt, weightedmean, lasttoken.
+    case pooling(modes: [PoolingMode], includePrompt: Bool = true)
+    /// Rows scaled to unit length.
+    case normalize
+    /// activation(x W^T + b); parameters `<name>.linear.weight` and `.bias`, where name is the module's folder.
+    case dense(name: String, inputWidth: Int, outputWidth: Int, bias: Bool = true, activation: Activation = .tanh)
+    /// torch's LayerNorm with epsilon 1e-5; parameters `<name>.norm.weight` and `.bias`.
+    case layerNorm(name: String, width: Int)
+    /// Dropout while training.
+    case dropout(rate: Float)
+
+    /// Width of the rows that leave the module, given those that enter.
+    func outputWidth(from width: Int) throws(EncoderError) -> Int {
+        switch self {
+        case .pooling(let modes, _): return modes.count * width
+        case .normalize: return width
+        case .dense(let name, let inputWidth, let outputWidth, _, _):
+            guard inputWidth == width else {
+                throw EncoderError("\(name).in_features", "is \(inputWidth), but the module before gives \(width) numbers")
+            }
+            guard outputWidth > 0 else { throw EncoderError("\(name).out_features", "is \(outputWidth)") }
+            return outputWidth
+        case .layerNorm(let name, let dimension):
+            guard dimension == width else {
+                throw EncoderError("\(name).dimension", "is \(dimension), but the module before gives \(width) numbers")
+            }
+            return width
+        case .dropout(let rate):
+            guard rate >= 0, rate < 1 else { throw EncoderError("dropout", "is \(rate)", hint: "It must be in 0 ..< 1.") }
+            return width
+        }
+    }
+
+    /// Parameters of the module, in the order in which its backward finishes them.
+    var tensors: [TensorSpecification] {
+        switch self {
+        case .pooling, .normalize, .dropout: []
+        case .dense(let name, let inputWidth, let outputWidth, let bias, _):
+            [.init(name + ".linear.weight", [outputWidth, inputWidth])]
+                + (bias ? [.init(name + ".linear.bias", [outputWidth])] : [])
+        case .layerNorm(let name, let width):
+            [.init(name + ".norm.weight", [width]), .init(name + ".norm.bias", [width])]
+        }
+    }
+}

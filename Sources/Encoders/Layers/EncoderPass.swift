@@ -1,0 +1,52 @@
+// What every layer of one pass reads: the packed tokens, dropout keys, relative positions. Lives in the pass's arena.
+
+import TuttiKernels
+
+/// One forward (and its backward) over one packed batch.
+struct EncoderPass {
+    /// Ids and offsets, copied so that backward does not depend on the caller's batch.
+    let tokens: PackedTokens
+    /// [S] prompt tokens.
+    let promptTokens: UnsafePointer<Int32>
+    /// T.
+    let tokenCount: Int
+    /// S.
+    let sequences: Int
+    /// Tokens of the longest sequence.
+    let longest: Int
+    /// Masks of a training pass; none at inference.
+    let dropout: DropoutKeys?
+    /// [H, 2 longest - 1] biases of the scores, or none.
+    var positions: Matrix?
+    /// Their gradient, accumulated by all blocks.
+    var dPositions: Matrix?
+
+    /// Copies `batch` into the arena and derives the dropout keys.
+    init(_ batch: PackedBatch, dropout stream: DropoutStream?, layers: Int, arena: inout Arena) {
+        tokenCount = batch.tokenCount
+        sequences = batch.sequenceCount
+        longest = batch.longest
+        let ids = arena.int32s(tokenCount)
+        let offsets = arena.int32s(sequences + 1)
+        let prompts = arena.int32s(sequences)
+        batch.ids.withUnsafeBufferPointer { if let base = $0.baseAddress { ids.update(from: base, count: $0.count) } }
+        batch.offsets.withUnsafeBufferPointer {
+            if let base = $0.baseAddress { offsets.update(from: base, count: $0.count) }
+        }
+        batch.promptTokens.withUnsafeBufferPointer {
+            if let base = $0.baseAddress { prompts.update(from: base, count: $0.count) }
+        }
+        tokens = PackedTokens(ids: ids, offsets: offsets, sequences: sequences)
+        promptTokens = UnsafePointer(prompts)
+        if let stream {
+            dropout = DropoutKeys(stream, batch: batch, offsets: offsets, layers: layers, arena: &arena)
+        } else {
+            dropout = nil
+        }
+    }
+
+    /// The mask of one site, or none.
+    func mask(layer: Int, _ site: DropoutSite, rate: Float) -> DropoutMask? {
+        dropout?.mask(layer: layer, site, rate: rate)
+    }
+}

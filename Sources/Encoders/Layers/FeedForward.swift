@@ -1,0 +1,80 @@
+// The position-wise feed-forward half of a block with its residual and LayerNorm, forward and backward.
+//
+// Only the pre-activation u is kept; its activation is computed again in backward, which costs less than its memory.
+// Legend: T packed tokens, D hidden, F inner. Reference: BertIntermediate and BertOutput in transformers.
+
+import TuttiKernels
+
+/// y = LayerNorm(h + dropout(f(h W1^T + b1) W2^T + b2)).
+struct FeedForward: Sendable {
+    let layer: Int
+    let inner: TensorSlot  // [F, D]
+    let innerBias: TensorSlot
+    let output: TensorSlot  // [D, F]
+    let outputBias: TensorSlot
+    let gamma: TensorSlot
+    let beta: TensorSlot
+    let activation: Activation
+    let epsilon: Float
+    let dropoutRate: Float
+
+    /// What backward needs besides the half's input.
+    struct Saved {
+        let preactivation: Matrix  // [T, F], bias not yet added
+        let sum: Matrix  // [T, D] before the norm
+        let mean: UnsafeMutablePointer<Float>  // [T]
+        let rstd: UnsafeMutablePointer<Float>  // [T]
+    }
+
+    init(_ configuration: EncoderConfiguration, _ names: BlockNames, layer: Int, _ layout: ParameterLayout) {
+        self.layer = layer
+        inner = TensorSlot(layout, names.inner + ".weight")
+        innerBias = TensorSlot(layout, names.inner + ".bias")
+        output = TensorSlot(layout, names.output + ".weight")
+        outputBias = TensorSlot(layout, names.output + ".bias")
+        gamma = TensorSlot(layout, names.outputNorm + ".weight")
+        beta = TensorSlot(layout, names.outputNorm + ".bias")
+        activation = configuration.activation
+        epsilon = configuration.layerNormEpsilon
+        dropoutRate = configuration.hiddenDropout
+    }
+
+    /// result [T, D] from hidden [T, D]; activated [T, F] is scratch and may be the pre-activation without a backward.
+    func forward(
+        _ hidden: Matrix, _ pass: EncoderPass, _ parameters: ParameterStore, saved: Saved, activated: Matrix,
+        into result: Matrix
+    ) {
+        Gemm.multiply(hidden, parameters.matrix(inner), transposeB: true, into: saved.preactivation)
+        RowKernels.activation(
+            activation, saved.preactivation, bias: parameters.pointer(innerBias), into: activated)
+        Gemm.multiply(activated, parameters.matrix(output), transposeB: true, into: saved.sum)
+        RowKernels.biasDropoutResidualLayerNorm(
+            branch: saved.sum, bias: parameters.pointer(outputBias), residual: hidden, gamma: parameters.pointer(gamma),
+            beta: parameters.pointer(beta), epsilon: epsilon, dropout: mask(pass), sum: saved.sum, mean: saved.mean,
+            rstd: saved.rstd, into: result)
+    }
+
+    /// stream [T, D]: gradient of the result in, gradient of hidden out. dBranch [T, D] and inner [T, F] are scratch.
+    func backward(
+        _ hidden: Matrix, _ pass: EncoderPass, _ parameters: ParameterStore, saved: Saved, stream: Matrix,
+        dBranch: Matrix, inner dInner: Matrix, scratch: UnsafeMutablePointer<Float>
+    ) {
+        RowKernels.biasDropoutResidualLayerNormBackward(
+            dOutput: stream, sum: saved.sum, mean: saved.mean, rstd: saved.rstd, gamma: parameters.pointer(gamma),
+            dropout: mask(pass), dResidual: stream, dBranch: dBranch, dGamma: parameters.gradientPointer(gamma),
+            dBeta: parameters.gradientPointer(beta), dBias: parameters.gradientPointer(outputBias), scratch: scratch)
+        let bias = parameters.pointer(innerBias)
+        RowKernels.activation(activation, saved.preactivation, bias: bias, into: dInner)
+        Gemm.multiply(dBranch, transposeA: true, dInner, into: parameters.gradientMatrix(output), beta: 1)
+        Gemm.multiply(dBranch, parameters.matrix(output), into: dInner)
+        RowKernels.activationBackward(
+            activation, saved.preactivation, bias: bias, dOutput: dInner, into: dInner)
+        RowKernels.biasGradient(dInner, into: parameters.gradientPointer(innerBias))
+        Gemm.multiply(dInner, transposeA: true, hidden, into: parameters.gradientMatrix(inner), beta: 1)
+        Gemm.multiply(dInner, parameters.matrix(inner), into: stream, beta: 1)
+    }
+
+    private func mask(_ pass: EncoderPass) -> DropoutMask? {
+        pass.mask(layer: layer + 1, .feedForwardOutput, rate: dropoutRate)
+    }
+}

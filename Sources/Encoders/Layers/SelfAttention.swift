@@ -1,0 +1,94 @@
+// Self-attention with its output projection, residual and LayerNorm, forward and backward.
+//
+// Queries, keys and values come from one product with [3 D, D]: their weights lie together in the layout.
+// Legend: T packed tokens, D hidden, H heads. Reference: BertAttention, MPNetAttention in transformers.
+
+import TuttiKernels
+
+/// h = LayerNorm(x + dropout(attention(x) Wo^T + bo)).
+struct SelfAttention: Sendable {
+    let layer: Int
+    let projection: TensorSlot  // [3 D, D]
+    let projectionBias: TensorSlot  // [3 D]
+    let output: TensorSlot  // [D, D]
+    let outputBias: TensorSlot
+    let gamma: TensorSlot
+    let beta: TensorSlot
+    let heads: Int
+    let headWidth: Int
+    let epsilon: Float
+    let hiddenDropout: Float
+    let attentionDropout: Float
+
+    /// What backward needs besides the block's input.
+    struct Saved {
+        let qkv: Matrix  // [T, 3 D], bias not yet added
+        let context: Matrix  // [T, D]
+        let logSumExp: UnsafeMutablePointer<Float>  // [T, H]
+        let sum: Matrix  // [T, D] before the norm
+        let mean: UnsafeMutablePointer<Float>  // [T]
+        let rstd: UnsafeMutablePointer<Float>  // [T]
+    }
+
+    init(_ configuration: EncoderConfiguration, _ names: BlockNames, layer: Int, _ layout: ParameterLayout) {
+        self.layer = layer
+        projection = TensorSlot(layout, names.query + ".weight", names.key + ".weight", names.value + ".weight")
+        projectionBias = TensorSlot(layout, names.query + ".bias", names.key + ".bias", names.value + ".bias")
+        output = TensorSlot(layout, names.attentionOutput + ".weight")
+        outputBias = TensorSlot(layout, names.attentionOutput + ".bias")
+        gamma = TensorSlot(layout, names.attentionNorm + ".weight")
+        beta = TensorSlot(layout, names.attentionNorm + ".bias")
+        heads = configuration.heads
+        headWidth = configuration.headWidth
+        epsilon = configuration.layerNormEpsilon
+        hiddenDropout = configuration.hiddenDropout
+        attentionDropout = configuration.attentionDropout
+    }
+
+    /// The attention kernel's view of this pass.
+    func kernel(_ pass: EncoderPass, _ parameters: ParameterStore) -> Attention {
+        Attention(
+            heads: heads, width: headWidth, offsets: pass.tokens.offsets, sequences: pass.sequences,
+            bias: parameters.pointer(projectionBias), positions: pass.positions.map { UnsafePointer($0.pointer) },
+            maximum: pass.longest, dropout: pass.mask(layer: layer + 1, .attentionProbabilities, rate: attentionDropout))
+    }
+
+    /// hidden [T, D] from input [T, D].
+    func forward(
+        _ input: Matrix, _ pass: EncoderPass, _ parameters: ParameterStore, saved: Saved,
+        scratch: UnsafeMutablePointer<Float>, into hidden: Matrix
+    ) {
+        Gemm.multiply(input, parameters.matrix(projection), transposeB: true, into: saved.qkv)
+        kernel(pass, parameters).forward(
+            qkv: saved.qkv, context: saved.context, logSumExp: saved.logSumExp, scratch: scratch)
+        Gemm.multiply(saved.context, parameters.matrix(output), transposeB: true, into: saved.sum)
+        RowKernels.biasDropoutResidualLayerNorm(
+            branch: saved.sum, bias: parameters.pointer(outputBias), residual: input, gamma: parameters.pointer(gamma),
+            beta: parameters.pointer(beta), epsilon: epsilon, dropout: mask(pass), sum: saved.sum, mean: saved.mean,
+            rstd: saved.rstd, into: hidden)
+    }
+
+    /// stream [T, D]: gradient of hidden in, gradient of input out. dBranch, dContext [T, D] and dQKV [T, 3 D] are scratch.
+    func backward(
+        _ input: Matrix, _ pass: EncoderPass, _ parameters: ParameterStore, saved: Saved, stream: Matrix,
+        dBranch: Matrix, dContext: Matrix, dQKV: Matrix, scratch: UnsafeMutablePointer<Float>
+    ) {
+        RowKernels.biasDropoutResidualLayerNormBackward(
+            dOutput: stream, sum: saved.sum, mean: saved.mean, rstd: saved.rstd, gamma: parameters.pointer(gamma),
+            dropout: mask(pass), dResidual: stream, dBranch: dBranch, dGamma: parameters.gradientPointer(gamma),
+            dBeta: parameters.gradientPointer(beta), dBias: parameters.gradientPointer(outputBias), scratch: scratch)
+        Gemm.multiply(
+            dBranch, transposeA: true, saved.context, into: parameters.gradientMatrix(output), beta: 1)
+        Gemm.multiply(dBranch, parameters.matrix(output), into: dContext)
+        kernel(pass, parameters).backward(
+            qkv: saved.qkv, context: saved.context, logSumExp: saved.logSumExp, dContext: dContext, dQKV: dQKV,
+            dPositions: pass.dPositions?.pointer, scratch: scratch)
+        RowKernels.biasGradient(dQKV, into: parameters.gradientPointer(projectionBias))
+        Gemm.multiply(dQKV, transposeA: true, input, into: parameters.gradientMatrix(projection), beta: 1)
+        Gemm.multiply(dQKV, parameters.matrix(projection), into: stream, beta: 1)
+    }
+
+    private func mask(_ pass: EncoderPass) -> DropoutMask? {
+        pass.mask(layer: layer + 1, .attentionOutput, rate: hiddenDropout)
+    }
+}

@@ -1,0 +1,69 @@
+// The token ids of a batch, all text columns in one pass, without padding.
+//
+// Legend: T packed tokens, S sequences. A sequence's slot (its row in the *global* batch) and column are what dropout is
+// keyed by, so that neither the order in a batch nor the number of ranks changes a mask.
+
+/// Packed sequences of token ids.
+public struct PackedBatch: Sendable, Equatable {
+    /// [T] token ids, sequence after sequence.
+    public private(set) var ids: [Int32] = []
+    /// [S + 1]: sequence s owns tokens offsets[s] ..< offsets[s + 1].
+    public private(set) var offsets: [Int32] = [0]
+    /// [S] row of the sequence in the global batch.
+    public private(set) var slots: [UInt64] = []
+    /// [S] text column of the sequence.
+    public private(set) var columns: [UInt32] = []
+    /// [S] leading tokens that pooling leaves out where a model excludes its prompt.
+    public private(set) var promptTokens: [Int32] = []
+
+    /// A batch without sequences.
+    public init() {}
+
+    /// T.
+    public var tokenCount: Int { ids.count }
+    /// S.
+    public var sequenceCount: Int { slots.count }
+
+    /// Length of the longest sequence; 0 without sequences.
+    public var longest: Int {
+        var longest = 0
+        for s in 0..<sequenceCount { longest = max(longest, Int(offsets[s + 1] - offsets[s])) }
+        return longest
+    }
+
+    /// Empties the batch and keeps its memory for the next one.
+    public mutating func removeAll() {
+        ids.removeAll(keepingCapacity: true)
+        offsets.removeAll(keepingCapacity: true)
+        offsets.append(0)
+        slots.removeAll(keepingCapacity: true)
+        columns.removeAll(keepingCapacity: true)
+        promptTokens.removeAll(keepingCapacity: true)
+    }
+
+    /// Adds one sequence of token ids.
+    public mutating func append(
+        _ tokens: some Collection<Int32>, slot: UInt64, column: UInt32 = 0, promptTokens prompt: Int = 0
+    ) {
+        ids.append(contentsOf: tokens)
+        close(slot: slot, column: column, promptTokens: prompt)
+    }
+
+    /// Adds one sequence whose ids `write` appends to the packed ids: no array a sequence.
+    public mutating func append(
+        slot: UInt64, column: UInt32 = 0, promptTokens prompt: Int = 0, _ write: (inout [Int32]) -> Void
+    ) {
+        let before = ids.count
+        write(&ids)
+        precondition(ids.count >= before, "PackedBatch: a writer removed tokens")
+        close(slot: slot, column: column, promptTokens: prompt)
+    }
+
+    private mutating func close(slot: UInt64, column: UInt32, promptTokens prompt: Int) {
+        precondition(ids.count <= Int(Int32.max), "PackedBatch: \(ids.count) tokens")
+        offsets.append(Int32(ids.count))
+        slots.append(slot)
+        columns.append(column)
+        promptTokens.append(Int32(prompt))
+    }
+}

@@ -1,0 +1,92 @@
+// Where every parameter lies in the arenas of values, gradients and optimizer state (ARCHITECTURE.md, decision 3).
+//
+// Parameters are ordered by when backward finishes their gradients, so that a finished layer is one contiguous range that
+// an all-reduce can start on without copies. Ranges are 64-byte aligned; the padding between them stays zero.
+
+/// The order, place and role of every parameter.
+public struct ParameterLayout: Sendable, Equatable {
+    /// Who computes with a parameter.
+    public enum Owner: Sendable, Equatable {
+        /// The encoder and its heads.
+        case model
+        /// A loss function.
+        case loss
+    }
+
+    /// One parameter tensor.
+    public struct Entry: Sendable, Equatable {
+        /// The checkpoint's name of the tensor.
+        public let name: String
+        /// Its shape, as in the checkpoint.
+        public let shape: [Int]
+        /// Its floats in an arena, padding included: both ends are multiples of 16.
+        public let range: Range<Int>
+        /// Who computes with it.
+        public let owner: Owner
+        /// Whether weight decay applies to it (the reference's rule on names).
+        public let decays: Bool
+        /// Learning-rate group; 0 unless a trainer assigns others.
+        public var group: Int
+        /// Whether an optimizer may change it.
+        public var trainable: Bool
+
+        /// Floats of the tensor itself, without padding.
+        public var elementCount: Int { shape.reduce(1, *) }
+        /// The tensor's own floats in an arena, without padding.
+        public var elements: Range<Int> { range.lowerBound..<range.lowerBound + elementCount }
+    }
+
+    /// The parameters, in the order in which backward finishes them.
+    public private(set) var entries: [Entry] = []
+    /// Floats of an arena.
+    public private(set) var count = 0
+    private var places: [String: Int] = [:]
+
+    /// A layout without parameters.
+    public init() {}
+
+    /// The entry with this name.
+    public func entry(named name: String) -> Entry? { places[name].map { entries[$0] } }
+
+    /// Adds a parameter behind the others; its name must be new.
+    public mutating func append(_ tensor: TensorSpecification, owner: Owner = .model) {
+        precondition(places[tensor.name] == nil, "ParameterLayout: '\(tensor.name)' twice")
+        let elements = tensor.shape.reduce(1, *)
+        let padded = (elements + 15) / 16 * 16
+        places[tensor.name] = entries.count
+        entries.append(
+            Entry(
+                name: tensor.name, shape: tensor.shape, range: count..<count + padded, owner: owner,
+                decays: !Self.isExcludedFromDecay(tensor.name), group: 0, trainable: true))
+        count += padded
+    }
+
+    /// The reference's no-decay rule on the lower-cased name: bias|layernorm|rmsnorm|(^|\.)norm($|\.)|_norm($|\.).
+    public static func isExcludedFromDecay(_ name: String) -> Bool {
+        let name = name.lowercased()
+        if ["bias", "layernorm", "rmsnorm"].contains(where: { occurs($0, in: name) }) { return true }
+        return name.split(separator: ".", omittingEmptySubsequences: false).contains {
+            $0 == "norm" || $0.hasSuffix("_norm")
+        }
+    }
+
+    private static func occurs(_ word: String, in text: String) -> Bool {
+        let (word, text) = (Array(word.utf8), Array(text.utf8))
+        guard word.count <= text.count else { return false }
+        return (0...text.count - word.count).contains { text[$0..<$0 + word.count].elementsEqual(word) }
+    }
+}
+
+/// A tensor that a model reads from its checkpoint.
+public struct TensorSpecification: Sendable, Equatable {
+    /// The checkpoint's name.
+    public let name: String
+    /// The shape that it must have.
+    public let shape: [Int]
+
+    /// A tensor of this name and shape.
+    public init(_ name: String, _ shape: [Int]) {
+        self.name = name
+        self.shape = shape
+    }
+}

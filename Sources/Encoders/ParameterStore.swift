@@ -1,0 +1,97 @@
+// The arenas of parameter values and gradients: one huge-page block each, in the order of the layout.
+
+import TuttiKernels
+
+/// Owns the values and, once asked for, the gradients of all parameters.
+public final class ParameterStore {
+    /// Where each parameter lies.
+    public let layout: ParameterLayout
+    /// All values in layout order; zero until weights are written.
+    public let values: UnsafeMutableBufferPointer<Float>
+    /// All gradients in layout order; empty until `allocateGradients`.
+    public private(set) var gradients = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
+
+    private var valueArena = Arena()
+    private var gradientArena = Arena()
+    private let valueBase: UnsafeMutablePointer<Float>
+    private var gradientBase: UnsafeMutablePointer<Float>?
+
+    /// Zeroed values for `layout`.
+    public init(layout: ParameterLayout) {
+        self.layout = layout
+        valueBase = valueArena.floats(layout.count)
+        valueBase.update(repeating: 0, count: layout.count)
+        values = UnsafeMutableBufferPointer(start: valueBase, count: layout.count)
+    }
+
+    /// Makes room for gradients, zeroed; a second call does nothing.
+    public func allocateGradients() {
+        guard gradientBase == nil else { return }
+        let base = gradientArena.floats(layout.count)
+        base.update(repeating: 0, count: layout.count)
+        gradientBase = base
+        gradients = UnsafeMutableBufferPointer(start: base, count: layout.count)
+    }
+
+    /// Sets every gradient to zero.
+    public func clearGradients() {
+        gradientBase?.update(repeating: 0, count: layout.count)
+    }
+
+    /// The values of one parameter, without padding.
+    public func values(of entry: ParameterLayout.Entry) -> UnsafeMutableBufferPointer<Float> {
+        UnsafeMutableBufferPointer(rebasing: values[entry.elements])
+    }
+
+    /// The gradient of one parameter, without padding.
+    public func gradient(of entry: ParameterLayout.Entry) -> UnsafeMutableBufferPointer<Float> {
+        precondition(gradientBase != nil, "ParameterStore: gradients were not allocated")
+        return UnsafeMutableBufferPointer(rebasing: gradients[entry.elements])
+    }
+
+    /// First value of a slot.
+    func pointer(_ slot: TensorSlot) -> UnsafeMutablePointer<Float> { valueBase + slot.offset }
+
+    /// Values of a slot as a matrix.
+    func matrix(_ slot: TensorSlot) -> Matrix { Matrix(valueBase + slot.offset, slot.rows, slot.columns) }
+
+    /// First gradient of a slot.
+    func gradientPointer(_ slot: TensorSlot) -> UnsafeMutablePointer<Float> {
+        guard let gradientBase else {
+            preconditionFailure("SequenceEncoder: backward before parameters.allocateGradients()")
+        }
+        return gradientBase + slot.offset
+    }
+
+    /// Gradients of a slot as a matrix.
+    func gradientMatrix(_ slot: TensorSlot) -> Matrix { Matrix(gradientPointer(slot), slot.rows, slot.columns) }
+}
+
+/// A tensor, or neighbouring tensors used as one, resolved to its place so that no pass looks up names.
+struct TensorSlot: Sendable {
+    let offset: Int
+    let rows: Int
+    let columns: Int
+
+    /// The tensor called `name`; several names must lie side by side and count as one tensor with more rows.
+    init(_ layout: ParameterLayout, _ names: String...) {
+        var offset = 0
+        var rows = 0
+        var columns = 0
+        for (place, name) in names.enumerated() {
+            guard let entry = layout.entry(named: name) else { preconditionFailure("no parameter '\(name)'") }
+            let own = entry.shape.count == 1 ? (1, entry.shape[0]) : (entry.shape[0], entry.shape[1])
+            if place == 0 {
+                (offset, rows, columns) = (entry.range.lowerBound, own.0, own.1)
+            } else {
+                precondition(
+                    entry.range.lowerBound == offset + rows * columns && own.1 == columns,
+                    "'\(name)' does not follow its neighbour")
+                rows += own.0
+            }
+        }
+        self.offset = offset
+        self.rows = rows
+        self.columns = columns
+    }
+}
