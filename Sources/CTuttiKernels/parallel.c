@@ -115,3 +115,31 @@ void tutti_parallel_set_threads(int64_t threads) {
 }
 
 int64_t tutti_parallel_threads(void) { return atomic_load(&thread_count); }
+
+// A non-escaping Swift closure arrives as (function, context) in Swift's own calling convention. Storing it on the C side
+// for the length of the call costs nothing; in Swift it would have to be made escapable, one heap allocation a region.
+#if defined(__has_attribute) && __has_attribute(swiftcall)
+#define SWIFT_CALL __attribute__((swiftcall))
+#define SWIFT_CONTEXT __attribute__((swift_context))
+#else
+#error "the compiler must know Swift's calling convention"
+#endif
+
+typedef SWIFT_CALL void (*swift_closure)(int64_t begin, int64_t end, int64_t worker, SWIFT_CONTEXT void *context);
+
+typedef struct {
+    swift_closure function;
+    void *context;
+} closure;
+
+static void call_closure(void *argument, int64_t begin, int64_t end, int64_t worker) {
+    const closure *run = argument;
+    run->function(begin, end, worker, run->context);
+}
+
+SWIFT_CALL void tutti_parallel_for_closure(int64_t count, int64_t grain, swift_closure function, void *context);
+
+SWIFT_CALL void tutti_parallel_for_closure(int64_t count, int64_t grain, swift_closure function, void *context) {
+    closure run = {function, context};
+    tutti_parallel_for(count, grain, call_closure, &run);
+}

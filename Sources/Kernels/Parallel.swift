@@ -30,21 +30,11 @@ public enum Parallel {
             body(0..<count, 0)
             return
         }
-        withoutActuallyEscaping(body) { escaping in
-            var region = Region(body: escaping)
-            withUnsafeMutablePointer(to: &region) { pointer in
-                tutti_parallel_for(
-                    Int64(count), Int64(max(grain, 1)),
-                    { context, begin, end, worker in
-                        guard let region = context?.assumingMemoryBound(to: Region.self) else { return }
-                        region.pointee.body(Int(begin)..<Int(end), Int(worker))
-                    }, pointer)
-            }
-        }
-    }
-
-    /// Carries a body through the C pool's context pointer.
-    private struct Region {
-        let body: (Range<Int>, Int) -> Void
+        runOnPool(count, max(grain, 1)) { begin, end, worker in body(begin..<end, worker) }
     }
 }
+
+/// `tutti_parallel_for_closure` of parallel.c: takes the closure without making it escape, hence without an allocation
+/// (`withoutActuallyEscaping`, the way to a C callback, allocates once a call).
+@_silgen_name("tutti_parallel_for_closure")
+private func runOnPool(_ count: Int, _ grain: Int, _ body: (Int, Int, Int) -> Void)

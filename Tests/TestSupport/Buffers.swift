@@ -2,7 +2,8 @@
 
 import TuttiKernels
 
-/// A block of floats that a test owns, with the views kernels take.
+/// A block of floats with the views kernels take. Its memory stays until the process ends: Swift may release an object
+/// after its last mention, which would be before the kernel that got its pointer has run.
 public final class FloatBlock {
     /// The memory.
     public let pointer: UnsafeMutablePointer<Float>
@@ -20,8 +21,6 @@ public final class FloatBlock {
     public convenience init(count: Int, of value: Float = .nan) {
         self.init([Float](repeating: value, count: count))
     }
-
-    deinit { pointer.deallocate() }
 
     /// The numbers now.
     public var values: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }

@@ -1,0 +1,128 @@
+// The tiled contrastive softmax against fp64, with one tile and several, ties to finite differences, extreme scores.
+
+import Foundation
+import Testing
+import TestSupport
+import TuttiKernels
+
+@Suite(.serialized) struct ContrastiveTests {
+    private struct Problem {
+        let rows, candidates, width: Int
+        var a, c: [Float]
+        let positives: [Int32]
+        var scale: Float = 20
+
+        init(rows: Int, candidates: Int, width: Int, seed: UInt64 = 3) {
+            var random = TinyRandom(seed)
+            self.rows = rows
+            self.candidates = candidates
+            self.width = width
+            a = random.floats(rows * width, scale: 0.2)
+            c = random.floats(candidates * width, scale: 0.2)
+            positives = random.integers(rows, below: candidates)
+        }
+
+        /// fp64: loss, dA, dC.
+        func reference(factor: Double) -> (loss: Double, dA: [Double], dC: [Double]) {
+            var loss = 0.0
+            var dA = [Double](repeating: 0, count: a.count)
+            var dC = [Double](repeating: 0, count: c.count)
+            for r in 0..<rows {
+                let scores = (0..<candidates).map { j in
+                    (0..<width).reduce(0.0) { $0 + Double(a[r * width + $1]) * Double(c[j * width + $1]) }
+                        * Double(scale)
+                }
+                let top = scores.max() ?? 0
+                let sum = scores.reduce(0.0) { $0 + exp($1 - top) }
+                let positive = Int(positives[r])
+                loss += top + log(sum) - scores[positive]
+                for j in 0..<candidates {
+                    let g = factor * Double(scale) * (exp(scores[j] - top) / sum - (j == positive ? 1 : 0))
+                    for d in 0..<width {
+                        dA[r * width + d] += g * Double(c[j * width + d])
+                        dC[j * width + d] += g * Double(a[r * width + d])
+                    }
+                }
+            }
+            return (loss * factor, dA, dC)
+        }
+
+        func run(factor: Double, accumulate: Bool = false, gradient: Bool = true) -> (loss: Double, dA: [Float], dC: [Float]) {
+            let a = FloatBlock(a)
+            let c = FloatBlock(c)
+            let dA = FloatBlock(count: a.count)
+            let dC = FloatBlock(count: c.count, of: accumulate ? 1 : .nan)
+            let scratch = FloatBlock(count: Contrastive.scratchCount(rows: rows, candidates: candidates))
+            let loss = Contrastive.softmaxCrossEntropy(
+                anchors: a.matrix(rows, width), candidates: c.matrix(candidates, width), positives: positives.pinned,
+                scale: scale, factor: factor, dAnchors: gradient ? dA.matrix(rows, width) : nil,
+                dCandidates: gradient ? dC.matrix(candidates, width) : nil, accumulateCandidates: accumulate,
+                scratch: scratch.pointer)
+            return (loss, dA.values, dC.values)
+        }
+    }
+
+    @Test(arguments: [(1, 1, 8), (3, 5, 7), (16, 48, 33), (130, 260, 16), (5, 4096, 8), (7, 9000, 8), (129, 4100, 4)])
+    func matchesReference(shape: (Int, Int, Int)) {
+        let p = Problem(rows: shape.0, candidates: shape.1, width: shape.2)
+        let factor = 1 / Double(p.rows)
+        let expected = p.reference(factor: factor)
+        let got = p.run(factor: factor)
+        #expect(abs(got.loss - expected.loss) <= 2e-6 * max(1, expected.loss))
+        #expect(abs(p.run(factor: factor, gradient: false).loss - got.loss) == 0)
+        if shape.1 > 1 {
+            #expect(relativeDifference(got.dA, expected.dA) < 1e-5)
+            #expect(relativeDifference(got.dC, expected.dC) < 1e-5)
+        }
+        let added = p.run(factor: factor, accumulate: true)
+        #expect(largestDifference(added.dC, expected.dC.map { $0 + 1 }) < 1e-5)
+    }
+
+    @Test func extremeScores() {
+        var p = Problem(rows: 4, candidates: 6, width: 2)
+        p.scale = 1
+        p.a = [100, 0, 100, 0, 1, 0, 0, 0]
+        // Scores of row 0: 1000, -1000 ...; its positive wins or loses by thousands.
+        p.c = [10, 0, -10, 0, 0, 1, 0.5, 0.5, -1, 2, 0, 0]
+        let expected = p.reference(factor: 1)
+        let got = p.run(factor: 1)
+        #expect(got.loss.isFinite)
+        #expect(abs(got.loss - expected.loss) <= 1e-6 * max(1, abs(expected.loss)))
+        #expect(largestDifference(got.dA, expected.dA) < 1e-4)
+    }
+
+    @Test func aTinyLossKeepsItsDigits() {
+        // Two candidates, the positive ahead by 30: log1p(exp(-30)) = 9.36e-14, which fp32 logsumexp would call zero.
+        var p = Problem(rows: 1, candidates: 2, width: 1)
+        p.scale = 1
+        p.a = [1]
+        p.c = p.positives[0] == 0 ? [30, 0] : [0, 30]
+        let got = p.run(factor: 1)
+        #expect(abs(got.loss - 9.357622968839299e-14) < 1e-19)
+    }
+
+    @Test func finiteDifferences() {
+        let p = Problem(rows: 6, candidates: 11, width: 5)
+        let got = p.run(factor: 0.25)
+        let gapA = gradientGap(at: p.a, gradient: got.dA, step: 1e-3) {
+            var q = p
+            q.a = $0
+            return q.reference(factor: 0.25).loss
+        }
+        let gapC = gradientGap(at: p.c, gradient: got.dC, step: 1e-3) {
+            var q = p
+            q.c = $0
+            return q.reference(factor: 0.25).loss
+        }
+        #expect(gapA < 1e-3 && gapC < 1e-3)
+    }
+
+    @Test func threadsChangeNothing() {
+        let p = Problem(rows: 40, candidates: 5000, width: 16)
+        let one = p.run(factor: 0.5)
+        Parallel.threads = 2
+        defer { Parallel.threads = 1 }
+        let two = p.run(factor: 0.5)
+        #expect(one.loss == two.loss && one.dA == two.dA && one.dC == two.dC)
+    }
+}

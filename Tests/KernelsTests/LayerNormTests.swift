@@ -1,0 +1,167 @@
+// Fused bias + dropout + residual + LayerNorm, and LayerNorm alone, against fp64 and finite differences.
+
+import Testing
+import TestSupport
+import TuttiKernels
+
+@Suite(.serialized) struct LayerNormTests {
+    private let lengths = [3, 1, 0, 5]
+    private let epsilon = 1e-5
+
+    /// One problem: inputs, parameters, keys.
+    private struct Problem {
+        let rows: Int
+        let columns: Int
+        let branch, residual, bias, gamma, beta, weights: [Float]
+        let mask: DropoutMask?
+
+        init(columns: Int, lengths: [Int], rate: Float) {
+            var random = TinyRandom(UInt64(columns) * 7 + UInt64(rate * 100))
+            rows = lengths.reduce(0, +)
+            self.columns = columns
+            branch = random.floats(rows * columns)
+            residual = random.floats(rows * columns, scale: 2)
+            bias = random.floats(columns)
+            gamma = random.floats(columns).map { 1 + 0.3 * $0 }
+            beta = random.floats(columns)
+            weights = random.floats(rows * columns)
+            let keys = (0..<lengths.count).map { Dropout.siteKey(5, layer: 1, site: UInt32($0)) }
+            mask = rate == 0
+                ? nil
+                : DropoutMask(
+                    rate: rate, keys: keys.pinned, offsets: offsets(of: lengths).pinned, sequences: lengths.count)
+        }
+
+        /// The dropout factor of element (t, d), from the public definition.
+        func factor(_ t: Int, _ d: Int) -> Double {
+            guard let mask else { return 1 }
+            var s = 0
+            while Int(mask.offsets[s + 1]) <= t { s += 1 }
+            let index = UInt32((t - Int(mask.offsets[s])) * columns + d)
+            return Dropout.keeps(siteKey: mask.keys[s], index: index, rate: mask.rate) ? 1 / (1 - Double(mask.rate)) : 0
+        }
+
+        /// fp64 LayerNorm of a row.
+        func norm(_ z: [Double], epsilon: Double) -> [Double] {
+            let mean = z.reduce(0, +) / Double(columns)
+            let variance = z.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(columns)
+            return (0..<columns).map {
+                (z[$0] - mean) / (variance + epsilon).squareRoot() * Double(gamma[$0]) + Double(beta[$0])
+            }
+        }
+
+        /// fp64 output of the fused kernel for these branch, residual, bias.
+        func fused(_ branch: [Float], _ residual: [Float], _ bias: [Float], epsilon: Double) -> [Double] {
+            (0..<rows).flatMap { t in
+                norm(
+                    (0..<columns).map { d in
+                        Double(residual[t * columns + d])
+                            + (Double(branch[t * columns + d]) + Double(bias[d])) * factor(t, d)
+                    }, epsilon: epsilon)
+            }
+        }
+    }
+
+    private struct Gradients {
+        let output, residual, branch, gamma, beta, bias: [Float]
+    }
+
+    private func run(_ p: Problem) -> Gradients {
+        let shape = (p.rows, p.columns)
+        let z = FloatBlock(p.branch)
+        let residual = FloatBlock(p.residual)
+        let out = FloatBlock(count: p.rows * p.columns)
+        let mean = FloatBlock(count: p.rows)
+        let rstd = FloatBlock(count: p.rows)
+        RowKernels.biasDropoutResidualLayerNorm(
+            branch: z.matrix(shape.0, shape.1), bias: p.bias.pinned, residual: residual.matrix(shape.0, shape.1),
+            gamma: p.gamma.pinned, beta: p.beta.pinned, epsilon: Float(epsilon), dropout: p.mask,
+            sum: z.matrix(shape.0, shape.1), mean: mean.pointer, rstd: rstd.pointer, into: out.matrix(shape.0, shape.1))
+        let dResidual = FloatBlock(p.weights)
+        let dBranch = FloatBlock(count: p.rows * p.columns)
+        let sums = (0..<3).map { _ in FloatBlock(count: p.columns, of: 1) }
+        let scratch = FloatBlock(count: RowKernels.layerNormBackwardScratch(columns: p.columns))
+        RowKernels.biasDropoutResidualLayerNormBackward(
+            dOutput: dResidual.matrix(shape.0, shape.1), sum: z.matrix(shape.0, shape.1), mean: mean.pointer,
+            rstd: rstd.pointer, gamma: p.gamma.pinned, dropout: p.mask, dResidual: dResidual.matrix(shape.0, shape.1),
+            dBranch: dBranch.matrix(shape.0, shape.1), dGamma: sums[0].pointer, dBeta: sums[1].pointer,
+            dBias: sums[2].pointer, scratch: scratch.pointer)
+        return Gradients(
+            output: out.values, residual: dResidual.values, branch: dBranch.values,
+            gamma: sums[0].values.map { $0 - 1 }, beta: sums[1].values.map { $0 - 1 },
+            bias: sums[2].values.map { $0 - 1 })
+    }
+
+    @Test(arguments: [8, 37, 384, 1000], [Float(0), 0.2])
+    func fusedMatchesReferenceAndFiniteDifferences(columns: Int, rate: Float) {
+        let p = Problem(columns: columns, lengths: lengths, rate: rate)
+        let got = run(p)
+        #expect(largestDifference(got.output, p.fused(p.branch, p.residual, p.bias, epsilon: epsilon)) < 6e-6)
+        let loss = { (values: [Double]) in zip(values, p.weights).reduce(0.0) { $0 + $1.0 * Double($1.1) } }
+        let ofBranch = gradientGap(at: p.branch, gradient: got.branch) {
+            loss(p.fused($0, p.residual, p.bias, epsilon: epsilon))
+        }
+        let ofResidual = gradientGap(at: p.residual, gradient: got.residual) {
+            loss(p.fused(p.branch, $0, p.bias, epsilon: epsilon))
+        }
+        let ofBias = gradientGap(at: p.bias, gradient: got.bias) {
+            loss(p.fused(p.branch, p.residual, $0, epsilon: epsilon))
+        }
+        #expect(ofBranch < 1e-3 && ofResidual < 1e-3 && ofBias < 1e-3, "\(ofBranch) \(ofResidual) \(ofBias)")
+        // dbeta = column sums of the output gradient; dgamma = sums with the normalised input.
+        for d in 0..<columns {
+            let beta = (0..<p.rows).reduce(0.0) { $0 + Double(p.weights[$1 * columns + d]) }
+            #expect(abs(Double(got.beta[d]) - beta) < 2e-5)
+            let gamma = (0..<p.rows).reduce(0.0) {
+                let normal = (Double(got.output[$1 * columns + d]) - Double(p.beta[d])) / Double(p.gamma[d])
+                return $0 + Double(p.weights[$1 * columns + d]) * normal
+            }
+            #expect(abs(Double(got.gamma[d]) - gamma) < 2e-4)
+        }
+    }
+
+    @Test(arguments: [16, 100], [Float(0), 0.3])
+    func dropoutAfterTheNorm(columns: Int, rate: Float) {
+        let p = Problem(columns: columns, lengths: lengths, rate: rate)
+        let x = FloatBlock(p.branch)
+        let out = FloatBlock(count: p.rows * columns)
+        let mean = FloatBlock(count: p.rows)
+        let rstd = FloatBlock(count: p.rows)
+        RowKernels.layerNorm(
+            x.matrix(p.rows, columns), gamma: p.gamma.pinned, beta: p.beta.pinned, epsilon: Float(epsilon),
+            dropout: p.mask, mean: mean.pointer, rstd: rstd.pointer, into: out.matrix(p.rows, columns))
+        func reference(_ x: [Float], _ q: Problem) -> [Double] {
+            (0..<q.rows).flatMap { t in
+                q.norm(x[t * columns..<(t + 1) * columns].map(Double.init), epsilon: epsilon).enumerated().map {
+                    $0.element * q.factor(t, $0.offset)
+                }
+            }
+        }
+        #expect(largestDifference(out.values, reference(p.branch, p)) < 6e-6)
+        let d = FloatBlock(p.weights)
+        let dGamma = FloatBlock(count: columns, of: 0)
+        let dBeta = FloatBlock(count: columns, of: 0)
+        let scratch = FloatBlock(count: RowKernels.layerNormBackwardScratch(columns: columns))
+        RowKernels.layerNormBackward(
+            dOutput: d.matrix(p.rows, columns), x: x.matrix(p.rows, columns), mean: mean.pointer, rstd: rstd.pointer,
+            gamma: p.gamma.pinned, dropout: p.mask, dX: d.matrix(p.rows, columns), dGamma: dGamma.pointer,
+            dBeta: dBeta.pointer, scratch: scratch.pointer)
+        let loss = { (values: [Double]) in zip(values, p.weights).reduce(0.0) { $0 + $1.0 * Double($1.1) } }
+        let gap = gradientGap(at: p.branch, gradient: d.values) { loss(reference($0, p)) }
+        #expect(gap < 1e-3)
+        for c in 0..<columns {
+            let beta = (0..<p.rows).reduce(0.0) { $0 + Double(p.weights[$1 * columns + c]) * p.factor($1, c) }
+            #expect(abs(Double(dBeta.values[c]) - beta) < 2e-5)
+        }
+    }
+
+    @Test func threadsChangeNothing() {
+        let p = Problem(columns: 200, lengths: [40, 3, 60, 17], rate: 0.1)
+        let one = run(p)
+        Parallel.threads = 3
+        defer { Parallel.threads = 1 }
+        let three = run(p)
+        #expect(one.output == three.output && one.residual == three.residual && one.branch == three.branch)
+        #expect(one.gamma == three.gamma && one.beta == three.beta && one.bias == three.bias)
+    }
+}

@@ -1,0 +1,208 @@
+// Arena, Matrix, Gemm, Parallel, casts and top-k.
+
+import Foundation
+import Synchronization
+import Testing
+import TestSupport
+import TuttiKernels
+
+@Suite(.serialized) struct MemoryAndThreadTests {
+    @Test func arenaAlignsGrowsOnceAndThenStays() {
+        var arena = Arena()
+        func step(_ arena: inout Arena) -> [UInt] {
+            arena.reset()
+            var places: [UInt] = []
+            for count in [1, 1000, 700_000, 3, 2_000_000] {
+                let floats = arena.floats(count)
+                floats[0] = 1
+                floats[count - 1] = 2
+                places.append(UInt(bitPattern: floats))
+            }
+            return places
+        }
+        let first = step(&arena)
+        #expect(first.allSatisfy { $0 % 64 == 0 })
+        let second = step(&arena)
+        let capacity = arena.capacity
+        #expect(step(&arena) == second, "after the largest batch the same memory serves again")
+        #expect(arena.capacity == capacity)
+        // One block: every piece lies within the capacity of the first.
+        #expect(second.allSatisfy { $0 - second[0] < UInt(capacity) })
+    }
+
+    @Test func arenaReleasesToAMark() {
+        var arena = Arena()
+        _ = arena.floats(10)
+        let mark = arena.mark
+        let a = arena.floats(5_000_000)
+        arena.release(to: mark)
+        #expect(arena.mark == mark)
+        _ = a
+        arena.reset()
+        let b = arena.floats(10)
+        let inner = arena.mark
+        let c = arena.floats(4_000_000)
+        arena.release(to: inner)
+        let d = arena.floats(4_000_000)
+        #expect(c == d)
+        b[9] = 1
+        d[3_999_999] = 2
+        let matrix = arena.matrix(3, 5)
+        #expect(matrix.rows == 3 && matrix.columns == 5 && matrix.stride == 5)
+        #expect(UInt(bitPattern: arena.int32s(3)) % 64 == 0 && UInt(bitPattern: arena.uint64s(1)) % 64 == 0)
+    }
+
+    @Test func matrixViews() {
+        let block = FloatBlock((0..<12).map(Float.init))
+        let m = block.matrix(3, 4)
+        #expect(m[1, 2] == 6 && m.rows(1..<3)[0, 0] == 4 && m.columns(1..<3)[2, 1] == 10)
+        let part = m.columns(1..<3)
+        #expect(!part.isContiguous && part.stride == 4)
+        part.fill(0)
+        #expect(block.values == [0, 0, 0, 3, 4, 0, 0, 7, 8, 0, 0, 11])
+        let other = FloatBlock((0..<6).map { Float($0) + 100 })
+        part.copy(from: other.matrix(3, 2))
+        #expect(block.values == [0, 100, 101, 3, 4, 102, 103, 7, 8, 104, 105, 11])
+    }
+
+    @Test func gemmOfEveryTransposition() {
+        var random = TinyRandom(31)
+        let (m, n, k) = (7, 5, 9)
+        for transposeA in [false, true] {
+            for transposeB in [false, true] {
+                let a = FloatBlock(random.floats(m * k))
+                let b = FloatBlock(random.floats(k * n))
+                let start = random.floats(m * (n + 3))
+                let c = FloatBlock(start)
+                let view = c.matrix(m, n + 3).columns(1..<n + 1)
+                let left = transposeA ? a.matrix(k, m) : a.matrix(m, k)
+                let right = transposeB ? b.matrix(n, k) : b.matrix(k, n)
+                Gemm.multiply(
+                    left, transposeA: transposeA, right, transposeB: transposeB, into: view, alpha: 0.5, beta: 2)
+                for i in 0..<m {
+                    for j in 0..<n {
+                        let sum = (0..<k).reduce(0.0) {
+                            $0 + Double(transposeA ? left[$1, i] : left[i, $1])
+                                * Double(transposeB ? right[j, $1] : right[$1, j])
+                        }
+                        #expect(abs(Double(view[i, j]) - 0.5 * sum - 2 * Double(start[i * (n + 3) + j + 1])) < 1e-5)
+                    }
+                }
+                #expect(c.values[0] == start[0] && c.values[n + 1] == start[n + 1], "outside the view")
+            }
+        }
+        let empty = FloatBlock(count: 4, of: 3)
+        let nothing = FloatBlock([])
+        Gemm.multiply(nothing.matrix(2, 0), nothing.matrix(0, 2), into: empty.matrix(2, 2))
+        #expect(empty.values == [0, 0, 0, 0])
+        #expect(!Gemm.coreType.isEmpty && Gemm.threads >= 1)
+    }
+
+    @Test(arguments: [1, 2, 4]) func parallelCoversEveryIndexOnce(threads: Int) {
+        Parallel.threads = threads
+        defer { Parallel.threads = 1 }
+        #expect(Parallel.threads == threads)
+        for (count, grain) in [(0, 1), (1, 1), (7, 3), (1000, 1), (1000, 64), (5, 100)] {
+            let counts = UnsafeMutablePointer<Int32>.allocate(capacity: max(count, 1))
+            counts.initialize(repeating: 0, count: max(count, 1))
+            defer { counts.deallocate() }
+            Parallel.forRangeWithWorker(count, grain: grain) { range, worker in
+                precondition(worker >= 0 && worker < threads)
+                for i in range { counts[i] += 1 }
+                // A nested call runs serially, on the same thread.
+                let here = pthread_self()
+                Parallel.forRange(3, grain: 1) { _ in precondition(pthread_equal(here, pthread_self()) != 0) }
+            }
+            #expect((0..<count).allSatisfy { counts[$0] == 1 })
+        }
+    }
+
+    @Test func manyRegionsFromSeveralThreads() throws {
+        Parallel.threads = 2
+        defer { Parallel.threads = 1 }
+        let total = Atomic<Int>(0)
+        let sums = try withEvery(world: 1...3) { ensemble -> Int in
+            var sum = 0
+            for _ in 0..<200 {
+                let slots = UnsafeMutablePointer<Int>.allocate(capacity: 64)
+                defer { slots.deallocate() }
+                Parallel.forRange(64, grain: 4) { range in for i in range { slots[i] = i } }
+                for i in 0..<64 { sum += slots[i] }
+            }
+            return sum
+        }
+        for (world, values) in sums { #expect(values == [Int](repeating: 200 * 2016, count: world)) }
+        total.add(1, ordering: .relaxed)
+    }
+
+    @Test func halfPrecisionRoundTrips() {
+        let patterns = (0...UInt16.max).map { $0 }
+        let wide = FloatBlock(count: patterns.count)
+        Casts.fromFloat16(patterns.pinned, into: wide.pointer, count: patterns.count)
+        var narrow = [UInt16](repeating: 0, count: patterns.count)
+        Casts.toFloat16(wide.pointer, into: &narrow, count: patterns.count)
+        for (i, pattern) in patterns.enumerated() {
+            let expected = Float(Float16(bitPattern: pattern))
+            let got = wide.values0[i]
+            #expect(got.bitPattern == expected.bitPattern || (got.isNaN && expected.isNaN))
+            #expect(narrow[i] == pattern || (got.isNaN && Float16(bitPattern: narrow[i]).isNaN))
+        }
+        Casts.fromBFloat16(patterns.pinned, into: wide.pointer, count: patterns.count)
+        Casts.toBFloat16(wide.pointer, into: &narrow, count: patterns.count)
+        for (i, pattern) in patterns.enumerated() {
+            #expect(wide.values0[i].bitPattern == UInt32(pattern) << 16)
+            #expect(narrow[i] == pattern || wide.values0[i].isNaN)
+        }
+    }
+
+    @Test func halfPrecisionRoundsToNearestEven() {
+        var random = TinyRandom(33)
+        var x = (0..<50_000).map { _ in Float(bitPattern: UInt32(truncatingIfNeeded: random.next())) }
+        x += [65_504, 65_519.996, 65_520, -65_520, 1e-8, 2.9802322e-8, 2.980233e-8, 6.1e-5, .infinity, -.infinity, .nan]
+        x += (0..<20_000).map { _ in Float(random.normal()) * 1e-4 }
+        var half = [UInt16](repeating: 0, count: x.count)
+        var brain = half
+        Casts.toFloat16(x.pinned, into: &half, count: x.count)
+        Casts.toBFloat16(x.pinned, into: &brain, count: x.count)
+        for i in x.indices {
+            if x[i].isNaN {
+                #expect(Float16(bitPattern: half[i]).isNaN && Float(bitPattern: UInt32(brain[i]) << 16).isNaN)
+                continue
+            }
+            #expect(half[i] == Float16(x[i]).bitPattern, "\(x[i])")
+            let down = UInt32(x[i].bitPattern >> 16)
+            let rest = x[i].bitPattern & 0xFFFF
+            let up = rest > 0x8000 || (rest == 0x8000 && down & 1 == 1)
+            #expect(UInt32(brain[i]) == down + (up ? 1 : 0))
+        }
+    }
+
+    @Test(arguments: [1, 3, 10, 60]) func topKOverBlocks(k: Int) {
+        var random = TinyRandom(34)
+        let (rows, columns) = (9, 101)
+        // Few distinct values, so that ties are everywhere.
+        var scores = random.integers(rows * columns, below: 13).map { Float($0) - 6 }
+        scores[5] = .nan
+        let block = FloatBlock(scores)
+        let values = FloatBlock(count: rows * k)
+        let indices = UnsafeMutablePointer<Int32>.allocate(capacity: rows * k)
+        defer { indices.deallocate() }
+        // Blocks in the wrong order on purpose: ties still go to the lower index.
+        TopK.clear(values: values.pointer, indices: indices, rows: rows, k: k)
+        for range in [40..<90, 0..<40, 90..<101] {
+            TopK.merge(
+                block.matrix(rows, columns).columns(range), first: range.lowerBound, values: values.pointer,
+                indices: indices, k: k)
+        }
+        for r in 0..<rows {
+            let row = Array(scores[r * columns..<(r + 1) * columns])
+            let order = row.indices.filter { !row[$0].isNaN }.sorted { row[$0] != row[$1] ? row[$0] > row[$1] : $0 < $1 }
+            for j in 0..<k {
+                #expect(indices[r * k + j] == Int32(order[j]) && values.values0[r * k + j] == row[order[j]])
+            }
+        }
+        TopK.clear(values: values.pointer, indices: indices, rows: 1, k: k)
+        TopK.merge(FloatBlock([4]).matrix(1, 1), first: 7, values: values.pointer, indices: indices, k: k)
+        #expect(indices[0] == 7 && (k == 1 || indices[1] == -1))
+    }
+}
