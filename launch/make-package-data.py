@@ -114,7 +114,8 @@ def normal(text):
 
 
 UNREAL = re.compile(
-    r"transitional|dummy|empty package|meta-?package|debug(ging)? symbols|safely (be )?removed|renamed to", re.IGNORECASE)
+    r"transitional|dummy|empty package|meta-?package|debug(ging)? symbols|safely (be )?removed|renamed to",
+    re.IGNORECASE)
 
 
 def read_entries(paths):
