@@ -1,0 +1,156 @@
+// Text to token ids, identical to Hugging Face tokenizers: added tokens are cut out of the raw text, what lies between is
+// normalised, cut into words, and each word is split by the model; special tokens go around the whole.
+//
+// A Tokenizer never changes after loading and may be used from several threads at once. Everything works on UTF-8 bytes in
+// the caller's TokenizerScratch, so that the hot path allocates nothing once the longest text has been seen.
+// Reference: tokenizers/src/tokenizer/mod.rs.
+
+import TuttiFormats
+
+/// Buffers that tokenisation reuses from text to text; one for each thread.
+public struct TokenizerScratch: Sendable {
+    var text: [UInt8] = []
+    var normalized: [UInt8] = []
+    var pending: [(UInt8, UInt32)] = []
+    var rawPieces: [AddedTokenMatcher.Piece] = []
+    var pieces: [AddedTokenMatcher.Piece] = []
+    var words: [Range<Int>] = []
+
+    /// Empty buffers.
+    public init() {}
+}
+
+/// A tokenizer as a model folder describes it.
+public final class Tokenizer: Sendable {
+    /// The number of token ids: the model's vocabulary and the tokens added to it.
+    public let vocabularySize: Int
+    /// The longest input that tokenizer_config.json allows; nil when it names none or an absurdly large one.
+    public let modelMaximumLength: Int?
+    /// The tokenizer's files, to be copied when a model is saved; a model with vocab.txt alone gets a tokenizer.json.
+    public let files: [(name: String, bytes: [UInt8])]
+
+    private let parts: TokenizerFile
+    private let rawMatcher: AddedTokenMatcher
+    private let normalizedMatcher: AddedTokenMatcher
+    private let truncatesLeft: Bool
+
+    /// A tokenizer from the parsed contents of its files.
+    init(
+        _ document: JSONValue, path: String, configuration: JSONValue, files: [(name: String, bytes: [UInt8])]
+    ) throws(TuttiError) {
+        let parts = try TokenizerFile(document, path: path)
+        self.parts = parts
+        self.files = files
+        vocabularySize = parts.tokens.count
+        let limit = configuration["model_max_length"]?.double
+        modelMaximumLength = limit.flatMap { $0 >= 1 && $0 < 1e9 ? Int($0) : nil }
+        if let side = configuration["truncation_side"]?.string {
+            truncatesLeft = side == "left"
+        } else {
+            truncatesLeft = parts.truncatesLeft
+        }
+        let raw = parts.addedTokens.filter { !$0.isNormalized }
+        rawMatcher = AddedTokenMatcher(raw, patterns: raw.map { Array($0.content.utf8) })
+        let normalized = parts.addedTokens.filter(\.isNormalized)
+        var pending: [(UInt8, UInt32)] = []
+        let patterns = normalized.map { token in
+            let content = Array(token.content.utf8)
+            guard let normalizer = parts.normalizer else { return content }
+            var pattern: [UInt8] = []
+            normalizer.normalize(content, 0..<content.count, to: &pattern, pending: &pending)
+            return pattern
+        }
+        normalizedMatcher = AddedTokenMatcher(normalized, patterns: patterns)
+    }
+
+    /// The token of `id`; nil when there is none.
+    public func token(_ id: Int32) -> String? { parts.tokens[id] }
+
+    /// The id of `token`, an added token or a vocabulary entry; nil when there is none.
+    public func id(of token: String) -> Int32? {
+        if let added = parts.addedTokens.first(where: { $0.content.utf8.elementsEqual(token.utf8) }) { return added.id }
+        switch parts.model {
+        case .wordPiece(let model): return model.id(of: token)
+        }
+    }
+
+    /// The token ids of `text`, cut to `maximumLength` ids, special tokens counted and kept.
+    public func encode(_ text: String, maximumLength: Int? = nil, addSpecialTokens: Bool = true) -> [Int32] {
+        var ids: [Int32] = []
+        var scratch = TokenizerScratch()
+        encode(
+            text, maximumLength: maximumLength, addSpecialTokens: addSpecialTokens, appendingTo: &ids, scratch: &scratch)
+        return ids
+    }
+
+    /// Appends the token ids of `text`, special tokens included, to `ids`.
+    public func encode(_ text: String, maximumLength: Int?, appendingTo ids: inout [Int32]) {
+        var scratch = TokenizerScratch()
+        encode(text, maximumLength: maximumLength, appendingTo: &ids, scratch: &scratch)
+    }
+
+    /// Appends the token ids of `text` to `ids`, with buffers that are reused.
+    ///
+    /// Allocates: only to grow `scratch` and `ids`.
+    public func encode(
+        _ text: String, maximumLength: Int?, addSpecialTokens: Bool = true, appendingTo ids: inout [Int32],
+        scratch: inout TokenizerScratch
+    ) {
+        let template = addSpecialTokens ? parts.postProcessor : PostProcessor()
+        ids.append(contentsOf: template.prefix)
+        let start = ids.count
+        let limit = maximumLength.map { max(0, $0 - template.prefix.count - template.suffix.count) } ?? Int.max
+        encodeText(text, stopAt: truncatesLeft || limit == Int.max ? Int.max : start + limit, &ids, &scratch)
+        if ids.count - start > limit {
+            if truncatesLeft {
+                ids.removeSubrange(start..<(ids.count - limit))
+            } else {
+                ids.removeLast(ids.count - start - limit)
+            }
+        }
+        ids.append(contentsOf: template.suffix)
+    }
+
+    private func encodeText(_ text: String, stopAt: Int, _ ids: inout [Int32], _ scratch: inout TokenizerScratch) {
+        scratch.text.removeAll(keepingCapacity: true)
+        scratch.text.append(contentsOf: text.utf8)
+        scratch.rawPieces.removeAll(keepingCapacity: true)
+        rawMatcher.split(scratch.text, 0..<scratch.text.count, into: &scratch.rawPieces)
+        for rawPiece in scratch.rawPieces {
+            if ids.count >= stopAt { return }
+            if let id = rawPiece.id {
+                ids.append(id)
+                continue
+            }
+            scratch.normalized.removeAll(keepingCapacity: true)
+            if let normalizer = parts.normalizer {
+                normalizer.normalize(scratch.text, rawPiece.range, to: &scratch.normalized, pending: &scratch.pending)
+            } else {
+                scratch.normalized.append(contentsOf: scratch.text[rawPiece.range])
+            }
+            scratch.pieces.removeAll(keepingCapacity: true)
+            normalizedMatcher.split(scratch.normalized, 0..<scratch.normalized.count, into: &scratch.pieces)
+            for piece in scratch.pieces {
+                if let id = piece.id { ids.append(id) } else { encodeWords(piece.range, stopAt: stopAt, &ids, &scratch) }
+            }
+        }
+    }
+
+    private func encodeWords(
+        _ range: Range<Int>, stopAt: Int, _ ids: inout [Int32], _ scratch: inout TokenizerScratch
+    ) {
+        scratch.words.removeAll(keepingCapacity: true)
+        if let preTokenizer = parts.preTokenizer {
+            preTokenizer.split(scratch.normalized, range, into: &scratch.words)
+        } else {
+            scratch.words.append(range)
+        }
+        switch parts.model {
+        case .wordPiece(let model):
+            for word in scratch.words {
+                if ids.count >= stopAt { return }
+                model.encode(scratch.normalized, word, to: &ids)
+            }
+        }
+    }
+}

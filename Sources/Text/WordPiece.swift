@@ -1,0 +1,64 @@
+// WordPiece: a word becomes the longest vocabulary entry that it starts with, then the longest `##` entry that the rest
+// starts with, and so on; a word that cannot be covered, or is too long, becomes the unknown token.
+// Reference: tokenizers/src/models/wordpiece/mod.rs; Wu et al. 2016, arXiv:1609.08144.
+
+/// The WordPiece model of tokenizer.json.
+struct WordPiece: Sendable {
+    private let trie: ByteTrie
+    private let wordRoot: UInt32
+    private let continuationRoot: UInt32
+    /// The id that stands for words that cannot be covered.
+    let unknownId: Int32
+    private let maximumCharacters: Int
+
+    /// A model of the vocabulary `entries`; `maximumCharacters` counts code points.
+    init(entries: [(token: String, id: Int32)], unknownId: Int32, continuationPrefix: String, maximumCharacters: Int) {
+        var trie = ByteTrie()
+        wordRoot = trie.addRoot()
+        continuationRoot = trie.addRoot()
+        let prefix = Array(continuationPrefix.utf8)
+        for (token, id) in entries {
+            trie.insert(token.utf8, below: wordRoot, value: id)
+            if token.utf8.starts(with: prefix) {
+                trie.insert(token.utf8.dropFirst(prefix.count), below: continuationRoot, value: id)
+            }
+        }
+        self.trie = trie
+        self.unknownId = unknownId
+        self.maximumCharacters = maximumCharacters
+    }
+
+    /// The id of `token`, which must be a whole vocabulary entry.
+    func id(of token: String) -> Int32? { trie.value(of: token.utf8, below: wordRoot) }
+
+    /// Appends the ids of the word `bytes[word]` to `ids`.
+    func encode(_ bytes: [UInt8], _ word: Range<Int>, to ids: inout [Int32]) {
+        if word.count > maximumCharacters, isTooLong(bytes, word) {
+            ids.append(unknownId)
+            return
+        }
+        let before = ids.count
+        var position = word.lowerBound
+        var root = wordRoot
+        while position < word.upperBound {
+            let piece = trie.longestPrefix(bytes, position, word.upperBound, below: root)
+            guard piece.value >= 0, piece.end > position else {
+                ids.removeSubrange(before...)
+                ids.append(unknownId)
+                return
+            }
+            ids.append(piece.value)
+            position = piece.end
+            root = continuationRoot
+        }
+    }
+
+    private func isTooLong(_ bytes: [UInt8], _ word: Range<Int>) -> Bool {
+        var characters = 0
+        for position in word where bytes[position] & 0xC0 != 0x80 {
+            characters += 1
+            if characters > maximumCharacters { return true }
+        }
+        return false
+    }
+}
