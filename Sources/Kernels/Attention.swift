@@ -119,8 +119,8 @@ public struct Attention: @unchecked Sendable {
         for chunk in 0..<Self.chunks {
             for head in 0..<heads {
                 tutti_add_scaled(
-                    dPositions + head * (2 * maximum - 1) + (maximum - longest), partial + (chunk * heads + head) * span,
-                    1, Int64(span))
+                    dPositions + head * (2 * maximum - 1) + (maximum - longest),
+                    partial + (chunk * heads + head) * span, 1, Int64(span))
             }
         }
     }

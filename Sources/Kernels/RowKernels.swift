@@ -30,7 +30,8 @@ public enum RowKernels {
     /// x += bias on every row.
     public static func addBias(_ x: Matrix, bias: UnsafePointer<Float>) {
         Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
-            tutti_add_bias(x.pointer, Int64(x.stride), bias, Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+            tutti_add_bias(
+                x.pointer, Int64(x.stride), bias, Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
         }
     }
 

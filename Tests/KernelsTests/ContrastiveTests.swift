@@ -47,7 +47,9 @@ import TuttiKernels
             return (loss * factor, dA, dC)
         }
 
-        func run(factor: Double, accumulate: Bool = false, gradient: Bool = true) -> (loss: Double, dA: [Float], dC: [Float]) {
+        func run(
+            factor: Double, accumulate: Bool = false, gradient: Bool = true
+        ) -> (loss: Double, dA: [Float], dC: [Float]) {
             let a = FloatBlock(a)
             let c = FloatBlock(c)
             let dA = FloatBlock(count: a.count)

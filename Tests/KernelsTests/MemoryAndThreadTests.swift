@@ -196,7 +196,8 @@ import TuttiKernels
         }
         for r in 0..<rows {
             let row = Array(scores[r * columns..<(r + 1) * columns])
-            let order = row.indices.filter { !row[$0].isNaN }.sorted { row[$0] != row[$1] ? row[$0] > row[$1] : $0 < $1 }
+            let order = row.indices.filter { !row[$0].isNaN }
+                .sorted { row[$0] != row[$1] ? row[$0] > row[$1] : $0 < $1 }
             for j in 0..<k {
                 #expect(indices[r * k + j] == Int32(order[j]) && values.values0[r * k + j] == row[order[j]])
             }

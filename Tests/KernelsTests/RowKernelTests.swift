@@ -34,7 +34,8 @@ import TuttiKernels
             let row = x[r * columns..<(r + 1) * columns].map(Double.init)
             let top = row.max() ?? 0
             let sum = row.reduce(0.0) { $0 + exp($1 - top) }
-            #expect(largestDifference(block.values[r * columns..<(r + 1) * columns], row.map { exp($0 - top) / sum }) < 1e-6)
+            let expected = row.map { exp($0 - top) / sum }
+            #expect(largestDifference(block.values[r * columns..<(r + 1) * columns], expected) < 1e-6)
         }
     }
 
