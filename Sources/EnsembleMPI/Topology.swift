@@ -81,7 +81,7 @@ public struct Topology: Sendable, CustomStringConvertible {
     /// One block: ranks, hosts, CPUs, cores, policy.
     public var description: String {
         let hosts = hostsInOrder()
-        var lines = ["\(places.count) rank\(places.count == 1 ? "" : "s") on \(hosts.count) host\(hosts.count == 1 ? "" : "s"), \(library)"]
+        var lines = ["\(count(places.count, "rank")) on \(count(hosts.count, "host")), \(library)"]
         for (host, ranks) in hosts.prefix(8) {
             let masks = ranks.map { spans(places[$0].cpus) }
             let areEqual = Set(masks).count == 1 && ranks.count > 1
@@ -92,8 +92,8 @@ public struct Topology: Sendable, CustomStringConvertible {
         let isWhole = coresPerRank == coresPerRank.rounded()
         let cores = isWhole ? String(Int(coresPerRank)) : String(format: "%.2f", coresPerRank)
         lines.append(
-            "  \(cores) core\(cores == "1" ? "" : "s") and \(computeThreads) compute "
-                + "thread\(computeThreads == 1 ? "" : "s") a rank; core policy \(policy.rawValue): \(policy.meaning)")
+            "  \(cores) core\(cores == "1" ? "" : "s") and \(count(computeThreads, "compute thread")) a rank; "
+                + "core policy \(policy.rawValue): \(policy.meaning)")
         return lines.joined(separator: "\n")
     }
 
@@ -142,6 +142,8 @@ public struct Topology: Sendable, CustomStringConvertible {
         }
         return order.map { ($0, ranks[$0] ?? []) }
     }
+
+    private func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
 
     /// Ascending numbers as "0-3,6".
     private func spans(_ numbers: [Int]) -> String {

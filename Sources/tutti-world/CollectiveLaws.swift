@@ -90,7 +90,8 @@ let collectiveLaws: [Law] = [
             for index in arena.indices {
                 let once = Float(index % 97 * size + step * ranks)
                 let expected = index < 10 ? once * Float(size) : once
-                findings.require(arena[index] == expected, "step \(step), value \(index): \(arena[index]), not \(expected)")
+                let found = arena[index]
+                findings.require(found == expected, "step \(step), value \(index): \(found), not \(expected)")
             }
         }
         try ensemble.finishAllReduces()
@@ -137,7 +138,8 @@ private func adjointness(_ plain: any Ensemble, _ other: any Ensemble, _ finding
         for (own, sum) in zip(x, try reduceScatter(y, deal, other)) { products[1] += Double(own) * Double(sum) }
         try products.withUnsafeMutableBufferPointer { try plain.allReduceSum($0) }
         let difference = abs(products[0] - products[1])
-        findings.require(difference <= 1e-4 * max(1, abs(products[0])), "deal \(deal): \(products[0]) and \(products[1])")
+        findings.require(
+            difference <= 1e-4 * max(1, abs(products[0])), "deal \(deal): \(products[0]) and \(products[1])")
     }
 }
 

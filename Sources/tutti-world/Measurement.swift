@@ -3,24 +3,40 @@
 import Dispatch
 import TuttiEnsemble
 
-/// Prints one JSON line: the best of `repeats` all-reduces of `megabytes` and the best copy, in milliseconds.
+/// Prints one JSON line: the best of `repeats` sums of `megabytes`, at once and in buckets of 8 MB, and of a copy of as
+/// many bytes, in milliseconds. Collective.
 func measureAllReduce(megabytes: Int, repeats: Int, on ensemble: any Ensemble) throws {
     let count = megabytes * 1_000_000 / MemoryLayout<Float>.stride
-    var values = [Float](repeating: 1, count: count)
-    var copy = [Float](repeating: 0, count: count)
-    var (sum, move) = (Double.infinity, Double.infinity)
-    for _ in 0..<repeats {
-        for index in values.indices { values[index] = 1 }
-        try ensemble.barrier()
-        sum = min(sum, try milliseconds { try values.withUnsafeMutableBufferPointer { try ensemble.allReduceSum($0) } })
-        try ensemble.barrier()
-        move = min(
-            move, milliseconds { copy.withUnsafeMutableBufferPointer { _ = $0.update(fromContentsOf: values) } })
+    let bucket = 2_000_000
+    let values = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+    let copy = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
+    defer {
+        values.deallocate()
+        copy.deallocate()
     }
-    precondition(values[count - 1] == Float(ensemble.size), "the sum is \(values[count - 1])")
+    copy.initialize(repeating: 0)
+    values.initialize(repeating: 1)
+    var (sum, buckets, move) = (Double.infinity, Double.infinity, Double.infinity)
+    for _ in 0..<repeats {
+        values.update(repeating: 1)
+        try ensemble.barrier()
+        sum = min(sum, try milliseconds { try ensemble.allReduceSum(values) })
+        try ensemble.barrier()
+        let inBuckets = try milliseconds {
+            for start in stride(from: 0, to: count, by: bucket) {
+                let end = min(start + bucket, count)
+                try ensemble.beginAllReduceSum(UnsafeMutableBufferPointer(rebasing: values[start..<end]))
+            }
+            try ensemble.finishAllReduces()
+        }
+        buckets = min(buckets, inBuckets)
+        try ensemble.barrier()
+        move = min(move, milliseconds { _ = copy.update(from: values) })
+    }
+    precondition(copy[count - 1] == Float(ensemble.size * ensemble.size), "the sum of sums is \(copy[count - 1])")
     say(
-        "{\"ranks\": \(ensemble.size), \"megabytes\": \(megabytes), \"allreduce_ms\": \(sum), \"copy_ms\": \(move), "
-            + "\"ratio\": \(sum / move)}", on: ensemble)
+        "{\"ranks\": \(ensemble.size), \"megabytes\": \(megabytes), \"allreduce_ms\": \(sum), "
+            + "\"buckets_ms\": \(buckets), \"copy_ms\": \(move), \"ratio\": \(buckets / move)}", on: ensemble)
 }
 
 private func milliseconds(_ body: () throws -> Void) rethrows -> Double {

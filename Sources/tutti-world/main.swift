@@ -2,6 +2,7 @@
 //
 //     mpirun -np 3 tutti-world            every law; the last line is "N passed, N failed"
 //     mpirun -np 2 tutti-world measure    the cost of summing a gradient of 90 MB
+//     mpirun -np 3 tutti-world fail       the last rank gives up while the others wait: its message, exit code 75
 //
 // Alone, without mpirun, the laws of one rank are checked.
 
@@ -21,8 +22,13 @@ do {
         switch arguments.first {
         case nil: code = try check(laws, on: ensemble)
         case "measure": try measureAllReduce(megabytes: 90, repeats: 7, on: ensemble)
+        case "fail":
+            if ensemble.rank == ensemble.size - 1 {
+                throw EnsembleError(operation: "tutti-world fail", rank: ensemble.rank, problem: "gives up on purpose")
+            }
+            try ensemble.barrier()
         case let argument?:
-            say("unknown argument \"\(argument)\"; usage: tutti-world [measure]", on: ensemble)
+            say("unknown argument \"\(argument)\"; usage: tutti-world [measure | fail]", on: ensemble)
             code = ExitCode.usage
         }
     } catch {
