@@ -48,7 +48,9 @@ struct ColumnSelection {
         self.label = label
         self.header = header
         guard !texts.isEmpty else {
-            throw flawed("there is no text column", "The columns in use are: \(places.map { header[$0] }.joined(separator: ", ")).")
+            throw flawed(
+                "there is no text column",
+                "The columns in use are: \(places.map { header[$0] }.joined(separator: ", ")).")
         }
     }
 

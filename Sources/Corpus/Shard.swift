@@ -1,5 +1,5 @@
-// The share of a rank: contiguous, balanced, in the order of the ranks, so that the shares of all ranks put one after the
-// other are the whole.
+// The share of a rank: contiguous, balanced, in the order of the ranks, so that the shares of all ranks put one after
+// the other are the whole.
 
 /// Deals rows to ranks.
 public enum Shard {

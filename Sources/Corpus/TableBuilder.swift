@@ -75,7 +75,8 @@ struct TableBuilder {
         let rows = textNames.isEmpty ? 0 : ends.count / textNames.count
         guard rows > 0 else {
             throw TuttiError(
-                .data, "read table", source, "the data set is empty: it has no rows", hint: "Check the path and the file.")
+                .data, "read table", source, "the data set is empty: it has no rows",
+                hint: "Check the path and the file.")
         }
         guard rows <= Int(Int32.max) else {
             throw TuttiError(.data, "read table", source, "has more than \(Int32.max) rows")

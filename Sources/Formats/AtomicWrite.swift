@@ -19,10 +19,7 @@ public enum AtomicWrite {
     ///
     /// Throws: `.retryable` naming the file and the reason; the temporary file is removed.
     public static func file(path: String, bytes: [UInt8]) throws(TuttiError) {
-        let outcome = bytes.withUnsafeBytes { buffer -> Result<Void, TuttiError> in
-            do throws(TuttiError) { return .success(try file(path: path, bytes: buffer)) } catch { return .failure(error) }
-        }
-        try outcome.get()
+        try file(path: path) { output throws(TuttiError) in try output.write(bytes) }
     }
 
     /// Writes `text` as UTF-8 to the file at `path`.
@@ -53,8 +50,8 @@ public enum AtomicWrite {
 
     /// Creates the folder `finalPath` with what `body` puts into the folder whose path it is given.
     ///
-    /// Throws: the error of `body`, or `.retryable` naming the place and the reason; the temporary folder is removed and
-    /// a folder that was at `finalPath` is as it was.
+    /// Throws: the error of `body`, or `.retryable` naming the place and the reason; the temporary folder is removed
+    /// and a folder that was at `finalPath` is as it was.
     public static func directory(finalPath: String, _ body: (_ temporaryPath: String) throws -> Void) throws {
         let finalPath = withoutTrailingSlash(finalPath)
         let temporary = finalPath + ".tmp"

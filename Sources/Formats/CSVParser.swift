@@ -95,8 +95,10 @@ public struct CSVParser {
     /// The error for a record that has not as many fields as the header.
     public func raggedRow(_ record: CSVRecord, expected: Int) -> TuttiError {
         let extra = record.count > expected
-        let hint = extra
-            ? "A field that holds the separator must stand in double quotes." : "Every row needs a field for every column."
+        let hint =
+            extra
+            ? "A field that holds the separator must stand in double quotes."
+            : "Every row needs a field for every column."
         return TuttiError(
             .data, CSVParser.operation, extra ? place(of: expected, in: record) : "\(source):\(record.line)",
             "the row has \(record.count) fields, the header has \(expected)", hint: hint)

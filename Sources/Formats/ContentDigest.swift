@@ -76,7 +76,8 @@ public struct ContentDigest: Sendable {
         var hash = start
         var index = 0
         while index + 8 <= rest.count {
-            hash ^= ContentDigest.round(0, UInt64(littleEndian: rest.loadUnaligned(fromByteOffset: index, as: UInt64.self)))
+            hash ^= ContentDigest.round(
+                0, UInt64(littleEndian: rest.loadUnaligned(fromByteOffset: index, as: UInt64.self)))
             hash = rotate(hash, 27) &* ContentDigest.prime1 &+ ContentDigest.prime4
             index += 8
         }

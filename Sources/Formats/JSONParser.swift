@@ -1,9 +1,9 @@
 // JSON text to values: RFC 8259, complete, in one pass over the bytes.
 //
-// Errors name source:line:column. What Python writes beyond the standard (NaN, Infinity) is refused with a text that says
-// so. A repeated key keeps its first place and its last value, as in Python, unless the caller wants it refused. Lone
-// surrogate escapes are refused: they have no UTF-8 form. Numbers: up to 19 digits and a power of ten within 22 are
-// exact products (Clinger 1990), the rest goes through strtod.
+// Errors name source:line:column. What Python writes beyond the standard (NaN, Infinity) is refused with a text that
+// says so. A repeated key keeps its first place and its last value, as in Python, unless the caller wants it refused.
+// Lone surrogate escapes are refused: they have no UTF-8 form. Numbers: digits below 2^53 and a power of ten within 22
+// are exact products (Clinger 1990), the rest goes through strtod.
 
 extension JSONValue {
     /// How deep arrays and objects may nest.
@@ -32,7 +32,8 @@ extension JSONValue {
         checked bytes: UnsafeRawBufferPointer, source: String, firstLine: Int, repeatedKeys: RepeatedKeys = .lastCounts
     ) throws(TuttiError) -> JSONValue {
         guard let start = bytes.baseAddress else {
-            throw TuttiError(.data, "parse JSON", "\(source):\(firstLine):1", "expected a value, found the end of the text")
+            throw TuttiError(
+                .data, "parse JSON", "\(source):\(firstLine):1", "expected a value, found the end of the text")
         }
         var parser = JSONParser(
             start: start.assumingMemoryBound(to: UInt8.self), count: bytes.count, source: source, firstLine: firstLine,
@@ -47,11 +48,9 @@ extension JSONValue {
 
     /// Parses an array of bytes.
     public static func parse(_ bytes: [UInt8], source: String) throws(TuttiError) -> JSONValue {
-        // `withUnsafeBytes` cannot rethrow typed errors, so the outcome travels as a Result.
-        let outcome = bytes.withUnsafeBytes { buffer -> Result<JSONValue, TuttiError> in
-            do throws(TuttiError) { return .success(try parse(buffer, source: source)) } catch { return .failure(error) }
+        try bytes.withUnsafeBufferPointer { buffer throws(TuttiError) in
+            try parse(UnsafeRawBufferPointer(buffer), source: source)
         }
-        return try outcome.get()
     }
 
     /// Parses the file at `path`.

@@ -1,5 +1,5 @@
-// JSON values one after the other, so that a large file never stands in memory as one value: the elements of a top-level
-// array, or the lines of a JSON-lines file. Each comes with the line it begins on, for errors about its content.
+// JSON values one after the other, so that a large file never stands in memory as one value: the elements of a
+// top-level array, or the lines of a JSON-lines file. Each comes with the line it begins on, for errors about it.
 
 /// Reads the values of a JSON text one at a time.
 public struct JSONSequence {

@@ -6,7 +6,7 @@
 extension JSONValue {
     /// The value as JSON text.
     ///
-    /// `indent` nil gives one line with ", " and ": "; a number gives Python's indented form with as many spaces a level.
+    /// `indent` nil gives one line with ", " and ": "; a number gives Python's indented form with that many spaces.
     public func serialized(indent: Int? = nil, sortKeys: Bool = false, asciiOnly: Bool = false) -> String {
         var writer = JSONWriter(indent: indent, sortKeys: sortKeys, asciiOnly: asciiOnly)
         writer.write(self, level: 0)
@@ -84,7 +84,8 @@ private struct JSONWriter {
             }
         case .object(let object):
             // Bytes of UTF-8 sort as code points do, which is Python's order of strings.
-            let members = sortKeys
+            let members =
+                sortKeys
                 ? object.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) } : Array(object)
             writeMembers(members, open: "{", close: "}", level: level) { writer, member in
                 writer.write(quoted: member.key)

@@ -20,10 +20,7 @@ public enum NumPy {
         header += [UInt8(length & 0xFF), UInt8(length >> 8)] + Array(dictionary.utf8)
         header += [UInt8](repeating: 0x20, count: padding) + [0x0A]
         try AtomicWrite.file(path: path) { output throws(TuttiError) in
-            let outcome = header.withUnsafeBytes { bytes -> Result<Void, TuttiError> in
-                do throws(TuttiError) { return .success(try output.write(bytes)) } catch { return .failure(error) }
-            }
-            try outcome.get()
+            try output.write(header)
             try output.write(UnsafeRawBufferPointer(floats))
         }
     }
@@ -32,12 +29,9 @@ public enum NumPy {
     ///
     /// Throws: `.retryable` naming the file and the reason.
     public static func write(path: String, floats: [Float], rows: Int, columns: Int) throws(TuttiError) {
-        let outcome = floats.withUnsafeBufferPointer { buffer -> Result<Void, TuttiError> in
-            do throws(TuttiError) {
-                return .success(try write(path: path, floats: buffer, rows: rows, columns: columns))
-            } catch { return .failure(error) }
+        try floats.withUnsafeBufferPointer { buffer throws(TuttiError) in
+            try write(path: path, floats: buffer, rows: rows, columns: columns)
         }
-        try outcome.get()
     }
 
     /// Reads an array of float16, float32 or float64; a vector has one column.

@@ -40,6 +40,13 @@ public final class OutputFile {
         }
     }
 
+    /// Writes an array of bytes.
+    ///
+    /// Throws: `.retryable` with the path and the system's reason.
+    public func write(_ bytes: [UInt8]) throws(TuttiError) {
+        try bytes.withUnsafeBufferPointer { buffer throws(TuttiError) in try write(UnsafeRawBufferPointer(buffer)) }
+    }
+
     /// Writes a string as UTF-8.
     ///
     /// Throws: `.retryable` with the path and the system's reason.
@@ -53,12 +60,10 @@ public final class OutputFile {
     /// Throws: `.retryable` with the path and the system's reason.
     public func flush() throws(TuttiError) {
         guard !pending.isEmpty else { return }
-        let collected = pending
-        pending.removeAll(keepingCapacity: true)
-        let outcome = collected.withUnsafeBytes { bytes -> Result<Void, TuttiError> in
-            do throws(TuttiError) { return .success(try writeThrough(bytes)) } catch { return .failure(error) }
+        try pending.withUnsafeBufferPointer { bytes throws(TuttiError) in
+            try writeThrough(UnsafeRawBufferPointer(bytes))
         }
-        try outcome.get()
+        pending.removeAll(keepingCapacity: true)
     }
 
     /// Flushes, makes the bytes durable (fsync) and closes the file; nothing may be written afterwards.
@@ -80,7 +85,7 @@ public final class OutputFile {
         guard let start = bytes.baseAddress else { return }
         var written = 0
         while written < bytes.count {
-            // The attributes of Foundation's own `write` clash with this method's name.
+            // The system's function, not this object's method of the same name.
             let count = Foundation.write(descriptor, start + written, min(bytes.count - written, 1 << 30))
             if count >= 0 {
                 written += count

@@ -60,7 +60,8 @@ public struct SafetensorsFile: Sendable {
         guard FileManager.default.fileExists(atPath: index) else {
             throw TuttiError(
                 .missingFile, "read weights", single, "there is no such file",
-                hint: "A model folder holds \(baseName).safetensors, or \(baseName).safetensors.index.json with shards.")
+                hint: "A model folder holds \(baseName).safetensors, or \(baseName).safetensors.index.json with shards."
+            )
         }
         return try SafetensorsFile(indexPath: index, directory: directory)
     }
@@ -78,7 +79,7 @@ public struct SafetensorsFile: Sendable {
 
     /// Reads the tensor `name` as single precision, converting halves, bfloat16 and doubles.
     ///
-    /// Throws: `.data` when there is no such tensor, when it holds integers, or when it has not as many elements as `into`.
+    /// Throws: `.data` when there is no such tensor, when it holds integers, or when its size is not that of `floats`.
     public func readFloats(_ name: String, into floats: UnsafeMutableBufferPointer<Float>) throws(TuttiError) {
         let info = try require(name)
         guard info.count == floats.count else {
@@ -96,10 +97,7 @@ public struct SafetensorsFile: Sendable {
     /// Throws: `.data` as `readFloats(_:into:)`.
     public func floats(_ name: String) throws(TuttiError) -> [Float] {
         var values = [Float](repeating: 0, count: try require(name).count)
-        let outcome = values.withUnsafeMutableBufferPointer { buffer -> Result<Void, TuttiError> in
-            do throws(TuttiError) { return .success(try readFloats(name, into: buffer)) } catch { return .failure(error) }
-        }
-        try outcome.get()
+        try values.withUnsafeMutableBufferPointer { buffer throws(TuttiError) in try readFloats(name, into: buffer) }
         return values
     }
 
@@ -112,7 +110,8 @@ public struct SafetensorsFile: Sendable {
         if let info = info(name) { return info }
         let nearest = nearestName(to: name, among: tensors.map(\.name))
         throw TuttiError(
-            .data, "read weights", path, "there is no tensor '\(name)'", hint: nearest.map { "The nearest is '\($0)'." })
+            .data, "read weights", path, "there is no tensor '\(name)'", hint: nearest.map { "The nearest is '\($0)'." }
+        )
     }
 
     private init(path: String, files: [MappedFile], headers: [SafetensorsHeader]) throws(TuttiError) {
@@ -141,7 +140,8 @@ public struct SafetensorsFile: Sendable {
         for (name, value) in map {
             guard let fileName = value.string, !fileName.hasPrefix("/"), !fileName.contains(".."), !fileName.isEmpty
             else {
-                throw TuttiError(.data, "read weights", indexPath, "names no file of this folder for the tensor '\(name)'")
+                throw TuttiError(
+                    .data, "read weights", indexPath, "names no file of this folder for the tensor '\(name)'")
             }
             if numbers[fileName] == nil {
                 numbers[fileName] = fileNames.count
@@ -155,7 +155,8 @@ public struct SafetensorsFile: Sendable {
             let header = try SafetensorsHeader(file: file, index: number)
             for info in header.tensors where map[info.name]?.string != fileName {
                 throw TuttiError(
-                    .data, "read weights", file.path, "holds the tensor '\(info.name)', which \(indexPath) does not place here")
+                    .data, "read weights", file.path,
+                    "holds the tensor '\(info.name)', which \(indexPath) does not place here")
             }
             files.append(file)
             headers.append(header)

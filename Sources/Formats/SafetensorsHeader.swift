@@ -37,14 +37,16 @@ struct SafetensorsHeader {
             if name == "__metadata__" {
                 guard let pairs = value.object else { throw malformed("has a __metadata__ that is no object") }
                 for (key, value) in pairs {
-                    guard let text = value.string else { throw malformed("has a __metadata__ '\(key)' that is no string") }
+                    guard let text = value.string else {
+                        throw malformed("has a __metadata__ '\(key)' that is no string")
+                    }
                     metadata[key] = text
                 }
             } else {
-                let info = SafetensorsHeader.info(name, value, dataStart: dataStart, index: index)
-                switch info {
-                case .success(let info): tensors.append(info)
-                case .failure(let flaw): throw malformed("the tensor '\(name)' \(flaw.problem)")
+                do throws(Flaw) {
+                    tensors.append(try SafetensorsHeader.info(name, value, dataStart: dataStart, index: index))
+                } catch {
+                    throw malformed("the tensor '\(name)' \(error.problem)")
                 }
             }
         }
@@ -55,9 +57,9 @@ struct SafetensorsHeader {
         var end = dataStart
         for place in order {
             let info = tensors[place]
-            if info.byteRange.upperBound > bytes.count {
-                throw malformed(
-                    "is truncated: the tensor '\(info.name)' ends at byte \(info.byteRange.upperBound) of \(bytes.count)")
+            let last = info.byteRange.upperBound
+            if last > bytes.count {
+                throw malformed("is truncated: the tensor '\(info.name)' ends at byte \(last) of \(bytes.count)")
             }
             if info.byteRange.lowerBound < end { throw malformed("the tensor '\(info.name)' overlaps another one") }
             if info.byteRange.lowerBound > end { throw malformed("there is a gap before the tensor '\(info.name)'") }
@@ -72,35 +74,34 @@ struct SafetensorsHeader {
 
     private static func info(
         _ name: String, _ value: JSONValue, dataStart: Int, index: Int
-    ) -> Result<SafetensorsFile.TensorInfo, Flaw> {
-        func flaw(_ problem: String) -> Result<SafetensorsFile.TensorInfo, Flaw> { .failure(Flaw(problem: problem)) }
-        guard let typeName = value["dtype"]?.string else { return flaw("has no dtype") }
+    ) throws(Flaw) -> SafetensorsFile.TensorInfo {
+        guard let typeName = value["dtype"]?.string else { throw Flaw(problem: "has no dtype") }
         guard let dtype = TensorType(rawValue: typeName) else {
             let known = TensorType.allCases.map(\.rawValue).joined(separator: ", ")
-            return flaw("is of the unknown type \(typeName) (known: \(known))")
+            throw Flaw(problem: "is of the unknown type \(typeName) (known: \(known))")
         }
-        guard let dimensions = value["shape"]?.array else { return flaw("has no shape") }
+        guard let dimensions = value["shape"]?.array else { throw Flaw(problem: "has no shape") }
         var shape: [Int] = []
         var size = dtype.width
         for dimension in dimensions {
             guard case .integer(let number) = dimension, number >= 0 else {
-                return flaw("has a dimension that is no whole number")
+                throw Flaw(problem: "has a dimension that is no whole number")
             }
             shape.append(Int(number))
             let (product, overflows) = size.multipliedReportingOverflow(by: Int(number))
-            guard !overflows else { return flaw("has a shape beyond all memory: \(shape)") }
+            guard !overflows else { throw Flaw(problem: "has a shape beyond all memory: \(shape)") }
             size = product
         }
         guard let offsets = value["data_offsets"]?.array, offsets.count == 2,
             case .integer(let first) = offsets[0], case .integer(let last) = offsets[1]
-        else { return flaw("has no data_offsets [begin, end]") }
+        else { throw Flaw(problem: "has no data_offsets [begin, end]") }
         guard first >= 0, last >= first, last < Int64(1) << 56 else {
-            return flaw("has the impossible data_offsets [\(first), \(last)]")
+            throw Flaw(problem: "has the impossible data_offsets [\(first), \(last)]")
         }
         guard Int(last - first) == size else {
-            return flaw("has \(last - first) bytes, but shape \(shape) of \(typeName) needs \(size)")
+            throw Flaw(problem: "has \(last - first) bytes, but shape \(shape) of \(typeName) needs \(size)")
         }
         let range = (dataStart + Int(first))..<(dataStart + Int(last))
-        return .success(.init(name: name, dtype: dtype, shape: shape, byteRange: range, file: index))
+        return .init(name: name, dtype: dtype, shape: shape, byteRange: range, file: index)
     }
 }

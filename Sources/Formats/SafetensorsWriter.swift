@@ -22,10 +22,7 @@ public enum SafetensorsWriter {
         }
         let start = header(ordered, metadata: metadata)
         func writeAll(_ output: OutputFile) throws(TuttiError) {
-            let outcome = start.withUnsafeBytes { bytes -> Result<Void, TuttiError> in
-                do throws(TuttiError) { return .success(try output.write(bytes)) } catch { return .failure(error) }
-            }
-            try outcome.get()
+            try output.write(start)
             for tensor in ordered { try output.write(tensor.bytes) }
         }
         if atomically {

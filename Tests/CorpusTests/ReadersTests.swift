@@ -12,11 +12,23 @@ import TuttiFormats
     private static let forms: [(name: String, text: String)] = [
         ("t.csv", "anchor,positive,label\n\"a, 1\",b,0\n,\"d\n2\",1\n"),
         ("t.tsv", "anchor\tpositive\tlabel\r\na, 1\tb\t0\r\n\t\"d\n2\"\t1\r\n"),
-        ("t.json", #"[{"anchor": "a, 1", "positive": "b", "label": 0}, {"label": 1, "positive": "d\n2", "anchor": ""}]"#),
+        (
+            "t.json",
+            #"[{"anchor": "a, 1", "positive": "b", "label": 0}, {"label": 1, "positive": "d\n2", "anchor": ""}]"#
+        ),
         ("u.json", #"{"anchor": ["a, 1", ""], "positive": ["b", "d\n2"], "label": [0, 1]}"#),
-        ("v.json", "{\"anchor\": \"a, 1\", \"positive\": \"b\", \"label\": 0}\n{\"anchor\": \"\", \"positive\": \"d\\n2\", \"label\": 1}\n"),
-        ("t.jsonl", "{\"anchor\": \"a, 1\", \"positive\": \"b\", \"label\": 0}\n\n{\"anchor\": \"\", \"positive\": \"d\\n2\", \"label\": 1}"),
-        ("t.ndjson", "\u{FEFF}{\"anchor\": \"a, 1\", \"positive\": \"b\", \"label\": 0}\r\n{\"anchor\": \"\", \"positive\": \"d\\n2\", \"label\": 1}\r\n"),
+        (
+            "v.json",
+            "{\"anchor\": \"a, 1\", \"positive\": \"b\", \"label\": 0}\n{\"anchor\": \"\", \"positive\": \"d\\n2\", \"label\": 1}\n"
+        ),
+        (
+            "t.jsonl",
+            "{\"anchor\": \"a, 1\", \"positive\": \"b\", \"label\": 0}\n\n{\"anchor\": \"\", \"positive\": \"d\\n2\", \"label\": 1}"
+        ),
+        (
+            "t.ndjson",
+            "\u{FEFF}{\"anchor\": \"a, 1\", \"positive\": \"b\", \"label\": 0}\r\n{\"anchor\": \"\", \"positive\": \"d\\n2\", \"label\": 1}\r\n"
+        ),
     ]
 
     @Test(arguments: forms.indices)
@@ -69,7 +81,8 @@ import TuttiFormats
         #expect(try labels(["1e-3", "4"]) == [.float(0.001), .float(4)])
         #expect(try labels(["[1, 0.5]", "[2,3]"]) == [.floats([1, 0.5]), .floats([2, 3])])
         #expect(try labels(["True", "False"]) == [.integer(1), .integer(0)])
-        let lists = try scratch.table("l.jsonl", "{\"t\": \"x\", \"scores\": [1, 2.5]}\n{\"t\": \"y\", \"scores\": [3, 4]}")
+        let lists = try scratch.table(
+            "l.jsonl", "{\"t\": \"x\", \"scores\": [1, 2.5]}\n{\"t\": \"y\", \"scores\": [3, 4]}")
         #expect(lists.label(row: 1) == .floats([3, 4]))
     }
 
@@ -163,7 +176,8 @@ import TuttiFormats
     }
 
     @Test func textsToEncodeAreLinesOrAColumn() throws {
-        #expect(try loadTextColumn(scratch.file("t.txt", "one\r\n\ntwo words\nlast")) == ["one", "", "two words", "last"])
+        #expect(
+            try loadTextColumn(scratch.file("t.txt", "one\r\n\ntwo words\nlast")) == ["one", "", "two words", "last"])
         #expect(try loadTextColumn(scratch.file("t", "one\n")) == ["one"])
         #expect(try loadTextColumn(scratch.file("t.csv", "text,label\na,1\nb,2\n")) == ["a", "b"])
         let two = try scratch.file("two.jsonl", "{\"q\": \"x\", \"a\": \"y\"}\n{\"q\": \"z\", \"a\": \"w\"}")
@@ -173,12 +187,18 @@ import TuttiFormats
         #expect(failure { try loadTextColumn(scratch.file("t.txt", "x"), column: "a") }?.kind == .usage)
         #expect(failure { try loadTextColumn(scratch.file("e.txt", "")) }?.kind == .data)
         #expect(failure { try loadTextColumn(scratch.path + "/none.txt") }?.kind == .missingFile)
-        #expect(failure { try loadTextColumn(scratch.file("l.txt", bytes: [0x61, 0x0A, 0xFF])) }?.subject.hasSuffix("l.txt:2:1") == true)
+        #expect(
+            failure { try loadTextColumn(scratch.file("l.txt", bytes: [0x61, 0x0A, 0xFF])) }?.subject.hasSuffix(
+                "l.txt:2:1") == true)
     }
 
     @Test func retrievalFilesAreRead() throws {
         let corpus = try RetrievalFiles.corpus(
-            scratch.file("corpus.jsonl", #"{"_id": "d1", "title": "Wings", "text": "lift "}"# + "\n" + #"{"_id": 2, "title": "", "text": " drag"}"# + "\n" + #"{"_id": "d3", "text": "heat", "metadata": {}}"#))
+            scratch.file(
+                "corpus.jsonl",
+                #"{"_id": "d1", "title": "Wings", "text": "lift "}"# + "\n"
+                    + #"{"_id": 2, "title": "", "text": " drag"}"# + "\n"
+                    + #"{"_id": "d3", "text": "heat", "metadata": {}}"#))
         #expect(corpus.ids == ["d1", "2", "d3"] && corpus.texts == ["Wings lift", "drag", "heat"])
         let queries = try RetrievalFiles.queries(scratch.file("q.jsonl", #"{"_id": "q1", "text": " what? "}"#))
         #expect(queries.ids == ["q1"] && queries.texts == [" what? "])
@@ -190,12 +210,16 @@ import TuttiFormats
     @Test func flawedRetrievalFilesAreTold() throws {
         func place(_ name: String, _ text: String) throws -> String {
             let path = try scratch.file(name, text)
-            let error = failure { name.hasSuffix("tsv") ? (try RetrievalFiles.judgements(path).count) : (try RetrievalFiles.corpus(path).ids.count) }
+            let error = failure {
+                name.hasSuffix("tsv")
+                    ? (try RetrievalFiles.judgements(path).count) : (try RetrievalFiles.corpus(path).ids.count)
+            }
             return error.map { String($0.subject.dropFirst(scratch.path.count + 1)) } ?? "none"
         }
         #expect(try place("c.jsonl", "{\"_id\": \"a\", \"text\": \"x\"}\n{\"text\": \"x\"}") == "c.jsonl:2")
         #expect(try place("c.jsonl", "{\"_id\": \"a\", \"text\": 1}") == "c.jsonl:1")
-        #expect(try place("c.jsonl", "{\"_id\": \"a\", \"text\": \"x\"}\n{\"_id\": \"a\", \"text\": \"y\"}") == "c.jsonl:2")
+        #expect(
+            try place("c.jsonl", "{\"_id\": \"a\", \"text\": \"x\"}\n{\"_id\": \"a\", \"text\": \"y\"}") == "c.jsonl:2")
         #expect(try place("c.jsonl", "") == "c.jsonl")
         #expect(try place("q.tsv", "query-id\tcorpus-id\nq\td\n") == "q.tsv:1")
         #expect(try place("q.tsv", "query-id\tcorpus-id\tscore\nq\td\thigh\n") == "q.tsv:2:5")

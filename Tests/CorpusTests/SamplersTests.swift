@@ -21,7 +21,9 @@ import TuttiFormats
 
     @Test(arguments: BatchSamplerKind.allCases, [(1, 1), (7, 3), (64, 16), (65, 16), (63, 16), (5, 16), (1000, 33)])
     func everyRowIsInOneBatch(kind: BatchSamplerKind, sizes: (rows: Int, batch: Int)) throws {
-        let table = try Table(columns: [("a", (0..<sizes.rows).map { "text \($0)" }), ("b", (0..<sizes.rows).map { "other \($0)" })])
+        let table = try Table(columns: [
+            ("a", (0..<sizes.rows).map { "text \($0)" }), ("b", (0..<sizes.rows).map { "other \($0)" }),
+        ])
         for dropLast in [false, true] {
             let plan = planEpoch(kind, table, globalBatchSize: sizes.batch, epoch: 0, seed: 7, dropLast: dropLast)
             let rest = sizes.rows % sizes.batch
@@ -48,7 +50,10 @@ import TuttiFormats
         #expect(plan(3, 5) != plan(3, 5 + 1 << 32))
     }
 
-    @Test(arguments: [(2000, 2000, 2000, 32), (2000, 700, 900, 32), (2000, 60, 2000, 32), (3000, 40, 50, 16), (1000, 1, 1000, 8), (999, 400, 3, 2)])
+    @Test(arguments: [
+        (2000, 2000, 2000, 32), (2000, 700, 900, 32), (2000, 60, 2000, 32), (3000, 40, 50, 16), (1000, 1, 1000, 8),
+        (999, 400, 3, 2),
+    ])
     func noTextOccursTwiceInABatch(rows: Int, anchors: Int, positives: Int, size: Int) throws {
         let table = try madeTable(rows: rows, anchors: anchors, positives: positives)
         let plan = planEpoch(.noDuplicates, table, globalBatchSize: size, epoch: 1, seed: 2, dropLast: false)

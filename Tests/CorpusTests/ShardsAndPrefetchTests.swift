@@ -28,7 +28,9 @@ import TuttiCorpus
             #expect(whole.slots == 0..<plan.batch(index).count && whole.globalCount == whole.rows.count)
             #expect(whole.columns[1] == plan.batch(index).map { "b\($0)" })
             #expect(whole.labels == plan.batch(index).map { .integer(Int($0)) })
-            let parts = (0..<world).map { TextBatch(table: table, globalRows: plan.batch(index), rank: $0, world: world) }
+            let parts = (0..<world).map {
+                TextBatch(table: table, globalRows: plan.batch(index), rank: $0, world: world)
+            }
             #expect(parts.flatMap(\.rows) == whole.rows)
             #expect(parts.flatMap { Array($0.slots) } == Array(whole.slots))
             #expect(parts.flatMap { $0.columns[0] } == whole.columns[0])

@@ -45,7 +45,9 @@ import TuttiFormats
         #expect(latin.subject == "f.csv:2:6" && latin.hint?.contains("LATIN1") == true)
         let wide = try #require(failure { try records([0xFF, 0xFE, 0x61, 0x00]) })
         #expect(wide.hint?.contains("UTF-16") == true)
-        for bad: [UInt8] in [[0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xE4, 0xBD], [0x80], [0xF8]] {
+        for bad: [UInt8] in [
+            [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xE4, 0xBD], [0x80], [0xF8],
+        ] {
             #expect(failure { try records(Array("aaaaaaaaa".utf8) + bad) }?.subject == "f.csv:1:10")
         }
     }

@@ -44,7 +44,8 @@ import TuttiFormats
     }
 
     @Test func wrongEncodingIsToldWithItsPlace() throws {
-        let error = try #require(failure { try JSONValue.parse(Array("[\"a\",\n \"caf".utf8) + [0xE9] + Array("\"]".utf8), source: "f") })
+        let error = try #require(
+            failure { try JSONValue.parse(Array("[\"a\",\n \"caf".utf8) + [0xE9] + Array("\"]".utf8), source: "f") })
         #expect(error.subject == "f:2:6")
         #expect(error.problem.contains("0xE9"))
         #expect(error.hint?.contains("iconv") == true)
@@ -73,8 +74,9 @@ import TuttiFormats
     @Test func largeIntegersStayExact() throws {
         #expect(try JSONValue.parse("9223372036854775807") == .integer(.max))
         #expect(try JSONValue.parse("-9223372036854775808") == .integer(.min))
-        #expect(try JSONValue.parse("9223372036854775808") == .number(9223372036854775808))
-        #expect(try JSONValue.parse("123456789012345678901234567890") == .number(123456789012345677877719597056))
+        #expect(try JSONValue.parse("9223372036854775808") == .number(9_223_372_036_854_775_808))
+        #expect(
+            try JSONValue.parse("123456789012345678901234567890") == .number(123_456_789_012_345_677_877_719_597_056))
         #expect(try JSONValue.parse("2.0").int == 2)
         #expect(try JSONValue.parse("2.5").int == nil)
     }
@@ -151,7 +153,8 @@ import TuttiFormats
         var mutator = Mutator(1)
         var counts = (values: 0, errors: 0)
         for round in 0..<6000 {
-            let text = mutator.mutate(round % 2 == 0 ? Array(original) : whole, alphabet: Array("{}[]\",:\\u0dDe+-.1 \n".utf8))
+            let text = mutator.mutate(
+                round % 2 == 0 ? Array(original) : whole, alphabet: Array("{}[]\",:\\u0dDe+-.1 \n".utf8))
             let error = failure {
                 let value = try JSONValue.parse(text, source: "fuzz")
                 let again = try JSONValue.parse(value.serialized())

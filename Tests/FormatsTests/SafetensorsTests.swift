@@ -64,9 +64,18 @@ import TuttiFormats
         (#"{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}"#, 8, "whole number"),
         (#"{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,8]}}"#, 8, "whole number"),
         (#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}}"#, 8, "beyond all memory"),
-        (#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#, 6, "overlaps"),
-        (#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[5,9]}}"#, 9, "gap"),
-        (#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#, 8, "twice"),
+        (
+            #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#,
+            6, "overlaps"
+        ),
+        (
+            #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[5,9]}}"#,
+            9, "gap"
+        ),
+        (
+            #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#,
+            8, "twice"
+        ),
         (#"{"__metadata__":{"x":1}}"#, 0, "__metadata__"),
         (#"{"a":{"dtype":"F32","#, 0, "expected"),
         (#"[1,2]"#, 0, "no JSON object"),
@@ -85,7 +94,8 @@ import TuttiFormats
         let scratch = Scratch()
         for (content, word) in [
             ([UInt8](), "too short"), ([1, 2, 3], "too short"), (file("{}", data: 0, length: 100), "truncated"),
-            (file("{}", data: 0, length: 1 << 40), "more than the format allows"), (file("{}", data: 0, length: -1), "more than"),
+            (file("{}", data: 0, length: 1 << 40), "more than the format allows"),
+            (file("{}", data: 0, length: -1), "more than"),
             (file("", data: 0), "no JSON object"),
         ] {
             let error = try #require(failure { try SafetensorsFile(path: try scratch.write(content)) })
@@ -102,7 +112,9 @@ import TuttiFormats
         #expect(missing.kind == .data && missing.hint?.contains("a.float32") == true)
         #expect(failure { try file.floats("a.int32") }?.problem.contains("I32") == true)
         var short = [Float](repeating: 0, count: 1)
-        let error = short.withUnsafeMutableBufferPointer { buffer in failure { try file.readFloats("a.float32", into: buffer) } }
+        let error = short.withUnsafeMutableBufferPointer { buffer in
+            failure { try file.readFloats("a.float32", into: buffer) }
+        }
         #expect(error?.problem.contains("2 elements") == true)
     }
 
@@ -111,10 +123,14 @@ import TuttiFormats
         let one = [Float](arrayLiteral: 1, 2)
         let two = [Float](arrayLiteral: 3)
         func shard(_ name: String, _ tensor: String, _ values: [Float]) throws {
-            try values.withUnsafeBytes { try SafetensorsWriter.write(path: scratch.file(name), tensors: [(tensor, .f32, [values.count], $0)]) }
+            try values.withUnsafeBytes {
+                try SafetensorsWriter.write(path: scratch.file(name), tensors: [(tensor, .f32, [values.count], $0)])
+            }
         }
         func index(_ map: String) throws {
-            try AtomicWrite.file(path: scratch.file("model.safetensors.index.json"), text: "{\"metadata\": {}, \"weight_map\": {\(map)}}")
+            try AtomicWrite.file(
+                path: scratch.file("model.safetensors.index.json"), text: "{\"metadata\": {}, \"weight_map\": {\(map)}}"
+            )
         }
         try shard("m-1.safetensors", "a", one)
         try shard("m-2.safetensors", "b", two)
@@ -144,9 +160,13 @@ import TuttiFormats
         for _ in 0..<1500 {
             // Mutate the header mostly; its length is mended half of the time so that the flaw lies deeper.
             let length = Int(original[0]) | Int(original[1]) << 8
-            var header = mutator.mutate(Array(original[8..<(8 + length)]), alphabet: Array("{}[]\",:0123456789FUI".utf8))
-            if Bool.random(using: &mutator) { header = withUnsafeBytes(of: UInt64(header.count).littleEndian, Array.init) + header }
-            else { header = Array(original[0..<8]) + header }
+            var header = mutator.mutate(
+                Array(original[8..<(8 + length)]), alphabet: Array("{}[]\",:0123456789FUI".utf8))
+            if Bool.random(using: &mutator) {
+                header = withUnsafeBytes(of: UInt64(header.count).littleEndian, Array.init) + header
+            } else {
+                header = Array(original[0..<8]) + header
+            }
             let path = try scratch.write(header + original[(8 + length)...])
             let error = failure {
                 let file = try SafetensorsFile(path: path)

@@ -67,7 +67,9 @@ struct Mutator: RandomNumberGenerator {
         var bytes = original
         for _ in 0..<Int.random(in: 1...4, using: &self) where !bytes.isEmpty {
             let place = Int.random(in: 0..<bytes.count, using: &self)
-            let new = Bool.random(using: &self) ? alphabet.randomElement(using: &self)! : UInt8.random(in: 0...255, using: &self)
+            let new =
+                Bool.random(using: &self)
+                ? alphabet.randomElement(using: &self)! : UInt8.random(in: 0...255, using: &self)
             switch Int.random(in: 0..<5, using: &self) {
             case 0: bytes[place] = new
             case 1: bytes.remove(at: place)

@@ -64,7 +64,8 @@ import TuttiFormats
         let path = scratch.file("final")
         for version in ["one", "two"] {
             try AtomicWrite.directory(finalPath: path + "/") { temporary in
-                try FileManager.default.createDirectory(atPath: temporary + "/1_Pooling", withIntermediateDirectories: false)
+                try FileManager.default.createDirectory(
+                    atPath: temporary + "/1_Pooling", withIntermediateDirectories: false)
                 try AtomicWrite.file(path: temporary + "/1_Pooling/config.json", text: version)
                 try AtomicWrite.file(path: temporary + "/\(version)", text: version)
             }

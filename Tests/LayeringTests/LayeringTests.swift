@@ -30,7 +30,8 @@ let layers: [String: Set<String>] = [
     "Tutti": belowTraining.union(["TuttiEvaluation", "TuttiTraining"]),
     // L6
     "TuttiMPI": ["Tutti", "TuttiEnsembleMPI"],
-    "tutti-cli": belowTraining.union(["TuttiEvaluation", "TuttiTraining", "TuttiEnsembleMPI", "ArgumentParser", "Yams"]),
+    "tutti-cli": belowTraining.union(["TuttiEvaluation", "TuttiTraining", "TuttiEnsembleMPI", "ArgumentParser", "Yams"]
+    ),
     "tutti-world": belowTraining.union(["TuttiEvaluation", "TuttiTraining", "TuttiEnsembleMPI"]),
 ]
 
@@ -40,7 +41,9 @@ private let belowTraining: Set<String> = [
 ]
 
 /// Modules of the toolchain that every Swift module may use.
-private let toolchain: Set<String> = ["Foundation", "FoundationEssentials", "Glibc", "Musl", "Synchronization", "Swift"]
+private let toolchain: Set<String> = [
+    "Foundation", "FoundationEssentials", "Glibc", "Musl", "Synchronization", "Swift",
+]
 
 /// A breach of the rules, told as file:line and what it is.
 struct Breach: CustomStringConvertible {
@@ -53,7 +56,9 @@ struct Breach: CustomStringConvertible {
 func importedModule(_ line: Substring) -> String? {
     var words = line.split { $0 == " " || $0 == "\t" || $0 == ";" }[...]
     while let word = words.first, word != "import" {
-        guard word.hasPrefix("@") || ["public", "package", "internal", "fileprivate", "private"].contains(word) else { return nil }
+        guard word.hasPrefix("@") || ["public", "package", "internal", "fileprivate", "private"].contains(word) else {
+            return nil
+        }
         words = words.dropFirst()
     }
     guard words.count > 1 else { return nil }
@@ -98,13 +103,16 @@ func breaches(module: String, path: String, text: String) -> [Breach] {
     @Test func everyModuleIsInTheTable() throws {
         let folders = try FileManager.default.contentsOfDirectory(atPath: sources).filter { name in
             var isFolder: ObjCBool = false
-            return FileManager.default.fileExists(atPath: sources + "/" + name, isDirectory: &isFolder) && isFolder.boolValue
+            return FileManager.default.fileExists(atPath: sources + "/" + name, isDirectory: &isFolder)
+                && isFolder.boolValue
         }
         #expect(Set(folders) == Set(layers.keys))
     }
 
     @Test func theTableHasNoCycle() {
-        func folder(_ module: String) -> String { layers[module] == nil ? module.replacingOccurrences(of: "Tutti", with: "") : module }
+        func folder(_ module: String) -> String {
+            layers[module] == nil ? module.replacingOccurrences(of: "Tutti", with: "") : module
+        }
         var settled: Set<String> = []
         var remaining = Set(layers.keys)
         while !remaining.isEmpty {

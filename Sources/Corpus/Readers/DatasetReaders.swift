@@ -30,7 +30,8 @@ public enum DatasetReaders {
     static let refused: [String: String] = [
         "gz": "Unpack it first: gunzip --keep FILE.",
         "zst": "Unpack it first: unzstd FILE.",
-        "parquet": "Convert it first: python3 -c 'import pandas; pandas.read_parquet(\"F.parquet\").to_csv(\"F.csv\", index=False)'.",
+        "parquet":
+            "Convert it first, with pandas: pandas.read_parquet(\"F.parquet\").to_csv(\"F.csv\", index=False).",
         "arrow": "Save the data set as CSV or JSON lines first: dataset.to_csv(\"F.csv\").",
     ]
 
@@ -43,7 +44,8 @@ public enum DatasetReaders {
         if let refusal = refusal(of: path) { throw refusal }
         let known = registry.flatMap { $0.extensions }.map { "." + $0 }.joined(separator: ", ")
         throw TuttiError(
-            .data, "read table", path, ending.isEmpty ? "has no extension" : "files with the extension .\(ending) are not read",
+            .data, "read table", path,
+            ending.isEmpty ? "has no extension" : "files with the extension .\(ending) are not read",
             hint: "A data set is a file with one of the extensions \(known).")
     }
 

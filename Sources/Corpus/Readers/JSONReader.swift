@@ -53,9 +53,10 @@ public enum JSONReader: DatasetReader {
                     hint: "A JSON data set is an array of objects, or an object whose members are the columns.")
             }
             if let first = lists.first, first.count != list.count {
+                let firstName = selection.header[selection.texts[0]]
                 throw TuttiError(
                     .data, "read table", source,
-                    "'\(selection.header[place])' has \(list.count) rows, '\(selection.header[selection.texts[0]])' has \(first.count)")
+                    "'\(selection.header[place])' has \(list.count) rows, '\(firstName)' has \(first.count)")
             }
             lists.append(list)
         }

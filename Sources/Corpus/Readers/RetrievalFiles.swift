@@ -1,8 +1,8 @@
 // The files of a retrieval data set in the BEIR layout.
 //
 // corpus.jsonl: {"_id", "title" (optional), "text"}; queries.jsonl: {"_id", "text"}; qrels/*.tsv: a header line
-// "query-id corpus-id score", then one judgement a line. A document is title and text joined by a blank, as users of the
-// reference's InformationRetrievalEvaluator join them. Reference: https://github.com/beir-cellar/beir (GenericDataLoader).
+// "query-id corpus-id score", then one judgement a line. A document is title and text joined by a blank, as users of
+// the reference's InformationRetrievalEvaluator join them. Reference: beir-cellar/beir, GenericDataLoader.
 
 import TuttiFormats
 
@@ -48,7 +48,9 @@ public enum RetrievalFiles {
     /// Reads queries.
     ///
     /// Throws: `.missingFile`; `.data` naming file and line.
-    public static func queries(_ path: String) throws(TuttiError) -> NamedTexts { try namedTexts(path, hasTitles: false) }
+    public static func queries(_ path: String) throws(TuttiError) -> NamedTexts {
+        try namedTexts(path, hasTitles: false)
+    }
 
     /// Reads judgements, zero grades included, in the order of the file.
     ///

@@ -4,8 +4,8 @@ import TuttiFormats
 
 /// Reads texts from `path`: one column of a CSV, TSV, JSON or JSON-lines file, or the lines of any other file.
 ///
-/// `column` may be nil for a table with one text column. Empty lines are empty texts; only the line end of the last line
-/// makes no further one.
+/// `column` may be nil for a table with one text column. Empty lines are empty texts; only the line end of the last
+/// line makes no further one.
 /// Throws: `.missingFile`; `.data` naming file and line; `.usage` when the column must be named.
 public func loadTextColumn(_ path: String, column: String? = nil) throws(TuttiError) -> [String] {
     let file = try MappedFile(path: path)

@@ -1,7 +1,7 @@
 // The batches of an epoch, planned before it begins: which rows, in which order, in global batches.
 //
 // A plan is a pure function of the kind, the table, the size of the global batch, the epoch and the seed; ranks do not
-// appear. Every rank plans alike and takes its share of each batch (Shard), so any number of ranks sees the same batches.
+// appear. Every rank plans alike and takes its share of each batch (Shard), so any number of ranks sees the same ones.
 
 import TuttiFormats
 

@@ -3,8 +3,8 @@
 // The reference scans the remaining rows again for every batch. Here every row is placed once: each text remembers the
 // batch after the last one that holds it, a row goes to the first batch with room at or after all of its texts' marks,
 // and full batches are skipped through a union-find forest. That is O(texts) in all, however often texts repeat, and
-// unique by construction: all batches that hold a text lie before its mark. Rows that meet a batch mate with the same text
-// thus wait for a later batch. In the end, batches under half size are dissolved: each of their rows is tried in a
+// unique by construction: all batches that hold a text lie before its mark. Rows that meet a batch mate with the same
+// text thus wait for a later batch. In the end, batches under half size are dissolved: each of their rows is tried in a
 // bounded number of kept batches with room, the rest is packed among itself once more, and what then still stands in
 // batches under half size is left out and counted. Full batches come first, so that the short ones end the epoch.
 
@@ -35,8 +35,8 @@ func planWithoutDuplicates(_ table: Table, order: [Int32], size: Int, dropLast: 
     return EpochPlan(rows: rows, batchOffsets: offsets, leftOut: order.count - rows.count)
 }
 
-/// Places each of `rows` into one of the batches with room if it fits one of at most 16 that it is tried in; returns the
-/// others.
+/// Places each of `rows` into one of the batches with room if it fits one of at most 16 that it is tried in; returns
+/// the others.
 private func refill(
     _ batches: inout [[Int32]], with rows: [Int32], numbering: TextNumbering, size: Int
 ) -> [Int32] {

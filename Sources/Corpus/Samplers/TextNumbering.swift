@@ -1,7 +1,7 @@
 // Numbers for the texts of a table: equal texts, and no others, get equal numbers.
 //
-// A hash table with open addressing over the cells' bytes. Hashes choose the slot, bytes decide, so that a collision can
-// never make two texts one.
+// A hash table with open addressing over the cells' bytes. Hashes choose the slot, bytes decide, so that a collision
+// can never make two texts one.
 
 /// The number of the text in every cell.
 struct TextNumbering {
