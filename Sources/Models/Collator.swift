@@ -1,0 +1,57 @@
+// From the texts of a batch to packed token ids.
+//
+// What: each column's prompt is put before its texts, every text is tokenised and cut to the model's length, and all
+// columns are packed one after another. Where pooling leaves the prompt out, each sequence carries the number of leading
+// tokens that this means: the tokens of the prompt alone, without a trailing special token, as the reference counts.
+//
+// Reference: sentence_transformers/base/data_collator.py, base/modules/transformer.py (_get_prompt_length).
+
+import TuttiCorpus
+import TuttiEncoders
+import TuttiText
+
+/// Makes packed batches of texts.
+public struct Collator: Sendable {
+    private let tokenizer: Tokenizer
+    private let maximumLength: Int
+    private let prompts: [String]
+    private let promptTokens: [Int]
+
+    /// A collator that cuts to `maximumLength` tokens; columns beyond `prompts` have no prompt.
+    public init(tokenizer: Tokenizer, maximumLength: Int, prompts: [String] = [], excludesPrompt: Bool = false) {
+        self.tokenizer = tokenizer
+        self.maximumLength = maximumLength
+        self.prompts = prompts
+        promptTokens = prompts.map {
+            excludesPrompt ? Collator.promptLength($0, tokenizer: tokenizer, maximumLength: maximumLength) : 0
+        }
+    }
+
+    /// Replaces the content of `packed` by the texts of `batch`, column after column.
+    public func pack(_ batch: TextBatch, into packed: inout PackedBatch) {
+        packed.removeAll()
+        for (column, texts) in batch.columns.enumerated() {
+            for (row, text) in texts.enumerated() {
+                append(text, slot: UInt64(batch.slots.lowerBound + row), column: column, to: &packed)
+            }
+        }
+    }
+
+    /// Adds one text of `column` to `packed`.
+    func append(_ text: String, slot: UInt64, column: Int, to packed: inout PackedBatch) {
+        let prompt = column < prompts.count ? prompts[column] : ""
+        let leading = column < prompts.count ? promptTokens[column] : 0
+        packed.append(slot: slot, column: UInt32(column), promptTokens: leading) { ids in
+            tokenizer.encode(prompt.isEmpty ? text : prompt + text, maximumLength: maximumLength, appendingTo: &ids)
+        }
+    }
+
+    /// The tokens of a prompt alone, a trailing special token not counted.
+    private static func promptLength(_ prompt: String, tokenizer: Tokenizer, maximumLength: Int) -> Int {
+        guard !prompt.isEmpty else { return 0 }
+        let special = Set(tokenizer.encode(""))
+        let tokens = tokenizer.encode(prompt, maximumLength: maximumLength)
+        guard let last = tokens.last, special.contains(last) else { return tokens.count }
+        return tokens.count - 1
+    }
+}

@@ -1,0 +1,150 @@
+// The facts that a model card tells, as plain values: training fills in what it knows, the rest stays empty.
+
+import TuttiFormats
+
+/// Everything a model card can say.
+public struct ModelCardFacts: Sendable {
+    /// An evaluation's results.
+    public struct Evaluation: Sendable {
+        /// The heading, such as "Information Retrieval".
+        public var title: String
+        /// The evaluator's class name.
+        public var className: String
+        /// The name of the data; empty for none.
+        public var dataset: String
+        /// The options that differ from their defaults.
+        public var configuration: JSONObject
+        /// Keys without the data's name, and values.
+        public var metrics: [(key: String, value: Double)]
+        /// The key, among them, by which models are compared.
+        public var primaryMetric: String
+
+        /// An evaluation's results.
+        public init(
+            title: String, className: String, dataset: String, configuration: JSONObject = JSONObject(),
+            metrics: [(key: String, value: Double)], primaryMetric: String
+        ) {
+            self.title = title
+            self.className = className
+            self.dataset = dataset
+            self.configuration = configuration
+            self.metrics = metrics
+            self.primaryMetric = primaryMetric
+        }
+    }
+
+    /// A data set that was trained or evaluated on.
+    public struct Dataset: Sendable {
+        /// Its name; empty for an unnamed one.
+        public var name: String
+        /// Rows.
+        public var rowCount: Int
+        /// Column names in the order of use, the label last.
+        public var columns: [String]
+        /// The loss's class name.
+        public var lossName: String
+        /// The loss's options.
+        public var lossOptions: JSONObject
+
+        /// A data set with its loss.
+        public init(
+            name: String = "", rowCount: Int, columns: [String], lossName: String, lossOptions: JSONObject = JSONObject()
+        ) {
+            self.name = name
+            self.rowCount = rowCount
+            self.columns = columns
+            self.lossName = lossName
+            self.lossOptions = lossOptions
+        }
+    }
+
+    /// A row of the table of training logs: a step and the values known at it.
+    public struct LogLine: Sendable {
+        /// The epoch as a fraction.
+        public var epoch: Double
+        /// The optimizer step.
+        public var step: Int
+        /// Column names, such as "Training Loss", with values.
+        public var values: [(column: String, value: Double)]
+
+        /// A row of the table.
+        public init(epoch: Double, step: Int, values: [(column: String, value: Double)]) {
+            self.epoch = epoch
+            self.step = step
+            self.values = values
+        }
+    }
+
+    /// The title; empty for one made of the base model.
+    public var modelName = ""
+    /// The path or hub id that training started from; empty for unknown.
+    public var baseModel = ""
+    /// Languages, such as "en".
+    public var languages: [String] = []
+    /// The licence, such as "apache-2.0".
+    public var license = ""
+    /// Tags beside those that follow from the facts.
+    public var tags: [String] = []
+    /// Width of the embeddings.
+    public var dimension = 0
+    /// Tokens that texts are cut to.
+    public var maximumLength = 0
+    /// "cosine", "dot", "euclidean" or "manhattan".
+    public var similarity = "cosine"
+    /// The modules, one line each.
+    public var architecture: [String] = []
+    /// Evaluations in order, the last results of each.
+    public var evaluations: [Evaluation] = []
+    /// Training data.
+    public var trainDatasets: [Dataset] = []
+    /// Evaluation data with a loss.
+    public var evalDatasets: [Dataset] = []
+    /// Training arguments that differ from their defaults, as they are spelled in a configuration.
+    public var changedArguments: [(name: String, value: String)] = []
+    /// All training arguments.
+    public var allArguments: [(name: String, value: String)] = []
+    /// The training log.
+    public var log: [LogLine] = []
+    /// The step whose weights were kept, printed in bold.
+    public var bestStep: Int?
+    /// Names and versions of what the model was trained with.
+    public var versions: [(name: String, version: String)] = [("Tutti", ModelCard.version)]
+    /// Citations by the names of the losses.
+    public var citations: [(name: String, bibtex: String)] = []
+
+    /// No facts at all.
+    public init() {}
+}
+
+extension SentenceEncoder {
+    /// What the model itself knows for its card; training adds the rest.
+    public func modelCardFacts() -> ModelCardFacts {
+        var facts = ModelCardFacts()
+        facts.baseModel = ModelHub.isHubID(sourceDescription) ? sourceDescription : ""
+        facts.dimension = dimension
+        facts.maximumLength = maximumLength
+        facts.similarity = similarity
+        facts.architecture = moduleDescriptions
+        return facts
+    }
+
+    private var moduleDescriptions: [String] {
+        func python(_ truth: Bool) -> String { truth ? "True" : "False" }
+        let transformer =
+            "Transformer({'max_seq_length': \(maximumLength), 'do_lower_case': \(python(directory.lowercases)), "
+            + "'architecture': '\(architectureName)'})"
+        return [transformer] + directory.modules.map { placed in
+            switch placed.module {
+            case .pooling(let modes, let width, let includePrompt):
+                "Pooling({'word_embedding_dimension': \(width), 'pooling_mode': '\(modes.joined(separator: "+"))', "
+                    + "'include_prompt': \(python(includePrompt))})"
+            case .normalize: "Normalize()"
+            case .dense(let inputWidth, let outputWidth, let bias, let activation):
+                "Dense({'in_features': \(inputWidth), 'out_features': \(outputWidth), 'bias': \(python(bias)), "
+                    + "'activation_function': '\(activation)'})"
+            case .layerNorm(let width): "LayerNorm({'dimension': \(width)})"
+            case .dropout(let probability): "Dropout({'dropout': \(probability)})"
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// Texts to embeddings, on one rank or shared among all.
+//
+// What: texts are dealt to ranks in turn from the longest to the shortest, so that shares cost about the same; each rank
+// packs its share into batches of about `tokensPerBatch` tokens, which cost no padding; the rows of all ranks are gathered
+// and put back into the order of the texts.
+//
+// Reference: sentence_transformers/sentence_transformer/model.py (encode, _inference).
+
+import TuttiEncoders
+import TuttiEnsemble
+import TuttiFormats
+
+extension SentenceEncoder {
+    /// The embeddings of `texts` in their order, computed without dropout.
+    ///
+    /// `prompt` is put before every text; nil stands for the default prompt of the model, "" for none.
+    /// Throws: `EnsembleError` when another rank fails.
+    /// Collective: with an ensemble every rank must call with the same texts, and every rank gets all rows.
+    public func encode(
+        _ texts: [String], prompt: String? = nil, tokensPerBatch: Int = 8192, ensemble: (any Ensemble)? = nil
+    ) throws -> Embeddings {
+        precondition(tokensPerBatch >= 1, "batches of \(tokensPerBatch) tokens")
+        let prompt = prompt ?? defaultPromptName.flatMap { prompts[$0] } ?? ""
+        let order = longestFirst(texts)
+        let (rank, world) = (ensemble?.rank ?? 0, ensemble?.size ?? 1)
+        let shares = (0..<world).map { share in stride(from: share, to: order.count, by: world).map { order[$0] } }
+        let own = encodeShare(shares[rank].map { texts[$0] }, prompt: prompt, tokensPerBatch: tokensPerBatch)
+        let joined: Embeddings  // rows of rank 0, then of rank 1 ...
+        if let ensemble, world > 1 {
+            joined = Embeddings(count: texts.count, dimension: encoder.outputWidth)
+            let counts = shares.map { $0.count * encoder.outputWidth * MemoryLayout<Float>.stride }
+            try counts.withUnsafeBufferPointer { counts in
+                try ensemble.allGather(
+                    UnsafeRawBufferPointer(own.values), counts: counts, into: UnsafeMutableRawBufferPointer(joined.values))
+            }
+        } else {
+            joined = own
+        }
+        var rows = [Int](repeating: 0, count: texts.count)
+        for (row, text) in shares.joined().enumerated() { rows[text] = row }
+        let ordered = withExtendedLifetime(own) { joined.gathering(rows) }
+        return directory.truncatedDimension.map(ordered.truncated) ?? ordered
+    }
+
+    /// The places of the texts by falling length in bytes, equal lengths in their order.
+    private func longestFirst(_ texts: [String]) -> [Int] {
+        let lengths = texts.map(\.utf8.count)
+        return texts.indices.sorted { lengths[$0] != lengths[$1] ? lengths[$0] > lengths[$1] : $0 < $1 }
+    }
+
+    /// The embeddings of one rank's texts, in their order.
+    private func encodeShare(_ texts: [String], prompt: String, tokensPerBatch: Int) -> Embeddings {
+        let embeddings = Embeddings(count: texts.count, dimension: encoder.outputWidth)
+        let collator = makeCollator(prompts: [prompt])
+        var batch = PackedBatch()
+        var firstRow = 0
+        func run(upTo row: Int) {
+            guard batch.sequenceCount > 0, let base = embeddings.values.baseAddress else { return }
+            encoder.forward(
+                batch, into: .init(base + firstRow * encoder.outputWidth, batch.sequenceCount, encoder.outputWidth),
+                dropout: nil, keepActivations: false)
+            batch.removeAll()
+            firstRow = row
+        }
+        for (row, text) in texts.enumerated() {
+            collator.append(text, slot: UInt64(row), column: 0, to: &batch)
+            if batch.tokenCount >= tokensPerBatch { run(upTo: row + 1) }
+        }
+        run(upTo: texts.count)
+        return embeddings
+    }
+}

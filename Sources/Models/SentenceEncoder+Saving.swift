@@ -1,0 +1,87 @@
+// A model as a folder that sentence-transformers 3 to 6 read.
+//
+// What: the layout of sentence-transformers 5. config.json keeps its bytes unless something in it changed, tokenizer files
+// are copied, tensors keep names and order, and tensors that the encoder does not use keep their bytes, so that loading and
+// saving a single-precision model gives the same tensors byte for byte. Parameters are written in single precision: a
+// config.json that names another type would make the reference cast them, and is corrected.
+//
+// Reference: sentence_transformers/base/model.py (save), version 5.1.
+
+import Foundation
+import TuttiFormats
+
+extension SentenceEncoder {
+    /// Writes the model's files into the existing folder `directory`; `card` becomes README.md, nil a card of the
+    /// model's own facts. The caller makes the folder appear atomically.
+    ///
+    /// Throws: `.retryable` naming the file that cannot be written.
+    public func save(to directory: String, card: String?) throws(TuttiError) {
+        try write(modulesText, to: directory + "/modules.json")
+        try write(modelSettingsText, to: directory + "/config_sentence_transformers.json")
+        try write(transformerSettingsText, to: directory + "/sentence_bert_config.json")
+        try AtomicWrite.file(path: directory + "/config.json", bytes: transformerConfigurationBytes())
+        for (name, bytes) in tokenizer.files { try AtomicWrite.file(path: directory + "/" + name, bytes: bytes) }
+        for placed in self.directory.modules {
+            let folder = directory + "/" + placed.folder
+            try makeFolder(folder)
+            if let text = placed.module.configurationText { try write(text, to: folder + "/config.json") }
+        }
+        try weights.save(to: directory, from: encoder.parameters)
+        try write(card ?? ModelCard(facts: modelCardFacts()).text, to: directory + "/README.md")
+    }
+
+    /// The bytes of config.json as they were, or its text with overrides and the type of the weights corrected.
+    private func transformerConfigurationBytes() -> [UInt8] {
+        var configuration = directory.transformerConfiguration
+        var isChanged = directory.isOverridden
+        for key in ["torch_dtype", "dtype"] {
+            guard let type = configuration[key]?.string, type != "float32" else { continue }
+            configuration.set(key, .string("float32"))
+            isChanged = true
+        }
+        guard isChanged else { return directory.transformerConfigurationBytes }
+        return Array((JSONValue.object(configuration).serialized(indent: 2) + "\n").utf8)
+    }
+
+    private var modulesText: String {
+        let classes = moduleNames
+        let folders = [""] + directory.modules.map(\.folder)
+        let modules = zip(classes, folders).enumerated().map { index, module in
+            JSONValue.object([
+                "idx": .integer(Int64(index)), "name": .string("\(index)"), "path": .string(module.1),
+                "type": .string("sentence_transformers.models.\(module.0)"),
+            ])
+        }
+        return JSONValue.array(modules).serialized(indent: 2)
+    }
+
+    private var modelSettingsText: String {
+        var named = JSONObject()
+        for name in ["query", "document"] { named.set(name, .string(prompts[name] ?? "")) }
+        for (name, _) in directory.prompts { if let text = prompts[name] { named.set(name, .string(text)) } }
+        for name in prompts.keys.sorted() { named.set(name, .string(prompts[name] ?? "")) }
+        var settings: JSONObject = [
+            "model_type": .string("SentenceTransformer"),
+            "__version__": .object(["sentence_transformers": .string("3.0.0"), "tutti": .string(ModelCard.version)]),
+            "prompts": .object(named), "default_prompt_name": defaultPromptName.map { .string($0) } ?? .null,
+            "similarity_fn_name": .string(similarity),
+        ]
+        if let width = directory.truncatedDimension { settings.set("truncate_dim", .integer(Int64(width))) }
+        return JSONValue.object(settings).serialized(indent: 2)
+    }
+
+    private var transformerSettingsText: String {
+        JSONValue.object(["max_seq_length": .integer(Int64(maximumLength)), "do_lower_case": .bool(directory.lowercases)])
+            .serialized(indent: 4)
+    }
+
+    private func write(_ text: String, to path: String) throws(TuttiError) { try AtomicWrite.file(path: path, text: text) }
+
+    private func makeFolder(_ path: String) throws(TuttiError) {
+        do {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw TuttiError(.retryable, "save model", path, "cannot be made: \(error.localizedDescription)")
+        }
+    }
+}

@@ -1,0 +1,168 @@
+// A sentence encoder with everything that its folder says: tokenizer, transformer, heads, prompts, similarity.
+//
+// What: the one object that the command, training and evaluation share. `load` reads a folder of the sentence-transformers
+// layout; `save` (SentenceEncoder+Saving.swift) writes one that sentence-transformers 3 to 6 read; `encode`
+// (SentenceEncoder+Encoding.swift) turns texts into embeddings. Parameters live in `encoder.parameters` and are trained
+// in place.
+//
+// Reference: sentence_transformers/sentence_transformer/model.py, base/model.py.
+
+import TuttiEncoders
+import TuttiFormats
+import TuttiText
+
+/// A model that turns texts into embeddings.
+public final class SentenceEncoder: SentenceEncoding {
+    /// The tokenizer.
+    public let tokenizer: Tokenizer
+    /// The transformer and its heads, with their parameters.
+    public let encoder: SequenceEncoder
+    /// What the model's folder says, weights apart.
+    public let directory: ModelDirectory
+    /// Texts are cut to this number of tokens, special ones included.
+    public var maximumLength: Int {
+        didSet { precondition(maximumLength >= 1, "a maximum length of \(maximumLength)") }
+    }
+    /// Prompts by name.
+    public var prompts: [String: String]
+    /// The name of the prompt that `encode` puts before texts when none is given.
+    public var defaultPromptName: String?
+    /// "cosine", "dot", "euclidean" or "manhattan".
+    public var similarity: String
+    /// Lines that a user should read once: what was assumed or changed while loading.
+    public let notices: [String]
+    /// What the model was loaded from, as the user called it.
+    public let sourceDescription: String
+    let architecture: any EncoderArchitecture
+    let weights: ModelWeights
+
+    /// Loads the model that `path` names: a folder, or a hub id that the local Hugging Face cache holds.
+    ///
+    /// `configOverrides` replaces members of config.json, such as hidden_dropout_prob.
+    /// Throws: `.missingFile` (66) naming what is not there; `.data` (65) naming file and key or tensor for anything
+    /// that cannot be used; `.usage` (64) for an unknown override.
+    public static func load(_ path: String, configOverrides: JSONObject? = nil) throws(TuttiError) -> SentenceEncoder {
+        let folder = try ModelHub.resolve(path)
+        return try SentenceEncoder(ModelDirectory(path: folder, overrides: configOverrides), source: path)
+    }
+
+    private init(_ directory: ModelDirectory, source: String) throws(TuttiError) {
+        let file = ConfigurationFile(
+            path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
+        let configuration = try EncoderSettings.read(file)
+        let encoder: SequenceEncoder
+        let architecture: any EncoderArchitecture
+        let longest: Int
+        do throws(EncoderError) {
+            architecture = try EncoderArchitectures.named(configuration.architecture)
+            longest = try configuration.longestSequence()
+            encoder = try SequenceEncoder(
+                configuration: configuration, heads: directory.modules.map { (placed) throws(EncoderError) in try placed.head() })
+        } catch {
+            throw file.error(error.subject, error.problem, hint: error.hint)
+        }
+        try SentenceEncoder.checkPooling(directory, hiddenSize: configuration.hiddenSize)
+        weights = try ModelWeights(
+            root: directory.path, transformerPath: directory.transformerPath, modules: directory.modules,
+            architecture: architecture, layout: encoder.layout)
+        try weights.load(into: encoder.parameters)
+        let tokenizer = try Tokenizer.load(directory: directory.transformerPath)
+        guard tokenizer.vocabularySize <= configuration.vocabularySize else {
+            throw file.error(
+                "vocab_size", "is \(configuration.vocabularySize), but the tokenizer has \(tokenizer.vocabularySize) tokens")
+        }
+        try SentenceEncoder.checkLowercasing(directory, tokenizer)
+
+        var notices = directory.notices
+        let wanted = directory.maximumLength ?? min(tokenizer.modelMaximumLength ?? longest, longest)
+        if wanted > longest {
+            notices.append("max_seq_length \(wanted) is more than the model has positions for: texts are cut to \(longest) tokens")
+        }
+        maximumLength = min(wanted, longest)
+        self.notices = notices
+        self.directory = directory
+        self.tokenizer = tokenizer
+        self.encoder = encoder
+        self.architecture = architecture
+        prompts = Dictionary(directory.prompts.map { ($0.name, $0.text) }) { _, last in last }
+        defaultPromptName = directory.defaultPromptName
+        similarity = directory.similarity
+        sourceDescription = source
+    }
+
+    /// Replaces the parameters by those of the folder `path`, which must hold the same model.
+    ///
+    /// Throws: as `load`.
+    public func restoreWeights(from path: String) throws(TuttiError) {
+        let other = try ModelDirectory(path: path)
+        let weights = try ModelWeights(
+            root: path, transformerPath: other.transformerPath, modules: directory.modules, architecture: architecture,
+            layout: encoder.layout)
+        try weights.load(into: encoder.parameters)
+    }
+
+    /// The width of the embeddings that `encode` returns.
+    public var dimension: Int { min(encoder.outputWidth, directory.truncatedDimension ?? encoder.outputWidth) }
+
+    /// The transformer's family: model_type of config.json.
+    public var architectureName: String { directory.transformerConfiguration["model_type"]?.string ?? "" }
+
+    /// The class names of the modules, the transformer first.
+    public var moduleNames: [String] { ["Transformer"] + directory.modules.map(\.module.className) }
+
+    /// False when pooling leaves out the tokens of the prompt.
+    public var includesPrompt: Bool {
+        !directory.modules.contains { placed in
+            if case .pooling(_, _, let includePrompt) = placed.module { return !includePrompt }
+            return false
+        }
+    }
+
+    /// A collator for this model; `prompts` has one prompt a text column, and columns beyond it have none.
+    public func makeCollator(prompts: [String] = []) -> Collator {
+        Collator(
+            tokenizer: tokenizer, maximumLength: maximumLength, prompts: prompts, excludesPrompt: !includesPrompt)
+    }
+}
+
+extension SentenceEncoder {
+    private static func checkPooling(_ directory: ModelDirectory, hiddenSize: Int) throws(TuttiError) {
+        for placed in directory.modules {
+            guard case .pooling(_, let width, _) = placed.module, width != hiddenSize else { continue }
+            throw TuttiError(
+                .data, "read model configuration", "\(directory.path)/\(placed.folder)/config.json: word_embedding_dimension",
+                "is \(width), but the transformer's hidden_size is \(hiddenSize)")
+        }
+    }
+
+    /// do_lower_case asks for lower case whatever the tokenizer does; a tokenizer that keeps case cannot serve it.
+    private static func checkLowercasing(_ directory: ModelDirectory, _ tokenizer: Tokenizer) throws(TuttiError) {
+        guard directory.lowercases else { return }
+        let (upper, lower) = ("ABC XYZ \u{C4}\u{D6}", "abc xyz \u{E4}\u{F6}")
+        guard tokenizer.encode(upper) != tokenizer.encode(lower) else { return }
+        throw TuttiError(
+            .data, "read model configuration", "\(directory.transformerPath)/sentence_bert_config.json: do_lower_case",
+            "is true, but the tokenizer keeps case",
+            hint: "Add {\"type\": \"Lowercase\"} to the normalizer in tokenizer.json.")
+    }
+}
+
+extension PlacedModule {
+    /// The module as the encoder describes it.
+    func head() throws(EncoderError) -> HeadConfiguration {
+        switch module {
+        case .pooling(let modes, _, let includePrompt):
+            var poolingModes: [PoolingMode] = []
+            for mode in modes { poolingModes.append(try PoolingMode(name: mode)) }
+            return .pooling(modes: poolingModes, includePrompt: includePrompt)
+        case .normalize: return .normalize
+        case .dense(let inputWidth, let outputWidth, let bias, let activation):
+            let name = activation.split(separator: ".").last.map(String.init) ?? activation
+            return .dense(
+                name: folder, inputWidth: inputWidth, outputWidth: outputWidth, bias: bias,
+                activation: try EncoderConfiguration.activation(named: name))
+        case .layerNorm(let width): return .layerNorm(name: folder, width: width)
+        case .dropout(let probability): return .dropout(rate: Float(probability))
+        }
+    }
+}
