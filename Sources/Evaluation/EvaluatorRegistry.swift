@@ -39,17 +39,13 @@ public enum EvaluatorRegistry {
 
     /// Makes the evaluator `name` from its options and loads its data.
     ///
-    /// `place` is where the options stand, for messages; `modelSimilarity` is the model's similarity function, which is
-    /// used where the options name none.
     /// Throws: `.usage` for unknown names and wrong options; `.missingFile` and `.data` for its data.
-    public static func make(
-        name: String, options: JSONObject, place: String = "evaluators", modelSimilarity: String = "cosine"
-    ) throws(TuttiError) -> any Evaluator {
+    public static func make(name: String, options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
         guard let entry = all.first(where: { $0.name == name }) else {
             throw TuttiError(
-                .usage, "read configuration", "\(place).name", "the evaluator '\(name)' is not known",
+                .usage, "read configuration", "\(options.place).name", "the evaluator '\(name)' is not known",
                 hint: TuttiError.hint(unknown: name, known: all.map(\.name)))
         }
-        return try entry.make(EvaluatorOptions(place: place, object: options, modelSimilarity: modelSimilarity))
+        return try entry.make(options)
     }
 }
