@@ -1,0 +1,125 @@
+// Tiny encoders with the weights of Tests/Golden/encoders.py, for every test of this target.
+
+import Testing
+import TuttiEncoders
+import TuttiFormats
+import TuttiKernels
+
+/// The two families that goldens exist for.
+enum GoldenKind: String, CaseIterable, Sendable {
+    case bert
+    case mpnet
+}
+
+/// One golden file.
+struct Golden {
+    let kind: GoldenKind
+    let file: SafetensorsFile
+
+    init(_ kind: GoldenKind) throws {
+        self.kind = kind
+        let tests = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
+        file = try SafetensorsFile(path: "\(tests)/Golden/encoders-\(kind.rawValue).safetensors")
+    }
+
+    /// The configuration that encoders.py builds, with dropout rates of the test's choice.
+    func configuration(hiddenDropout: Float = 0, attentionDropout: Float = 0) -> EncoderConfiguration {
+        switch kind {
+        case .bert:
+            EncoderConfiguration(
+                architecture: "bert", vocabularySize: 61, hiddenSize: 48, layers: 2, heads: 3, intermediateSize: 80,
+                maximumPositions: 44, hiddenDropout: hiddenDropout, attentionDropout: attentionDropout)
+        case .mpnet:
+            EncoderConfiguration(
+                architecture: "mpnet", vocabularySize: 61, hiddenSize: 32, layers: 2, heads: 4, intermediateSize: 64,
+                maximumPositions: 46, layerNormEpsilon: 1e-5, hiddenDropout: hiddenDropout,
+                attentionDropout: attentionDropout, padTokenID: 1)
+        }
+    }
+
+    /// An encoder with the golden weights and room for gradients.
+    func encoder(
+        heads: [HeadConfiguration], hiddenDropout: Float = 0, attentionDropout: Float = 0
+    ) throws -> SequenceEncoder {
+        let encoder = try SequenceEncoder(
+            configuration: configuration(hiddenDropout: hiddenDropout, attentionDropout: attentionDropout), heads: heads)
+        for entry in encoder.layout.entries {
+            let info = try #require(file.info("weight." + entry.name), "\(entry.name)")
+            #expect(info.shape == entry.shape, "\(entry.name)")
+            try file.readFloats(info.name, into: encoder.parameters.values(of: entry))
+        }
+        encoder.parameters.allocateGradients()
+        return encoder
+    }
+
+    /// The heads of the case "heads".
+    var denseHeads: [HeadConfiguration] {
+        let width = configuration().hiddenSize
+        return [
+            .pooling(modes: [.mean]),
+            .dense(name: "2_Dense", inputWidth: width, outputWidth: 24),
+            .layerNorm(name: "3_LayerNorm", width: 24),
+            .dense(name: "4_Dense", inputWidth: 24, outputWidth: 20, bias: false, activation: .identity),
+            .normalize,
+        ]
+    }
+
+    /// The packed batch, or those of its sequences that are named, in that order.
+    func batch(_ sequences: [Int]? = nil) throws -> PackedBatch {
+        let ids = try file.floats("ids").map { Int32($0) }
+        let offsets = try file.floats("offsets").map { Int($0) }
+        let prompts = try file.floats("prompt").map { Int($0) }
+        var batch = PackedBatch()
+        for s in sequences ?? Array(prompts.indices) {
+            batch.append(
+                ids[offsets[s]..<offsets[s + 1]], slot: UInt64(100 + s), column: UInt32(s % 3), promptTokens: prompts[s])
+        }
+        return batch
+    }
+}
+
+/// Embeds a batch into an array [taps * S * Dout].
+func embed(
+    _ encoder: SequenceEncoder, _ batch: PackedBatch, dropout: DropoutStream? = nil, keep: Bool = false
+) -> [Float] {
+    let rows = encoder.taps.count * batch.sequenceCount
+    var values = [Float](repeating: .nan, count: max(rows * encoder.outputWidth, 1))
+    values.withUnsafeMutableBufferPointer { buffer in
+        guard let base = buffer.baseAddress else { return }
+        encoder.forward(batch, into: Matrix(base, rows, encoder.outputWidth), dropout: dropout, keepActivations: keep)
+    }
+    return Array(values.prefix(rows * encoder.outputWidth))
+}
+
+/// Back-propagates a gradient [taps * S * Dout] and returns the slices that were reported.
+@discardableResult
+func backpropagate(_ encoder: SequenceEncoder, _ gradient: [Float]) -> [Range<Int>] {
+    var slices: [Range<Int>] = []
+    var gradient = gradient.isEmpty ? [0] : gradient
+    let rows = gradient.count / encoder.outputWidth
+    gradient.withUnsafeMutableBufferPointer { buffer in
+        guard let base = buffer.baseAddress else { return }
+        encoder.backward(Matrix(base, rows, encoder.outputWidth)) { slices.append($0) }
+    }
+    return slices
+}
+
+/// Largest absolute difference; infinite where lengths differ or a number is missing.
+func largestDifference(_ a: some Sequence<Float>, _ b: some Sequence<Float>) -> Double {
+    let (a, b) = (Array(a), Array(b))
+    guard a.count == b.count else { return .infinity }
+    return zip(a, b).reduce(0) { $1.0.isFinite && $1.1.isFinite ? max($0, Double(abs($1.0 - $1.1))) : .infinity }
+}
+
+/// Reproducible numbers of mean 0 and deviation 1, by the central limit.
+func noise(_ count: Int, seed: UInt64) -> [Float] {
+    var state = seed
+    func uniform() -> Double {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return Double((z ^ (z >> 31)) >> 11) * 0x1p-53
+    }
+    return (0..<count).map { _ in Float((0..<12).reduce(-6.0) { sum, _ in sum + uniform() }) }
+}
