@@ -24,7 +24,8 @@ let layers: [String: Set<String>] = [
     // L3
     "Models": ["TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiCorpus", "TuttiEnsemble"],
     // L4
-    "Evaluation": ["TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiEnsemble", "TuttiObjectives"],
+    // TuttiFormats for TuttiError, the one error type from L2 up.
+    "Evaluation": ["TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiEnsemble", "TuttiObjectives", "TuttiFormats"],
     // L5
     "Training": belowTraining.union(["TuttiEvaluation", "Crypto"]),
     "Tutti": belowTraining.union(["TuttiEvaluation", "TuttiTraining"]),
@@ -44,6 +45,9 @@ private let belowTraining: Set<String> = [
 private let toolchain: Set<String> = [
     "Foundation", "FoundationEssentials", "Glibc", "Musl", "Synchronization", "Swift",
 ]
+
+/// Files that are one table of data and may be longer than 400 lines.
+private let dataTables: Set<String> = ["Text/UnicodeTables.swift"]
 
 /// A breach of the rules, told as file:line and what it is.
 struct Breach: CustomStringConvertible {
@@ -84,7 +88,7 @@ func breaches(module: String, path: String, text: String) -> [Breach] {
         }
     }
     let count = lines.last?.isEmpty == true ? lines.count - 1 : lines.count
-    if count > 400 { found.append(Breach(place: path, problem: "has \(count) lines, more than 400")) }
+    if count > 400, !dataTables.contains(path) { found.append(Breach(place: path, problem: "has \(count) lines, more than 400")) }
     return found
 }
 
