@@ -83,7 +83,19 @@ public enum JSONValue: Sendable, Equatable {
 public struct JSONObject: Sendable, Equatable, Sequence, ExpressibleByDictionaryLiteral {
     private var entries: [(key: String, value: JSONValue)] = []
     /// Places of the keys, kept only for objects with more than `directLimit` members.
-    private var places: [String: Int] = [:]
+    private var places: [ExactKey: Int] = [:]
+
+    /// A key compared by its code points: JSON knows no canonical equivalence, which String's == applies.
+    private struct ExactKey: Hashable {
+        let text: String
+
+        static func == (a: ExactKey, b: ExactKey) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+
+        func hash(into hasher: inout Hasher) {
+            for byte in text.utf8 { hasher.combine(byte) }
+        }
+    }
+
     private static let directLimit = 12
 
     /// An empty object.
@@ -147,17 +159,17 @@ public struct JSONObject: Sendable, Equatable, Sequence, ExpressibleByDictionary
     }
 
     private func place(of key: String) -> Int? {
-        if entries.count > JSONObject.directLimit { return places[key] }
-        return entries.firstIndex { $0.key == key }
+        if entries.count > JSONObject.directLimit { return places[ExactKey(text: key)] }
+        return entries.firstIndex { $0.key.utf8.elementsEqual(key.utf8) }
     }
 
     private mutating func append(newKey key: String, _ value: JSONValue) {
         entries.append((key, value))
-        if places.isEmpty { indexIfLarge() } else { places[key] = entries.count - 1 }
+        if places.isEmpty { indexIfLarge() } else { places[ExactKey(text: key)] = entries.count - 1 }
     }
 
     private mutating func indexIfLarge() {
         guard entries.count > JSONObject.directLimit else { return }
-        for (place, entry) in entries.enumerated() { places[entry.key] = place }
+        for (place, entry) in entries.enumerated() { places[ExactKey(text: entry.key)] = place }
     }
 }

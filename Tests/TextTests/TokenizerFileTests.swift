@@ -1,0 +1,131 @@
+// Tokenizer files that are complete, odd, or broken: what is read, and which error names what.
+
+import Foundation
+import Testing
+import TuttiFormats
+import TuttiText
+
+@Suite struct TokenizerFileTests {
+    /// Writes `files` into a new folder, loads it, and removes it.
+    private func load(_ files: [String: String]) throws -> Tokenizer {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        for (name, text) in files {
+            try Data(text.utf8).write(to: folder.appendingPathComponent(name))
+        }
+        return try Tokenizer.load(directory: folder.path)
+    }
+
+    private func failure(_ files: [String: String]) throws -> TuttiError {
+        do {
+            _ = try load(files)
+        } catch let error as TuttiError {
+            return error
+        }
+        throw TuttiError(.usage, "test", "", "loading should have failed")
+    }
+
+    private func document(
+        model: String? = nil, normalizer: String = "null", preTokenizer: String = #"{"type":"WhitespaceSplit"}"#,
+        post: String = "null", added: String = "[]", truncation: String = "null"
+    ) -> String {
+        let standard = """
+            {"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":5,
+             "vocab":{"[UNK]":0,"a":1,"##b":2,"ab":3,"é":4,"e\u{301}":5,"!":6,"-":7,"A":8,"##":9,"x":10,"##x":11}}
+            """
+        return """
+            {"truncation":\(truncation),"added_tokens":\(added),"normalizer":\(normalizer),
+             "pre_tokenizer":\(preTokenizer),"post_processor":\(post),"model":\(model ?? standard)}
+            """
+    }
+
+    private func ids(_ document: String, _ text: String, limit: Int? = nil) throws -> [Int32] {
+        try load(["tokenizer.json": document]).encode(text, maximumLength: limit)
+    }
+
+    @Test func wordPieceIsGreedyAndGivesUpOnTheWholeWord() throws {
+        #expect(try ids(document(), "ab abb abc a") == [3, 3, 2, 0, 1])
+        #expect(try ids(document(), "xxxxx xxxxxx ##b ") == [10, 11, 11, 11, 11, 0, 2])
+    }
+
+    @Test func canonicallyEquivalentTokensAreDifferent() throws {
+        #expect(try ids(document(), "é e\u{301}") == [4, 5])
+        #expect(try ids(document(normalizer: #"{"type":"NFC"}"#), "é e\u{301}") == [4, 4])
+        #expect(try ids(document(normalizer: #"{"type":"NFD"}"#), "é e\u{301}") == [5, 5])
+    }
+
+    @Test func normalizersCompose() throws {
+        let steps = #"{"type":"Sequence","normalizers":[{"type":"NFKD"},{"type":"StripAccents"},{"type":"Lowercase"},"#
+            + #"{"type":"Replace","pattern":{"String":"zz"},"content":"b"},{"type":"Strip","strip_left":true}]}"#
+        #expect(try ids(document(normalizer: steps, preTokenizer: "null"), " ÁZZ ") == [3])
+    }
+
+    @Test func preTokenizersCut() throws {
+        #expect(try ids(document(preTokenizer: #"{"type":"Whitespace"}"#), "a!! a-a") == [1, 0, 1, 7, 1])
+        #expect(try ids(document(preTokenizer: #"{"type":"BertPreTokenizer"}"#), "a!!a") == [1, 6, 6, 1])
+        let both = #"{"type":"Sequence","pretokenizers":[{"type":"WhitespaceSplit"},{"type":"Punctuation"}]}"#
+        #expect(try ids(document(preTokenizer: both), "a! -a") == [1, 6, 7, 1])
+    }
+
+    @Test func truncationKeepsSpecialTokensAndTheFilesSide() throws {
+        let post = #"{"type":"BertProcessing","sep":["x",10],"cls":["A",8]}"#
+        let left = #"{"direction":"Left","max_length":4,"strategy":"LongestFirst","stride":0}"#
+        #expect(try ids(document(post: post), "a ab a -", limit: 4) == [8, 1, 3, 10])
+        #expect(try ids(document(post: post, truncation: left), "a ab a -", limit: 4) == [8, 1, 7, 10])
+        #expect(try ids(document(post: post), "", limit: 4) == [8, 10])
+    }
+
+    @Test func addedTokensMatchLongestFirst() throws {
+        let added = #"[{"content":"aa"},{"content":"aaa","special":true},{"content":"é!","normalized":true}]"#
+        let text = document(normalizer: #"{"type":"Lowercase"}"#, added: added)
+        #expect(try ids(text, "aaaaa É!") == [13, 12, 14])
+    }
+
+    @Test func vocabularyAloneLowercasesAndIsCompletedForSaving() throws {
+        let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\n##s\nHello\n"
+        let tokenizer = try load(["vocab.txt": vocabulary])
+        #expect(tokenizer.encode("Hellos [MASK]") == [2, 5, 6, 4, 3])
+        let cased = try load(["vocab.txt": vocabulary, "tokenizer_config.json": #"{"do_lower_case":false}"#])
+        #expect(cased.encode("Hellos") == [2, 7, 6, 3])
+        let file = try #require(tokenizer.files.first { $0.name == "tokenizer.json" })
+        let again = try load(["tokenizer.json": String(decoding: file.bytes, as: UTF8.self)])
+        #expect(again.encode("Hellos [MASK]") == tokenizer.encode("Hellos [MASK]"))
+        #expect(tokenizer.vocabularySize == 8)
+        #expect(tokenizer.token(5) == "hello")
+        #expect(tokenizer.id(of: "##s") == 6)
+        #expect(tokenizer.id(of: "nowhere") == nil)
+    }
+
+    @Test func absurdMaximumLengthIsNone() throws {
+        let files = ["tokenizer.json": document(), "tokenizer_config.json": #"{"model_max_length":1e30}"#]
+        #expect(try load(files).modelMaximumLength == nil)
+        let short = ["tokenizer.json": document(), "tokenizer_config.json": #"{"model_max_length":512}"#]
+        #expect(try load(short).modelMaximumLength == 512)
+    }
+
+    @Test func brokenFilesAreNamed() throws {
+        #expect(try failure([:]).kind == .missingFile)
+        let truncated = try failure(["tokenizer.json": String(document().dropLast(40))])
+        #expect(truncated.kind == .data)
+        #expect(truncated.subject.contains("tokenizer.json:"))
+        let noVocabulary = try failure(["tokenizer.json": document(model: #"{"type":"WordPiece"}"#)])
+        #expect(noVocabulary.subject.contains("vocab"))
+        let noUnknown = try failure(["tokenizer.json": document(model: #"{"type":"WordPiece","vocab":{"a":0}}"#)])
+        #expect(noUnknown.problem.contains("[UNK]"))
+        #expect(try failure(["vocab.txt": ""]).kind == .data)
+    }
+
+    @Test(arguments: ["BPE", "Unigram", "WordLevel"]) func unknownModelsAreRefusedByName(type: String) throws {
+        let error = try failure(["tokenizer.json": document(model: #"{"type":"\#(type)","vocab":{}}"#)])
+        #expect(error.kind == .data)
+        #expect(error.description.contains(type) && error.description.contains("WordPiece"))
+    }
+
+    @Test func unknownComponentsAreRefusedByName() throws {
+        let odd = #"{"type":"Metaspace"}"#
+        for text in [document(normalizer: odd), document(preTokenizer: odd), document(post: odd)] {
+            #expect(try failure(["tokenizer.json": text]).description.contains("Metaspace"))
+        }
+    }
+}
