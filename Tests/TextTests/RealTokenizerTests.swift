@@ -6,7 +6,7 @@ import Testing
 import TuttiFormats
 import TuttiText
 
-private let realModels = ProcessInfo.processInfo.environment["TUTTI_REAL_MODELS"]
+private let realModels = ProcessInfo.processInfo.environment["TUTTI_REAL_MODELS"].flatMap { $0.isEmpty ? nil : $0 }
 
 @Suite(.enabled(if: realModels != nil, "needs TUTTI_REAL_MODELS")) struct RealTokenizerTests {
     @Test func idsAreTheReferencesOnEveryCodePoint() throws {
