@@ -1,8 +1,9 @@
 // Tokens that are recognised inside a text before the model sees it: "[SEP]", "<mask>", and what users added.
 //
-// Matches are leftmost-longest and do not overlap. A single_word token needs no word character at either side; lstrip and
-// rstrip let it swallow the white space beside it. Tokens with `normalized` are looked for in the normalised text, in their
-// own normal form; the others in the raw text. Reference: tokenizers/src/tokenizer/added_vocabulary.rs.
+// Matches are leftmost-longest and do not overlap. A single_word token needs no word character at either side; lstrip
+// and rstrip let it swallow the white space beside it. Tokens with `normalized` are looked for in the normalised
+// text, in their own normal form; the others in the raw text. Reference:
+// tokenizers/src/tokenizer/added_vocabulary.rs.
 
 /// One added token.
 struct AddedToken: Sendable, Equatable {

@@ -1,9 +1,8 @@
 // The normaliser of BERT in one pass over the bytes: clean text, set CJK characters apart, strip accents, lower-case.
 //
-// The reference runs four passes. They fold into one because each maps code points on their own, but for the canonical
-// reordering inside strip accents (NFD): marks with a combining class wait in `pending` until the next class-0 code point.
-// ASCII goes through a table of 128 bytes.
-// Reference: tokenizers/src/normalizers/bert.rs.
+// The reference runs four passes. They fold into one because each maps code points on their own, but for the
+// canonical reordering inside strip accents (NFD): marks with a combining class wait in `pending` until the next
+// class-0 code point. ASCII goes through a table of 128 bytes. Reference: tokenizers/src/normalizers/bert.rs.
 
 /// The BertNormalizer of tokenizer.json.
 struct BertNormalizer: Sendable {

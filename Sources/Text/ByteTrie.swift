@@ -24,7 +24,8 @@ struct ByteTrie: Sendable {
     }
 
     /// Sets the value, at least 0, of the string `bytes` below `root`.
-    mutating func insert<Bytes: Sequence>(_ bytes: Bytes, below root: UInt32, value: Int32) where Bytes.Element == UInt8 {
+    mutating func insert<Bytes: Sequence>(_ bytes: Bytes, below root: UInt32, value: Int32)
+    where Bytes.Element == UInt8 {
         var node = root
         for byte in bytes {
             if let child = child(of: node, byte) {

@@ -50,7 +50,8 @@ enum NormalizationForm: String, Sendable, CaseIterable {
                 pending.removeAll(keepingCapacity: true)
                 ordered.append(point)
             } else {
-                pending.insert((combiningClass, point), at: pending.firstIndex { $0.0 > combiningClass } ?? pending.count)
+                let place = pending.firstIndex { $0.0 > combiningClass } ?? pending.count
+                pending.insert((combiningClass, point), at: place)
             }
         }
         return ordered + pending.map(\.1)

@@ -120,7 +120,8 @@ extension Normalizer {
                 right: try place.bool(value, "strip_right", default: true))
         case "Replace":
             guard let pattern = value["pattern"]?["String"]?.string, !pattern.isEmpty else {
-                throw place.error(key: "pattern", "only a fixed, non-empty string can be replaced, not a regular expression")
+                throw place.error(
+                    key: "pattern", "only a fixed, non-empty string can be replaced, not a regular expression")
             }
             return .replace(Array(pattern.utf8), with: Array(try place.string(value, "content").utf8))
         case "Prepend":

@@ -1,5 +1,5 @@
-// What is put around the tokens of one text: "[CLS] ... [SEP]". All known post-processors come down to ids before and ids
-// after the text; a template that repeats or leaves out the text is refused.
+// What is put around the tokens of one text: "[CLS] ... [SEP]". All known post-processors come down to ids before and
+// ids after the text; a template that repeats or leaves out the text is refused.
 
 import TuttiFormats
 
@@ -57,7 +57,8 @@ struct PostProcessor: Sendable, Equatable {
         }
         guard textCount == 1 else {
             throw place.error(
-                key: "post_processor.single", "holds the text \(textCount) times; only templates that hold it once are known")
+                key: "post_processor.single",
+                "holds the text \(textCount) times; only templates that hold it once are known")
         }
         return processor
     }

@@ -1,5 +1,5 @@
-// Where a normalised text is cut into words, which the model then splits on its own: the pre-tokenizers of tokenizer.json.
-// The set is closed by the file format, so it is an enum; one that is not here is refused by name.
+// Where a normalised text is cut into words, which the model then splits on its own: the pre-tokenizers of
+// tokenizer.json. The set is closed by the file format, so it is an enum; one that is not here is refused by name.
 
 import TuttiFormats
 
@@ -78,7 +78,8 @@ indirect enum PreTokenizer: Sendable {
         case "WhitespaceSplit": return .whitespaceSplit
         case "Punctuation":
             if let behavior = value["behavior"]?.string, behavior != "Isolated" {
-                throw place.error(key: "behavior", "behaviour '\(behavior)' of Punctuation is not known; known: Isolated")
+                throw place.error(
+                    key: "behavior", "behaviour '\(behavior)' of Punctuation is not known; known: Isolated")
             }
             return .punctuation
         case "Sequence":

@@ -1,8 +1,8 @@
-// Text to token ids, identical to Hugging Face tokenizers: added tokens are cut out of the raw text, what lies between is
-// normalised, cut into words, and each word is split by the model; special tokens go around the whole.
+// Text to token ids, identical to Hugging Face tokenizers: added tokens are cut out of the raw text, what lies
+// between is normalised, cut into words, and each word is split by the model; special tokens go around the whole.
 //
-// A Tokenizer never changes after loading and may be used from several threads at once. Everything works on UTF-8 bytes in
-// the caller's TokenizerScratch, so that the hot path allocates nothing once the longest text has been seen.
+// A Tokenizer never changes after loading and may be used from several threads at once. Everything works on UTF-8
+// bytes in the caller's TokenizerScratch, so that the hot path allocates nothing once the longest text has been seen.
 // Reference: tokenizers/src/tokenizer/mod.rs.
 
 import TuttiFormats
@@ -131,7 +131,11 @@ public final class Tokenizer: Sendable {
             scratch.pieces.removeAll(keepingCapacity: true)
             normalizedMatcher.split(scratch.normalized, 0..<scratch.normalized.count, into: &scratch.pieces)
             for piece in scratch.pieces {
-                if let id = piece.id { ids.append(id) } else { encodeWords(piece.range, stopAt: stopAt, &ids, &scratch) }
+                if let id = piece.id {
+                    ids.append(id)
+                } else {
+                    encodeWords(piece.range, stopAt: stopAt, &ids, &scratch)
+                }
             }
         }
     }

@@ -16,7 +16,8 @@ enum UTF8Scalars {
             return point
         }
         if lead < 0xF0 {
-            let point = (lead & 0x0F) << 12 | UInt32(bytes[position + 1] & 0x3F) << 6 | UInt32(bytes[position + 2] & 0x3F)
+            let middle = UInt32(bytes[position + 1] & 0x3F) << 6
+            let point = (lead & 0x0F) << 12 | middle | UInt32(bytes[position + 2] & 0x3F)
             position += 3
             return point
         }

@@ -1,8 +1,8 @@
 // Properties, decompositions and lower-casing of code points, unpacked once from UnicodeTables.
 //
-// One byte of flags a code point in a two-level table (4,352 blocks of 256, equal blocks shared) answers every predicate of
-// the normalisers and pre-tokenizers with two loads. Mappings are few and lie in dictionaries that only flagged code
-// points reach. Hangul syllables are composed and decomposed by arithmetic (The Unicode Standard, 3.12).
+// One byte of flags a code point in a two-level table (4,352 blocks of 256, equal blocks shared) answers every
+// predicate of the normalisers and pre-tokenizers with two loads. Mappings are few and lie in dictionaries that only
+// flagged code points reach. Hangul syllables are composed and decomposed by arithmetic (The Unicode Standard, 3.12).
 
 /// Flags of one code point.
 struct CodePointFlags: OptionSet {
@@ -160,7 +160,8 @@ enum Hangul {
         if first >= leading, first < leading + 19, second >= vowel, second < vowel + 21 {
             return syllables.lowerBound + ((first - leading) * 21 + (second - vowel)) * 28
         }
-        if syllables.contains(first), (first - syllables.lowerBound) % 28 == 0, second > trailing, second < trailing + 28 {
+        let isOpen = syllables.contains(first) && (first - syllables.lowerBound) % 28 == 0
+        if isOpen, second > trailing, second < trailing + 28 {
             return first + (second - trailing)
         }
         return nil

@@ -1,5 +1,6 @@
-// Unicode data as the reference tokenizers (0.23.3) see it, each table found by asking the library about all code points
-// (Tests/Golden/tokenizers_unicode.py); its crates carry different Unicode versions, so no single version reproduces it.
+// Unicode data as the reference tokenizers (0.23.3) see it, each table found by asking the library about all code
+// points (Tests/Golden/tokenizers_unicode.py); its crates carry different Unicode versions, so no single version
+// reproduces it.
 //
 // Ranges: hexadecimal "gap-extra", gap counted from the end of the range before, extra = length - 1 (left out when 0).
 // Mappings: "gap=to,to", gap counted from the code point before.

@@ -1,5 +1,6 @@
-// Models that carry only vocab.txt: the tokenizer.json that BertTokenizer (or MPNetTokenizer) would have written is built
-// from it and from tokenizer_config.json, so that there is one way on from here and the saved model is complete.
+// Models that carry only vocab.txt: the tokenizer.json that BertTokenizer (or MPNetTokenizer) would have written is
+// built from it and from tokenizer_config.json, so that there is one way on from here and the saved model is
+// complete.
 
 import TuttiFormats
 
