@@ -2,7 +2,8 @@
 
 Pinned: sentence-transformers 6.2.0, torch 2.15.0, scipy 1.17.1, numpy 2.4.6 (Python 3.11), one thread.
 Run:    python Tests/Golden/evaluation.py        (writes Tests/Golden/evaluation/cases.json, under 300 KB)
-A stand-in model looks texts up in a table of embeddings; small whole numbers make exact ties.
+A stand-in model looks texts up in a table of embeddings; small whole numbers make exact ties
+(but not of cosines, whose ties single-precision rounding breaks one way or the other).
 """
 import json
 import os
@@ -89,7 +90,7 @@ def main():
     two = [[texts[0], texts[1], 1.0], [texts[2], texts[3], 3.0]]
     for name, whole, data, options, similarity in [
         ("similarity plain", False, pairs, {}, "cosine"),
-        ("similarity ties", True, pairs, {"id": "sts", "similarity_fn_names": ["cosine", "euclidean", "manhattan", "dot"]}, "cosine"),
+        ("similarity ties", True, pairs, {"id": "sts", "similarity_fn_names": ["euclidean", "manhattan", "dot"]}, "cosine"),
         ("similarity main", False, pairs, {"id": "sts", "main_similarity": "dot"}, "cosine"),
         ("similarity constant", False, constant, {}, "cosine"),
         ("similarity two", False, two, {"truncate_dim": 4}, "manhattan"),

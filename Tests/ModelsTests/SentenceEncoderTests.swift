@@ -82,7 +82,8 @@ import TuttiModels
             let again = try SentenceEncoder.load(saved)
             #expect(again.maximumLength == model.maximumLength && again.similarity == model.similarity)
             let texts = try GoldenModels.texts()
-            #expect(largestDifference(try again.encode(texts).values, try model.encode(texts).values) == 0)
+            let (one, two) = (try model.encode(texts), try again.encode(texts))
+            #expect(largestDifference(one.values, two.values) == 0, "\(largestDifference(one.values, two.values))")
         }
     }
 
