@@ -1,0 +1,178 @@
+// Checkpoints: everything a run needs to go on as if it had never stopped.
+//
+// `checkpoint-N/` = the model folder + `trainer_state.json` (the reference's keys) + `optimizer.safetensors`
+// (exp_avg.<name>, exp_avg_sq.<name>) + `tutti_state.json` (exact counters, surroundings, SHA-256 of every file).
+// Written as `checkpoint-N.tmp`, synced, renamed; loading walks back to the newest valid one.
+
+import Crypto
+import Foundation
+import TuttiEncoders
+import TuttiFormats
+import TuttiModels
+
+/// What the numbers of a run depend on besides its configuration.
+struct Surroundings: Equatable {
+    var world: Int
+    var batchRows: Int
+    var gemmProvider: String
+    var threads: Int
+    var blasCoreType: String
+
+    func json() -> JSONObject {
+        var object = JSONObject()
+        object["world_size"] = .integer(Int64(world))
+        object["global_train_batch_size"] = .integer(Int64(batchRows))
+        object["gemm_provider"] = .string(gemmProvider)
+        object["threads"] = .integer(Int64(threads))
+        object["blas_core_type"] = .string(blasCoreType)
+        object["tutti_version"] = .string(tuttiVersion)
+        return object
+    }
+}
+
+/// A valid checkpoint found on disk.
+struct Checkpoint {
+    let path: String
+    let state: TrainerState
+    let surroundings: JSONObject
+
+    var name: String { (path as NSString).lastPathComponent }
+
+    // MARK: Writing
+
+    /// Writes `checkpoint-<step>` below `directory`. Rank zero only.
+    static func write(
+        directory: String, model: SentenceEncoder, card: String, optimizer: (any Optimizer)?, state: TrainerState,
+        arguments: TrainingArguments, surroundings: Surroundings, identity: String
+    ) throws(TuttiError) -> String {
+        let name = "checkpoint-\(state.globalStep)"
+        let path = directory + "/" + name
+        if FileManager.default.fileExists(atPath: path) {
+            if validate(path, identity: identity) != nil { return name }
+            try remove(path)  // damaged: it would stand in the way of the rename
+        }
+        do {
+            try AtomicWrite.directory(finalPath: path) { temporary in
+                try model.save(to: temporary, card: card)
+                if let optimizer {
+                    try optimizer.save(to: temporary + "/optimizer.safetensors", layout: model.encoder.layout)
+                }
+                let reference = state.referenceJSON(arguments: arguments, batchRows: surroundings.batchRows)
+                try AtomicWrite.file(
+                    path: temporary + "/trainer_state.json", string: reference.serialized(indent: 2) + "\n")
+                var object = JSONObject()
+                object["format"] = .integer(1)
+                object["identity"] = .string(identity)
+                object["surroundings"] = .object(surroundings.json())
+                object["state"] = .object(state.resumeJSON())
+                object["sha256"] = .object(try digests(of: temporary))
+                try AtomicWrite.file(
+                    path: temporary + "/tutti_state.json",
+                    string: JSONValue.object(object).serialized(indent: 2) + "\n")
+            }
+        } catch let error as TuttiError {
+            throw error
+        } catch {
+            throw TuttiError(.retryable, "write a checkpoint", path, "\(error)")
+        }
+        return name
+    }
+
+    // MARK: Finding
+
+    /// The newest valid checkpoint of the run `identity` below `directory`; damaged ones are reported and passed over.
+    static func newest(in directory: String, identity: String, notice: (String) -> Void) -> Checkpoint? {
+        for step in steps(in: directory).reversed() {
+            let path = "\(directory)/checkpoint-\(step)"
+            if let checkpoint = validate(path, identity: identity) { return checkpoint }
+            notice("\(path) is damaged or of another run; going back to the one before.")
+        }
+        return nil
+    }
+
+    /// The steps of all checkpoint folders, ascending.
+    static func steps(in directory: String) -> [Int] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        return names.compactMap { name in
+            name.hasPrefix("checkpoint-") ? Int(name.dropFirst("checkpoint-".count)) : nil
+        }.sorted()
+    }
+
+    /// The checkpoint at `path` if every file of it is whole.
+    static func validate(_ path: String, identity: String) -> Checkpoint? {
+        do {
+            let source = path + "/tutti_state.json"
+            guard let object = try JSONValue.parse(file: source).object,
+                object["identity"]?.string == identity,
+                let expected = object["sha256"]?.object,
+                let state = object["state"]?.object, let surroundings = object["surroundings"]?.object
+            else { return nil }
+            for (name, digest) in expected {
+                guard let digest = digest.string, try sha256(of: path + "/" + name) == digest else { return nil }
+            }
+            let reference = try JSONValue.parse(file: path + "/trainer_state.json").object
+            let history = (reference?["log_history"]?.array ?? []).compactMap(\.object)
+            return Checkpoint(
+                path: path, state: try TrainerState(resume: state, history: history, source: source),
+                surroundings: surroundings)
+        } catch {
+            return nil
+        }
+    }
+
+    // MARK: Rotating
+
+    /// Deletes the oldest checkpoints beyond `limit`; the best one is never deleted.
+    ///
+    /// As the reference: with a limit of one, the newest is kept beside the best.
+    static func rotate(in directory: String, limit: Int?, best: String?) throws(TuttiError) {
+        guard let limit else { return }
+        var names = steps(in: directory).map { "checkpoint-\($0)" }
+        var keep = limit
+        if let best, let index = names.firstIndex(of: best), index < names.count - 1 {
+            names.remove(at: index)
+            names.insert(best, at: max(0, names.count - 1))
+            if limit == 1 { keep = 2 }
+        }
+        guard names.count > keep else { return }
+        for name in names.prefix(names.count - keep) where name != best { try remove(directory + "/" + name) }
+    }
+
+    /// Deletes a checkpoint; it is renamed first, so that a crash leaves no half of it under its name.
+    static func remove(_ path: String) throws(TuttiError) {
+        let doomed = path + ".tmp"
+        do {
+            if FileManager.default.fileExists(atPath: doomed) { try FileManager.default.removeItem(atPath: doomed) }
+            try FileManager.default.moveItem(atPath: path, toPath: doomed)
+            try FileManager.default.removeItem(atPath: doomed)
+        } catch {
+            throw TuttiError(.retryable, "delete an old checkpoint", path, "\(error.localizedDescription)")
+        }
+    }
+
+    // MARK: Digests
+
+    private static func digests(of directory: String) throws(TuttiError) -> JSONObject {
+        var object = JSONObject()
+        guard let names = FileManager.default.enumerator(atPath: directory) else { return object }
+        for case let name as String in names.allObjects.compactMap({ $0 as? String }).sorted() {
+            var isDirectory: ObjCBool = false
+            let path = directory + "/" + name
+            guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), !isDirectory.boolValue
+            else { continue }
+            object[name] = .string(try sha256(of: path))
+        }
+        return object
+    }
+
+    /// Hexadecimal SHA-256 of a file.
+    static func sha256(of path: String) throws(TuttiError) -> String {
+        if let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int, size == 0 {
+            return SHA256().finalize().hexadecimal
+        }
+        let file = try MappedFile(path: path)
+        var hash = SHA256()
+        hash.update(bufferPointer: file.bytes)
+        return hash.finalize().hexadecimal
+    }
+}

@@ -1,0 +1,97 @@
+// The training arguments: the keys of `args:` that change what training does.
+//
+// Names, defaults and meanings are SentenceTransformerTrainingArguments' (sentence-transformers 6.2, transformers 5),
+// with two keys of our own: `global_train_batch_size` and `global_eval_batch_size`, which fix a batch whatever the
+// number of ranks. `ArgumentKeys.swift` lists the keys that are accepted without effect or refused.
+
+import TuttiCorpus
+import TuttiFormats
+
+/// When something periodic (logging, evaluation, saving) happens.
+public enum IntervalStrategy: String, Sendable, CaseIterable {
+    case no, steps, epoch
+    /// Saving only: whenever the watched metric improves.
+    case best
+}
+
+/// Everything under `args:` that has an effect, with the reference's defaults.
+public struct TrainingArguments: Sendable {
+    // Length and batches
+    public var numTrainEpochs = 3.0
+    /// Overrides `numTrainEpochs` when positive.
+    public var maxSteps = -1
+    public var perDeviceTrainBatchSize = 8
+    public var perDeviceEvalBatchSize = 8
+    /// Rows of one global batch, independent of the number of ranks; excludes `perDeviceTrainBatchSize`.
+    public var globalTrainBatchSize: Int?
+    public var globalEvalBatchSize: Int?
+    public var gradientAccumulationSteps = 1
+    public var dataloaderDropLast = false
+    public var batchSampler = BatchSamplerKind.batchSampler
+    // Optimizer
+    public var optim = "adamw_torch_fused"
+    public var optimArgs: [String: String] = [:]
+    public var learningRate = 5e-5
+    public var weightDecay = 0.0
+    public var adamBeta1 = 0.9
+    public var adamBeta2 = 0.999
+    public var adamEpsilon = 1e-8
+    /// Global gradient norm above which gradients are scaled down; 0 switches clipping off.
+    public var maxGradNorm = 1.0
+    /// Regular expression over parameter names -> learning rate; the last pattern that matches wins.
+    public var learningRateMapping: [(pattern: String, rate: Double)] = []
+    // Schedule
+    public var schedulerType = "linear"
+    public var schedulerOptions: [String: Double] = [:]
+    /// >= 1: steps; below 1: a share of all steps (rounded up).
+    public var warmupSteps = 0.0
+    // Randomness
+    public var seed: UInt64 = 42
+    public var dataSeed: UInt64?
+    // Logging, evaluation, saving
+    public var loggingStrategy = IntervalStrategy.steps
+    public var loggingSteps = 500.0
+    public var loggingFirstStep = false
+    public var evalStrategy = IntervalStrategy.no
+    public var evalSteps: Double?
+    public var evalDelay = 0.0
+    public var evalOnStart = false
+    public var saveStrategy = IntervalStrategy.steps
+    public var saveSteps = 500.0
+    public var saveTotalLimit: Int?
+    public var saveOnlyModel = false
+    public var loadBestModelAtEnd = false
+    public var metricForBestModel: String?
+    public var greaterIsBetter: Bool?
+    /// Prompt for every text column (`all`), or by column name.
+    public var promptForAllColumns: String?
+    public var promptsByColumn: [String: String] = [:]
+    public var runName: String?
+
+    /// The reference's defaults.
+    public init() {}
+
+    /// The metric that chooses the best checkpoint, without the `eval_` prefix being required.
+    public var bestMetricName: String { metricForBestModel ?? "loss" }
+
+    /// Whether a larger value of the watched metric is better.
+    public var largerIsBetter: Bool { greaterIsBetter ?? !bestMetricName.hasSuffix("loss") }
+
+    /// Rows of one global training batch on `world` ranks.
+    public func trainBatchRows(world: Int) -> Int { globalTrainBatchSize ?? perDeviceTrainBatchSize * world }
+
+    /// Rows of one global evaluation batch on `world` ranks; follows a fixed global training batch where none is given.
+    public func evalBatchRows(world: Int) -> Int {
+        globalEvalBatchSize ?? globalTrainBatchSize ?? perDeviceEvalBatchSize * world
+    }
+
+    /// Steps between two events for a setting that is a count (>= 1) or a share of all steps (< 1, rounded up).
+    public static func interval(_ setting: Double, totalSteps: Int) -> Int {
+        setting < 1 ? max(1, Int((setting * Double(totalSteps)).rounded(.up))) : Int(setting)
+    }
+
+    /// Warm-up steps out of `totalSteps`.
+    public func warmupStepCount(totalSteps: Int) -> Int {
+        warmupSteps >= 1 ? Int(warmupSteps) : Int((warmupSteps * Double(totalSteps)).rounded(.up))
+    }
+}

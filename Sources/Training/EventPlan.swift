@@ -1,0 +1,42 @@
+// Which events (logging, evaluation, saving) fall on a step.
+
+/// The events of a run, resolved against its number of steps.
+struct EventPlan {
+    private let arguments: TrainingArguments
+    private let totalSteps: Int
+    private let loggingSteps: Int
+    private let evalSteps: Int
+    private let saveSteps: Int
+
+    init(_ arguments: TrainingArguments, totalSteps: Int) {
+        self.arguments = arguments
+        self.totalSteps = totalSteps
+        loggingSteps = TrainingArguments.interval(arguments.loggingSteps, totalSteps: totalSteps)
+        evalSteps = TrainingArguments.interval(arguments.evalSteps ?? arguments.loggingSteps, totalSteps: totalSteps)
+        saveSteps = TrainingArguments.interval(arguments.saveSteps, totalSteps: totalSteps)
+    }
+
+    func logs(step: Int, endsEpoch: Bool) -> Bool {
+        if step == 1, arguments.loggingFirstStep { return true }
+        return falls(arguments.loggingStrategy, every: loggingSteps, step, endsEpoch)
+    }
+
+    func evaluates(step: Int, epoch: Double, endsEpoch: Bool) -> Bool {
+        let delayed = arguments.evalStrategy == .epoch ? epoch < arguments.evalDelay : Double(step) < arguments.evalDelay
+        return !delayed && falls(arguments.evalStrategy, every: evalSteps, step, endsEpoch)
+    }
+
+    /// Saving on "best" is decided by the evaluation, not here. The last step of a run that saves by steps is saved.
+    func saves(step: Int, endsEpoch: Bool) -> Bool {
+        if arguments.saveStrategy == .steps, step == totalSteps { return true }
+        return falls(arguments.saveStrategy, every: saveSteps, step, endsEpoch)
+    }
+
+    private func falls(_ strategy: IntervalStrategy, every steps: Int, _ step: Int, _ endsEpoch: Bool) -> Bool {
+        switch strategy {
+        case .no, .best: false
+        case .steps: step % steps == 0
+        case .epoch: endsEpoch
+        }
+    }
+}

@@ -1,0 +1,44 @@
+// `output_dir/metrics.jsonl`: one JSON object a line, appended by rank zero.
+//
+// A run that is killed may have logged steps that its newest checkpoint does not know, or half a line. `rewind` cuts
+// the file back to what the checkpoint knows, so that a resumed run's file equals an undisturbed one's.
+
+import Foundation
+import TuttiFormats
+
+/// The append-only metrics file of a run.
+struct MetricsLog {
+    let path: String
+
+    init(directory: String) { path = directory + "/metrics.jsonl" }
+
+    /// Appends one object as a line.
+    func append(_ object: JSONObject) throws(TuttiError) {
+        let line = Array((JSONValue.object(object).serialized() + "\n").utf8)
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw failure("opened") }
+        defer { close(descriptor) }
+        let written = line.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+        guard written == line.count else { throw failure("written") }
+    }
+
+    /// Drops every line about a step after `step`, and a torn last line.
+    func rewind(to step: Int) throws(TuttiError) {
+        guard let content = FileManager.default.contents(atPath: path) else { return }
+        var kept = ""
+        for line in String(decoding: content, as: UTF8.self).split(separator: "\n") {
+            let parsed: JSONValue
+            do { parsed = try JSONValue.parse(String(line), source: path) } catch { break }
+            guard let lineStep = parsed.object?["step"]?.int, lineStep <= step else { break }
+            if parsed.object?["train_runtime"] != nil { break }  // the closing line of an earlier end
+            kept += line + "\n"
+        }
+        try AtomicWrite.file(path: path, string: kept)
+    }
+
+    private func failure(_ verb: String) -> TuttiError {
+        TuttiError(
+            .retryable, "log metrics", path, "cannot be \(verb): \(String(cString: strerror(errno)))",
+            hint: "Free space or fix the directory's permissions, then start the same command again: it resumes.")
+    }
+}

@@ -1,0 +1,116 @@
+// Optimizers: flat loops over the parameter arena, in maximal runs of parameters that are updated alike.
+
+import TuttiEncoders
+import TuttiFormats
+import TuttiKernels
+
+/// A stretch of the parameter arena that one update rule covers.
+struct UpdateRun: Equatable {
+    var range: Range<Int>
+    /// The learning rate before the schedule's factor.
+    var baseRate: Double
+    var weightDecay: Double
+}
+
+/// An update rule with its state. The state's arenas share the layout of the parameters.
+protocol Optimizer: AnyObject {
+    /// The state's tensors by the prefix they carry in `optimizer.safetensors`.
+    var stateArenas: [(prefix: String, values: UnsafeMutableBufferPointer<Float>)] { get }
+    /// One step over all `runs`. Allocates nothing.
+    ///
+    /// - Parameters:
+    ///   - step: 1 for the first update.
+    ///   - factor: the schedule's factor of every run's base rate.
+    func update(_ parameters: ParameterStore, runs: [UpdateRun], step: Int, factor: Double)
+}
+
+/// How an optimizer is made, one line each.
+enum OptimizerRegistry {
+    struct Entry: Sendable {
+        let names: [String]
+        let make: @Sendable (TrainingArguments, ParameterLayout) throws(TuttiError) -> any Optimizer
+    }
+
+    static let all: [Entry] = [
+        Entry(names: ["adamw_torch_fused", "adamw_torch"]) { (arguments, layout) throws(TuttiError) in
+            try AdamW(arguments, layout: layout)
+        },
+        Entry(names: ["sgd"]) { (arguments, layout) throws(TuttiError) in try SGD(arguments, layout: layout) },
+    ]
+
+    static var names: [String] { all.flatMap(\.names) }
+
+    static func make(_ arguments: TrainingArguments, layout: ParameterLayout) throws(TuttiError) -> any Optimizer {
+        guard let entry = all.first(where: { $0.names.contains(arguments.optim) }) else {
+            let hint = nearestName(to: arguments.optim, among: names).map { "Did you mean \"\($0)\"? " } ?? ""
+            throw TuttiError(
+                .usage, "choose the optimizer", "args.optim", "unknown optimizer \"\(arguments.optim)\"",
+                hint: hint + "Known: \(names.joined(separator: ", "))")
+        }
+        return try entry.make(arguments, layout)
+    }
+
+    /// Refuses options of `optim_args` that an optimizer does not take, and reads the others as numbers.
+    static func options(
+        _ arguments: TrainingArguments, defaults: [String: Double]
+    ) throws(TuttiError) -> [String: Double] {
+        var options = defaults
+        for (key, text) in arguments.optimArgs {
+            guard defaults[key] != nil else {
+                let known = defaults.keys.sorted()
+                throw TuttiError(
+                    .usage, "read the optimizer's options", "args.optim_args.\(key)",
+                    "\"\(arguments.optim)\" has no such option",
+                    hint: known.isEmpty ? "It takes none." : "Known: \(known.joined(separator: ", "))")
+            }
+            guard let value = Double(text) ?? ["true": 1, "false": 0][text.lowercased()] else {
+                throw TuttiError(
+                    .usage, "read the optimizer's options", "args.optim_args.\(key)", "\"\(text)\" is not a number")
+            }
+            options[key] = value
+        }
+        return options
+    }
+}
+
+/// Cuts the arena into maximal runs with one rate and one decay.
+///
+/// - Throws: a usage error for a `learning_rate_mapping` pattern that is no regular expression or matches nothing.
+func updateRuns(layout: ParameterLayout, arguments: TrainingArguments) throws(TuttiError) -> [UpdateRun] {
+    var patterns: [(pattern: String, regex: Regex<AnyRegexOutput>, rate: Double, matched: Bool)] = []
+    for (pattern, rate) in arguments.learningRateMapping {
+        do {
+            patterns.append((pattern, try Regex(pattern), rate, false))
+        } catch {
+            throw TuttiError(
+                .usage, "read learning_rate_mapping", "args.learning_rate_mapping.\(pattern)",
+                "not a regular expression: \(error)")
+        }
+    }
+    var runs: [UpdateRun] = []
+    for entry in layout.entries where entry.trainable {
+        var rate = arguments.learningRate
+        let names = [entry.name, "model.0.auto_model.\(entry.name)", "model.0.model.\(entry.name)"]
+        for index in patterns.indices
+        where names.contains(where: { $0.firstMatch(of: patterns[index].regex) != nil }) {
+            patterns[index].matched = true
+            rate = patterns[index].rate
+        }
+        let decay = entry.decays ? arguments.weightDecay : 0
+        if let last = runs.indices.last, runs[last].baseRate == rate, runs[last].weightDecay == decay,
+            layout.entries.allSatisfy({ $0.trainable || $0.range.lowerBound < runs[last].range.upperBound
+                || $0.range.lowerBound >= entry.range.lowerBound })
+        {
+            runs[last].range = runs[last].range.lowerBound..<entry.range.upperBound
+        } else {
+            runs.append(UpdateRun(range: entry.range, baseRate: rate, weightDecay: decay))
+        }
+    }
+    for pattern in patterns where !pattern.matched {
+        throw TuttiError(
+            .usage, "read learning_rate_mapping", "args.learning_rate_mapping.\(pattern.pattern)",
+            "matches no parameter",
+            hint: "`tutti inspect MODEL` lists the names; they match bare or behind \"model.0.model.\".")
+    }
+    return runs
+}

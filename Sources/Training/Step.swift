@@ -1,0 +1,102 @@
+// One optimizer step, top to bottom. This is the page to read first.
+//
+// Every rank runs it on its own rows of the same global batches. A loss is divided by the global batch, gradients are
+// summed over ranks, so the number of ranks appears nowhere. Legend: b rows on this rank, C text columns, D width.
+
+import TuttiEncoders
+import TuttiEnsemble
+import TuttiKernels
+import TuttiObjectives
+
+/// What a step tells the training loop.
+struct StepReport {
+    /// This rank's share of the loss, the mean over the micro-batches; the ranks' shares add up to the loss.
+    var partialLoss = 0.0
+    /// Norm of the gradient of the model's own parameters before clipping, equal on all ranks.
+    var gradientNorm = 0.0
+    /// The learning rate that the update used.
+    var learningRate = 0.0
+    /// Tokens that this rank encoded.
+    var tokens = 0
+}
+
+/// The parts of a training step, made once a run.
+final class TrainingStep {
+    let encoder: SequenceEncoder
+    let loss: any Loss
+    let ensemble: any Ensemble
+    let reducer: Reducer
+    let optimizer: any Optimizer
+    let runs: [UpdateRun]
+    let schedule: LearningRateSchedule
+    let baseRate: Double
+    let maxGradNorm: Double
+    let seed: UInt64
+    private var arena = Arena()
+
+    /// Runs optimizer step `number` (0 for the first) over `count` micro-batches handed out by `nextBatch`.
+    /// Collective. Allocates nothing once the largest batch has been seen.
+    func run(
+        number: Int, microBatches count: Int, clock: inout PhaseClock, nextBatch: () throws -> PreparedBatch
+    ) throws -> StepReport {
+        var report = StepReport()
+        encoder.parameters.clearGradients()
+        for micro in 0..<count {
+            clock.enter(.data)
+            let batch = try nextBatch()
+            arena.reset()
+            let embeddings = arena.matrix(batch.columns * batch.rows, encoder.outputWidth)  // [C*b, D]
+            let dEmbeddings = arena.matrix(batch.columns * batch.rows, encoder.outputWidth)  // [C*b, D]
+
+            clock.enter(.forward)
+            let dropout = DropoutStream(seed: seed, step: UInt64(number), microStep: UInt32(micro))
+            encoder.forward(batch.packed, into: embeddings, dropout: dropout, keepActivations: true)
+
+            clock.enter(.loss)
+            let value = try batch.withLossBatch(embeddings) {
+                try loss.evaluate($0, dEmbeddings: dEmbeddings, ensemble: ensemble)
+            }
+            report.partialLoss += value / Double(count)
+            if count > 1 { dEmbeddings.scale(by: 1 / Float(count)) }
+
+            clock.enter(.backward)
+            let isLast = micro == count - 1
+            encoder.backward(dEmbeddings) { slice in if isLast { reducer.reduce(slice) } }
+            report.tokens += batch.packed.tokenCount
+        }
+        clock.enter(.exchange)
+        try reducer.finish()
+
+        clock.enter(.optimizer)
+        report.gradientNorm = encoder.parameters.gradientNorm()
+        guard report.gradientNorm.isFinite else { return report }  // the loop stops the run; weights stay as they were
+        clip(report.gradientNorm)
+        let factor = schedule.factor(number)
+        report.learningRate = baseRate * factor
+        optimizer.update(encoder.parameters, runs: runs, step: number + 1, factor: factor)
+        return report
+    }
+
+    /// Scales the gradient to norm `maxGradNorm` if it is larger; the coefficient is torch's clip_grad_norm_.
+    private func clip(_ norm: Double) {
+        let coefficient = maxGradNorm / (norm + 1e-6)
+        if maxGradNorm > 0, coefficient < 1 { encoder.parameters.scaleGradients(by: Float(coefficient)) }
+    }
+
+    init(
+        encoder: SequenceEncoder, loss: any Loss, ensemble: any Ensemble, optimizer: any Optimizer, runs: [UpdateRun],
+        schedule: LearningRateSchedule, arguments: TrainingArguments
+    ) {
+        encoder.parameters.allocateGradients()
+        self.encoder = encoder
+        self.loss = loss
+        self.ensemble = ensemble
+        self.optimizer = optimizer
+        self.runs = runs
+        self.schedule = schedule
+        reducer = Reducer(gradients: encoder.parameters.gradients, ensemble: ensemble)
+        baseRate = arguments.learningRate
+        maxGradNorm = arguments.maxGradNorm
+        seed = arguments.seed
+    }
+}

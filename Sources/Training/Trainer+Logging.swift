@@ -1,0 +1,127 @@
+// What a run writes between steps: training lines, evaluations, the closing line.
+
+import TuttiEvaluation
+import TuttiFormats
+import TuttiKernels
+
+extension Trainer {
+    /// Logs the mean loss since the last line with the last step's norm and rate.
+    func log() throws {
+        var line = JSONObject()
+        line["step"] = .integer(Int64(state.globalStep))
+        line["epoch"] = .number(state.epoch)
+        line["loss"] = .number(state.lossSum / Double(max(1, state.lossSteps)))
+        line["grad_norm"] = .number(lastReport.gradientNorm)
+        line["learning_rate"] = .number(lastReport.learningRate)
+        addTimes(to: &line)
+        state.lossSum = 0
+        state.lossSteps = 0
+        try write(line, historyKeys: ["epoch", "grad_norm", "learning_rate", "loss", "step"])
+    }
+
+    /// Tokens and main-thread seconds a step, by phase, over the steps since the last line.
+    private func addTimes(to line: inout JSONObject) {
+        clock.enter(.other)
+        let steps = Double(max(1, stepsSinceLog))
+        let seconds = clock.total
+        line["tokens"] = .integer(Int64(tokensSinceLog))
+        line["tokens_per_second"] = .number(Double(tokensSinceLog) / max(seconds, 1e-9))
+        line["step_seconds"] = .number(seconds / steps)
+        var phases = JSONObject()
+        for phase in StepPhase.allCases { phases["\(phase)"] = .number(clock.seconds(in: phase) / steps) }
+        line["seconds"] = .object(phases)
+        tokensSinceLog = 0
+        stepsSinceLog = 0
+        clock.reset()
+    }
+
+    /// Evaluates: the loss on the evaluation data, then every evaluator. Collective.
+    ///
+    /// - Returns: whether the watched metric improved.
+    @discardableResult
+    func evaluate() throws -> Bool {
+        clock.enter(.other)
+        let paused = clock
+        var line = JSONObject()
+        line["step"] = .integer(Int64(state.globalStep))
+        line["epoch"] = .number(state.epoch)
+        if let table = inputs.evalDataset {
+            let result = try evaluateLoss(table)
+            line["eval_loss"] = .number(result.loss)
+            line["eval_runtime"] = .number(result.seconds)
+            line["eval_samples_per_second"] = .number(Double(result.rows) / max(result.seconds, 1e-9))
+            line["eval_steps_per_second"] = .number(Double(result.batches) / max(result.seconds, 1e-9))
+        }
+        let context = EvaluationContext(
+            outputDirectory: inputs.outputDirectory, epoch: state.epoch, step: state.globalStep)
+        for evaluator in inputs.evaluators {
+            for (key, value) in try evaluator.evaluate(model: inputs.model, ensemble: ensemble, context: context) {
+                line[key.hasPrefix("eval_") ? key : "eval_\(key)"] = .number(value)
+            }
+        }
+        let improved = try noteBest(line)
+        try write(line, historyKeys: nil)
+        lastEvaluatedStep = state.globalStep
+        clock = paused  // evaluation is no part of a training step's time
+        clock.skip()
+        return improved
+    }
+
+    /// Mean loss over the evaluation data in file order, dropout off, weighted by rows. Collective.
+    private func evaluateLoss(_ table: Table) throws -> (loss: Double, rows: Int, batches: Int, seconds: Double) {
+        let started = PhaseClock.now()
+        let batches = planEpoch(
+            .sequential, table: table, globalBatchSize: inputs.arguments.evalBatchRows(world: ensemble.size), epoch: 0,
+            seed: inputs.arguments.seed, dropLast: false)
+        let source = BatchSource(
+            table: table, plan: batches, from: 0, collator: plan.collator(for: inputs), rank: ensemble.rank,
+            world: ensemble.size)
+        var arena = Arena()
+        var sum = 0.0
+        for index in 0..<batches.batchCount {
+            let batch = try source.next()
+            arena.reset()
+            let embeddings = arena.matrix(batch.columns * batch.rows, step.encoder.outputWidth)  // [C*b, D]
+            step.encoder.forward(batch.packed, into: embeddings, dropout: nil, keepActivations: false)
+            let value = try batch.withLossBatch(embeddings) {
+                try step.loss.evaluate($0, dEmbeddings: nil, ensemble: ensemble)
+            }
+            sum += value * Double(batches.batch(index).count)
+        }
+        try withUnsafeMutablePointer(to: &sum) {
+            try ensemble.allReduceSum(UnsafeMutableBufferPointer(start: $0, count: 1))
+        }
+        let rows = batches.rows.count
+        return (sum / Double(max(1, rows)), rows, batches.batchCount, PhaseClock.now() - started)
+    }
+
+    /// Compares the watched metric with the best so far.
+    private func noteBest(_ line: JSONObject) throws -> Bool {
+        let arguments = inputs.arguments
+        guard arguments.loadBestModelAtEnd || arguments.metricForBestModel != nil || arguments.saveStrategy == .best
+        else { return false }
+        let name = arguments.bestMetricName
+        guard let value = (line[name] ?? line["eval_\(name)"])?.double else {
+            let known = line.keys.filter { $0.hasPrefix("eval_") }
+            throw TuttiError(
+                .usage, "watch the best metric", "args.metric_for_best_model",
+                "this run's evaluation has no \"\(name)\"",
+                hint: known.isEmpty
+                    ? "Give an eval_dataset or evaluators." : "It has: \(known.joined(separator: ", "))")
+        }
+        if let best = state.bestMetric, arguments.largerIsBetter ? value <= best : value >= best { return false }
+        state.bestMetric = value
+        state.bestGlobalStep = state.globalStep
+        return true
+    }
+
+    /// Appends a line to the metrics file and the history; rank zero writes, all ranks learn of a failure.
+    func write(_ line: JSONObject, historyKeys: [String]?) throws {
+        var entry = JSONObject()
+        for key in historyKeys ?? line.keys { entry[key] = line[key] }
+        state.logHistory.append(entry)
+        let metrics = metrics
+        try ensemble.onRoot { try metrics.append(line) }
+        onRootOnly { $0.logged(line) }
+    }
+}

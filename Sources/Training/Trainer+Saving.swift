@@ -1,0 +1,125 @@
+// Checkpoints, resuming, and the end of a run.
+
+import Foundation
+import TuttiEnsemble
+import TuttiEvaluation
+import TuttiFormats
+import TuttiKernels
+import TuttiModels
+
+extension Trainer {
+    private var surroundings: Surroundings {
+        Surroundings(
+            world: ensemble.size, batchRows: inputs.arguments.trainBatchRows(world: ensemble.size),
+            gemmProvider: Gemm.provider, threads: Parallel.threads, blasCoreType: Gemm.coreType)
+    }
+
+    /// Writes a checkpoint of the current step and rotates older ones. Collective.
+    func save() throws {
+        clock.enter(.other)
+        let paused = clock
+        if state.bestGlobalStep == state.globalStep { state.bestCheckpoint = "checkpoint-\(state.globalStep)" }
+        let (state, inputs, directory) = (state, inputs, directory)
+        let optimizer = inputs.arguments.saveOnlyModel ? nil : step.optimizer
+        let (surroundings, card) = (surroundings, modelCard())
+        let name = try ensemble.onRoot {
+            let name = try Checkpoint.write(
+                directory: directory.path, model: inputs.model, card: card, optimizer: optimizer, state: state,
+                arguments: inputs.arguments, surroundings: surroundings, identity: directory.identity)
+            try Checkpoint.rotate(
+                in: directory.path, limit: inputs.arguments.saveTotalLimit, best: state.bestCheckpoint)
+            return name
+        }
+        onRootOnly { $0.saved(directory.path + "/" + name) }
+        clock = paused
+        clock.skip()
+    }
+
+    /// Goes back to the newest valid checkpoint of this run, if there is one. Collective.
+    func resumeIfPossible(_ start: RunStart) throws {
+        guard start == .resume else { return }
+        let (directory, metrics, observer) = (directory, metrics, observer)
+        let path = try ensemble.onRoot {
+            let newest = Checkpoint.newest(in: directory.path, identity: directory.identity) { observer.notice($0) }
+            try metrics.rewind(to: newest?.state.globalStep ?? -1)
+            return newest?.path ?? ""
+        }
+        if path.isEmpty {
+            onRootOnly { $0.notice("No checkpoint yet in \(directory.path): starting from the beginning.") }
+            return
+        }
+        try ensemble.together("resume") { try self.restore(from: path) }
+    }
+
+    /// Loads weights, optimizer state and counters of a checkpoint.
+    private func restore(from path: String) throws {
+        guard let checkpoint = Checkpoint.validate(path, identity: directory.identity) else {
+            throw TuttiError(
+                .data, "resume", path, "this rank cannot read the checkpoint that rank zero found",
+                hint: "Every rank must see the same output_dir.")
+        }
+        let rows = inputs.arguments.trainBatchRows(world: ensemble.size)
+        if let before = checkpoint.surroundings["global_train_batch_size"]?.int, before != rows {
+            throw TuttiError(
+                .usage, "resume", path, "the global batch had \(before) rows and would now have \(rows)",
+                hint: "Start with the same number of ranks, or set args.global_train_batch_size from the beginning.")
+        }
+        try inputs.model.restoreWeights(from: path)
+        let optimizerFile = path + "/optimizer.safetensors"
+        guard FileManager.default.fileExists(atPath: optimizerFile) else {
+            throw TuttiError(
+                .data, "resume", optimizerFile, "the checkpoint has no optimizer state (save_only_model)",
+                hint: "Start a new run with `model: \(path)`.")
+        }
+        try step.optimizer.load(from: optimizerFile, layout: step.encoder.layout)
+        let maxSteps = state.maxSteps
+        state = checkpoint.state
+        state.maxSteps = maxSteps
+        let now = surroundings.json()
+        for key in ["world_size", "gemm_provider", "threads", "blas_core_type"]
+        where checkpoint.surroundings[key] != now[key] {
+            let before = checkpoint.surroundings[key]?.serialized() ?? "unknown"
+            onRootOnly {
+                $0.notice(
+                    "\(key) was \(before) and is \(now[key]?.serialized() ?? "unknown"): "
+                        + "the run goes on, but not to the last bit.")
+            }
+        }
+    }
+
+    /// Takes the best weights if asked to, writes `final/`, runs the test evaluators and the closing line. Collective.
+    func finish() throws {
+        if inputs.arguments.loadBestModelAtEnd, let best = state.bestCheckpoint {
+            let path = directory.path + "/" + best
+            try ensemble.together("load the best model") { try self.inputs.model.restoreWeights(from: path) }
+            onRootOnly { $0.notice("Best model: \(best), \(inputs.arguments.bestMetricName) "
+                + "\(state.bestMetric.map { "\($0)" } ?? "").") }
+        }
+        var closing = JSONObject()
+        let context = EvaluationContext(
+            outputDirectory: inputs.outputDirectory, epoch: state.epoch, step: state.globalStep)
+        for evaluator in inputs.testEvaluators {
+            for (key, value) in try evaluator.evaluate(model: inputs.model, ensemble: ensemble, context: context) {
+                closing[key.hasPrefix("test_") ? key : "test_\(key)"] = .number(value)
+            }
+        }
+        let runtime = PhaseClock.now() - startedAt
+        let rows = Double(state.globalStep * inputs.arguments.trainBatchRows(world: ensemble.size)
+            * inputs.arguments.gradientAccumulationSteps)
+        closing["step"] = .integer(Int64(state.globalStep))
+        closing["epoch"] = .number(state.epoch)
+        closing["train_loss"] = .number(state.totalLoss / Double(max(1, state.globalStep)))
+        closing["train_runtime"] = .number(runtime)
+        closing["train_samples_per_second"] = .number(rows / max(runtime, 1e-9))
+        closing["train_steps_per_second"] = .number(Double(state.globalStep) / max(runtime, 1e-9))
+        try write(closing, historyKeys: nil)
+        let (model, card, directory) = (inputs.model, modelCard(), directory)
+        try ensemble.onRoot {
+            let path = directory.path + "/final"
+            if FileManager.default.fileExists(atPath: path) { try Checkpoint.remove(path) }
+            try AtomicWrite.directory(finalPath: path) { try model.save(to: $0, card: card) }
+            try directory.finish()
+        }
+        onRootOnly { $0.saved(directory.path + "/final") }
+    }
+}

@@ -1,0 +1,197 @@
+// The training loop: epochs of global batches, steps, and what happens between steps.
+//
+// The loop is `train()` and `runEpoch()`; a step itself is Step.swift. Everything here runs on every rank; what only
+// rank zero does goes through `onRoot`, so that an error of rank zero is everybody's error.
+
+import TuttiCorpus
+import TuttiEncoders
+import TuttiEnsemble
+import TuttiEvaluation
+import TuttiFormats
+import TuttiKernels
+import TuttiModels
+import TuttiObjectives
+
+/// What a run is made of.
+public struct TrainingInputs {
+    public var model: SentenceEncoder
+    public var arguments: TrainingArguments
+    public var trainDataset: Table
+    public var evalDataset: Table?
+    public var loss: any Loss
+    /// The name and options of the loss, for the model card.
+    public var lossDescription: JSONObject
+    public var evaluators: [any Evaluator]
+    /// Evaluated once, on the final model.
+    public var testEvaluators: [any Evaluator]
+    public var outputDirectory: String
+    /// The resolved configuration, kept in the output directory and compared when the run is started again.
+    public var configuration: JSONValue
+    /// Digests of data and start weights: part of the run's identity.
+    public var inputDigests: [String]
+    public var cardFacts: JSONObject
+    public var overwrite = false
+
+    public init(
+        model: SentenceEncoder, arguments: TrainingArguments, trainDataset: Table, loss: any Loss,
+        outputDirectory: String
+    ) {
+        self.model = model
+        self.arguments = arguments
+        self.trainDataset = trainDataset
+        self.loss = loss
+        self.outputDirectory = outputDirectory
+        lossDescription = JSONObject()
+        evaluators = []
+        testEvaluators = []
+        configuration = .null
+        inputDigests = []
+        cardFacts = JSONObject()
+    }
+}
+
+/// How a run ended.
+public enum TrainingOutcome: Sendable, Equatable {
+    /// All steps are done and `final/` is written.
+    case finished
+    /// The output directory held this run, finished already.
+    case alreadyFinished
+    /// Asked to stop by a signal: saved, exit code 85.
+    case preempted(step: Int)
+}
+
+/// Trains a model; every rank makes one and calls `train()`.
+public final class Trainer {
+    let inputs: TrainingInputs
+    let ensemble: any Ensemble
+    let observer: any TrainingObserver
+    let directory: RunDirectory
+    let metrics: MetricsLog
+    let plan: RunPlan
+    let step: TrainingStep
+    let events: EventPlan
+    var state = TrainerState()
+    var clock = PhaseClock()
+    /// Tokens of all ranks since the last log line of this process, and the steps in it.
+    var tokensSinceLog = 0
+    var stepsSinceLog = 0
+    var lastReport = StepReport()
+    var lastEvaluatedStep = -1
+    let startedAt = PhaseClock.now()
+    private var stopping = false
+
+    /// Prepares a run. Collective.
+    ///
+    /// - Throws: usage errors (unknown optimizer, schedule ...), data errors (columns that do not fit the loss, no
+    ///   batch at all).
+    public init(_ inputs: TrainingInputs, ensemble: any Ensemble, observer: any TrainingObserver) throws {
+        self.inputs = inputs
+        self.ensemble = ensemble
+        self.observer = observer
+        let arguments = inputs.arguments
+        plan = try RunPlan(arguments: arguments, table: inputs.trainDataset, world: ensemble.size)
+        let schedule = try LearningRateSchedule(
+            name: arguments.schedulerType, options: arguments.schedulerOptions,
+            warmupSteps: arguments.warmupStepCount(totalSteps: plan.totalSteps), totalSteps: plan.totalSteps)
+        let layout = inputs.model.encoder.layout
+        step = TrainingStep(
+            encoder: inputs.model.encoder, loss: inputs.loss, ensemble: ensemble,
+            optimizer: try OptimizerRegistry.make(arguments, layout: layout),
+            runs: try updateRuns(layout: layout, arguments: arguments), schedule: schedule, arguments: arguments)
+        events = EventPlan(arguments, totalSteps: plan.totalSteps)
+        directory = RunDirectory(
+            path: inputs.outputDirectory, configuration: inputs.configuration, inputs: inputs.inputDigests)
+        metrics = MetricsLog(directory: inputs.outputDirectory)
+        state.maxSteps = plan.totalSteps
+    }
+
+    /// Runs to the end, or to a signal that asks to stop. Collective.
+    ///
+    /// - Throws: exit 64 for a directory that holds another run, 70 for a gradient that is not finite, 75 for a write
+    ///   that failed.
+    public func train() throws -> TrainingOutcome {
+        let (directory, overwrite) = (directory, inputs.overwrite)
+        let start = try ensemble.onRoot { try directory.start(overwrite: overwrite) }
+        if start == .finished { return .alreadyFinished }
+        try resumeIfPossible(start)
+        StopRequest.listen()
+        onRootOnly { $0.began(totalSteps: plan.totalSteps, resumedFrom: state.globalStep) }
+        if inputs.arguments.evalOnStart, state.globalStep == 0 { try evaluate() }
+        clock.reset()
+        while state.globalStep < plan.totalSteps {
+            try runEpoch(state.epochIndex)
+            if stopping { return .preempted(step: state.globalStep) }
+        }
+        try finish()
+        return .finished
+    }
+
+    /// Runs the steps of one epoch that are still to do.
+    private func runEpoch(_ epoch: Int) throws {
+        let batches = plan.batches(epoch: epoch)
+        let source = BatchSource(
+            table: inputs.trainDataset, plan: batches, from: state.nextMicroBatch, collator: plan.collator(for: inputs),
+            rank: ensemble.rank, world: ensemble.size)
+        let accumulation = inputs.arguments.gradientAccumulationSteps
+        while state.nextMicroBatch < batches.batchCount, state.globalStep < plan.totalSteps {
+            let count = min(accumulation, batches.batchCount - state.nextMicroBatch)
+            let report = try step.run(
+                number: state.globalStep, microBatches: count, clock: &clock, nextBatch: source.next)
+            clock.enter(.other)
+            try take(report, microBatches: count, of: batches.batchCount)
+            let endsEpoch = state.nextMicroBatch == batches.batchCount
+            if endsEpoch {
+                state.epochIndex += 1
+                state.nextMicroBatch = 0
+            }
+            try afterStep(endsEpoch: endsEpoch)
+            if stopping || endsEpoch { return }
+        }
+    }
+
+    /// Books a finished step; stops a diverged run.
+    private func take(_ report: StepReport, microBatches: Int, of batchCount: Int) throws {
+        var sums = (loss: report.partialLoss, tokens: Double(report.tokens))
+        try withUnsafeMutableBytes(of: &sums) {
+            try ensemble.allReduceSum($0.bindMemory(to: Double.self))
+        }
+        guard report.gradientNorm.isFinite, sums.loss.isFinite else {
+            throw TuttiError(
+                .diverged, "train", "step \(state.globalStep + 1)", "the gradient is not finite",
+                hint: "Lower learning_rate or raise the warm-up; the last checkpoint is kept.")
+        }
+        state.globalStep += 1
+        state.nextMicroBatch += microBatches
+        state.epoch = plan.epoch(state.epochIndex, microBatch: state.nextMicroBatch, of: batchCount)
+        state.lossSum += sums.loss
+        state.totalLoss += sums.loss
+        state.lossSteps += 1
+        state.tokensSeen += Int(sums.tokens)
+        tokensSinceLog += Int(sums.tokens)
+        stepsSinceLog += 1
+        lastReport = report
+    }
+
+    /// Logging, evaluation, saving and signals, in the reference's order.
+    private func afterStep(endsEpoch: Bool) throws {
+        let current = state.globalStep
+        onRootOnly { $0.stepped(current, of: plan.totalSteps) }
+        let isLast = current == plan.totalSteps
+        if events.logs(step: current, endsEpoch: endsEpoch || isLast) { try log() }
+        var improved = false
+        if events.evaluates(step: current, epoch: state.epoch, endsEpoch: endsEpoch || isLast) {
+            improved = try evaluate()
+        }
+        let request = try StopRequest.agreed(ensemble)
+        let best = inputs.arguments.saveStrategy == .best && improved
+        if best || request != .none || events.saves(step: current, endsEpoch: endsEpoch || isLast) {
+            try save()
+        }
+        stopping = request == .saveAndStop && !isLast
+    }
+
+    /// Tells the observer something, on rank zero.
+    func onRootOnly(_ body: (any TrainingObserver) -> Void) {
+        if ensemble.isRoot { body(observer) }
+    }
+}

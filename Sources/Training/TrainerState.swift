@@ -1,0 +1,101 @@
+// What a run knows of itself between steps: counters, sums since the last log line, the best metric, the log history.
+//
+// Saved twice: `trainer_state.json` with the reference's keys, for people and tools that know them, and
+// `tutti_state.json` with what an exact resume needs.
+
+import TuttiFormats
+
+/// The mutable state of a run.
+struct TrainerState {
+    /// Optimizer steps done.
+    var globalStep = 0
+    /// Optimizer steps that the whole run takes.
+    var maxSteps = 0
+    /// Epoch in progress, and the micro-batch of it that comes next.
+    var epochIndex = 0
+    var nextMicroBatch = 0
+    /// Epochs done, fractional.
+    var epoch = 0.0
+    /// Sum of this job's global losses since the last log line, and the steps in it.
+    var lossSum = 0.0
+    var lossSteps = 0
+    /// Sum over the whole run, for the closing line.
+    var totalLoss = 0.0
+    /// Text tokens seen by all ranks.
+    var tokensSeen = 0
+    var bestMetric: Double?
+    var bestGlobalStep: Int?
+    /// Folder name of the best checkpoint, below the output directory.
+    var bestCheckpoint: String?
+    /// Everything that was logged, as in the reference's `log_history`.
+    var logHistory: [JSONObject] = []
+
+    /// The reference's `trainer_state.json`.
+    func referenceJSON(arguments: TrainingArguments, batchRows: Int) -> JSONValue {
+        var object = JSONObject()
+        object["best_global_step"] = bestGlobalStep.map { .integer(Int64($0)) } ?? .null
+        object["best_metric"] = bestMetric.map { .number($0) } ?? .null
+        object["best_model_checkpoint"] = bestCheckpoint.map { .string($0) } ?? .null
+        object["epoch"] = .number(epoch)
+        object["eval_steps"] = .number(arguments.evalSteps ?? arguments.loggingSteps)
+        object["global_step"] = .integer(Int64(globalStep))
+        object["is_hyper_param_search"] = .bool(false)
+        object["is_local_process_zero"] = .bool(true)
+        object["is_world_process_zero"] = .bool(true)
+        object["log_history"] = .array(logHistory.map { .object($0) })
+        object["logging_steps"] = .number(arguments.loggingSteps)
+        object["max_steps"] = .integer(Int64(maxSteps))
+        object["num_input_tokens_seen"] = .integer(Int64(tokensSeen))
+        object["num_train_epochs"] = .number(arguments.numTrainEpochs)
+        object["save_steps"] = .number(arguments.saveSteps)
+        object["stateful_callbacks"] = .object(JSONObject())
+        object["total_flos"] = .integer(0)
+        object["train_batch_size"] = .integer(Int64(batchRows))
+        object["trial_name"] = .null
+        object["trial_params"] = .null
+        return .object(object)
+    }
+
+    /// The exact counters; doubles are written in their shortest form that reads back to the same bits.
+    func resumeJSON() -> JSONObject {
+        var object = JSONObject()
+        object["global_step"] = .integer(Int64(globalStep))
+        object["max_steps"] = .integer(Int64(maxSteps))
+        object["epoch_index"] = .integer(Int64(epochIndex))
+        object["next_micro_batch"] = .integer(Int64(nextMicroBatch))
+        object["epoch"] = .number(epoch)
+        object["loss_sum"] = .number(lossSum)
+        object["loss_steps"] = .integer(Int64(lossSteps))
+        object["total_loss"] = .number(totalLoss)
+        object["tokens_seen"] = .integer(Int64(tokensSeen))
+        object["best_metric"] = bestMetric.map { .number($0) } ?? .null
+        object["best_global_step"] = bestGlobalStep.map { .integer(Int64($0)) } ?? .null
+        object["best_checkpoint"] = bestCheckpoint.map { .string($0) } ?? .null
+        return object
+    }
+
+    init() {}
+
+    /// Reads what `resumeJSON` wrote, with the log history of `trainer_state.json`.
+    init(resume object: JSONObject, history: [JSONObject], source: String) throws(TuttiError) {
+        func field<Value>(_ key: String, _ read: (JSONValue) -> Value?) throws(TuttiError) -> Value {
+            guard let value = object[key], let result = read(value) else {
+                throw TuttiError(.data, "read the state of a checkpoint", source, "\"\(key)\" is missing or not a number")
+            }
+            return result
+        }
+        globalStep = try field("global_step") { $0.int }
+        maxSteps = try field("max_steps") { $0.int }
+        epochIndex = try field("epoch_index") { $0.int }
+        nextMicroBatch = try field("next_micro_batch") { $0.int }
+        epoch = try field("epoch") { $0.double }
+        lossSum = try field("loss_sum") { $0.double }
+        lossSteps = try field("loss_steps") { $0.int }
+        totalLoss = try field("total_loss") { $0.double }
+        tokensSeen = try field("tokens_seen") { $0.int }
+        bestMetric = object["best_metric"]?.double
+        bestGlobalStep = object["best_global_step"]?.int
+        bestCheckpoint = object["best_checkpoint"]?.string
+        logHistory = history
+    }
+}
