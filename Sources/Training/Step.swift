@@ -68,19 +68,19 @@ final class TrainingStep {
         try reducer.finish()
 
         clock.enter(.optimizer)
-        report.gradientNorm = encoder.parameters.gradientNorm()
+        report.gradientNorm = OptimizerKernels.sumOfSquares(.init(encoder.parameters.gradients)).squareRoot()
         guard report.gradientNorm.isFinite else { return report }  // the loop stops the run; weights stay as they were
-        clip(report.gradientNorm)
         let factor = schedule.factor(number)
         report.learningRate = baseRate * factor
-        optimizer.update(encoder.parameters, runs: runs, step: number + 1, factor: factor)
+        optimizer.update(
+            encoder.parameters, runs: runs, step: number + 1, factor: factor,
+            gradientScale: clipCoefficient(report.gradientNorm))
         return report
     }
 
-    /// Scales the gradient to norm `maxGradNorm` if it is larger; the coefficient is torch's clip_grad_norm_.
-    private func clip(_ norm: Double) {
-        let coefficient = maxGradNorm / (norm + 1e-6)
-        if maxGradNorm > 0, coefficient < 1 { encoder.parameters.scaleGradients(by: Float(coefficient)) }
+    /// What scales the gradient down to norm `maxGradNorm`, as torch's clip_grad_norm_; 1 where it is smaller.
+    private func clipCoefficient(_ norm: Double) -> Float {
+        maxGradNorm > 0 ? Float(min(1, maxGradNorm / (norm + 1e-6))) : 1
     }
 
     init(

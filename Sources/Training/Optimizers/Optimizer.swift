@@ -21,7 +21,8 @@ protocol Optimizer: AnyObject {
     /// - Parameters:
     ///   - step: 1 for the first update.
     ///   - factor: the schedule's factor of every run's base rate.
-    func update(_ parameters: ParameterStore, runs: [UpdateRun], step: Int, factor: Double)
+    ///   - gradientScale: multiplies every gradient first: the clipping coefficient.
+    func update(_ parameters: ParameterStore, runs: [UpdateRun], step: Int, factor: Double, gradientScale: Float)
 }
 
 /// How an optimizer is made, one line each.

@@ -1,0 +1,50 @@
+// An optimizer's state on disk: `optimizer.safetensors`, a tensor `<prefix>.<parameter>` each.
+
+import TuttiEncoders
+import TuttiFormats
+import TuttiKernels
+
+/// Zeroed memory in the layout of the parameters: one state tensor a parameter.
+final class ParameterArena {
+    private var arena = Arena()
+    let values: UnsafeMutableBufferPointer<Float>
+
+    init(count: Int) {
+        values = UnsafeMutableBufferPointer(start: arena.floats(count), count: count)
+        values.initialize(repeating: 0)
+    }
+}
+
+extension Optimizer {
+    /// Writes the state; weights that never had a gradient are written too.
+    func save(to path: String, layout: ParameterLayout) throws(TuttiError) {
+        var tensors: [SafetensorsWriter.Tensor] = []
+        for (prefix, values) in stateArenas {
+            for entry in layout.entries {
+                tensors.append(
+                    .init(
+                        name: "\(prefix).\(entry.name)", dtype: .f32, shape: entry.shape,
+                        bytes: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(values)[
+                            entry.range.lowerBound * 4..<(entry.range.lowerBound + entry.elementCount) * 4])))
+            }
+        }
+        try SafetensorsWriter.write(path: path, tensors: tensors)
+    }
+
+    /// Reads the state back; every tensor must be there with its shape.
+    func load(from path: String, layout: ParameterLayout) throws(TuttiError) {
+        let file = try SafetensorsFile(path: path)
+        for (prefix, values) in stateArenas {
+            for entry in layout.entries {
+                let name = "\(prefix).\(entry.name)"
+                guard let info = file.info(name), info.shape == entry.shape else {
+                    throw TuttiError(
+                        .data, "read the optimizer's state", "\(path): \(name)", "missing or of another shape",
+                        hint: "The checkpoint belongs to another model or optimizer.")
+                }
+                let range = entry.range.lowerBound..<entry.range.lowerBound + entry.elementCount
+                try file.readFloats(name, into: UnsafeMutableBufferPointer(rebasing: values[range]))
+            }
+        }
+    }
+}
