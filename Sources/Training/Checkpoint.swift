@@ -59,7 +59,7 @@ struct Checkpoint {
                 }
                 let reference = state.referenceJSON(arguments: arguments, batchRows: surroundings.batchRows)
                 try AtomicWrite.file(
-                    path: temporary + "/trainer_state.json", string: reference.serialized(indent: 2) + "\n")
+                    path: temporary + "/trainer_state.json", text: reference.serialized(indent: 2) + "\n")
                 var object = JSONObject()
                 object["format"] = .integer(1)
                 object["identity"] = .string(identity)
@@ -68,7 +68,7 @@ struct Checkpoint {
                 object["sha256"] = .object(try digests(of: temporary))
                 try AtomicWrite.file(
                     path: temporary + "/tutti_state.json",
-                    string: JSONValue.object(object).serialized(indent: 2) + "\n")
+                    text: JSONValue.object(object).serialized(indent: 2) + "\n")
             }
         } catch let error as TuttiError {
             throw error

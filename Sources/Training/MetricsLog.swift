@@ -33,7 +33,7 @@ struct MetricsLog {
             if parsed.object?["train_runtime"] != nil { break }  // the closing line of an earlier end
             kept += line + "\n"
         }
-        try AtomicWrite.file(path: path, string: kept)
+        try AtomicWrite.file(path: path, text: kept)
     }
 
     private func failure(_ verb: String) -> TuttiError {

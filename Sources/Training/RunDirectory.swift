@@ -69,7 +69,7 @@ struct RunDirectory {
         object["identity"] = .string(identity)
         object["tutti_version"] = .string(tuttiVersion)
         object["configuration"] = configuration
-        try AtomicWrite.file(path: file, string: JSONValue.object(object).serialized(indent: 2) + "\n")
+        try AtomicWrite.file(path: file, text: JSONValue.object(object).serialized(indent: 2) + "\n")
     }
 
     private func compare(_ found: JSONValue) throws(TuttiError) -> RunStart {

@@ -53,19 +53,17 @@ public struct LearningRateSchedule: Sendable {
     ///
     /// - Throws: a usage error for an unknown name or option.
     public init(name: String, options: [String: Double], warmupSteps: Int, totalSteps: Int) throws(TuttiError) {
-        let names = Self.names
         guard let entry = Self.registry.first(where: { $0.name == name }) else {
-            let hint = nearestName(to: name, among: names).map { "Did you mean \"\($0)\"? " } ?? ""
             throw TuttiError(
                 .usage, "choose the schedule", "args.lr_scheduler_type", "unknown schedule \"\(name)\"",
-                hint: hint + "Known: \(names.joined(separator: ", "))")
+                hint: TuttiError.hint(unknown: name, known: Self.names))
         }
         let known = Array(entry.options.keys)
         for option in options.keys where !known.contains(option) {
             throw TuttiError(
                 .usage, "choose the schedule", "args.lr_scheduler_kwargs.\(option)",
                 "the schedule \"\(name)\" has no such option",
-                hint: known.isEmpty ? "It takes none." : "Known: \(known.sorted().joined(separator: ", "))")
+                hint: TuttiError.hint(unknown: option, known: known.sorted()))
         }
         let settings = entry.options.merging(options) { $1 }
         let (w, n, formula, warmsUp) = (Double(warmupSteps), Double(totalSteps), entry.factor, entry.warmsUp)

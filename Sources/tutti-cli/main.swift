@@ -1,1 +1,3 @@
-print("")
+// Entry point: parse, run, and end with the contracted exit code.
+
+CommandSession.main()

@@ -42,8 +42,7 @@ struct ConfigurationSection {
     /// Refuses any key outside `known`, suggesting the nearest one.
     func allowOnly(_ known: [String]) throws(TuttiError) {
         for key in object.keys where !known.contains(key) {
-            let suggestion = nearestName(to: key, among: known).map { "Did you mean \"\($0)\"? " } ?? ""
-            throw error(key, "unknown key", hint: suggestion + "Known here: \(known.joined(separator: ", "))")
+            throw error(key, "unknown key", hint: TuttiError.hint(unknown: key, known: known))
         }
     }
 
@@ -119,9 +118,9 @@ struct ConfigurationSection {
     ) throws(TuttiError) -> Choice? where Choice.RawValue == String {
         guard let text = try string(key) else { return nil }
         if let choice = Choice(rawValue: text) { return choice }
-        let known = Choice.allCases.map(\.rawValue)
-        let suggestion = nearestName(to: text, among: known).map { "Did you mean \"\($0)\"? " } ?? ""
-        throw error(key, "unknown value \"\(text)\"", hint: suggestion + "Known: \(known.joined(separator: ", "))")
+        throw error(
+            key, "unknown value \"\(text)\"",
+            hint: TuttiError.hint(unknown: text, known: Choice.allCases.map(\.rawValue)))
     }
 
     func wrongType(_ key: String, _ expected: String, _ value: JSONValue) -> TuttiError {

@@ -29,9 +29,9 @@ extension TrainingArguments {
                 guard let value = section.object[key], !asksForNothing(value, key: key) else { continue }
                 throw section.error(key, "\(key): \(value.serialized()) is refused: \(reason)")
             case nil:
-                let names = ArgumentKey.allNames
-                let hint = nearestName(to: key, among: names).map { "Did you mean \"\($0)\"?" }
-                throw section.error(key, "unknown training argument", hint: hint)
+                throw section.error(
+                    key, "unknown training argument",
+                    hint: TuttiError.hint(unknown: key, known: ArgumentKey.allNames))
             }
         }
     }
@@ -68,11 +68,9 @@ extension TrainingArguments {
             // The reference's enumeration members are accepted in their Python spelling too.
             let spelled = name.lowercased().replacing("batchsamplers.", with: "")
             guard let kind = BatchSamplerKind(rawValue: spelled) else {
-                let known = BatchSamplerKind.allCases.map(\.rawValue)
-                let hint = nearestName(to: spelled, among: known).map { "Did you mean \"\($0)\"? " } ?? ""
                 throw section.error(
                     "batch_sampler", "unknown sampler \"\(name)\"",
-                    hint: hint + "Known: \(known.joined(separator: ", "))")
+                    hint: TuttiError.hint(unknown: spelled, known: BatchSamplerKind.allCases.map(\.rawValue)))
             }
             batchSampler = kind
         }

@@ -43,10 +43,9 @@ enum OptimizerRegistry {
 
     static func make(_ arguments: TrainingArguments, layout: ParameterLayout) throws(TuttiError) -> any Optimizer {
         guard let entry = all.first(where: { $0.names.contains(arguments.optim) }) else {
-            let hint = nearestName(to: arguments.optim, among: names).map { "Did you mean \"\($0)\"? " } ?? ""
             throw TuttiError(
                 .usage, "choose the optimizer", "args.optim", "unknown optimizer \"\(arguments.optim)\"",
-                hint: hint + "Known: \(names.joined(separator: ", "))")
+                hint: TuttiError.hint(unknown: arguments.optim, known: names))
         }
         return try entry.make(arguments, layout)
     }
@@ -58,11 +57,10 @@ enum OptimizerRegistry {
         var options = defaults
         for (key, text) in arguments.optimArgs {
             guard defaults[key] != nil else {
-                let known = defaults.keys.sorted()
                 throw TuttiError(
                     .usage, "read the optimizer's options", "args.optim_args.\(key)",
                     "\"\(arguments.optim)\" has no such option",
-                    hint: known.isEmpty ? "It takes none." : "Known: \(known.joined(separator: ", "))")
+                    hint: TuttiError.hint(unknown: key, known: defaults.keys.sorted()))
             }
             guard let value = Double(text) ?? ["true": 1, "false": 0][text.lowercased()] else {
                 throw TuttiError(

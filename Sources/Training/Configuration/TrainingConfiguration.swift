@@ -1,0 +1,125 @@
+// The configuration of a run: what stands in the file that `tutti train` and `tutti evaluate` take.
+//
+// The top-level keys are our own; below them stand the names of sentence-transformers.
+
+import TuttiCorpus
+import TuttiFormats
+
+/// A loss or an evaluator as configured: its class name, its options, and where they stand.
+public struct NamedOptions: Sendable {
+    public let name: String
+    /// Every key but `name`.
+    public let options: JSONObject
+    public let path: String
+    public let places: ConfigurationPlaces
+
+    init(_ section: ConfigurationSection) throws(TuttiError) {
+        name = try section.requiredString("name", hint: "Give the class name, as in {name: TripletEvaluator, ...}.")
+        var options = section.object
+        options["name"] = nil
+        self.options = options
+        path = section.path
+        places = section.places
+    }
+
+    /// A usage error at one of the keys, or at the whole.
+    public func error(_ key: String?, _ problem: String, hint: String? = nil) -> TuttiError {
+        TuttiError(
+            .usage, "read the configuration", places.place(key.map { "\(path).\($0)" } ?? path), problem, hint: hint)
+    }
+}
+
+/// A configuration, checked key by key.
+public struct TrainingConfiguration: Sendable {
+    /// What the configuration is read for.
+    public enum Purpose: Sendable {
+        /// All keys are needed that a run needs.
+        case training
+        /// Evaluators are needed; everything else may be missing.
+        case evaluation
+    }
+
+    /// The configuration as read, `--set` applied: what a run compares itself with.
+    public let resolved: JSONObject
+    public var model: String
+    public var configOverrides: JSONObject?
+    /// Tokens of a text at most; nil takes the model's own limit.
+    public var maxSequenceLength: Int?
+    public var outputDirectory: String
+    public var trainDataset: DatasetSpecification?
+    public var evalDataset: DatasetSpecification?
+    public var loss: NamedOptions?
+    public var evaluators: [NamedOptions]
+    public var testEvaluators: [NamedOptions]
+    public var arguments: TrainingArguments
+    public var modelCard: JSONObject
+
+    static let topLevelKeys = [
+        "model", "config_overrides", "max_seq_length", "output_dir", "train_dataset", "eval_dataset", "loss",
+        "evaluators", "test_evaluators", "args", "model_card",
+    ]
+
+    /// Reads and checks a configuration.
+    ///
+    /// - Parameter notice: receives one line for each key that is accepted without effect.
+    /// - Throws: a usage error (exit 64) that names the key's place, what was expected and the nearest valid name.
+    public init(
+        _ root: JSONObject, places: ConfigurationPlaces, purpose: Purpose, notice: (String) -> Void
+    ) throws(TuttiError) {
+        resolved = root
+        let section = ConfigurationSection(root, path: "", places: places)
+        try section.allowOnly(Self.topLevelKeys)
+        let training = purpose == .training
+        model = try section.string("model") ?? ""
+        if training, model.isEmpty { throw section.error("model", "missing", hint: "A model folder or a hub id.") }
+        configOverrides = try section.section("config_overrides")?.object
+        maxSequenceLength = try section.integer("max_seq_length", atLeast: 3)
+        outputDirectory = try section.string("output_dir") ?? ""
+        if training, outputDirectory.isEmpty {
+            throw section.error("output_dir", "missing", hint: "The folder that the run writes to.")
+        }
+        trainDataset = try Self.dataset(section, "train_dataset")
+        if training, trainDataset == nil {
+            throw section.error("train_dataset", "missing", hint: "For example {path: train.csv}.")
+        }
+        evalDataset = try Self.dataset(section, "eval_dataset")
+        if let lossSection = try section.section("loss") {
+            loss = try NamedOptions(lossSection)
+        } else if training {
+            throw section.error("loss", "missing", hint: "For example {name: MultipleNegativesRankingLoss}.")
+        }
+        evaluators = try Self.named(section, "evaluators")
+        testEvaluators = try Self.named(section, "test_evaluators")
+        if !training, evaluators.isEmpty, testEvaluators.isEmpty {
+            throw section.error("evaluators", "missing", hint: "There is nothing to evaluate.")
+        }
+        arguments = try TrainingArguments(
+            json: try section.section("args")?.object ?? JSONObject(), places: places, notice: notice)
+        modelCard = try section.section("model_card")?.object ?? JSONObject()
+        if arguments.evalStrategy != .no, evalDataset == nil, evaluators.isEmpty, training {
+            throw section.error(
+                "args.eval_strategy", "there is nothing to evaluate", hint: "Give an eval_dataset or evaluators.")
+        }
+    }
+
+    private static func named(_ section: ConfigurationSection, _ key: String) throws(TuttiError) -> [NamedOptions] {
+        var result: [NamedOptions] = []
+        for item in try section.sections(key) { result.append(try NamedOptions(item)) }
+        return result
+    }
+
+    /// `{path: ..., columns: [...]}`, or just a path.
+    private static func dataset(
+        _ section: ConfigurationSection, _ key: String
+    ) throws(TuttiError) -> DatasetSpecification? {
+        if let path = section.object[key]?.string { return DatasetSpecification(path: path) }
+        guard let inner = try section.section(key) else { return nil }
+        if inner.object["path"] == nil, inner.object.values.contains(where: { $0.object != nil }) {
+            throw section.error(
+                key, "several data sets at once are not available yet", hint: "Give one: {path: ..., columns: [...]}.")
+        }
+        try inner.allowOnly(["path", "columns"])
+        let path = try inner.requiredString("path", hint: "The data file, .csv .tsv .json .jsonl.")
+        return DatasetSpecification(path: path, columns: try inner.strings("columns"))
+    }
+}

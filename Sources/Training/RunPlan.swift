@@ -1,0 +1,69 @@
+// How many steps a run takes, and which global batches each epoch has. The same on every rank.
+
+import TuttiCorpus
+import TuttiFormats
+import TuttiModels
+
+/// The batches and steps of a run, a pure function of arguments, data and batch size.
+final class RunPlan {
+    private let arguments: TrainingArguments
+    private let table: Table
+    private let batchRows: Int
+    private let firstEpoch: EpochPlan
+    /// Optimizer steps of the whole run.
+    let totalSteps: Int
+    /// Rows of the first epoch that fit no batch.
+    var leftOut: Int { firstEpoch.leftOut }
+
+    /// - Throws: a data error if the data make no batch.
+    init(arguments: TrainingArguments, table: Table, world: Int) throws(TuttiError) {
+        self.arguments = arguments
+        self.table = table
+        batchRows = arguments.trainBatchRows(world: world)
+        func plan(_ epoch: Int) -> EpochPlan {
+            planEpoch(
+                arguments.batchSampler, table: table, globalBatchSize: arguments.trainBatchRows(world: world),
+                epoch: epoch, seed: arguments.dataSeed ?? arguments.seed, dropLast: arguments.dataloaderDropLast)
+        }
+        firstEpoch = plan(0)
+        guard firstEpoch.batchCount > 0 else {
+            throw TuttiError(
+                .data, "plan the batches", table.source,
+                "\(table.rowCount) rows make no batch of \(arguments.trainBatchRows(world: world))",
+                hint: "Lower the batch size, or set dataloader_drop_last: false.")
+        }
+        let accumulation = arguments.gradientAccumulationSteps
+        func steps(_ batches: Int) -> Int { (batches + accumulation - 1) / accumulation }
+        if arguments.maxSteps > 0 {
+            totalSteps = arguments.maxSteps
+            return
+        }
+        // ceil(epochs * steps of an epoch), with each epoch's own number of steps.
+        var total = 0.0
+        var epoch = 0
+        while Double(epoch) < arguments.numTrainEpochs {
+            let varies = arguments.batchSampler == .noDuplicates && epoch > 0
+            let count = varies ? plan(epoch).batchCount : firstEpoch.batchCount
+            total += min(1, arguments.numTrainEpochs - Double(epoch)) * Double(steps(count))
+            epoch += 1
+        }
+        totalSteps = Int(total.rounded(.up))
+    }
+
+    /// The global batches of an epoch.
+    func batches(epoch: Int) -> EpochPlan {
+        epoch == 0
+            ? firstEpoch
+            : planEpoch(
+                arguments.batchSampler, table: table, globalBatchSize: batchRows, epoch: epoch,
+                seed: arguments.dataSeed ?? arguments.seed, dropLast: arguments.dataloaderDropLast)
+    }
+
+    /// Epochs done after `microBatch` micro-batches of epoch `index`, as the reference logs it.
+    func epoch(_ index: Int, microBatch: Int, of batchCount: Int) -> Double {
+        let accumulation = arguments.gradientAccumulationSteps
+        let steps = (batchCount + accumulation - 1) / accumulation
+        let done = (microBatch + accumulation - 1) / accumulation
+        return Double(index) + Double(done) / Double(steps)
+    }
+}

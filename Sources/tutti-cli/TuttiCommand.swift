@@ -1,0 +1,22 @@
+// The command `tutti`: training, evaluation and inspection of sentence encoders.
+
+import ArgumentParser
+import Foundation
+import TuttiTraining
+
+/// The root command; one file a subcommand.
+struct TuttiCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tutti",
+        abstract: "Trains sentence-embedding models on CPU clusters.",
+        discussion: """
+            Alone or under mpirun or srun; launch/tutti-run plans ranks, threads and binding for this machine.
+            Exit codes: 0 done, 64 usage or configuration, 65 bad data or model, 66 missing file, 70 diverged, \
+            75 failed but worth another try, 85 stopped by a signal after saving.
+            """,
+        version: tuttiVersion,
+        subcommands: [
+            TrainCommand.self, EvaluateCommand.self, EncodeCommand.self, TokenizeCommand.self, InspectCommand.self,
+            DoctorCommand.self,
+        ])
+}
