@@ -94,12 +94,12 @@ class Recorder(TrainerCallback):
 
 RUNS = {
     "bert-sgd": dict(kind="bert", seed=1, columns=3, count=84, args=dict(
-        optim="sgd", learning_rate=0.05, warmup_ratio=0.1, max_grad_norm=1.0, per_device_train_batch_size=8)),
+        optim="sgd", learning_rate=0.1, warmup_ratio=0.1, max_grad_norm=2.0, per_device_train_batch_size=8)),
     "bert-adamw": dict(kind="bert", seed=2, columns=2, count=150, args=dict(
         optim="adamw_torch", learning_rate=2e-3, weight_decay=0.01, warmup_steps=2, gradient_accumulation_steps=2,
         per_device_train_batch_size=8, lr_scheduler_type="constant_with_warmup")),
     "mpnet-sgd": dict(kind="mpnet", seed=3, columns=4, count=60, args=dict(
-        optim="sgd", optim_args="momentum=0.9", learning_rate=0.02, max_grad_norm=0.5,
+        optim="sgd", optim_args="momentum=0.9", learning_rate=0.05, max_grad_norm=1.0,
         per_device_train_batch_size=6, lr_scheduler_type="cosine")),
     "mpnet-adamw": dict(kind="mpnet", seed=4, columns=3, count=80, args=dict(
         optim="adamw_torch", learning_rate=1e-3, weight_decay=0.1, per_device_train_batch_size=8)),
