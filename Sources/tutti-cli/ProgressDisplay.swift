@@ -1,0 +1,70 @@
+// The progress of a run: a bar on a terminal, plain lines otherwise. Rank zero alone shows it.
+
+import Foundation
+import TuttiFormats
+import TuttiTraining
+
+/// Shows a run on standard output and standard error.
+final class ProgressDisplay: TrainingObserver {
+    private let isTerminal = isatty(STDERR_FILENO) == 1
+    private var started = PhaseClock.now()
+    private var firstStep = 0
+    private var lastDrawn = 0.0
+    private var barIsShown = false
+
+    func began(totalSteps: Int, resumedFrom: Int) {
+        started = PhaseClock.now()
+        firstStep = resumedFrom
+        if resumedFrom > 0 { line("Resuming after step \(resumedFrom) of \(totalSteps).") }
+        if resumedFrom == 0 { line("Training for \(totalSteps) steps.") }
+    }
+
+    func stepped(_ step: Int, of total: Int) {
+        guard isTerminal else { return }
+        let now = PhaseClock.now()
+        guard now - lastDrawn > 0.1 || step == total else { return }
+        lastDrawn = now
+        let rate = Double(step - firstStep) / max(now - started, 1e-9)
+        let remaining = Double(total - step) / max(rate, 1e-9)
+        let filled = 30 * step / max(total, 1)
+        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
+        let text = "\r\(bar) \(step)/\(total)  \(fixed(rate, 2)) steps/s  \(duration(remaining)) left\u{1B}[K"
+        FileHandle.standardError.write(Data(text.utf8))
+        barIsShown = true
+    }
+
+    func logged(_ entry: JSONObject) {
+        let hidden: Set = [
+            "step", "epoch", "seconds", "tokens", "step_seconds", "eval_runtime", "eval_samples_per_second",
+            "eval_steps_per_second",
+        ]
+        var parts = ["step \(entry["step"]?.int ?? 0)", "epoch \(fixed(entry["epoch"]?.double ?? 0, 3))"]
+        for (key, value) in entry where !hidden.contains(key) {
+            guard let number = value.double else { continue }
+            let short = key == "learning_rate" ? String(format: "%.3g", number) : fixed(number, 4)
+            parts.append("\(key) \(short)")
+        }
+        line(parts.joined(separator: "  "))
+    }
+
+    func saved(_ path: String) { line("Saved \(path)") }
+
+    func notice(_ text: String) { line(text) }
+
+    /// Prints a line, the bar out of the way.
+    func line(_ text: String) {
+        if barIsShown {
+            FileHandle.standardError.write(Data("\r\u{1B}[K".utf8))
+            barIsShown = false
+        }
+        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+    }
+
+    private func fixed(_ number: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", number) }
+
+    private func duration(_ seconds: Double) -> String {
+        let whole = Int(min(seconds, 8.6e6))
+        return whole >= 3600
+            ? "\(whole / 3600) h \(whole % 3600 / 60) min" : whole >= 60 ? "\(whole / 60) min \(whole % 60) s" : "\(whole) s"
+    }
+}

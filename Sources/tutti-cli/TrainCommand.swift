@@ -1,0 +1,69 @@
+// `tutti train CONFIG`: fine-tunes a model as a configuration says.
+
+import ArgumentParser
+import Foundation
+import TuttiEnsemble
+import TuttiFormats
+import TuttiTraining
+
+struct TrainCommand: RankedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train", abstract: "Fine-tune a model as a configuration says.",
+        discussion: """
+            The same configuration in the same output_dir resumes an unfinished run and says so of a finished one. \
+            The trained model is output_dir/final; output_dir/metrics.jsonl holds one JSON object a logged step. \
+            SIGUSR1 saves and goes on; SIGUSR2 and SIGTERM save and stop with exit code 85.
+            """)
+
+    @Argument(help: ArgumentHelp("Configuration file, YAML or JSON.", valueName: "config"))
+    var config: String
+
+    @Option(
+        name: .customLong("set"), parsing: .singleValue,
+        help: ArgumentHelp("Override a key, as in --set args.max_steps=100.", valueName: "key=value"))
+    var settings: [String] = []
+
+    @Flag(help: "Delete the run that output_dir holds and start anew.")
+    var overwrite = false
+
+    @Flag(help: "Print the lines of metrics.jsonl instead of the progress display.")
+    var json = false
+
+    @OptionGroup var compute: ComputeOptions
+
+    func run(on ensemble: any Ensemble) throws {
+        let layout = try RankLayout.apply(compute, ensemble: ensemble)
+        let display = ProgressDisplay()
+        let observer: any TrainingObserver = json ? JSONLinesObserver() : display
+        if ensemble.isRoot, !json { display.line(layout.description) }
+        let (config, settings) = (config, settings)
+        let configuration = try ensemble.together("read the configuration") {
+            let file = try ConfigurationFile(path: config, settings: settings)
+            return try TrainingConfiguration(file.root, places: file.keyPlaces, purpose: .training) { text in
+                if ensemble.isRoot { observer.notice(text) }
+            }
+        }
+        var inputs = try TrainingInputs(configuration, ensemble: ensemble)
+        inputs.overwrite = overwrite
+        let trainer = try Trainer(inputs, ensemble: ensemble, observer: observer)
+        switch try trainer.train() {
+        case .finished: break
+        case .alreadyFinished:
+            if ensemble.isRoot {
+                observer.notice("\(configuration.outputDirectory) holds this run, finished; --overwrite starts anew.")
+            }
+        case .preempted(let step):
+            if ensemble.isRoot { observer.notice("Stopped by a signal after step \(step); the same command resumes.") }
+            throw ArgumentParser.ExitCode(TuttiError.Kind.preempted.rawValue)
+        }
+    }
+}
+
+/// Prints what a run logs as JSON lines, and everything else to standard error.
+private final class JSONLinesObserver: TrainingObserver {
+    func began(totalSteps: Int, resumedFrom: Int) {}
+    func stepped(_ step: Int, of total: Int) {}
+    func logged(_ line: JSONObject) { print(JSONValue.object(line).serialized()) }
+    func saved(_ path: String) { notice("Saved \(path)") }
+    func notice(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+}
