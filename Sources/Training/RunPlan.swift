@@ -22,7 +22,7 @@ final class RunPlan {
         batchRows = arguments.trainBatchRows(world: world)
         func plan(_ epoch: Int) -> EpochPlan {
             planEpoch(
-                arguments.batchSampler, table: table, globalBatchSize: arguments.trainBatchRows(world: world),
+                arguments.batchSampler, table, globalBatchSize: arguments.trainBatchRows(world: world),
                 epoch: epoch, seed: arguments.dataSeed ?? arguments.seed, dropLast: arguments.dataloaderDropLast)
         }
         firstEpoch = plan(0)
@@ -55,7 +55,7 @@ final class RunPlan {
         epoch == 0
             ? firstEpoch
             : planEpoch(
-                arguments.batchSampler, table: table, globalBatchSize: batchRows, epoch: epoch,
+                arguments.batchSampler, table, globalBatchSize: batchRows, epoch: epoch,
                 seed: arguments.dataSeed ?? arguments.seed, dropLast: arguments.dataloaderDropLast)
     }
 

@@ -71,7 +71,7 @@ extension Trainer {
     private func evaluateLoss(_ table: Table) throws -> (loss: Double, rows: Int, batches: Int, seconds: Double) {
         let started = PhaseClock.now()
         let batches = planEpoch(
-            .sequential, table: table, globalBatchSize: inputs.arguments.evalBatchRows(world: ensemble.size), epoch: 0,
+            .sequential, table, globalBatchSize: inputs.arguments.evalBatchRows(world: ensemble.size), epoch: 0,
             seed: inputs.arguments.seed, dropLast: false)
         let source = BatchSource(
             table: table, plan: batches, from: 0, collator: plan.collator(for: inputs), rank: ensemble.rank,

@@ -20,6 +20,7 @@ public struct TrainingInputs {
     public var evalDataset: Table?
     public var loss: any Loss
     /// The name and options of the loss, for the model card.
+    public var lossName = ""
     public var lossDescription: JSONObject
     public var evaluators: [any Evaluator]
     /// Evaluated once, on the final model.

@@ -65,14 +65,7 @@ extension TrainingArguments {
             try section.integer("gradient_accumulation_steps", atLeast: 1) ?? gradientAccumulationSteps
         dataloaderDropLast = try section.bool("dataloader_drop_last") ?? dataloaderDropLast
         if let name = try section.string("batch_sampler") {
-            // The reference's enumeration members are accepted in their Python spelling too.
-            let spelled = name.lowercased().replacing("batchsamplers.", with: "")
-            guard let kind = BatchSamplerKind(rawValue: spelled) else {
-                throw section.error(
-                    "batch_sampler", "unknown sampler \"\(name)\"",
-                    hint: TuttiError.hint(unknown: spelled, known: BatchSamplerKind.allCases.map(\.rawValue)))
-            }
-            batchSampler = kind
+            batchSampler = try BatchSamplerKind.named(name)
         }
         seed = UInt64(try section.integer("seed", atLeast: 0) ?? Int(seed))
         dataSeed = try section.integer("data_seed", atLeast: 0).map(UInt64.init)
