@@ -1,0 +1,4 @@
+// Tutti with its ranks as MPI processes.
+
+@_exported import Tutti
+@_exported import TuttiEnsembleMPI

@@ -1,0 +1,41 @@
+// `tutti doctor`: what this machine and this job look like to Tutti.
+
+import ArgumentParser
+import Foundation
+import TuttiEnsemble
+import TuttiEnsembleMPI
+import TuttiFormats
+import TuttiKernels
+import TuttiTraining
+
+struct DoctorCommand: RankedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor", abstract: "Say what this machine and this job look like to Tutti.",
+        discussion: "Under mpirun it also shows how ranks and cores are laid out.")
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @OptionGroup var compute: ComputeOptions
+
+    func run(on ensemble: any Ensemble) throws {
+        let layout = try RankLayout.apply(compute, ensemble: ensemble)
+        try ensemble.barrier()
+        guard ensemble.isRoot else { return }
+        var facts = JSONObject()
+        facts["tutti_version"] = .string(tuttiVersion)
+        facts["ranks"] = .integer(Int64(ensemble.size))
+        facts["threads_per_rank"] = .integer(Int64(Parallel.threads))
+        facts["cores_of_this_rank"] = .integer(Int64(RankLayout.affinityCount()))
+        facts["gemm_provider"] = .string(Gemm.provider)
+        facts["blas_core_type"] = .string(Gemm.coreType)
+        facts["memory_gib"] = .number(
+            (Double(ProcessInfo.processInfo.physicalMemory) / 1_073_741_824 * 10).rounded() / 10)
+        facts["layout"] = .string(layout.description)
+        if json {
+            print(JSONValue.object(facts).serialized(indent: 2))
+        } else {
+            for (key, value) in facts { print("\(key): \(value.string ?? value.serialized())") }
+        }
+    }
+}

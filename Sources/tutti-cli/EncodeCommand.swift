@@ -1,0 +1,124 @@
+// `tutti encode`: texts of a file -> embeddings in a .npy or .safetensors file, in the input's order.
+
+import ArgumentParser
+import Foundation
+import TuttiCorpus
+import TuttiEnsemble
+import TuttiFormats
+import TuttiModels
+
+/// Options of commands that read texts.
+struct TextInputOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Model folder or hub id.", valueName: "path"))
+    var model: String
+
+    @Option(help: ArgumentHelp("Lines of text, or a .csv .tsv .json .jsonl file.", valueName: "file"))
+    var input: String
+
+    @Option(help: ArgumentHelp("The column to read of a data file.", valueName: "name"))
+    var column: String?
+}
+
+struct EncodeCommand: RankedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "encode", abstract: "Write the embeddings of texts to a .npy or .safetensors file.")
+
+    @OptionGroup var text: TextInputOptions
+
+    @Option(help: ArgumentHelp("Output file; its extension chooses the format.", valueName: "file.npy|.safetensors"))
+    var output: String
+
+    @Option(help: ArgumentHelp("A prompt put before every text.", valueName: "text"))
+    var prompt: String?
+
+    @Option(help: ArgumentHelp("A prompt of the model, by name.", valueName: "name"))
+    var promptName: String?
+
+    @Option(help: ArgumentHelp("Tokens a batch.", valueName: "n"))
+    var batchTokens = 8192
+
+    @Flag(help: "Scale every embedding to length 1.")
+    var normalize = false
+
+    @Flag(help: "Print one JSON object about what was written.")
+    var json = false
+
+    @OptionGroup var compute: ComputeOptions
+
+    func validate() throws {
+        guard output.hasSuffix(".npy") || output.hasSuffix(".safetensors") else {
+            throw ValidationError("--output \(output): the extension must be .npy or .safetensors")
+        }
+        guard batchTokens > 0 else { throw ValidationError("--batch-tokens must be positive") }
+        guard prompt == nil || promptName == nil else {
+            throw ValidationError("--prompt and --prompt-name exclude each other")
+        }
+    }
+
+    func run(on ensemble: any Ensemble) throws {
+        _ = try RankLayout.apply(compute, ensemble: ensemble)
+        let (model, texts, prefix) = try ensemble.together("load model and texts") {
+            let model = try SentenceEncoder.load(text.model)
+            return (model, try loadTextColumn(text.input, column: text.column), try chosenPrompt(model))
+        }
+        let started = Date()
+        let embeddings = try model.encode(texts, prompt: prefix, tokensPerBatch: batchTokens, ensemble: ensemble)
+        let seconds = Date().timeIntervalSince(started)
+        let normalize = normalize
+        try ensemble.onRoot {
+            if normalize { Self.normalize(embeddings) }
+            try write(embeddings)
+        }
+        guard ensemble.isRoot else { return }
+        if json {
+            var line = JSONObject()
+            line["sentences"] = .integer(Int64(embeddings.count))
+            line["dimension"] = .integer(Int64(embeddings.dimension))
+            line["seconds"] = .number(seconds)
+            line["sentences_per_second"] = .number(Double(embeddings.count) / max(seconds, 1e-9))
+            line["output"] = .string(output)
+            print(JSONValue.object(line).serialized())
+        } else {
+            let rate = Int(Double(embeddings.count) / max(seconds, 1e-9))
+            print("\(output): \(embeddings.count) x \(embeddings.dimension) (\(rate) sentences/s)")
+        }
+    }
+
+    private func chosenPrompt(_ model: SentenceEncoder) throws -> String? {
+        guard let promptName else { return prompt }
+        guard let found = model.prompts[promptName] else {
+            throw TuttiError(
+                .usage, "choose a prompt", "--prompt-name \(promptName)", "the model has no such prompt",
+                hint: TuttiError.hint(unknown: promptName, known: model.prompts.keys.sorted()))
+        }
+        return found
+    }
+
+    private func write(_ embeddings: Embeddings) throws {
+        if output.hasSuffix(".npy") {
+            try NumPy.write(
+                path: output, floats: UnsafeBufferPointer(embeddings.values), rows: embeddings.count,
+                columns: embeddings.dimension)
+        } else {
+            try SafetensorsWriter.write(
+                path: output,
+                tensors: [
+                    (
+                        name: "embeddings", dtype: .f32, shape: [embeddings.count, embeddings.dimension],
+                        bytes: UnsafeRawBufferPointer(embeddings.values)
+                    )
+                ])
+        }
+    }
+
+    private static func normalize(_ embeddings: Embeddings) {
+        let values = embeddings.values
+        for row in 0..<embeddings.count {
+            let range = row * embeddings.dimension..<(row + 1) * embeddings.dimension
+            var sum: Float = 0
+            for index in range { sum += values[index] * values[index] }
+            let factor = 1 / max(sum.squareRoot(), 1e-12)
+            for index in range { values[index] *= factor }
+        }
+    }
+}

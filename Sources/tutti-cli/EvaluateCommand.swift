@@ -1,0 +1,66 @@
+// `tutti evaluate`: runs the evaluators of a configuration on a model.
+
+import ArgumentParser
+import Foundation
+import TuttiEnsemble
+import TuttiEvaluation
+import TuttiFormats
+import TuttiTraining
+
+struct EvaluateCommand: RankedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate", abstract: "Run the evaluators of a configuration on a model.",
+        discussion: "Runs `evaluators` and `test_evaluators` and prints their metrics under the reference's keys.")
+
+    @Option(help: ArgumentHelp("Configuration that names the evaluators.", valueName: "file"))
+    var config: String
+
+    @Option(help: ArgumentHelp("Model folder or hub id; the configuration's `model` if left out.", valueName: "path"))
+    var model: String?
+
+    @Option(
+        name: .customLong("set"), parsing: .singleValue,
+        help: ArgumentHelp("Override a key, as in --set evaluators.0.path=dev.csv.", valueName: "key=value"))
+    var settings: [String] = []
+
+    @Option(help: ArgumentHelp("Folder below which eval/*.csv files are written.", valueName: "folder"))
+    var output: String?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @OptionGroup var compute: ComputeOptions
+
+    func run(on ensemble: any Ensemble) throws {
+        _ = try RankLayout.apply(compute, ensemble: ensemble)
+        let (config, settings, model) = (config, settings, model)
+        let (encoder, evaluators) = try ensemble.together("load the evaluation") {
+            let file = try ConfigurationFile(path: config, settings: settings)
+            let configuration = try TrainingConfiguration(
+                file.root, places: file.keyPlaces, purpose: .evaluation) { _ in }
+            guard let path = model ?? (configuration.model.isEmpty ? nil : configuration.model) else {
+                throw TuttiError(
+                    .usage, "evaluate", config, "no model is given", hint: "Pass --model DIR or set `model:`.")
+            }
+            let encoder = try loadModel(configuration, path: path)
+            let named = configuration.evaluators + configuration.testEvaluators
+            return (encoder, try named.map { try $0.makeEvaluator(model: encoder) })
+        }
+        let context = EvaluationContext(outputDirectory: output)
+        var metrics = JSONObject()
+        for evaluator in evaluators {
+            for (key, value) in try evaluator.evaluate(model: encoder, ensemble: ensemble, context: context) {
+                metrics[key] = .number(value)
+            }
+        }
+        guard ensemble.isRoot else { return }
+        if json {
+            print(JSONValue.object(metrics).serialized())
+        } else {
+            let width = metrics.keys.map(\.count).max() ?? 0
+            for (key, value) in metrics {
+                print(key.padding(toLength: width, withPad: " ", startingAt: 0), value.double.map { "\($0)" } ?? "NaN")
+            }
+        }
+    }
+}

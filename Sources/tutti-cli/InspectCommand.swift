@@ -1,0 +1,120 @@
+// `tutti inspect PATH`: what a model, a data set or a run is.
+
+import ArgumentParser
+import Foundation
+import TuttiCorpus
+import TuttiFormats
+import TuttiModels
+
+struct InspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Say what a model, a data set or a run is.",
+        discussion: "A folder with tutti_run.json is a run, a folder with a model is a model, a file is a data set.")
+
+    @Argument(help: ArgumentHelp("Model folder, hub id, data file or output_dir of a run.", valueName: "path"))
+    var path: String
+
+    @Flag(help: "List every parameter of a model.")
+    var parameters = false
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    func run() throws {
+        var isDirectory: ObjCBool = false
+        let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
+        let facts: JSONObject
+        if exists, !isDirectory.boolValue {
+            facts = try dataset()
+        } else if exists, FileManager.default.fileExists(atPath: path + "/tutti_run.json") {
+            facts = try trainingRun()
+        } else {
+            facts = try model()
+        }
+        if json {
+            print(JSONValue.object(facts).serialized(indent: 2))
+        } else {
+            Self.show(facts, indent: "")
+        }
+    }
+
+    private func dataset() throws -> JSONObject {
+        let table = try loadTable(DatasetSpecification(path: path))
+        var facts: JSONObject = ["kind": .string("data set"), "path": .string(path)]
+        facts["rows"] = .integer(Int64(table.rowCount))
+        var columns = JSONObject()
+        for (index, name) in table.columnNames.enumerated() {
+            let lengths = (0..<table.rowCount).map { table.text(row: $0, column: index).unicodeScalars.count }.sorted()
+            var column: JSONObject = ["example": .string(String(table.text(row: 0, column: index).prefix(120)))]
+            column["shortest"] = .integer(Int64(lengths.first ?? 0))
+            column["median"] = .integer(Int64(lengths[lengths.count / 2]))
+            column["longest"] = .integer(Int64(lengths.last ?? 0))
+            column["empty"] = .integer(Int64(lengths.prefix { $0 == 0 }.count))
+            columns[name] = .object(column)
+        }
+        facts["text_columns"] = .object(columns)
+        if let label = table.labelName {
+            facts["label_column"] = .string(label)
+            facts["first_label"] = table.label(row: 0).map { .string("\($0)") } ?? .null
+        }
+        return facts
+    }
+
+    private func trainingRun() throws -> JSONObject {
+        let file = try JSONValue.parse(file: path + "/tutti_run.json")
+        var facts: JSONObject = ["kind": .string("run"), "path": .string(path)]
+        for key in ["status", "tutti_version", "identity", "configuration"] { facts[key] = file.object?[key] ?? .null }
+        let names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+        facts["checkpoints"] = .array(names.filter { $0.hasPrefix("checkpoint-") }.map { .string($0) })
+        facts["final"] = .bool(names.contains("final"))
+        let log = path + "/metrics.jsonl"
+        if FileManager.default.fileExists(atPath: log) {
+            let bytes = try MappedFile(path: log).bytes
+            if let last = String(decoding: bytes, as: UTF8.self).split(separator: "\n").last {
+                facts["last_line"] = try JSONValue.parse(String(last), source: log)
+            }
+        }
+        return facts
+    }
+
+    private func model() throws -> JSONObject {
+        let model = try SentenceEncoder.load(path)
+        let layout = model.encoder.layout
+        var facts: JSONObject = ["kind": .string("model"), "path": .string(path)]
+        facts["architecture"] = .string(model.architectureName)
+        facts["modules"] = .array(model.moduleNames.map { .string($0) })
+        facts["dimension"] = .integer(Int64(model.dimension))
+        facts["layers"] = .integer(Int64(model.encoder.layerCount))
+        facts["max_seq_length"] = .integer(Int64(model.maximumLength))
+        facts["vocabulary"] = .integer(Int64(model.tokenizer.vocabularySize))
+        facts["similarity"] = .string(model.similarity)
+        var prompts = JSONObject()
+        for (name, text) in model.prompts.sorted(by: { $0.key < $1.key }) { prompts[name] = .string(text) }
+        facts["prompts"] = .object(prompts)
+        facts["trainable_parameters"] = .integer(Int64(layout.entries.reduce(0) { $0 + $1.elementCount }))
+        if parameters {
+            var list = JSONObject()
+            for entry in layout.entries {
+                let shape = "[" + entry.shape.map(String.init).joined(separator: ", ") + "]"
+                list[entry.name] = .string(shape + (entry.decays ? "" : " no decay"))
+            }
+            facts["parameters"] = .object(list)
+        }
+        return facts
+    }
+
+    private static func show(_ object: JSONObject, indent: String) {
+        for (key, value) in object {
+            switch value {
+            case .object(let inner):
+                print("\(indent)\(key):")
+                show(inner, indent: indent + "  ")
+            case .string(let text): print("\(indent)\(key): \(text)")
+            case .array(let items):
+                let texts = items.map { $0.string ?? $0.serialized() }
+                print("\(indent)\(key): \(texts.joined(separator: ", "))")
+            default: print("\(indent)\(key): \(value.serialized())")
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+// `tutti tokenize`: texts of a file -> token ids, a JSON object a line.
+
+import ArgumentParser
+import Foundation
+import TuttiCorpus
+import TuttiFormats
+import TuttiModels
+import TuttiText
+
+struct TokenizeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tokenize", abstract: "Print the token ids of texts, truncated as the model does.",
+        discussion: "Prints {\"input_ids\": [...]} a line, in the input's order.")
+
+    @OptionGroup var text: TextInputOptions
+
+    @Flag(help: "Print the tokens beside the ids.")
+    var tokens = false
+
+    func run() throws {
+        let directory = try ModelDirectory(path: ModelHub.resolve(text.model))
+        let tokenizer = try directory.tokenizer()
+        let output = FileHandle.standardOutput
+        var block = ""
+        for line in try loadTextColumn(text.input, column: text.column) {
+            let ids = tokenizer.encode(line, maximumLength: directory.maximumLength)
+            block += "{\"input_ids\": [" + ids.map(String.init).joined(separator: ", ") + "]"
+            if tokens {
+                let spelled = ids.map { JSONValue.string(tokenizer.token($0) ?? "").serialized() }
+                block += ", \"tokens\": [" + spelled.joined(separator: ", ") + "]"
+            }
+            block += "}\n"
+            if block.utf8.count > 1 << 16 {
+                try output.write(contentsOf: Data(block.utf8))
+                block = ""
+            }
+        }
+        try output.write(contentsOf: Data(block.utf8))
+    }
+}
