@@ -4,6 +4,9 @@ import COpenBLAS
 
 /// General matrix multiplication of row-major fp32 matrices.
 public enum Gemm {
+    /// The library behind `multiply`, as checkpoints state it.
+    public static let provider = "openblas"
+
     /// c = alpha * op(a) * op(b) + beta * c, where op transposes on request; with `beta` 0, `c` is assigned.
     /// Shapes: op(a) [m, k], op(b) [k, n], c [m, n]; `c` must not overlap `a` or `b`.
     public static func multiply(
