@@ -17,7 +17,7 @@ struct RankLayout {
         let threads = try ensemble.together("plan threads") { try planThreads(options, ensemble) }
         Parallel.threads = threads
         Gemm.threads = threads
-        let place = (ensemble as? MPIEnsemble)?.layoutDescription
+        let place = (ensemble as? MPIEnsemble)?.topology.description
         let ranks = ensemble.size == 1 ? "1 rank" : "\(ensemble.size) ranks"
         let head = "Tutti: \(ranks) x \(threads) thread\(threads == 1 ? "" : "s"), "
             + "BLAS \(Gemm.provider) (\(Gemm.coreType))"

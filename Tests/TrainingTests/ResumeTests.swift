@@ -1,0 +1,119 @@
+// Stopping and going on: the resumed run must end with the bits of an undisturbed one.
+
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+import TuttiEnsemble
+import TuttiFormats
+import TuttiModels
+import TuttiTraining
+
+/// Sends this process a signal after a step, as a scheduler would.
+private final class SignalAfter: TrainingObserver {
+    let step: Int
+    let signal: Int32
+    init(step: Int, signal: Int32) {
+        self.step = step
+        self.signal = signal
+    }
+    func began(totalSteps: Int, resumedFrom: Int) {}
+    func stepped(_ step: Int, of total: Int) { if step == self.step { raise(signal) } }
+    func logged(_ line: JSONObject) {}
+    func saved(_ path: String) {}
+    func notice(_ text: String) {}
+}
+
+@Suite(.serialized) struct ResumeTests {
+    private func run() -> TinyRun {
+        var run = TinyRun("bert-adamw")
+        run.arguments.numTrainEpochs = 2
+        run.arguments.perDeviceTrainBatchSize = 8
+        run.arguments.gradientAccumulationSteps = 2
+        run.arguments.batchSampler = .noDuplicates
+        run.arguments.learningRate = 1e-3
+        run.arguments.loggingSteps = 3
+        run.arguments.evalStrategy = .steps
+        run.arguments.evalSteps = 4
+        run.arguments.saveSteps = 4
+        run.arguments.saveTotalLimit = 2
+        run.overrides = ["hidden_dropout_prob": .number(0.1), "attention_probs_dropout_prob": .number(0.1)]
+        run.evaluation = true
+        return run
+    }
+
+    private func bytes(_ path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) }
+
+    @Test func resumedRunHasTheSameBits() throws {
+        let scratch = try TemporaryDirectory()
+        let (whole, parts) = (scratch.path + "/whole", scratch.path + "/parts")
+        #expect(try run().train(whole).outcome == .finished)
+        let weights = try bytes(whole + "/final/model.safetensors")
+        for step in [5, 9] {
+            let outcome = try run().train(parts, observer: SignalAfter(step: step, signal: SIGUSR2)).outcome
+            #expect(outcome == .preempted(step: step))
+        }
+        #expect(try run().train(parts).outcome == .finished)
+        #expect(try bytes(parts + "/final/model.safetensors") == weights)
+        #expect(timeless(try metricsLines(parts)) == timeless(try metricsLines(whole)))
+        #expect(try run().train(parts).outcome == .alreadyFinished)
+    }
+
+    @Test func aRunCutOffGoesBackToItsCheckpoint() throws {
+        let scratch = try TemporaryDirectory()
+        let (whole, cut) = (scratch.path + "/whole", scratch.path + "/cut")
+        _ = try run().train(whole)
+        // What a SIGKILL in the middle of a save leaves: an unfinished folder, a damaged newest checkpoint, lines of
+        // steps that no checkpoint knows, half a line.
+        #expect(try run().train(cut, observer: SignalAfter(step: 10, signal: SIGUSR2)).outcome == .preempted(step: 10))
+        let newest = cut + "/checkpoint-10/model.safetensors"
+        var damaged = try bytes(newest)
+        damaged[damaged.count / 2] ^= 1
+        try Data(damaged).write(to: URL(fileURLWithPath: newest))
+        try FileManager.default.createDirectory(
+            atPath: cut + "/checkpoint-12.tmp", withIntermediateDirectories: true)
+        var log = try bytes(cut + "/metrics.jsonl")
+        log += Array("{\"step\": 11, \"lo".utf8)
+        try Data(log).write(to: URL(fileURLWithPath: cut + "/metrics.jsonl"))
+        #expect(try run().train(cut).outcome == .finished)
+        #expect(try bytes(cut + "/final/model.safetensors") == bytes(whole + "/final/model.safetensors"))
+        #expect(timeless(try metricsLines(cut)) == timeless(try metricsLines(whole)))
+    }
+
+    @Test func anotherRunIsRefusedAndOverwriteReplacesIt() throws {
+        let scratch = try TemporaryDirectory()
+        let output = scratch.path + "/run"
+        var first = try run().inputs(output)
+        first.arguments.maxSteps = 2
+        first.configuration = .object(["args": .object(["seed": .integer(1)])])
+        _ = try Trainer(first, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        var second = try run().inputs(output)
+        second.arguments.maxSteps = 3
+        second.configuration = .object(["args": .object(["seed": .integer(2)])])
+        let error = #expect(throws: RootFailure.self) {
+            try Trainer(second, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        }
+        #expect(error?.code == 64)
+        second.overwrite = true
+        let outcome = try Trainer(second, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        #expect(outcome == .finished)
+        #expect(try metricsLines(output).last?["step"]?.int == 3)
+    }
+
+    @Test func aFolderThatIsNoRunIsLeftAlone() throws {
+        let scratch = try TemporaryDirectory()
+        try Data("mine".utf8).write(to: URL(fileURLWithPath: scratch.path + "/thesis.txt"))
+        let error = #expect(throws: RootFailure.self) { try run().train(scratch.path) }
+        #expect(error?.code == 64)
+        #expect(try bytes(scratch.path + "/thesis.txt") == Array("mine".utf8))
+    }
+
+    @Test func savingOnRequestGoesOn() throws {
+        let scratch = try TemporaryDirectory()
+        let output = scratch.path + "/run"
+        var run = run()
+        run.arguments.saveStrategy = .no
+        #expect(try run.train(output, observer: SignalAfter(step: 3, signal: SIGUSR1)).outcome == .finished)
+        #expect(FileManager.default.fileExists(atPath: output + "/checkpoint-3/tutti_state.json"))
+    }
+}
