@@ -10,7 +10,7 @@ import Foundation
 import TuttiEnsemble
 import TuttiEnsembleMPI
 
-let laws = collectiveLaws + objectiveLaws
+let laws = collectiveLaws + objectiveLaws + trainingLaws
 
 do {
     let world = try MPIEnsemble.startIfLaunched()

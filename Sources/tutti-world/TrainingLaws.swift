@@ -1,0 +1,118 @@
+// Laws of whole training runs: W ranks equal one process, and a broken world does not.
+//
+// Each rank first trains alone, then all train together on the same global batches: dropout on, clipping on, two
+// micro-batches a step, rows that no number of ranks divides. The tiny models lie in Tests/Golden/training, so the
+// program is run from the root of the repository.
+
+import Foundation
+import TuttiCorpus
+import TuttiEnsemble
+import TuttiFormats
+import TuttiModels
+import TuttiObjectives
+import TuttiTraining
+
+let trainingLaws: [Law] = ["bert-sgd", "mpnet-sgd"].flatMap { name in
+    [
+        Law(name: "\(name): ten steps, dropout on, equal one process") { ensemble, findings in
+            try TinyTraining(name).compare(together: ensemble, ensemble, findings)
+        },
+        .control("\(name): gradients divided by the number of ranks") { ensemble, findings in
+            let broken = AlteredEnsemble(ensemble, .dividedByRanks)
+            try TinyTraining(name).compare(together: broken, ensemble, findings)
+        },
+        .control("\(name): the reduce-scatter of candidate gradients left out") { ensemble, findings in
+            let broken = AlteredEnsemble(ensemble, .droppedReduceScatter)
+            try TinyTraining(name).compare(together: broken, ensemble, findings)
+        },
+        .control("\(name): masks that depend on the rank") { ensemble, findings in
+            var training = TinyTraining(name)
+            training.seedOfMasks = { 42 + UInt64($0) }
+            try training.compare(together: ensemble, ensemble, findings)
+        },
+    ]
+}
+
+/// A run of a tiny model on its golden rows.
+private struct TinyTraining {
+    let folder: String
+    var seedOfMasks: (_ rank: Int) -> UInt64 = { _ in 42 }
+
+    init(_ name: String) { folder = "Tests/Golden/training/" + name }
+
+    /// Weights and losses of ten steps.
+    private struct Result {
+        var start: [Float]
+        var end: [Float]
+        var losses: [Double]
+    }
+
+    /// Checks that the run on `together` equals the run of one process. `ensemble` is the sound world.
+    func compare(together: any Ensemble, _ ensemble: any Ensemble, _ findings: Findings) throws {
+        let scratch = FileManager.default.temporaryDirectory.path + "/tutti-world-\(getpid())"
+        defer { removeQuietly(scratch) }
+        let alone = try ensemble.together("train alone") {
+            try run(LocalEnsemble.single(), output: scratch + "-alone", seed: 42)
+        }
+        defer { removeQuietly(scratch + "-alone") }
+        let output = try ensemble.broadcast(scratch)
+        let all = try run(together, output: output, seed: seedOfMasks(ensemble.rank))
+        let moved = distance(alone.start, alone.end)
+        let size = distance(alone.start, [Float](repeating: 0, count: alone.start.count))
+        findings.require(moved >= 0.01 * size, "the run hardly moves: it proves nothing")
+        let apart = distance(all.end, alone.end)
+        findings.require(apart <= 1e-5 * moved, "weights differ by \(apart / moved) of their movement")
+        for (step, (loss, wanted)) in zip(all.losses, alone.losses).enumerated() {
+            let difference = abs(loss - wanted)
+            findings.require(
+                difference <= 2e-6 * max(1, abs(wanted)), "loss of step \(step + 1) differs by \(difference)")
+        }
+        // Replicas hold the same bits.
+        let bytes = all.end.withUnsafeBytes { Array($0) }
+        let root = try ensemble.broadcast(bytes)
+        findings.require(bytes == root, "this rank's weights are not rank zero's")
+    }
+
+    private func run(_ ensemble: any Ensemble, output: String, seed: UInt64) throws -> Result {
+        var arguments = TrainingArguments()
+        arguments.optim = "sgd"
+        arguments.learningRate = 0.1
+        arguments.globalTrainBatchSize = 11
+        arguments.gradientAccumulationSteps = 2
+        arguments.maxSteps = 10
+        arguments.loggingSteps = 1
+        arguments.saveStrategy = .no
+        arguments.seed = seed
+        arguments.dataSeed = 42
+        let model = try SentenceEncoder.load(
+            folder + "/model",
+            configOverrides: ["hidden_dropout_prob": .number(0.1), "attention_probs_dropout_prob": .number(0.1)])
+        let start = Array(model.encoder.parameters.values)
+        let inputs = TrainingInputs(
+            model: model, arguments: arguments,
+            trainDataset: try loadTable(DatasetSpecification(path: folder + "/rows.jsonl")),
+            loss: try LossRegistry.make(name: "MultipleNegativesRankingLoss"), outputDirectory: output)
+        let losses = LossRecorder()
+        _ = try Trainer(inputs, ensemble: ensemble, observer: losses).train()
+        let shared = try ensemble.onRoot { losses.values }
+        return Result(start: start, end: Array(model.encoder.parameters.values), losses: shared)
+    }
+
+    private func distance(_ a: [Float], _ b: [Float]) -> Double {
+        zip(a, b).reduce(0.0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }.squareRoot()
+    }
+
+    private func removeQuietly(_ path: String) {
+        do { try FileManager.default.removeItem(atPath: path) } catch {}  // absent on all ranks but one
+    }
+}
+
+/// Keeps the losses that a run logs.
+private final class LossRecorder: TrainingObserver {
+    private(set) var values: [Double] = []
+    func began(totalSteps: Int, resumedFrom: Int) {}
+    func stepped(_ step: Int, of total: Int) {}
+    func logged(_ line: JSONObject) { if let loss = line["loss"]?.double { values.append(loss) } }
+    func saved(_ path: String) {}
+    func notice(_ text: String) {}
+}
