@@ -39,6 +39,7 @@ let package = Package(
         .systemLibrary(name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
         .target(name: "CTuttiKernels", path: "Sources/CTuttiKernels"),
         .target(name: "CTuttiMPI", dependencies: ["COpenMPI"], path: "Sources/CTuttiMPI"),
+        .target(name: "CAllocationCounter", path: "Sources/CAllocationCounter"),
         // L1
         module("Formats", []),
         module("Kernels", ["COpenBLAS", "CTuttiKernels"]),
@@ -78,7 +79,7 @@ let package = Package(
             name: "TuttiWorld",
             dependencies: [
                 "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
-                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI",
+                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI", "CAllocationCounter",
             ], path: "Sources/tutti-world"),
         // Tests
         .target(

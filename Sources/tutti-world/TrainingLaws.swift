@@ -34,14 +34,15 @@ let trainingLaws: [Law] = ["bert-sgd", "mpnet-sgd"].flatMap { name in
 }
 
 /// A run of a tiny model on its golden rows.
-private struct TinyTraining {
+struct TinyTraining {
     let folder: String
     var seedOfMasks: (_ rank: Int) -> UInt64 = { _ in 42 }
+    var sampler = BatchSamplerKind.batchSampler
 
     init(_ name: String) { folder = "Tests/Golden/training/" + name }
 
     /// Weights and losses of ten steps.
-    private struct Result {
+    struct Result {
         var start: [Float]
         var end: [Float]
         var losses: [Double]
@@ -49,7 +50,7 @@ private struct TinyTraining {
 
     /// Checks that the run on `together` equals the run of one process. `ensemble` is the sound world.
     func compare(together: any Ensemble, _ ensemble: any Ensemble, _ findings: Findings) throws {
-        let scratch = FileManager.default.temporaryDirectory.path + "/tutti-world-\(getpid())"
+        let scratch = temporaryFolder("run")
         defer { removeQuietly(scratch) }
         let alone = try ensemble.together("train alone") {
             try run(LocalEnsemble.single(), output: scratch + "-alone", seed: 42)
@@ -73,14 +74,20 @@ private struct TinyTraining {
         findings.require(bytes == root, "this rank's weights are not rank zero's")
     }
 
-    private func run(_ ensemble: any Ensemble, output: String, seed: UInt64) throws -> Result {
+    /// Ten steps on `ensemble` (twenty without logging).
+    func run(
+        _ ensemble: any Ensemble, output: String, seed: UInt64, logs: Bool = true,
+        observer: (any TrainingObserver)? = nil
+    ) throws -> Result {
         var arguments = TrainingArguments()
         arguments.optim = "sgd"
         arguments.learningRate = 0.1
         arguments.globalTrainBatchSize = 11
         arguments.gradientAccumulationSteps = 2
-        arguments.maxSteps = 10
+        arguments.maxSteps = logs ? 10 : 20
         arguments.loggingSteps = 1
+        arguments.loggingStrategy = logs ? .steps : .no
+        arguments.batchSampler = sampler
         arguments.saveStrategy = .no
         arguments.seed = seed
         arguments.dataSeed = 42
@@ -93,7 +100,7 @@ private struct TinyTraining {
             trainDataset: try loadTable(DatasetSpecification(path: folder + "/rows.jsonl")),
             loss: try LossRegistry.make(name: "MultipleNegativesRankingLoss"), outputDirectory: output)
         let losses = LossRecorder()
-        _ = try Trainer(inputs, ensemble: ensemble, observer: losses).train()
+        _ = try Trainer(inputs, ensemble: ensemble, observer: observer ?? losses).train()
         let shared = try ensemble.onRoot { losses.values }
         return Result(start: start, end: Array(model.encoder.parameters.values), losses: shared)
     }
@@ -102,9 +109,15 @@ private struct TinyTraining {
         zip(a, b).reduce(0.0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }.squareRoot()
     }
 
-    private func removeQuietly(_ path: String) {
-        do { try FileManager.default.removeItem(atPath: path) } catch {}  // absent on all ranks but one
-    }
+}
+
+/// A place of this process for what a law writes.
+func temporaryFolder(_ name: String) -> String {
+    FileManager.default.temporaryDirectory.path + "/tutti-world-\(getpid())-\(name)"
+}
+
+private func removeQuietly(_ path: String) {
+    do { try FileManager.default.removeItem(atPath: path) } catch {}  // absent on all ranks but one
 }
 
 /// Keeps the losses that a run logs.

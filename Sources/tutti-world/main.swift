@@ -10,7 +10,7 @@ import Foundation
 import TuttiEnsemble
 import TuttiEnsembleMPI
 
-let laws = collectiveLaws + objectiveLaws + trainingLaws
+let laws = collectiveLaws + objectiveLaws + trainingLaws + allocationLaws
 
 do {
     let world = try MPIEnsemble.startIfLaunched()

@@ -1,0 +1,63 @@
+// Law: a step allocates nothing once the largest batch has been seen.
+//
+// Counted on the thread that trains, from the end of one step to the end of the next: more than from zeroing the
+// gradients to the update. MPI and the preparation of batches run on threads of their own and are not counted.
+
+import CAllocationCounter
+import Foundation
+import TuttiEnsemble
+import TuttiFormats
+import TuttiTraining
+
+let allocationLaws: [Law] = ["bert-sgd", "mpnet-sgd"].map { name in
+    Law(name: "\(name): no allocation in a step once the largest batch was seen") { ensemble, findings in
+        let counter = AllocationCounter()
+        var training = TinyTraining(name)
+        training.sampler = .sequential
+        _ = try training.run(
+            ensemble, output: try ensemble.broadcast(temporaryFolder("allocations")), seed: 42, logs: false,
+            observer: counter)
+        // Rank zero hears of every step; the first epoch shows the largest batch.
+        guard ensemble.isRoot else { return }
+        findings.require(counter.counts.count >= 8, "only \(counter.counts.count) steps were seen")
+        let late = counter.counts.dropFirst(counter.counts.count / 2 + 1)
+        findings.require(late.allSatisfy { $0 == 0 }, "allocations a step: \(counter.counts)")
+        let control = AllocationCounter.allocations { _ = [Int](repeating: 1, count: 100).map { $0 + 1 } }
+        findings.require(control > 0, "the counter counts nothing")
+    }
+}
+
+/// Reads the counter at the end of each step.
+private final class AllocationCounter: TrainingObserver {
+    private(set) var counts: [UInt64] = []
+    private var last: UInt64 = 0
+
+    init() { counts.reserveCapacity(1000) }
+
+    func began(totalSteps: Int, resumedFrom: Int) {
+        tutti_count_allocations(1)
+        last = tutti_allocation_count()
+    }
+
+    func stepped(_ step: Int, of total: Int) {
+        let now = tutti_allocation_count()
+        counts.append(now - last)
+        last = now
+        if step == total { tutti_count_allocations(0) }
+    }
+
+    func logged(_ line: JSONObject) {}
+    func saved(_ path: String) {}
+    func notice(_ text: String) {}
+
+    /// Allocations of `body` on this thread.
+    @inline(never)
+    static func allocations(_ body: () -> Void) -> UInt64 {
+        tutti_count_allocations(1)
+        let before = tutti_allocation_count()
+        body()
+        let after = tutti_allocation_count()
+        tutti_count_allocations(0)
+        return after - before
+    }
+}
