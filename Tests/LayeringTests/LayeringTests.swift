@@ -10,7 +10,7 @@ import Testing
 /// What the modules of a folder below Sources/ may import, beyond themselves.
 let layers: [String: Set<String>] = [
     // L0: C modules and system libraries import no Swift module.
-    "CTuttiKernels": [], "CTuttiMPI": [], "COpenBLAS": [], "COpenMPI": [],
+    "CTuttiKernels": [], "CTuttiMPI": [], "CAllocationCounter": [], "COpenBLAS": [], "COpenMPI": [],
     // L1
     "Formats": [],
     "Kernels": ["COpenBLAS", "CTuttiKernels"],
@@ -33,7 +33,7 @@ let layers: [String: Set<String>] = [
     "TuttiMPI": ["Tutti", "TuttiEnsembleMPI"],
     "tutti-cli": belowTraining.union(["TuttiEvaluation", "TuttiTraining", "TuttiEnsembleMPI", "ArgumentParser", "Yams"]
     ),
-    "tutti-world": belowTraining.union(["TuttiEvaluation", "TuttiTraining", "TuttiEnsembleMPI"]),
+    "tutti-world": belowTraining.union(["TuttiEvaluation", "TuttiTraining", "TuttiEnsembleMPI", "CAllocationCounter"]),
 ]
 
 private let belowTraining: Set<String> = [
