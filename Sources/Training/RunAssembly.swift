@@ -1,5 +1,6 @@
 // From a configuration to the parts of a run: model, data, loss, evaluators.
 
+import Crypto
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiEvaluation
@@ -36,10 +37,10 @@ extension TrainingInputs {
         try checkBestMetric(configuration)
         self.configuration = .object(configuration.identityObject)
         lossDescription = lossOptions.options
-        lossName = lossOptions.name
         cardFacts = configuration.modelCard
         inputDigests = [
-            "\(table.contentDigest())", "\(evalDataset?.contentDigest() ?? 0)", model.weightsDigest,
+            "\(table.contentDigest())", "\(evalDataset?.contentDigest() ?? 0)",
+            SHA256.hash(data: UnsafeRawBufferPointer(model.encoder.parameters.values)).hexadecimal,
         ]
     }
 
@@ -62,7 +63,14 @@ extension TrainingInputs {
 /// The model of a configuration, with its limit on the length of texts.
 public func loadModel(_ configuration: TrainingConfiguration, path: String? = nil) throws(TuttiError) -> SentenceEncoder {
     let model = try SentenceEncoder.load(path ?? configuration.model, configOverrides: configuration.configOverrides)
-    if let limit = configuration.maxSequenceLength { try model.limitLength(to: limit) }
+    if let limit = configuration.maxSequenceLength {
+        guard limit <= model.maximumLength else {
+            throw TuttiError(
+                .usage, "limit the length of texts", "max_seq_length",
+                "\(limit) tokens, but \(model.sourceDescription) takes \(model.maximumLength)")
+        }
+        model.maximumLength = limit
+    }
     return model
 }
 

@@ -59,6 +59,15 @@ final class RunPlan {
                 seed: arguments.dataSeed ?? arguments.seed, dropLast: arguments.dataloaderDropLast)
     }
 
+    /// Packs the rows of a run's data, with the prompts that the arguments give their columns.
+    func collator(for inputs: TrainingInputs) -> Collator {
+        let arguments = inputs.arguments
+        return inputs.model.makeCollator(
+            prompts: inputs.trainDataset.columnNames.map {
+                arguments.promptsByColumn[$0] ?? arguments.promptForAllColumns ?? ""
+            })
+    }
+
     /// Epochs done after `microBatch` micro-batches of epoch `index`, as the reference logs it.
     func epoch(_ index: Int, microBatch: Int, of batchCount: Int) -> Double {
         let accumulation = arguments.gradientAccumulationSteps

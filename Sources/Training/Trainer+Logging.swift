@@ -22,16 +22,17 @@ extension Trainer {
     /// Tokens and main-thread seconds a step, by phase, over the steps since the last line.
     private func addTimes(to line: inout JSONObject) {
         clock.enter(.other)
-        let steps = Double(max(1, stepsSinceLog))
+        let steps = Double(max(1, stepsOnClock))
         let seconds = clock.total
-        line["tokens"] = .integer(Int64(tokensSinceLog))
-        line["tokens_per_second"] = .number(Double(tokensSinceLog) / max(seconds, 1e-9))
+        line["tokens"] = .integer(Int64(state.tokensSinceLog))
+        line["tokens_per_second"] = .number(Double(tokensOnClock) / max(seconds, 1e-9))
         line["step_seconds"] = .number(seconds / steps)
         var phases = JSONObject()
         for phase in StepPhase.allCases { phases["\(phase)"] = .number(clock.seconds(in: phase) / steps) }
         line["seconds"] = .object(phases)
-        tokensSinceLog = 0
-        stepsSinceLog = 0
+        state.tokensSinceLog = 0
+        stepsOnClock = 0
+        tokensOnClock = 0
         clock.reset()
     }
 

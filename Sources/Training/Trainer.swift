@@ -19,8 +19,7 @@ public struct TrainingInputs {
     public var trainDataset: Table
     public var evalDataset: Table?
     public var loss: any Loss
-    /// The name and options of the loss, for the model card.
-    public var lossName = ""
+    /// The options given to the loss, for the model card.
     public var lossDescription: JSONObject
     public var evaluators: [any Evaluator]
     /// Evaluated once, on the final model.
@@ -73,9 +72,9 @@ public final class Trainer {
     let events: EventPlan
     var state = TrainerState()
     var clock = PhaseClock()
-    /// Tokens of all ranks since the last log line of this process, and the steps in it.
-    var tokensSinceLog = 0
-    var stepsSinceLog = 0
+    /// Steps and tokens that the clock has measured since the last log line.
+    var stepsOnClock = 0
+    var tokensOnClock = 0
     var lastReport = StepReport()
     var lastEvaluatedStep = -1
     let startedAt = PhaseClock.now()
@@ -168,8 +167,9 @@ public final class Trainer {
         state.totalLoss += sums.loss
         state.lossSteps += 1
         state.tokensSeen += Int(sums.tokens)
-        tokensSinceLog += Int(sums.tokens)
-        stepsSinceLog += 1
+        state.tokensSinceLog += Int(sums.tokens)
+        tokensOnClock += Int(sums.tokens)
+        stepsOnClock += 1
         lastReport = report
     }
 

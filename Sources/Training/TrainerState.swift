@@ -21,8 +21,9 @@ struct TrainerState {
     var lossSteps = 0
     /// Sum over the whole run, for the closing line.
     var totalLoss = 0.0
-    /// Text tokens seen by all ranks.
+    /// Text tokens seen by all ranks, in all and since the last log line.
     var tokensSeen = 0
+    var tokensSinceLog = 0
     var bestMetric: Double?
     var bestGlobalStep: Int?
     /// Folder name of the best checkpoint, below the output directory.
@@ -68,6 +69,7 @@ struct TrainerState {
         object["loss_steps"] = .integer(Int64(lossSteps))
         object["total_loss"] = .number(totalLoss)
         object["tokens_seen"] = .integer(Int64(tokensSeen))
+        object["tokens_since_log"] = .integer(Int64(tokensSinceLog))
         object["best_metric"] = bestMetric.map { .number($0) } ?? .null
         object["best_global_step"] = bestGlobalStep.map { .integer(Int64($0)) } ?? .null
         object["best_checkpoint"] = bestCheckpoint.map { .string($0) } ?? .null
@@ -93,6 +95,7 @@ struct TrainerState {
         lossSteps = try field("loss_steps") { $0.int }
         totalLoss = try field("total_loss") { $0.double }
         tokensSeen = try field("tokens_seen") { $0.int }
+        tokensSinceLog = try field("tokens_since_log") { $0.int }
         bestMetric = object["best_metric"]?.double
         bestGlobalStep = object["best_global_step"]?.int
         bestCheckpoint = object["best_checkpoint"]?.string

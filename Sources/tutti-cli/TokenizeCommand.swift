@@ -5,7 +5,6 @@ import Foundation
 import TuttiCorpus
 import TuttiFormats
 import TuttiModels
-import TuttiText
 
 struct TokenizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -18,12 +17,12 @@ struct TokenizeCommand: ParsableCommand {
     var tokens = false
 
     func run() throws {
-        let directory = try ModelDirectory(path: ModelHub.resolve(text.model))
-        let tokenizer = try directory.tokenizer()
+        let model = try SentenceEncoder.load(text.model)
+        let tokenizer = model.tokenizer
         let output = FileHandle.standardOutput
         var block = ""
         for line in try loadTextColumn(text.input, column: text.column) {
-            let ids = tokenizer.encode(line, maximumLength: directory.maximumLength)
+            let ids = tokenizer.encode(line, maximumLength: model.maximumLength)
             block += "{\"input_ids\": [" + ids.map(String.init).joined(separator: ", ") + "]"
             if tokens {
                 let spelled = ids.map { JSONValue.string(tokenizer.token($0) ?? "").serialized() }

@@ -34,7 +34,6 @@ struct TinyRun {
         var inputs = TrainingInputs(
             model: model, arguments: arguments, trainDataset: table,
             loss: try LossRegistry.make(name: "MultipleNegativesRankingLoss"), outputDirectory: output)
-        inputs.lossName = "MultipleNegativesRankingLoss"
         if evaluation { inputs.evalDataset = table }
         return inputs
     }
@@ -62,7 +61,7 @@ func metricsLines(_ output: String) throws -> [JSONObject] {
 func timeless(_ lines: [JSONObject]) -> [String] {
     let timed = [
         "seconds", "step_seconds", "tokens_per_second", "eval_runtime", "eval_samples_per_second",
-        "eval_steps_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second", "tokens",
+        "eval_steps_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second",
     ]
     return lines.map { line in
         var kept = line

@@ -1,0 +1,81 @@
+// The model card of a run: what the model knows of itself, plus how it was trained and what it reached.
+
+import Foundation
+import TuttiEvaluation
+import TuttiFormats
+import TuttiModels
+import TuttiObjectives
+
+extension Trainer {
+    /// README.md of the model as it is now.
+    func modelCard() -> String {
+        var facts = inputs.model.modelCardFacts()
+        addUserFacts(to: &facts)
+        let loss = inputs.loss
+        func dataset(_ source: String, _ rows: Int, _ columns: [String]) -> ModelCardFacts.Dataset {
+            ModelCardFacts.Dataset(
+                name: (source as NSString).lastPathComponent, rowCount: rows, columns: columns,
+                lossName: type(of: loss).name, lossOptions: inputs.lossDescription)
+        }
+        let train = inputs.trainDataset
+        facts.trainDatasets = [dataset(train.source, train.rowCount, train.columnNames)]
+        if let table = inputs.evalDataset {
+            facts.evalDatasets = [dataset(table.source, table.rowCount, table.columnNames)]
+        }
+        facts.evaluations = inputs.evaluators.compactMap(evaluation)
+        let (changed, all) = inputs.arguments.hyperparameters()
+        facts.changedArguments = changed
+        facts.allArguments = all
+        facts.log = logLines()
+        facts.bestStep = inputs.arguments.loadBestModelAtEnd ? state.bestGlobalStep : nil
+        if let entry = LossRegistry.all.first(where: { $0.name == type(of: loss).name }) {
+            facts.citations = [(entry.name, entry.citation)]
+        }
+        return ModelCard(facts: facts).text
+    }
+
+    /// `model_card:` of the configuration.
+    private func addUserFacts(to facts: inout ModelCardFacts) {
+        let given = inputs.cardFacts
+        func texts(_ key: String) -> [String] {
+            given[key]?.array?.compactMap(\.string) ?? given[key]?.string.map { [$0] } ?? []
+        }
+        facts.languages = texts("language")
+        facts.license = given["license"]?.string ?? ""
+        facts.modelName = given["model_name"]?.string ?? ""
+        facts.tags = texts("tags")
+    }
+
+    /// The newest metrics of an evaluator, if it has run.
+    private func evaluation(_ evaluator: any Evaluator) -> ModelCardFacts.Evaluation? {
+        let wanted = evaluator.metricKeys
+        let line = state.logHistory.last { line in wanted.contains { line["eval_\($0)"] != nil } }
+        guard let line else { return nil }
+        return ModelCardFacts.Evaluation(
+            title: evaluator.title, className: type(of: evaluator).className, dataset: evaluator.name,
+            configuration: evaluator.configuration,
+            metrics: wanted.compactMap { key in line["eval_\(key)"]?.double.map { (key, $0) } },
+            primaryMetric: evaluator.primaryMetric)
+    }
+
+    private func logLines() -> [ModelCardFacts.LogLine] {
+        var lines: [ModelCardFacts.LogLine] = []
+        for entry in state.logHistory {
+            var values: [(column: String, value: Double)] = []
+            if let loss = entry["loss"]?.double { values.append(("Training Loss", loss)) }
+            if let loss = entry["eval_loss"]?.double { values.append(("Validation Loss", loss)) }
+            for evaluator in inputs.evaluators {
+                if let value = entry["eval_\(evaluator.primaryMetric)"]?.double {
+                    values.append((evaluator.primaryMetric, value))
+                }
+            }
+            guard let step = entry["step"]?.int, !values.isEmpty else { continue }
+            if let last = lines.last, last.step == step {
+                lines[lines.count - 1].values += values
+            } else {
+                lines.append(.init(epoch: entry["epoch"]?.double ?? 0, step: step, values: values))
+            }
+        }
+        return lines
+    }
+}

@@ -1,0 +1,59 @@
+// SIGKILL at random instants, in the middle of saves too: the run that is started again ends with the same bits.
+
+import Foundation
+import TestSupport
+import Testing
+import TuttiFormats
+
+@Suite(.serialized) struct KillTests {
+    @Test func killedAtRandomInstantsEndsWithTheSameBits() throws {
+        let (wholeFolder, killedFolder) = (try TemporaryDirectory(), try TemporaryDirectory())
+        let settings = """
+              save_steps: 1
+              save_total_limit: 2
+              max_steps: 12
+              eval_strategy: steps
+              eval_steps: 3
+              batch_sampler: no_duplicates
+            """
+        let overrides = "config_overrides: {hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1}"
+        func workshop(_ path: String) throws -> Workshop {
+            let workshop = try Workshop(path, golden: "bert-adamw")
+            try workshop.configure(
+                extra: overrides + "\neval_dataset: {path: \(path)/rows.jsonl}", args: settings)
+            return workshop
+        }
+        let (whole, killed) = (try workshop(wholeFolder.path), try workshop(killedFolder.path))
+        let started = Date()
+        #expect(try whole.train().code == 0)
+        let duration = Date().timeIntervalSince(started)
+        var generator = SystemRandomNumberGenerator()
+        var kills = 0
+        for _ in 0..<25 {
+            let process = try TuttiProcess.start(["train", killed.path + "/run.yaml"])
+            // Late enough to get somewhere, early enough to hit saves: the run saves after every step.
+            Thread.sleep(forTimeInterval: duration * Double.random(in: 0.05..<0.6, using: &generator))
+            if process.isRunning {
+                kill(process.processIdentifier, SIGKILL)
+                kills += 1
+            }
+            process.waitUntilExit()
+        }
+        #expect(kills >= 5, "too few kills to prove anything")
+        let last = try killed.train()
+        #expect(last.code == 0, "\(last.errors)")
+        #expect(try killed.read("run/final/model.safetensors") == whole.read("run/final/model.safetensors"))
+        #expect(try timeless(killed) == timeless(whole))
+    }
+
+    /// The lines of metrics.jsonl without what depends on the clock.
+    private func timeless(_ workshop: Workshop) throws -> [String] {
+        let text = String(decoding: try workshop.read("run/metrics.jsonl"), as: UTF8.self)
+        return try text.split(separator: "\n").map { line in
+            var object = try #require(try JSONValue.parse(String(line)).object)
+            for key in object.keys
+            where key.contains("second") || key.contains("runtime") { object.remove(key) }
+            return JSONValue.object(object).serialized()
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// Runs the built `tutti` as a user does.
+
+import Foundation
+import Testing
+import TuttiFormats
+
+/// The command's outcome.
+struct Outcome {
+    var code: Int32
+    var output: String
+    var errors: String
+
+    /// What was said on standard error, which must be one line.
+    var errorLine: String {
+        get throws {
+            let lines = errors.split(separator: "\n")
+            #expect(lines.count == 1, "\(errors)")
+            return String(try #require(lines.first))
+        }
+    }
+}
+
+/// The built command.
+enum TuttiProcess {
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path
+
+    /// The program beside the running tests: they share a build folder.
+    static var executable: String {
+        get throws {
+            let candidates = [
+                ProcessInfo.processInfo.environment["TUTTI_BINARY"],
+                Bundle.main.bundleURL.deletingLastPathComponent().path + "/tutti",
+                Bundle.main.bundleURL.path + "/tutti", root + "/.build/release/tutti",
+            ].compactMap { $0 }
+            return try #require(candidates.first { FileManager.default.isExecutableFile(atPath: $0) })
+        }
+    }
+
+    /// Starts the command without waiting.
+    static func start(_ arguments: [String], output: Pipe = Pipe(), errors: Pipe = Pipe()) throws -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: try executable)
+        process.arguments = arguments
+        process.standardOutput = output
+        process.standardError = errors
+        process.standardInput = FileHandle.nullDevice
+        var environment = ProcessInfo.processInfo.environment
+        for name in environment.keys where name.hasPrefix("OMPI_") || name.hasPrefix("PMI") || name.hasPrefix("SLURM") {
+            environment[name] = nil
+        }
+        process.environment = environment
+        try process.run()
+        return process
+    }
+
+    /// Runs the command to its end.
+    static func run(_ arguments: String...) throws -> Outcome { try run(arguments) }
+
+    static func run(_ arguments: [String]) throws -> Outcome {
+        let (output, errors) = (Pipe(), Pipe())
+        let process = try start(arguments, output: output, errors: errors)
+        // Small outputs only: both fit into the pipes.
+        let said = output.fileHandleForReading.readDataToEndOfFile()
+        let complained = errors.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return Outcome(
+            code: process.terminationStatus, output: String(decoding: said, as: UTF8.self),
+            errors: String(decoding: complained, as: UTF8.self))
+    }
+}
+
+/// A folder with a copy of a tiny model, a data file and a configuration, to be spoilt.
+struct Workshop {
+    let path: String
+
+    init(_ path: String, golden: String = "bert-sgd") throws {
+        self.path = path
+        let source = TuttiProcess.root + "/Tests/Golden/training/" + golden
+        try FileManager.default.copyItem(atPath: source + "/model", toPath: path + "/model")
+        try FileManager.default.copyItem(atPath: source + "/rows.jsonl", toPath: path + "/rows.jsonl")
+        try configure()
+    }
+
+    /// Writes run.yaml; `extra` are more lines at the top level, `args` more training arguments.
+    func configure(data: String = "rows.jsonl", extra: String = "", args: String = "") throws {
+        try write(
+            "run.yaml",
+            """
+            model: \(path)/model
+            output_dir: \(path)/run
+            train_dataset: {path: \(path)/\(data)}
+            loss: {name: MultipleNegativesRankingLoss}
+            \(extra)
+            args:
+              num_train_epochs: 1
+              global_train_batch_size: 8
+              logging_steps: 1
+            \(args)
+            """)
+    }
+
+    func write(_ name: String, _ text: String) throws { try write(name, Data(text.utf8)) }
+
+    func write(_ name: String, _ data: Data) throws {
+        try data.write(to: URL(fileURLWithPath: path + "/" + name))
+    }
+
+    func read(_ name: String) throws -> Data { try Data(contentsOf: URL(fileURLWithPath: path + "/" + name)) }
+
+    func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path + "/" + name) }
+
+    func train(_ more: String...) throws -> Outcome {
+        try TuttiProcess.run(["train", path + "/run.yaml"] + more)
+    }
+}
