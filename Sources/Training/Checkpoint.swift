@@ -81,8 +81,10 @@ struct Checkpoint {
     // MARK: Finding
 
     /// The newest valid checkpoint of the run `identity` below `directory`; damaged ones are reported and passed over.
-    static func newest(in directory: String, identity: String, notice: (String) -> Void) -> Checkpoint? {
-        for step in steps(in: directory).reversed() {
+    static func newest(
+        in directory: String, identity: String, notice: (String) -> Void
+    ) throws(TuttiError) -> Checkpoint? {
+        for step in try steps(in: directory).reversed() {
             let path = "\(directory)/checkpoint-\(step)"
             if let checkpoint = validate(path, identity: identity) { return checkpoint }
             notice("\(path) is damaged or of another run; going back to the one before.")
@@ -91,9 +93,8 @@ struct Checkpoint {
     }
 
     /// The steps of all checkpoint folders, ascending.
-    static func steps(in directory: String) -> [Int] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        return names.compactMap { name in
+    static func steps(in directory: String) throws(TuttiError) -> [Int] {
+        try entries(of: directory).compactMap { name in
             name.hasPrefix("checkpoint-") ? Int(name.dropFirst("checkpoint-".count)) : nil
         }.sorted()
     }
@@ -127,7 +128,7 @@ struct Checkpoint {
     /// As the reference: with a limit of one, the newest is kept beside the best.
     static func rotate(in directory: String, limit: Int?, best: String?) throws(TuttiError) {
         guard let limit else { return }
-        var names = steps(in: directory).map { "checkpoint-\($0)" }
+        var names = try steps(in: directory).map { "checkpoint-\($0)" }
         var keep = limit
         if let best, let index = names.firstIndex(of: best), index < names.count - 1 {
             names.remove(at: index)
@@ -155,7 +156,7 @@ struct Checkpoint {
     private static func digests(of directory: String) throws(TuttiError) -> JSONObject {
         var object = JSONObject()
         guard let names = FileManager.default.enumerator(atPath: directory) else { return object }
-        for case let name as String in names.allObjects.compactMap({ $0 as? String }).sorted() {
+        for name in names.allObjects.compactMap({ $0 as? String }).sorted() {
             var isDirectory: ObjCBool = false
             let path = directory + "/" + name
             guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), !isDirectory.boolValue
@@ -167,9 +168,6 @@ struct Checkpoint {
 
     /// Hexadecimal SHA-256 of a file.
     static func sha256(of path: String) throws(TuttiError) -> String {
-        if let size = (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int, size == 0 {
-            return SHA256().finalize().hexadecimal
-        }
         let file = try MappedFile(path: path)
         var hash = SHA256()
         hash.update(bufferPointer: file.bytes)

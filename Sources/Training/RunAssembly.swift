@@ -125,6 +125,7 @@ extension NamedOptions {
     /// The evaluator of this name.
     public func makeEvaluator(model: SentenceEncoder) throws(TuttiError) -> any Evaluator {
         try EvaluatorRegistry.make(
-            name: name, options: options, place: places.place(path), modelSimilarity: model.similarity)
+            name: name,
+            options: EvaluatorOptions(place: places.place(path), object: options, modelSimilarity: model.similarity))
     }
 }

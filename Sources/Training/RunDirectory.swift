@@ -43,8 +43,7 @@ struct RunDirectory {
         } else if files.fileExists(atPath: file) {
             return try compare(JSONValue.parse(file: file))
         }
-        let entries = (try? files.contentsOfDirectory(atPath: path)) ?? []
-        if !entries.isEmpty, !overwrite {
+        if !overwrite, try !entries(of: path).isEmpty {
             throw TuttiError(
                 .usage, "start the run", path, "the output directory holds files that are not a run of Tutti",
                 hint: "Choose an empty output_dir, or pass --overwrite.")
@@ -109,6 +108,16 @@ struct RunDirectory {
 
 /// The version that checkpoints, cards and `--version` state.
 public let tuttiVersion = "0.1.0"
+
+/// The names in a folder; none where there is no folder.
+func entries(of directory: String) throws(TuttiError) -> [String] {
+    guard FileManager.default.fileExists(atPath: directory) else { return [] }
+    do {
+        return try FileManager.default.contentsOfDirectory(atPath: directory)
+    } catch {
+        throw TuttiError(.usage, "read a folder", directory, error.localizedDescription)
+    }
+}
 
 extension Sequence where Element == UInt8 {
     /// Lower-case hexadecimal digits.

@@ -57,7 +57,10 @@ final class TrainingStep {
                 try loss.evaluate($0, dEmbeddings: dEmbeddings, ensemble: ensemble)
             }
             report.partialLoss += value / Double(count)
-            if count > 1 { dEmbeddings.scale(by: 1 / Float(count)) }
+            if count > 1 {
+                let all = UnsafeMutableBufferPointer(start: dEmbeddings.pointer, count: dEmbeddings.rows * dEmbeddings.columns)
+                OptimizerKernels.scale(all, by: 1 / Float(count))
+            }
 
             clock.enter(.backward)
             let isLast = micro == count - 1

@@ -1,5 +1,6 @@
 // What a run writes between steps: training lines, evaluations, the closing line.
 
+import TuttiCorpus
 import TuttiEvaluation
 import TuttiFormats
 import TuttiKernels

@@ -28,6 +28,7 @@ enum CommandSession {
     /// Parses the command line, runs the subcommand, exits.
     static func main() -> Never {
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)  // a file-size limit is an error of the write, not the end of the process
         do {
             var command = try TuttiCommand.parseAsRoot()
             if let ranked = command as? any RankedCommand { run(ranked) }
@@ -57,7 +58,7 @@ enum CommandSession {
         var code: Int32 = 0
         do {
             try command.run(on: ensemble)
-        } catch let error as ExitCode {
+        } catch let error as ArgumentParser.ExitCode {
             code = error.rawValue
         } catch let failure as RootFailure {
             code = failure.code

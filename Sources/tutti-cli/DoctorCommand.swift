@@ -26,7 +26,7 @@ struct DoctorCommand: RankedCommand {
         facts["tutti_version"] = .string(tuttiVersion)
         facts["ranks"] = .integer(Int64(ensemble.size))
         facts["threads_per_rank"] = .integer(Int64(Parallel.threads))
-        facts["cores_of_this_rank"] = .integer(Int64(RankLayout.affinityCount()))
+        facts["cores_of_this_rank"] = .integer(Int64(ProcessInfo.processInfo.activeProcessorCount))
         facts["gemm_provider"] = .string(Gemm.provider)
         facts["blas_core_type"] = .string(Gemm.coreType)
         facts["memory_gib"] = .number(

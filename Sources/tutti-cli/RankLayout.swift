@@ -1,7 +1,6 @@
 // Threads of this rank, and the block that says how the ranks lie on the machines.
 
 import Foundation
-import Glibc
 import TuttiEnsemble
 import TuttiEnsembleMPI
 import TuttiFormats
@@ -11,7 +10,8 @@ import TuttiKernels
 struct RankLayout {
     let description: String
 
-    /// Sets the threads of this rank: the option, else TUTTI_THREADS, else the cores that the rank has to itself.
+    /// Sets the threads of this rank: the option, else TUTTI_THREADS or OPENBLAS_NUM_THREADS (which
+    /// launch/tutti-run sets), else the cores that the rank has to itself.
     /// Collective.
     static func apply(_ options: ComputeOptions, ensemble: any Ensemble) throws -> RankLayout {
         let threads = try ensemble.together("plan threads") { try planThreads(options, ensemble) }
@@ -29,24 +29,13 @@ struct RankLayout {
             guard threads > 0 else { throw TuttiError(.usage, "plan threads", "--threads", "must be positive") }
             return threads
         }
-        if let text = ProcessInfo.processInfo.environment["TUTTI_THREADS"] {
+        for name in ["TUTTI_THREADS", "OPENBLAS_NUM_THREADS"] {
+            guard let text = ProcessInfo.processInfo.environment[name] else { continue }
             guard let threads = Int(text), threads > 0 else {
-                throw TuttiError(.usage, "plan threads", "TUTTI_THREADS=\(text)", "is not a positive number")
+                throw TuttiError(.usage, "plan threads", "\(name)=\(text)", "is not a positive number")
             }
             return threads
         }
-        let environment = ProcessInfo.processInfo.environment
-        let local = environment["OMPI_COMM_WORLD_LOCAL_SIZE"].flatMap(Int.init) ?? 1
-        let bound = affinityCount()
-        // Ranks that are not bound see the cores of the whole machine and share them.
-        let machine = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-        return max(1, bound < machine || local == 1 ? bound : machine / local)
-    }
-
-    /// Cores in this process's affinity mask.
-    static func affinityCount() -> Int {
-        var mask = cpu_set_t()
-        guard sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &mask) == 0 else { return 1 }
-        return withUnsafeBytes(of: mask) { $0.reduce(0) { $0 + $1.nonzeroBitCount } }
+        return (ensemble as? MPIEnsemble)?.topology.computeThreads ?? ProcessInfo.processInfo.activeProcessorCount
     }
 }

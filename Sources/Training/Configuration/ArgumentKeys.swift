@@ -13,16 +13,16 @@ enum ArgumentKey {
 
     /// The class of `name`; nil for a name that nobody knows.
     static func classify(_ name: String) -> ArgumentKey? {
-        if effective.contains(name) { return .effective }
+        if effectiveKeys.contains(name) { return .effective }
         if let reason = withoutMeaning[name] { return .withoutMeaning(reason) }
         if let reason = refused[name] { return .refused(reason) }
         return nil
     }
 
     /// Every known name, for suggestions.
-    static var allNames: [String] { effective.sorted() + withoutMeaning.keys.sorted() + refused.keys.sorted() }
+    static var allNames: [String] { effectiveKeys.sorted() + withoutMeaning.keys.sorted() + refused.keys.sorted() }
 
-    static let effective: Set<String> = [
+    static let effectiveKeys: Set<String> = [
         "num_train_epochs", "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size",
         "global_train_batch_size", "global_eval_batch_size", "gradient_accumulation_steps", "dataloader_drop_last",
         "batch_sampler", "optim", "optim_args", "learning_rate", "weight_decay", "adam_beta1", "adam_beta2",

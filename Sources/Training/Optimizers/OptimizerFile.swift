@@ -21,11 +21,8 @@ extension Optimizer {
         var tensors: [SafetensorsWriter.Tensor] = []
         for (prefix, values) in stateArenas {
             for entry in layout.entries {
-                tensors.append(
-                    .init(
-                        name: "\(prefix).\(entry.name)", dtype: .f32, shape: entry.shape,
-                        bytes: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(values)[
-                            entry.range.lowerBound * 4..<(entry.range.lowerBound + entry.elementCount) * 4])))
+                let bytes = UnsafeRawBufferPointer(UnsafeMutableBufferPointer(rebasing: values[entry.elements]))
+                tensors.append((name: "\(prefix).\(entry.name)", dtype: .f32, shape: entry.shape, bytes: bytes))
             }
         }
         try SafetensorsWriter.write(path: path, tensors: tensors)
@@ -42,8 +39,7 @@ extension Optimizer {
                         .data, "read the optimizer's state", "\(path): \(name)", "missing or of another shape",
                         hint: "The checkpoint belongs to another model or optimizer.")
                 }
-                let range = entry.range.lowerBound..<entry.range.lowerBound + entry.elementCount
-                try file.readFloats(name, into: UnsafeMutableBufferPointer(rebasing: values[range]))
+                try file.readFloats(name, into: UnsafeMutableBufferPointer(rebasing: values[entry.elements]))
             }
         }
     }
