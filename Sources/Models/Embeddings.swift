@@ -29,8 +29,14 @@ public struct Embeddings: Sendable {
         return UnsafeBufferPointer(rebasing: UnsafeBufferPointer(storage.values)[row * dimension..<(row + 1) * dimension])
     }
 
-    /// All values row after row, valid as long as these embeddings live; written only by the maker of the embeddings.
+    /// All values row after row, written only by the maker of the embeddings.
+    ///
+    /// Valid as long as these embeddings live, which may end at their last use: keep them with `withExtendedLifetime`,
+    /// or take `flattened`.
     public var values: UnsafeMutableBufferPointer<Float> { storage.values }
+
+    /// A copy of all values row after row.
+    public var flattened: [Float] { withExtendedLifetime(storage) { Array(storage.values) } }
 
     /// The rows `rows` in that order, as embeddings of their own.
     public func gathering(_ rows: [Int]) -> Embeddings {

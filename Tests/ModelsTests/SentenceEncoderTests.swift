@@ -17,7 +17,7 @@ import TuttiModels
         try GoldenModels.with(name) { path in
             let model = try SentenceEncoder.load(path)
             let found = try model.encode(GoldenModels.texts())
-            #expect(largestDifference(found.values, try GoldenModels.embeddings(name)) <= 1e-5)
+            #expect(largestDifference(found.flattened, try GoldenModels.embeddings(name)) <= 1e-5)
         }
     }
 
@@ -27,10 +27,10 @@ import TuttiModels
             #expect(model.similarity == "dot" && !model.includesPrompt)
             let texts = try GoldenModels.texts()
             let none = try model.encode(texts, prompt: "")
-            #expect(largestDifference(none.values, try GoldenModels.embeddings("bert-prompt-none")) <= 1e-5)
+            #expect(largestDifference(none.flattened, try GoldenModels.embeddings("bert-prompt-none")) <= 1e-5)
             let document = try model.encode(texts, prompt: model.documentPrompt)
-            #expect(largestDifference(document.values, try GoldenModels.embeddings("bert-prompt-document")) <= 1e-5)
-            #expect(largestDifference(none.values, document.values) > 1e-3)
+            #expect(largestDifference(document.flattened, try GoldenModels.embeddings("bert-prompt-document")) <= 1e-5)
+            #expect(largestDifference(none.flattened, document.flattened) > 1e-3)
         }
     }
 
@@ -39,11 +39,11 @@ import TuttiModels
             let texts = try GoldenModels.texts()
             let whole = try SentenceEncoder.load(path).encode(texts)
             let small = try SentenceEncoder.load(path).encode(texts, tokensPerBatch: 1)
-            #expect(largestDifference(whole.values, small.values) <= 1e-6)
+            #expect(largestDifference(whole.flattened, small.flattened) <= 1e-6)
             let worlds = try withEvery(world: 2...4) { ensemble in
-                Array(try SentenceEncoder.load(path).encode(texts, ensemble: ensemble).values)
+                try SentenceEncoder.load(path).encode(texts, ensemble: ensemble).flattened
             }
-            for rows in worlds.values.joined() { #expect(largestDifference(whole.values, rows) <= 1e-6) }
+            for rows in worlds.values.joined() { #expect(largestDifference(whole.flattened, rows) <= 1e-6) }
         }
     }
 
@@ -64,7 +64,7 @@ import TuttiModels
                 text: JSONValue.object(["weight_map": .object(map)]).serialized())
             try FileManager.default.removeItem(atPath: path + "/model.safetensors")
             let found = try SentenceEncoder.load(path).encode(GoldenModels.texts())
-            #expect(largestDifference(found.values, try GoldenModels.embeddings("bert-mean-normalize")) <= 1e-5)
+            #expect(largestDifference(found.flattened, try GoldenModels.embeddings("bert-mean-normalize")) <= 1e-5)
         }
     }
 
@@ -83,7 +83,7 @@ import TuttiModels
             #expect(again.maximumLength == model.maximumLength && again.similarity == model.similarity)
             let texts = try GoldenModels.texts()
             let (one, two) = (try model.encode(texts), try again.encode(texts))
-            #expect(largestDifference(one.values, two.values) == 0, "\(largestDifference(one.values, two.values))")
+            #expect(largestDifference(one.flattened, two.flattened) == 0, "\(largestDifference(one.flattened, two.flattened))")
         }
     }
 
@@ -111,7 +111,7 @@ import TuttiModels
             let texts = cases[name]?["texts"]?.array?.compactMap(\.string) ?? []
             let found = try SentenceEncoder.load(path).encode(texts)
             let wanted = try SafetensorsFile(path: folder + "/\(name).safetensors").floats("embeddings")
-            let difference = largestDifference(found.values, wanted)
+            let difference = largestDifference(found.flattened, wanted)
             print("\(name): \(texts.count) texts, largest difference \(difference)")
             #expect(texts.count == 200 && difference <= bound)
         }
