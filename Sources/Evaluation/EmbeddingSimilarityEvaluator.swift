@@ -79,12 +79,15 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
             if writesResults {
                 let file = ResultsFile(
                     name: "similarity_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv",
-                    columns: functions.flatMap { ["\($0.rawValue)_pearson", "\($0.rawValue)_spearman"] }, lineEnd: "\r\n")
+                    columns: functions.flatMap { ["\($0.rawValue)_pearson", "\($0.rawValue)_spearman"] },
+                    lineEnd: "\r\n")
                 try file.append(values, context)
             }
             if functions.count > 1 {
                 let largest = [0, 1].map { which in
-                    stride(from: which, to: values.count, by: 2).map { values[$0] }.reduce(values[which]) { $1 > $0 ? $1 : $0 }
+                    stride(from: which, to: values.count, by: 2).map { values[$0] }.reduce(values[which]) {
+                        $1 > $0 ? $1 : $0
+                    }
                 }
                 values += largest
             }
@@ -101,7 +104,8 @@ extension EmbeddingSimilarityEvaluator {
     static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
         try options.check(optionNames)
         if let precision = try options.string("precision") {
-            throw options.error("precision", "'\(precision)' cannot be evaluated, only full precision", hint: "Leave it out.")
+            throw options.error(
+                "precision", "'\(precision)' cannot be evaluated, only full precision", hint: "Leave it out.")
         }
         let main = try options.similarity("main_similarity")
         let functions = try options.similarities("similarity_fn_names", main: main)

@@ -6,7 +6,8 @@ import TuttiFormats
 extension EvaluatorOptions {
     /// The table at `path`, with at least `textColumns` columns of texts and a row.
     ///
-    /// Throws: `.usage` for options that do not fit; `.missingFile` and `.data` as `loadTable`, `.data` for an empty table.
+    /// Throws: `.usage` for options that do not fit; `.missingFile` and `.data` as `loadTable`, `.data` for an empty
+    /// table.
     func table(textColumns: Int, meaning: String) throws(TuttiError) -> Table {
         let path = try requiredString("path")
         let table = try loadTable(DatasetSpecification(path: path, columns: try strings("columns")))
@@ -32,7 +33,9 @@ extension EvaluatorOptions {
             case .integer(let value): scores.append(Double(value))
             case .float(let value): scores.append(value)
             case .floats:
-                throw TuttiError(.data, "read evaluation data", table.source, "has lists in its label column, where numbers are needed")
+                throw TuttiError(
+                    .data, "read evaluation data", table.source,
+                    "has lists in its label column, where numbers are needed")
             case nil:
                 throw TuttiError(
                     .data, "read evaluation data", table.source, "has no label column",

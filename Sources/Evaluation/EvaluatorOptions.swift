@@ -30,9 +30,13 @@ public struct EvaluatorOptions: Sendable {
     func check(_ own: [String]) throws(TuttiError) {
         let known = own + EvaluatorOptions.common
         for key in object.keys where !known.contains(key) {
-            throw error(key, "is no option of \(try string("name") ?? "this evaluator")", hint: TuttiError.hint(unknown: key, known: known))
+            throw error(
+                key, "is no option of \(try string("name") ?? "this evaluator")",
+                hint: TuttiError.hint(unknown: key, known: known))
         }
-        if let size = try int("batch_size"), size < 1 { throw error("batch_size", "is \(size), which must be at least 1") }
+        if let size = try int("batch_size"), size < 1 {
+            throw error("batch_size", "is \(size), which must be at least 1")
+        }
         _ = try bool("show_progress_bar")
     }
 
@@ -127,7 +131,9 @@ public struct EvaluatorOptions: Sendable {
     }
 
     private func similarity(named name: String, _ key: String) throws(TuttiError) -> SimilarityFunction {
-        if let function = SimilarityFunction(rawValue: name) ?? SimilarityFunction(functionName: name) { return function }
+        if let function = SimilarityFunction(rawValue: name) ?? SimilarityFunction(functionName: name) {
+            return function
+        }
         throw error(
             key, "the similarity function '\(name)' is not known",
             hint: TuttiError.hint(unknown: name, known: SimilarityFunction.names))

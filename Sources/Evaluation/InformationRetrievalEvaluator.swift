@@ -2,8 +2,8 @@
 //
 // What: every query is searched in the whole corpus, and accuracy, precision, recall, nDCG, MRR and MAP at cut-offs are
 // averaged over the queries that have relevant documents. The ranking is the total order (-score, corpus id ascending),
-// ids compared by code points, so that it depends neither on tiles nor on the order of the corpus. Each distinct text is
-// encoded and scored once; documents of one text tie exactly.
+// ids compared by code points, so that it depends neither on tiles nor on the order of the corpus. Each distinct text
+// is encoded and scored once; documents of one text tie exactly.
 //
 //   keys  <name>_<function>_accuracy@k, precision@k, recall@k, ndcg@k, mrr@k, map@k
 //   file  Information-Retrieval_evaluation[_name]_results.csv: epoch, steps, <function>-Accuracy@k ...
@@ -52,7 +52,8 @@ public final class InformationRetrievalEvaluator: Evaluator {
     public var metricKeys: [String] {
         functions.flatMap { function in
             [
-                ("accuracy", cutoffs.accuracy), ("precision", cutoffs.precisionRecall), ("recall", cutoffs.precisionRecall),
+                ("accuracy", cutoffs.accuracy), ("precision", cutoffs.precisionRecall),
+                ("recall", cutoffs.precisionRecall),
                 ("ndcg", cutoffs.discountedGain), ("mrr", cutoffs.reciprocalRank), ("map", cutoffs.averagePrecision),
             ].flatMap { metric, cutoffs in cutoffs.map { prefixed("\(function.rawValue)_\(metric)@\($0)") } }
         }
@@ -106,7 +107,9 @@ public final class InformationRetrievalEvaluator: Evaluator {
         isPrimaryChosen = true
         let ending = "_ndcg@\(cutoffs.discountedGain.max() ?? 10)"
         var best: Metric?
-        for metric in metrics where metric.key.hasSuffix(ending) && metric.value > best?.value ?? -.infinity { best = metric }
+        for metric in metrics where metric.key.hasSuffix(ending) && metric.value > best?.value ?? -.infinity {
+            best = metric
+        }
         if let best { primaryMetric = best.key }
     }
 

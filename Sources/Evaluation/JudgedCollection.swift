@@ -93,7 +93,8 @@ extension InformationRetrievalEvaluator {
         }
         for key in ["query_prompt_name", "corpus_prompt_name"] where try options.string(key) != nil {
             let spelled = key.replacingSuffix("_name", with: "")
-            throw options.error(key, "prompts cannot be named here", hint: "Give the text of the prompt as '\(spelled)'.")
+            throw options.error(
+                key, "prompts cannot be named here", hint: "Give the text of the prompt as '\(spelled)'.")
         }
         let main = try options.similarity("main_score_function")
         let listKey = options.object.contains(key: "score_functions") ? "score_functions" : "similarity_fn_names"

@@ -1,8 +1,8 @@
 // The CSV file to which an evaluator appends one row an evaluation.
 //
 // What: <output directory>/eval/<file>, the header written when the file is made. The line end is the reference's: its
-// csv module writes CR LF, its retrieval evaluator LF. A row of the same (epoch, steps) is replaced and not repeated, so
-// that a resumed run leaves the file of an undisturbed one; rows outside training (-1, -1) are always appended.
+// csv module writes CR LF, its retrieval evaluator LF. A row of the same (epoch, steps) is replaced and not repeated,
+// so that a resumed run leaves the file of an undisturbed one; rows outside training (-1, -1) are always appended.
 //
 // Reference: the write_csv parts of sentence_transformers/sentence_transformer/evaluation/*.py.
 
@@ -28,7 +28,8 @@ struct ResultsFile: Sendable {
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         } catch {
-            throw TuttiError(.retryable, "write evaluation results", folder, "cannot be made: \(error.localizedDescription)")
+            throw TuttiError(
+                .retryable, "write evaluation results", folder, "cannot be made: \(error.localizedDescription)")
         }
         let path = folder + "/" + name
         let moment = ResultsFile.moment(context)

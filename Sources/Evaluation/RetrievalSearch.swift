@@ -32,7 +32,9 @@ struct RetrievalResult: Sendable {
 func searchDocuments(
     queries: Embeddings, documents: Embeddings, similarity: SimilarityFunction, k: Int
 ) -> RetrievalResult {
-    precondition(queries.dimension == documents.dimension, "queries of width \(queries.dimension), documents of \(documents.dimension)")
+    precondition(
+        queries.dimension == documents.dimension,
+        "queries of width \(queries.dimension), documents of \(documents.dimension)")
     let kept = min(k, documents.count)
     guard queries.count > 0, kept > 0 else { return RetrievalResult(k: 0, documents: [], scores: []) }
     let queryTile = 256

@@ -1,8 +1,9 @@
 // From the texts of a batch to packed token ids.
 //
 // What: each column's prompt is put before its texts, every text is tokenised and cut to the model's length, and all
-// columns are packed one after another. Where pooling leaves the prompt out, each sequence carries the number of leading
-// tokens that this means: the tokens of the prompt alone, without a trailing special token, as the reference counts.
+// columns are packed one after another. Where pooling leaves the prompt out, each sequence carries the number of
+// leading tokens that this means: the tokens of the prompt alone, without a trailing special token, as the reference
+// counts.
 //
 // Reference: sentence_transformers/base/data_collator.py, base/modules/transformer.py (_get_prompt_length).
 

@@ -19,7 +19,8 @@ struct ConfigurationFile: Sendable {
     init(path: String) throws(TuttiError) {
         let value = try JSONValue.parse(file: path)
         guard let object = value.object else {
-            throw TuttiError(.data, "read model configuration", path, "holds \(value.kindName) where an object is needed")
+            throw TuttiError(
+                .data, "read model configuration", path, "holds \(value.kindName) where an object is needed")
         }
         self.path = path
         self.object = object

@@ -26,7 +26,8 @@ public struct Embeddings: Sendable {
     /// The row `row`, valid as long as these embeddings live.
     public subscript(row: Int) -> UnsafeBufferPointer<Float> {
         precondition(row >= 0 && row < count, "row \(row) of \(count)")
-        return UnsafeBufferPointer(rebasing: UnsafeBufferPointer(storage.values)[row * dimension..<(row + 1) * dimension])
+        return UnsafeBufferPointer(
+            rebasing: UnsafeBufferPointer(storage.values)[row * dimension..<(row + 1) * dimension])
     }
 
     /// All values row after row, written only by the maker of the embeddings.

@@ -1,7 +1,7 @@
 // The transformer's settings, from config.json to the encoder's own description.
 //
-// What: one reading for the families whose configuration shares BERT's keys. Values that change the mathematics in a way
-// that no encoder here computes (relative position types, a decoder, cross attention) are refused, not ignored.
+// What: one reading for the families whose configuration shares BERT's keys. Values that change the mathematics in a
+// way that no encoder here computes (relative position types, a decoder, cross attention) are refused, not ignored.
 //
 // Reference: transformers/models/bert/configuration_bert.py, mpnet/configuration_mpnet.py (defaults included).
 
@@ -12,7 +12,8 @@ import TuttiFormats
 enum EncoderSettings {
     /// Keys that may be overridden although a config.json leaves them out.
     static let keys = [
-        "hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_act", "layer_norm_eps", "max_position_embeddings",
+        "hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_act", "layer_norm_eps",
+        "max_position_embeddings",
         "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "type_vocab_size",
         "pad_token_id", "relative_attention_num_buckets",
     ]
@@ -38,8 +39,10 @@ enum EncoderSettings {
             intermediateSize: try file.requiredInt("intermediate_size"),
             maximumPositions: try file.requiredInt("max_position_embeddings"))
         configuration.typeVocabularySize = try file.int("type_vocab_size") ?? configuration.typeVocabularySize
-        configuration.layerNormEpsilon = try file.double("layer_norm_eps").map(Float.init) ?? configuration.layerNormEpsilon
-        configuration.hiddenDropout = try file.double("hidden_dropout_prob").map(Float.init) ?? configuration.hiddenDropout
+        configuration.layerNormEpsilon =
+            try file.double("layer_norm_eps").map(Float.init) ?? configuration.layerNormEpsilon
+        configuration.hiddenDropout =
+            try file.double("hidden_dropout_prob").map(Float.init) ?? configuration.hiddenDropout
         configuration.attentionDropout =
             try file.double("attention_probs_dropout_prob").map(Float.init) ?? configuration.attentionDropout
         configuration.padTokenID = try file.int("pad_token_id") ?? configuration.padTokenID

@@ -22,8 +22,13 @@ extension ModelCard {
         let first = group[0]
         var lines = ["#### \(first.title)", ""]
         let names = group.map(\.dataset).filter { !$0.isEmpty }
-        if !names.isEmpty { lines.append("* Dataset\(names.count > 1 ? "s" : ""): \(names.map { "`\($0)`" }.joined(separator: " and "))") }
-        lines.append("* Evaluated with <code>\(first.className)</code>" + (first.configuration.isEmpty ? "" : " with these parameters:"))
+        if !names.isEmpty {
+            lines.append(
+                "* Dataset\(names.count > 1 ? "s" : ""): \(names.map { "`\($0)`" }.joined(separator: " and "))")
+        }
+        lines.append(
+            "* Evaluated with <code>\(first.className)</code>"
+                + (first.configuration.isEmpty ? "" : " with these parameters:"))
         if !first.configuration.isEmpty { lines.append(jsonBlock(first.configuration)) }
         let header = ["Metric"] + (group.count == 1 ? ["Value"] : group.map(\.dataset))
         let rows = first.metrics.enumerated().map { place, metric in
@@ -44,42 +49,57 @@ extension ModelCard {
                 sections.append("#### Non-Default Hyperparameters\n\n" + list(facts.changedArguments))
             }
             sections.append(
-                "#### All Hyperparameters\n<details><summary>Click to expand</summary>\n\n\(list(facts.allArguments))\n\n</details>")
+                "#### All Hyperparameters\n<details><summary>Click to expand</summary>\n\n"
+                    + "\(list(facts.allArguments))\n\n</details>"
+            )
         }
         if !facts.log.isEmpty { sections.append(logSection) }
-        sections.append("### Framework Versions\n" + facts.versions.map { "- \($0.name): \($0.version)" }.joined(separator: "\n"))
+        sections.append(
+            "### Framework Versions\n" + facts.versions.map { "- \($0.name): \($0.version)" }.joined(separator: "\n"))
         return sections.joined(separator: "\n\n")
     }
 
     private func datasetSections(_ kind: String, _ datasets: [ModelCardFacts.Dataset]) -> [String] {
         guard !datasets.isEmpty else { return [] }
-        return ["### \(kind) Dataset\(datasets.count > 1 ? "s" : "")"] + datasets.map { dataset in
-            var lines = ["#### \(dataset.name.isEmpty ? "Unnamed Dataset" : dataset.name)", ""]
-            lines.append("* Size: \(grouped(dataset.rowCount)) \(kind.lowercased()) samples")
-            lines.append("* Columns: \(dataset.columns.map { "<code>\($0)</code>" }.joined(separator: ", "))")
-            lines.append("* Loss: <code>\(dataset.lossName)</code>" + (dataset.lossOptions.isEmpty ? "" : " with these parameters:"))
-            if !dataset.lossOptions.isEmpty { lines.append(jsonBlock(dataset.lossOptions)) }
-            return lines.joined(separator: "\n")
-        }
+        return ["### \(kind) Dataset\(datasets.count > 1 ? "s" : "")"]
+            + datasets.map { dataset in
+                var lines = ["#### \(dataset.name.isEmpty ? "Unnamed Dataset" : dataset.name)", ""]
+                lines.append("* Size: \(grouped(dataset.rowCount)) \(kind.lowercased()) samples")
+                lines.append("* Columns: \(dataset.columns.map { "<code>\($0)</code>" }.joined(separator: ", "))")
+                lines.append(
+                    "* Loss: <code>\(dataset.lossName)</code>"
+                        + (dataset.lossOptions.isEmpty ? "" : " with these parameters:"))
+                if !dataset.lossOptions.isEmpty { lines.append(jsonBlock(dataset.lossOptions)) }
+                return lines.joined(separator: "\n")
+            }
     }
 
     /// The table of training logs; the row of the kept weights is bold, long tables are folded.
     private var logSection: String {
         var columns: [String] = []
-        for column in facts.log.flatMap({ $0.values.map(\.column) }) where !columns.contains(column) { columns.append(column) }
-        func place(_ column: String) -> Int { ["Training Loss": 0, "Validation Loss": 1][column] ?? (column.hasSuffix("loss") ? 2 : 3) }
-        columns = columns.enumerated().sorted { (place($0.element), $0.offset) < (place($1.element), $1.offset) }.map(\.element)
+        for column in facts.log.flatMap({ $0.values.map(\.column) }) where !columns.contains(column) {
+            columns.append(column)
+        }
+        func place(_ column: String) -> Int {
+            ["Training Loss": 0, "Validation Loss": 1][column] ?? (column.hasSuffix("loss") ? 2 : 3)
+        }
+        columns = columns.enumerated().sorted { (place($0.element), $0.offset) < (place($1.element), $1.offset) }.map(
+            \.element)
         let rows = facts.log.map { line in
-            let cells = [rounded(line.epoch), "\(line.step)"] + columns.map { column in
-                line.values.last { $0.column == column }.map { rounded($0.value) } ?? "-"
-            }
+            let cells =
+                [rounded(line.epoch), "\(line.step)"]
+                + columns.map { column in
+                    line.values.last { $0.column == column }.map { rounded($0.value) } ?? "-"
+                }
             return line.step == facts.bestStep ? cells.map { "**\($0)**" } : cells
         }
         let isLong = rows.count > 100
         var parts = ["### Training Logs"]
         if isLong { parts.append("<details><summary>Click to expand</summary>\n") }
         parts.append(table(["Epoch", "Step"] + columns, rows))
-        if facts.log.contains(where: { $0.step == facts.bestStep }) { parts.append("\n* The bold row denotes the saved checkpoint.") }
+        if facts.log.contains(where: { $0.step == facts.bestStep }) {
+            parts.append("\n* The bold row denotes the saved checkpoint.")
+        }
         if isLong { parts.append("</details>") }
         return parts.joined(separator: "\n")
     }
@@ -108,9 +128,10 @@ extension ModelCard {
     /// An integer with commas between its thousands.
     private func grouped(_ number: Int) -> String {
         let digits = Array(String(number))
-        return String(digits.enumerated().flatMap { place, digit -> [Character] in
-            place > 0 && (digits.count - place) % 3 == 0 ? [",", digit] : [digit]
-        })
+        return String(
+            digits.enumerated().flatMap { place, digit -> [Character] in
+                place > 0 && (digits.count - place) % 3 == 0 ? [",", digit] : [digit]
+            })
     }
 }
 

@@ -53,7 +53,9 @@ public struct ModelCard: Sendable {
         if !facts.baseModel.isEmpty { lines.append("base_model: \(yaml(facts.baseModel))") }
         lines += ["pipeline_tag: sentence-similarity", "library_name: sentence-transformers"]
         var metrics: [String] = []
-        for key in facts.evaluations.flatMap({ $0.metrics.map(\.key) }) where !metrics.contains(key) { metrics.append(key) }
+        for key in facts.evaluations.flatMap({ $0.metrics.map(\.key) }) where !metrics.contains(key) {
+            metrics.append(key)
+        }
         list("metrics", metrics)
         lines += modelIndex
         return (lines + ["---"]).joined(separator: "\n")
@@ -65,7 +67,8 @@ public struct ModelCard: Sendable {
         for evaluation in facts.evaluations {
             let dataset = evaluation.dataset.isEmpty ? "unknown" : evaluation.dataset
             lines += [
-                "  - task:", "      type: \(yaml(evaluation.title.lowercased().replacingOccurrences(of: " ", with: "-")))",
+                "  - task:",
+                "      type: \(yaml(evaluation.title.lowercased().replacingOccurrences(of: " ", with: "-")))",
                 "      name: \(yaml(evaluation.title))", "    dataset:", "      name: \(yaml(dataset))",
                 "      type: \(yaml(dataset))", "    metrics:",
             ]
@@ -87,9 +90,9 @@ public struct ModelCard: Sendable {
         return """
             # \(title)
 
-            This is a [sentence-transformers](https://www.SBERT.net) model\(origin)\(data). It maps sentences & paragraphs \
-            to a \(facts.dimension)-dimensional dense vector space and can be used for semantic textual similarity, semantic \
-            search, paraphrase mining, text classification, clustering, and more.
+            This is a [sentence-transformers](https://www.SBERT.net) model\(origin)\(data). It maps sentences & \
+            paragraphs to a \(facts.dimension)-dimensional dense vector space and can be used for semantic textual \
+            similarity, semantic search, paraphrase mining, text classification, clustering, and more.
             """
     }
 
@@ -104,7 +107,9 @@ public struct ModelCard: Sendable {
         ]
         lines.append("- **Similarity Function:** \(functions[facts.similarity] ?? facts.similarity)")
         let names = facts.trainDatasets.map(\.name).filter { !$0.isEmpty }
-        if !names.isEmpty { lines += ["- **Training Dataset\(names.count > 1 ? "s" : ""):**"] + names.map { "    - \($0)" } }
+        if !names.isEmpty {
+            lines += ["- **Training Dataset\(names.count > 1 ? "s" : ""):**"] + names.map { "    - \($0)" }
+        }
         if !facts.languages.isEmpty { lines.append("- **Language:** \(facts.languages.joined(separator: ", "))") }
         if !facts.license.isEmpty { lines.append("- **License:** \(facts.license)") }
         lines += ["", "### Full Model Architecture", "", "```", "SentenceTransformer("]

@@ -48,7 +48,8 @@ public struct ModelCardFacts: Sendable {
 
         /// A data set with its loss.
         public init(
-            name: String = "", rowCount: Int, columns: [String], lossName: String, lossOptions: JSONObject = JSONObject()
+            name: String = "", rowCount: Int, columns: [String], lossName: String,
+            lossOptions: JSONObject = JSONObject()
         ) {
             self.name = name
             self.rowCount = rowCount
@@ -133,18 +134,19 @@ extension SentenceEncoder {
         let transformer =
             "Transformer({'max_seq_length': \(maximumLength), 'do_lower_case': \(python(directory.lowercases)), "
             + "'architecture': '\(architectureName)'})"
-        return [transformer] + directory.modules.map { placed in
-            switch placed.module {
-            case .pooling(let modes, let width, let includePrompt):
-                "Pooling({'word_embedding_dimension': \(width), 'pooling_mode': '\(modes.joined(separator: "+"))', "
-                    + "'include_prompt': \(python(includePrompt))})"
-            case .normalize: "Normalize()"
-            case .dense(let inputWidth, let outputWidth, let bias, let activation):
-                "Dense({'in_features': \(inputWidth), 'out_features': \(outputWidth), 'bias': \(python(bias)), "
-                    + "'activation_function': '\(activation)'})"
-            case .layerNorm(let width): "LayerNorm({'dimension': \(width)})"
-            case .dropout(let probability): "Dropout({'dropout': \(probability)})"
+        return [transformer]
+            + directory.modules.map { placed in
+                switch placed.module {
+                case .pooling(let modes, let width, let includePrompt):
+                    "Pooling({'word_embedding_dimension': \(width), 'pooling_mode': '\(modes.joined(separator: "+"))', "
+                        + "'include_prompt': \(python(includePrompt))})"
+                case .normalize: "Normalize()"
+                case .dense(let inputWidth, let outputWidth, let bias, let activation):
+                    "Dense({'in_features': \(inputWidth), 'out_features': \(outputWidth), 'bias': \(python(bias)), "
+                        + "'activation_function': '\(activation)'})"
+                case .layerNorm(let width): "LayerNorm({'dimension': \(width)})"
+                case .dropout(let probability): "Dropout({'dropout': \(probability)})"
+                }
             }
-        }
     }
 }

@@ -77,7 +77,9 @@ public struct ModelDirectory: Sendable {
             modules = placed
         } else {
             let width = try configuration.requiredInt("hidden_size")
-            modules = [PlacedModule(folder: "1_Pooling", module: .pooling(modes: ["mean"], width: width, includePrompt: true))]
+            modules = [
+                PlacedModule(folder: "1_Pooling", module: .pooling(modes: ["mean"], width: width, includePrompt: true))
+            ]
             notices.append("\(path) has no modules.json: it is taken as a plain encoder, with mean pooling on top")
         }
 
@@ -86,7 +88,9 @@ public struct ModelDirectory: Sendable {
         for name in ModelDirectory.transformerSettingsNames {
             guard let file = try ConfigurationFile.ifPresent(name, in: transformerPath) else { continue }
             maximumLength = try file.int("max_seq_length")
-            if let length = maximumLength, length < 1 { throw file.error("max_seq_length", "is \(length), which must be at least 1") }
+            if let length = maximumLength, length < 1 {
+                throw file.error("max_seq_length", "is \(length), which must be at least 1")
+            }
             lowercases = try file.bool("do_lower_case") ?? false
             break
         }
@@ -133,13 +137,15 @@ extension ModelDirectory {
             if index == 0 {
                 guard className == "Transformer" else {
                     throw TuttiError(
-                        .data, "read model", place, "the first module is '\(className)', where only Transformer can be read")
+                        .data, "read model", place,
+                        "the first module is '\(className)', where only Transformer can be read")
                 }
                 transformerFolder = folder
                 continue
             }
             guard className != "Transformer" else {
-                throw TuttiError(.data, "read model", place, "there is a second Transformer, where only one can be read")
+                throw TuttiError(
+                    .data, "read model", place, "there is a second Transformer, where only one can be read")
             }
             let module = try ModelModule.read(className: className, folder: folder, root: path, place: place)
             modules.append(PlacedModule(folder: folder, module: module))

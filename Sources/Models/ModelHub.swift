@@ -1,8 +1,8 @@
 // From what a user calls a model to a folder: a path, or a hub id that the local Hugging Face cache holds.
 //
 // What: "org/name" is looked up as <cache>/models--org--name/snapshots/<commit in refs/main>, a bare "name" also as
-// sentence-transformers/name, as the reference does. Nothing is downloaded: an id that is not cached is an error that says
-// how to fetch it. The cache is $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub.
+// sentence-transformers/name, as the reference does. Nothing is downloaded: an id that is not cached is an error that
+// says how to fetch it. The cache is $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub.
 //
 // Reference: huggingface_hub/constants.py, huggingface_hub/file_download.py.
 
@@ -35,7 +35,8 @@ public enum ModelHub {
         }
         let id = candidates(model)[0]
         throw TuttiError(
-            .missingFile, "find model", model, "there is no such folder, and the local cache \(cache) does not hold '\(id)'",
+            .missingFile, "find model", model,
+            "there is no such folder, and the local cache \(cache) does not hold '\(id)'",
             hint: "Download it where there is a network with 'hf download \(id)', or give the path of a model folder.")
     }
 

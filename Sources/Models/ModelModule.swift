@@ -1,9 +1,10 @@
 // The modules that follow the transformer in a model folder: pooling, normalisation, dense layers and their like.
 //
 // What: one entry of modules.json with the configuration of its folder, as written by sentence-transformers 2 to 6.
-// Older folders spell pooling as booleans (pooling_mode_mean_tokens ...) and class paths as sentence_transformers.models.X;
-// newer ones as pooling_mode: "mean" | [...] and ...modules.pooling.Pooling. Classes are matched by the last component of
-// their path. What is written is the older spelling, which all of these versions read.
+// Older folders spell pooling as booleans (pooling_mode_mean_tokens ...) and class paths as
+// sentence_transformers.models.X; newer ones as pooling_mode: "mean" | [...] and ...modules.pooling.Pooling. Classes
+// are matched by the last component of their path. What is written is the older spelling, which all of these versions
+// read.
 //
 // Reference: sentence_transformers/sentence_transformer/modules/pooling.py, base/modules/dense.py.
 
@@ -40,7 +41,8 @@ public enum ModelModule: Sendable, Equatable {
     /// The modes of pooling, in the order in which the boolean spelling concatenates them, with their boolean keys.
     public static let poolingModes: [(name: String, key: String)] = [
         ("cls", "pooling_mode_cls_token"), ("max", "pooling_mode_max_tokens"), ("mean", "pooling_mode_mean_tokens"),
-        ("mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens"), ("weightedmean", "pooling_mode_weightedmean_tokens"),
+        ("mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens"),
+        ("weightedmean", "pooling_mode_weightedmean_tokens"),
         ("lasttoken", "pooling_mode_lasttoken"),
     ]
 
@@ -65,7 +67,9 @@ extension ModelModule {
         switch className {
         case "Pooling": return try readPooling(ConfigurationFile(path: directory + "/config.json"))
         case "Normalize":
-            if let file = try ConfigurationFile.ifPresent("config.json", in: directory) { try refuseOtherFeatures(file) }
+            if let file = try ConfigurationFile.ifPresent("config.json", in: directory) {
+                try refuseOtherFeatures(file)
+            }
             return .normalize
         case "Dense": return try readDense(ConfigurationFile(path: directory + "/config.json"))
         case "LayerNorm":
@@ -85,7 +89,8 @@ extension ModelModule {
     }
 
     private static func readPooling(_ file: ConfigurationFile) throws(TuttiError) -> ModelModule {
-        let widthKey = file.object.contains(key: "embedding_dimension") ? "embedding_dimension" : "word_embedding_dimension"
+        let widthKey =
+            file.object.contains(key: "embedding_dimension") ? "embedding_dimension" : "word_embedding_dimension"
         let width = try file.requiredInt(widthKey)
         var modes: [String] = []
         switch file.object["pooling_mode"] {
@@ -103,14 +108,17 @@ extension ModelModule {
         let known = poolingModes.map(\.name)
         for mode in modes where !known.contains(mode) {
             throw file.error(
-                "pooling_mode", "the pooling mode '\(mode)' is not known", hint: TuttiError.hint(unknown: mode, known: known))
+                "pooling_mode", "the pooling mode '\(mode)' is not known",
+                hint: TuttiError.hint(unknown: mode, known: known))
         }
         let knownKeys = poolingModes.map(\.key)
         for key in file.object.keys where key.hasPrefix("pooling_mode_") && !knownKeys.contains(key) {
             guard try file.bool(key) ?? false else { continue }
             throw file.error(key, "is no pooling mode", hint: TuttiError.hint(unknown: key, known: knownKeys))
         }
-        guard !modes.isEmpty else { throw file.error("pooling_mode", "names no mode", hint: "Known: \(known.joined(separator: ", ")).") }
+        guard !modes.isEmpty else {
+            throw file.error("pooling_mode", "names no mode", hint: "Known: \(known.joined(separator: ", ")).")
+        }
         return .pooling(modes: modes, width: width, includePrompt: try file.bool("include_prompt") ?? true)
     }
 

@@ -1,8 +1,8 @@
 // The tensors of a model folder: which of them are parameters, and their way into the parameter arena and back.
 //
-// What: the transformer's file and one file for each head with weights. A tensor whose canonical name is in the layout is
-// a parameter; all others (a pooler, position ids) stay mapped and are written back byte for byte. Names and order in the
-// files are the checkpoint's own. Parameters are single precision in memory and on disk.
+// What: the transformer's file and one file for each head with weights. A tensor whose canonical name is in the layout
+// is a parameter; all others (a pooler, position ids) stay mapped and are written back byte for byte. Names and order
+// in the files are the checkpoint's own. Parameters are single precision in memory and on disk.
 //
 // Reference: safetensors README; transformers/modeling_utils.py for the prefixes and LayerNorm.gamma/beta.
 
@@ -48,7 +48,8 @@ struct ModelWeights: Sendable {
             let some = missing.sorted().prefix(3).map { "'\($0)'" }.joined(separator: ", ")
             throw TuttiError(
                 .data, "read weights", parts[0].file.path,
-                "\(missing.count) of \(layout.entries.count) tensors are missing: \(some)\(missing.count > 3 ? " ..." : "")",
+                "\(missing.count) of \(layout.entries.count) tensors are missing: \(some)"
+                    + (missing.count > 3 ? " ..." : ""),
                 hint: "Are config.json and the weights of the same model?")
         }
     }
@@ -59,12 +60,17 @@ struct ModelWeights: Sendable {
     func load(into store: ParameterStore) throws(TuttiError) {
         for part in parts {
             for info in part.file.tensors {
-                guard let name = part.parameters[info.name], let entry = store.layout.entry(named: name) else { continue }
+                guard let name = part.parameters[info.name], let entry = store.layout.entry(named: name) else {
+                    continue
+                }
                 let values = store.values(of: entry)
                 try part.file.readFloats(info.name, into: values)
                 guard let place = firstNonFinite(values) else { continue }
                 throw part.file.tensorError(
-                    info, "holds \(values[place]) at \(ModelWeights.index(of: place, in: info.shape)), which is no finite number")
+                    info,
+                    "holds \(values[place]) at \(ModelWeights.index(of: place, in: info.shape)), "
+                        + "which is no finite number"
+                )
             }
         }
     }
@@ -113,14 +119,18 @@ struct ModelWeights: Sendable {
     /// A folder that has its weights only as a Python pickle cannot be read; says how to convert it.
     private static func refuseTorchPickle(_ path: String) throws(TuttiError) {
         let files = FileManager.default
-        for name in ["model.safetensors", "model.safetensors.index.json"] where files.fileExists(atPath: path + "/" + name) {
+        for name in ["model.safetensors", "model.safetensors.index.json"]
+        where files.fileExists(atPath: path + "/" + name) {
             return
         }
-        for name in ["pytorch_model.bin", "pytorch_model.bin.index.json"] where files.fileExists(atPath: path + "/" + name) {
+        for name in ["pytorch_model.bin", "pytorch_model.bin.index.json"]
+        where files.fileExists(atPath: path + "/" + name) {
             throw TuttiError(
                 .missingFile, "read weights", path + "/model.safetensors",
                 "the folder holds its weights only as \(name), a Python pickle, which is not read",
-                hint: "Convert it where sentence-transformers is installed: python3 -c 'from sentence_transformers import "
+                hint:
+                    "Convert it where sentence-transformers is installed: "
+                    + "python3 -c 'from sentence_transformers import "
                     + "SentenceTransformer as S; S(\"FOLDER\").save_pretrained(\"NEW\")'.")
         }
     }

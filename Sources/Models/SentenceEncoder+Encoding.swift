@@ -1,8 +1,8 @@
 // Texts to embeddings, on one rank or shared among all.
 //
-// What: texts are dealt to ranks in turn from the longest to the shortest, so that shares cost about the same; each rank
-// packs its share into batches of about `tokensPerBatch` tokens, which cost no padding; the rows of all ranks are gathered
-// and put back into the order of the texts.
+// What: texts are dealt to ranks in turn from the longest to the shortest, so that shares cost about the same; each
+// rank packs its share into batches of about `tokensPerBatch` tokens, which cost no padding; the rows of all ranks are
+// gathered and put back into the order of the texts.
 //
 // Reference: sentence_transformers/sentence_transformer/model.py (encode, _inference).
 
@@ -31,7 +31,8 @@ extension SentenceEncoder {
             let counts = shares.map { $0.count * encoder.outputWidth * MemoryLayout<Float>.stride }
             try counts.withUnsafeBufferPointer { counts in
                 try ensemble.allGather(
-                    UnsafeRawBufferPointer(own.values), counts: counts, into: UnsafeMutableRawBufferPointer(joined.values))
+                    UnsafeRawBufferPointer(own.values), counts: counts,
+                    into: UnsafeMutableRawBufferPointer(joined.values))
             }
         } else {
             joined = own

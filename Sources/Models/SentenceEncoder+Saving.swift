@@ -1,9 +1,9 @@
 // A model as a folder that sentence-transformers 3 to 6 read.
 //
-// What: the layout of sentence-transformers 5. config.json keeps its bytes unless something in it changed, tokenizer files
-// are copied, tensors keep names and order, and tensors that the encoder does not use keep their bytes, so that loading and
-// saving a single-precision model gives the same tensors byte for byte. Parameters are written in single precision: a
-// config.json that names another type would make the reference cast them, and is corrected.
+// What: the layout of sentence-transformers 5. config.json keeps its bytes unless something in it changed, tokenizer
+// files are copied, tensors keep names and order, and tensors that the encoder does not use keep their bytes, so that
+// loading and saving a single-precision model gives the same tensors byte for byte. Parameters are written in single
+// precision: a config.json that names another type would make the reference cast them, and is corrected.
 //
 // Reference: sentence_transformers/base/model.py (save), version 5.1.
 
@@ -71,11 +71,15 @@ extension SentenceEncoder {
     }
 
     private var transformerSettingsText: String {
-        JSONValue.object(["max_seq_length": .integer(Int64(maximumLength)), "do_lower_case": .bool(directory.lowercases)])
-            .serialized(indent: 4)
+        JSONValue.object([
+            "max_seq_length": .integer(Int64(maximumLength)), "do_lower_case": .bool(directory.lowercases),
+        ])
+        .serialized(indent: 4)
     }
 
-    private func write(_ text: String, to path: String) throws(TuttiError) { try AtomicWrite.file(path: path, text: text) }
+    private func write(_ text: String, to path: String) throws(TuttiError) {
+        try AtomicWrite.file(path: path, text: text)
+    }
 
     private func makeFolder(_ path: String) throws(TuttiError) {
         do {

@@ -1,9 +1,9 @@
 // A sentence encoder with everything that its folder says: tokenizer, transformer, heads, prompts, similarity.
 //
-// What: the one object that the command, training and evaluation share. `load` reads a folder of the sentence-transformers
-// layout; `save` (SentenceEncoder+Saving.swift) writes one that sentence-transformers 3 to 6 read; `encode`
-// (SentenceEncoder+Encoding.swift) turns texts into embeddings. Parameters live in `encoder.parameters` and are trained
-// in place.
+// What: the one object that the command, training and evaluation share. `load` reads a folder of the
+// sentence-transformers layout; `save` (SentenceEncoder+Saving.swift) writes one that sentence-transformers 3 to 6
+// read; `encode` (SentenceEncoder+Encoding.swift) turns texts into embeddings. Parameters live in `encoder.parameters`
+// and are trained in place.
 //
 // Reference: sentence_transformers/sentence_transformer/model.py, base/model.py.
 
@@ -57,7 +57,8 @@ public final class SentenceEncoder: SentenceEncoding {
             architecture = try EncoderArchitectures.named(configuration.architecture)
             longest = try configuration.longestSequence()
             encoder = try SequenceEncoder(
-                configuration: configuration, heads: directory.modules.map { (placed) throws(EncoderError) in try placed.head() })
+                configuration: configuration,
+                heads: directory.modules.map { (placed) throws(EncoderError) in try placed.head() })
         } catch {
             throw file.error(error.subject, error.problem, hint: error.hint)
         }
@@ -69,14 +70,16 @@ public final class SentenceEncoder: SentenceEncoding {
         let tokenizer = try Tokenizer.load(directory: directory.transformerPath)
         guard tokenizer.vocabularySize <= configuration.vocabularySize else {
             throw file.error(
-                "vocab_size", "is \(configuration.vocabularySize), but the tokenizer has \(tokenizer.vocabularySize) tokens")
+                "vocab_size",
+                "is \(configuration.vocabularySize), but the tokenizer has \(tokenizer.vocabularySize) tokens")
         }
         try SentenceEncoder.checkLowercasing(directory, tokenizer)
 
         var notices = directory.notices
         let wanted = directory.maximumLength ?? min(tokenizer.modelMaximumLength ?? longest, longest)
         if wanted > longest {
-            notices.append("max_seq_length \(wanted) is more than the model has positions for: texts are cut to \(longest) tokens")
+            notices.append(
+                "max_seq_length \(wanted) is more than the model has positions for: texts are cut to \(longest) tokens")
         }
         maximumLength = min(wanted, longest)
         self.notices = notices
@@ -130,7 +133,8 @@ extension SentenceEncoder {
         for placed in directory.modules {
             guard case .pooling(_, let width, _) = placed.module, width != hiddenSize else { continue }
             throw TuttiError(
-                .data, "read model configuration", "\(directory.path)/\(placed.folder)/config.json: word_embedding_dimension",
+                .data, "read model configuration",
+                "\(directory.path)/\(placed.folder)/config.json: word_embedding_dimension",
                 "is \(width), but the transformer's hidden_size is \(hiddenSize)")
         }
     }

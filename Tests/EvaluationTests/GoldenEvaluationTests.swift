@@ -22,10 +22,12 @@ private final class TableModel: SentenceEncoding {
         self.rows = rows
     }
 
-    func encode(_ texts: [String], prompt: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?) throws -> Embeddings {
+    func encode(_ texts: [String], prompt: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?) throws -> Embeddings
+    {
         let width = rows.values.first?.count ?? 1
         return Embeddings(
-            rows: texts.flatMap { rows[(prompt ?? "") + $0] ?? [Float](repeating: .nan, count: width) }, dimension: width)
+            rows: texts.flatMap { rows[(prompt ?? "") + $0] ?? [Float](repeating: .nan, count: width) },
+            dimension: width)
     }
 }
 
@@ -56,7 +58,8 @@ private final class TableModel: SentenceEncoding {
             options.set("queries", .string(folder + "/queries.jsonl"))
             options.set("qrels", .string(folder + "/qrels.tsv"))
         } else {
-            let keys = name == "TripletEvaluator" ? ["anchor", "positive", "negative"] : ["sentence1", "sentence2", "score"]
+            let keys =
+                name == "TripletEvaluator" ? ["anchor", "positive", "negative"] : ["sentence1", "sentence2", "score"]
             let lines = (golden["data"]?.array ?? []).map { row in
                 var object = JSONObject()
                 for (key, value) in zip(keys, row.array ?? []) { object.set(key, value) }
@@ -76,7 +79,9 @@ private final class TableModel: SentenceEncoding {
     @Test(arguments: cases.indices) func metricsAndFiles(_ index: Int) throws {
         let golden = Self.cases[index]
         let similarity = golden["similarity"]?.string ?? ""
-        let wanted = (golden["metrics"]?.array ?? []).map { (key: $0.array?[0].string ?? "", value: $0.array?[1].double ?? .nan) }
+        let wanted = (golden["metrics"]?.array ?? []).map {
+            (key: $0.array?[0].string ?? "", value: $0.array?[1].double ?? .nan)
+        }
         for world in 1...3 {
             let results = try LocalEnsemble.run(world: world) { ensemble -> [(String, Double)] in
                 let model = TableModel(golden["embeddings"] ?? .null, similarity: similarity)
@@ -102,7 +107,9 @@ private final class TableModel: SentenceEncoding {
                 #expect(found.count == wanted.count)
                 for (key, value) in wanted {
                     let mine = found[key] ?? .infinity
-                    #expect(value.isNaN ? mine.isNaN : abs(mine - value) <= 1e-6, "\(golden["name"]?.string ?? "") \(key) \(mine) \(value)")
+                    #expect(
+                        value.isNaN ? mine.isNaN : abs(mine - value) <= 1e-6,
+                        "\(golden["name"]?.string ?? "") \(key) \(mine) \(value)")
                 }
             }
         }
@@ -124,14 +131,17 @@ private final class TableModel: SentenceEncoding {
     }
 
     private static func rows(_ bytes: [UInt8]) -> [[String]] {
-        String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline).map { $0.split(separator: ",").map(String.init) }
+        String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline).map {
+            $0.split(separator: ",").map(String.init)
+        }
     }
 
     @Test func wrongOptionsAreToldWithTheNearestName() {
         func failure(_ name: String, _ options: JSONObject) -> TuttiError? {
             do {
                 _ = try EvaluatorRegistry.make(
-                    name: name, options: EvaluatorOptions(place: "evaluators[0]", object: options, modelSimilarity: "cosine"))
+                    name: name,
+                    options: EvaluatorOptions(place: "evaluators[0]", object: options, modelSimilarity: "cosine"))
                 return nil
             } catch { return error }
         }
@@ -141,6 +151,7 @@ private final class TableModel: SentenceEncoding {
         #expect(failure("TripletEvaluator", ["path": .string("/nowhere.csv")])?.kind == .missingFile)
         let function = failure("TripletEvaluator", ["path": .string("x"), "similarity_fn_names": .string("cosin")])
         #expect(function?.kind == .usage && function?.hint?.contains("cosine") == true)
-        #expect(failure("InformationRetrievalEvaluator", ["corpus": .string("x"), "mrr_at_k": .integer(0)])?.kind == .usage)
+        #expect(
+            failure("InformationRetrievalEvaluator", ["corpus": .string("x"), "mrr_at_k": .integer(0)])?.kind == .usage)
     }
 }

@@ -7,8 +7,10 @@ Vocabulary and texts are written here; nothing is downloaded. Weights are random
 import json
 import os
 import shutil
+import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+sys.path.pop(0)  # scripts of this folder are named as packages are
 import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer

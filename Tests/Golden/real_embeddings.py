@@ -11,6 +11,7 @@ import random
 import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+sys.path.pop(0)  # scripts of this folder are named as packages are
 import torch
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
@@ -35,7 +36,7 @@ def main():
         rng.shuffle(texts)
         embeddings = model.encode(texts, batch_size=16, convert_to_tensor=True).float().contiguous()
         save_file({"embeddings": embeddings}, os.path.join(folder, f"{name}.safetensors"))
-        cases[name] = {"path": os.path.abspath(path), "texts": texts}
+        cases[name] = {"texts": texts}
     with open(os.path.join(folder, "cases.json"), "w", encoding="utf-8") as f:
         json.dump(cases, f)
 

@@ -6,7 +6,8 @@ import TuttiFormats
 
 /// The folders and embeddings that Tests/Golden/models.py wrote.
 enum GoldenModels {
-    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
+    static let folder =
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
         + "/Golden/models"
 
     /// Texts that every golden embedding belongs to.
@@ -26,7 +27,8 @@ enum GoldenModels {
             let files = FileManager.default
             try files.copyItem(atPath: folder + "/" + name, toPath: model)
             let plain = folder + (name.hasPrefix("mpnet") ? "/mpnet-plain" : "/bert-plain")
-            for file in try files.contentsOfDirectory(atPath: plain) where !files.fileExists(atPath: model + "/" + file) {
+            for file in try files.contentsOfDirectory(atPath: plain) where !files.fileExists(atPath: model + "/" + file)
+            {
                 try files.copyItem(atPath: plain + "/" + file, toPath: model + "/" + file)
             }
             return try body(model)

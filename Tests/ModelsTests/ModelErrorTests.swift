@@ -49,7 +49,8 @@ import TuttiModels
 
     @Test func wrongShape() throws {
         let error = try failure(overrides: ["intermediate_size": .integer(64)]) { _ in }
-        #expect(error?.kind == .data && error?.problem.contains("[48") == true && error?.problem.contains("[64") == true)
+        #expect(
+            error?.kind == .data && error?.problem.contains("[48") == true && error?.problem.contains("[64") == true)
     }
 
     @Test func missingTensors() throws {
@@ -63,12 +64,16 @@ import TuttiModels
             let file = try SafetensorsFile(path: path + "/model.safetensors")
             var values = try file.floats("encoder.layer.1.output.dense.weight")
             values[2 * 48 + 5] = .nan
-            let bytes = try Dictionary(uniqueKeysWithValues: file.tensors.map { ($0.name, Array(try file.rawBytes($0.name))) })
+            let bytes = try Dictionary(
+                uniqueKeysWithValues: file.tensors.map { ($0.name, Array(try file.rawBytes($0.name))) })
             try values.withUnsafeBytes { changed in
                 var tensors: [SafetensorsWriter.Tensor] = []
                 for info in file.tensors {
-                    let kept = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes[info.name]?.count ?? 0, alignment: 8)
-                    kept.copyBytes(from: info.name == "encoder.layer.1.output.dense.weight" ? Array(changed) : bytes[info.name] ?? [])
+                    let kept = UnsafeMutableRawBufferPointer.allocate(
+                        byteCount: bytes[info.name]?.count ?? 0, alignment: 8)
+                    kept.copyBytes(
+                        from: info.name == "encoder.layer.1.output.dense.weight"
+                            ? Array(changed) : bytes[info.name] ?? [])
                     tensors.append((info.name, info.dtype, info.shape, UnsafeRawBufferPointer(kept)))
                 }
                 try SafetensorsWriter.write(path: path + "/model.safetensors", tensors: tensors)
@@ -80,7 +85,9 @@ import TuttiModels
     }
 
     @Test func unknownNames() throws {
-        let architecture = try failure { try edit($0 + "/config.json", "\"model_type\": \"bert\"", "\"model_type\": \"bart\"") }
+        let architecture = try failure {
+            try edit($0 + "/config.json", "\"model_type\": \"bert\"", "\"model_type\": \"bart\"")
+        }
         #expect(architecture?.kind == .data && architecture?.description.contains("mpnet") == true)
         let pooling = try failure { try edit($0 + "/1_Pooling/config.json", "\"mean\"", "\"meen\"") }
         #expect(pooling?.kind == .data && pooling?.hint?.contains("'mean'") == true)
@@ -103,7 +110,9 @@ import TuttiModels
             try FileManager.default.createDirectory(atPath: references, withIntermediateDirectories: true)
             try AtomicWrite.file(path: references + "/main", text: "abc\n")
             #expect(try ModelHub.resolve("tiny", environment: ["HF_HUB_CACHE": cache]) == snapshot)
-            #expect(throws: TuttiError.self) { try ModelHub.resolve("org/absent", environment: ["HF_HUB_CACHE": cache]) }
+            #expect(throws: TuttiError.self) {
+                try ModelHub.resolve("org/absent", environment: ["HF_HUB_CACHE": cache])
+            }
         }
     }
 }

@@ -77,19 +77,23 @@ import TuttiModels
             try model.save(to: saved, card: nil)
             let (before, after) = (
                 FileManager.default.contents(atPath: path + "/model.safetensors"),
-                FileManager.default.contents(atPath: saved + "/model.safetensors"))
+                FileManager.default.contents(atPath: saved + "/model.safetensors")
+            )
             #expect(before != nil && before == after)
             let again = try SentenceEncoder.load(saved)
             #expect(again.maximumLength == model.maximumLength && again.similarity == model.similarity)
             let texts = try GoldenModels.texts()
             let (one, two) = (try model.encode(texts), try again.encode(texts))
-            #expect(largestDifference(one.flattened, two.flattened) == 0, "\(largestDifference(one.flattened, two.flattened))")
+            #expect(
+                largestDifference(one.flattened, two.flattened) == 0,
+                "\(largestDifference(one.flattened, two.flattened))")
         }
     }
 
     @Test func halfPrecisionIsSavedAsSingleWithTheTypeCorrected() throws {
         try GoldenModels.with("bert-float16") { path in
-            let text = String(decoding: FileManager.default.contents(atPath: path + "/config.json") ?? Data(), as: UTF8.self)
+            let text = String(
+                decoding: FileManager.default.contents(atPath: path + "/config.json") ?? Data(), as: UTF8.self)
             try AtomicWrite.file(
                 path: path + "/config.json", text: text.replacingOccurrences(of: "\"float32\"", with: "\"float16\""))
             let saved = path + "-saved"
@@ -97,23 +101,9 @@ import TuttiModels
             try SentenceEncoder.load(path).save(to: saved, card: "card")
             let configuration = try JSONValue.parse(file: saved + "/config.json")
             #expect((configuration["dtype"] ?? configuration["torch_dtype"])?.string == "float32")
-            #expect(try SafetensorsFile(path: saved + "/model.safetensors").info("embeddings.LayerNorm.bias")?.dtype == .f32)
-        }
-    }
-
-    /// The real models, where a script has written the reference's embeddings: TUTTI_REAL_MODELS is that folder.
-    @Test(.enabled(if: ProcessInfo.processInfo.environment["TUTTI_REAL_MODELS"] != nil))
-    func realModelsEqualTheReference() throws {
-        let folder = ProcessInfo.processInfo.environment["TUTTI_REAL_MODELS"] ?? ""
-        let cases = try JSONValue.parse(file: folder + "/cases.json")
-        for (name, bound) in [("minilm", 2e-6), ("mpnet", 5e-6)] {
-            guard let path = cases[name]?["path"]?.string else { continue }
-            let texts = cases[name]?["texts"]?.array?.compactMap(\.string) ?? []
-            let found = try SentenceEncoder.load(path).encode(texts)
-            let wanted = try SafetensorsFile(path: folder + "/\(name).safetensors").floats("embeddings")
-            let difference = largestDifference(found.flattened, wanted)
-            print("\(name): \(texts.count) texts, largest difference \(difference)")
-            #expect(texts.count == 200 && difference <= bound)
+            #expect(
+                try SafetensorsFile(path: saved + "/model.safetensors").info("embeddings.LayerNorm.bias")?.dtype == .f32
+            )
         }
     }
 }
