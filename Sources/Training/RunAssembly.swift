@@ -100,7 +100,7 @@ extension NamedOptions {
         do {
             return try LossRegistry.make(name: name, options: given)
         } catch {
-            throw self.error(error.option ?? "name", error.problem, hint: error.hint)
+            throw self.error(error.option ?? "name", "\(name): \(error.problem)", hint: error.hint)
         }
     }
 

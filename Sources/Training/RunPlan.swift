@@ -70,9 +70,6 @@ final class RunPlan {
 
     /// Epochs done after `microBatch` micro-batches of epoch `index`, as the reference logs it.
     func epoch(_ index: Int, microBatch: Int, of batchCount: Int) -> Double {
-        let accumulation = arguments.gradientAccumulationSteps
-        let steps = (batchCount + accumulation - 1) / accumulation
-        let done = (microBatch + accumulation - 1) / accumulation
-        return Double(index) + Double(done) / Double(steps)
+        Double(index) + Double(microBatch) / Double(batchCount)
     }
 }

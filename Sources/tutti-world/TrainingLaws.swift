@@ -81,7 +81,7 @@ struct TinyTraining {
     ) throws -> Result {
         var arguments = TrainingArguments()
         arguments.optim = "sgd"
-        arguments.learningRate = 0.1
+        arguments.learningRate = 0.2
         arguments.globalTrainBatchSize = 11
         arguments.gradientAccumulationSteps = 2
         arguments.maxSteps = logs ? 10 : 20

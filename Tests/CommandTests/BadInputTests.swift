@@ -71,13 +71,14 @@ import TuttiFormats
         try expect(65, ["model.safetensors"], "truncated weights") {
             try $0.write("model/model.safetensors", try $0.read("model/model.safetensors").dropLast(1000))
         }
-        try expect(65, ["model.safetensors", "embeddings"], "another shape") {
+        try expect(65, ["model.safetensors", "intermediate.dense"], "another shape") {
             let text = String(decoding: try $0.read("model/config.json"), as: UTF8.self)
-            try $0.write("model/config.json", text.replacing("\"hidden_size\": 32", with: "\"hidden_size\": 64"))
+            try $0.write("model/config.json", text.replacing("\"intermediate_size\": 64", with: "\"intermediate_size\": 128"))
         }
         try expect(65, ["model.safetensors", "NaN"], "weights that are no numbers") {
             var bytes = try $0.read("model/model.safetensors")
-            bytes.replaceSubrange(bytes.count - 4..<bytes.count, with: [0, 0, 0xC0, 0x7F])
+            let middle = bytes.count / 8 * 4
+            bytes.replaceSubrange(middle..<middle + 4, with: [0, 0, 0xC0, 0x7F])
             try $0.write("model/model.safetensors", bytes)
         }
         try expect(65, ["config.json", "transformerx", "bert"], "an unknown architecture") {

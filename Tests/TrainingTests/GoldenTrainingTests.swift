@@ -88,10 +88,16 @@ import TuttiTraining
         let wanted = try layout.entries.map { try file.floats("grad." + $0.name) }
         let modelMaximum = wanted.joined().map(abs).max() ?? 0
         for (entry, tensor) in zip(layout.entries, wanted) {
-            let bound = 1e-5 * max(tensor.map(abs).max() ?? 0, 1e-3 * modelMaximum)
+            var bound = 1e-5 * max(tensor.map(abs).max() ?? 0, 1e-3 * modelMaximum)
+            // The true gradient of a key bias is zero; what float32 leaves of it, in the reference too, is rounding
+            // of the key weights' gradient.
+            if entry.name.hasSuffix("key.bias") || entry.name.hasSuffix("attn.k.bias") {
+                let weights = try file.floats("grad." + entry.name.replacing(".bias", with: ".weight"))
+                bound = 1e-6 * (weights.map(abs).max() ?? 0)
+            }
             let gradients = model.encoder.parameters.gradients
             let worst = (0..<entry.elementCount).map { abs(gradients[entry.range.lowerBound + $0] - tensor[$0]) }.max()
-            #expect(try #require(worst) <= bound, "\(name) \(entry.name)")
+            #expect(try #require(worst) <= bound, "\(name) \(entry.name): \(worst ?? 0) over \(bound)")
         }
     }
 }

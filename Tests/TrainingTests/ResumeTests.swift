@@ -18,7 +18,15 @@ private final class SignalAfter: TrainingObserver {
         self.signal = signal
     }
     func began(totalSteps: Int, resumedFrom: Int) {}
-    func stepped(_ step: Int, of total: Int) { if step == self.step { raise(signal) } }
+    func stepped(_ step: Int, of total: Int) {
+        guard step == self.step else { return }
+        // Tests run on threads that block signals.
+        var unblocked = sigset_t()
+        sigemptyset(&unblocked)
+        sigaddset(&unblocked, signal)
+        pthread_sigmask(SIG_UNBLOCK, &unblocked, nil)
+        raise(signal)
+    }
     func logged(_ line: JSONObject) {}
     func saved(_ path: String) {}
     func notice(_ text: String) {}

@@ -25,17 +25,17 @@ import TuttiTraining
     }
 
     @Test func cosinesFollowTheirFormulas() throws {
-        #expect(close(
-            try factors("cosine", warmup: 0, total: 4), [1, (1 + 0.5.squareRoot()) / 2, 0.5, (1 - 0.5.squareRoot()) / 2, 0]))
-        let restarts = try factors("cosine_with_restarts", ["num_cycles": 2], warmup: 0, total: 8)
-        #expect(close(restarts, (0...8).map { $0 == 8 ? 0 : 0.5 * (1 + cos(.pi * Double($0 % 4) / 4)) }))
+        let root = 0.5.squareRoot()
+        #expect(close(try factors("cosine", warmup: 0, total: 4), [1, (1 + root) / 2, 0.5, (1 - root) / 2, 0]))
+        let restarts = try factors("cosine_with_restarts", ["num_cycles": 2], warmup: 0, total: 4)
+        #expect(close(restarts, [1, 0.5, 1, 0.5, 0]))
         #expect(close(try factors("cosine_with_min_lr", ["min_lr_rate": 0.1], warmup: 0, total: 2), [1, 0.55, 0.1]))
     }
 
     @Test func inverseSquareRootFallsFromTheEndOfTheWarmup() throws {
-        #expect(close(try factors("inverse_sqrt", warmup: 4, total: 16), (0...16).map { step in
-            step < 4 ? Double(step) / 4 : 1 / (Double(step) / 4).squareRoot()
-        }))
+        let found = try factors("inverse_sqrt", warmup: 4, total: 16)
+        #expect(close(Array(found.prefix(5)), [0, 0.25, 0.5, 0.75, 1]))
+        #expect(close([found[16]], [0.5]))
     }
 
     @Test func unknownNamesAndOptionsAreRefused() {

@@ -13,7 +13,7 @@ import TuttiTraining
     private func run(_ name: String) -> TinyRun {
         var run = TinyRun(name)
         run.arguments.optim = "sgd"
-        run.arguments.learningRate = 0.1
+        run.arguments.learningRate = 0.2
         run.arguments.globalTrainBatchSize = 11
         run.arguments.gradientAccumulationSteps = 2
         run.arguments.maxSteps = 10
