@@ -48,24 +48,33 @@ public final class Prefetcher<Element: Sendable>: Sendable {
 private final class PrefetchQueue<Element: Sendable>: @unchecked Sendable {
     private let condition = NSCondition()
     private let depth: Int
-    private var elements: [Element] = []
+    /// A ring of `depth` places, `count` of them taken from `first` on: taking an element allocates nothing.
+    private var places: [Element?]
+    private var first = 0
+    private var count = 0
     private var hasEnded = false
     private var isCancelled = false
     private var error: (any Error)?
 
-    init(depth: Int) { self.depth = depth }
+    init(depth: Int) {
+        self.depth = depth
+        places = Array(repeating: nil, count: depth)
+    }
 
     /// Waits until an element may be added; false after `cancel`.
     func waitForRoom() -> Bool {
         condition.withLock {
-            while elements.count >= depth, !isCancelled { condition.wait() }
+            while count >= depth, !isCancelled { condition.wait() }
             return !isCancelled
         }
     }
 
     func append(_ element: Element) {
         condition.withLock {
-            if !isCancelled { elements.append(element) }
+            if !isCancelled {
+                places[(first + count) % depth] = element
+                count += 1
+            }
             condition.broadcast()
         }
     }
@@ -81,13 +90,16 @@ private final class PrefetchQueue<Element: Sendable>: @unchecked Sendable {
     func take() throws -> Element? {
         condition.lock()
         defer { condition.unlock() }
-        while elements.isEmpty, !hasEnded, !isCancelled { condition.wait() }
+        while count == 0, !hasEnded, !isCancelled { condition.wait() }
         if isCancelled { return nil }
-        if elements.isEmpty {
+        if count == 0 {
             if let error { throw error }
             return nil
         }
-        let element = elements.removeFirst()
+        let element = places[first]
+        places[first] = nil
+        first = (first + 1) % depth
+        count -= 1
         condition.broadcast()
         return element
     }
@@ -95,7 +107,8 @@ private final class PrefetchQueue<Element: Sendable>: @unchecked Sendable {
     func cancel() {
         condition.withLock {
             isCancelled = true
-            elements.removeAll()
+            for place in places.indices { places[place] = nil }
+            count = 0
             condition.broadcast()
         }
     }

@@ -70,7 +70,7 @@ public enum OptimizerKernels {
     public static func sumOfSquares(_ x: UnsafeBufferPointer<Float>) -> Double {
         guard let base = x.baseAddress else { return 0 }
         let chunks = (x.count + chunk - 1) / chunk
-        let group = 256
+        let group = 128  // at most 1 KiB of partial sums: Swift keeps that on the stack
         var total = 0.0
         withUnsafeTemporaryAllocation(of: Double.self, capacity: group) { partial in
             for first in stride(from: 0, to: chunks, by: group) {
