@@ -53,7 +53,9 @@ let package = Package(
         // L3
         module("Models", ["TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiCorpus", "TuttiEnsemble"]),
         // L4
-        module("Evaluation", ["TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiEnsemble", "TuttiObjectives"]),
+        module(
+            "Evaluation",
+            ["TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiObjectives"]),
         // L5
         module(
             "Training",

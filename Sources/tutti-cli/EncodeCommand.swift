@@ -66,8 +66,10 @@ struct EncodeCommand: RankedCommand {
         let seconds = Date().timeIntervalSince(started)
         let normalize = normalize
         try ensemble.onRoot {
-            if normalize { Self.normalize(embeddings) }
-            try write(embeddings)
+            try withExtendedLifetime(embeddings) {
+                if normalize { Self.normalize(embeddings) }
+                try write(embeddings)
+            }
         }
         guard ensemble.isRoot else { return }
         if json {
