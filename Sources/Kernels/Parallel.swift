@@ -18,7 +18,7 @@ public enum Parallel {
     }
 
     /// Runs `body` over pieces of `0 ..< count` of at least `grain` (the last may be shorter), in no particular order.
-    /// A call from inside a body, or while another thread uses the pool, runs serially.
+    /// A call from inside a body of a region that was split, or while another thread uses the pool, runs serially.
     public static func forRange(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
         forRangeWithWorker(count, grain: grain) { range, _ in body(range) }
     }

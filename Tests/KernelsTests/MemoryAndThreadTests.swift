@@ -109,7 +109,8 @@ import TuttiKernels
             Parallel.forRangeWithWorker(count, grain: grain) { range, worker in
                 precondition(worker >= 0 && worker < threads)
                 for i in range { counts[i] += 1 }
-                // A nested call runs serially, on the same thread.
+                // A call nested in a region that was split runs serially, on the same thread.
+                guard count > grain else { return }
                 let here = pthread_self()
                 Parallel.forRange(3, grain: 1) { _ in precondition(pthread_equal(here, pthread_self()) != 0) }
             }
