@@ -1,0 +1,19 @@
+// Snapshots of --help: what users read changes only on purpose. RECORD_SNAPSHOTS=1 writes them anew.
+
+import Foundation
+import Testing
+
+@Suite struct HelpTests {
+    @Test(arguments: ["", "train", "evaluate", "encode", "tokenize", "inspect", "doctor"])
+    func helpIsAsRecorded(_ subcommand: String) throws {
+        let outcome = try TuttiProcess.run(subcommand.isEmpty ? ["--help"] : [subcommand, "--help"])
+        #expect(outcome.code == 0)
+        let name = subcommand.isEmpty ? "tutti" : subcommand
+        let path = TuttiProcess.root + "/Tests/Golden/help/\(name).txt"
+        if ProcessInfo.processInfo.environment["RECORD_SNAPSHOTS"] != nil {
+            try Data(outcome.output.utf8).write(to: URL(fileURLWithPath: path))
+        }
+        let recorded = try String(contentsOfFile: path, encoding: .utf8)
+        #expect(outcome.output == recorded, "\(name): run with RECORD_SNAPSHOTS=1 if the change is meant")
+    }
+}

@@ -1,0 +1,102 @@
+// The subcommands besides train, on a tiny model, and a disk that is full.
+
+import Foundation
+import TestSupport
+import Testing
+import TuttiFormats
+
+@Suite struct SubcommandTests {
+    @Test func encodeKeepsTheOrderOfItsInput() throws {
+        let folder = try TemporaryDirectory()
+        let workshop = try Workshop(folder.path)
+        let texts = ["baba ce", "di", "", "fofo gu ha je ki lo mu na pe ri so tu", "baba ce"]
+        try workshop.write("texts.txt", texts.joined(separator: "\n") + "\n")
+        try workshop.write(
+            "texts.jsonl", texts.map { "{\"text\": \(JSONValue.string($0).serialized())}\n" }.joined())
+        let model = workshop.path + "/model"
+        func encode(_ input: String, _ output: String, _ more: String...) throws -> Outcome {
+            try TuttiProcess.run(
+                ["encode", "--model", model, "--input", workshop.path + "/" + input, "--output",
+                 workshop.path + "/" + output] + more)
+        }
+        #expect(try encode("texts.txt", "lines.npy").code == 0)
+        #expect(try encode("texts.jsonl", "column.npy", "--column", "text", "--batch-tokens", "4").code == 0)
+        #expect(try encode("texts.jsonl", "tensors.safetensors", "--column", "text").code == 0)
+        let lines = try NumPy.read(path: workshop.path + "/lines.npy")
+        let column = try NumPy.read(path: workshop.path + "/column.npy")
+        let tensor = try SafetensorsFile(path: workshop.path + "/tensors.safetensors").floats("embeddings")
+        #expect(lines.rows == 5 && lines.columns == 32)
+        #expect(zip(lines.floats, column.floats).allSatisfy { abs($0 - $1) <= 1e-6 })
+        #expect(tensor == lines.floats)
+        #expect(Array(lines.floats[0..<32]) == Array(lines.floats[128..<160]), "equal texts, equal rows")
+        #expect(Array(lines.floats[0..<32]) != Array(lines.floats[32..<64]))
+        #expect(try encode("texts.jsonl", "x.txt").code == 64)
+        #expect(try encode("texts.jsonl", "x.npy", "--column", "txet").code == 65)
+        #expect(try encode("nowhere.txt", "x.npy").code == 66)
+    }
+
+    @Test func tokenizePrintsTruncatedIdsALine() throws {
+        let folder = try TemporaryDirectory()
+        let workshop = try Workshop(folder.path)
+        try workshop.write("texts.txt", "baba\n" + String(repeating: "baba ", count: 40) + "\n")
+        let outcome = try TuttiProcess.run(
+            "tokenize", "--model", workshop.path + "/model", "--input", workshop.path + "/texts.txt")
+        #expect(outcome.code == 0)
+        let ids = try outcome.output.split(separator: "\n").map { line in
+            try #require(try JSONValue.parse(String(line))["input_ids"]?.array).compactMap(\.int)
+        }
+        #expect(ids.map(\.count) == [3, 24], "special tokens at both ends, 24 tokens at most")
+        #expect(ids[0].first == 2 && ids[0].last == 3 && ids[1].last == 3)
+    }
+
+    @Test func evaluateAndInspectSpeakJSON() throws {
+        let folder = try TemporaryDirectory()
+        let workshop = try Workshop(folder.path)
+        try workshop.write(
+            "run.yaml", "evaluators: [{name: TripletEvaluator, path: \(workshop.path)/rows.jsonl, id: dev}]")
+        let outcome = try TuttiProcess.run(
+            "evaluate", "--model", workshop.path + "/model", "--config", workshop.path + "/run.yaml", "--json")
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let accuracy = try #require(try JSONValue.parse(outcome.output)["dev_cosine_accuracy"]?.double)
+        #expect((0...1).contains(accuracy))
+        let model = try TuttiProcess.run("inspect", workshop.path + "/model", "--json")
+        let facts = try JSONValue.parse(model.output)
+        #expect(facts["architecture"]?.string == "bert" && facts["dimension"]?.int == 32)
+        let data = try JSONValue.parse(
+            try TuttiProcess.run("inspect", workshop.path + "/rows.jsonl", "--json").output)
+        #expect(data["rows"]?.int == 84)
+        #expect(data["text_columns"]?.object?.keys == ["anchor", "positive", "negative_1"])
+    }
+
+    @Test func aFullDiskKeepsWhatWasSaved() throws {
+        let folder = try TemporaryDirectory()
+        let workshop = try Workshop(folder.path)
+        try workshop.configure(args: "  save_steps: 2\n  max_steps: 6")
+        // A first part of the run saves; then files may not grow beyond 64 KiB, as on a disk that is full.
+        let settings = ["--set", "args.save_total_limit=3"]
+        let process = try TuttiProcess.start(["train", workshop.path + "/run.yaml"] + settings)
+        while process.isRunning, !workshop.exists("run/checkpoint-2") { usleep(200) }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+        let saved = try FileManager.default.contentsOfDirectory(atPath: workshop.path + "/run")
+            .filter { $0.hasPrefix("checkpoint-") && !$0.hasSuffix(".tmp") }
+        #expect(!saved.isEmpty)
+        let limited = Process()
+        limited.executableURL = URL(fileURLWithPath: "/bin/bash")
+        limited.arguments = [
+            "-c", "ulimit -f 64; exec \"$@\"", "limited", try TuttiProcess.executable, "train",
+            workshop.path + "/run.yaml",
+        ] + settings
+        let errors = Pipe()
+        limited.standardError = errors
+        limited.standardOutput = FileHandle.nullDevice
+        try limited.run()
+        let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        limited.waitUntilExit()
+        #expect(limited.terminationStatus == 75, "\(text)")
+        #expect(text.split(separator: "\n").count == 1 && text.contains("run/"), "\(text)")
+        for name in saved { #expect(workshop.exists("run/\(name)/tutti_state.json")) }
+        #expect(try TuttiProcess.run(["train", workshop.path + "/run.yaml"] + settings).code == 0)
+        #expect(workshop.exists("run/final/model.safetensors"))
+    }
+}
