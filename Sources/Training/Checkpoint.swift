@@ -151,6 +151,13 @@ struct Checkpoint {
         }
     }
 
+    /// Deletes what a killed save or deletion left behind.
+    static func removeUnfinished(in directory: String) throws(TuttiError) {
+        for name in try entries(of: directory) where name.hasPrefix("checkpoint-") && name.hasSuffix(".tmp") {
+            try AtomicWrite.removeTree(directory + "/" + name)
+        }
+    }
+
     // MARK: Digests
 
     private static func digests(of directory: String) throws(TuttiError) -> JSONObject {

@@ -34,7 +34,6 @@ extension TrainingInputs {
         }
         evaluators = try configuration.evaluators.map { try $0.makeEvaluator(model: model) }
         testEvaluators = try configuration.testEvaluators.map { try $0.makeEvaluator(model: model) }
-        try checkBestMetric(configuration)
         self.configuration = .object(configuration.identityObject)
         lossDescription = lossOptions.options
         cardFacts = configuration.modelCard
@@ -45,8 +44,7 @@ extension TrainingInputs {
     }
 
     /// A metric that no evaluation of this run gives is an error before the first step.
-    private func checkBestMetric(_ configuration: TrainingConfiguration) throws(TuttiError) {
-        let arguments = configuration.arguments
+    func checkBestMetric() throws(TuttiError) {
         guard arguments.loadBestModelAtEnd || arguments.metricForBestModel != nil || arguments.saveStrategy == .best
         else { return }
         var known = evaluators.flatMap(\.metricKeys).map { $0.hasPrefix("eval_") ? $0 : "eval_\($0)" }

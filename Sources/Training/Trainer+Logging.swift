@@ -61,7 +61,7 @@ extension Trainer {
                 line[key.hasPrefix("eval_") ? key : "eval_\(key)"] = .number(value)
             }
         }
-        let improved = try noteBest(line)
+        let improved = noteBest(line)
         try write(line, historyKeys: nil)
         lastEvaluatedStep = state.globalStep
         clock = paused  // evaluation is no part of a training step's time
@@ -98,19 +98,13 @@ extension Trainer {
     }
 
     /// Compares the watched metric with the best so far.
-    private func noteBest(_ line: JSONObject) throws -> Bool {
+    private func noteBest(_ line: JSONObject) -> Bool {
         let arguments = inputs.arguments
         guard arguments.loadBestModelAtEnd || arguments.metricForBestModel != nil || arguments.saveStrategy == .best
         else { return false }
         let name = arguments.bestMetricName
-        guard let value = (line[name] ?? line["eval_\(name)"])?.double else {
-            let known = line.keys.filter { $0.hasPrefix("eval_") }
-            throw TuttiError(
-                .usage, "watch the best metric", "args.metric_for_best_model",
-                "this run's evaluation has no \"\(name)\"",
-                hint: known.isEmpty
-                    ? "Give an eval_dataset or evaluators." : "It has: \(known.joined(separator: ", "))")
-        }
+        // `init` has checked that an evaluation gives this metric; a NaN never counts as better.
+        guard let value = (line[name] ?? line["eval_\(name)"])?.double, !value.isNaN else { return false }
         if let best = state.bestMetric, arguments.largerIsBetter ? value <= best : value >= best { return false }
         state.bestMetric = value
         state.bestGlobalStep = state.globalStep

@@ -40,6 +40,7 @@ extension Trainer {
         guard start == .resume else { return }
         let (directory, metrics, observer) = (directory, metrics, observer)
         let path = try ensemble.onRoot {
+            try Checkpoint.removeUnfinished(in: directory.path)
             let newest = try Checkpoint.newest(in: directory.path, identity: directory.identity) { observer.notice($0) }
             try metrics.rewind(to: newest?.state.globalStep ?? -1)
             return newest?.path ?? ""

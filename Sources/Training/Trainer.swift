@@ -89,6 +89,7 @@ public final class Trainer {
         self.ensemble = ensemble
         self.observer = observer
         let arguments = inputs.arguments
+        try inputs.checkBestMetric()
         plan = try RunPlan(arguments: arguments, table: inputs.trainDataset, world: ensemble.size)
         let schedule = try LearningRateSchedule(
             name: arguments.schedulerType, options: arguments.schedulerOptions,
@@ -110,6 +111,7 @@ public final class Trainer {
     /// - Throws: exit 64 for a directory that holds another run, 70 for a gradient that is not finite, 75 for a write
     ///   that failed.
     public func train() throws -> TrainingOutcome {
+        try ensemble.verifyIdentity("Tutti \(tuttiVersion), run \(directory.identity)")
         let (directory, overwrite) = (directory, inputs.overwrite)
         let start = try ensemble.onRoot { try directory.start(overwrite: overwrite) }
         if start == .finished { return .alreadyFinished }
@@ -132,6 +134,13 @@ public final class Trainer {
         let source = BatchSource(
             table: inputs.trainDataset, plan: batches, from: state.nextMicroBatch, collator: plan.collator(for: inputs),
             rank: ensemble.rank, world: ensemble.size)
+        if batches.leftOut > 0, state.nextMicroBatch == 0 {
+            onRootOnly {
+                $0.notice(
+                    "Epoch \(epoch + 1) leaves out \(batches.leftOut) of \(inputs.trainDataset.rowCount) rows: "
+                        + "their texts repeat too often for batches at least half full.")
+            }
+        }
         let accumulation = inputs.arguments.gradientAccumulationSteps
         while state.nextMicroBatch < batches.batchCount, state.globalStep < plan.totalSteps {
             let count = min(accumulation, batches.batchCount - state.nextMicroBatch)
@@ -156,9 +165,12 @@ public final class Trainer {
             try ensemble.allReduceSum($0.bindMemory(to: Double.self))
         }
         guard report.gradientNorm.isFinite, sums.loss.isFinite else {
-            throw TuttiError(
-                .diverged, "train", "step \(state.globalStep + 1)", "the gradient is not finite",
-                hint: "Lower learning_rate or raise the warm-up; the last checkpoint is kept.")
+            let step = state.globalStep + 1
+            return try ensemble.onRoot {
+                throw TuttiError(
+                    .diverged, "train", "step \(step)", "the gradient is not finite",
+                    hint: "Lower learning_rate or raise the warm-up; the last checkpoint is kept.")
+            }
         }
         state.globalStep += 1
         state.nextMicroBatch += microBatches

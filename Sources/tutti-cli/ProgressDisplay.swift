@@ -41,7 +41,8 @@ final class ProgressDisplay: TrainingObserver {
         var parts = ["step \(entry["step"]?.int ?? 0)", "epoch \(fixed(entry["epoch"]?.double ?? 0, 3))"]
         for (key, value) in entry where !hidden.contains(key) {
             guard let number = value.double else { continue }
-            let short = key == "learning_rate" ? String(format: "%.3g", number) : fixed(number, 4)
+            let digits = ["tokens_per_second": 0, "train_runtime": 1][key] ?? 4
+            let short = key == "learning_rate" ? String(format: "%.3g", number) : fixed(number, digits)
             parts.append("\(key) \(short)")
         }
         line(parts.joined(separator: "  "))

@@ -45,7 +45,10 @@ struct TrainCommand: RankedCommand {
         }
         var inputs = try TrainingInputs(configuration, ensemble: ensemble)
         inputs.overwrite = overwrite
-        let trainer = try Trainer(inputs, ensemble: ensemble, observer: observer)
+        if ensemble.isRoot { inputs.model.notices.forEach(observer.notice) }
+        let trainer = try ensemble.together("prepare the run") {
+            try Trainer(inputs, ensemble: ensemble, observer: observer)
+        }
         switch try trainer.train() {
         case .finished: break
         case .alreadyFinished:

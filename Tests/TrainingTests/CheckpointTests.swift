@@ -83,7 +83,7 @@ import TuttiTraining
         var run = run()
         run.arguments.learningRate = 1e30
         run.arguments.maxGradNorm = 0
-        let error = #expect(throws: TuttiError.self) { try run.train(scratch.path + "/run") }
-        #expect(error?.kind == .diverged)
+        let error = #expect(throws: RootFailure.self) { try run.train(scratch.path + "/run") }
+        #expect(error?.code == 70)
     }
 }
