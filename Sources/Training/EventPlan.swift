@@ -22,8 +22,8 @@ struct EventPlan {
     }
 
     func evaluates(step: Int, epoch: Double, endsEpoch: Bool) -> Bool {
-        let delayed = arguments.evalStrategy == .epoch ? epoch < arguments.evalDelay : Double(step) < arguments.evalDelay
-        return !delayed && falls(arguments.evalStrategy, every: evalSteps, step, endsEpoch)
+        let done = arguments.evalStrategy == .epoch ? epoch : Double(step)
+        return done >= arguments.evalDelay && falls(arguments.evalStrategy, every: evalSteps, step, endsEpoch)
     }
 
     /// Saving on "best" is decided by the evaluation, not here. The last step of a run that saves by steps is saved.

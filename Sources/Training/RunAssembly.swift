@@ -59,7 +59,9 @@ extension TrainingInputs {
 }
 
 /// The model of a configuration, with its limit on the length of texts.
-public func loadModel(_ configuration: TrainingConfiguration, path: String? = nil) throws(TuttiError) -> SentenceEncoder {
+public func loadModel(
+    _ configuration: TrainingConfiguration, path: String? = nil
+) throws(TuttiError) -> SentenceEncoder {
     let model = try SentenceEncoder.load(path ?? configuration.model, configOverrides: configuration.configOverrides)
     if let limit = configuration.maxSequenceLength {
         guard limit <= model.maximumLength else {

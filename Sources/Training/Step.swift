@@ -58,8 +58,9 @@ final class TrainingStep {
             }
             report.partialLoss += value / Double(count)
             if count > 1 {
-                let all = UnsafeMutableBufferPointer(start: dEmbeddings.pointer, count: dEmbeddings.rows * dEmbeddings.columns)
-                OptimizerKernels.scale(all, by: 1 / Float(count))
+                let values = UnsafeMutableBufferPointer(
+                    start: dEmbeddings.pointer, count: dEmbeddings.rows * dEmbeddings.columns)
+                OptimizerKernels.scale(values, by: 1 / Float(count))
             }
 
             clock.enter(.backward)

@@ -82,7 +82,8 @@ struct TrainerState {
     init(resume object: JSONObject, history: [JSONObject], source: String) throws(TuttiError) {
         func field<Value>(_ key: String, _ read: (JSONValue) -> Value?) throws(TuttiError) -> Value {
             guard let value = object[key], let result = read(value) else {
-                throw TuttiError(.data, "read the state of a checkpoint", source, "\"\(key)\" is missing or not a number")
+                throw TuttiError(
+                    .data, "read the state of a checkpoint", source, "\"\(key)\" is missing or not a number")
             }
             return result
         }

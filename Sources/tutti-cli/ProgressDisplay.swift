@@ -65,7 +65,7 @@ final class ProgressDisplay: TrainingObserver {
 
     private func duration(_ seconds: Double) -> String {
         let whole = Int(min(seconds, 8.6e6))
-        return whole >= 3600
-            ? "\(whole / 3600) h \(whole % 3600 / 60) min" : whole >= 60 ? "\(whole / 60) min \(whole % 60) s" : "\(whole) s"
+        if whole >= 3600 { return "\(whole / 3600) h \(whole % 3600 / 60) min" }
+        return whole >= 60 ? "\(whole / 60) min \(whole % 60) s" : "\(whole) s"
     }
 }

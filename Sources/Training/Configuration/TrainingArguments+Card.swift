@@ -13,6 +13,9 @@ extension TrainingArguments {
 
     private func listed() -> [(name: String, value: String)] {
         func text<Value>(_ value: Value?) -> String { value.map { "\($0)" } ?? "None" }
+        func pairs<Value>(_ mapping: [String: Value]) -> String {
+            "\(mapping.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })"
+        }
         func python(_ flag: Bool) -> String { flag ? "True" : "False" }
         return [
             ("num_train_epochs", "\(numTrainEpochs)"), ("max_steps", "\(maxSteps)"),
@@ -22,16 +25,16 @@ extension TrainingArguments {
             ("global_eval_batch_size", text(globalEvalBatchSize)),
             ("gradient_accumulation_steps", "\(gradientAccumulationSteps)"),
             ("dataloader_drop_last", python(dataloaderDropLast)), ("batch_sampler", batchSampler.rawValue),
-            ("optim", optim), ("optim_args", "\(optimArgs.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })"),
+            ("optim", optim), ("optim_args", pairs(optimArgs)),
             ("learning_rate", "\(learningRate)"), ("weight_decay", "\(weightDecay)"), ("adam_beta1", "\(adamBeta1)"),
             ("adam_beta2", "\(adamBeta2)"), ("adam_epsilon", "\(adamEpsilon)"), ("max_grad_norm", "\(maxGradNorm)"),
             ("learning_rate_mapping", "\(learningRateMapping.map { "\($0.pattern): \($0.rate)" })"),
             ("lr_scheduler_type", schedulerType),
-            ("lr_scheduler_kwargs", "\(schedulerOptions.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })"),
+            ("lr_scheduler_kwargs", pairs(schedulerOptions)),
             ("warmup_steps", "\(warmupSteps)"), ("seed", "\(seed)"), ("data_seed", text(dataSeed)),
             ("metric_for_best_model", text(metricForBestModel)), ("greater_is_better", text(greaterIsBetter)),
             ("load_best_model_at_end", python(loadBestModelAtEnd)),
-            ("prompts", promptForAllColumns ?? "\(promptsByColumn.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })"),
+            ("prompts", promptForAllColumns ?? pairs(promptsByColumn)),
         ]
     }
 }
