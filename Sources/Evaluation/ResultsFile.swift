@@ -47,7 +47,7 @@ struct ResultsFile: Sendable {
     private func readLines(_ path: String) throws(TuttiError) -> [String] {
         guard FileManager.default.fileExists(atPath: path) else { return [] }
         let file = try MappedFile(path: path)
-        return String(decoding: file.bytes, as: UTF8.self).split(whereSeparator: \.isNewline).map(String.init)
+        return file.text.split(whereSeparator: \.isNewline).map(String.init)
     }
 
     /// "epoch,steps" as Python prints them: -1 stays an integer, epochs of training are floats.

@@ -53,3 +53,11 @@ public final class MappedFile: Sendable {
 
 /// The operating system's text for an error number.
 func systemMessage(_ code: Int32) -> String { String(cString: strerror(code)) }
+
+extension MappedFile {
+    /// A copy of the file's bytes: safe where the file object's last use is this one.
+    public var contents: [UInt8] { withExtendedLifetime(self) { Array(bytes) } }
+
+    /// The file as text; bytes that are not UTF-8 become U+FFFD.
+    public var text: String { withExtendedLifetime(self) { String(decoding: bytes, as: UTF8.self) } }
+}

@@ -68,7 +68,7 @@ public struct ModelDirectory: Sendable {
         transformerPath = transformerFolder.isEmpty ? path : path + "/" + transformerFolder
 
         let configurationFile = try MappedFile(path: transformerPath + "/config.json")
-        transformerConfigurationBytes = Array(configurationFile.bytes)
+        transformerConfigurationBytes = configurationFile.contents
         var configuration = try ConfigurationFile(path: configurationFile.path)
         isOverridden = try ModelDirectory.apply(overrides, to: &configuration)
         transformerConfiguration = configuration.object

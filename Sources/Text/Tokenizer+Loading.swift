@@ -15,8 +15,9 @@ extension Tokenizer {
         let path = directory + "/tokenizer.json"
         if FileManager.default.fileExists(atPath: path) {
             let file = try MappedFile(path: path)
-            let document = try JSONValue.parse(file.bytes, source: path)
-            var files = [(name: "tokenizer.json", bytes: Array(file.bytes))] + others
+            let contents = file.contents
+            let document = try JSONValue.parse(contents, source: path)
+            var files = [(name: "tokenizer.json", bytes: contents)] + others
             if let vocabulary = try optionalFile(directory, "vocab.txt") { files.append(vocabulary) }
             return try Tokenizer(document, path: path, configuration: configuration.value, files: files)
         }
@@ -31,7 +32,7 @@ extension Tokenizer {
             bytes: vocabulary.bytes, path: vocabularyPath, configuration: configuration.value,
             specialTokens: specialTokens.value)
         let written = Array(document.serialized(indent: 2).utf8)
-        let files = [(name: "tokenizer.json", bytes: written), (name: "vocab.txt", bytes: Array(vocabulary.bytes))]
+        let files = [(name: "tokenizer.json", bytes: written), (name: "vocab.txt", bytes: vocabulary.contents)]
         return try Tokenizer(document, path: vocabularyPath, configuration: configuration.value, files: files + others)
     }
 
@@ -41,7 +42,7 @@ extension Tokenizer {
         let path = directory + "/" + name
         guard FileManager.default.fileExists(atPath: path) else { return nil }
         let file = try MappedFile(path: path)
-        return (name, Array(file.bytes))
+        return (name, file.contents)
     }
 
     private static func optionalJSON(

@@ -86,8 +86,12 @@ struct Checkpoint {
     ) throws(TuttiError) -> Checkpoint? {
         for step in try steps(in: directory).reversed() {
             let path = "\(directory)/checkpoint-\(step)"
-            if let checkpoint = validate(path, identity: identity) { return checkpoint }
-            notice("\(path) is damaged or of another run; going back to the one before.")
+            guard let checkpoint = validate(path, identity: identity) else {
+                notice("\(path) is damaged or of another run; going back to the one before.")
+                continue
+            }
+            if FileManager.default.fileExists(atPath: path + "/optimizer.safetensors") { return checkpoint }
+            notice("\(path) holds no optimizer state (save_only_model); going back to the one before.")
         }
         return nil
     }
@@ -125,10 +129,11 @@ struct Checkpoint {
 
     /// Deletes the oldest checkpoints beyond `limit`; the best one is never deleted.
     ///
-    /// As the reference: with a limit of one, the newest is kept beside the best.
-    static func rotate(in directory: String, limit: Int?, best: String?) throws(TuttiError) {
+    /// As the reference: with a limit of one, the newest is kept beside the best. Steps after `upTo`, the one just
+    /// saved, are those of a damaged checkpoint that the run went back from: they do not count.
+    static func rotate(in directory: String, upTo step: Int, limit: Int?, best: String?) throws(TuttiError) {
         guard let limit else { return }
-        var names = try steps(in: directory).map { "checkpoint-\($0)" }
+        var names = try steps(in: directory).filter { $0 <= step }.map { "checkpoint-\($0)" }
         var keep = limit
         if let best, let index = names.firstIndex(of: best), index < names.count - 1 {
             names.remove(at: index)
@@ -177,7 +182,7 @@ struct Checkpoint {
     static func sha256(of path: String) throws(TuttiError) -> String {
         let file = try MappedFile(path: path)
         var hash = SHA256()
-        hash.update(bufferPointer: file.bytes)
+        withExtendedLifetime(file) { hash.update(bufferPointer: file.bytes) }
         return hash.finalize().hexadecimal
     }
 }

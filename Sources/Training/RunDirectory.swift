@@ -43,10 +43,11 @@ struct RunDirectory {
         } else if files.fileExists(atPath: file) {
             return try compare(JSONValue.parse(file: file))
         }
-        if !overwrite, try !entries(of: path).isEmpty {
+        // A kill in the very first write leaves nothing but its temporary file.
+        if try !entries(of: path).allSatisfy({ $0.hasPrefix("tutti_run.json") }) {
             throw TuttiError(
                 .usage, "start the run", path, "the output directory holds files that are not a run of Tutti",
-                hint: "Choose an empty output_dir, or pass --overwrite.")
+                hint: "Choose an empty output_dir.")
         }
         do {
             try files.createDirectory(atPath: path, withIntermediateDirectories: true)
@@ -97,9 +98,14 @@ struct RunDirectory {
         let files = FileManager.default
         do {
             for name in try files.contentsOfDirectory(atPath: path) {
-                let ours = ["tutti_run.json", "metrics.jsonl", "final", "final.tmp", "eval"].contains(name)
-                if ours || name.hasPrefix("checkpoint-") { try files.removeItem(atPath: path + "/" + name) }
+                var plain = name
+                for ending in [".tmp", ".old"] where plain.hasSuffix(ending) { plain.removeLast(ending.count) }
+                let isCheckpoint = plain.hasPrefix("checkpoint-") && Int(plain.dropFirst("checkpoint-".count)) != nil
+                if isCheckpoint || ["metrics.jsonl", "final", "eval"].contains(plain) {
+                    try files.removeItem(atPath: path + "/" + name)
+                }
             }
+            try files.removeItem(atPath: file)  // last: until then the folder is known as a run
         } catch {
             throw TuttiError(.retryable, "overwrite a run", path, "\(error.localizedDescription)")
         }

@@ -38,12 +38,15 @@ final class RunPlan {
             totalSteps = arguments.maxSteps
             return
         }
-        // ceil(epochs * steps of an epoch), with each epoch's own number of steps.
+        if arguments.batchSampler != .noDuplicates {
+            totalSteps = Int((arguments.numTrainEpochs * Double(steps(firstEpoch.batchCount))).rounded(.up))
+            return
+        }
+        // The same with each epoch's own number of steps.
         var total = 0.0
         var epoch = 0
         while Double(epoch) < arguments.numTrainEpochs {
-            let varies = arguments.batchSampler == .noDuplicates && epoch > 0
-            let count = varies ? plan(epoch).batchCount : firstEpoch.batchCount
+            let count = epoch > 0 ? plan(epoch).batchCount : firstEpoch.batchCount
             total += min(1, arguments.numTrainEpochs - Double(epoch)) * Double(steps(count))
             epoch += 1
         }
@@ -59,13 +62,10 @@ final class RunPlan {
                 seed: arguments.dataSeed ?? arguments.seed, dropLast: arguments.dataloaderDropLast)
     }
 
-    /// Packs the rows of a run's data, with the prompts that the arguments give their columns.
-    func collator(for inputs: TrainingInputs) -> Collator {
-        let arguments = inputs.arguments
-        return inputs.model.makeCollator(
-            prompts: inputs.trainDataset.columnNames.map {
-                arguments.promptsByColumn[$0] ?? arguments.promptForAllColumns ?? ""
-            })
+    /// Packs the rows of a table, with the prompts that the arguments give its columns.
+    func collator(for table: Table, of model: SentenceEncoder) -> Collator {
+        model.makeCollator(
+            prompts: table.columnNames.map { arguments.promptsByColumn[$0] ?? arguments.promptForAllColumns ?? "" })
     }
 
     /// Epochs done after `microBatch` micro-batches of epoch `index`, as the reference logs it.

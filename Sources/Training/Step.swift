@@ -16,8 +16,9 @@ struct StepReport {
     var gradientNorm = 0.0
     /// The learning rate that the update used.
     var learningRate = 0.0
-    /// Tokens that this rank encoded.
+    /// Tokens that this rank encoded, and rows of the data.
     var tokens = 0
+    var rows = 0
 }
 
 /// The parts of a training step, made once a run.
@@ -67,6 +68,7 @@ final class TrainingStep {
             let isLast = micro == count - 1
             encoder.backward(dEmbeddings) { slice in if isLast { reducer.reduce(slice) } }
             report.tokens += batch.packed.tokenCount
+            report.rows += batch.rows
         }
         clock.enter(.exchange)
         try reducer.finish()

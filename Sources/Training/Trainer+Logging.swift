@@ -39,9 +39,10 @@ extension Trainer {
 
     /// Evaluates: the loss on the evaluation data, then every evaluator. Collective.
     ///
+    /// - Parameter choosesBest: whether the result may become the best so far; not before the first step.
     /// - Returns: whether the watched metric improved.
     @discardableResult
-    func evaluate() throws -> Bool {
+    func evaluate(choosesBest: Bool = true) throws -> Bool {
         clock.enter(.other)
         let paused = clock
         var line = JSONObject()
@@ -61,7 +62,7 @@ extension Trainer {
                 line[key.hasPrefix("eval_") ? key : "eval_\(key)"] = .number(value)
             }
         }
-        let improved = noteBest(line)
+        let improved = choosesBest && noteBest(line)
         try write(line, historyKeys: nil)
         lastEvaluatedStep = state.globalStep
         clock = paused  // evaluation is no part of a training step's time
@@ -76,7 +77,7 @@ extension Trainer {
             .sequential, table, globalBatchSize: inputs.arguments.evalBatchRows(world: ensemble.size), epoch: 0,
             seed: inputs.arguments.seed, dropLast: false)
         let source = BatchSource(
-            table: table, plan: batches, from: 0, collator: plan.collator(for: inputs), rank: ensemble.rank,
+            table: table, plan: batches, from: 0, collator: plan.collator(for: table, of: inputs.model), rank: ensemble.rank,
             world: ensemble.size)
         var arena = Arena()
         var sum = 0.0

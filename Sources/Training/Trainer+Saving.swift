@@ -15,19 +15,21 @@ extension Trainer {
     }
 
     /// Writes a checkpoint of the current step and rotates older ones. Collective.
-    func save() throws {
+    ///
+    /// - Parameter isRequested: asked for by a signal: resumable even with `save_only_model`.
+    func save(isRequested: Bool = false) throws {
         clock.enter(.other)
         let paused = clock
         if state.bestGlobalStep == state.globalStep { state.bestCheckpoint = "checkpoint-\(state.globalStep)" }
         let (state, inputs, directory) = (state, inputs, directory)
-        let optimizer = inputs.arguments.saveOnlyModel ? nil : step.optimizer
+        let optimizer = inputs.arguments.saveOnlyModel && !isRequested ? nil : step.optimizer
         let (surroundings, card) = (surroundings, modelCard())
         let name = try ensemble.onRoot {
             let name = try Checkpoint.write(
                 directory: directory.path, model: inputs.model, card: card, optimizer: optimizer, state: state,
                 arguments: inputs.arguments, surroundings: surroundings, identity: directory.identity)
             try Checkpoint.rotate(
-                in: directory.path, limit: inputs.arguments.saveTotalLimit, best: state.bestCheckpoint)
+                in: directory.path, upTo: state.globalStep, limit: inputs.arguments.saveTotalLimit, best: state.bestCheckpoint)
             return name
         }
         onRootOnly { $0.saved(directory.path + "/" + name) }
@@ -66,15 +68,14 @@ extension Trainer {
                 hint: "Start with the same number of ranks, or set args.global_train_batch_size from the beginning.")
         }
         try inputs.model.restoreWeights(from: path)
-        let optimizerFile = path + "/optimizer.safetensors"
-        guard FileManager.default.fileExists(atPath: optimizerFile) else {
-            throw TuttiError(
-                .data, "resume", optimizerFile, "the checkpoint has no optimizer state (save_only_model)",
-                hint: "Start a new run with `model: \(path)`.")
-        }
-        try step.optimizer.load(from: optimizerFile, layout: step.encoder.layout)
+        try step.optimizer.load(from: path + "/optimizer.safetensors", layout: step.encoder.layout)
         let maxSteps = state.maxSteps
         state = checkpoint.state
+        if let best = state.bestCheckpoint, !FileManager.default.fileExists(atPath: directory.path + "/" + best) {
+            state.bestCheckpoint = nil  // rotated away after the damaged checkpoint that this one stands in for
+            state.bestMetric = nil
+            state.bestGlobalStep = nil
+        }
         state.maxSteps = maxSteps
         let now = surroundings.json()
         for key in ["world_size", "gemm_provider", "threads", "blas_core_type"]
@@ -90,6 +91,9 @@ extension Trainer {
 
     /// Takes the best weights if asked to, writes `final/`, runs the test evaluators and the closing line. Collective.
     func finish() throws {
+        if inputs.arguments.loadBestModelAtEnd, state.bestCheckpoint == nil {
+            onRootOnly { $0.notice("No evaluation chose a best checkpoint: the final model is that of the last step.") }
+        }
         if inputs.arguments.loadBestModelAtEnd, let best = state.bestCheckpoint {
             let path = directory.path + "/" + best
             try ensemble.together("load the best model") { try self.inputs.model.restoreWeights(from: path) }
@@ -105,14 +109,12 @@ extension Trainer {
             }
         }
         let runtime = PhaseClock.now() - startedAt
-        let rows = Double(state.globalStep * inputs.arguments.trainBatchRows(world: ensemble.size)
-            * inputs.arguments.gradientAccumulationSteps)
         closing["step"] = .integer(Int64(state.globalStep))
         closing["epoch"] = .number(state.epoch)
         closing["train_loss"] = .number(state.totalLoss / Double(max(1, state.globalStep)))
         closing["train_runtime"] = .number(runtime)
-        closing["train_samples_per_second"] = .number(rows / max(runtime, 1e-9))
-        closing["train_steps_per_second"] = .number(Double(state.globalStep) / max(runtime, 1e-9))
+        closing["train_samples_per_second"] = .number(Double(rowsTrained) / max(runtime, 1e-9))
+        closing["train_steps_per_second"] = .number(Double(stepsTrained) / max(runtime, 1e-9))
         try write(closing, historyKeys: nil)
         let (model, card, directory) = (inputs.model, modelCard(), directory)
         try ensemble.onRoot {

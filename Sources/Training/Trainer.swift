@@ -75,10 +75,14 @@ public final class Trainer {
     /// Steps and tokens that the clock has measured since the last log line.
     var stepsOnClock = 0
     var tokensOnClock = 0
+    /// Steps and rows of all ranks that this process has trained on.
+    var stepsTrained = 0
+    var rowsTrained = 0
     var lastReport = StepReport()
     var lastEvaluatedStep = -1
     let startedAt = PhaseClock.now()
     private var stopping = false
+    private var epochsWithoutBatches = 0
 
     /// Prepares a run. Collective.
     ///
@@ -111,14 +115,18 @@ public final class Trainer {
     /// - Throws: exit 64 for a directory that holds another run, 70 for a gradient that is not finite, 75 for a write
     ///   that failed.
     public func train() throws -> TrainingOutcome {
-        try ensemble.verifyIdentity("Tutti \(tuttiVersion), run \(directory.identity)")
+        do {
+            try ensemble.verifyIdentity("Tutti \(tuttiVersion), run \(directory.identity)")
+        } catch let error as EnsembleError where error.code == ExitCode.usage {
+            throw RootFailure(code: error.code, message: "\(error)")  // all ranks know it: told once
+        }
         let (directory, overwrite) = (directory, inputs.overwrite)
         let start = try ensemble.onRoot { try directory.start(overwrite: overwrite) }
         if start == .finished { return .alreadyFinished }
         try resumeIfPossible(start)
         StopRequest.listen()
         onRootOnly { $0.began(totalSteps: plan.totalSteps, resumedFrom: state.globalStep) }
-        if inputs.arguments.evalOnStart, state.globalStep == 0 { try evaluate() }
+        if inputs.arguments.evalOnStart, state.globalStep == 0 { try evaluate(choosesBest: false) }
         clock.reset()
         while state.globalStep < plan.totalSteps {
             try runEpoch(state.epochIndex)
@@ -131,14 +139,20 @@ public final class Trainer {
     /// Runs the steps of one epoch that are still to do.
     private func runEpoch(_ epoch: Int) throws {
         let batches = plan.batches(epoch: epoch)
+        guard state.nextMicroBatch < batches.batchCount else { return try skipEpoch() }
+        epochsWithoutBatches = 0
         let source = BatchSource(
-            table: inputs.trainDataset, plan: batches, from: state.nextMicroBatch, collator: plan.collator(for: inputs),
+            table: inputs.trainDataset, plan: batches, from: state.nextMicroBatch, collator: plan.collator(for: inputs.trainDataset, of: inputs.model),
             rank: ensemble.rank, world: ensemble.size)
         if batches.leftOut > 0, state.nextMicroBatch == 0 {
             onRootOnly {
+                let reason =
+                    inputs.arguments.batchSampler == .noDuplicates
+                    ? "they fit no batch without repeating a text, or none at least half full."
+                    : "the last batch is short (dataloader_drop_last)."
                 $0.notice(
                     "Epoch \(epoch + 1) leaves out \(batches.leftOut) of \(inputs.trainDataset.rowCount) rows: "
-                        + "their texts repeat too often for batches at least half full.")
+                        + reason)
             }
         }
         let accumulation = inputs.arguments.gradientAccumulationSteps
@@ -158,9 +172,23 @@ public final class Trainer {
         }
     }
 
+    /// Goes on to the next epoch where this one has no batch; gives up where none ever comes.
+    private func skipEpoch() throws {
+        state.epochIndex += 1
+        state.nextMicroBatch = 0
+        epochsWithoutBatches += 1
+        guard epochsWithoutBatches >= 100 else { return }
+        let source = inputs.trainDataset.source
+        try ensemble.onRoot {
+            throw TuttiError(
+                .data, "plan the batches", source, "100 epochs in a row made no batch",
+                hint: "Its texts repeat too often; lower the batch size or use batch_sampler: batch_sampler.")
+        }
+    }
+
     /// Books a finished step; stops a diverged run.
     private func take(_ report: StepReport, microBatches: Int, of batchCount: Int) throws {
-        var sums = (loss: report.partialLoss, tokens: Double(report.tokens))
+        var sums = (loss: report.partialLoss, tokens: Double(report.tokens), rows: Double(report.rows))
         try withUnsafeMutableBytes(of: &sums) {
             try ensemble.allReduceSum($0.bindMemory(to: Double.self))
         }
@@ -182,6 +210,8 @@ public final class Trainer {
         state.tokensSinceLog += Int(sums.tokens)
         tokensOnClock += Int(sums.tokens)
         stepsOnClock += 1
+        stepsTrained += 1
+        rowsTrained += Int(sums.rows)
         lastReport = report
     }
 
@@ -198,7 +228,7 @@ public final class Trainer {
         let request = try StopRequest.agreed(ensemble)
         let best = inputs.arguments.saveStrategy == .best && improved
         if best || request != .none || events.saves(step: current, endsEpoch: endsEpoch || isLast) {
-            try save()
+            try save(isRequested: request != .none)
         }
         stopping = request == .saveAndStop && !isLast
     }

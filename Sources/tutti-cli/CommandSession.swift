@@ -75,12 +75,12 @@ enum CommandSession {
     /// Says an error on standard error, in one line.
     private static func report(_ error: any Error) {
         if error is TuttiError || error is EnsembleError || error is RootFailure {
-            FileHandle.standardError.write(Data("tutti: error: \(error)\n".utf8))
+            Output.show("tutti: error: \(error)\n", on: STDERR_FILENO)
             return
         }
         let text = TuttiCommand.fullMessage(for: error)
-        let handle = exitCode(of: error) == 0 ? FileHandle.standardOutput : FileHandle.standardError
-        if !text.isEmpty { handle.write(Data((text + "\n").utf8)) }
+        let descriptor = exitCode(of: error) == 0 ? STDOUT_FILENO : STDERR_FILENO
+        if !text.isEmpty { Output.show(text + "\n", on: descriptor) }
     }
 
     private static func exitCode(of error: any Error) -> Int32 {

@@ -22,7 +22,7 @@ struct ConfigurationFile {
         self.path = path
         let file = try MappedFile(path: path)
         root = JSONObject()
-        let text = String(decoding: file.bytes, as: UTF8.self)
+        let text = file.text
         guard let node = try compose(text, source: path) else { throw unusable("1:1", "the file is empty") }
         guard case .object(let object) = try convert(node, path: "", record: true) else {
             throw unusable("1:1", "expected a mapping (key: value) at the top")

@@ -33,9 +33,9 @@ struct DoctorCommand: RankedCommand {
             (Double(ProcessInfo.processInfo.physicalMemory) / 1_073_741_824 * 10).rounded() / 10)
         facts["layout"] = .string(layout.description)
         if json {
-            print(JSONValue.object(facts).serialized(indent: 2))
+            try Output.line(JSONValue.object(facts).serialized(indent: 2))
         } else {
-            for (key, value) in facts { print("\(key): \(value.string ?? value.serialized())") }
+            for (key, value) in facts { try Output.line("\(key): \(value.string ?? value.serialized())") }
         }
     }
 }

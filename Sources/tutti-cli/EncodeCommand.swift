@@ -79,10 +79,10 @@ struct EncodeCommand: RankedCommand {
             line["seconds"] = .number(seconds)
             line["sentences_per_second"] = .number(Double(embeddings.count) / max(seconds, 1e-9))
             line["output"] = .string(output)
-            print(JSONValue.object(line).serialized())
+            try Output.line(JSONValue.object(line).serialized())
         } else {
             let rate = Int(Double(embeddings.count) / max(seconds, 1e-9))
-            print("\(output): \(embeddings.count) x \(embeddings.dimension) (\(rate) sentences/s)")
+            try Output.line("\(output): \(embeddings.count) x \(embeddings.dimension) (\(rate) sentences/s)")
         }
     }
 

@@ -55,11 +55,12 @@ struct EvaluateCommand: RankedCommand {
         }
         guard ensemble.isRoot else { return }
         if json {
-            print(JSONValue.object(metrics).serialized())
+            try Output.line(JSONValue.object(metrics).serialized())
         } else {
             let width = metrics.keys.map(\.count).max() ?? 0
             for (key, value) in metrics {
-                print(key.padding(toLength: width, withPad: " ", startingAt: 0), value.double.map { "\($0)" } ?? "NaN")
+                let name = key.padding(toLength: width, withPad: " ", startingAt: 0)
+                try Output.line("\(name) \(value.double.map { "\($0)" } ?? "NaN")")
             }
         }
     }

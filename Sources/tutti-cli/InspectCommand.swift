@@ -32,9 +32,9 @@ struct InspectCommand: ParsableCommand {
             facts = try model()
         }
         if json {
-            print(JSONValue.object(facts).serialized(indent: 2))
+            try Output.line(JSONValue.object(facts).serialized(indent: 2))
         } else {
-            Self.show(facts, indent: "")
+            try Self.show(facts, indent: "")
         }
     }
 
@@ -69,9 +69,10 @@ struct InspectCommand: ParsableCommand {
         facts["final"] = .bool(names.contains("final"))
         let log = path + "/metrics.jsonl"
         if FileManager.default.fileExists(atPath: log) {
-            let bytes = try MappedFile(path: log).bytes
-            if let last = String(decoding: bytes, as: UTF8.self).split(separator: "\n").last {
-                facts["last_line"] = try JSONValue.parse(String(last), source: log)
+            // A run that was killed may have left half a line.
+            for line in try MappedFile(path: log).text.split(separator: "\n").reversed() where line.last == "}" {
+                facts["last_line"] = try JSONValue.parse(String(line), source: log)
+                break
             }
         }
         return facts
@@ -103,17 +104,17 @@ struct InspectCommand: ParsableCommand {
         return facts
     }
 
-    private static func show(_ object: JSONObject, indent: String) {
+    private static func show(_ object: JSONObject, indent: String) throws {
         for (key, value) in object {
             switch value {
             case .object(let inner):
-                print("\(indent)\(key):")
-                show(inner, indent: indent + "  ")
-            case .string(let text): print("\(indent)\(key): \(text)")
+                try Output.line("\(indent)\(key):")
+                try show(inner, indent: indent + "  ")
+            case .string(let text): try Output.line("\(indent)\(key): \(text)")
             case .array(let items):
                 let texts = items.map { $0.string ?? $0.serialized() }
-                print("\(indent)\(key): \(texts.joined(separator: ", "))")
-            default: print("\(indent)\(key): \(value.serialized())")
+                try Output.line("\(indent)\(key): \(texts.joined(separator: ", "))")
+            default: try Output.line("\(indent)\(key): \(value.serialized())")
             }
         }
     }

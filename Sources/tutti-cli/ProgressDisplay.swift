@@ -29,7 +29,7 @@ final class ProgressDisplay: TrainingObserver {
         let filled = 30 * step / max(total, 1)
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
         let text = "\r\(bar) \(step)/\(total)  \(fixed(rate, 2)) steps/s  \(duration(remaining)) left\u{1B}[K"
-        FileHandle.standardError.write(Data(text.utf8))
+        Output.show(text, on: STDERR_FILENO)
         barIsShown = true
     }
 
@@ -55,10 +55,10 @@ final class ProgressDisplay: TrainingObserver {
     /// Prints a line, the bar out of the way.
     func line(_ text: String) {
         if barIsShown {
-            FileHandle.standardError.write(Data("\r\u{1B}[K".utf8))
+            Output.show("\r\u{1B}[K", on: STDERR_FILENO)
             barIsShown = false
         }
-        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+        Output.show(text + "\n", on: STDOUT_FILENO)
     }
 
     private func fixed(_ number: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", number) }

@@ -19,7 +19,6 @@ struct TokenizeCommand: ParsableCommand {
     func run() throws {
         let model = try SentenceEncoder.load(text.model)
         let tokenizer = model.tokenizer
-        let output = FileHandle.standardOutput
         var block = ""
         for line in try loadTextColumn(text.input, column: text.column) {
             let ids = tokenizer.encode(line, maximumLength: model.maximumLength)
@@ -30,10 +29,10 @@ struct TokenizeCommand: ParsableCommand {
             }
             block += "}\n"
             if block.utf8.count > 1 << 16 {
-                try output.write(contentsOf: Data(block.utf8))
+                try Output.write(block)
                 block = ""
             }
         }
-        try output.write(contentsOf: Data(block.utf8))
+        try Output.write(block)
     }
 }

@@ -66,7 +66,7 @@ struct TrainCommand: RankedCommand {
 private final class JSONLinesObserver: TrainingObserver {
     func began(totalSteps: Int, resumedFrom: Int) {}
     func stepped(_ step: Int, of total: Int) {}
-    func logged(_ line: JSONObject) { print(JSONValue.object(line).serialized()) }
+    func logged(_ line: JSONObject) { Output.show(JSONValue.object(line).serialized() + "\n", on: STDOUT_FILENO) }
     func saved(_ path: String) { notice("Saved \(path)") }
-    func notice(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+    func notice(_ text: String) { Output.show(text + "\n", on: STDERR_FILENO) }
 }

@@ -69,6 +69,7 @@ struct TinyTraining {
         findings.require(moved >= 0.01 * size, "the run hardly moves: it proves nothing")
         let apart = distance(all.end, alone.end)
         findings.require(apart <= 1e-5 * moved, "weights differ by \(apart / moved) of their movement")
+        findings.require(alone.losses.count == 10 && all.losses.count == 10, "ten steps were to be logged")
         for (step, (loss, wanted)) in zip(all.losses, alone.losses).enumerated() {
             let difference = abs(loss - wanted)
             findings.require(

@@ -68,6 +68,24 @@ import TuttiFormats
         #expect(data["text_columns"]?.object?.keys == ["anchor", "positive", "negative_1"])
     }
 
+    @Test func aRunIsInspectedAndAClosedPipeEndsNothing() throws {
+        let folder = try TemporaryDirectory()
+        let workshop = try Workshop(folder.path)
+        let run = Process()
+        run.executableURL = URL(fileURLWithPath: "/bin/bash")
+        run.arguments = ["-c", "\"$@\" | head -n 1 > /dev/null; exit ${PIPESTATUS[0]}", "piped",
+                         try TuttiProcess.executable, "train", workshop.path + "/run.yaml"]
+        try run.run()
+        run.waitUntilExit()
+        #expect(run.terminationStatus == 0)
+        let log = workshop.path + "/run/metrics.jsonl"
+        try Data(try Data(contentsOf: URL(fileURLWithPath: log)) + Data("{\"step\": 1".utf8))
+            .write(to: URL(fileURLWithPath: log))
+        let facts = try JSONValue.parse(try TuttiProcess.run("inspect", workshop.path + "/run", "--json").output)
+        #expect(facts["status"]?.string == "finished")
+        #expect(facts["last_line"]?["train_loss"]?.double != nil)
+    }
+
     @Test func aFullDiskKeepsWhatWasSaved() throws {
         let folder = try TemporaryDirectory()
         let workshop = try Workshop(folder.path)

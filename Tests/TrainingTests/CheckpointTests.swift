@@ -3,10 +3,24 @@
 import Foundation
 import TestSupport
 import Testing
+import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
 import TuttiModels
 import TuttiTraining
+
+/// Puts a full disk where the run's log would be.
+private final class FullLog: TrainingObserver {
+    private let output: String
+    init(_ output: String) { self.output = output }
+    func began(totalSteps: Int, resumedFrom: Int) {
+        symlink("/dev/full", output + "/metrics.jsonl")
+    }
+    func stepped(_ step: Int, of total: Int) {}
+    func logged(_ line: JSONObject) {}
+    func saved(_ path: String) {}
+    func notice(_ text: String) {}
+}
 
 @Suite struct CheckpointTests {
     private func checkpoints(_ output: String) throws -> [Int] {
@@ -65,15 +79,7 @@ import TuttiTraining
         run.arguments.saveStrategy = .no
         run.arguments.evalStrategy = .no
         // A log that cannot be written stands for every failed write of rank zero.
-        try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
-        try FileManager.default.createSymbolicLink(
-            atPath: output + "/metrics.jsonl", withDestinationPath: "/dev/full")
-        var inputs = try run.inputs(output)
-        inputs.overwrite = true
-        inputs.arguments = run.arguments
-        let error = #expect(throws: RootFailure.self) {
-            try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
-        }
+        let error = #expect(throws: RootFailure.self) { try run.train(output, observer: FullLog(output)) }
         #expect(error?.code == 75)
         #expect(error?.message.contains("metrics.jsonl") == true)
     }
@@ -85,5 +91,80 @@ import TuttiTraining
         run.arguments.maxGradNorm = 0
         let error = #expect(throws: RootFailure.self) { try run.train(scratch.path + "/run") }
         #expect(error?.code == 70)
+    }
+
+    @Test func anEvaluationBeforeTheFirstStepIsNeverTheBest() throws {
+        let scratch = try TemporaryDirectory()
+        let output = scratch.path + "/run"
+        var run = run()
+        run.arguments.loadBestModelAtEnd = true
+        run.arguments.evalOnStart = true
+        run.arguments.greaterIsBetter = true  // the untrained model has the largest loss
+        _ = try run.train(output)
+        #expect(try metricsLines(output).first?["step"]?.int == 0)
+        let kept = try #require(try checkpoints(output).first)
+        let state = try JSONValue.parse(file: output + "/checkpoint-\(kept)/trainer_state.json")
+        #expect(try #require(state["best_global_step"]?.int) > 0)
+    }
+
+    @Test func rotationDoesNotCountWhatTheRunWentBackFrom() throws {
+        let scratch = try TemporaryDirectory()
+        let output = scratch.path + "/run"
+        var run = run()
+        run.arguments.saveTotalLimit = 1
+        _ = try run.train(output)
+        let last = try #require(try checkpoints(output).last)
+        let weights = output + "/checkpoint-\(last)/model.safetensors"
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: weights))
+        bytes.append(0)
+        try bytes.write(to: URL(fileURLWithPath: weights))
+        let file = output + "/tutti_run.json"
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        try Data(text.replacing("finished", with: "running").utf8).write(to: URL(fileURLWithPath: file))
+        let watcher = CheckpointWatcher()
+        _ = try run.train(output, observer: watcher)
+        #expect(!watcher.savedPaths.isEmpty && watcher.missing.isEmpty, "\(watcher.missing)")
+    }
+
+    @Test func epochsWithoutABatchArePassedOver() throws {
+        let scratch = try TemporaryDirectory()
+        let rows = ["{\"a\": \"baba\", \"b\": \"cece\"}", "{\"a\": \"cece\", \"b\": \"didi\"}",
+                    "{\"a\": \"didi\", \"b\": \"fofo\"}"]
+        try Data(rows.joined(separator: "\n").utf8).write(to: URL(fileURLWithPath: scratch.path + "/rows.jsonl"))
+        var run = run()
+        run.arguments.batchSampler = .noDuplicates
+        run.arguments.perDeviceTrainBatchSize = 4
+        run.arguments.maxSteps = 6
+        run.arguments.saveStrategy = .no
+        run.arguments.evalStrategy = .no
+        var inputs = try run.inputs(scratch.path + "/run")
+        inputs.trainDataset = try loadTable(DatasetSpecification(path: scratch.path + "/rows.jsonl"))
+        inputs.evalDataset = nil
+        // Some epochs of these rows have a batch and some have none; which, the seed decides.
+        for seed in 0..<20 as Range<UInt64> {
+            inputs.arguments.seed = seed
+            inputs.outputDirectory = scratch.path + "/run-\(seed)"
+            do {
+                let outcome = try Trainer(
+                    inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+                #expect(outcome == .finished)
+            } catch let error as TuttiError {
+                #expect(error.kind == .data, "an unlucky first epoch says so")
+            }
+        }
+    }
+}
+
+/// Notes which folders exist when they are said to be saved.
+private final class CheckpointWatcher: TrainingObserver {
+    private(set) var savedPaths: [String] = []
+    private(set) var missing: [String] = []
+    func began(totalSteps: Int, resumedFrom: Int) {}
+    func stepped(_ step: Int, of total: Int) {}
+    func logged(_ line: JSONObject) {}
+    func notice(_ text: String) {}
+    func saved(_ path: String) {
+        savedPaths.append(path)
+        if !FileManager.default.fileExists(atPath: path) { missing.append(path) }
     }
 }

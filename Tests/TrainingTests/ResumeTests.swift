@@ -111,8 +111,14 @@ private final class SignalAfter: TrainingObserver {
     @Test func aFolderThatIsNoRunIsLeftAlone() throws {
         let scratch = try TemporaryDirectory()
         try Data("mine".utf8).write(to: URL(fileURLWithPath: scratch.path + "/thesis.txt"))
-        let error = #expect(throws: RootFailure.self) { try run().train(scratch.path) }
-        #expect(error?.code == 64)
+        var inputs = try run().inputs(scratch.path)
+        for overwrite in [false, true] {
+            inputs.overwrite = overwrite
+            let error = #expect(throws: RootFailure.self) {
+                try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+            }
+            #expect(error?.code == 64)
+        }
         #expect(try bytes(scratch.path + "/thesis.txt") == Array("mine".utf8))
     }
 
@@ -123,5 +129,16 @@ private final class SignalAfter: TrainingObserver {
         run.arguments.saveStrategy = .no
         #expect(try run.train(output, observer: SignalAfter(step: 3, signal: SIGUSR1)).outcome == .finished)
         #expect(FileManager.default.fileExists(atPath: output + "/checkpoint-3/tutti_state.json"))
+    }
+
+    @Test func aStopOnRequestCanBeResumedWithoutOptimizerStateInOtherCheckpoints() throws {
+        let scratch = try TemporaryDirectory()
+        let (whole, parts) = (scratch.path + "/whole", scratch.path + "/parts")
+        var run = run()
+        run.arguments.saveOnlyModel = true
+        #expect(try run.train(whole).outcome == .finished)
+        #expect(try run.train(parts, observer: SignalAfter(step: 6, signal: SIGUSR2)).outcome == .preempted(step: 6))
+        #expect(try run.train(parts).outcome == .finished)
+        #expect(try bytes(parts + "/final/model.safetensors") == bytes(whole + "/final/model.safetensors"))
     }
 }

@@ -57,6 +57,8 @@ enum ArgumentKey {
         "eval_accumulation_steps": "embeddings, not logits, are gathered", "prediction_loss_only": torch,
         "save_safetensors": "weights are always safetensors", "use_cache": torch,
         "project": "nothing reports to a service", "trackio_space_id": "nothing reports to a service",
+        "multi_dataset_batch_sampler": "there is one training data set", "hub_strategy": "nothing is uploaded",
+        "train_sampling_strategy": "batch_sampler decides, as in the reference", "fp16_opt_level": torch,
         "enable_jit_checkpoint": "SIGUSR2 saves and stops", "ignore_data_skip": "a resumed run skips no work",
     ]
 
@@ -66,17 +68,15 @@ enum ArgumentKey {
 
     static let refused: [String: String] = [
         "bf16": precision, "fp16": precision, "bf16_full_eval": precision, "fp16_full_eval": precision,
-        "fp16_opt_level": precision, "gradient_checkpointing": memory, "gradient_checkpointing_kwargs": memory,
+        "gradient_checkpointing": memory, "gradient_checkpointing_kwargs": memory,
         "activation_checkpointing": memory, "auto_find_batch_size": "the batch size is part of the result; choose it",
         "deepspeed": "it needs PyTorch", "fsdp": "it needs PyTorch", "fsdp_config": "it needs PyTorch",
-        "push_to_hub": hub, "hub_model_id": hub, "hub_strategy": hub, "hub_token": hub, "hub_private_repo": hub,
+        "push_to_hub": hub, "hub_model_id": hub, "hub_token": hub, "hub_private_repo": hub,
         "hub_always_push": hub, "hub_revision": hub,
         "report_to": "metrics go to metrics.jsonl; no reporting service is known",
-        "multi_dataset_batch_sampler": "several training data sets at once are not available yet",
         "router_mapping": "Router modules are not known", "label_smoothing_factor": "no loss here uses it",
         "neftune_noise_alpha": "not available", "optim_target_modules": "no optimizer here uses it",
         "resume_from_checkpoint": "a run resumes by itself when the same configuration is started again",
-        "train_sampling_strategy": "use batch_sampler: batch_sampler | no_duplicates | sequential",
         "torchdynamo": "it needs PyTorch",
     ]
 }

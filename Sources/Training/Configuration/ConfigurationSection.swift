@@ -77,6 +77,7 @@ struct ConfigurationSection {
         guard let value = present(key) else { return nil }
         guard let number = value.int else { throw wrongType(key, "a whole number", value) }
         guard number >= minimum else { throw error(key, "\(number) is below \(minimum)") }
+        guard number <= Int(Int32.max) else { throw error(key, "\(number) is above \(Int32.max)") }
         return number
     }
 

@@ -92,6 +92,7 @@ extension TrainingArguments {
         adamBeta2 = try section.number("adam_beta2", in: 0...0.9999999999) ?? adamBeta2
         adamEpsilon = try section.number("adam_epsilon", in: 0...1e6) ?? adamEpsilon
         maxGradNorm = try section.number("max_grad_norm", in: 0...Double.infinity) ?? maxGradNorm
+        if section.object["max_grad_norm"] == .null { maxGradNorm = 0 }  // as the reference's None
         if let mapping = try section.section("learning_rate_mapping") {
             for pattern in mapping.object.keys {
                 learningRateMapping.append((pattern, try mapping.number(pattern, in: 0...1e6) ?? learningRate))
@@ -140,12 +141,14 @@ extension TrainingArguments {
                 "save_strategy \"\(saveStrategy.rawValue)\" must equal eval_strategy \"\(evalStrategy.rawValue)\"",
                 hint: "Or use save_strategy: best.")
         }
+        guard saveStrategy == .steps else { return }
+        // Shares of all steps are compared in millionths, and only with each other.
         let evaluationSteps = evalSteps ?? loggingSteps
-        if saveStrategy == .steps, evaluationSteps >= 1, saveSteps >= 1,
-            saveSteps.truncatingRemainder(dividingBy: evaluationSteps) != 0
-        {
+        let unit = evaluationSteps < 1 && saveSteps < 1 ? 1e6 : 1
+        let (every, saves) = ((evaluationSteps * unit).rounded(), (saveSteps * unit).rounded())
+        guard (evaluationSteps < 1) == (saveSteps < 1), saves.truncatingRemainder(dividingBy: every) == 0 else {
             throw section.error(
-                "save_steps", "\(Int(saveSteps)) is not a multiple of eval_steps \(Int(evaluationSteps))",
+                "save_steps", "\(saveSteps) is not a multiple of eval_steps \(evaluationSteps)",
                 hint: "load_best_model_at_end needs an evaluation at every save.")
         }
     }

@@ -96,9 +96,10 @@ public struct TrainingConfiguration: Sendable {
         arguments = try TrainingArguments(
             json: try section.section("args")?.object ?? JSONObject(), places: places, notice: notice)
         modelCard = try section.section("model_card")?.object ?? JSONObject()
-        if arguments.evalStrategy != .no, evalDataset == nil, evaluators.isEmpty, training {
+        let evaluates = arguments.evalStrategy != .no || arguments.evalOnStart
+        if evaluates, evalDataset == nil, evaluators.isEmpty, training {
             throw section.error(
-                "args.eval_strategy", "there is nothing to evaluate", hint: "Give an eval_dataset or evaluators.")
+                arguments.evalStrategy != .no ? "args.eval_strategy" : "args.eval_on_start", "there is nothing to evaluate", hint: "Give an eval_dataset or evaluators.")
         }
     }
 
