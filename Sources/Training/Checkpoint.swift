@@ -36,8 +36,6 @@ struct Checkpoint {
     let state: TrainerState
     let surroundings: JSONObject
 
-    var name: String { (path as NSString).lastPathComponent }
-
     // MARK: Writing
 
     /// Writes `checkpoint-<step>` below `directory`. Rank zero only.

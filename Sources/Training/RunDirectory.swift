@@ -6,6 +6,7 @@
 import Crypto
 import Foundation
 import TuttiFormats
+import TuttiModels
 
 /// What starting a run in its output directory means.
 enum RunStart: String, Codable, Sendable {
@@ -113,7 +114,7 @@ struct RunDirectory {
 }
 
 /// The version that checkpoints, cards and `--version` state.
-public let tuttiVersion = "0.1.0"
+public let tuttiVersion = ModelCard.version
 
 /// The names in a folder; none where there is no folder.
 func entries(of directory: String) throws(TuttiError) -> [String] {

@@ -64,7 +64,6 @@ extension Trainer {
         }
         let improved = choosesBest && noteBest(line)
         try write(line, historyKeys: nil)
-        lastEvaluatedStep = state.globalStep
         clock = paused  // evaluation is no part of a training step's time
         clock.skip()
         return improved

@@ -79,7 +79,6 @@ public final class Trainer {
     var stepsTrained = 0
     var rowsTrained = 0
     var lastReport = StepReport()
-    var lastEvaluatedStep = -1
     let startedAt = PhaseClock.now()
     private var stopping = false
     private var epochsWithoutBatches = 0

@@ -6,7 +6,9 @@ import TuttiCorpus
 import TuttiFormats
 
 @Suite struct ReadersTests {
-    private let scratch = Scratch()
+    private let scratch: Scratch
+
+    init() throws { scratch = try Scratch() }
 
     /// The same rows in every format.
     private static let forms: [(name: String, text: String)] = [

@@ -1,23 +1,16 @@
 // What the tests of this module share: files in a temporary folder, tables of made-up rows, errors as values.
 
 import Foundation
+import TestSupport
 import TuttiCorpus
 import TuttiFormats
 
 /// A temporary folder that goes away with the object.
 final class Scratch {
-    let path: String
+    private let folder: TemporaryDirectory
+    var path: String { folder.path }
 
-    init() {
-        path = NSTemporaryDirectory() + "tutti-corpus-\(UUID().uuidString)"
-        do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
-            fatalError("no temporary folder: \(error)")
-        }
-    }
-
-    deinit { _ = try? FileManager.default.removeItem(atPath: path) }
+    init() throws { folder = try TemporaryDirectory() }
 
     /// Writes `text` to a file and gives its path.
     func file(_ name: String, _ text: String) throws -> String {

@@ -6,7 +6,7 @@ import TuttiFormats
 
 @Suite struct NumPyTests {
     @Test func ourFilesAreNumPysBytes() throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         let matrix = try NumPy.read(path: golden("matrix-f4.npy"))
         #expect(matrix.rows == 11 && matrix.columns == 7)
         try NumPy.write(path: scratch.file("m.npy"), floats: matrix.floats, rows: 11, columns: 7)
@@ -24,7 +24,7 @@ import TuttiFormats
     }
 
     @Test func mutatedFilesAreReadOrTold() throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         let original = try bytes(of: golden("matrix-f4.npy"))
         var mutator = Mutator(4)
         var told = 0

@@ -22,7 +22,7 @@ import TuttiFormats
 
     @Test(arguments: ["all-types.safetensors", "conversions.safetensors"])
     func writerGivesTheReferencesBytes(name: String) throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         let source = try SafetensorsFile(path: golden(name))
         try rewrite(source, to: scratch.file("copy.safetensors"))
         #expect(try bytes(of: scratch.file("copy.safetensors")) == bytes(of: golden(name)))
@@ -82,7 +82,7 @@ import TuttiFormats
         (#"{"a":3}"#, 0, "no dtype"),
     ])
     func flawsAreTold(header: String, data: Int, word: String) throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         let path = try scratch.write(file(header, data: data), to: "bad.safetensors")
         let error = try #require(failure { try SafetensorsFile(path: path) })
         #expect(error.kind == .data && error.subject.hasPrefix(path))
@@ -91,7 +91,7 @@ import TuttiFormats
     }
 
     @Test func brokenLengthsAreTold() throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         for (content, word) in [
             ([UInt8](), "too short"), ([1, 2, 3], "too short"), (file("{}", data: 0, length: 100), "truncated"),
             (file("{}", data: 0, length: 1 << 40), "more than the format allows"),
@@ -119,7 +119,7 @@ import TuttiFormats
     }
 
     @Test func shardsAreReadThroughTheirIndex() throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         let one = [Float](arrayLiteral: 1, 2)
         let two = [Float](arrayLiteral: 3)
         func shard(_ name: String, _ tensor: String, _ values: [Float]) throws {
@@ -153,7 +153,7 @@ import TuttiFormats
     }
 
     @Test func mutatedFilesAreReadOrTold() throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         let original = try bytes(of: golden("all-types.safetensors"))
         var mutator = Mutator(2)
         var counts = (read: 0, told: 0)

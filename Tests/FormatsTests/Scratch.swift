@@ -1,22 +1,15 @@
 // What the tests of this module share: temporary folders, goldens, repeatable random numbers, errors as values.
 
 import Foundation
+import TestSupport
 import TuttiFormats
 
 /// A temporary folder that goes away with the object.
 final class Scratch {
-    let path: String
+    private let folder: TemporaryDirectory
+    var path: String { folder.path }
 
-    init() {
-        path = NSTemporaryDirectory() + "tutti-formats-\(UUID().uuidString)"
-        do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
-            fatalError("no temporary folder: \(error)")
-        }
-    }
-
-    deinit { _ = try? FileManager.default.removeItem(atPath: path) }
+    init() throws { folder = try TemporaryDirectory() }
 
     func file(_ name: String) -> String { path + "/" + name }
 

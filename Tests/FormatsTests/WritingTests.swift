@@ -24,7 +24,7 @@ import TuttiFormats
     }
 
     @Test func filesAreReplacedWhole() throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         try AtomicWrite.file(path: scratch.file("a"), text: "one")
         try AtomicWrite.file(path: scratch.file("a"), bytes: Array("twö".utf8))
         #expect(try text(scratch.file("a")) == "twö")
@@ -45,7 +45,7 @@ import TuttiFormats
     }
 
     @Test func aFileThatCannotGrowLeavesThePreviousOne() throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         let path = scratch.file("weights.safetensors")
         try AtomicWrite.file(path: path, text: "previous")
         let values = [Float](repeating: 1, count: 100_000)
@@ -60,7 +60,7 @@ import TuttiFormats
     }
 
     @Test func foldersAreReplacedWhole() throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         let path = scratch.file("final")
         for version in ["one", "two"] {
             try AtomicWrite.directory(finalPath: path + "/") { temporary in
@@ -76,7 +76,7 @@ import TuttiFormats
     }
 
     @Test func aFailedFolderLeavesThePreviousOne() throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         let path = scratch.file("final")
         try AtomicWrite.directory(finalPath: path) { try AtomicWrite.file(path: $0 + "/a", text: "previous") }
         #expect(throws: Interrupted.self) {
@@ -98,7 +98,7 @@ import TuttiFormats
     }
 
     @Test func whatACrashLeftIsClearedOrPutBack() throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         let path = scratch.file("final")
         // A crash while writing leaves final.tmp; one between the renames leaves final.old and no final.
         for name in ["final.tmp", "final.old"] {
@@ -116,14 +116,14 @@ import TuttiFormats
     }
 
     @Test func missingFoldersAreToldAsSuch() throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         let error = try #require(failure { try AtomicWrite.file(path: scratch.file("none/a"), text: "x") })
         #expect(error.kind == .missingFile && error.subject == scratch.file("none/a"))
         #expect(failure { try AtomicWrite.directory(finalPath: scratch.file("none/b")) { _ in } }?.kind == .missingFile)
     }
 
     @Test func filesCanBeAppendedTo() throws {
-        let scratch = Scratch()
+        let scratch = try Scratch()
         for line in ["one\n", "two\n"] {
             let output = try OutputFile(path: scratch.file("log"), appending: true)
             try output.write(line)

@@ -97,8 +97,7 @@ func updateRuns(layout: ParameterLayout, arguments: TrainingArguments) throws(Tu
         }
         let decay = entry.decays ? arguments.weightDecay : 0
         if let last = runs.indices.last, runs[last].baseRate == rate, runs[last].weightDecay == decay,
-            layout.entries.allSatisfy({ $0.trainable || $0.range.lowerBound < runs[last].range.upperBound
-                || $0.range.lowerBound >= entry.range.lowerBound })
+            runs[last].range.upperBound == entry.range.lowerBound  // ranges hold their padding
         {
             runs[last].range = runs[last].range.lowerBound..<entry.range.upperBound
         } else {
