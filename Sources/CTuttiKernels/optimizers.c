@@ -93,9 +93,10 @@ void tutti_sgd(float *p, const float *g, float *buffer, int64_t count, tutti_sgd
 }
 
 TUTTI_CLONES
-double tutti_sum_of_squares(const float *x, int64_t count) {
+void tutti_add_squares(const float *x, int64_t count, double *sums) {
     EXACT_MATH
-    double lanes[16] = {0};
+    double lanes[16];
+    memcpy(lanes, sums, sizeof lanes);
     int64_t i = 0;
     for (; i + 16 <= count; i += 16) {
         _Pragma("clang loop vectorize(enable)") for (int k = 0; k < 16; k++) {
@@ -107,9 +108,7 @@ double tutti_sum_of_squares(const float *x, int64_t count) {
         double value = x[i + k];
         lanes[k] += value * value;
     }
-    double total = 0.0;
-    for (int k = 0; k < 16; k++) total += lanes[k];
-    return total;
+    memcpy(sums, lanes, sizeof lanes);
 }
 
 TUTTI_CLONES

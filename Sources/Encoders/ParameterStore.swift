@@ -11,14 +11,18 @@ public final class ParameterStore {
     /// All gradients in layout order; empty until `allocateGradients`.
     public private(set) var gradients = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
 
+    /// The rows of the word table that have a gradient.
+    public let touched: TouchedRows
+
     private var valueArena = Arena()
     private var gradientArena = Arena()
     private let valueBase: UnsafeMutablePointer<Float>
     private var gradientBase: UnsafeMutablePointer<Float>?
 
-    /// Zeroed values for `layout`.
-    public init(layout: ParameterLayout) {
+    /// Zeroed values for `layout`, in which `wordTable` is the table that tokens pick rows of.
+    public init(layout: ParameterLayout, wordTable: String? = nil) {
         self.layout = layout
+        touched = TouchedRows(layout, table: wordTable)
         valueBase = valueArena.floats(layout.count)
         valueBase.update(repeating: 0, count: layout.count)
         values = UnsafeMutableBufferPointer(start: valueBase, count: layout.count)
@@ -33,9 +37,14 @@ public final class ParameterStore {
         gradients = UnsafeMutableBufferPointer(start: base, count: layout.count)
     }
 
-    /// Sets every gradient to zero.
+    /// Sets every gradient to zero, by writing where there is one.
     public func clearGradients() {
-        gradientBase?.update(repeating: 0, count: layout.count)
+        guard let gradientBase else { return }
+        touched.collectIfNeeded()
+        Parallel.forRange(layout.count, grain: OptimizerKernels.chunk) { range in
+            touched.forEachStretch(in: range) { (gradientBase + $0.lowerBound).update(repeating: 0, count: $0.count) }
+        }
+        touched.reset()
     }
 
     /// The values of one parameter, without padding.

@@ -77,7 +77,7 @@ public final class SequenceEncoder {
         self.configuration = configuration
         self.headConfigurations = headConfigurations
         self.architecture = architecture
-        parameters = ParameterStore(layout: layout)
+        parameters = ParameterStore(layout: layout, wordTable: architecture.embeddingNames.word)
         outputWidth = widths[widths.count - 1]
         longestSequence = configuration.maximumPositions - architecture.positionStart
         taps = [configuration.layers]

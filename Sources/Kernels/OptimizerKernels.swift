@@ -5,7 +5,7 @@ import CTuttiKernels
 
 /// Optimizer updates over flat ranges of parameters.
 public enum OptimizerKernels {
-    /// Elements of one chunk of a sum of squares; chunks are added in order.
+    /// Elements of one chunk: of a sum of squares, whose chunks are added in order, and of what one thread takes.
     public static let chunk = 65_536
 
     /// torch.optim.AdamW: decoupled decay, then moments, then the step. `step` counts from 1. Gradients are first
@@ -66,25 +66,21 @@ public enum OptimizerKernels {
         }
     }
 
-    /// Sum of squares in fp64: chunks of 64 K elements, each in sixteen lanes, added in order.
-    public static func sumOfSquares(_ x: UnsafeBufferPointer<Float>) -> Double {
-        guard let base = x.baseAddress else { return 0 }
-        let chunks = (x.count + chunk - 1) / chunk
-        let group = 128  // at most 1 KiB of partial sums: Swift keeps that on the stack
-        var total = 0.0
-        withUnsafeTemporaryAllocation(of: Double.self, capacity: group) { partial in
-            for first in stride(from: 0, to: chunks, by: group) {
-                let count = min(group, chunks - first)
-                Parallel.forRange(count, grain: 1) { range in
-                    for c in range {
-                        let at = (first + c) * chunk
-                        partial[c] = tutti_sum_of_squares(base + at, Int64(min(chunk, x.count - at)))
-                    }
+    /// Sum of squares in fp64 of a chunk of gradients, in sixteen lanes that are added in order.
+    ///
+    /// `forEachPart` calls its argument with the parts of the chunk outside of which it is zero, ascending; each begins a
+    /// multiple of 16 floats into the chunk. Leaving zeros out gives the same bits: a lane never falls below +0.
+    @inline(__always)
+    public static func sumOfSquares(_ forEachPart: ((UnsafeBufferPointer<Float>) -> Void) -> Void) -> Double {
+        withUnsafeTemporaryAllocation(of: Double.self, capacity: 16) { lanes in
+            lanes.initialize(repeating: 0)
+            forEachPart { part in
+                if let x = part.baseAddress, let sums = lanes.baseAddress {
+                    tutti_add_squares(x, Int64(part.count), sums)
                 }
-                for c in 0..<count { total += partial[c] }
             }
+            return lanes.reduce(0, +)
         }
-        return total
     }
 
     /// x *= factor.

@@ -71,10 +71,9 @@ final class TrainingStep {
             report.rows += batch.rows
         }
         clock.enter(.exchange)
-        try reducer.finish()
+        report.gradientNorm = try reducer.finish()
 
         clock.enter(.optimizer)
-        report.gradientNorm = OptimizerKernels.sumOfSquares(.init(encoder.parameters.gradients)).squareRoot()
         guard report.gradientNorm.isFinite else { return report }  // the loop stops the run; weights stay as they were
         let factor = schedule.factor(number)
         report.learningRate = baseRate * factor
@@ -100,7 +99,7 @@ final class TrainingStep {
         self.optimizer = optimizer
         self.runs = runs
         self.schedule = schedule
-        reducer = Reducer(gradients: encoder.parameters.gradients, ensemble: ensemble)
+        reducer = Reducer(encoder.parameters, ensemble: ensemble)
         baseRate = arguments.learningRate
         maxGradNorm = arguments.maxGradNorm
         seed = arguments.seed

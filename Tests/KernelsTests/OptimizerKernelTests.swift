@@ -130,15 +130,20 @@ import TuttiKernels
         }
     }
 
-    @Test func sumOfSquaresIsFp64AndIndependentOfThreads() {
+    @Test func sumOfSquaresIsFp64AndMayPassOverZeros() {
         var random = TinyRandom(14)
-        let x = random.floats(3 * 65_536 + 77)
+        var x = random.floats(65_536 - 16 + 7)
+        for index in 1600..<48_000 { x[index] = 0 }
         let block = FloatBlock(x)
+        let values = UnsafeBufferPointer(block.buffer)
         let exact = x.reduce(0.0) { $0 + Double($1) * Double($1) }
-        let one = OptimizerKernels.sumOfSquares(UnsafeBufferPointer(block.buffer))
-        #expect(abs(one - exact) < 1e-12 * exact)
-        Parallel.threads = 2
-        defer { Parallel.threads = 1 }
-        #expect(OptimizerKernels.sumOfSquares(UnsafeBufferPointer(block.buffer)) == one)
+        let whole = OptimizerKernels.sumOfSquares { $0(values) }
+        #expect(abs(whole - exact) < 1e-12 * exact)
+        let parts = OptimizerKernels.sumOfSquares { body in
+            body(UnsafeBufferPointer(rebasing: values[0..<1600]))
+            body(UnsafeBufferPointer(rebasing: values[48_000...]))
+        }
+        #expect(parts == whole)
+        #expect(OptimizerKernels.sumOfSquares { $0(UnsafeBufferPointer(rebasing: values[1600..<48_000])) } == 0)
     }
 }

@@ -178,8 +178,8 @@ typedef struct {
 } tutti_sgd_scalars;
 /// torch.optim.SGD on one flat range; `buffer` may be null without momentum.
 void tutti_sgd(float *p, const float *g, float *_Nullable buffer, int64_t count, tutti_sgd_scalars scalars);
-/// Sum of squares of count floats in fp64: sixteen lanes, added in a fixed order.
-double tutti_sum_of_squares(const float *x, int64_t count);
+/// Adds the squares of count floats in fp64 to sixteen sums, x[i] to sums[i % 16].
+void tutti_add_squares(const float *x, int64_t count, double *sums);
 /// x *= factor.
 void tutti_scale(float *x, int64_t count, float factor);
 /// y += a * x, without contraction.

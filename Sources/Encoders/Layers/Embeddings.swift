@@ -46,7 +46,7 @@ struct Embeddings: Sendable {
             dropout: mask(pass), mean: saved.mean, rstd: saved.rstd, into: output)
     }
 
-    /// Table and LayerNorm gradients accumulate; `dOutput` [T, D] is overwritten.
+    /// Table and LayerNorm gradients accumulate, and the tokens' rows are marked; `dOutput` [T, D] is overwritten.
     func backward(
         _ pass: EncoderPass, _ parameters: ParameterStore, saved: Saved, dOutput: Matrix,
         scratch: UnsafeMutablePointer<Float>
@@ -59,6 +59,7 @@ struct Embeddings: Sendable {
             pass.tokens, dOutput: dOutput, dWord: parameters.gradientPointer(word),
             dPosition: parameters.gradientPointer(position), positionStart: positionStart,
             dType: type.map { parameters.gradientPointer($0) }, paddingID: paddingID)
+        parameters.touched.mark(pass.tokens)
     }
 
     private func mask(_ pass: EncoderPass) -> DropoutMask? {
