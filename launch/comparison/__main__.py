@@ -74,6 +74,8 @@ def read_options():
     for path in (options.nli, options.sts):
         if path and not path.is_file():
             fail(66, f"{path}: no such file")
+    if (options.nli_columns and not options.nli) or (options.sts_columns and not options.sts):
+        fail(64, "columns are named of a file of your own, --nli or --sts")
     options.output = options.output.resolve()
     return options
 
@@ -140,7 +142,10 @@ def main():
     cores = cores[:options.cores] if options.cores else cores
     packages = [line.split("==")[0] for line in (HERE / "requirements.txt").read_text().splitlines() if "==" in line]
     versions = machine.versions(ROOT, options.tutti, options.peer / "bin/python", packages)
-    facts = {"machine": machine.describe(), "versions": versions, "doctor": machine.doctor(options.tutti)}
+    facts = {
+        "machine": machine.describe(), "versions": versions, "doctor": machine.doctor(options.tutti),
+        # Reading the weights also brings them into memory: the first program to load them pays for no disk.
+        "models_sha256": {name: digest(pathlib.Path(folder) / "model.safetensors") for name, folder in models.items()}}
     try:
         store = Store(options.output, options.fresh)
         store.claim({
@@ -172,7 +177,7 @@ def main():
     print(text)
     print(f"{store.folder}/results.json results.md results.svg")
     if comparison.failures:
-        fail(1, f"{len(comparison.failures)} parts failed: " + "; ".join(comparison.failures))
+        fail(1, f"{report.count(len(comparison.failures), 'part')} failed: " + "; ".join(comparison.failures))
 
 
 if __name__ == "__main__":

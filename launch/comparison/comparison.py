@@ -99,10 +99,8 @@ class Comparison:
 
     def beaten(self, setting, cores, way):
         """Whether another of the peer's ways was faster in the first round."""
-        first = [
-            s for s in self.samples
-            if (s["setting"], s["cores"], s["round"]) == (setting.name, len(cores), 1)]
-        return tables.best_peer(first) not in (None, way.name)
+        known = [s for s in self.samples if (s["setting"], s["cores"]) == (setting.name, len(cores))]
+        return tables.best_peer(known) not in (None, way.name)
 
     def run_part(self, setting, cores, way, number, done):
         """Runs a part unless its sample is kept; returns whether it ran."""

@@ -46,12 +46,15 @@ def describe():
 def versions(root, tutti, peer_python, packages):
     """Versions of both programs and of what they stand on."""
     commit = output_of("git", "-C", root, "rev-parse", "--short=12", "HEAD")
-    changed = output_of("git", "-C", root, "status", "--porcelain", "--untracked-files=no")
+    if not tutti.resolve().is_relative_to(root):
+        commit = f"unknown (built elsewhere: {tutti})"
+    elif output_of("git", "-C", root, "status", "--porcelain", "--untracked-files=no"):
+        commit += " with changes"
     probe = ("import importlib.metadata as m, json, platform, sys\n"
              "print(json.dumps({'python': platform.python_version()} | {p: m.version(p) for p in sys.argv[1:]}))")
     peer = output_of(peer_python, "-c", probe, *packages)
     return {
-        "tutti": output_of(tutti, "--version"), "commit": commit + ("+changes" if changed else ""),
+        "tutti": output_of(tutti, "--version"), "commit": commit,
         "open_mpi": (output_of("mpirun", "--version").splitlines() or [""])[0], "peer": json.loads(peer or "{}")}
 
 

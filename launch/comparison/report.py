@@ -9,7 +9,8 @@ def results_text(comparison, facts, entries):
     lines = ["# Tutti and sentence-transformers on the same cores", "", *head(comparison, facts), "",
              tables.markdown(tables.main_table(entries)), ""]
     if len(scaling) > 1:
-        lines += ["All cores against one (training: each core with as many rows a step):", "", tables.markdown(scaling), ""]
+        lines += ["All cores against one (training: as many rows a step for each core):", "",
+                  tables.markdown(scaling), ""]
     if others:
         lines += ["Beside the best:", "", *[f"- {line}" for line in others], ""]
     lines += ["What the figures mean:", "", *[f"- {line}" for line in meanings(comparison.options, entries)], ""]

@@ -11,11 +11,15 @@ def spread(values):
 
 
 def best_peer(samples):
-    """The name of the peer's way with the highest median, of samples of one setting and number of cores."""
-    ways = {sample["way"] for sample in samples if sample["program"] == "peer"}
-    return max(
-        sorted(ways), default=None,
-        key=lambda way: statistics.median(s["rows_per_second"] for s in samples if s["way"] == way))
+    """The name of the peer's way that was the fastest when each was first run, of one setting and number of cores.
+
+    Only that way is run in later rounds, so that they decide nothing.
+    """
+    first = {}
+    for sample in sorted(samples, key=lambda sample: sample["round"]):
+        if sample["program"] == "peer":
+            first.setdefault(sample["way"], sample["rows_per_second"])
+    return max(first, default=None, key=first.get)
 
 
 def summarise(samples, shapes, peaks):
