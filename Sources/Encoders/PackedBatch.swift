@@ -31,6 +31,16 @@ public struct PackedBatch: Sendable, Equatable {
         return longest
     }
 
+    /// Sum of the squares of the sequences' lengths.
+    public var squaredLengths: Int {
+        var sum = 0
+        for s in 0..<sequenceCount {
+            let length = Int(offsets[s + 1] - offsets[s])
+            sum += length * length
+        }
+        return sum
+    }
+
     /// Empties the batch and keeps its memory for the next one.
     public mutating func removeAll() {
         ids.removeAll(keepingCapacity: true)

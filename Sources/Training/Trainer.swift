@@ -186,7 +186,7 @@ public final class Trainer {
     }
 
     /// Books a finished step; stops a diverged run.
-    private func take(_ report: StepReport, microBatches: Int, of batchCount: Int) throws {
+    func take(_ report: StepReport, microBatches: Int, of batchCount: Int) throws {
         var sums = (loss: report.partialLoss, tokens: Double(report.tokens), rows: Double(report.rows))
         try withUnsafeMutableBytes(of: &sums) {
             try ensemble.allReduceSum($0.bindMemory(to: Double.self))

@@ -212,4 +212,15 @@ int64_t tutti_parallel_threads(void);
 void *_Nullable tutti_pages_map(int64_t bytes);
 void tutti_pages_unmap(void *pages, int64_t bytes);
 
+// --------------------------------------------------------------------------------------------------- machine.c
+/// Fused multiply-adds between registers at one instruction level (0 baseline, 3 x86-64-v3, 4 x86-64-v4): the FLOPs done,
+/// 0 where the CPU or the build lacks the level. `sink` receives a number that depends on all of them.
+double tutti_machine_fma(int level, int64_t rounds, float *sink);
+/// out = factor * x: STREAM's scale, a copy that the compiler cannot turn into memcpy. `out` may be `x`.
+void tutti_stream_scale(const float *x, float factor, float *out, int64_t count);
+/// out = x + factor * y: STREAM's triad.
+void tutti_stream_triad(const float *x, const float *y, float factor, float *out, int64_t count);
+/// The sum of x, in no particular order: a stream that only reads.
+float tutti_stream_read(const float *x, int64_t count);
+
 #pragma clang assume_nonnull end

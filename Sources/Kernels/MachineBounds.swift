@@ -1,0 +1,120 @@
+// What this machine can do at best: the bounds that `tutti bench` compares kernels with.
+//
+// Each call is one sample on all threads of `Parallel`; callers take several, among the measurements that they divide,
+// because the speed of a shared machine wanders. Bytes are counted as the program names them (STREAM's convention): a
+// copy counts what it reads and what it writes, and not the read that a store of a new line causes.
+
+import CTuttiKernels
+import Glibc
+
+/// A stream over memory.
+public enum MemoryStream: String, Sendable, CaseIterable {
+    /// out = factor * x, 8 bytes an element.
+    case copy
+    /// out = x + factor * y, 12 bytes an element.
+    case triad
+    /// x = factor * x, 8 bytes an element: in place, where a store finds the line that the load has brought.
+    case update
+    /// A sum, 4 bytes an element.
+    case read
+    /// The C library's memcpy, 8 bytes an element.
+    case memcpy
+
+    /// Bytes an element of the arrays.
+    public var bytesPerElement: Int {
+        switch self {
+        case .copy, .update, .memcpy: 8
+        case .triad: 12
+        case .read: 4
+        }
+    }
+}
+
+/// Samples of the machine's limits.
+public final class MachineBounds {
+    /// Elements of each of the three arrays that the streams run over.
+    public let streamElements: Int
+    /// The instruction level of the FMA loop: 4 x86-64-v4 (AVX-512), 3 x86-64-v3 (AVX2), 0 the baseline.
+    public let fmaLevel: Int
+
+    private let fmaRounds: Int64
+    private let sinks: UnsafeMutablePointer<Float>  // one line of cache a thread
+    private let sinkCount = Parallel.threads
+    private var arena = Arena()
+    private let arrays: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>)
+    private static let floatsPerLine = 16
+    private static let levels: [Int32] = [4, 3, 0]
+
+    /// Bytes of one array that is far larger than the last cache: four times its size, at least 64 MB.
+    public static var defaultStreamBytes: Int { max(64 << 20, 4 * lastCacheBytes) }
+
+    /// Bytes of the last cache as the C library tells it; 32 MB where it does not.
+    public static var lastCacheBytes: Int {
+        let sizes = [_SC_LEVEL3_CACHE_SIZE, _SC_LEVEL2_CACHE_SIZE].map { sysconf(Int32($0)) }
+        return sizes.first { $0 > 0 } ?? 32 << 20
+    }
+
+    /// Prepares arrays of `streamBytes` each, and the length of an FMA sample: about 10 ms.
+    public init(streamBytes: Int = MachineBounds.defaultStreamBytes) {
+        precondition(streamBytes >= 64, "MachineBounds: arrays of \(streamBytes) bytes")
+        let count = streamBytes / MemoryLayout<Float>.stride
+        streamElements = count
+        arrays = (arena.floats(count), arena.floats(count), arena.floats(count))
+        sinks = .allocate(capacity: sinkCount * Self.floatsPerLine)
+        sinks.initialize(repeating: 0, count: sinkCount * Self.floatsPerLine)
+        let (x, y, out) = arrays
+        Parallel.forRange(count, grain: 1 << 16) { range in
+            for array in [x, y, out] { (array + range.lowerBound).initialize(repeating: 1, count: range.count) }
+        }
+        var sink: Float = 0
+        fmaLevel = Int(Self.levels.first { tutti_machine_fma($0, 1, &sink) > 0 } ?? 0)
+        let trial: Int64 = 20_000
+        var seconds = Double.infinity
+        for _ in 0..<3 {
+            let started = Self.now()
+            _ = tutti_machine_fma(Int32(fmaLevel), trial, &sink)
+            seconds = min(seconds, Self.now() - started)
+        }
+        fmaRounds = max(trial, Int64(Double(trial) * 0.01 / max(seconds, 1e-9)))
+    }
+
+    deinit { sinks.deallocate() }
+
+    /// FLOP/s of fused multiply-adds between registers, all threads together.
+    public func fmaPeak() -> Double {
+        let threads = Parallel.threads
+        precondition(threads <= sinkCount, "MachineBounds: made for \(sinkCount) threads, not \(threads)")
+        let (level, rounds, sinks) = (Int32(fmaLevel), fmaRounds, sinks)
+        var sink: Float = 0
+        let flopsOfOne = tutti_machine_fma(level, 1, &sink) * Double(rounds)
+        let started = Self.now()
+        Parallel.forRange(threads, grain: 1) { pieces in
+            for piece in pieces { _ = tutti_machine_fma(level, rounds, sinks + piece * Self.floatsPerLine) }
+        }
+        return flopsOfOne * Double(threads) / (Self.now() - started)
+    }
+
+    /// Bytes a second of one pass of a stream, all threads together.
+    public func bandwidth(_ stream: MemoryStream) -> Double {
+        let (x, y, out) = arrays
+        let sinks = sinks
+        let started = Self.now()
+        Parallel.forRangeWithWorker(streamElements, grain: 1 << 18) { range, worker in
+            let (at, count) = (range.lowerBound, Int64(range.count))
+            switch stream {
+            case .copy: tutti_stream_scale(x + at, 1.5, out + at, count)
+            case .triad: tutti_stream_triad(x + at, y + at, 1.5, out + at, count)
+            case .update: tutti_stream_scale(x + at, 1, x + at, count)
+            case .read: sinks[worker * Self.floatsPerLine] += tutti_stream_read(x + at, count)
+            case .memcpy: memcpy(out + at, x + at, range.count * MemoryLayout<Float>.stride)
+            }
+        }
+        return Double(streamElements * stream.bytesPerElement) / (Self.now() - started)
+    }
+
+    private static func now() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+    }
+}
