@@ -17,6 +17,6 @@ struct TuttiCommand: ParsableCommand {
         version: tuttiVersion,
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, EncodeCommand.self, TokenizeCommand.self, InspectCommand.self,
-            DoctorCommand.self,
+            DoctorCommand.self, BenchCommand.self,
         ])
 }

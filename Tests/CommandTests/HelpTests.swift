@@ -4,11 +4,15 @@ import Foundation
 import Testing
 
 @Suite struct HelpTests {
-    @Test(arguments: ["", "train", "evaluate", "encode", "tokenize", "inspect", "doctor"])
+    @Test(
+        arguments: [
+            "", "train", "evaluate", "encode", "tokenize", "inspect", "doctor", "bench", "bench kernels", "bench step",
+            "bench tokenizer", "bench collectives",
+        ])
     func helpIsAsRecorded(_ subcommand: String) throws {
-        let outcome = try TuttiProcess.run(subcommand.isEmpty ? ["--help"] : [subcommand, "--help"])
+        let outcome = try TuttiProcess.run(subcommand.split(separator: " ").map(String.init) + ["--help"])
         #expect(outcome.code == 0)
-        let name = subcommand.isEmpty ? "tutti" : subcommand
+        let name = subcommand.isEmpty ? "tutti" : subcommand.replacing(" ", with: "-")
         let path = TuttiProcess.root + "/Tests/Golden/help/\(name).txt"
         if ProcessInfo.processInfo.environment["RECORD_SNAPSHOTS"] != nil {
             try Data(outcome.output.utf8).write(to: URL(fileURLWithPath: path))

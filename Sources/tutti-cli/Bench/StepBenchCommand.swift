@@ -1,0 +1,122 @@
+// `tutti bench step`: a real training step by phases, and its distance from the dense products alone.
+//
+// After each step the dense products of its very number of tokens are computed once more by themselves, with the same
+// provider, threads and ranks: what is left between the two is everything else that a step does.
+
+import ArgumentParser
+import TuttiCorpus
+import TuttiEnsemble
+import TuttiFormats
+import TuttiKernels
+import TuttiModels
+import TuttiObjectives
+import TuttiTraining
+
+struct StepBenchCommand: RankedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "step", abstract: "Measure a training step by phases, and against its dense products alone.",
+        discussion: """
+            Runs the steps of `tutti train` without logging and saving. FLOPs are 6 * P * T + 12 * L * D * (sum of \
+            squared lengths), with P parameters in dense products, T real tokens, L layers of width D. Under mpirun \
+            every rank has its own --batch-size rows (weak scaling).
+            """)
+
+    @OptionGroup var model: ShapeOptions
+
+    @Option(help: ArgumentHelp("Data file; otherwise triplets are made up, as long as NLI's.", valueName: "file"))
+    var data: String?
+
+    @Option(help: ArgumentHelp("Columns of the data file, comma-separated.", valueName: "names"))
+    var columns: String?
+
+    @Option(help: ArgumentHelp("Loss.", valueName: "name"))
+    var loss = "MultipleNegativesRankingLoss"
+
+    @Option(help: ArgumentHelp("Rows of a step on every rank.", valueName: "n"))
+    var batchSize = 64
+
+    @Option(help: ArgumentHelp("Tokens of a text at most.", valueName: "n"))
+    var maxSeqLength: Int?
+
+    @Option(help: ArgumentHelp("Steps before the measured ones.", valueName: "n"))
+    var warmup = 2
+
+    @OptionGroup var bench: BenchOptions
+
+    func validate() throws {
+        guard batchSize > 0 else { throw ValidationError("--batch-size must be positive") }
+        guard warmup > 0 else { throw ValidationError("--warmup must be positive") }
+        guard maxSeqLength.map({ $0 >= 3 }) ?? true else {
+            throw ValidationError("--max-seq-length must be at least 3")
+        }
+    }
+
+    func run(on ensemble: any Ensemble) throws {
+        let report = try bench.begin("step", on: ensemble)
+        let inputs = try ensemble.together("prepare the steps") { try makeInputs(ranks: ensemble.size) }
+        let trainer = try ensemble.together("prepare the run") {
+            try Trainer(inputs, ensemble: ensemble, observer: SilentObserver())
+        }
+        try trainer.timeSteps(warmup) { _ in }
+        let shape = ModelShape(inputs.model.encoder.configuration)
+        var measurement = StepMeasurement(shape: shape, ensemble: ensemble)
+        try trainer.timeSteps(bench.repetitions) { try measurement.add($0) }
+        let source = inputs.trainDataset.source
+        let name = model.model ?? "random weights"
+        try report.note("\(name), \(source), \(batchSize) rows a rank and step")
+        try measurement.write(to: report, batchSize: batchSize)
+    }
+
+    private func makeInputs(ranks: Int) throws -> TrainingInputs {
+        let encoder: SentenceEncoder = if let path = model.model {
+            try SentenceEncoder.load(path)
+        } else {
+            try RandomModel.load(try model.shape())
+        }
+        if let maxSeqLength { encoder.maximumLength = min(maxSeqLength, encoder.maximumLength) }
+        let steps = warmup + bench.repetitions
+        let table: Table
+        if let data {
+            let names = columns.map { $0.split(separator: ",").map(String.init) }
+            table = try loadTable(DatasetSpecification(path: data, columns: names))
+        } else {
+            var texts = try SampleTexts(tokenizer: encoder.tokenizer)
+            table = try texts.triplets(steps * batchSize * ranks)
+        }
+        var arguments = TrainingArguments()
+        arguments.perDeviceTrainBatchSize = batchSize
+        arguments.batchSampler = .sequential
+        arguments.dataloaderDropLast = table.rowCount >= batchSize * ranks
+        arguments.maxSteps = steps
+        arguments.learningRate = 2e-5
+        return TrainingInputs(
+            model: encoder, arguments: arguments, trainDataset: table, loss: try makeLoss(table), outputDirectory: "")
+    }
+
+    private func makeLoss(_ table: Table) throws -> any Loss {
+        let entry: LossEntry
+        let made: any Loss
+        do {
+            entry = try LossRegistry.entry(named: loss)
+            made = try LossRegistry.make(name: loss)
+        } catch {
+            throw TuttiError(.usage, "choose the loss", "--loss \(loss)", error.problem, hint: error.hint)
+        }
+        guard entry.textColumns.contains(table.columnNames.count) else {
+            throw TuttiError(
+                .usage, "fit the data to the loss", table.source,
+                "\(loss) takes \(entry.columns), and the data have \(table.columnNames.count) text columns",
+                hint: "Choose them with --columns.")
+        }
+        return made
+    }
+}
+
+/// Hears of a run and says nothing: a benchmark prints its own results.
+private final class SilentObserver: TrainingObserver {
+    func began(totalSteps: Int, resumedFrom: Int) {}
+    func stepped(_ step: Int, of total: Int) {}
+    func logged(_ line: JSONObject) {}
+    func saved(_ path: String) {}
+    func notice(_ text: String) {}
+}
