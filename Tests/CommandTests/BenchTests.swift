@@ -69,6 +69,16 @@ import TuttiFormats
         }
     }
 
+    @Test func kernelsMeasureOnePartAlone() throws {
+        let small = ["kernels", "--tokens", "16", "--stream-megabytes", "1", "--vocabulary", "300"] + Self.tinyShape
+        let parts = [("bounds", ["bound"]), ("gemm", ["bound", "gemm", "gemm_total"]), ("rows", ["bound", "kernel"])]
+        for (part, kinds) in parts {
+            let found = Set(try results(small + ["--only", part]).compactMap { $0["kind"]?.string })
+            #expect(found == Set(kinds), "--only \(part)")
+        }
+        #expect(try TuttiProcess.run("bench", "kernels", "--only", "everything").code == 64)
+    }
+
     @Test func aStepIsMeasuredWithARandomModelAndWithAGivenOne() throws {
         let keys = ["gemm_provider", "batch_size", "share_of_fma_peak", "peak_resident_mib_per_rank"]
         let spread = [
@@ -116,7 +126,8 @@ import TuttiFormats
         func ranked(_ arguments: [String]) throws -> [JSONObject] {
             let run = Process()
             run.executableURL = URL(fileURLWithPath: TuttiProcess.root + "/launch/tutti-run")
-            run.arguments = ["-np", "2", "--threads", "1", "--bind", "none", "--quiet", "--", try TuttiProcess.executable]
+            run.arguments =
+                ["-np", "2", "--threads", "1", "--bind", "none", "--quiet", "--", try TuttiProcess.executable]
                 + arguments + ["--json", "--repetitions", "2"]
             let output = Pipe()
             run.standardOutput = output

@@ -26,7 +26,15 @@ struct KernelsBenchCommand: RankedCommand {
             "MiB of an array of the memory bounds; by default four times the last cache.", valueName: "n"))
     var streamMegabytes: Int?
 
+    @Option(help: ArgumentHelp("Measure this part alone, and the bounds: bounds, gemm or rows.", valueName: "part"))
+    var only: Part?
+
     @OptionGroup var bench: BenchOptions
+
+    /// A part of what is measured.
+    enum Part: String, ExpressibleByArgument, CaseIterable {
+        case bounds, gemm, rows
+    }
 
     func validate() throws {
         guard tokens > 0, tokens <= 1 << 20 else { throw ValidationError("--tokens must be in 1 ... 1048576") }
@@ -53,13 +61,15 @@ struct KernelsBenchCommand: RankedCommand {
             bounds.sampleFMA(machine)
             bounds.sampleStreams(machine)
         }
-        let products = measureProducts(shape, memory, machine, &bounds)
-        let kernels = measureKernels(operands.cases(parameters: parameters), machine, &bounds)
+        let products = measures(.gemm) ? measureProducts(shape, memory, machine, &bounds) : []
+        let kernels = measures(.rows) ? measureKernels(operands.cases(parameters: parameters), machine, &bounds) : []
         try bounds.write(to: report, machine: machine)
-        try writeProducts(products, bounds, to: report)
-        try writeKernels(kernels, bounds, to: report)
+        if measures(.gemm) { try writeProducts(products, bounds, to: report) }
+        if measures(.rows) { try writeKernels(kernels, bounds, to: report) }
         try ensemble.barrier()
     }
+
+    private func measures(_ part: Part) -> Bool { only == nil || only == part }
 
     // MARK: Dense products
 

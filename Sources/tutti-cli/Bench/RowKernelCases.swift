@@ -2,7 +2,8 @@
 //
 // Bytes are those of operands that are too large for a cache, each counted once as read and once as written; tables and
 // vectors of a row's width are not counted. The stream to compare with is the triad for kernels that write elsewhere
-// than they read, `update` for those that work in place, `read` for sums. Legend: T tokens, S sequences, D hidden, F inner, P parameters.
+// than they read, `update` for those that work in place, `read` for sums.
+// Legend: T tokens, S sequences, D hidden, F inner, P parameters.
 
 import TuttiKernels
 
