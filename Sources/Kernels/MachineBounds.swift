@@ -45,11 +45,12 @@ public final class MachineBounds {
     private static let floatsPerLine = 16
     private static let levels: [Int32] = [4, 3, 0]
 
-    /// Bytes of one array that is far larger than the last cache: four times its size, at least 64 MB.
-    public static var defaultStreamBytes: Int { max(64 << 20, 4 * lastCacheBytes) }
+    /// Bytes of one array that is larger than the last cache: four times its size, at least 64 MiB and at most 256 MiB,
+    /// because the C library may state the caches of a whole package as one.
+    public static var defaultStreamBytes: Int { min(max(64 << 20, 4 * lastCacheBytes), 256 << 20) }
 
     /// Bytes of the last cache as the C library tells it; 32 MB where it does not.
-    public static var lastCacheBytes: Int {
+    private static var lastCacheBytes: Int {
         let sizes = [_SC_LEVEL3_CACHE_SIZE, _SC_LEVEL2_CACHE_SIZE].map { sysconf(Int32($0)) }
         return sizes.first { $0 > 0 } ?? 32 << 20
     }

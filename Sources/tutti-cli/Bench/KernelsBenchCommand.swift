@@ -23,7 +23,7 @@ struct KernelsBenchCommand: RankedCommand {
 
     @Option(
         help: ArgumentHelp(
-            "MiB of an array of the memory bounds; by default four times the last cache.", valueName: "n"))
+            "MiB of an array of the memory bounds; by default four times the last cache, 64 to 256.", valueName: "n"))
     var streamMegabytes: Int?
 
     @Option(help: ArgumentHelp("Measure this part alone, and the bounds: bounds, gemm or rows.", valueName: "part"))
@@ -182,7 +182,7 @@ struct KernelsBenchCommand: RankedCommand {
 
     private func writeKernels(_ kernels: [MeasuredKernel], _ bounds: BoundSamples, to report: BenchReport) throws {
         try report.table(
-            "Row kernels as a share of the stream that moves memory as they do; attention of the FMA peak",
+            "Row kernels as a share of the stream they resemble (several streams at once may exceed one); attention",
             [
                 BenchColumn("kernel", "name", 28, .text), BenchColumn("shape", "shape", 27, .text),
                 BenchColumn("us", "microseconds", 9, .number(1)),

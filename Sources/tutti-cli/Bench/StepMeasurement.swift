@@ -34,7 +34,7 @@ struct StepMeasurement {
         peakResident = ProcessMemory.peakResident
         let before = ProcessMemory.resident
         machine = MachineBounds(streamBytes: 1 << 20)
-        memory = RotatingMemory(bytes: max(128 << 20, 4 * MachineBounds.lastCacheBytes))
+        memory = RotatingMemory(bytes: MachineBounds.defaultStreamBytes)
         ownBytes = max(0, ProcessMemory.resident - before)
     }
 
