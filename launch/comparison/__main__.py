@@ -3,6 +3,8 @@ import argparse
 import hashlib
 import json
 import pathlib
+import shutil
+import signal
 import sys
 
 import machine
@@ -127,10 +129,13 @@ def package_descriptions():
                 processes.clean_environment(), ROOT / "runs/quickstart-data/log")
         except processes.Failed as error:
             fail(75, f"no texts: {error}; give your own with --nli and --sts")
+        shutil.rmtree(lists)
     return folder / "train.jsonl"
 
 
 def main():
+    # As an exit, so that what is running is ended too: it has a session of its own.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     options = read_options()
     if options.needs:
         print("\n".join(sorted({SETTINGS[name].model for name in options.only})))

@@ -110,10 +110,13 @@ class Texts(unittest.TestCase):
         self.assertEqual(pairs[1], {"anchor": "a3 a a a4 a a a5 a a", "positive": "p3 p p p4 p p p5 p p"})
 
     def test_descriptions_become_short_rows_of_different_packages(self):
-        rows = [{"anchor": f"s{n}", "positive": f"Opening {n}. And more."} for n in range(3)]
+        rows = [{"anchor": f"s{n}", "positive": f"Opening {n}. And more."} for n in range(4)]
         triplets, pairs = texts.from_descriptions(rows)
-        self.assertEqual(triplets[1], {"anchor": "s1", "positive": "Opening 1.", "negative": "Opening 0."})
-        self.assertEqual(pairs[0], {"sentence1": "s2", "sentence2": "Opening 2."})
+        self.assertEqual(
+            triplets[1], {"anchor": "s1", "positive": "Opening 1. And more.", "negative": "Opening 3. And more."})
+        self.assertEqual(pairs[0], {"sentence1": "s3", "sentence2": "Opening 3. And more."})
+        self.assertEqual(texts.opening("A b. C d. E. F g.", least=3, most=9), "A b. C d.")
+        self.assertEqual(texts.opening("one two three four", least=3, most=3), "one two three")
 
 
 class Folder(unittest.TestCase):

@@ -77,8 +77,9 @@ def with_spread(values, suffix=""):
 
 
 def shown_ways(entry):
-    """The ways of the main table: Tutti's, and the peer's best."""
-    return [name for name, way in entry["ways"].items() if way["program"] == "tutti" or name == entry["best_peer"]]
+    """The ways of the main table: Tutti's, then the peer's best."""
+    tutti = [name for name, way in entry["ways"].items() if way["program"] == "tutti"]
+    return tutti + [entry["best_peer"]] * (entry["best_peer"] is not None)
 
 
 def main_table(entries):

@@ -4,8 +4,8 @@ triplets.jsonl   anchor, positive, negative     the rows of --nli
 pairs.jsonl      sentence1, sentence2           the rows of --sts
 long.jsonl       anchor, positive               rows of --nli joined until each text fills 256 tokens
 sentences.jsonl  text                           different texts of --nli, to encode
-Without --nli and --sts the texts come from package descriptions (launch/make-package-data.py): synopsis, first
-sentence of its description, first sentence of another's.
+Without --nli and --sts the texts come from package descriptions (launch/make-package-data.py): synopsis, opening
+of its description, opening of another's.
 """
 import csv
 import json
@@ -58,16 +58,24 @@ def is_number(text):
 
 def from_descriptions(rows):
     """(triplets, pairs) of the rows of make-package-data.py, as short as the sentences that people train with."""
-    def opening(description):
-        return " ".join(re.split(r"(?<=[.!?]) ", description)[0].split()[:30])
-
     openings = [opening(row["positive"]) for row in rows]
+    away = len(rows) // 2  # neighbours in the order of names are often parts of one program
     triplets = [
-        {"anchor": row["anchor"], "positive": openings[at], "negative": openings[at - 1]}
+        {"anchor": row["anchor"], "positive": openings[at], "negative": openings[at - away]}
         for at, row in enumerate(rows)]
     # The pairs are other rows than the first triplets.
     pairs = [{"sentence1": row["anchor"], "sentence2": row["positive"]} for row in reversed(triplets)]
     return triplets, pairs
+
+
+def opening(description, least=8, most=30):
+    """The first sentences of a description that have `least` words together, cut at `most`."""
+    words = []
+    for sentence in re.split(r"(?<=[.!?]) ", description):
+        words += sentence.split()
+        if len(words) >= least:
+            break
+    return " ".join(words[:most])
 
 
 def joined_texts(triplets, count, words=LONG_WORDS):
