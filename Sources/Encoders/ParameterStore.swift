@@ -1,4 +1,7 @@
 // The arenas of parameter values and gradients: one huge-page block each, in the order of the layout.
+//
+// Both begin as memory of this process; a training run may move them to memory that the ranks of a node share, where
+// there is one copy of the values for all and a gradient arena for each.
 
 import TuttiKernels
 
@@ -7,7 +10,7 @@ public final class ParameterStore {
     /// Where each parameter lies.
     public let layout: ParameterLayout
     /// All values in layout order; zero until weights are written.
-    public let values: UnsafeMutableBufferPointer<Float>
+    public private(set) var values: UnsafeMutableBufferPointer<Float>
     /// All gradients in layout order; empty until `allocateGradients`.
     public private(set) var gradients = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
 
@@ -16,7 +19,8 @@ public final class ParameterStore {
 
     private var valueArena = Arena()
     private var gradientArena = Arena()
-    private let valueBase: UnsafeMutablePointer<Float>
+    private var memory: AnyObject?
+    private var valueBase: UnsafeMutablePointer<Float>
     private var gradientBase: UnsafeMutablePointer<Float>?
 
     /// Zeroed values for `layout`, in which `wordTable` is the table that tokens pick rows of.
@@ -35,6 +39,22 @@ public final class ParameterStore {
         base.update(repeating: 0, count: layout.count)
         gradientBase = base
         gradients = UnsafeMutableBufferPointer(start: base, count: layout.count)
+    }
+
+    /// Moves to memory that `owner` keeps: `newValues` hold the values already, `newGradients` and `marks` hold zeros.
+    public func move(
+        values newValues: UnsafeMutableBufferPointer<Float>, gradients newGradients: UnsafeMutableBufferPointer<Float>,
+        marks: UnsafeMutableBufferPointer<Float>, owner: AnyObject
+    ) {
+        guard newValues.count == layout.count, newGradients.count == layout.count,
+            let valueBase = newValues.baseAddress, let gradientBase = newGradients.baseAddress
+        else { preconditionFailure("ParameterStore: move of \(layout.count) floats to \(newValues.count)") }
+        (values, self.valueBase) = (newValues, valueBase)
+        (gradients, self.gradientBase) = (newGradients, gradientBase)
+        touched.move(marks: marks)
+        memory = owner
+        valueArena = Arena()
+        gradientArena = Arena()
     }
 
     /// Sets every gradient to zero, by writing where there is one.

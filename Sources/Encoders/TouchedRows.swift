@@ -1,8 +1,8 @@
 // Which rows of the word table have a gradient: a batch names a few thousand of its tens of thousands of tokens.
 //
-// The table's gradient stays dense in meaning: every row that no token named holds zeros. So clearing it, summing it over
-// ranks and its norm may pass over those rows and give the same numbers; the table is half of a small model. Optimizers
-// still update every row, as torch's dense ones do.
+// The table's gradient stays dense in meaning: every row that no token named holds zeros. So clearing it, summing it
+// over ranks and its norm may pass over those rows and give the same numbers; the table is half of a small model.
+// Optimizers still update every row, as torch's dense ones do.
 //
 // Marks are floats so that ranks can join theirs by a sum. A stretch is a range of floats of a gradient arena; its ends
 // are multiples of 16, so that a sum of squares in sixteen lanes meets each float in the lane that it always has.
@@ -39,9 +39,17 @@ public final class TouchedRows {
     }
 
     /// Finds the stretches of all marked rows.
-    public func collect() {
+    public func collect() { collect { marks[$0] > 0 } }
+
+    /// Finds the stretches of the rows that any rank has marked, given the marks of all.
+    public func collect(from ranks: [UnsafeMutableBufferPointer<Float>]) {
+        collect { row in ranks.contains { $0[row] > 0 } }
+    }
+
+    @inline(__always)
+    private func collect(_ isTouched: (Int) -> Bool) {
         stretches.removeAll(keepingCapacity: true)
-        for row in marks.indices where marks[row] > 0 {
+        for row in marks.indices where isTouched(row) {
             let start = table.lowerBound + row * columns
             let stretch = start / 16 * 16..<min(table.upperBound, (start + columns + 15) / 16 * 16)
             if let last = stretches.last, last.upperBound >= stretch.lowerBound {
@@ -77,6 +85,14 @@ public final class TouchedRows {
             room -= $0.count
         }
         return range.lowerBound..<end
+    }
+
+    /// Keeps the marks in other memory, which holds zeros.
+    func move(marks other: UnsafeMutableBufferPointer<Float>) {
+        precondition(other.count == marks.count, "TouchedRows: \(marks.count) marks to \(other.count)")
+        _ = other.update(fromContentsOf: marks)
+        marks = other
+        arena = Arena()
     }
 
     /// Forgets all marks; to be called when the gradients are zero again.

@@ -20,6 +20,11 @@ public protocol Ensemble: AnyObject, Sendable {
     /// The number of ranks, `W`.
     var size: Int { get }
 
+    /// Whether several ranks, all of them on one node, may keep memory together; equal on all ranks.
+    ///
+    /// Then a `barrier` also orders memory: what a rank wrote before it, every rank reads after it.
+    var sharesNode: Bool { get }
+
     /// Returns when every rank has called it.
     func barrier() throws
 

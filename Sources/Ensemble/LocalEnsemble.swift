@@ -16,12 +16,16 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
     /// The number of ranks.
     public var size: Int { meeting.size }
 
+    /// Whether the ranks may keep memory together.
+    public let sharesNode: Bool
+
     private let meeting: MeetingPoint
     private let watchdog: Watchdog?
     private var queue: [UnsafeMutableBufferPointer<Float>] = []  // touched by this rank's thread only
 
-    private init(rank: Int, meeting: MeetingPoint, waitLimit: Double) {
+    private init(rank: Int, meeting: MeetingPoint, sharesNode: Bool, waitLimit: Double) {
         self.rank = rank
+        self.sharesNode = sharesNode
         self.meeting = meeting
         queue.reserveCapacity(64)
         watchdog =
@@ -35,16 +39,19 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
 
     /// The plain run: one rank, no threads, collectives that cost nothing.
     public static func single() -> LocalEnsemble {
-        LocalEnsemble(rank: 0, meeting: MeetingPoint(size: 1), waitLimit: 0)
+        LocalEnsemble(rank: 0, meeting: MeetingPoint(size: 1), sharesNode: false, waitLimit: 0)
     }
 
     /// Runs `body` on `world` threads, each with its own rank, and returns their results in the order of ranks.
     ///
-    /// - Parameter waitLimit: seconds after which a rank that waits in a collective is reported on standard error.
+    /// - Parameters:
+    ///   - sharesNode: false = the ranks exchange messages, as if they ran on nodes of their own.
+    ///   - waitLimit: seconds after which a rank that waits in a collective is reported on standard error.
     /// - Throws: the error of the rank that failed first. The other ranks are released from the collective they wait
     ///   in, or from the next one, by an `EnsembleError` that names that rank.
     public static func run<T: Sendable>(
-        world: Int, waitLimit: Double = 60, _ body: @escaping @Sendable (any Ensemble) throws -> T
+        world: Int, sharesNode: Bool = true, waitLimit: Double = 60,
+        _ body: @escaping @Sendable (any Ensemble) throws -> T
     ) throws -> [T] {
         precondition(world > 0, "LocalEnsemble.run: \(world) ranks")
         if world == 1 { return [try body(single())] }
@@ -53,7 +60,8 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
         var threads: [RankThread] = []
         for rank in 0..<world {
             let thread = RankThread {
-                let ensemble = LocalEnsemble(rank: rank, meeting: meeting, waitLimit: waitLimit)
+                let ensemble = LocalEnsemble(
+                    rank: rank, meeting: meeting, sharesNode: sharesNode, waitLimit: waitLimit)
                 do {
                     outcome.succeed(rank, try body(ensemble))
                     meeting.depart(rank: rank)

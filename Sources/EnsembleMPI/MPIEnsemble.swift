@@ -4,7 +4,8 @@
 // blocking MPI_Allreduce of Open MPI adds every element in one order, whichever rank holds the result first
 // (`tutti-world` checks it).
 //
-// Environment: TUTTI_CORE_POLICY = reserved | waiting; TUTTI_WAIT_REPORT = seconds after which a wait is reported (60);
+// Environment: TUTTI_NODE_MEMORY = shared | private: whether ranks that are all on one node may keep memory together;
+// TUTTI_CORE_POLICY = reserved | waiting; TUTTI_WAIT_REPORT = seconds after which a wait is reported (60);
 // TUTTI_WAIT_ABORT = seconds after which a rank that waits ends the job with exit code 75 (never).
 
 import CTuttiMPI
@@ -21,6 +22,9 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
 
     /// Which rank runs where, and what follows for threads; equal on all ranks.
     public private(set) var topology: Topology
+
+    /// Whether the ranks may keep memory together.
+    public var sharesNode: Bool { topology.sharesNode }
 
     private let conductor: Conductor
     private let host: String
@@ -67,14 +71,8 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
     }
 
     private func learnTopology(_ environment: [String: String]) throws {
-        let text = environment["TUTTI_CORE_POLICY"] ?? ""
-        let chosen = CorePolicy(rawValue: text)
-        if !text.isEmpty && chosen == nil {
-            let known = CorePolicy.allCases.map(\.rawValue).joined(separator: ", ")
-            throw EnsembleError(
-                operation: "read TUTTI_CORE_POLICY", rank: rank, problem: "unknown policy \"\(text)\"; known: \(known)",
-                code: ExitCode.usage)
-        }
+        let policy: CorePolicy? = try choice("TUTTI_CORE_POLICY", environment)
+        let memory: MemoryPolicy? = try choice("TUTTI_NODE_MEMORY", environment)
         let own = try JSONEncoder().encode(topology.places[0])
         let places = try gather([UInt8](own)).map { try JSONDecoder().decode(RankPlace.self, from: Data($0)) }
         let library = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
@@ -83,7 +81,7 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
             tutti_mpi_version(start, Int32(buffer.count))
             return String(cString: start)
         }
-        topology = Topology(places: places, library: library, chosen: chosen)
+        topology = Topology(places: places, library: library, chosen: policy, memory: memory ?? .shared)
         conductor.setPolicy(sumsAtOnce: topology.policy == .reserved, boundCPU: topology.conductorCPU(rank: rank))
     }
 
@@ -173,6 +171,18 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         defer { watchdog.leave() }
         let code = conductor.perform(call)
         if code != 0 { throw mpiError(code, call.operation, rank: rank) }
+    }
+
+    /// The value of a variable that names one of a few policies; nil where it is not set.
+    private func choice<Policy: RawRepresentable<String> & CaseIterable>(
+        _ name: String, _ environment: [String: String]
+    ) throws -> Policy? {
+        guard let text = environment[name], !text.isEmpty else { return nil }
+        if let policy = Policy(rawValue: text) { return policy }
+        let known = Policy.allCases.map(\.rawValue).joined(separator: ", ")
+        throw EnsembleError(
+            operation: "read \(name)", rank: rank, problem: "unknown policy \"\(text)\"; known: \(known)",
+            code: ExitCode.usage)
     }
 
     private static func seconds(_ name: String, _ environment: [String: String], rank: Int) throws -> Double? {

@@ -26,6 +26,14 @@ public enum CorePolicy: String, Sendable, CaseIterable {
     }
 }
 
+/// Whether ranks of one node may keep memory together.
+public enum MemoryPolicy: String, Sendable, CaseIterable {
+    /// One copy of parameters and optimizer state for the ranks of a node; gradients meet in memory.
+    case shared
+    /// A copy for every rank; gradients travel in messages, as between nodes.
+    case `private`
+}
+
 /// One rank's place.
 public struct RankPlace: Sendable, Codable, Equatable {
     /// The name of its host.
@@ -57,15 +65,22 @@ public struct Topology: Sendable, CustomStringConvertible {
     /// Who sums when.
     public let policy: CorePolicy
 
+    /// Whether several ranks, all on one node, may keep memory together.
+    public let sharesNode: Bool
+
     /// Threads that a rank should compute with.
     public var computeThreads: Int { max(1, Int(coresPerRank) - (policy == .reserved ? 1 : 0)) }
 
-    /// Derives counts and policy; `chosen` overrides the policy.
-    public init(places: [RankPlace], library: String, chosen: CorePolicy? = nil) {
+    /// Derives counts and policy; `chosen` overrides the policy. Where memory is shared, no bucket travels, and a core
+    /// reserved for it would be idle.
+    public init(
+        places: [RankPlace], library: String, chosen: CorePolicy? = nil, memory: MemoryPolicy = .private
+    ) {
         self.places = places
         self.library = library
         coresPerRank = Self.smallestShare(places)
-        policy = chosen ?? (coresPerRank >= CorePolicy.coresForReserved ? .reserved : .waiting)
+        sharesNode = memory == .shared && places.count > 1 && Set(places.map(\.host)).count == 1
+        policy = chosen ?? (coresPerRank >= CorePolicy.coresForReserved && !sharesNode ? .reserved : .waiting)
     }
 
     /// The CPU that the conductor of `rank` is bound to, if it has a core that no other rank may use.
@@ -91,9 +106,10 @@ public struct Topology: Sendable, CustomStringConvertible {
         if hosts.count > 8 { lines.append("  ... and \(hosts.count - 8) hosts more") }
         let isWhole = coresPerRank == coresPerRank.rounded()
         let cores = isWhole ? String(Int(coresPerRank)) : String(format: "%.2f", coresPerRank)
+        let sums = sharesNode ? "gradients meet in shared memory" : "core policy \(policy.rawValue): \(policy.meaning)"
         lines.append(
             "  \(cores) core\(cores == "1" ? "" : "s") and \(count(computeThreads, "compute thread")) a rank; "
-                + "core policy \(policy.rawValue): \(policy.meaning)")
+                + sums)
         return lines.joined(separator: "\n")
     }
 

@@ -68,8 +68,8 @@ public enum OptimizerKernels {
 
     /// Sum of squares in fp64 of a chunk of gradients, in sixteen lanes that are added in order.
     ///
-    /// `forEachPart` calls its argument with the parts of the chunk outside of which it is zero, ascending; each begins a
-    /// multiple of 16 floats into the chunk. Leaving zeros out gives the same bits: a lane never falls below +0.
+    /// `forEachPart` calls its argument with the parts of the chunk outside of which it is zero, ascending; each begins
+    /// a multiple of 16 floats into the chunk. Leaving zeros out gives the same bits: a lane never falls below +0.
     @inline(__always)
     public static func sumOfSquares(_ forEachPart: ((UnsafeBufferPointer<Float>) -> Void) -> Void) -> Double {
         withUnsafeTemporaryAllocation(of: Double.self, capacity: 16) { lanes in
@@ -81,6 +81,13 @@ public enum OptimizerKernels {
             }
             return lanes.reduce(0, +)
         }
+    }
+
+    /// out[range] = the sum over all arenas of their floats there, in the order of arenas; `out` may be one of them.
+    public static func sum(
+        _ arenas: [UnsafePointer<Float>], over range: Range<Int>, into out: UnsafeMutablePointer<Float>
+    ) {
+        tutti_sum_arenas(out, arenas, Int64(arenas.count), Int64(range.lowerBound), Int64(range.upperBound))
     }
 
     /// x *= factor.

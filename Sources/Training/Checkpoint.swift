@@ -40,7 +40,7 @@ struct Checkpoint {
 
     /// Writes `checkpoint-<step>` below `directory`. Rank zero only.
     static func write(
-        directory: String, model: SentenceEncoder, card: String, optimizer: (any Optimizer)?, state: TrainerState,
+        directory: String, model: SentenceEncoder, card: String, optimizer: OptimizerState?, state: TrainerState,
         arguments: TrainingArguments, surroundings: Surroundings, identity: String
     ) throws(TuttiError) -> String {
         let name = "checkpoint-\(state.globalStep)"

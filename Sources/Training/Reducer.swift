@@ -1,9 +1,15 @@
-// Sums the gradient arena over ranks, slice by slice while the backward pass goes on, and takes its norm.
+// Sums the gradient arena over ranks and takes its norm. Two ways, by where the arenas lie (TrainingMemory.swift).
 //
-// The encoder reports every finished slice in the order of the layout; adjacent slices are merged into buckets of at
-// least `minimumBucket` floats, and each bucket is a plain range of the arena: no copies, no negotiation, the same
-// order on every rank. Of the word table only the rows that some rank touched travel, packed, at the end. Gradients are
-// summed, never averaged: each rank's loss is already divided by the global denominator (decision 6 of
+// By messages, while the backward pass goes on: the encoder reports every finished slice in the order of the layout;
+// adjacent slices are merged into buckets of at least `minimumBucket` floats, and each bucket is a plain range of the
+// arena: no copies, no negotiation, the same order on every rank. Of the word table only the rows that some rank
+// touched travel, packed, at the end.
+//
+// In shared memory, at the end of the backward pass, between three meetings of the ranks: (1) all gradients are there;
+// each rank sums its shard over all arenas, in the order of ranks, into its own; (2) all sums of squares are there;
+// each rank updates its shard; (3) all values are there. Here too, of the word table only touched rows are summed.
+//
+// Gradients are summed, never averaged: each rank's loss is already divided by the global denominator (decision 6 of
 // Sources/README.md).
 
 import TuttiEncoders
@@ -12,6 +18,7 @@ import TuttiKernels
 
 /// The sum of all ranks' gradients, bucket by bucket.
 final class Reducer {
+    private let memory: TrainingMemory
     private let parameters: ParameterStore
     private let ensemble: any Ensemble
     /// Floats that are worth a message of their own: 4 MB.
@@ -20,29 +27,58 @@ final class Reducer {
     private var failure: (any Error)?
     private var arena = Arena()
     private let packed: UnsafeMutableBufferPointer<Float>  // [minimumBucket], where touched rows travel
-    private let squares: UnsafeMutableBufferPointer<Double>  // [chunks], the sum of squares of each
 
-    /// - Parameter parameters: the owner of the gradients, which have been allocated.
-    init(_ parameters: ParameterStore, ensemble: any Ensemble, minimumBucket: Int = 1 << 20) {
-        self.parameters = parameters
+    init(_ memory: TrainingMemory, ensemble: any Ensemble, minimumBucket: Int = 1 << 20) {
+        self.memory = memory
+        parameters = memory.parameters
         self.ensemble = ensemble
         self.minimumBucket = minimumBucket
         let travelling = ensemble.size > 1 ? min(minimumBucket, parameters.touched.table.count) : 0
         packed = UnsafeMutableBufferPointer(start: arena.floats(travelling), count: travelling)
-        let chunks = (parameters.layout.count + OptimizerKernels.chunk - 1) / OptimizerKernels.chunk
-        squares = UnsafeMutableBufferPointer(start: arena.doubles(chunks), count: chunks)
     }
 
     /// Takes over a finished slice of the arena. Collective: all ranks report the same slices in the same order.
     func reduce(_ slice: Range<Int>) {
+        if memory.isShared { return }
         let table = parameters.touched.table
         queue(slice.clamped(to: 0..<table.lowerBound))
         queue(slice.clamped(to: table.upperBound..<max(table.upperBound, slice.upperBound)))
     }
 
-    /// Waits until the whole arena holds the sum over ranks; returns the norm of it, the same bits on every rank.
-    /// Collective.
+    /// Waits until this rank's shard of the arena holds the sum over ranks; returns the norm of the whole sum, the same
+    /// bits on every rank. Collective.
     func finish() throws -> Double {
+        if memory.isShared {
+            try ensemble.barrier()  // the first meeting
+            parameters.touched.collect(from: memory.marksOfRanks)
+        } else {
+            try finishMessages()
+        }
+        Parallel.forRange(memory.shard.count, grain: 1) { places in
+            for chunk in memory.shard[places] { sumAndSquare(chunk) }
+        }
+        if memory.isShared { try ensemble.barrier() }  // the second
+        return memory.squares.reduce(0, +).squareRoot()
+    }
+
+    /// Returns when every rank has updated its shard: values may be read again. Collective.
+    func meetAfterUpdate() throws {
+        if memory.isShared { try ensemble.barrier() }  // the third
+    }
+
+    /// Makes this rank's arena hold the sum over ranks in a chunk of its shard, and takes the chunk's sum of squares.
+    private func sumAndSquare(_ chunk: Range<Int>) {
+        memory.squares[chunk.lowerBound / OptimizerKernels.chunk] = OptimizerKernels.sumOfSquares { add in
+            parameters.touched.forEachStretch(in: chunk) { stretch in
+                if memory.isShared, let own = parameters.gradients.baseAddress {
+                    OptimizerKernels.sum(memory.gradientsOfRanks, over: stretch, into: own)
+                }
+                add(UnsafeBufferPointer(rebasing: parameters.gradients[stretch]))
+            }
+        }
+    }
+
+    private func finishMessages() throws {
         flush()
         if let failure {
             self.failure = nil
@@ -52,10 +88,9 @@ final class Reducer {
         if ensemble.size > 1 { try ensemble.allReduceSum(parameters.touched.marks) }
         parameters.touched.collect()
         if ensemble.size > 1 { try sumTouchedRows() }
-        return norm()
     }
 
-    /// Sums the touched rows of the word table, packed into one message of at most `minimumBucket` floats after another.
+    /// Sums the touched rows of the word table, packed into messages of at most `minimumBucket` floats.
     private func sumTouchedRows() throws {
         var left = parameters.touched.table
         while !left.isEmpty {
@@ -73,20 +108,6 @@ final class Reducer {
             }
             left = part.upperBound..<left.upperBound
         }
-    }
-
-    /// The norm of the gradient, from sums of squares of fixed chunks in a fixed order.
-    private func norm() -> Double {
-        Parallel.forRange(squares.count, grain: 1) { chunks in
-            for chunk in chunks {
-                let start = chunk * OptimizerKernels.chunk
-                let range = start..<min(start + OptimizerKernels.chunk, parameters.layout.count)
-                squares[chunk] = OptimizerKernels.sumOfSquares { add in
-                    forEachTouched(in: range) { add(UnsafeBufferPointer($0)) }
-                }
-            }
-        }
-        return squares.reduce(0, +).squareRoot()
     }
 
     private func forEachTouched(in range: Range<Int>, _ body: (UnsafeMutableBufferPointer<Float>) -> Void) {

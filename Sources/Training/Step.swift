@@ -21,14 +21,14 @@ struct StepReport {
     var rows = 0
 }
 
-/// The parts of a training step, made once a run.
+/// The parts of a training step, made once a run; `memory.allocate` comes before the first.
 final class TrainingStep {
     let encoder: SequenceEncoder
     let loss: any Loss
     let ensemble: any Ensemble
     let reducer: Reducer
     let optimizer: any Optimizer
-    let runs: [UpdateRun]
+    let memory: TrainingMemory
     let schedule: LearningRateSchedule
     let baseRate: Double
     let maxGradNorm: Double
@@ -77,9 +77,15 @@ final class TrainingStep {
         guard report.gradientNorm.isFinite else { return report }  // the loop stops the run; weights stay as they were
         let factor = schedule.factor(number)
         report.learningRate = baseRate * factor
-        optimizer.update(
-            encoder.parameters, runs: runs, step: number + 1, factor: factor,
-            gradientScale: clipCoefficient(report.gradientNorm))
+        let scale = clipCoefficient(report.gradientNorm)
+        Parallel.forRange(memory.runs.count, grain: 1) { places in
+            for run in memory.runs[places] {
+                optimizer.update(
+                    run, of: encoder.parameters, state: memory.state, step: number + 1, factor: factor,
+                    gradientScale: scale)
+            }
+        }
+        try reducer.meetAfterUpdate()
         return report
     }
 
@@ -92,14 +98,13 @@ final class TrainingStep {
         encoder: SequenceEncoder, loss: any Loss, ensemble: any Ensemble, optimizer: any Optimizer, runs: [UpdateRun],
         schedule: LearningRateSchedule, arguments: TrainingArguments
     ) {
-        encoder.parameters.allocateGradients()
         self.encoder = encoder
         self.loss = loss
         self.ensemble = ensemble
         self.optimizer = optimizer
-        self.runs = runs
         self.schedule = schedule
-        reducer = Reducer(encoder.parameters, ensemble: ensemble)
+        memory = TrainingMemory(encoder.parameters, runs: runs, stateNames: optimizer.stateNames)
+        reducer = Reducer(memory, ensemble: ensemble)
         baseRate = arguments.learningRate
         maxGradNorm = arguments.maxGradNorm
         seed = arguments.seed

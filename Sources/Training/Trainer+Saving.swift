@@ -22,7 +22,7 @@ extension Trainer {
         let paused = clock
         if state.bestGlobalStep == state.globalStep { state.bestCheckpoint = "checkpoint-\(state.globalStep)" }
         let (state, inputs, directory) = (state, inputs, directory)
-        let optimizer = inputs.arguments.saveOnlyModel && !isRequested ? nil : step.optimizer
+        let optimizer = inputs.arguments.saveOnlyModel && !isRequested ? nil : step.memory.state
         let (surroundings, card) = (surroundings, modelCard())
         let name = try ensemble.onRoot {
             let name = try Checkpoint.write(
@@ -67,8 +67,10 @@ extension Trainer {
                 .usage, "resume", path, "the global batch had \(before) rows and would now have \(rows)",
                 hint: "Start with the same number of ranks, or set args.global_train_batch_size from the beginning.")
         }
-        try inputs.model.restoreWeights(from: path)
-        try step.optimizer.load(from: path + "/optimizer.safetensors", layout: step.encoder.layout)
+        if step.memory.isWriter {
+            try inputs.model.restoreWeights(from: path)
+            try step.memory.state.load(from: path + "/optimizer.safetensors", layout: step.encoder.layout)
+        }
         let maxSteps = state.maxSteps
         state = checkpoint.state
         if let best = state.bestCheckpoint, !FileManager.default.fileExists(atPath: directory.path + "/" + best) {
@@ -96,7 +98,9 @@ extension Trainer {
         }
         if inputs.arguments.loadBestModelAtEnd, let best = state.bestCheckpoint {
             let path = directory.path + "/" + best
-            try ensemble.together("load the best model") { try self.inputs.model.restoreWeights(from: path) }
+            try ensemble.together("load the best model") {
+                if step.memory.isWriter { try inputs.model.restoreWeights(from: path) }
+            }
             onRootOnly { $0.notice("Best model: \(best), \(inputs.arguments.bestMetricName) "
                 + "\(state.bestMetric.map { "\($0)" } ?? "").") }
         }

@@ -27,6 +27,7 @@ extension Trainer {
     ///
     /// - Throws: exit 70 for a gradient that is not finite, and what `finished` throws.
     public func timeSteps(_ count: Int, _ finished: (StepTiming) throws -> Void) throws {
+        try takeMemory()
         let accumulation = inputs.arguments.gradientAccumulationSteps
         var done = 0
         while done < count {

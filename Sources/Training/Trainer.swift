@@ -100,7 +100,7 @@ public final class Trainer {
         let layout = inputs.model.encoder.layout
         step = TrainingStep(
             encoder: inputs.model.encoder, loss: inputs.loss, ensemble: ensemble,
-            optimizer: try OptimizerRegistry.make(arguments, layout: layout),
+            optimizer: try OptimizerRegistry.make(arguments),
             runs: try updateRuns(layout: layout, arguments: arguments), schedule: schedule, arguments: arguments)
         events = EventPlan(arguments, totalSteps: plan.totalSteps)
         directory = RunDirectory(
@@ -122,6 +122,7 @@ public final class Trainer {
         let (directory, overwrite) = (directory, inputs.overwrite)
         let start = try ensemble.onRoot { try directory.start(overwrite: overwrite) }
         if start == .finished { return .alreadyFinished }
+        try takeMemory()
         try resumeIfPossible(start)
         StopRequest.listen()
         onRootOnly { $0.began(totalSteps: plan.totalSteps, resumedFrom: state.globalStep) }
@@ -133,6 +134,13 @@ public final class Trainer {
         }
         try finish()
         return .finished
+    }
+
+    /// Takes memory for gradients and optimizer state, before the first step. Collective.
+    func takeMemory() throws {
+        let obstacle = try step.memory.allocate(among: ensemble)
+        if obstacle.isEmpty { return }
+        onRootOnly { $0.notice("Ranks keep memory of their own and send gradients in messages: \(obstacle).") }
     }
 
     /// Runs the steps of one epoch that are still to do.

@@ -1,5 +1,6 @@
-// AlteredEnsemble: an ensemble with a fault on purpose, for negative controls.
+// AlteredEnsemble: an ensemble with a fault on purpose, for negative controls, or with less than a node offers.
 
+import Glibc
 import TuttiEnsemble
 
 /// Passes everything on to another ensemble, except for its fault.
@@ -10,6 +11,12 @@ final class AlteredEnsemble: Ensemble, @unchecked Sendable {
         case droppedReduceScatter
         /// Sums are divided by the number of ranks.
         case dividedByRanks
+        /// None, but ranks of one node exchange messages as if they were far apart.
+        case nodesApart
+        /// Nobody waits in a barrier, and the last rank comes late to its backward pass.
+        case noBarrier
+        /// The last rank is told of memory that it cannot open.
+        case strangeNode
     }
 
     private let inner: any Ensemble
@@ -24,10 +31,14 @@ final class AlteredEnsemble: Ensemble, @unchecked Sendable {
     var rank: Int { inner.rank }
     var size: Int { inner.size }
 
-    func barrier() throws { try inner.barrier() }
+    var sharesNode: Bool { inner.sharesNode && fault != .nodesApart && fault != .dividedByRanks }
+
+    func barrier() throws { if fault != .noBarrier { try inner.barrier() } }
 
     func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws {
         try inner.broadcast(bytes, root: root)
+        // The offer of shared memory is the one message that ends with the bracket of a namespace's name.
+        if fault == .strangeNode, rank == size - 1, bytes.last == UInt8(ascii: "]") { bytes[bytes.count - 1] ^= 1 }
     }
 
     func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
@@ -51,6 +62,8 @@ final class AlteredEnsemble: Ensemble, @unchecked Sendable {
         try inner.reduceScatterSum(send, counts: counts, into: into)
         let own = UnsafeMutableBufferPointer(rebasing: into[..<counts[rank]])
         switch fault {
+        case .nodesApart, .strangeNode: break
+        case .noBarrier: if rank == size - 1 { usleep(20_000) }
         case .dividedByRanks: divide(own)
         case .droppedReduceScatter:
             let start = counts[..<rank].reduce(0, +)

@@ -11,17 +11,25 @@ import TuttiEnsemble
 struct Law: Sendable {
     let name: String
     let fewestRanks: Int
+    /// Whether it is about ranks that keep memory together.
+    let needsNode: Bool
     let check: @Sendable (any Ensemble, Findings) throws -> Void
 
-    init(name: String, fewestRanks: Int = 1, check: @escaping @Sendable (any Ensemble, Findings) throws -> Void) {
+    init(
+        name: String, fewestRanks: Int = 1, needsNode: Bool = false,
+        check: @escaping @Sendable (any Ensemble, Findings) throws -> Void
+    ) {
         self.name = name
         self.fewestRanks = fewestRanks
+        self.needsNode = needsNode
         self.check = check
     }
 
     /// A negative control: the breach that `check` must find, on at least one rank.
-    static func control(_ name: String, check: @escaping @Sendable (any Ensemble, Findings) throws -> Void) -> Law {
-        Law(name: "control: \(name)", fewestRanks: 2) { ensemble, findings in
+    static func control(
+        _ name: String, needsNode: Bool = false, check: @escaping @Sendable (any Ensemble, Findings) throws -> Void
+    ) -> Law {
+        Law(name: "control: \(name)", fewestRanks: 2, needsNode: needsNode) { ensemble, findings in
             let inner = Findings()
             try check(ensemble, inner)
             let isNoticed = try ensemble.agree(code: inner.first.isEmpty ? 0 : 1) == 1
@@ -43,7 +51,7 @@ final class Findings {
 /// Checks every law, prints a line each on rank zero, and returns how many failed. Collective.
 func check(_ laws: [Law], on ensemble: any Ensemble) throws -> Int32 {
     var (passed, failed) = (0, 0)
-    for law in laws where law.fewestRanks <= ensemble.size {
+    for law in laws where law.fewestRanks <= ensemble.size && (ensemble.sharesNode || !law.needsNode) {
         let start = DispatchTime.now().uptimeNanoseconds
         let findings = Findings()
         do { try law.check(ensemble, findings) } catch { findings.require(false, "\(error)") }

@@ -17,6 +17,10 @@ let trainingLaws: [Law] = ["bert-sgd", "mpnet-sgd"].flatMap { name in
         Law(name: "\(name): ten steps, dropout on, equal one process") { ensemble, findings in
             try TinyTraining(name).compare(together: ensemble, ensemble, findings)
         },
+        Law(name: "\(name): the same by messages, as between nodes", fewestRanks: 2) { ensemble, findings in
+            let apart = AlteredEnsemble(ensemble, .nodesApart)
+            try TinyTraining(name).compare(together: apart, ensemble, findings)
+        },
         .control("\(name): gradients divided by the number of ranks") { ensemble, findings in
             let broken = AlteredEnsemble(ensemble, .dividedByRanks)
             try TinyTraining(name).compare(together: broken, ensemble, findings)
@@ -29,6 +33,11 @@ let trainingLaws: [Law] = ["bert-sgd", "mpnet-sgd"].flatMap { name in
             var training = TinyTraining(name)
             training.seedOfMasks = { 42 + UInt64($0) }
             try training.compare(together: ensemble, ensemble, findings)
+        },
+        .control("\(name): nobody waits before gradients in shared memory are read", needsNode: true) {
+            ensemble, findings in
+            let broken = AlteredEnsemble(ensemble, .noBarrier)
+            try TinyTraining(name).compare(together: broken, ensemble, findings)
         },
     ]
 }

@@ -133,6 +133,7 @@ private final class WithoutReduceScatter: Ensemble, @unchecked Sendable {
     init(_ inner: any Ensemble) { self.inner = inner }
     var rank: Int { inner.rank }
     var size: Int { inner.size }
+    var sharesNode: Bool { inner.sharesNode }
     func barrier() throws { try inner.barrier() }
     func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws { try inner.broadcast(bytes, root: root) }
     func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws { try inner.allReduceSum(values) }

@@ -67,6 +67,31 @@ private final class SignalAfter: TrainingObserver {
         #expect(try run().train(parts).outcome == .alreadyFinished)
     }
 
+    /// Two ranks that share memory stop, go on by messages, stop, and go on sharing; the best model is taken at the end.
+    @Test func ranksResumeWithTheSameBitsWithAndWithoutSharedMemory() throws {
+        let scratch = try TemporaryDirectory()
+        let (whole, parts) = (scratch.path + "/whole", scratch.path + "/parts")
+        var run = run()
+        run.arguments.loadBestModelAtEnd = true
+        run.arguments.saveTotalLimit = nil
+        func train(_ output: String, sharesNode: Bool, stopAfter step: Int?) throws -> [TrainingOutcome] {
+            try LocalEnsemble.run(world: 2, sharesNode: sharesNode) { [run] ensemble in
+                let observer: any TrainingObserver =
+                    step.map { SignalAfter(step: $0, signal: SIGUSR2) } ?? SilentObserver()
+                return try run.train(output, ensemble: ensemble, observer: observer).outcome
+            }
+        }
+        #expect(try train(whole, sharesNode: true, stopAfter: nil) == [.finished, .finished])
+        for (step, sharesNode) in [(3, true), (5, false)] {
+            let outcome = try train(parts, sharesNode: sharesNode, stopAfter: step)
+            #expect(outcome == [.preempted(step: step), .preempted(step: step)])
+        }
+        #expect(try train(parts, sharesNode: true, stopAfter: nil) == [.finished, .finished])
+        #expect(try bytes(parts + "/final/model.safetensors") == bytes(whole + "/final/model.safetensors"))
+        #expect(timeless(try metricsLines(parts)) == timeless(try metricsLines(whole)))
+        #expect(try train(parts, sharesNode: true, stopAfter: nil) == [.alreadyFinished, .alreadyFinished])
+    }
+
     @Test func aRunCutOffGoesBackToItsCheckpoint() throws {
         let scratch = try TemporaryDirectory()
         let (whole, cut) = (scratch.path + "/whole", scratch.path + "/cut")

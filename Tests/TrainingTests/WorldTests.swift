@@ -47,6 +47,45 @@ import TuttiTraining
         }
     }
 
+    /// Threads add in the order of ranks either way, so memory that they share must give the bits of messages.
+    @Test(arguments: ["bert-adamw", "mpnet-sgd"])
+    func sharedMemoryAndMessagesGiveTheSameBits(_ name: String) throws {
+        let scratch = try TemporaryDirectory()
+        var run = run(name)
+        if name == "bert-adamw" { (run.arguments.optim, run.arguments.learningRate) = ("adamw_torch", 1e-3) }
+        for world in 2...4 {
+            var ends: [[Float]] = []
+            var lines: [[String]] = []
+            for sharesNode in [true, false] {
+                let output = scratch.path + "/\(world)-\(sharesNode)"
+                let ranks = try LocalEnsemble.run(world: world, sharesNode: sharesNode) { [run] ensemble in
+                    weights(try run.train(output, ensemble: ensemble).model)
+                }
+                #expect(ranks.allSatisfy { $0 == ranks[0] })
+                ends.append(ranks[0])
+                lines.append(timeless(try metricsLines(output)))
+            }
+            #expect(ends[0] == ends[1] && lines[0] == lines[1], "W = \(world)")
+            #expect(lines[0].count >= 10)
+        }
+    }
+
+    /// One copy of the values: what rank zero writes into its model, the others see; without sharing they do not.
+    @Test func ranksOfANodeKeepOneCopyOfTheValues() throws {
+        let scratch = try TemporaryDirectory()
+        let run = run("bert-sgd")
+        for sharesNode in [true, false] {
+            let output = scratch.path + "/\(sharesNode)"
+            let seen = try LocalEnsemble.run(world: 3, sharesNode: sharesNode) { ensemble in
+                let model = try run.train(output, ensemble: ensemble).model
+                if ensemble.isRoot { model.encoder.parameters.values[7] = 1234 }
+                try ensemble.barrier()
+                return model.encoder.parameters.values[7]
+            }
+            #expect(seen.map { $0 == 1234 } == [true, sharesNode, sharesNode])
+        }
+    }
+
     @Test func aMaskThatDependsOnTheSeedIsNoticed() throws {
         let scratch = try TemporaryDirectory()
         var run = run("bert-sgd")

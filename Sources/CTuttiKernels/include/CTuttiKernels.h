@@ -180,6 +180,8 @@ typedef struct {
 void tutti_sgd(float *p, const float *g, float *_Nullable buffer, int64_t count, tutti_sgd_scalars scalars);
 /// Adds the squares of count floats in fp64 to sixteen sums, x[i] to sums[i % 16].
 void tutti_add_squares(const float *x, int64_t count, double *sums);
+/// out[begin ..< end] = the sum of the arenas' floats there, in their order; out may be one of the arenas.
+void tutti_sum_arenas(float *out, const float *_Nonnull const *_Nonnull arenas, int64_t ranks, int64_t begin, int64_t end);
 /// x *= factor.
 void tutti_scale(float *x, int64_t count, float factor);
 /// y += a * x, without contraction.
@@ -211,6 +213,15 @@ int64_t tutti_parallel_threads(void);
 /// Anonymous memory, 2 MiB aligned, advised for huge pages; null when the system has none.
 void *_Nullable tutti_pages_map(int64_t bytes);
 void tutti_pages_unmap(void *pages, int64_t bytes);
+
+// --------------------------------------------------------------------------------------------- shared_pages.c
+/// A descriptor of `bytes` zeroed bytes that other processes of this node may open, or minus errno.
+int tutti_shared_create(int64_t bytes);
+/// The descriptor of another process, opened by this one if it is such memory of `bytes` bytes, or minus errno.
+int tutti_shared_open(int64_t process, int descriptor, int64_t bytes);
+/// Maps a descriptor's pages, to be taken back with tutti_pages_unmap; null when the system refuses.
+void *_Nullable tutti_shared_map(int descriptor, int64_t bytes);
+void tutti_shared_close(int descriptor);
 
 // --------------------------------------------------------------------------------------------------- machine.c
 /// Fused multiply-adds between registers at one instruction level (0 baseline, 3 x86-64-v3, 4 x86-64-v4): the FLOPs done,

@@ -12,42 +12,43 @@ struct UpdateRun: Equatable {
     var weightDecay: Double
 }
 
-/// An update rule with its state. The state's arenas share the layout of the parameters.
-protocol Optimizer: AnyObject {
-    /// The state's tensors by the prefix they carry in `optimizer.safetensors`.
-    var stateArenas: [(prefix: String, values: UnsafeMutableBufferPointer<Float>)] { get }
-    /// One step over all `runs`. Allocates nothing.
+/// An update rule. It keeps no numbers between steps: those lie in an `OptimizerState`, which ranks may share.
+protocol Optimizer: Sendable {
+    /// The state's arenas by the prefixes that their tensors carry in `optimizer.safetensors`.
+    var stateNames: [String] { get }
+    /// One step over `run`. Allocates nothing; several threads may update different runs.
     ///
     /// - Parameters:
+    ///   - state: an arena for each of `stateNames`.
     ///   - step: 1 for the first update.
     ///   - factor: the schedule's factor of every run's base rate.
     ///   - gradientScale: multiplies every gradient first: the clipping coefficient.
-    func update(_ parameters: ParameterStore, runs: [UpdateRun], step: Int, factor: Double, gradientScale: Float)
+    func update(
+        _ run: UpdateRun, of parameters: ParameterStore, state: OptimizerState, step: Int, factor: Double,
+        gradientScale: Float)
 }
 
 /// How an optimizer is made, one line each.
 enum OptimizerRegistry {
     struct Entry: Sendable {
         let names: [String]
-        let make: @Sendable (TrainingArguments, ParameterLayout) throws(TuttiError) -> any Optimizer
+        let make: @Sendable (TrainingArguments) throws(TuttiError) -> any Optimizer
     }
 
     static let all: [Entry] = [
-        Entry(names: ["adamw_torch_fused", "adamw_torch"]) { (arguments, layout) throws(TuttiError) in
-            try AdamW(arguments, layout: layout)
-        },
-        Entry(names: ["sgd"]) { (arguments, layout) throws(TuttiError) in try SGD(arguments, layout: layout) },
+        Entry(names: ["adamw_torch_fused", "adamw_torch"]) { (arguments) throws(TuttiError) in try AdamW(arguments) },
+        Entry(names: ["sgd"]) { (arguments) throws(TuttiError) in try SGD(arguments) },
     ]
 
     static var names: [String] { all.flatMap(\.names) }
 
-    static func make(_ arguments: TrainingArguments, layout: ParameterLayout) throws(TuttiError) -> any Optimizer {
+    static func make(_ arguments: TrainingArguments) throws(TuttiError) -> any Optimizer {
         guard let entry = all.first(where: { $0.names.contains(arguments.optim) }) else {
             throw TuttiError(
                 .usage, "choose the optimizer", "args.optim", "unknown optimizer \"\(arguments.optim)\"",
                 hint: TuttiError.hint(unknown: arguments.optim, known: names))
         }
-        return try entry.make(arguments, layout)
+        return try entry.make(arguments)
     }
 
     /// Refuses options of `optim_args` that an optimizer does not take, and reads the others as numbers.

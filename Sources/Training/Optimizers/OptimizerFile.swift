@@ -2,24 +2,18 @@
 
 import TuttiEncoders
 import TuttiFormats
-import TuttiKernels
 
-/// Zeroed memory in the layout of the parameters: one state tensor a parameter.
-final class ParameterArena {
-    private var arena = Arena()
-    let values: UnsafeMutableBufferPointer<Float>
+/// What an optimizer remembers between steps: arenas in the layout of the parameters, in memory that the run keeps.
+struct OptimizerState {
+    /// The prefix of each arena's tensors.
+    var names: [String] = []
+    /// An arena for each name, zero before the first step.
+    var arenas: [UnsafeMutableBufferPointer<Float>] = []
 
-    init(count: Int) {
-        values = UnsafeMutableBufferPointer(start: arena.floats(count), count: count)
-        values.initialize(repeating: 0)
-    }
-}
-
-extension Optimizer {
     /// Writes the state; weights that never had a gradient are written too.
     func save(to path: String, layout: ParameterLayout) throws(TuttiError) {
         var tensors: [SafetensorsWriter.Tensor] = []
-        for (prefix, values) in stateArenas {
+        for (prefix, values) in zip(names, arenas) {
             for entry in layout.entries {
                 let bytes = UnsafeRawBufferPointer(UnsafeMutableBufferPointer(rebasing: values[entry.elements]))
                 tensors.append((name: "\(prefix).\(entry.name)", dtype: .f32, shape: entry.shape, bytes: bytes))
@@ -31,7 +25,7 @@ extension Optimizer {
     /// Reads the state back; every tensor must be there with its shape.
     func load(from path: String, layout: ParameterLayout) throws(TuttiError) {
         let file = try SafetensorsFile(path: path)
-        for (prefix, values) in stateArenas {
+        for (prefix, values) in zip(names, arenas) {
             for entry in layout.entries {
                 let name = "\(prefix).\(entry.name)"
                 guard let info = file.info(name), info.shape == entry.shape else {

@@ -5,14 +5,13 @@ import TuttiFormats
 import TuttiKernels
 
 /// `optim: sgd`; `optim_args` takes momentum, dampening, nesterov.
-final class SGD: Optimizer {
-    private let momentumBuffer: ParameterArena?
+struct SGD: Optimizer {
     private let momentum: Double
     private let dampening: Double
     private let nesterov: Bool
 
     /// - Throws: a usage error for an unknown option, or Nesterov momentum without momentum or with dampening.
-    init(_ arguments: TrainingArguments, layout: ParameterLayout) throws(TuttiError) {
+    init(_ arguments: TrainingArguments) throws(TuttiError) {
         let options = try OptimizerRegistry.options(
             arguments, defaults: ["momentum": 0, "dampening": 0, "nesterov": 0])
         momentum = options["momentum"] ?? 0
@@ -23,21 +22,19 @@ final class SGD: Optimizer {
                 .usage, "read the optimizer's options", "args.optim_args.nesterov",
                 "Nesterov momentum needs momentum > 0 and no dampening")
         }
-        momentumBuffer = momentum == 0 ? nil : ParameterArena(count: layout.count)
     }
 
-    var stateArenas: [(prefix: String, values: UnsafeMutableBufferPointer<Float>)] {
-        momentumBuffer.map { [("momentum_buffer", $0.values)] } ?? []
-    }
+    var stateNames: [String] { momentum == 0 ? [] : ["momentum_buffer"] }
 
-    func update(_ parameters: ParameterStore, runs: [UpdateRun], step: Int, factor: Double, gradientScale: Float) {
-        for run in runs {
-            let buffer = momentumBuffer.map { UnsafeMutableBufferPointer(rebasing: $0.values[run.range]) }
-            OptimizerKernels.sgd(
-                parameters: .init(rebasing: parameters.values[run.range]),
-                gradients: .init(rebasing: parameters.gradients[run.range]), momentumBuffer: buffer,
-                firstStep: step == 1, learningRate: run.baseRate * factor, momentum: momentum, dampening: dampening,
-                nesterov: nesterov, weightDecay: run.weightDecay, gradientScale: gradientScale)
-        }
+    func update(
+        _ run: UpdateRun, of parameters: ParameterStore, state: OptimizerState, step: Int, factor: Double,
+        gradientScale: Float
+    ) {
+        let buffer = state.arenas.first.map { UnsafeMutableBufferPointer(rebasing: $0[run.range]) }
+        OptimizerKernels.sgd(
+            parameters: .init(rebasing: parameters.values[run.range]),
+            gradients: .init(rebasing: parameters.gradients[run.range]), momentumBuffer: buffer,
+            firstStep: step == 1, learningRate: run.baseRate * factor, momentum: momentum, dampening: dampening,
+            nesterov: nesterov, weightDecay: run.weightDecay, gradientScale: gradientScale)
     }
 }
