@@ -151,3 +151,25 @@ void tutti_activation_backward(int kind, const float *x, int64_t x_stride, const
 #define BACKWARD(k) backward_rows(k, x, x_stride, bias, dout, dout_stride, dx, dx_stride, begin, end, columns)
     EACH_KIND(BACKWARD)
 }
+
+INLINE void both_rows(const int kind, const float *x, int64_t x_stride, const float *bias, float *dout,
+                      int64_t dout_stride, float *activated, int64_t activated_stride, int64_t rows, int64_t columns) {
+    for (int64_t r = 0; r < rows; r++) {
+        const float *from = x + r * x_stride;
+        float *gradient = dout + r * dout_stride, *to = activated + r * activated_stride;
+        VECTOR_LOOP
+        for (int64_t c = 0; c < columns; c++) {
+            float u = bias ? from[c] + bias[c] : from[c];
+            gradient[c] *= derivative(kind, u);
+            to[c] = value(kind, u);
+        }
+    }
+}
+
+TUTTI_CLONES
+void tutti_activation_both(int kind, const float *x, int64_t x_stride, const float *bias, float *dout,
+                           int64_t dout_stride, float *activated, int64_t activated_stride, int64_t rows,
+                           int64_t columns) {
+#define BOTH(k) both_rows(k, x, x_stride, bias, dout, dout_stride, activated, activated_stride, rows, columns)
+    EACH_KIND(BOTH)
+}

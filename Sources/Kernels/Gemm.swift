@@ -1,11 +1,25 @@
-// Matrix products, over CBLAS. The provider is known to this file alone.
+// Matrix products of row-major fp32 matrices. Which library computes them is known to this file alone.
+//
+// A product may be joined with what follows it in a linear layer (`multiply(... activation:)` and its gradient,
+// `accumulateWeightGradient`): our own kernel does that while a block of the result is in cache, for the libraries it is
+// a pass of its own. Both give the same numbers to rounding.
 
 import COpenBLAS
+import CTuttiKernels
+import Synchronization
 
-/// General matrix multiplication of row-major fp32 matrices.
+/// General matrix multiplication.
 public enum Gemm {
-    /// The library behind `multiply`, as checkpoints state it.
-    public static let provider = "openblas"
+    /// Who computes which product; set it before computing, from one thread.
+    public static var choice: GemmChoice {
+        get { current.withLock { $0 } }
+        set {
+            precondition(newValue.isAvailable, "Gemm.choice: \(newValue) is not available on this machine")
+            current.withLock { $0 = newValue }
+        }
+    }
+
+    private static let current = Mutex(GemmChoice(.openblas))
 
     /// c = alpha * op(a) * op(b) + beta * c, where op transposes on request; with `beta` 0, `c` is assigned.
     /// Shapes: op(a) [m, k], op(b) [k, n], c [m, n]; `c` must not overlap `a` or `b`.
@@ -13,6 +27,84 @@ public enum Gemm {
         _ a: Matrix, transposeA: Bool = false, _ b: Matrix, transposeB: Bool = false, into c: Matrix,
         alpha: Float = 1, beta: Float = 0
     ) {
+        guard var product = product(a, transposeA, b, transposeB, into: c, alpha, beta) else { return }
+        run(&product, on: choice[GemmLayout(transposeA: transposeA, transposeB: transposeB)])
+    }
+
+    /// u [m, n] = x [m, k] weight^T [n, k]; activated [m, n] = f(u + bias). `activated` may be `u` without a backward.
+    public static func multiply(
+        _ x: Matrix, weight: Matrix, into u: Matrix, activation: Activation, bias: UnsafePointer<Float>,
+        activated: Matrix
+    ) {
+        RowKernels.requireSameShape(u, activated, "Gemm with activation")
+        guard var product = product(x, false, weight, true, into: u, 1, 0) else { return }
+        let provider = choice[.forward]
+        if provider == .tutti {
+            product.finish = Int32(TUTTI_ACTIVATE)
+            product.activation = activation.rawValue
+            product.bias = bias
+            (product.activated, product.activated_stride) = (activated.pointer, Int64(activated.stride))
+            tutti_multiply(&product)
+        } else {
+            run(&product, on: provider)
+            RowKernels.activation(activation, u, bias: bias, into: activated)
+        }
+    }
+
+    /// dU [m, n] = (dY [m, k] weight [k, n]) * f'(u + bias); activated [m, n] = f(u + bias), computed again.
+    public static func multiplyActivationGradient(
+        _ dY: Matrix, weight: Matrix, into dU: Matrix, activation: Activation, u: Matrix, bias: UnsafePointer<Float>,
+        activated: Matrix
+    ) {
+        RowKernels.requireSameShape(dU, u, "Gemm with the gradient of an activation")
+        RowKernels.requireSameShape(dU, activated, "Gemm with the gradient of an activation")
+        guard var product = product(dY, false, weight, false, into: dU, 1, 0) else { return }
+        let provider = choice[.inputGradient]
+        if provider == .tutti {
+            product.finish = Int32(TUTTI_ACTIVATE_GRADIENT)
+            product.activation = activation.rawValue
+            product.bias = bias
+            (product.input, product.input_stride) = (UnsafePointer(u.pointer), Int64(u.stride))
+            (product.activated, product.activated_stride) = (activated.pointer, Int64(activated.stride))
+            tutti_multiply(&product)
+        } else {
+            run(&product, on: provider)
+            RowKernels.activationWithGradient(activation, u, bias: bias, dOutput: dU, activated: activated)
+        }
+    }
+
+    /// dWeight [out, in] += dY^T [out, T] x [T, in]; dBias [out] += column sums of dY.
+    public static func accumulateWeightGradient(
+        _ dY: Matrix, _ x: Matrix, into dWeight: Matrix, bias dBias: UnsafeMutablePointer<Float>
+    ) {
+        guard dY.rows > 0, var product = product(dY, true, x, false, into: dWeight, 1, 1) else { return }
+        let provider = choice[.weightGradient]
+        if provider == .tutti {
+            product.column_sums = dBias
+            tutti_multiply(&product)
+        } else {
+            run(&product, on: provider)
+            RowKernels.biasGradient(dY, into: dBias)
+        }
+    }
+
+    /// Threads inside the libraries; our own kernel runs on those of `Parallel`.
+    public static var threads: Int {
+        get { Int(openblas_get_num_threads()) }
+        set {
+            precondition(newValue >= 1, "Gemm.threads must be at least 1, not \(newValue)")
+            openblas_set_num_threads(Int32(newValue))
+            tutti_onednn_set_threads(Int64(newValue))
+        }
+    }
+
+    /// The processor family whose kernels OpenBLAS chose, such as "SkylakeX" or "Zen".
+    public static var coreType: String { openblas_get_corename().map { String(cString: $0) } ?? "unknown" }
+
+    /// The product as the C kernels take it; nil where nothing is left to multiply.
+    private static func product(
+        _ a: Matrix, _ transposeA: Bool, _ b: Matrix, _ transposeB: Bool, into c: Matrix, _ alpha: Float, _ beta: Float
+    ) -> tutti_product? {
         let m = transposeA ? a.columns : a.rows
         let k = transposeA ? a.rows : a.columns
         let n = transposeB ? b.rows : b.columns
@@ -20,32 +112,38 @@ public enum Gemm {
         precondition(
             k == innerB && c.rows == m && c.columns == n,
             "Gemm: [\(m), \(k)] x [\(innerB), \(n)] into [\(c.rows), \(c.columns)]")
-        guard m > 0, n > 0 else { return }
-        guard k > 0 else {
-            scaleOnly(c, by: beta)
-            return
-        }
-        cblas_sgemm(
-            CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
-            blasint(m), blasint(n), blasint(k), alpha, a.pointer, blasint(max(a.stride, 1)), b.pointer,
-            blasint(max(b.stride, 1)), beta, c.pointer, blasint(max(c.stride, 1)))
+        guard m > 0, n > 0 else { return nil }
+        return tutti_product(
+            transpose_a: transposeA ? 1 : 0, transpose_b: transposeB ? 1 : 0, m: Int64(m), n: Int64(n), k: Int64(k),
+            alpha: alpha, beta: beta, a: a.pointer, a_stride: Int64(max(a.stride, 1)), b: b.pointer,
+            b_stride: Int64(max(b.stride, 1)), c: c.pointer, c_stride: Int64(max(c.stride, 1)),
+            finish: Int32(TUTTI_PRODUCT_ONLY), activation: 0, bias: nil, activated: nil, activated_stride: 0,
+            input: nil, input_stride: 0, column_sums: nil)
     }
 
-    /// Threads inside BLAS; keep it 1 where `Parallel` splits the rows itself.
-    public static var threads: Int {
-        get { Int(openblas_get_num_threads()) }
-        set {
-            precondition(newValue >= 1, "Gemm.threads must be at least 1, not \(newValue)")
-            openblas_set_num_threads(Int32(newValue))
+    /// The product alone.
+    private static func run(_ product: inout tutti_product, on provider: GemmProvider) {
+        guard product.k > 0 else { return scale(product) }
+        switch provider {
+        case .openblas:
+            cblas_sgemm(
+                CblasRowMajor, product.transpose_a != 0 ? CblasTrans : CblasNoTrans,
+                product.transpose_b != 0 ? CblasTrans : CblasNoTrans, blasint(product.m), blasint(product.n),
+                blasint(product.k), product.alpha, product.a, blasint(product.a_stride), product.b,
+                blasint(product.b_stride), product.beta, product.c, blasint(product.c_stride))
+        case .onednn:
+            let status = tutti_onednn_multiply(&product)
+            precondition(status == 0, "Gemm: oneDNN refused a product with status \(status)")
+        case .tutti:
+            tutti_multiply(&product)
         }
     }
 
-    /// The processor family whose kernels BLAS chose, such as "SkylakeX" or "Zen".
-    public static var coreType: String { openblas_get_corename().map { String(cString: $0) } ?? "unknown" }
-
-    private static func scaleOnly(_ c: Matrix, by beta: Float) {
+    /// c = beta * c: a sum of no terms.
+    private static func scale(_ product: tutti_product) {
+        let c = Matrix(product.c, Int(product.m), Int(product.n), stride: Int(product.c_stride))
         for r in 0..<c.rows {
-            for j in 0..<c.columns { c[r, j] = beta == 0 ? 0 : beta * c[r, j] }
+            for j in 0..<c.columns { c[r, j] = product.beta == 0 ? 0 : product.beta * c[r, j] }
         }
     }
 }

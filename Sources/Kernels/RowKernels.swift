@@ -69,6 +69,22 @@ public enum RowKernels {
         }
     }
 
+    /// dOutput *= f'(x + bias), and activated = f(x + bias): what backward needs of an activation, in one pass.
+    public static func activationWithGradient(
+        _ kind: Activation, _ x: Matrix, bias: UnsafePointer<Float>? = nil, dOutput: Matrix, activated: Matrix
+    ) {
+        requireSameShape(x, dOutput, "activationWithGradient")
+        requireSameShape(x, activated, "activationWithGradient")
+        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+            let start = rows.lowerBound
+            tutti_activation_both(
+                kind.rawValue, x.pointer + start * x.stride, Int64(x.stride), bias,
+                dOutput.pointer + start * dOutput.stride, Int64(dOutput.stride),
+                activated.pointer + start * activated.stride, Int64(activated.stride), Int64(rows.count),
+                Int64(x.columns))
+        }
+    }
+
     /// output = dropout(x), and equally the adjoint: dX = dropout(dY). `output` may be `x`; without a mask it copies.
     public static func dropout(_ x: Matrix, _ mask: DropoutMask?, into output: Matrix) {
         requireSameShape(x, output, "dropout")

@@ -11,7 +11,7 @@ extension Trainer {
     private var surroundings: Surroundings {
         Surroundings(
             world: ensemble.size, batchRows: inputs.arguments.trainBatchRows(world: ensemble.size),
-            gemmProvider: Gemm.provider, threads: Parallel.threads, blasCoreType: Gemm.coreType)
+            gemmProvider: Gemm.choice.description, threads: Parallel.threads, blasCoreType: Gemm.coreType)
     }
 
     /// Writes a checkpoint of the current step and rotates older ones. Collective.
@@ -79,6 +79,11 @@ extension Trainer {
             state.bestGlobalStep = nil
         }
         state.maxSteps = maxSteps
+        if inputs.gemmIsAutomatic, let text = checkpoint.surroundings["gemm_provider"]?.string,
+            let choice = GemmChoice(text: text), choice.isAvailable
+        {
+            Gemm.choice = choice  // the same bits as without the interruption, whatever is fastest today
+        }
         let now = surroundings.json()
         for key in ["world_size", "gemm_provider", "threads", "blas_core_type"]
         where checkpoint.surroundings[key] != now[key] {

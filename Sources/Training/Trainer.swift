@@ -31,6 +31,8 @@ public struct TrainingInputs {
     public var inputDigests: [String]
     public var cardFacts: JSONObject
     public var overwrite = false
+    /// Whether a resumed run takes the provider of matrix products that its checkpoint names.
+    public var gemmIsAutomatic = false
 
     public init(
         model: SentenceEncoder, arguments: TrainingArguments, trainDataset: Table, loss: any Loss,

@@ -22,11 +22,18 @@ struct ComputeOptions: ParsableArguments {
     @Option(
         name: .long, help: ArgumentHelp("Threads of this rank for matrix products and row kernels.", valueName: "n"))
     var threads: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Who computes matrix products; auto measures and takes the fastest.",
+            valueName: GemmOption.allCases.map(\.rawValue).joined(separator: "|")))
+    var gemm = GemmOption.auto
 }
 
 enum CommandSession {
     /// Parses the command line, runs the subcommand, exits.
     static func main() -> Never {
+        setenv("OMP_WAIT_POLICY", "passive", 0)  // oneDNN's idle threads leave their cores to the row kernels
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)  // a file-size limit is an error of the write, not the end of the process
         do {

@@ -27,7 +27,8 @@ struct DoctorCommand: RankedCommand {
         facts["ranks"] = .integer(Int64(ensemble.size))
         facts["threads_per_rank"] = .integer(Int64(Parallel.threads))
         facts["cores_of_this_rank"] = .integer(Int64(ProcessInfo.processInfo.activeProcessorCount))
-        facts["gemm_provider"] = .string(Gemm.provider)
+        facts["gemm_providers"] = .array(
+            GemmProvider.allCases.filter(\.isAvailable).map { .string($0.rawValue) })
         facts["blas_core_type"] = .string(Gemm.coreType)
         facts["memory_gib"] = .number(
             (Double(ProcessInfo.processInfo.physicalMemory) / 1_073_741_824 * 10).rounded() / 10)

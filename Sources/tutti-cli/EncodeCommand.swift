@@ -61,6 +61,7 @@ struct EncodeCommand: RankedCommand {
             let model = try SentenceEncoder.load(text.model)
             return (model, try loadTextColumn(text.input, column: text.column), try chosenPrompt(model))
         }
+        try compute.chooseGemm(for: model, ensemble: ensemble)
         let started = Date()
         let embeddings = try model.encode(texts, prompt: prefix, tokensPerBatch: batchTokens, ensemble: ensemble)
         let seconds = Date().timeIntervalSince(started)

@@ -46,6 +46,7 @@ struct EvaluateCommand: RankedCommand {
             let named = configuration.evaluators + configuration.testEvaluators
             return (encoder, try named.map { try $0.makeEvaluator(model: encoder) })
         }
+        try compute.chooseGemm(for: encoder, ensemble: ensemble)
         let context = EvaluationContext(outputDirectory: output)
         var metrics = JSONObject()
         for evaluator in evaluators {

@@ -19,8 +19,7 @@ struct RankLayout {
         Gemm.threads = threads
         let place = (ensemble as? MPIEnsemble)?.topology.description
         let ranks = ensemble.size == 1 ? "1 rank" : "\(ensemble.size) ranks"
-        let head = "Tutti: \(ranks) x \(threads) thread\(threads == 1 ? "" : "s"), "
-            + "BLAS \(Gemm.provider) (\(Gemm.coreType))"
+        let head = "Tutti: \(ranks) x \(threads) thread\(threads == 1 ? "" : "s")"
         return RankLayout(description: place.map { "\(head)\n\($0)" } ?? head)
     }
 

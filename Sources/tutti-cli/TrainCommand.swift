@@ -45,6 +45,9 @@ struct TrainCommand: RankedCommand {
         }
         var inputs = try TrainingInputs(configuration, ensemble: ensemble)
         inputs.overwrite = overwrite
+        inputs.gemmIsAutomatic = compute.gemm == .auto
+        let choice = try compute.chooseGemm(for: inputs.model, ensemble: ensemble)
+        if ensemble.isRoot { observer.notice("Matrix products: \(choice)") }
         if ensemble.isRoot { inputs.model.notices.forEach(observer.notice) }
         let trainer = try ensemble.together("prepare the run") {
             try Trainer(inputs, ensemble: ensemble, observer: observer)

@@ -1,5 +1,6 @@
 // Tiny BERT and MPNet against torch in float64: every layer's tokens, every pooling mode, every gradient.
 
+import TestSupport
 import Testing
 import TuttiEncoders
 import TuttiFormats
@@ -63,8 +64,14 @@ struct GoldenTests {
         }
     }
 
-    @Test(arguments: GoldenKind.allCases, ["all", "heads"])
-    func gradients(_ kind: GoldenKind, _ name: String) throws {
+    @Test(arguments: GoldenKind.allCases, gemmProviders)
+    func gradients(_ kind: GoldenKind, _ provider: GemmProvider) throws {
+        try withGemm(provider) {
+            for name in ["all", "heads"] { try requireGradients(kind, name) }
+        }
+    }
+
+    private func requireGradients(_ kind: GoldenKind, _ name: String) throws {
         let golden = try Golden(kind)
         let heads = name == "all" ? [.pooling(modes: PoolingMode.allCases)] : golden.denseHeads
         let encoder = try golden.encoder(heads: heads)

@@ -1,4 +1,4 @@
-// Arena, Matrix, Gemm, Parallel, casts and top-k.
+// Arena, Matrix, Parallel, casts and top-k.
 
 import Foundation
 import Synchronization
@@ -63,39 +63,6 @@ import TuttiKernels
         let other = FloatBlock((0..<6).map { Float($0) + 100 })
         part.copy(from: other.matrix(3, 2))
         #expect(block.values == [0, 100, 101, 3, 4, 102, 103, 7, 8, 104, 105, 11])
-    }
-
-    @Test func gemmOfEveryTransposition() {
-        var random = TinyRandom(31)
-        let (m, n, k) = (7, 5, 9)
-        for transposeA in [false, true] {
-            for transposeB in [false, true] {
-                let a = FloatBlock(random.floats(m * k))
-                let b = FloatBlock(random.floats(k * n))
-                let start = random.floats(m * (n + 3))
-                let c = FloatBlock(start)
-                let view = c.matrix(m, n + 3).columns(1..<n + 1)
-                let left = transposeA ? a.matrix(k, m) : a.matrix(m, k)
-                let right = transposeB ? b.matrix(n, k) : b.matrix(k, n)
-                Gemm.multiply(
-                    left, transposeA: transposeA, right, transposeB: transposeB, into: view, alpha: 0.5, beta: 2)
-                for i in 0..<m {
-                    for j in 0..<n {
-                        let sum = (0..<k).reduce(0.0) {
-                            $0 + Double(transposeA ? left[$1, i] : left[i, $1])
-                                * Double(transposeB ? right[j, $1] : right[$1, j])
-                        }
-                        #expect(abs(Double(view[i, j]) - 0.5 * sum - 2 * Double(start[i * (n + 3) + j + 1])) < 1e-5)
-                    }
-                }
-                #expect(c.values[0] == start[0] && c.values[n + 1] == start[n + 1], "outside the view")
-            }
-        }
-        let empty = FloatBlock(count: 4, of: 3)
-        let nothing = FloatBlock([])
-        Gemm.multiply(nothing.matrix(2, 0), nothing.matrix(0, 2), into: empty.matrix(2, 2))
-        #expect(empty.values == [0, 0, 0, 0])
-        #expect(!Gemm.coreType.isEmpty && Gemm.threads >= 1)
     }
 
     @Test(arguments: [1, 2, 4]) func parallelCoversEveryIndexOnce(threads: Int) {

@@ -25,11 +25,11 @@ import TuttiTraining
         return (run, expected)
     }
 
-    @Test(arguments: ["bert-sgd", "mpnet-sgd", "bert-adamw", "mpnet-adamw"])
-    func stepsEqualTheReference(_ name: String) throws {
+    @Test(arguments: ["bert-sgd", "mpnet-sgd", "bert-adamw", "mpnet-adamw"], gemmProviders)
+    func stepsEqualTheReference(_ name: String, _ provider: GemmProvider) throws {
         let (run, expected) = try goldenRun(name)
         let output = try TemporaryDirectory()
-        _ = try run.train(output.path + "/run")
+        _ = try withGemm(provider) { try run.train(output.path + "/run") }
         let lines = try trainingLines(output.path + "/run")
         let steps = try #require(expected["steps"]?.array).compactMap(\.object)
         #expect(lines.count == steps.count)
@@ -47,11 +47,11 @@ import TuttiTraining
         }
     }
 
-    @Test(arguments: ["bert-sgd", "mpnet-sgd"])
-    func finalWeightsEqualTheReference(_ name: String) throws {
+    @Test(arguments: ["bert-sgd", "mpnet-sgd"], gemmProviders)
+    func finalWeightsEqualTheReference(_ name: String, _ provider: GemmProvider) throws {
         let (run, expected) = try goldenRun(name)
         let output = try TemporaryDirectory()
-        let (_, model) = try run.train(output.path + "/run")
+        let (_, model) = try withGemm(provider) { try run.train(output.path + "/run") }
         let movement = try #require(expected["movement"]?.double)
         #expect(movement >= 0.01, "a run that hardly moves proves nothing")
         let file = try SafetensorsFile(path: run.folder + "/expected.safetensors")
@@ -71,15 +71,15 @@ import TuttiTraining
         #expect(difference.squareRoot() <= 2e-5 * moved.squareRoot(), "\(difference.squareRoot() / moved.squareRoot())")
     }
 
-    @Test(arguments: ["bert-sgd", "mpnet-sgd", "bert-adamw", "mpnet-adamw"])
-    func firstGradientsEqualTheReference(_ name: String) throws {
+    @Test(arguments: ["bert-sgd", "mpnet-sgd", "bert-adamw", "mpnet-adamw"], gemmProviders)
+    func firstGradientsEqualTheReference(_ name: String, _ provider: GemmProvider) throws {
         var (run, expected) = try goldenRun(name)
         // One step at rate 0 leaves the first batch's gradient in the arena, unclipped.
         run.arguments.learningRate = 0
         run.arguments.maxSteps = 1
         run.arguments.gradientAccumulationSteps = 1
         let output = try TemporaryDirectory()
-        let (_, model) = try run.train(output.path + "/run")
+        let (_, model) = try withGemm(provider) { try run.train(output.path + "/run") }
         let first = try #require(expected["first_loss"]?.double)
         let loss = try #require(try trainingLines(output.path + "/run").first?["loss"]?.double)
         #expect(abs(loss - first) <= 1e-5 * max(1, first))

@@ -52,6 +52,45 @@ void tutti_activation_backward(int kind, const float *x, int64_t x_stride, const
                                const float *dout, int64_t dout_stride, float *dx, int64_t dx_stride, int64_t begin,
                                int64_t end, int64_t columns);
 
+/// dout *= f'(x + bias), and `activated` = f(x + bias), for `rows` rows; `activated` may be `x`.
+void tutti_activation_both(int kind, const float *x, int64_t x_stride, const float *_Nullable bias, float *dout,
+                           int64_t dout_stride, float *activated, int64_t activated_stride, int64_t rows,
+                           int64_t columns);
+
+// ------------------------------------------------------------------------------------------------------ gemm.c
+enum { TUTTI_PRODUCT_ONLY = 0, TUTTI_ACTIVATE = 1, TUTTI_ACTIVATE_GRADIENT = 2 };
+/// c [m, n] = alpha op(a) op(b) + beta c, and what follows it. No operand may overlap an output.
+typedef struct {
+    int transpose_a, transpose_b;
+    int64_t m, n, k; // all > 0
+    float alpha, beta;
+    const float *a;
+    int64_t a_stride;
+    const float *b;
+    int64_t b_stride;
+    float *c;
+    int64_t c_stride;
+    /// TUTTI_ACTIVATE: activated = f(c + bias); _GRADIENT: activated = f(input + bias), c *= f'(input + bias). All [m, n].
+    int finish, activation;
+    const float *_Nullable bias;
+    float *_Nullable activated;
+    int64_t activated_stride;
+    const float *_Nullable input;
+    int64_t input_stride;
+    /// With transpose_a: column_sums [m] += sums over the k rows of the stored a; null = none.
+    float *_Nullable column_sums;
+} tutti_product;
+/// Runs on the threads of tutti_parallel_for; panels are packed into memory that the calling thread keeps.
+void tutti_multiply(const tutti_product *product);
+
+// ---------------------------------------------------------------------------------------------------- onednn.c
+/// Whether oneDNN is installed; loads it at the first call.
+int tutti_onednn_available(void);
+/// Threads of the products that follow, on whatever thread they are called.
+void tutti_onednn_set_threads(int64_t threads);
+/// The product alone, without what follows it; 0, or oneDNN's status (-1: not installed).
+int tutti_onednn_multiply(const tutti_product *product);
+
 // ------------------------------------------------------------------------------------------------------ rows.c
 /// x += bias, rows [begin, end).
 void tutti_add_bias(float *x, int64_t stride, const float *bias, int64_t begin, int64_t end, int64_t columns);

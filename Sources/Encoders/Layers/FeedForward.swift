@@ -44,9 +44,9 @@ struct FeedForward: Sendable {
         _ hidden: Matrix, _ pass: EncoderPass, _ parameters: ParameterStore, saved: Saved, activated: Matrix,
         into result: Matrix
     ) {
-        Gemm.multiply(hidden, parameters.matrix(inner), transposeB: true, into: saved.preactivation)
-        RowKernels.activation(
-            activation, saved.preactivation, bias: parameters.pointer(innerBias), into: activated)
+        Gemm.multiply(
+            hidden, weight: parameters.matrix(inner), into: saved.preactivation, activation: activation,
+            bias: parameters.pointer(innerBias), activated: activated)
         Gemm.multiply(activated, parameters.matrix(output), transposeB: true, into: saved.sum)
         RowKernels.biasDropoutResidualLayerNorm(
             branch: saved.sum, bias: parameters.pointer(outputBias), residual: hidden, gamma: parameters.pointer(gamma),
@@ -54,23 +54,22 @@ struct FeedForward: Sendable {
             rstd: saved.rstd, into: result)
     }
 
-    /// stream [T, D]: gradient of the result in, gradient of hidden out. dBranch [T, D] and inner [T, F] are scratch.
+    /// stream [T, D]: gradient of the result in, gradient of hidden out. dBranch [T, D], inner and activated
+    /// [T, F] are scratch; `activated` may be the pre-activation, which is then lost.
     func backward(
         _ hidden: Matrix, _ pass: EncoderPass, _ parameters: ParameterStore, saved: Saved, stream: Matrix,
-        dBranch: Matrix, inner dInner: Matrix, scratch: UnsafeMutablePointer<Float>
+        dBranch: Matrix, inner dInner: Matrix, activated: Matrix, scratch: UnsafeMutablePointer<Float>
     ) {
         RowKernels.biasDropoutResidualLayerNormBackward(
             dOutput: stream, sum: saved.sum, mean: saved.mean, rstd: saved.rstd, gamma: parameters.pointer(gamma),
             dropout: mask(pass), dResidual: stream, dBranch: dBranch, dGamma: parameters.gradientPointer(gamma),
             dBeta: parameters.gradientPointer(beta), dBias: parameters.gradientPointer(outputBias), scratch: scratch)
-        let bias = parameters.pointer(innerBias)
-        RowKernels.activation(activation, saved.preactivation, bias: bias, into: dInner)
-        Gemm.multiply(dBranch, transposeA: true, dInner, into: parameters.gradientMatrix(output), beta: 1)
-        Gemm.multiply(dBranch, parameters.matrix(output), into: dInner)
-        RowKernels.activationBackward(
-            activation, saved.preactivation, bias: bias, dOutput: dInner, into: dInner)
-        RowKernels.biasGradient(dInner, into: parameters.gradientPointer(innerBias))
-        Gemm.multiply(dInner, transposeA: true, hidden, into: parameters.gradientMatrix(inner), beta: 1)
+        Gemm.multiplyActivationGradient(
+            dBranch, weight: parameters.matrix(output), into: dInner, activation: activation, u: saved.preactivation,
+            bias: parameters.pointer(innerBias), activated: activated)
+        Gemm.multiply(dBranch, transposeA: true, activated, into: parameters.gradientMatrix(output), beta: 1)
+        Gemm.accumulateWeightGradient(
+            dInner, hidden, into: parameters.gradientMatrix(inner), bias: parameters.gradientPointer(innerBias))
         Gemm.multiply(dInner, parameters.matrix(inner), into: stream, beta: 1)
     }
 

@@ -83,8 +83,8 @@ struct SelfAttention: Sendable {
         kernel(pass, parameters).backward(
             qkv: saved.qkv, context: saved.context, logSumExp: saved.logSumExp, dContext: dContext, dQKV: dQKV,
             dPositions: pass.dPositions?.pointer, scratch: scratch)
-        RowKernels.biasGradient(dQKV, into: parameters.gradientPointer(projectionBias))
-        Gemm.multiply(dQKV, transposeA: true, input, into: parameters.gradientMatrix(projection), beta: 1)
+        Gemm.accumulateWeightGradient(
+            dQKV, input, into: parameters.gradientMatrix(projection), bias: parameters.gradientPointer(projectionBias))
         Gemm.multiply(dQKV, parameters.matrix(projection), into: stream, beta: 1)
     }
 

@@ -61,7 +61,7 @@ struct TransformerBlock: Sendable {
     ) {
         feedForward.backward(
             saved.hidden, pass, parameters, saved: saved.feedForward, stream: stream, dBranch: scratch.branch,
-            inner: scratch.inner, scratch: scratch.kernel)
+            inner: scratch.inner, activated: saved.feedForward.preactivation, scratch: scratch.kernel)
         attention.backward(
             input, pass, parameters, saved: saved.attention, stream: stream, dBranch: scratch.branch,
             dContext: scratch.context, dQKV: scratch.qkv, scratch: scratch.kernel)

@@ -54,6 +54,7 @@ struct StepBenchCommand: RankedCommand {
     func run(on ensemble: any Ensemble) throws {
         let report = try bench.begin("step", on: ensemble)
         let inputs = try ensemble.together("prepare the steps") { try makeInputs(ranks: ensemble.size) }
+        try bench.compute.chooseGemm(for: inputs.model, ensemble: ensemble)
         let trainer = try ensemble.together("prepare the run") {
             try Trainer(inputs, ensemble: ensemble, observer: SilentObserver())
         }

@@ -1,0 +1,264 @@
+// General matrix product, c = alpha op(a) op(b) + beta c, with what may follow a product done while its block is in cache.
+//
+// Register tiles of c (gemm_tile.h) are computed from panels of b, packed so that each step reads one cache-line-aligned
+// row, and from rows of a: as they lie in memory where a is not transposed (a tile broadcasts its elements, so packing
+// buys nothing), packed where it is. A block of c, `block_rows` x `block_columns`, stays in the second cache for all
+// steps of the sum. Blocks are dealt to threads; the order of each sum is fixed by the depth alone, so that results do
+// not depend on threads.
+//
+// Reference: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication"; van Zee & van de Geijn 2015, BLIS.
+#define _GNU_SOURCE 1
+#include "vectorise.h"
+#include <pthread.h>
+#include <stddef.h>
+
+enum {
+    most_depth = 1024,        // steps of a sum between two visits of a block of c, where a is read in place
+    block_columns = 384,      // a multiple of every level's panel width
+    block_rows = 192,
+    most_packed_depth = 768,  // the same where a is packed, so that its panels stay in cache
+    rows_ahead = 16,          // how far packing asks for what it will read: long rows defeat the hardware's guess
+    most_tile = 16 * 64,      // floats of the largest tile
+    most_tile_rows = 16,
+};
+
+typedef struct {
+    void (*multiply)(int64_t depth, const float *a, int64_t a_row, int64_t a_step, const float *b, float *c,
+                     int64_t c_stride, float alpha, float beta);
+    void (*pack_rows)(const float *from, int64_t stride, int64_t depth, int64_t columns, int64_t width, float *to);
+    void (*pack_columns)(const float *from, int64_t stride, int64_t depth, int64_t columns, int64_t width, float *to);
+    int64_t rows, columns; // of a tile
+} tile_level;
+
+#define EACH _Pragma("clang loop unroll(full)")
+// One step of the sum: a row of the panel of b times TILE_ROWS elements of a, element i given by `element`.
+#define TILE_STEP(element)                                                                                             \
+    TILE(vector) row[TILE_VECTORS];                                                                                    \
+    EACH for (int j = 0; j < TILE_VECTORS; j++) row[j] = *(const TILE(vector) *)(b + j * TILE_FLOATS);                 \
+    EACH for (int i = 0; i < TILE_ROWS; i++) {                                                                         \
+        TILE(vector) factor = (TILE(vector)){0} + (element);                                                           \
+        EACH for (int j = 0; j < TILE_VECTORS; j++) sums[i][j] = TILE_ADD(factor, row[j], sums[i][j]);                 \
+    }                                                                                                                  \
+    b += TILE_VECTORS * TILE_FLOATS;
+#define FUSED(x, y, z) __builtin_elementwise_fma(x, y, z)
+
+#if defined(__x86_64__) && defined(__linux__)
+#define TILE(name) avx512_##name
+#define TILE_TARGET __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
+#define TILE_FLOATS 16
+#define TILE_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define TILE_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define TILE_ROWS 8
+#define TILE_VECTORS 3
+#define TILE_ADD FUSED
+#include "gemm_tile.h"
+#undef TILE_ADD
+
+#define TILE(name) avx2_##name
+#define TILE_TARGET __attribute__((target("arch=x86-64-v3"), min_vector_width(256)))
+#define TILE_FLOATS 8
+#define TILE_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define TILE_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#define TILE_ROWS 6
+#define TILE_VECTORS 2
+#define TILE_ADD FUSED
+#include "gemm_tile.h"
+#undef TILE_ADD
+#endif
+
+#define TILE(name) portable_##name
+#define TILE_TARGET
+#define TILE_FLOATS 4
+#define TILE_LOW 0, 4, 1, 5
+#define TILE_HIGH 2, 6, 3, 7
+#if defined(__aarch64__)
+#define TILE_ROWS 8
+#define TILE_VECTORS 3
+#define TILE_ADD FUSED
+#else
+#define TILE_ROWS 4
+#define TILE_VECTORS 2
+#define TILE_ADD(x, y, z) ((x) * (y) + (z))
+#endif
+#include "gemm_tile.h"
+#undef TILE_ADD
+
+static const tile_level *level(void) {
+#if defined(__x86_64__) && defined(__linux__)
+    if (__builtin_cpu_supports("x86-64-v4")) return &avx512_level;
+    if (__builtin_cpu_supports("x86-64-v3")) return &avx2_level;
+#endif
+    return &portable_level;
+}
+
+// Packed panels live in memory of the calling thread, which grows to the largest product and goes with the thread.
+
+typedef struct {
+    float *pages;
+    int64_t bytes;
+} panel_memory;
+
+static pthread_key_t memory_key;
+static pthread_once_t memory_once = PTHREAD_ONCE_INIT;
+static _Thread_local panel_memory memory;
+
+static void release_memory(void *owned) {
+    panel_memory *panels = owned;
+    if (panels->pages) tutti_pages_unmap(panels->pages, panels->bytes);
+    panels->pages = NULL;
+    panels->bytes = 0;
+}
+
+static void make_key(void) { (void)pthread_key_create(&memory_key, release_memory); }
+
+static float *panels_of(int64_t floats) {
+    int64_t bytes = (floats * 4 + (2 << 20) - 1) & ~(int64_t)((2 << 20) - 1);
+    if (bytes > memory.bytes) {
+        pthread_once(&memory_once, make_key);
+        if (memory.pages) tutti_pages_unmap(memory.pages, memory.bytes);
+        memory.pages = tutti_pages_map(bytes);
+        if (!memory.pages) __builtin_trap(); // no memory for the panels of one product: as a failed arena
+        memory.bytes = bytes;
+        (void)pthread_setspecific(memory_key, &memory);
+    }
+    return memory.pages;
+}
+
+// One stretch of the sum, [first, first + depth), as the threads see it.
+typedef struct {
+    const tutti_product *product;
+    const tile_level *level;
+    float *b_panels, *a_panels;
+    int64_t first, depth, rows_of_block, column_blocks;
+} stretch;
+
+static int64_t smaller(int64_t x, int64_t y) { return x < y ? x : y; }
+static int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
+
+/// Packs panels [begin, end) of b.
+static void pack_b(void *context, int64_t begin, int64_t end, int64_t worker) {
+    (void)worker;
+    const stretch *s = context;
+    const tutti_product *p = s->product;
+    int64_t width = s->level->columns, left = begin * width;
+    int64_t columns = smaller(end * width, p->n) - left;
+    float *to = s->b_panels + left * s->depth;
+    if (p->transpose_b) {
+        s->level->pack_columns(p->b + left * p->b_stride + s->first, p->b_stride, s->depth, columns, width, to);
+    } else {
+        s->level->pack_rows(p->b + s->first * p->b_stride + left, p->b_stride, s->depth, columns, width, to);
+    }
+}
+
+/// Packs panels [begin, end) of the transposed a.
+static void pack_a(void *context, int64_t begin, int64_t end, int64_t worker) {
+    (void)worker;
+    const stretch *s = context;
+    const tutti_product *p = s->product;
+    int64_t width = s->level->rows, top = begin * width;
+    int64_t rows = smaller(end * width, p->m) - top;
+    s->level->pack_rows(p->a + s->first * p->a_stride + top, p->a_stride, s->depth, rows, width,
+                        s->a_panels + top * s->depth);
+    if (p->column_sums)
+        tutti_column_sums(p->a + s->first * p->a_stride, p->a_stride, s->depth, top, top + rows, p->column_sums);
+}
+
+/// What follows the product, for rows [top, top + rows) and columns [left, left + columns) of c.
+static void finish(const tutti_product *p, int64_t top, int64_t rows, int64_t left, int64_t columns) {
+    float *c = p->c + top * p->c_stride + left;
+    const float *bias = p->bias ? p->bias + left : NULL;
+    switch (p->finish) {
+    case TUTTI_ACTIVATE:
+        tutti_activation_forward(p->activation, c, p->c_stride, bias, p->activated + top * p->activated_stride + left,
+                                 p->activated_stride, 0, rows, columns);
+        break;
+    case TUTTI_ACTIVATE_GRADIENT:
+        tutti_activation_both(p->activation, p->input + top * p->input_stride + left, p->input_stride, bias, c,
+                              p->c_stride, p->activated + top * p->activated_stride + left, p->activated_stride, rows,
+                              columns);
+        break;
+    default:
+        break;
+    }
+}
+
+/// Computes blocks [begin, end) of c, one stretch of their sums.
+static void multiply_blocks(void *context, int64_t begin, int64_t end, int64_t worker) {
+    (void)worker;
+    const stretch *s = context;
+    const tutti_product *p = s->product;
+    int64_t tile_rows = s->level->rows, tile_columns = s->level->columns;
+    float beta = s->first == 0 ? p->beta : 1.0f;
+    float tile[most_tile] __attribute__((aligned(64)));
+    float edge[most_tile_rows * most_depth] __attribute__((aligned(64)));
+    for (int64_t block = begin; block < end; block++) {
+        int64_t top = block / s->column_blocks * s->rows_of_block, left = block % s->column_blocks * block_columns;
+        int64_t rows = smaller(s->rows_of_block, p->m - top), columns = smaller(block_columns, p->n - left);
+        int64_t whole = p->transpose_a ? round_up(rows, tile_rows) : rows / tile_rows * tile_rows;
+        if (whole < rows) { // the last rows of a, as a panel of their own
+            int64_t last = rows - whole;
+            for (int64_t i = 0; i < tile_rows; i++) {
+                const float *from = p->a + (top + whole + i) * p->a_stride + s->first;
+                if (i < last) memcpy(edge + i * s->depth, from, (size_t)s->depth * 4);
+                else memset(edge + i * s->depth, 0, (size_t)s->depth * 4);
+            }
+        }
+        for (int64_t j = 0; j < columns; j += tile_columns) {
+            const float *b = s->b_panels + (left + j) * s->depth;
+            for (int64_t i = 0; i < rows; i += tile_rows) {
+                const float *a;
+                int64_t a_row, a_step = 1;
+                if (p->transpose_a) {
+                    a = s->a_panels + (top + i) * s->depth;
+                    a_row = 1;
+                    a_step = tile_rows;
+                } else if (i < whole) {
+                    a = p->a + (top + i) * p->a_stride + s->first;
+                    a_row = p->a_stride;
+                } else {
+                    a = edge;
+                    a_row = s->depth;
+                }
+                float *c = p->c + (top + i) * p->c_stride + left + j;
+                int64_t used_rows = smaller(tile_rows, rows - i), used_columns = smaller(tile_columns, columns - j);
+                if (used_rows == tile_rows && used_columns == tile_columns) {
+                    s->level->multiply(s->depth, a, a_row, a_step, b, c, p->c_stride, p->alpha, beta);
+                    continue;
+                }
+                s->level->multiply(s->depth, a, a_row, a_step, b, tile, tile_columns, p->alpha, 0.0f);
+                for (int64_t r = 0; r < used_rows; r++)
+                    for (int64_t q = 0; q < used_columns; q++) {
+                        float sum = tile[r * tile_columns + q], *to = c + r * p->c_stride + q;
+                        *to = beta == 0.0f ? sum : sum + beta * *to;
+                    }
+            }
+        }
+        if (s->first + s->depth == p->k) finish(p, top, rows, left, columns);
+    }
+}
+
+void tutti_multiply(const tutti_product *p) {
+    stretch s = {.product = p, .level = level()};
+    int64_t most = p->transpose_a ? most_packed_depth : most_depth;
+    int64_t stretches = (p->k + most - 1) / most;
+    int64_t depth = smaller(p->k, round_up((p->k + stretches - 1) / stretches, 16));
+    int64_t b_panels = (p->n + s.level->columns - 1) / s.level->columns;
+    int64_t a_panels = p->transpose_a ? (p->m + s.level->rows - 1) / s.level->rows : 0;
+    s.b_panels = panels_of((b_panels * s.level->columns + a_panels * s.level->rows) * depth);
+    s.a_panels = s.b_panels + b_panels * s.level->columns * depth;
+    s.column_blocks = (p->n + block_columns - 1) / block_columns;
+    s.rows_of_block = block_rows;
+    int64_t threads = tutti_parallel_threads();
+    if (threads > 1) { // smaller blocks where there would be too few to share out evenly
+        int64_t wanted = (8 * threads + s.column_blocks - 1) / s.column_blocks;
+        int64_t rows = round_up((p->m + wanted - 1) / wanted, s.level->rows);
+        if (rows < s.rows_of_block) s.rows_of_block = rows;
+    }
+    int64_t blocks = (p->m + s.rows_of_block - 1) / s.rows_of_block * s.column_blocks;
+    for (s.first = 0; s.first < p->k; s.first += depth) {
+        s.depth = smaller(depth, p->k - s.first);
+        tutti_parallel_for(b_panels, 1, pack_b, &s);
+        tutti_parallel_for(a_panels, 4, pack_a, &s);
+        tutti_parallel_for(blocks, 1, multiply_blocks, &s);
+    }
+}

@@ -1,0 +1,87 @@
+// Who computes matrix products: the libraries and our own kernel, and which of them takes which kind of product.
+
+import CTuttiKernels
+
+/// An implementation of matrix products.
+public enum GemmProvider: String, Sendable, CaseIterable {
+    /// OpenBLAS through CBLAS: always there.
+    case openblas
+    /// oneDNN, loaded at run time where libdnnl is installed.
+    case onednn
+    /// The kernel of CTuttiKernels, which does what follows a product while its result is in cache.
+    case tutti
+
+    /// Whether it can be used on this machine.
+    public var isAvailable: Bool { self != .onednn || tutti_onednn_available() != 0 }
+}
+
+/// The three products of a linear layer, by how their operands lie in memory.
+public enum GemmLayout: String, Sendable, CaseIterable {
+    /// y [T, out] = x [T, in] W^T: the second operand is transposed.
+    case forward
+    /// dX [T, in] = dY [T, out] W: neither operand is transposed.
+    case inputGradient = "input_gradient"
+    /// dW [out, in] = dY^T x: the first operand is transposed.
+    case weightGradient = "weight_gradient"
+
+    init(transposeA: Bool, transposeB: Bool) {
+        self = transposeA ? .weightGradient : transposeB ? .forward : .inputGradient
+    }
+}
+
+/// The provider of each kind of product. Its text form, one name or `layout=name` pairs, is what checkpoints keep.
+public struct GemmChoice: Sendable, Equatable, CustomStringConvertible {
+    private var forward: GemmProvider
+    private var inputGradient: GemmProvider
+    private var weightGradient: GemmProvider
+
+    /// One provider for every product.
+    public init(_ provider: GemmProvider) {
+        (forward, inputGradient, weightGradient) = (provider, provider, provider)
+    }
+
+    /// Reads the text form; nil where it is not one.
+    public init?(text: String) {
+        if let provider = GemmProvider(rawValue: text) {
+            self.init(provider)
+            return
+        }
+        self.init(.openblas)
+        var seen: Set<GemmLayout> = []
+        for part in text.split(separator: ",") {
+            let sides = part.split(separator: "=")
+            guard sides.count == 2, let layout = GemmLayout(rawValue: String(sides[0])),
+                let provider = GemmProvider(rawValue: String(sides[1]))
+            else { return nil }
+            self[layout] = provider
+            seen.insert(layout)
+        }
+        guard seen.count == GemmLayout.allCases.count else { return nil }
+    }
+
+    /// The provider of one kind of product.
+    public subscript(layout: GemmLayout) -> GemmProvider {
+        get {
+            switch layout {
+            case .forward: forward
+            case .inputGradient: inputGradient
+            case .weightGradient: weightGradient
+            }
+        }
+        set {
+            switch layout {
+            case .forward: forward = newValue
+            case .inputGradient: inputGradient = newValue
+            case .weightGradient: weightGradient = newValue
+            }
+        }
+    }
+
+    /// Whether every provider in it can be used on this machine.
+    public var isAvailable: Bool { GemmLayout.allCases.allSatisfy { self[$0].isAvailable } }
+
+    public var description: String {
+        if self == GemmChoice(forward) { return forward.rawValue }
+        return GemmLayout.allCases.map { "\($0.rawValue)=\(self[$0].rawValue)" }.joined(separator: ",")
+    }
+}

@@ -1,0 +1,55 @@
+// Which provider is the fastest here, found by a short measurement: `--gemm auto`.
+
+/// Times the three kinds of products of a model's linear layers with every provider.
+public struct GemmSelection {
+    /// A library must be this much faster than our own kernel, which also saves the passes that follow a product.
+    static let advantage = 1.03
+    /// Best seconds of each provider for one kind of product.
+    public private(set) var seconds: [GemmLayout: [GemmProvider: Double]] = [:]
+
+    /// Measures products of a layer between widths `hidden` and `inner`, `rounds` times in turn, with the present threads.
+    /// Takes some tenths of a second. `Gemm.choice` is what it was afterwards.
+    public init(hidden: Int, inner: Int, providers: [GemmProvider], rounds: Int = 3) {
+        let before = Gemm.choice
+        defer { Gemm.choice = before }
+        // About 0.6 GFLOP a product, so that packing has its true share and all of it ends soon.
+        let rows = max(128, min(1024, 300_000_000 / max(hidden * inner, 1) / 32 * 32))
+        var arena = Arena()
+        let narrow = arena.matrix(rows, hidden)  // [T, D]
+        let wide = arena.matrix(rows, inner)  // [T, F]
+        let weight = arena.matrix(inner, hidden)  // [F, D]
+        for (matrix, seed) in [(narrow, 3), (wide, 5), (weight, 7)] {
+            for i in 0..<matrix.rows * matrix.columns { matrix.pointer[i] = Float(i * seed % 17) / 17 - 0.5 }
+        }
+        let sum = arena.matrix(inner, hidden)  // [F, D]
+        let clock = ContinuousClock()
+        for _ in 0...rounds {  // the first round warms up; its times are beaten or kept, never added
+            for layout in GemmLayout.allCases {
+                for provider in providers {
+                    Gemm.choice = GemmChoice(provider)
+                    let spent = clock.measure {
+                        switch layout {
+                        case .forward: Gemm.multiply(narrow, weight, transposeB: true, into: wide)
+                        case .inputGradient: Gemm.multiply(wide, weight, into: narrow)
+                        case .weightGradient: Gemm.multiply(wide, transposeA: true, narrow, into: sum)
+                        }
+                    }
+                    let seconds = Double(spent.components.attoseconds) * 1e-18 + Double(spent.components.seconds)
+                    let best = self.seconds[layout]?[provider] ?? .infinity
+                    self.seconds[layout, default: [:]][provider] = min(best, seconds)
+                }
+            }
+        }
+    }
+
+    /// The fastest provider of each kind; our own kernel unless a library is clearly faster.
+    public var choice: GemmChoice {
+        var choice = GemmChoice(.openblas)
+        for (layout, times) in seconds {
+            guard let fastest = times.min(by: { $0.value < $1.value }) else { continue }
+            let own = times[.tutti] ?? .infinity
+            choice[layout] = own <= fastest.value * Self.advantage ? .tutti : fastest.key
+        }
+        return choice
+    }
+}

@@ -1,0 +1,152 @@
+// Matrix products by every provider that this machine has.
+
+import Testing
+import TestSupport
+import TuttiKernels
+
+@Suite(.serialized) struct GemmTests {
+    /// Sizes below, at and above the edges of tiles, blocks and stretches of the sum.
+    static let sizes = [
+        (1, 1, 1), (7, 5, 9), (8, 48, 16), (9, 49, 17), (6, 16, 31), (193, 385, 20), (50, 100, 769), (33, 47, 1025),
+        (200, 96, 2049), (3, 400, 64),
+    ]
+
+    @Test(arguments: gemmProviders, [(false, false), (false, true), (true, false), (true, true)])
+    func everyProviderMultiplies(provider: GemmProvider, transposed: (a: Bool, b: Bool)) {
+        withGemm(provider) {
+            var random = TinyRandom(31)
+            for (m, n, k) in Self.sizes {
+                for (alpha, beta) in [(Float(1), Float(0)), (1, 1), (0.5, 2)] {
+                    let a = FloatBlock(random.floats(m * k))
+                    let b = FloatBlock(random.floats(k * n))
+                    let start = random.floats(m * (n + 3))
+                    let c = FloatBlock(beta == 0 ? start.map { _ in Float.nan } : start)
+                    let view = c.matrix(m, n + 3).columns(1..<n + 1)
+                    let left = transposed.a ? a.matrix(k, m) : a.matrix(m, k)
+                    let right = transposed.b ? b.matrix(n, k) : b.matrix(k, n)
+                    Gemm.multiply(
+                        left, transposeA: transposed.a, right, transposeB: transposed.b, into: view, alpha: alpha,
+                        beta: beta)
+                    var worst = 0.0
+                    for i in 0..<m {
+                        for j in 0..<n {
+                            var sum = 0.0
+                            var size = 0.0
+                            for p in 0..<k {
+                                let term =
+                                    Double(transposed.a ? left[p, i] : left[i, p])
+                                    * Double(transposed.b ? right[j, p] : right[p, j])
+                                sum += term
+                                size += abs(term)
+                            }
+                            let old = beta == 0 ? 0 : Double(beta) * Double(start[i * (n + 3) + j + 1])
+                            let expected = Double(alpha) * sum + old
+                            let error = abs(Double(view[i, j]) - expected) / (size + abs(old))
+                            worst = error <= worst ? worst : error  // NaN is the worst
+                        }
+                    }
+                    #expect(worst < 1e-6, "\(provider) \(transposed) \((m, n, k)) alpha \(alpha) beta \(beta)")
+                    let outside = beta == 0 ? c.values[0].isNaN : c.values[0] == start[0]
+                    #expect(outside, "outside the view")
+                }
+            }
+        }
+    }
+
+    @Test func whatFollowsAProductIsTheSameInOnePassAndInTwo() {
+        let (t, d, f) = (205, 40, 392)
+        var random = TinyRandom(7)
+        let x = FloatBlock(random.floats(t * d)), weight = FloatBlock(random.floats(f * d))
+        let dY = FloatBlock(random.floats(t * d)), back = FloatBlock(random.floats(d * f))
+        let bias = random.floats(f).pinned
+        for activation in Activation.allCases {
+            var results: [[[Float]]] = []
+            for provider in [GemmProvider.openblas, .tutti] {
+                withGemm(provider) {
+                    let u = FloatBlock(count: t * f, of: 0), activated = FloatBlock(count: t * f, of: 0)
+                    let dU = FloatBlock(count: t * f, of: 0), again = FloatBlock(count: t * f, of: 0)
+                    let dWeight = FloatBlock(count: f * d, of: 1), dBias = FloatBlock(count: f, of: 2)
+                    Gemm.multiply(
+                        x.matrix(t, d), weight: weight.matrix(f, d), into: u.matrix(t, f), activation: activation,
+                        bias: bias, activated: activated.matrix(t, f))
+                    Gemm.multiplyActivationGradient(
+                        dY.matrix(t, d), weight: back.matrix(d, f), into: dU.matrix(t, f), activation: activation,
+                        u: u.matrix(t, f), bias: bias, activated: again.matrix(t, f))
+                    Gemm.accumulateWeightGradient(
+                        dU.matrix(t, f), x.matrix(t, d), into: dWeight.matrix(f, d), bias: dBias.matrix(1, f).pointer)
+                    let same = zip(again.values, activated.values).allSatisfy { abs($0 - $1) <= 4e-7 * max(1, abs($1)) }
+                    #expect(same, "\(activation) computed again, \(provider)")
+                    results.append([u, activated, dU, dWeight, dBias].map { $0.values })
+                }
+            }
+            for (two, one) in zip(results[0], results[1]) {
+                let size = two.reduce(0) { max($0, abs($1)) }
+                let same = zip(two, one).allSatisfy { abs($0 - $1) <= 4e-6 * size }
+                #expect(same, "\(activation)")
+            }
+        }
+    }
+
+    @Test func threadsDoNotChangeABit() {
+        defer { Parallel.threads = 1 }
+        var random = TinyRandom(9)
+        let (m, n, k) = (500, 700, 1500)
+        let a = FloatBlock(random.floats(m * k)), b = FloatBlock(random.floats(k * n))
+        withGemm(.tutti) {
+            for transposeA in [false, true] {
+                var first: [Float] = []
+                for threads in [1, 2, 3] {
+                    Parallel.threads = threads
+                    let c = FloatBlock(count: m * n, of: 0)
+                    Gemm.multiply(
+                        transposeA ? a.matrix(k, m) : a.matrix(m, k), transposeA: transposeA, b.matrix(k, n),
+                        into: c.matrix(m, n))
+                    if first.isEmpty { first = c.values }
+                    let same = c.values == first
+                    #expect(same, "\(threads) threads")
+                }
+            }
+        }
+    }
+
+    @Test func noRowsAndNoTerms() {
+        for provider in gemmProviders {
+            withGemm(provider) {
+                let c = FloatBlock(count: 4, of: 3)
+                let nothing = FloatBlock([])
+                Gemm.multiply(nothing.matrix(2, 0), nothing.matrix(0, 2), into: c.matrix(2, 2), beta: 2)
+                #expect(c.values == [6, 6, 6, 6])
+                let dBias = FloatBlock([1, 2])
+                Gemm.accumulateWeightGradient(
+                    nothing.matrix(0, 2), nothing.matrix(0, 2), into: c.matrix(2, 2), bias: dBias.matrix(1, 2).pointer)
+                #expect(c.values == [6, 6, 6, 6] && dBias.values == [1, 2])
+                Gemm.multiply(nothing.matrix(0, 2), c.matrix(2, 2), into: nothing.matrix(0, 2))
+            }
+        }
+    }
+
+    @Test func choicesReadTheirTextBack() {
+        var choice = GemmChoice(.tutti)
+        #expect(choice.description == "tutti" && GemmChoice(text: "tutti") == choice)
+        choice[.weightGradient] = .openblas
+        #expect(choice.description == "forward=tutti,input_gradient=tutti,weight_gradient=openblas")
+        #expect(GemmChoice(text: choice.description) == choice)
+        for bad in ["", "mkl", "forward=tutti", "forward=tutti,input_gradient=tutti,weight_gradient=x"] {
+            #expect(GemmChoice(text: bad) == nil)
+        }
+    }
+
+    @Test func selectionMeasuresEveryProviderAndRestoresTheChoice() {
+        withGemm(.openblas) {
+            let selection = GemmSelection(hidden: 32, inner: 64, providers: [.openblas, .tutti], rounds: 1)
+            for layout in GemmLayout.allCases {
+                let times = selection.seconds[layout] ?? [:]
+                #expect(times.count == 2 && times.values.allSatisfy { $0 > 0 && $0.isFinite })
+                if let own = times[.tutti], let library = times[.openblas] {
+                    #expect(selection.choice[layout] == (own <= library * 1.03 ? .tutti : .openblas))
+                }
+            }
+            #expect(Gemm.choice == GemmChoice(.openblas))
+        }
+    }
+}
