@@ -56,8 +56,9 @@ import TuttiFormats
         let kernels = try require("kernel", ["name", "shape", "bound"], spread: ["microseconds"], in: lines)
         let names = Set(kernels.compactMap { $0["name"]?.string })
         for name in [
-            "gelu_forward", "gelu_backward", "residual_layernorm_forward", "residual_layernorm_backward", "bias_add",
-            "column_sums", "dropout", "embedding_gather", "embedding_scatter", "mean_pooling_forward", "adamw",
+            "gelu_forward", "gelu_backward", "gelu_with_gradient", "residual_layernorm_forward",
+            "residual_layernorm_backward", "bias_add", "column_sums", "dropout", "embedding_gather",
+            "embedding_scatter", "mean_pooling_forward", "adamw",
             "sum_of_squares", "attention_forward", "attention_backward",
         ] {
             #expect(names.contains(name), "no \(name)")

@@ -76,7 +76,7 @@ struct KernelsBenchCommand: RankedCommand {
     private struct MeasuredProduct {
         let product: ModelShape.Product
         let pass: ProductPass
-        let provider: String
+        let provider: GemmProvider
         var seconds = Samples()
     }
 
@@ -130,7 +130,7 @@ struct KernelsBenchCommand: RankedCommand {
                 }
             var result: JSONObject = [
                 "pass": .string(measured.pass.rawValue), "name": .string(product.name),
-                "shape": .string("\(m) x \(n) x \(k)"), "provider": .string(measured.provider),
+                "shape": .string("\(m) x \(n) x \(k)"), "provider": .string(measured.provider.rawValue),
             ]
             (result["m"], result["n"], result["k"]) = (.integer(Int64(m)), .integer(Int64(n)), .integer(Int64(k)))
             result.set("seconds", measured.seconds)
@@ -149,7 +149,7 @@ struct KernelsBenchCommand: RankedCommand {
                 let seconds = own.reduce(0) { $0 + $1.seconds.median }
                 let flops = own.reduce(0) { $0 + $1.product.flops(tokens: tokens) }
                 var result: JSONObject = [
-                    "pass": .string(pass.rawValue), "name": .string("layer"), "provider": .string(provider),
+                    "pass": .string(pass.rawValue), "name": .string("layer"), "provider": .string(provider.rawValue),
                 ]
                 result["seconds"] = .number(seconds)
                 result["gflops"] = .number(flops / seconds / 1e9)

@@ -109,6 +109,12 @@ extension KernelOperands {
                 RowKernels.activationBackward(
                     .gelu, memory.input(t, f), bias: small, dOutput: memory.input(t, f), into: memory.output(t, f))
             },
+            // What backward runs: the gradient in place, and the activation once more for the weight gradient.
+            memoryCase("gelu_with_gradient", t, f, passes: 4, like: .update) {
+                RowKernels.activationWithGradient(
+                    .gelu, memory.input(t, f), bias: small, dOutput: memory.output(t, f),
+                    activated: memory.output(t, f))
+            },
         ]
     }
 

@@ -54,7 +54,7 @@ struct StepBenchCommand: RankedCommand {
     func run(on ensemble: any Ensemble) throws {
         let report = try bench.begin("step", on: ensemble)
         let inputs = try ensemble.together("prepare the steps") { try makeInputs(ranks: ensemble.size) }
-        try bench.compute.chooseGemm(for: inputs.model, ensemble: ensemble)
+        let gemm = try bench.compute.chooseGemm(for: inputs.model, ensemble: ensemble)
         let trainer = try ensemble.together("prepare the run") {
             try Trainer(inputs, ensemble: ensemble, observer: SilentObserver())
         }
@@ -64,7 +64,7 @@ struct StepBenchCommand: RankedCommand {
         try trainer.timeSteps(bench.repetitions) { try measurement.add($0) }
         let source = inputs.trainDataset.source
         let name = model.model ?? "random weights"
-        try report.note("\(name), \(source), \(batchSize) rows a rank and step")
+        try report.note("\(name), \(source), \(batchSize) rows a rank and step, GEMM \(gemm)")
         try measurement.write(to: report, batchSize: batchSize)
     }
 

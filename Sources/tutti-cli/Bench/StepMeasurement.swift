@@ -109,7 +109,7 @@ struct StepMeasurement {
     private func summary(batchSize: Int, resident: Double) -> (object: JSONObject, units: [(String, String)]) {
         let ranks = Double(ensemble.size)
         var object = JSONObject()
-        object["gemm_provider"] = .string(GemmProviders.current)
+        object["gemm_provider"] = .string("\(Gemm.choice)")
         object.set("batch_size", batchSize)
         object.set("dense_parameters", shape.denseParameters)
         object.set("step_seconds", seconds)
