@@ -79,6 +79,12 @@ public struct Table: Sendable {
             hint: TuttiError.hint(unknown: name, known: columnNames))
     }
 
+    /// About what it costs to encode a row: the bytes of its texts, at most `longestText` of each, and ten for the
+    /// tokens that every text gets.
+    func cost(row: Int, longestText: Int) -> Int {
+        columnNames.indices.reduce(0) { $0 + min(range(row: row, column: $1).count, longestText) + 10 }
+    }
+
     /// The label of a row, or nil when there are no labels.
     public func label(row: Int) -> Label? { labels[row] }
 

@@ -14,9 +14,19 @@ public struct TextBatch: Sendable, Equatable {
     /// The labels, one a row, or empty when the table has none.
     public let labels: [Label]
 
-    /// The share of `rank` in the global batch of `globalRows`.
-    public init(table: Table, globalRows: ArraySlice<Int32>, rank: Int = 0, world: Int = 1) {
-        let slots = Shard.rows(of: globalRows.count, rank: rank, world: world)
+    /// The share of `rank` in the global batch of `globalRows`: of its bytes if `longestText` says how many of a text
+    /// count, else of its rows.
+    public init(
+        table: Table, globalRows: ArraySlice<Int32>, rank: Int = 0, world: Int = 1, longestText: Int? = nil
+    ) {
+        let slots =
+            if let longestText {
+                Shard.rows(
+                    costing: globalRows.map { table.cost(row: Int($0), longestText: longestText) }, rank: rank,
+                    world: world)
+            } else {
+                Shard.rows(of: globalRows.count, rank: rank, world: world)
+            }
         let rows = Array(globalRows.dropFirst(slots.lowerBound).prefix(slots.count))
         self.rows = rows
         self.slots = slots

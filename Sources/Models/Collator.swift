@@ -28,6 +28,9 @@ public struct Collator: Sendable {
         }
     }
 
+    /// Bytes of a text that its tokens stand for before it is cut: a token is about five.
+    public var longestText: Int { maximumLength * 5 }
+
     /// Replaces the content of `packed` by the texts of `batch`, column after column.
     public func pack(_ batch: TextBatch, into packed: inout PackedBatch) {
         packed.removeAll()

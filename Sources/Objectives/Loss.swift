@@ -59,6 +59,9 @@ public protocol Loss: AnyObject {
     /// The options in effect, in the order of the documentation, for the model card.
     var options: [(name: String, value: LossOption)] { get }
 
+    /// Whether the value depends on which rank has which rows; then every rank gets as many as any other.
+    var dependsOnDealing: Bool { get }
+
     /// This rank's part of the loss; the loss itself is the sum over ranks. Collective.
     ///
     /// - Parameters:
@@ -69,4 +72,8 @@ public protocol Loss: AnyObject {
     /// - Returns: the Partial value, already divided by the *global* denominator.
     /// - Throws: `EnsembleError` of a collective, `LossError` if the batch does not suit the loss.
     func evaluate(_ batch: LossBatch, dEmbeddings: Matrix?, ensemble: any Ensemble) throws -> Double
+}
+
+extension Loss {
+    public var dependsOnDealing: Bool { false }
 }

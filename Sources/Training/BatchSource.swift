@@ -33,13 +33,16 @@ struct PreparedBatch: Sendable {
 final class BatchSource {
     private let prefetcher: Prefetcher<PreparedBatch>
 
-    /// Starts preparing the batches of `plan` from number `first` on.
-    init(table: Table, plan: EpochPlan, from first: Int, collator: Collator, rank: Int, world: Int) {
+    /// Starts preparing the batches of `plan` from number `first` on; ranks get as many rows each, or as much text.
+    init(
+        table: Table, plan: EpochPlan, from first: Int, collator: Collator, rank: Int, world: Int, equalRows: Bool
+    ) {
         let columns = table.columnNames.count
+        let longestText = equalRows ? nil : collator.longestText
         prefetcher = Prefetcher { index in
             let number = first + index
             guard number < plan.batchCount else { return nil }
-            let texts = TextBatch(table: table, globalRows: plan.batch(number), rank: rank, world: world)
+            let texts = TextBatch(table: table, globalRows: plan.batch(number), rank: rank, world: world, longestText: longestText)
             var packed = PackedBatch()
             collator.pack(texts, into: &packed)
             let (labels, width) = Self.numbers(texts.labels)

@@ -75,9 +75,7 @@ extension Trainer {
         let batches = planEpoch(
             .sequential, table, globalBatchSize: inputs.arguments.evalBatchRows(world: ensemble.size), epoch: 0,
             seed: inputs.arguments.seed, dropLast: false)
-        let source = BatchSource(
-            table: table, plan: batches, from: 0, collator: plan.collator(for: table, of: inputs.model), rank: ensemble.rank,
-            world: ensemble.size)
+        let source = source(table, batches, from: 0)
         var arena = Arena()
         var sum = 0.0
         for index in 0..<batches.batchCount {

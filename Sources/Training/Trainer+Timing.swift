@@ -36,10 +36,7 @@ extension Trainer {
                 throw TuttiError(
                     .data, "plan the batches", inputs.trainDataset.source, "epoch \(state.epochIndex + 1) has no batch")
             }
-            let source = BatchSource(
-                table: inputs.trainDataset, plan: batches, from: state.nextMicroBatch,
-                collator: plan.collator(for: inputs.trainDataset, of: inputs.model), rank: ensemble.rank,
-                world: ensemble.size)
+            let source = source(inputs.trainDataset, batches, from: state.nextMicroBatch)
             while done < count, state.nextMicroBatch < batches.batchCount {
                 let micro = min(accumulation, batches.batchCount - state.nextMicroBatch)
                 var squaredLengths = 0

@@ -150,9 +150,7 @@ public final class Trainer {
         let batches = plan.batches(epoch: epoch)
         guard state.nextMicroBatch < batches.batchCount else { return try skipEpoch() }
         epochsWithoutBatches = 0
-        let source = BatchSource(
-            table: inputs.trainDataset, plan: batches, from: state.nextMicroBatch, collator: plan.collator(for: inputs.trainDataset, of: inputs.model),
-            rank: ensemble.rank, world: ensemble.size)
+        let source = source(inputs.trainDataset, batches, from: state.nextMicroBatch)
         if batches.leftOut > 0, state.nextMicroBatch == 0 {
             onRootOnly {
                 let reason =
@@ -179,6 +177,13 @@ public final class Trainer {
             try afterStep(endsEpoch: endsEpoch)
             if stopping || endsEpoch { return }
         }
+    }
+
+    /// This rank's rows of the batches of `table`, from number `first` on.
+    func source(_ table: Table, _ batches: EpochPlan, from first: Int) -> BatchSource {
+        BatchSource(
+            table: table, plan: batches, from: first, collator: plan.collator(for: table, of: inputs.model),
+            rank: ensemble.rank, world: ensemble.size, equalRows: inputs.loss.dependsOnDealing)
     }
 
     /// Goes on to the next epoch where this one has no batch; gives up where none ever comes.

@@ -1,6 +1,7 @@
 // Shares of ranks, their batches, and the prefetcher's order, bound, errors and end.
 
 import Foundation
+import TestSupport
 import Testing
 import TuttiCorpus
 
@@ -14,6 +15,40 @@ import TuttiCorpus
                 #expect((sizes.max() ?? 0) - (sizes.min() ?? 0) <= 1)
             }
         }
+    }
+
+    @Test func sharesByCostAreContiguousAndAsEvenAsRowsAllow() {
+        var random = TinyRandom(5)
+        for count in 0..<40 {
+            let costs = (0..<count).map { _ in Int.random(in: 1...50, using: &random) }
+            let total = costs.reduce(0, +)
+            for world in 1...9 {
+                let shares = (0..<world).map { Shard.rows(costing: costs, rank: $0, world: world) }
+                #expect(shares.flatMap { Array($0) } == Array(0..<count))
+                // A cut is off by half of a row at most.
+                for share in shares {
+                    let cost = costs[share].reduce(0, +)
+                    #expect(abs(cost * world - total) <= (costs.max() ?? 0) * world)
+                }
+            }
+        }
+        #expect((0..<3).map { Shard.rows(costing: [1, 1, 100, 1, 1], rank: $0, world: 3) } == [0..<2, 2..<3, 3..<5])
+        #expect((0..<2).map { Shard.rows(costing: [0, 0, 0], rank: $0, world: 2) }.last?.upperBound == 3)
+    }
+
+    @Test func aBatchIsDealtByBytesOfWhichLongTextsCountSoMany() throws {
+        let texts = [String(repeating: "a", count: 4000), String(repeating: "b", count: 90)] + ["c", "d", "e", "f"]
+        let table = try Table(columns: [("text", texts)])
+        let rows = planEpoch(.sequential, table, globalBatchSize: 6, epoch: 0, seed: 0, dropLast: false).batch(0)
+        func first(_ longestText: Int?) -> [Int32] {
+            TextBatch(table: table, globalRows: rows, world: 2, longestText: longestText).rows
+        }
+        #expect(first(nil) == [0, 1, 2])
+        #expect(first(5000) == [0])
+        #expect(first(1) == [0, 1, 2])
+        #expect(first(60) == [0])
+        let second = TextBatch(table: table, globalRows: rows, rank: 1, world: 2, longestText: 5000)
+        #expect(second.rows == [1, 2, 3, 4, 5] && second.slots == 1..<6)
     }
 
     @Test(arguments: 1...4)

@@ -64,6 +64,9 @@ public final class MultipleNegativesRankingLoss: Loss {
         self.gathersAcrossRanks = gatherAcrossDevices
     }
 
+    /// True where the candidates are those of the own rank.
+    public var dependsOnDealing: Bool { !gathersAcrossRanks }
+
     /// scale, similarity_fct and gather_across_devices.
     public var options: [(name: String, value: LossOption)] {
         [
