@@ -1,4 +1,4 @@
-// General matrix product, c = alpha op(a) op(b) + beta c, with what may follow a product done while its block is in cache.
+// General matrix product, c = alpha op(a) op(b) + beta c.
 //
 // Register tiles of c (gemm_tile.h) are computed from panels of b, packed so that each step reads one cache-line-aligned
 // row, and from rows of a: as they lie in memory where a is not transposed (a tile broadcasts its elements, so packing
@@ -163,25 +163,6 @@ static void pack_a(void *context, int64_t begin, int64_t end, int64_t worker) {
         tutti_column_sums(p->a + s->first * p->a_stride, p->a_stride, s->depth, top, top + rows, p->column_sums);
 }
 
-/// What follows the product, for rows [top, top + rows) and columns [left, left + columns) of c.
-static void finish(const tutti_product *p, int64_t top, int64_t rows, int64_t left, int64_t columns) {
-    float *c = p->c + top * p->c_stride + left;
-    const float *bias = p->bias ? p->bias + left : NULL;
-    switch (p->finish) {
-    case TUTTI_ACTIVATE:
-        tutti_activation_forward(p->activation, c, p->c_stride, bias, p->activated + top * p->activated_stride + left,
-                                 p->activated_stride, 0, rows, columns);
-        break;
-    case TUTTI_ACTIVATE_GRADIENT:
-        tutti_activation_both(p->activation, p->input + top * p->input_stride + left, p->input_stride, bias, c,
-                              p->c_stride, p->activated + top * p->activated_stride + left, p->activated_stride, rows,
-                              columns);
-        break;
-    default:
-        break;
-    }
-}
-
 /// Computes blocks [begin, end) of c, one stretch of their sums.
 static void multiply_blocks(void *context, int64_t begin, int64_t end, int64_t worker) {
     (void)worker;
@@ -233,7 +214,6 @@ static void multiply_blocks(void *context, int64_t begin, int64_t end, int64_t w
                     }
             }
         }
-        if (s->first + s->depth == p->k) finish(p, top, rows, left, columns);
     }
 }
 

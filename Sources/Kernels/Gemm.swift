@@ -1,8 +1,4 @@
 // Matrix products of row-major fp32 matrices. Which library computes them is known to this file alone.
-//
-// A product may be joined with what follows it in a linear layer (`multiply(... activation:)` and its gradient,
-// `accumulateWeightGradient`): our own kernel does that while a block of the result is in cache, for the libraries it is
-// a pass of its own. Both give the same numbers to rounding.
 
 import COpenBLAS
 import CTuttiKernels
@@ -29,48 +25,6 @@ public enum Gemm {
     ) {
         guard var product = product(a, transposeA, b, transposeB, into: c, alpha, beta) else { return }
         run(&product, on: choice[GemmLayout(transposeA: transposeA, transposeB: transposeB)])
-    }
-
-    /// u [m, n] = x [m, k] weight^T [n, k]; activated [m, n] = f(u + bias). `activated` may be `u` without a backward.
-    public static func multiply(
-        _ x: Matrix, weight: Matrix, into u: Matrix, activation: Activation, bias: UnsafePointer<Float>,
-        activated: Matrix
-    ) {
-        RowKernels.requireSameShape(u, activated, "Gemm with activation")
-        guard var product = product(x, false, weight, true, into: u, 1, 0) else { return }
-        let provider = choice[.forward]
-        if provider == .tutti {
-            product.finish = Int32(TUTTI_ACTIVATE)
-            product.activation = activation.rawValue
-            product.bias = bias
-            (product.activated, product.activated_stride) = (activated.pointer, Int64(activated.stride))
-            tutti_multiply(&product)
-        } else {
-            run(&product, on: provider)
-            RowKernels.activation(activation, u, bias: bias, into: activated)
-        }
-    }
-
-    /// dU [m, n] = (dY [m, k] weight [k, n]) * f'(u + bias); activated [m, n] = f(u + bias), computed again.
-    public static func multiplyActivationGradient(
-        _ dY: Matrix, weight: Matrix, into dU: Matrix, activation: Activation, u: Matrix, bias: UnsafePointer<Float>,
-        activated: Matrix
-    ) {
-        RowKernels.requireSameShape(dU, u, "Gemm with the gradient of an activation")
-        RowKernels.requireSameShape(dU, activated, "Gemm with the gradient of an activation")
-        guard var product = product(dY, false, weight, false, into: dU, 1, 0) else { return }
-        let provider = choice[.inputGradient]
-        if provider == .tutti {
-            product.finish = Int32(TUTTI_ACTIVATE_GRADIENT)
-            product.activation = activation.rawValue
-            product.bias = bias
-            (product.input, product.input_stride) = (UnsafePointer(u.pointer), Int64(u.stride))
-            (product.activated, product.activated_stride) = (activated.pointer, Int64(activated.stride))
-            tutti_multiply(&product)
-        } else {
-            run(&product, on: provider)
-            RowKernels.activationWithGradient(activation, u, bias: bias, dOutput: dU, activated: activated)
-        }
     }
 
     /// dWeight [out, in] += dY^T [out, T] x [T, in]; dBias [out] += column sums of dY.
@@ -117,8 +71,7 @@ public enum Gemm {
             transpose_a: transposeA ? 1 : 0, transpose_b: transposeB ? 1 : 0, m: Int64(m), n: Int64(n), k: Int64(k),
             alpha: alpha, beta: beta, a: a.pointer, a_stride: Int64(max(a.stride, 1)), b: b.pointer,
             b_stride: Int64(max(b.stride, 1)), c: c.pointer, c_stride: Int64(max(c.stride, 1)),
-            finish: Int32(TUTTI_PRODUCT_ONLY), activation: 0, bias: nil, activated: nil, activated_stride: 0,
-            input: nil, input_stride: 0, column_sums: nil)
+            column_sums: nil)
     }
 
     /// The product alone.

@@ -8,7 +8,7 @@ public enum GemmProvider: String, Sendable, CaseIterable {
     case openblas
     /// oneDNN, loaded at run time where libdnnl is installed.
     case onednn
-    /// The kernel of CTuttiKernels, which does what follows a product while its result is in cache.
+    /// The kernel of CTuttiKernels: as fast as the processor's vector width allows, whatever a library knows of it.
     case tutti
 
     /// Whether it can be used on this machine.

@@ -2,8 +2,6 @@
 
 /// Times the three kinds of products of a model's linear layers with every provider.
 public struct GemmSelection {
-    /// A library must be this much faster than our own kernel, which also saves the passes that follow a product.
-    static let advantage = 1.03
     /// Best seconds of each provider for one kind of product.
     public private(set) var seconds: [GemmLayout: [GemmProvider: Double]] = [:]
 
@@ -42,13 +40,11 @@ public struct GemmSelection {
         }
     }
 
-    /// The fastest provider of each kind; our own kernel unless a library is clearly faster.
+    /// The fastest provider of each kind.
     public var choice: GemmChoice {
         var choice = GemmChoice(.openblas)
         for (layout, times) in seconds {
-            guard let fastest = times.min(by: { $0.value < $1.value }) else { continue }
-            let own = times[.tutti] ?? .infinity
-            choice[layout] = own <= fastest.value * Self.advantage ? .tutti : fastest.key
+            if let fastest = times.min(by: { $0.value < $1.value }) { choice[layout] = fastest.key }
         }
         return choice
     }

@@ -55,6 +55,27 @@ import TuttiKernels
         #expect(worstDerivative < 2e-6, "\(kind): \(worstDerivative)")
     }
 
+    @Test(arguments: Activation.allCases)
+    func valueAndGradientInOnePass(kind: Activation) {
+        let (rows, columns) = (13, 205)
+        var random = TinyRandom(5)
+        let u = random.floats(rows * columns).map { 4 * $0 }
+        let bias = random.floats(columns).pinned
+        let start = random.floats(rows * columns)
+        let x = FloatBlock(u), d = FloatBlock(start), value = FloatBlock(count: u.count), gradient = FloatBlock(start)
+        RowKernels.activation(kind, x.matrix(rows, columns), bias: bias, into: value.matrix(rows, columns))
+        RowKernels.activationBackward(
+            kind, x.matrix(rows, columns), bias: bias, dOutput: gradient.matrix(rows, columns),
+            into: gradient.matrix(rows, columns))
+        // In place: the value takes the place of the pre-activation.
+        RowKernels.activationWithGradient(
+            kind, x.matrix(rows, columns), bias: bias, dOutput: d.matrix(rows, columns),
+            activated: x.matrix(rows, columns))
+        let same = zip(x.values, value.values).allSatisfy { abs($0 - $1) <= 4e-7 * max(1, abs($1)) }
+            && zip(d.values, gradient.values).allSatisfy { abs($0 - $1) <= 4e-7 * max(1, abs($1)) }
+        #expect(same)
+    }
+
     @Test func geluKeepsRelativeAccuracyInTheTail() {
         let u = stride(from: Float(-9), to: -1, by: 0.01).map { $0 }
         let x = FloatBlock(u)

@@ -53,38 +53,25 @@ import TuttiKernels
         }
     }
 
-    @Test func whatFollowsAProductIsTheSameInOnePassAndInTwo() {
-        let (t, d, f) = (205, 40, 392)
+    @Test(arguments: gemmProviders) func weightGradientWithItsBias(provider: GemmProvider) {
+        let (t, d, f) = (905, 40, 392)
         var random = TinyRandom(7)
-        let x = FloatBlock(random.floats(t * d)), weight = FloatBlock(random.floats(f * d))
-        let dY = FloatBlock(random.floats(t * d)), back = FloatBlock(random.floats(d * f))
-        let bias = random.floats(f).pinned
-        for activation in Activation.allCases {
-            var results: [[[Float]]] = []
-            for provider in [GemmProvider.openblas, .tutti] {
-                withGemm(provider) {
-                    let u = FloatBlock(count: t * f, of: 0), activated = FloatBlock(count: t * f, of: 0)
-                    let dU = FloatBlock(count: t * f, of: 0), again = FloatBlock(count: t * f, of: 0)
-                    let dWeight = FloatBlock(count: f * d, of: 1), dBias = FloatBlock(count: f, of: 2)
-                    Gemm.multiply(
-                        x.matrix(t, d), weight: weight.matrix(f, d), into: u.matrix(t, f), activation: activation,
-                        bias: bias, activated: activated.matrix(t, f))
-                    Gemm.multiplyActivationGradient(
-                        dY.matrix(t, d), weight: back.matrix(d, f), into: dU.matrix(t, f), activation: activation,
-                        u: u.matrix(t, f), bias: bias, activated: again.matrix(t, f))
-                    Gemm.accumulateWeightGradient(
-                        dU.matrix(t, f), x.matrix(t, d), into: dWeight.matrix(f, d), bias: dBias.matrix(1, f).pointer)
-                    let same = zip(again.values, activated.values).allSatisfy { abs($0 - $1) <= 4e-7 * max(1, abs($1)) }
-                    #expect(same, "\(activation) computed again, \(provider)")
-                    results.append([u, activated, dU, dWeight, dBias].map { $0.values })
-                }
-            }
-            for (two, one) in zip(results[0], results[1]) {
-                let size = two.reduce(0) { max($0, abs($1)) }
-                let same = zip(two, one).allSatisfy { abs($0 - $1) <= 4e-6 * size }
-                #expect(same, "\(activation)")
+        let x = FloatBlock(random.floats(t * d)), dY = FloatBlock(random.floats(t * f))
+        let dWeight = FloatBlock(count: f * d, of: 1), dBias = FloatBlock(count: f, of: 2)
+        withGemm(provider) {
+            Gemm.accumulateWeightGradient(
+                dY.matrix(t, f), x.matrix(t, d), into: dWeight.matrix(f, d), bias: dBias.matrix(1, f).pointer)
+        }
+        var worst = 0.0
+        for o in 0..<f {
+            let column = (0..<t).map { Double(dY.values[$0 * f + o]) }
+            worst = max(worst, abs(Double(dBias.values[o]) - 2 - column.reduce(0, +)))
+            for i in [0, 1, d - 1] {
+                let sum = (0..<t).reduce(1.0) { $0 + column[$1] * Double(x.values[$1 * d + i]) }
+                worst = max(worst, abs(Double(dWeight.values[o * d + i]) - sum))
             }
         }
+        #expect(worst < 2e-4, "\(provider): \(worst)")
     }
 
     @Test func threadsDoNotChangeABit() {
@@ -143,7 +130,7 @@ import TuttiKernels
                 let times = selection.seconds[layout] ?? [:]
                 #expect(times.count == 2 && times.values.allSatisfy { $0 > 0 && $0.isFinite })
                 if let own = times[.tutti], let library = times[.openblas] {
-                    #expect(selection.choice[layout] == (own <= library * 1.03 ? .tutti : .openblas))
+                    #expect(selection.choice[layout] == (own < library ? .tutti : .openblas))
                 }
             }
             #expect(Gemm.choice == GemmChoice(.openblas))

@@ -58,8 +58,7 @@ void tutti_activation_both(int kind, const float *x, int64_t x_stride, const flo
                            int64_t columns);
 
 // ------------------------------------------------------------------------------------------------------ gemm.c
-enum { TUTTI_PRODUCT_ONLY = 0, TUTTI_ACTIVATE = 1, TUTTI_ACTIVATE_GRADIENT = 2 };
-/// c [m, n] = alpha op(a) op(b) + beta c, and what follows it. No operand may overlap an output.
+/// c [m, n] = alpha op(a) op(b) + beta c; c must not overlap a or b.
 typedef struct {
     int transpose_a, transpose_b;
     int64_t m, n, k; // all > 0
@@ -70,13 +69,6 @@ typedef struct {
     int64_t b_stride;
     float *c;
     int64_t c_stride;
-    /// TUTTI_ACTIVATE: activated = f(c + bias); _GRADIENT: activated = f(input + bias), c *= f'(input + bias). All [m, n].
-    int finish, activation;
-    const float *_Nullable bias;
-    float *_Nullable activated;
-    int64_t activated_stride;
-    const float *_Nullable input;
-    int64_t input_stride;
     /// With transpose_a: column_sums [m] += sums over the k rows of the stored a; null = none.
     float *_Nullable column_sums;
 } tutti_product;

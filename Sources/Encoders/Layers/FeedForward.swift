@@ -44,9 +44,9 @@ struct FeedForward: Sendable {
         _ hidden: Matrix, _ pass: EncoderPass, _ parameters: ParameterStore, saved: Saved, activated: Matrix,
         into result: Matrix
     ) {
-        Gemm.multiply(
-            hidden, weight: parameters.matrix(inner), into: saved.preactivation, activation: activation,
-            bias: parameters.pointer(innerBias), activated: activated)
+        Gemm.multiply(hidden, parameters.matrix(inner), transposeB: true, into: saved.preactivation)
+        RowKernels.activation(
+            activation, saved.preactivation, bias: parameters.pointer(innerBias), into: activated)
         Gemm.multiply(activated, parameters.matrix(output), transposeB: true, into: saved.sum)
         RowKernels.biasDropoutResidualLayerNorm(
             branch: saved.sum, bias: parameters.pointer(outputBias), residual: hidden, gamma: parameters.pointer(gamma),
@@ -64,9 +64,9 @@ struct FeedForward: Sendable {
             dOutput: stream, sum: saved.sum, mean: saved.mean, rstd: saved.rstd, gamma: parameters.pointer(gamma),
             dropout: mask(pass), dResidual: stream, dBranch: dBranch, dGamma: parameters.gradientPointer(gamma),
             dBeta: parameters.gradientPointer(beta), dBias: parameters.gradientPointer(outputBias), scratch: scratch)
-        Gemm.multiplyActivationGradient(
-            dBranch, weight: parameters.matrix(output), into: dInner, activation: activation, u: saved.preactivation,
-            bias: parameters.pointer(innerBias), activated: activated)
+        Gemm.multiply(dBranch, parameters.matrix(output), into: dInner)
+        RowKernels.activationWithGradient(
+            activation, saved.preactivation, bias: parameters.pointer(innerBias), dOutput: dInner, activated: activated)
         Gemm.multiply(dBranch, transposeA: true, activated, into: parameters.gradientMatrix(output), beta: 1)
         Gemm.accumulateWeightGradient(
             dInner, hidden, into: parameters.gradientMatrix(inner), bias: parameters.gradientPointer(innerBias))
