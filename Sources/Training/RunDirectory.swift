@@ -6,6 +6,7 @@
 import Crypto
 import Foundation
 import TuttiFormats
+import TuttiKernels
 import TuttiModels
 
 /// What starting a run in its output directory means.
@@ -61,6 +62,9 @@ struct RunDirectory {
         return .fresh
     }
 
+    /// The providers of matrix products that the run began with; nil where the file does not say. Rank zero only.
+    func gemmChoice() throws(TuttiError) -> String? { try JSONValue.parse(file: file).object?["gemm_provider"]?.string }
+
     /// Marks the run as finished. Rank zero only.
     func finish() throws(TuttiError) { try write(finished: true) }
 
@@ -69,6 +73,7 @@ struct RunDirectory {
         object["status"] = .string(finished ? "finished" : "running")
         object["identity"] = .string(identity)
         object["tutti_version"] = .string(tuttiVersion)
+        object["gemm_provider"] = .string(Gemm.choice.description)
         object["configuration"] = configuration
         try AtomicWrite.file(path: file, text: JSONValue.object(object).serialized(indent: 2) + "\n")
     }

@@ -54,6 +54,13 @@ extension Trainer {
         try ensemble.together("resume") { try self.restore(from: path) }
     }
 
+    /// Takes an earlier choice of providers where this one was automatic: the same bits as without the interruption,
+    /// whatever is fastest today.
+    func takeGemm(from text: String) {
+        guard inputs.gemmIsAutomatic, let choice = GemmChoice(text: text), choice.isAvailable else { return }
+        Gemm.choice = choice
+    }
+
     /// Loads weights, optimizer state and counters of a checkpoint.
     private func restore(from path: String) throws {
         guard let checkpoint = Checkpoint.validate(path, identity: directory.identity) else {
@@ -79,11 +86,7 @@ extension Trainer {
             state.bestGlobalStep = nil
         }
         state.maxSteps = maxSteps
-        if inputs.gemmIsAutomatic, let text = checkpoint.surroundings["gemm_provider"]?.string,
-            let choice = GemmChoice(text: text), choice.isAvailable
-        {
-            Gemm.choice = choice  // the same bits as without the interruption, whatever is fastest today
-        }
+        takeGemm(from: checkpoint.surroundings["gemm_provider"]?.string ?? "")
         let now = surroundings.json()
         for key in ["world_size", "gemm_provider", "threads", "blas_core_type"]
         where checkpoint.surroundings[key] != now[key] {

@@ -27,8 +27,9 @@ import TuttiFormats
         let tensor = try SafetensorsFile(path: workshop.path + "/tensors.safetensors").floats("embeddings")
         #expect(lines.rows == 5 && lines.columns == 32)
         #expect(zip(lines.floats, column.floats).allSatisfy { abs($0 - $1) <= 1e-6 })
-        #expect(tensor == lines.floats)
-        #expect(Array(lines.floats[0..<32]) == Array(lines.floats[128..<160]), "equal texts, equal rows")
+        // Libraries compute the last rows of a product otherwise than the first: 1e-6 whatever the batch mates.
+        #expect(zip(lines.floats, tensor).allSatisfy { abs($0 - $1) <= 1e-6 })
+        #expect((0..<32).allSatisfy { abs(lines.floats[$0] - lines.floats[128 + $0]) <= 1e-6 }, "equal texts, equal rows")
         #expect(Array(lines.floats[0..<32]) != Array(lines.floats[32..<64]))
         #expect(try encode("texts.jsonl", "x.txt").code == 64)
         #expect(try encode("texts.jsonl", "x.npy", "--column", "txet").code == 65)
