@@ -27,16 +27,14 @@ public final class ParameterStore {
     public init(layout: ParameterLayout, wordTable: String? = nil) {
         self.layout = layout
         touched = TouchedRows(layout, table: wordTable)
-        valueBase = valueArena.floats(layout.count)
-        valueBase.update(repeating: 0, count: layout.count)
+        valueBase = valueArena.zeros(layout.count)
         values = UnsafeMutableBufferPointer(start: valueBase, count: layout.count)
     }
 
     /// Makes room for gradients, zeroed; a second call does nothing.
     public func allocateGradients() {
         guard gradientBase == nil else { return }
-        let base = gradientArena.floats(layout.count)
-        base.update(repeating: 0, count: layout.count)
+        let base = gradientArena.zeros(layout.count)
         gradientBase = base
         gradients = UnsafeMutableBufferPointer(start: base, count: layout.count)
     }

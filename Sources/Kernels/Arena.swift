@@ -1,36 +1,35 @@
-// Memory for one training step: a bump allocator over one huge-page block.
+// Memory for one training step: a bump allocator over one huge-page block that grows in place.
 //
-// What does not fit goes to side blocks; `reset` after such an overflow replaces everything by one block of the largest
-// size ever used, so that no allocation happens once the largest batch was seen. Why huge pages: activations of a layer
+// A block is reserved as an address range of the size of the machine's memory and made usable as far as it is handed
+// out, so that a batch larger than all before takes new pages only for what it has more. Where address space is
+// limited, what does not fit goes to side blocks, and `reset` then replaces everything by one block of the largest size
+// ever used. Either way no allocation happens once the largest batch was seen. Why huge pages: activations of a layer
 // span tens of megabytes, and 4 KiB pages cost about 2 % of a step in TLB misses.
 
 import CTuttiKernels
 
 /// A bump allocator that owns its memory; views into it must not outlive it, nor a `release` or `reset` below them.
 public struct Arena: ~Copyable {
-    /// One mapping and where it begins in the arena's running count of bytes.
+    /// One address range, the part of it that is usable, and where it begins in the arena's running count of bytes.
     private struct Block {
         let base: UnsafeMutableRawPointer
-        let bytes: Int
+        let reserved: Int
+        var usable: Int
         let start: Int
     }
 
-    private var main: Block?
-    private var sides: [Block] = []
+    private var blocks: [Block] = []
     private var used = 0
     private var peak = 0
     private static let pageBytes = 2 << 20
 
-    /// An arena without memory; blocks come with the first requests.
+    /// An arena without memory; it comes with the first requests.
     public init() {}
 
-    deinit {
-        for block in sides { tutti_pages_unmap(block.base, Int64(block.bytes)) }
-        if let main { tutti_pages_unmap(main.base, Int64(main.bytes)) }
-    }
+    deinit { for block in blocks { tutti_pages_unmap(block.base, Int64(block.reserved)) } }
 
-    /// Bytes mapped now, side blocks included.
-    public var capacity: Int { sides.reduce(main?.bytes ?? 0) { $0 + $1.bytes } }
+    /// Bytes usable now, side blocks included.
+    public var capacity: Int { blocks.reduce(0) { $0 + $1.usable } }
 
     /// Bytes handed out since the last reset; give it to `release(to:)` to take back everything handed out later.
     public var mark: Int { used }
@@ -38,10 +37,9 @@ public struct Arena: ~Copyable {
     /// Takes back what was handed out after `mark` was read.
     public mutating func release(to mark: Int) {
         precondition(mark >= 0 && mark <= used, "Arena: release to \(mark) of \(used)")
-        while let last = sides.last, last.start >= mark {
-            if last.start == 0 && main == nil { break }
-            tutti_pages_unmap(last.base, Int64(last.bytes))
-            sides.removeLast()
+        while blocks.count > 1, let last = blocks.last, last.start >= mark {
+            tutti_pages_unmap(last.base, Int64(last.reserved))
+            blocks.removeLast()
         }
         used = mark
     }
@@ -49,14 +47,18 @@ public struct Arena: ~Copyable {
     /// Takes everything back; after an overflow, maps one block as large as the largest use so far.
     public mutating func reset() {
         used = 0
-        let tooSmall = peak > (main?.bytes ?? 0)
-        guard tooSmall else {
-            releaseSides()
-            return
-        }
-        releaseSides()
-        if let main { tutti_pages_unmap(main.base, Int64(main.bytes)) }
-        main = Self.map(bytes: peak, start: 0)
+        guard blocks.count > 1 else { return }
+        for block in blocks { tutti_pages_unmap(block.base, Int64(block.reserved)) }
+        blocks.removeAll(keepingCapacity: true)
+        blocks.append(Self.reserve(bytes: peak, start: 0))
+    }
+
+    /// `count` zero floats, 64-byte aligned: memory that was never handed out is zero and is not touched.
+    public mutating func zeros(_ count: Int) -> UnsafeMutablePointer<Float> {
+        let isNew = used == peak
+        let floats = floats(count)
+        if !isNew { floats.update(repeating: 0, count: count) }
+        return floats
     }
 
     /// `count` uninitialised floats, 64-byte aligned.
@@ -83,34 +85,30 @@ public struct Arena: ~Copyable {
     }
 
     private mutating func take(_ bytes: Int) -> UnsafeMutableRawPointer {
-        if sides.isEmpty, let main, used + bytes <= main.bytes {
-            return advance(main, by: bytes)
+        if blocks.last.map({ used - $0.start + bytes > $0.reserved }) ?? true {
+            blocks.append(Self.reserve(bytes: max(bytes, peak / 2), start: used))
         }
-        if let last = sides.last, used - last.start + bytes <= last.bytes {
-            return advance(last, by: bytes)
+        let last = blocks.count - 1
+        let end = used - blocks[last].start + bytes
+        if end > blocks[last].usable {
+            let usable = Self.wholePages(end)
+            guard tutti_pages_use(blocks[last].base, Int64(usable)) == 0 else { Self.refuse(usable) }
+            blocks[last].usable = usable
         }
-        let block = Self.map(bytes: max(bytes, peak / 2), start: used)
-        sides.append(block)
-        return advance(block, by: bytes)
-    }
-
-    private mutating func advance(_ block: Block, by bytes: Int) -> UnsafeMutableRawPointer {
-        let pointer = block.base + (used - block.start)
         used += bytes
         peak = max(peak, used)
-        return pointer
+        return blocks[last].base + (end - bytes)
     }
 
-    private mutating func releaseSides() {
-        for block in sides { tutti_pages_unmap(block.base, Int64(block.bytes)) }
-        sides.removeAll(keepingCapacity: true)
+    private static func reserve(bytes: Int, start: Int) -> Block {
+        var reserved = Int64(wholePages(bytes))
+        guard let base = tutti_pages_reserve(&reserved) else { refuse(bytes) }
+        return Block(base: base, reserved: Int(reserved), usable: 0, start: start)
     }
 
-    private static func map(bytes: Int, start: Int) -> Block {
-        let rounded = (bytes + pageBytes - 1) / pageBytes * pageBytes
-        guard let base = tutti_pages_map(Int64(rounded)) else {
-            preconditionFailure("Arena: the system refused \(rounded >> 20) MiB; use smaller batches or mini-batches")
-        }
-        return Block(base: base, bytes: rounded, start: start)
+    private static func wholePages(_ bytes: Int) -> Int { (bytes + pageBytes - 1) / pageBytes * pageBytes }
+
+    private static func refuse(_ bytes: Int) -> Never {
+        preconditionFailure("Arena: the system refused \(bytes >> 20) MiB; use smaller batches or mini-batches")
     }
 }

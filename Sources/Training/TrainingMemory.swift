@@ -66,9 +66,8 @@ final class TrainingMemory {
         if !isShared {
             parameters.allocateGradients()
             state.arenas = state.names.map { _ in
-                UnsafeMutableBufferPointer(start: arena.floats(count), count: count)
+                UnsafeMutableBufferPointer(start: arena.zeros(count), count: count)
             }
-            for values in state.arenas { values.update(repeating: 0) }
             squares = UnsafeMutableBufferPointer(start: arena.doubles(chunks), count: chunks)
         }
         let (first, step) = isShared ? (ensemble.rank, ensemble.size) : (0, 1)

@@ -30,6 +30,25 @@ import TuttiKernels
         #expect(second.allSatisfy { $0 - second[0] < UInt(capacity) })
     }
 
+    @Test func arenaGrowsInPlaceAndZeroesWhatItHandsOutAgain() {
+        var arena = Arena()
+        let small = arena.floats(1000)
+        small[999] = 5
+        arena.reset()
+        #expect(arena.floats(1000) == small && small[999] == 5, "a reset neither moves nor clears")
+        arena.reset()
+        for count in [1000, 3_000_000, 20_000_000] {  // partly handed out before, and new
+            let zeros = arena.zeros(count)
+            #expect((0..<count).allSatisfy { zeros[$0] == 0 })
+            zeros.update(repeating: 1, count: count)
+            arena.reset()
+        }
+        let own = arena.zeros(5)
+        let behind = arena.floats(5)
+        behind[0] = 7
+        #expect(own[0] == 0 && arena.zeros(5)[4] == 0 && behind[0] == 7)
+    }
+
     @Test func arenaReleasesToAMark() {
         var arena = Arena()
         _ = arena.floats(10)

@@ -243,6 +243,11 @@ int64_t tutti_parallel_threads(void);
 // ----------------------------------------------------------------------------------------------------- arena.c
 /// Anonymous memory, 2 MiB aligned, advised for huge pages; null when the system has none.
 void *_Nullable tutti_pages_map(int64_t bytes);
+/// Addresses on a 2 MiB boundary for at least `*bytes`, a multiple of 2 MiB, and if nothing limits them for all memory of
+/// the machine (`*bytes` is then more); null when the system refuses. Usable, and zero, as far as tutti_pages_use says.
+void *_Nullable tutti_pages_reserve(int64_t *bytes);
+/// Makes the first `bytes` of reserved pages usable; 0, or -1 when the system refuses.
+int tutti_pages_use(void *pages, int64_t bytes);
 void tutti_pages_unmap(void *pages, int64_t bytes);
 
 // --------------------------------------------------------------------------------------------- shared_pages.c
