@@ -39,6 +39,12 @@ public final class MappedFile: Sendable {
         if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), bytes.count) }
     }
 
+    /// Gives back the memory of the pages read so far; they come in again when they are touched.
+    public func releasePages() {
+        guard let address = bytes.baseAddress else { return }
+        madvise(UnsafeMutableRawPointer(mutating: address), bytes.count, MADV_DONTNEED)
+    }
+
     private static func cannotOpen(_ path: String, code: Int32) -> TuttiError {
         switch code {
         case ENOENT, ENOTDIR:

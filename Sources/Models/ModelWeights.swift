@@ -72,6 +72,7 @@ struct ModelWeights: Sendable {
                         + "which is no finite number"
                 )
             }
+            part.file.files.forEach { $0.releasePages() }  // kept for what is no parameter: seldom needed again
         }
     }
 
