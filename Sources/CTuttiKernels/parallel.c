@@ -2,15 +2,22 @@
 //
 // A region publishes (body, context, count, grain); the caller and the workers take pieces from one atomic counter until
 // none are left. A caller that finds the pool busy, or that is itself inside a body, runs its region serially: several
-// in-process ranks may share the pool, and nesting cannot deadlock. Workers sleep on a condition variable between regions.
+// in-process ranks may share the pool, and nesting cannot deadlock. Between regions workers look for the next one for some
+// microseconds, if there is a core for every thread, before they sleep on a condition variable: being woken takes longer.
 #define _GNU_SOURCE 1
 #include "CTuttiKernels.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
-enum { most_threads = 256 };
+enum {
+    most_threads = 256,
+    look_nanoseconds = 50000, // about what sleeping and being woken cost
+    looks_between_clocks = 64,
+};
 
 static pthread_mutex_t region_lock = PTHREAD_MUTEX_INITIALIZER; // held by the caller whose region runs
 static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;  // guards the fields below
@@ -18,8 +25,8 @@ static pthread_cond_t work_ready = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t work_done = PTHREAD_COND_INITIALIZER;
 static pthread_t workers[most_threads];
 static int64_t worker_count = 0;
-static uint64_t generation = 0; // counts regions
-static int64_t running = 0;     // workers still inside the current region
+static _Atomic uint64_t generation = 0; // counts regions
+static _Atomic int64_t running = 0;     // workers still inside the current region
 static bool stopping = false;
 
 static tutti_range_body body;
@@ -27,7 +34,50 @@ static void *body_context;
 static int64_t piece_count, piece_size, element_count;
 static _Atomic int64_t next_piece;
 static _Atomic int64_t thread_count = 1;
+static _Atomic bool looks_first = false; // whether every thread has a core of its own
 static _Thread_local bool inside_body = false;
+
+static inline void pause_core(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static int64_t nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static bool has_new_region(uint64_t seen) { return atomic_load_explicit(&generation, memory_order_acquire) != seen; }
+static bool has_ended(uint64_t unused) {
+    (void)unused;
+    return atomic_load_explicit(&running, memory_order_acquire) == 0;
+}
+
+/// Waits a while for a condition without sleeping; the caller looks again under the lock.
+static void look_for(bool (*condition)(uint64_t), uint64_t argument) {
+    if (!atomic_load_explicit(&looks_first, memory_order_relaxed)) return;
+    int64_t end = nanoseconds() + look_nanoseconds;
+    do {
+        for (int i = 0; i < looks_between_clocks; i++) {
+            if (condition(argument)) return;
+            pause_core();
+        }
+    } while (nanoseconds() < end);
+}
+
+/// Whether this process may run on at least so many cores.
+static bool has_cores(int64_t threads) {
+#ifdef __linux__
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores) >= threads;
+#endif
+    (void)threads;
+    return false;
+}
 
 static void take_pieces(int64_t worker) {
     inside_body = true;
@@ -48,6 +98,9 @@ static void *work(void *argument) {
     running -= 1; // started: see tutti_parallel_set_threads
     pthread_cond_signal(&work_done);
     for (;;) {
+        pthread_mutex_unlock(&state_lock);
+        look_for(has_new_region, seen);
+        pthread_mutex_lock(&state_lock);
         while (generation == seen && !stopping) pthread_cond_wait(&work_ready, &state_lock);
         if (stopping) break;
         seen = generation;
@@ -81,6 +134,7 @@ void tutti_parallel_for(int64_t count, int64_t grain, tutti_range_body run, void
     pthread_cond_broadcast(&work_ready);
     pthread_mutex_unlock(&state_lock);
     take_pieces(0);
+    look_for(has_ended, 0);
     pthread_mutex_lock(&state_lock);
     while (running > 0) pthread_cond_wait(&work_done, &state_lock);
     pthread_mutex_unlock(&state_lock);
@@ -110,6 +164,7 @@ void tutti_parallel_set_threads(int64_t threads) {
     }
     while (running > 0) pthread_cond_wait(&work_done, &state_lock);
     atomic_store(&thread_count, worker_count + 1);
+    atomic_store(&looks_first, has_cores(worker_count + 1));
     pthread_mutex_unlock(&state_lock);
     pthread_mutex_unlock(&region_lock);
 }
