@@ -5,6 +5,7 @@ import Foundation
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
+import TuttiKernels
 import TuttiModels
 
 /// Options of commands that read texts.
@@ -34,8 +35,8 @@ struct EncodeCommand: RankedCommand {
     @Option(help: ArgumentHelp("A prompt of the model, by name.", valueName: "name"))
     var promptName: String?
 
-    @Option(help: ArgumentHelp("Tokens a batch.", valueName: "n"))
-    var batchTokens = 8192
+    @Option(help: ArgumentHelp("Tokens a batch; 2048 a thread, but at most 8192, by default.", valueName: "n"))
+    var batchTokens: Int?
 
     @Flag(help: "Scale every embedding to length 1.")
     var normalize = false
@@ -49,7 +50,7 @@ struct EncodeCommand: RankedCommand {
         guard output.hasSuffix(".npy") || output.hasSuffix(".safetensors") else {
             throw ValidationError("--output \(output): the extension must be .npy or .safetensors")
         }
-        guard batchTokens > 0 else { throw ValidationError("--batch-tokens must be positive") }
+        guard batchTokens.map({ $0 > 0 }) ?? true else { throw ValidationError("--batch-tokens must be positive") }
         guard prompt == nil || promptName == nil else {
             throw ValidationError("--prompt and --prompt-name exclude each other")
         }
@@ -63,6 +64,8 @@ struct EncodeCommand: RankedCommand {
         }
         try compute.chooseGemm(for: model, ensemble: ensemble)
         let started = Date()
+        // Larger batches are no faster, but each thread needs enough of one.
+        let batchTokens = batchTokens ?? min(8192, 2048 * Parallel.threads)
         let embeddings = try model.encode(texts, prompt: prefix, tokensPerBatch: batchTokens, ensemble: ensemble)
         let seconds = Date().timeIntervalSince(started)
         let normalize = normalize
