@@ -1,20 +1,35 @@
-// Packed self-attention of one (sequence, head) pair after the other, forward and backward.
+// Packed self-attention, forward and backward: what all instruction levels share, and the choice between them.
 //
-// Each pair packs its own operands (adding the QKV bias, scaling q, transposing k and, in backward, v); the products are
-// those of attention_tiles.h. Query rows go in blocks of 48 against all keys, so scores of one block are what must fit in
-// cache. Scores are padded to whole vectors; padded columns get probability zero. Backward recomputes
+// Each (sequence, head) pair packs its own operands (adding the QKV bias, scaling q). Queries go in blocks of a few
+// vectors against all keys, so the scores of one block are what must fit in cache. Backward recomputes
 // P = exp(score - lse):
-//   Pd = P * mask;  dV = Pd^T dO;  dPd = dO V^T;  dS = P * (dPd * mask - dO . O);  dQ = scale dS K;  dK = dS^T (scale Q)
-#include "attention_tiles.h"
-#include <math.h>
+//   Pd = P * mask;  dV = Pd^T dO;  dPd = dO V^T;  dS = P * (dPd * mask - delta), delta = the sum of Pd * dPd over keys;
+//   dQ = scale dS K;  dK = dS^T (scale Q)
+// The bias of keys is not added: it shifts all scores of a query alike, which neither P nor dS K notice.
+#include "vectorise.h"
+#include <stdbool.h>
 
-int64_t tutti_attention_scratch(int64_t longest, int64_t width) {
-    shape s = shape_of(longest > 0 ? longest : 1, width);
-    return 2 * s.padded_width * s.score_stride      // k and v transposed
-        + 6 * s.length * s.padded_width             // q, k, v, dO, dK, dV
-        + 2 * (int64_t)block * s.score_stride       // scores, score gradients
-        + (int64_t)block * s.padded_width;          // context or dQ of a block
-}
+enum {
+    block = 48, // queries of one pass at most
+    most_lanes = 16,
+    most_rows = 8, // of a tile
+    few_keys = 32, // exponentials that are added one by one
+};
+
+typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
+
+/// c[rows, columns] (+)= op(a) b, row r times factors[r]; columns a multiple of 8. Operands are read up to whole tiles,
+/// and nothing comes of what lies there.
+typedef struct {
+    const float *a;
+    int64_t a_stride;
+    const float *b;
+    int64_t b_stride;
+    float *c;
+    int64_t c_stride, rows, columns, depth;
+    const float *factors; // null = 1
+    bool add;
+} small_product;
 
 /// What dropout does to the probabilities of one head: the first element index, and the key's halves.
 typedef struct {
@@ -33,190 +48,109 @@ INLINE mask mask_of(const tutti_attention *a, int64_t sequence, int64_t head, in
     return m;
 }
 
-/// Adds the relative-position biases of query i to its scores.
-INLINE void add_positions(const tutti_attention *a, int64_t head, int64_t i, float *row, int64_t length) {
-    if (!a->positions) return;
-    const float *table = a->positions + head * (2 * a->maximum - 1) + (a->maximum - 1 - i);
-    VECTOR_LOOP
-    for (int64_t j = 0; j < length; j++) row[j] += table[j];
+/// What a pair asks for on behalf of the next sequence: heads read slices of a row far apart, which the hardware does
+/// not foresee. Each pair asks for its share in parts, since a burst would fill the buffers for misses.
+typedef struct {
+    const float *from[2];         // rows of the next sequence
+    int64_t count[2];             // their floats; 0 = nothing to ask for
+    int64_t part, last_part, parts; // this pair's next part, the next pair's first one, and those of all pairs
+} ahead;
+
+INLINE ahead ahead_of(const tutti_attention *a, int64_t sequence, int64_t head, int64_t end, const int64_t parts,
+                      const float *dctx, int64_t dctx_stride) {
+    ahead next = {{a->qkv, dctx}, {0, 0}, head * parts, (head + 1) * parts, a->heads * parts};
+    if ((sequence + 1) * a->heads >= end) return next;
+    int64_t first = a->offsets[sequence + 1], rows = a->offsets[sequence + 2] - first;
+    next.from[0] += first * a->qkv_stride;
+    next.count[0] = rows * a->qkv_stride;
+    if (dctx) {
+        next.from[1] += first * dctx_stride;
+        next.count[1] = rows * dctx_stride;
+    }
+    return next;
 }
 
-/// scores -> probabilities (dropped out and scaled where a mask is on); returns the row's log-sum-exp.
-INLINE float softmax_row(float *row, const shape *s, const mask *m, int64_t i) {
-    FAST_MATH
-    for (int64_t j = s->length; j < s->padded_length; j++) row[j] = -FLT_MAX;
-    v16 best = *(const v16 *)row;
-    for (int64_t j = 16; j < s->padded_length; j += 16) best = __builtin_elementwise_max(best, *(const v16 *)(row + j));
-    float maximum = best[0];
-    for (int k = 1; k < 16; k++) maximum = best[k] > maximum ? best[k] : maximum;
-    float sum = 0.0f;
-    VECTOR_LOOP
-    for (int64_t j = 0; j < s->padded_length; j++) {
-        float e = row[j] - maximum < -87.0f ? 0.0f : fast_exp(row[j] - maximum);
-        row[j] = e;
-        sum += e;
+INLINE void prefetch_part(ahead *next) {
+    if (next->part == next->last_part) return;
+    for (int which = 0; which < 2; which++) {
+        int64_t i = next->count[which] * next->part / next->parts;
+        int64_t end = next->count[which] * (next->part + 1) / next->parts;
+        for (; i < end; i += 16) __builtin_prefetch(next->from[which] + i, 0, 2);
     }
-    float inverse = 1.0f / sum;
-    if (m->on) {
-        uint32_t base = m->base + (uint32_t)(i * s->length), low = m->low, high = m->high, threshold = m->threshold;
-        float factor = inverse * m->scale;
-        VECTOR_LOOP
-        for (int64_t j = 0; j < s->padded_length; j++) {
-            row[j] = element_hash(low, high, base + (uint32_t)j) >= threshold ? row[j] * factor : 0.0f;
-        }
-    } else {
-        VECTOR_LOOP
-        for (int64_t j = 0; j < s->padded_length; j++) row[j] *= inverse;
-    }
-    return maximum + logf(sum);
+    next->part += 1;
 }
 
-TUTTI_CLONES
+#define EACH _Pragma("clang loop unroll(full)")
+
+#if defined(__x86_64__) && defined(__linux__)
+#define LEVEL(name) avx512_##name
+#define LEVEL_TARGET __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
+#define LANES 16
+#define TILE_ROWS 8
+#define TILE_VECTORS 3
+#define PICK(a, b, c, d, e, f, g, h)                                                                                   \
+    SECOND(a), SECOND(b), SECOND(c), SECOND(d), SECOND(e), SECOND(f), SECOND(g), SECOND(h), SECOND(a) + 8,             \
+        SECOND(b) + 8, SECOND(c) + 8, SECOND(d) + 8, SECOND(e) + 8, SECOND(f) + 8, SECOND(g) + 8, SECOND(h) + 8
+#define SECOND(i) ((i) < 8 ? (i) : (i) + 8) // lane i - 8 of the second operand
+#include "attention_tile.h"
+#include "attention_level.h"
+#undef SECOND
+
+#define LEVEL(name) avx2_##name
+#define LEVEL_TARGET __attribute__((target("arch=x86-64-v3"), min_vector_width(256)))
+#define LANES 8
+#define TILE_ROWS 4
+#define TILE_VECTORS 3
+#define PICK(...) __VA_ARGS__
+#include "attention_tile.h"
+#include "attention_level.h"
+#endif
+
+#pragma clang diagnostic ignored "-Wpsabi" // vectors pass between functions that are always inlined
+#define LEVEL(name) portable_##name
+#define LEVEL_TARGET
+#define LANES 8 // the compiler halves such vectors where registers are shorter
+#define TILE_ROWS 4
+#define TILE_VECTORS 1
+#define PICK(...) __VA_ARGS__
+#include "attention_tile.h"
+#include "attention_level.h"
+
+int64_t tutti_attention_scratch(int64_t longest, int64_t width) {
+    int64_t length = longest > 0 ? longest : 1, padded = (width + most_lanes - 1) / most_lanes * most_lanes;
+    return 6 * (length + most_rows) * padded       // q, k, v, dO, dK, dV
+        + 2 * width * block                        // q and dO of a block, transposed
+        + 2 * (length + most_rows) * block         // scores, score gradients
+        + (2 * length + most_lanes + 15) / 16 * 16; // relative-position biases
+}
+
 void tutti_attention_forward(const tutti_attention *a, float *ctx, int64_t ctx_stride, float *lse, float *scratch,
                              int64_t begin, int64_t end) {
-    int64_t hidden = a->heads * a->width;
-    for (int64_t pair = begin; pair < end; pair++) {
-        int64_t sequence = pair / a->heads, head = pair % a->heads;
-        int64_t first = a->offsets[sequence], length = a->offsets[sequence + 1] - first;
-        if (length <= 0) continue;
-        shape s = shape_of(length, a->width);
-        mask m = mask_of(a, sequence, head, length);
-        const float *from = a->qkv + first * a->qkv_stride + head * a->width;
-        const float *bias = a->bias ? a->bias + head * a->width : NULL;
-        if ((sequence + 1) * a->heads < end) {
-            prefetch_next(a->offsets, sequence, a->qkv, a->qkv_stride, head, a->heads);
-        }
-        float *q = scratch, *v = q + length * s.padded_width, *k = v + length * s.padded_width;
-        float *kt = k + length * s.padded_width, *scores = kt + s.padded_width * s.score_stride;
-        float *out = scores + block * s.score_stride;
-        pack(from, a->qkv_stride, bias, a->scale, q, length, s.width, s.padded_width);
-        pack(from + hidden, a->qkv_stride, bias ? bias + hidden : NULL, 1.0f, k, length, s.width, s.padded_width);
-        pack(from + 2 * hidden, a->qkv_stride, bias ? bias + 2 * hidden : NULL, 1.0f, v, length, s.width,
-             s.padded_width);
-        transpose(k, s.padded_width, kt, s.score_stride, length, s.width, s.padded_length);
-        for (int64_t i0 = 0; i0 < length; i0 += block) {
-            int64_t rows = length - i0 < block ? length - i0 : block;
-            product(false, q + i0 * s.padded_width, s.padded_width, 1, kt, s.score_stride, scores, s.score_stride, rows,
-                    s.padded_length, s.width);
-            for (int64_t r = 0; r < rows; r++) {
-                float *row = scores + r * s.score_stride;
-                add_positions(a, head, i0 + r, row, length);
-                float log_sum = softmax_row(row, &s, &m, i0 + r);
-                if (lse) lse[(first + i0 + r) * a->heads + head] = log_sum;
-            }
-            product(false, scores, s.score_stride, 1, v, s.padded_width, out, s.padded_width, rows, s.padded_width,
-                    length);
-            float *to = ctx + (first + i0) * ctx_stride + head * a->width;
-            for (int64_t r = 0; r < rows; r++) {
-                for (int64_t e = 0; e < s.width; e += 8) {
-                    *(v8 *)(to + r * ctx_stride + e) = *(const v8 *)(out + r * s.padded_width + e);
-                }
-            }
-        }
+#if defined(__x86_64__) && defined(__linux__)
+    if (__builtin_cpu_supports("x86-64-v4")) {
+        avx512_forward(a, ctx, ctx_stride, lse, scratch, begin, end);
+        return;
     }
+    if (__builtin_cpu_supports("x86-64-v3")) {
+        avx2_forward(a, ctx, ctx_stride, lse, scratch, begin, end);
+        return;
+    }
+#endif
+    portable_forward(a, ctx, ctx_stride, lse, scratch, begin, end);
 }
 
-/// One row of backward: scores -> dropped-out probabilities, dPd -> score gradients.
-INLINE void gradient_row(const shape *s, const mask *m, int64_t i, float lse, float delta, float *row,
-                         float *gradient) {
-    FAST_MATH
-    if (m->on) {
-        uint32_t base = m->base + (uint32_t)(i * s->length), low = m->low, high = m->high, threshold = m->threshold;
-        float factor = m->scale;
-        VECTOR_LOOP
-        for (int64_t j = 0; j < s->padded_length; j++) {
-            float kept = element_hash(low, high, base + (uint32_t)j) >= threshold ? factor : 0.0f;
-            float p = row[j] - lse < -87.0f ? 0.0f : fast_exp(row[j] - lse);
-            row[j] = p * kept;
-            gradient[j] = p * (gradient[j] * kept - delta);
-        }
-    } else {
-        VECTOR_LOOP
-        for (int64_t j = 0; j < s->padded_length; j++) {
-            float p = row[j] - lse < -87.0f ? 0.0f : fast_exp(row[j] - lse);
-            row[j] = p;
-            gradient[j] = p * (gradient[j] - delta);
-        }
+void tutti_attention_backward(const tutti_attention *a, const float *lse, const float *dctx, int64_t dctx_stride,
+                              float *dqkv, int64_t dqkv_stride, float *dpositions, int64_t longest, float *scratch,
+                              int64_t begin, int64_t end) {
+#if defined(__x86_64__) && defined(__linux__)
+    if (__builtin_cpu_supports("x86-64-v4")) {
+        avx512_backward(a, lse, dctx, dctx_stride, dqkv, dqkv_stride, dpositions, longest, scratch, begin, end);
+        return;
     }
-}
-
-/// dO . O of one row.
-INLINE float inner(const float *x, const float *y, int64_t width) {
-    FAST_MATH
-    v8 sums = {0};
-    for (int64_t e = 0; e < width; e += 8) sums += *(const v8 *)(x + e) * *(const v8 *)(y + e);
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-}
-
-TUTTI_CLONES
-void tutti_attention_backward(const tutti_attention *a, const float *ctx, int64_t ctx_stride, const float *lse,
-                              const float *dctx, int64_t dctx_stride, float *dqkv, int64_t dqkv_stride,
-                              float *dpositions, int64_t longest, float *scratch, int64_t begin, int64_t end) {
-    int64_t hidden = a->heads * a->width;
-    for (int64_t pair = begin; pair < end; pair++) {
-        int64_t sequence = pair / a->heads, head = pair % a->heads;
-        int64_t first = a->offsets[sequence], length = a->offsets[sequence + 1] - first;
-        if (length <= 0) continue;
-        shape s = shape_of(length, a->width);
-        mask m = mask_of(a, sequence, head, length);
-        int64_t packed = length * s.padded_width;
-        const float *from = a->qkv + first * a->qkv_stride + head * a->width;
-        const float *bias = a->bias ? a->bias + head * a->width : NULL;
-        const float *out = ctx + first * ctx_stride + head * a->width;
-        const float *dout = dctx + first * dctx_stride + head * a->width;
-        float *to = dqkv + first * dqkv_stride + head * a->width;
-        if ((sequence + 1) * a->heads < end) {
-            prefetch_next(a->offsets, sequence, a->qkv, a->qkv_stride, head, a->heads);
-            prefetch_next(a->offsets, sequence, ctx, ctx_stride, head, a->heads);
-            prefetch_next(a->offsets, sequence, dctx, dctx_stride, head, a->heads);
-        }
-        float *q = scratch, *k = q + packed, *g = k + packed, *dk = g + packed, *dv = dk + packed;
-        float *kt = dv + packed, *vt = kt + s.padded_width * s.score_stride;
-        float *scores = vt + s.padded_width * s.score_stride, *gradients = scores + block * s.score_stride;
-        float *dq = gradients + block * s.score_stride;
-        pack(from, a->qkv_stride, bias, a->scale, q, length, s.width, s.padded_width);
-        pack(from + hidden, a->qkv_stride, bias ? bias + hidden : NULL, 1.0f, k, length, s.width, s.padded_width);
-        transpose(k, s.padded_width, kt, s.score_stride, length, s.width, s.padded_length);
-        pack(from + 2 * hidden, a->qkv_stride, bias ? bias + 2 * hidden : NULL, 1.0f, g, length, s.width,
-             s.padded_width); // v needs no packed form of its own: its place is dO's afterwards
-        transpose(g, s.padded_width, vt, s.score_stride, length, s.width, s.padded_length);
-        pack(dout, dctx_stride, NULL, 1.0f, g, length, s.width, s.padded_width);
-        for (int64_t i0 = 0; i0 < length; i0 += block) {
-            int64_t rows = length - i0 < block ? length - i0 : block;
-            const float *query = q + i0 * s.padded_width, *gradient = g + i0 * s.padded_width;
-            product(false, query, s.padded_width, 1, kt, s.score_stride, scores, s.score_stride, rows, s.padded_length,
-                    s.width);
-            product(false, gradient, s.padded_width, 1, vt, s.score_stride, gradients, s.score_stride, rows,
-                    s.padded_length, s.width);
-            for (int64_t r = 0; r < rows; r++) {
-                int64_t i = i0 + r;
-                float *row = scores + r * s.score_stride, *drow = gradients + r * s.score_stride;
-                add_positions(a, head, i, row, length);
-                for (int64_t j = length; j < s.padded_length; j++) row[j] = -FLT_MAX;
-                gradient_row(&s, &m, i, lse[(first + i) * a->heads + head],
-                             inner(out + i * ctx_stride, dout + i * dctx_stride, s.width), row, drow);
-                if (dpositions) {
-                    float *table = dpositions + head * (2 * longest - 1) + (longest - 1 - i);
-                    VECTOR_LOOP
-                    for (int64_t j = 0; j < length; j++) table[j] += drow[j];
-                }
-            }
-            product(false, gradients, s.score_stride, 1, k, s.padded_width, dq, s.padded_width, rows, s.padded_width,
-                    length);
-            unpack(dq, s.padded_width, a->scale, to + i0 * dqkv_stride, dqkv_stride, rows, s.width);
-            if (i0 == 0) {
-                product(false, scores, 1, s.score_stride, gradient, s.padded_width, dv, s.padded_width, length,
-                        s.padded_width, rows);
-                product(false, gradients, 1, s.score_stride, query, s.padded_width, dk, s.padded_width, length,
-                        s.padded_width, rows);
-            } else {
-                product(true, scores, 1, s.score_stride, gradient, s.padded_width, dv, s.padded_width, length,
-                        s.padded_width, rows);
-                product(true, gradients, 1, s.score_stride, query, s.padded_width, dk, s.padded_width, length,
-                        s.padded_width, rows);
-            }
-        }
-        unpack(dk, s.padded_width, 1.0f, to + hidden, dqkv_stride, length, s.width);
-        unpack(dv, s.padded_width, 1.0f, to + 2 * hidden, dqkv_stride, length, s.width);
+    if (__builtin_cpu_supports("x86-64-v3")) {
+        avx2_backward(a, lse, dctx, dctx_stride, dqkv, dqkv_stride, dpositions, longest, scratch, begin, end);
+        return;
     }
+#endif
+    portable_backward(a, lse, dctx, dctx_stride, dqkv, dqkv_stride, dpositions, longest, scratch, begin, end);
 }

@@ -1,9 +1,9 @@
 // Self-attention over packed sequences of any lengths, forward and backward.
 //
-// Own loops rather than small BLAS calls (1.2-1.6 times faster on sentences). Forward keeps the context and the row's
-// log-sum-exp; backward recomputes the probabilities from it, and dropout masks from their keys (FlashAttention's scheme,
-// Dao et al. 2022, with whole rows: a block of query rows against all keys of its head stays in cache up to thousands of
-// tokens). The QKV bias is added while a head is packed, which saves a pass over [T, 3 D].
+// Own loops rather than small BLAS calls. Forward keeps each query's log-sum-exp; backward recomputes the probabilities
+// from it, and dropout masks from their keys (FlashAttention's scheme, Dao et al. 2022, with whole rows: a block of
+// queries against all keys of its head stays in cache up to thousands of tokens). The QKV bias is added while a head is
+// packed, which saves a pass over [T, 3 D].
 
 import CTuttiKernels
 
@@ -56,7 +56,8 @@ public struct Attention: @unchecked Sendable {
         return own + (positions == nil ? 0 : Self.chunks * heads * Swift.max(2 * longest - 1, 0))
     }
 
-    /// context [T, D] and logSumExp [T, H] from qkv [T, 3 D]; without a backward to come logSumExp may be nil.
+    /// context [T, D] and logSumExp ([H, L] of one sequence after the other) from qkv [T, 3 D]; without a backward to
+    /// come logSumExp may be nil.
     public func forward(
         qkv: Matrix, context: Matrix, logSumExp: UnsafeMutablePointer<Float>?, scratch: UnsafeMutablePointer<Float>
     ) {
@@ -72,13 +73,13 @@ public struct Attention: @unchecked Sendable {
         }
     }
 
-    /// dQKV [T, 3 D] assigned from dContext, with the context and logSumExp of forward; dPositions [H, 2 M - 1]
-    /// accumulates, in an order that does not depend on the number of threads.
+    /// dQKV [T, 3 D] assigned from dContext, with the logSumExp of forward; dPositions [H, 2 M - 1] accumulates, in an
+    /// order that does not depend on the number of threads.
     public func backward(
-        qkv: Matrix, context: Matrix, logSumExp: UnsafePointer<Float>, dContext: Matrix, dQKV: Matrix,
+        qkv: Matrix, logSumExp: UnsafePointer<Float>, dContext: Matrix, dQKV: Matrix,
         dPositions: UnsafeMutablePointer<Float>? = nil, scratch: UnsafeMutablePointer<Float>
     ) {
-        requireShapes(qkv, context)
+        requireShapes(qkv, dContext)
         requireShapes(dQKV, dContext)
         var arguments = kernel(qkv)
         let perThread = Int(tutti_attention_scratch(Int64(longest), Int64(width)))
@@ -104,9 +105,9 @@ public struct Attention: @unchecked Sendable {
             }
             func run(_ pairs: Range<Int>, _ table: UnsafeMutablePointer<Float>?, _ worker: Int) {
                 tutti_attention_backward(
-                    arguments, context.pointer, Int64(context.stride), logSumExp, dContext.pointer,
-                    Int64(dContext.stride), dQKV.pointer, Int64(dQKV.stride), table, Int64(longest),
-                    scratch + worker * perThread, Int64(pairs.lowerBound), Int64(pairs.upperBound))
+                    arguments, logSumExp, dContext.pointer, Int64(dContext.stride), dQKV.pointer, Int64(dQKV.stride),
+                    table, Int64(longest), scratch + worker * perThread, Int64(pairs.lowerBound),
+                    Int64(pairs.upperBound))
             }
         }
         if let partial, let dPositions { addPartials(partial, span: span, into: dPositions) }

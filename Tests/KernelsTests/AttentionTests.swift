@@ -96,7 +96,7 @@ import TuttiKernels
         attention.forward(
             qkv: wide, context: context.matrix(p.tokens, p.hidden), logSumExp: lse.pointer, scratch: scratch.pointer)
         attention.backward(
-            qkv: wide, context: context.matrix(p.tokens, p.hidden), logSumExp: lse.pointer,
+            qkv: wide, logSumExp: lse.pointer,
             dContext: dContext.matrix(p.tokens, p.hidden), dQKV: dQKV.matrix(p.tokens, 3 * p.hidden),
             dPositions: p.table.isEmpty ? nil : dTable.pointer, scratch: scratch.pointer)
         RowKernels.biasGradient(dQKV.matrix(p.tokens, 3 * p.hidden), into: dBias.pointer)

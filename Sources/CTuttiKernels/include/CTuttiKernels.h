@@ -164,14 +164,14 @@ typedef struct {
 } tutti_attention;
 /// Floats of scratch that one thread needs for sequences of up to `longest` tokens.
 int64_t tutti_attention_scratch(int64_t longest, int64_t width);
-/// ctx [T, D] and lse [T, H] of the (sequence, head) pairs [begin, end), counted sequence by sequence.
+/// ctx [T, D] and lse of the (sequence, head) pairs [begin, end), counted sequence by sequence; lse lies as [H, L] of one
+/// sequence after the other.
 void tutti_attention_forward(const tutti_attention *a, float *ctx, int64_t ctx_stride, float *_Nullable lse,
                              float *scratch, int64_t begin, int64_t end);
 /// dqkv [T, 3 D] (assigned) of the pairs [begin, end); dpositions [H, 2 longest - 1] (centred, accumulated) may be null.
-void tutti_attention_backward(const tutti_attention *a, const float *ctx, int64_t ctx_stride, const float *lse,
-                              const float *dctx, int64_t dctx_stride, float *dqkv, int64_t dqkv_stride,
-                              float *_Nullable dpositions, int64_t longest, float *scratch, int64_t begin,
-                              int64_t end);
+void tutti_attention_backward(const tutti_attention *a, const float *lse, const float *dctx, int64_t dctx_stride,
+                              float *dqkv, int64_t dqkv_stride, float *_Nullable dpositions, int64_t longest,
+                              float *scratch, int64_t begin, int64_t end);
 
 // ----------------------------------------------------------------------------------------------- contrastive.c
 /// One tile of scores [rows, columns] (columns first ..< first + columns of all): folds exp(s_j - running maximum) of the

@@ -24,7 +24,7 @@ struct SelfAttention: Sendable {
     struct Saved {
         let qkv: Matrix  // [T, 3 D], bias not yet added
         let context: Matrix  // [T, D]
-        let logSumExp: UnsafeMutablePointer<Float>  // [T, H]
+        let logSumExp: UnsafeMutablePointer<Float>  // [H, L] of each sequence
         let sum: Matrix  // [T, D] before the norm
         let mean: UnsafeMutablePointer<Float>  // [T]
         let rstd: UnsafeMutablePointer<Float>  // [T]
@@ -81,7 +81,7 @@ struct SelfAttention: Sendable {
             dBranch, transposeA: true, saved.context, into: parameters.gradientMatrix(output), beta: 1)
         Gemm.multiply(dBranch, parameters.matrix(output), into: dContext)
         kernel(pass, parameters).backward(
-            qkv: saved.qkv, context: saved.context, logSumExp: saved.logSumExp, dContext: dContext, dQKV: dQKV,
+            qkv: saved.qkv, logSumExp: saved.logSumExp, dContext: dContext, dQKV: dQKV,
             dPositions: pass.dPositions?.pointer, scratch: scratch)
         Gemm.accumulateWeightGradient(
             dQKV, input, into: parameters.gradientMatrix(projection), bias: parameters.gradientPointer(projectionBias))

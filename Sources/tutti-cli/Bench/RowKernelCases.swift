@@ -247,8 +247,8 @@ extension KernelOperands {
             // Five backward: the scores again, dP, dV, dQ and dK.
             arithmetic("attention_backward", products: 5) {
                 attention.backward(
-                    qkv: memory.input(t, 3 * d), context: memory.input(t, d), logSumExp: rows,
-                    dContext: memory.input(t, d), dQKV: memory.output(t, 3 * d), scratch: scratch)
+                    qkv: memory.input(t, 3 * d), logSumExp: rows, dContext: memory.input(t, d),
+                    dQKV: memory.output(t, 3 * d), scratch: scratch)
             },
         ]
     }

@@ -1,0 +1,166 @@
+// Small matrix products, transposition and functions of one vector width. Included by attention.c once for each level:
+//
+//   LEVEL(name)     the names of this level's types and functions
+//   LEVEL_TARGET    function attributes
+//   LANES           floats of a vector: 8 or 16
+//   TILE_ROWS       rows of c in a register tile
+//   TILE_VECTORS    vectors side by side in a tile, at most: 1 ... 3
+//   PICK(...)       eight indices into two groups of eight lanes, for all groups of a vector
+
+typedef float LEVEL(vector) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint32_t LEVEL(words) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+#define VECTOR LEVEL(vector)
+#define WORDS LEVEL(words)
+#define LEVEL_INLINE LEVEL_TARGET static inline __attribute__((always_inline))
+
+/// One tile of `vectors` vectors: rows from r, columns from n.
+LEVEL_INLINE void LEVEL(tile)(const int vectors, const int64_t row_step, const int64_t depth_step,
+                              const small_product p, int64_t r, int64_t n) {
+    VECTOR sums[TILE_ROWS][TILE_VECTORS];
+    const float *left[TILE_ROWS], *b = p.b + n;
+    int64_t depth = p.depth, b_stride = p.b_stride;
+    EACH for (int i = 0; i < TILE_ROWS; i++) {
+        left[i] = p.a + (r + i) * row_step;
+        if (depth_step == 1) __asm__("" : "+r"(left[i]));
+        EACH for (int v = 0; v < vectors; v++) sums[i][v] = (VECTOR){0};
+    }
+    for (int64_t k = 0; k < depth; k++, b += b_stride) {
+        VECTOR right[TILE_VECTORS];
+        EACH for (int v = 0; v < vectors; v++) right[v] = *(const VECTOR *)(b + v * LANES);
+        EACH for (int i = 0; i < TILE_ROWS; i++) {
+            float factor = left[i][k * depth_step];
+            EACH for (int v = 0; v < vectors; v++) sums[i][v] += factor * right[v];
+        }
+    }
+    EACH for (int i = 0; i < TILE_ROWS; i++) {
+        if (r + i >= p.rows) break;
+        float *c = p.c + (r + i) * p.c_stride + n;
+        EACH for (int v = 0; v < vectors; v++) {
+            VECTOR x = p.factors ? sums[i][v] * p.factors[r + i] : sums[i][v];
+            if (n + (v + 1) * LANES <= p.columns) {
+                VECTOR *to = (VECTOR *)(c + v * LANES);
+                *to = p.add ? *to + x : x;
+            } else { // half a vector: columns are a multiple of eight
+                for (int e = 0; e < 8; e++) c[v * LANES + e] = p.add ? c[v * LANES + e] + x[e] : x[e];
+            }
+        }
+    }
+}
+
+LEVEL_INLINE void LEVEL(product)(const int64_t row_step, const int64_t depth_step, const small_product p) {
+    int64_t n = 0;
+    while (n < p.columns) {
+        int64_t left = (p.columns - n + LANES - 1) / LANES;
+        int take = left < TILE_VECTORS ? (int)left : left == 4 && TILE_VECTORS == 3 ? 2 : TILE_VECTORS;
+        for (int64_t r = 0; r < p.rows; r += TILE_ROWS) {
+            switch (take) {
+            case 1: LEVEL(tile)(1, row_step, depth_step, p, r, n); break;
+#if TILE_VECTORS == 3
+            case 2: LEVEL(tile)(2, row_step, depth_step, p, r, n); break;
+            case 3: LEVEL(tile)(3, row_step, depth_step, p, r, n); break;
+#endif
+            default: break;
+            }
+        }
+        n += take * LANES;
+    }
+}
+
+/// c = a b, where a step of the sum reads the next column of a.
+LEVEL_TARGET __attribute__((noinline))
+static void LEVEL(product_of_rows)(const small_product *p) { LEVEL(product)(p->a_stride, 1, *p); }
+
+/// c = a^T b, where a step of the sum reads the next row of a.
+LEVEL_TARGET __attribute__((noinline))
+static void LEVEL(product_of_columns)(const small_product *p) { LEVEL(product)(1, p->a_stride, *p); }
+
+/// to[rows, width] = (from + bias) * factor; rows of `padded` floats, of which those beyond the width are left alone.
+LEVEL_INLINE void LEVEL(pack)(const float *from, int64_t stride, const float *bias, float factor, float *to,
+                              int64_t padded, int64_t rows, int64_t width) {
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t e = 0; e < width; e += 8) {
+            v8 x = *(const v8 *)(from + r * stride + e);
+            if (bias) x += *(const v8 *)(bias + e);
+            *(v8 *)(to + r * padded + e) = x * factor;
+        }
+    }
+}
+
+/// to[width, to_stride] = the transpose of LANES rows of (from + bias) * factor; rows beyond `rows` repeat the last.
+LEVEL_INLINE void LEVEL(transpose)(const float *from, int64_t stride, const float *bias, float factor, float *to,
+                                   int64_t to_stride, int64_t rows, int64_t width) {
+    const float *row[LANES];
+    EACH for (int r = 0; r < LANES; r++) row[r] = from + (r < rows ? r : rows - 1) * stride;
+    for (int64_t e = 0; e < width; e += 8) {
+        VECTOR x[8]; // x[r] = row r, and row 8 + r beside it where a vector has two groups
+        EACH for (int r = 0; r < 8; r++) {
+            EACH for (int g = 0; g < LANES / 8; g++) memcpy((char *)&x[r] + 32 * g, row[8 * g + r] + e, 32);
+        }
+        if (bias) {
+            VECTOR shift;
+            EACH for (int g = 0; g < LANES / 8; g++) memcpy((char *)&shift + 32 * g, bias + e, 32);
+            EACH for (int r = 0; r < 8; r++) x[r] += shift;
+        }
+        EACH for (int r = 0; r < 8; r++) x[r] *= factor;
+        VECTOR a[8], b[8];
+        EACH for (int r = 0; r < 8; r += 2) {
+            a[r] = __builtin_shufflevector(x[r], x[r + 1], PICK(0, 8, 1, 9, 4, 12, 5, 13));
+            a[r + 1] = __builtin_shufflevector(x[r], x[r + 1], PICK(2, 10, 3, 11, 6, 14, 7, 15));
+        }
+        EACH for (int r = 0; r < 8; r += 4) {
+            EACH for (int h = 0; h < 2; h++) {
+                b[r + 2 * h] = __builtin_shufflevector(a[r + h], a[r + h + 2], PICK(0, 1, 8, 9, 4, 5, 12, 13));
+                b[r + 2 * h + 1] = __builtin_shufflevector(a[r + h], a[r + h + 2], PICK(2, 3, 10, 11, 6, 7, 14, 15));
+            }
+        }
+        EACH for (int r = 0; r < 4; r++) {
+            VECTOR low = __builtin_shufflevector(b[r], b[r + 4], PICK(0, 1, 2, 3, 8, 9, 10, 11));
+            VECTOR high = __builtin_shufflevector(b[r], b[r + 4], PICK(4, 5, 6, 7, 12, 13, 14, 15));
+            *(VECTOR *)(to + (e + r) * to_stride) = low;
+            *(VECTOR *)(to + (e + r + 4) * to_stride) = high;
+        }
+    }
+}
+
+/// fast_exp of every lane, for x below 88; zero below -87.
+LEVEL_INLINE VECTOR LEVEL(exponential)(VECTOR x) {
+    VECTOR shifted = x * 1.44269504088896341f + 12582912.0f;
+    VECTOR n = shifted - 12582912.0f;
+    VECTOR r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    VECTOR p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    VECTOR y = p * (r * r) + r + 1.0f;
+    WORDS power = ((WORDS)shifted + (127u - 0x4B400000u)) << 23;
+    return (VECTOR)((WORDS)(y * (VECTOR)power) & ~(WORDS)(x < -87.0f)); // NaN passes
+}
+
+/// Which elements dropout keeps, as all ones or zeros: element_hash of every lane; `first` = index + key's low half.
+LEVEL_INLINE WORDS LEVEL(kept)(WORDS first, const mask *m) {
+    WORDS x = first;
+    x ^= x >> 16;
+    x *= 0x7feb352dU;
+    x += m->high;
+    x ^= x >> 15;
+    x *= 0x846ca68bU;
+    x ^= x >> 16;
+    return (WORDS)(x >= m->threshold);
+}
+
+/// The logarithm of every lane, for x from 1 to 2^126 (Cephes' logf).
+LEVEL_INLINE VECTOR LEVEL(logarithm)(VECTOR x) {
+    WORDS power = ((WORDS)x - 0x3F3504F3U) >> 23; // x = 2^power * m, m around 1
+    VECTOR m = (VECTOR)((WORDS)x - (power << 23)) - 1.0f, square = m * m;
+    VECTOR n = __builtin_convertvector(power, VECTOR);
+    VECTOR p = m * 7.0376836292e-2f - 1.1514610310e-1f;
+    p = p * m + 1.1676998740e-1f;
+    p = p * m - 1.2420140846e-1f;
+    p = p * m + 1.4249322787e-1f;
+    p = p * m - 1.6668057665e-1f;
+    p = p * m + 2.0000714765e-1f;
+    p = p * m - 2.4999993993e-1f;
+    p = p * m + 3.3333331174e-1f;
+    return (m * square * p - n * 2.12194440e-4f - 0.5f * square + m) + n * 0.693359375f;
+}
