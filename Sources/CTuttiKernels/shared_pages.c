@@ -46,6 +46,8 @@ int tutti_shared_open(int64_t process, int descriptor, int64_t bytes) {
 }
 
 void *tutti_shared_map(int descriptor, int64_t bytes) {
+    int64_t page = sysconf(_SC_PAGESIZE);
+    bytes = (bytes + page - 1) / page * page; // munmap below takes none but whole pages
     // Reserve one huge page more than asked, map over its aligned part, give back the rest.
     char *raw = mmap(NULL, (size_t)(bytes + huge), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (raw == MAP_FAILED) return NULL;
