@@ -42,7 +42,8 @@ final class BatchSource {
         prefetcher = Prefetcher { index in
             let number = first + index
             guard number < plan.batchCount else { return nil }
-            let texts = TextBatch(table: table, globalRows: plan.batch(number), rank: rank, world: world, longestText: longestText)
+            let texts = TextBatch(
+                table: table, globalRows: plan.batch(number), rank: rank, world: world, longestText: longestText)
             var packed = PackedBatch()
             collator.pack(texts, into: &packed)
             let (labels, width) = Self.numbers(texts.labels)

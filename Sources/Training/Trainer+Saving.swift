@@ -51,18 +51,23 @@ extension Trainer {
             onRootOnly { $0.notice("No checkpoint yet in \(directory.path): starting from the beginning.") }
             return
         }
-        try ensemble.together("resume") { try self.restore(from: path) }
+        let before = try ensemble.together("resume") { try self.restore(from: path) }
+        try takeGemm(from: before["gemm_provider"]?.string ?? "")
+        noteDifferences(from: before)
     }
 
-    /// Takes an earlier choice of providers where this one was automatic: the same bits as without the interruption,
-    /// whatever is fastest today.
-    func takeGemm(from text: String) {
-        guard inputs.gemmIsAutomatic, let choice = GemmChoice(text: text), choice.isAvailable else { return }
+    /// Takes an earlier choice of providers if this one was automatic and every rank has them: the same bits as without
+    /// the interruption, whatever is fastest today. `text` is equal on all ranks. Collective.
+    func takeGemm(from text: String) throws {
+        guard inputs.gemmIsAutomatic, let choice = GemmChoice(text: text) else { return }
+        let today = Gemm.choice
+        guard try ensemble.agree(code: choice.isAvailable ? 0 : 1) == 0, choice != today else { return }
         Gemm.choice = choice
+        onRootOnly { $0.notice("Matrix products: \(choice), as the run began with.") }
     }
 
-    /// Loads weights, optimizer state and counters of a checkpoint.
-    private func restore(from path: String) throws {
+    /// Loads weights, optimizer state and counters of a checkpoint; returns its surroundings.
+    private func restore(from path: String) throws -> JSONObject {
         guard let checkpoint = Checkpoint.validate(path, identity: directory.identity) else {
             throw TuttiError(
                 .data, "resume", path, "this rank cannot read the checkpoint that rank zero found",
@@ -86,15 +91,17 @@ extension Trainer {
             state.bestGlobalStep = nil
         }
         state.maxSteps = maxSteps
-        takeGemm(from: checkpoint.surroundings["gemm_provider"]?.string ?? "")
+        return checkpoint.surroundings
+    }
+
+    /// Tells what is not as it was when the checkpoint was written.
+    private func noteDifferences(from before: JSONObject) {
         let now = surroundings.json()
-        for key in ["world_size", "gemm_provider", "threads", "blas_core_type"]
-        where checkpoint.surroundings[key] != now[key] {
-            let before = checkpoint.surroundings[key]?.serialized() ?? "unknown"
+        for key in ["world_size", "gemm_provider", "threads", "blas_core_type"] where before[key] != now[key] {
             onRootOnly {
                 $0.notice(
-                    "\(key) was \(before) and is \(now[key]?.serialized() ?? "unknown"): "
-                        + "the run goes on, but not to the last bit.")
+                    "\(key) was \(before[key]?.serialized() ?? "unknown") and is "
+                        + "\(now[key]?.serialized() ?? "unknown"): the run goes on, but not to the last bit.")
             }
         }
     }

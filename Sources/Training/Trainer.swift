@@ -124,7 +124,7 @@ public final class Trainer {
         let (directory, overwrite) = (directory, inputs.overwrite)
         let start = try ensemble.onRoot { try directory.start(overwrite: overwrite) }
         if start == .finished { return .alreadyFinished }
-        if start == .resume { takeGemm(from: try ensemble.onRoot { try directory.gemmChoice() ?? "" }) }
+        if start == .resume { try takeGemm(from: try ensemble.onRoot { try directory.gemmChoice() ?? "" }) }
         try takeMemory()
         try resumeIfPossible(start)
         StopRequest.listen()

@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 import TuttiEnsemble
 import TuttiFormats
+import TuttiKernels
 import TuttiModels
 import TuttiTraining
 
@@ -90,6 +91,31 @@ private final class SignalAfter: TrainingObserver {
         #expect(try bytes(parts + "/final/model.safetensors") == bytes(whole + "/final/model.safetensors"))
         #expect(timeless(try metricsLines(parts)) == timeless(try metricsLines(whole)))
         #expect(try train(parts, sharesNode: true, stopAfter: nil) == [.alreadyFinished, .alreadyFinished])
+    }
+
+    @Test(arguments: [1, 2])
+    func aResumedRunTakesTheProviderOfItsCheckpoint(world: Int) throws {
+        let scratch = try TemporaryDirectory()
+        let (whole, parts, named) = (scratch.path + "/whole", scratch.path + "/parts", scratch.path + "/named")
+        func train(_ output: String, _ provider: GemmProvider, isAutomatic: Bool, stops: Bool) throws -> GemmChoice {
+            try withGemm(provider) {
+                var run = run()
+                run.gemmIsAutomatic = isAutomatic
+                _ = try LocalEnsemble.run(world: world) { [run] ensemble in
+                    let observer: any TrainingObserver =
+                        stops ? SignalAfter(step: 5, signal: SIGUSR2) : SilentObserver()
+                    return try run.train(output, ensemble: ensemble, observer: observer).outcome
+                }
+                return Gemm.choice
+            }
+        }
+        _ = try train(whole, .tutti, isAutomatic: true, stops: false)
+        for output in [parts, named] { _ = try train(output, .tutti, isAutomatic: true, stops: true) }
+        #expect(try train(parts, .openblas, isAutomatic: true, stops: false) == GemmChoice(.tutti))
+        #expect(try train(named, .openblas, isAutomatic: false, stops: false) == GemmChoice(.openblas))
+        let weights = try bytes(whole + "/final/model.safetensors")
+        #expect(try bytes(parts + "/final/model.safetensors") == weights)
+        #expect(try bytes(named + "/final/model.safetensors") != weights, "providers that agree prove nothing")
     }
 
     @Test func aRunCutOffGoesBackToItsCheckpoint() throws {

@@ -16,6 +16,7 @@ struct TinyRun {
     var arguments = TrainingArguments()
     var overrides: JSONObject?
     var evaluation = false
+    var gemmIsAutomatic = false
 
     static let goldens = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("Golden/training").path
@@ -35,6 +36,7 @@ struct TinyRun {
             model: model, arguments: arguments, trainDataset: table,
             loss: try LossRegistry.make(name: "MultipleNegativesRankingLoss"), outputDirectory: output)
         if evaluation { inputs.evalDataset = table }
+        inputs.gemmIsAutomatic = gemmIsAutomatic
         return inputs
     }
 
