@@ -47,6 +47,21 @@ import TuttiTraining
         }
     }
 
+    /// Batches of three rows for four ranks: one rank at least has none, and takes every step with the others.
+    @Test(arguments: [true, false])
+    func ranksWithoutRowsTakePart(sharesNode: Bool) throws {
+        let scratch = try TemporaryDirectory()
+        var run = run("bert-sgd")
+        run.arguments.globalTrainBatchSize = 3
+        let alone = weights(try run.train(scratch.path + "/1").model)
+        let moved = distance(alone, weights(try SentenceEncoder.load(run.modelPath)))
+        let output = scratch.path + "/4"
+        let ranks = try LocalEnsemble.run(world: 4, sharesNode: sharesNode) { [run] ensemble in
+            weights(try run.train(output, ensemble: ensemble).model)
+        }
+        #expect(moved > 0 && ranks.allSatisfy { distance($0, alone) <= 1e-5 * moved })
+    }
+
     /// Threads add in the order of ranks either way, so memory that they share must give the bits of messages.
     @Test(arguments: ["bert-adamw", "mpnet-sgd"])
     func sharedMemoryAndMessagesGiveTheSameBits(_ name: String) throws {
