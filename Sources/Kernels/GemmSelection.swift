@@ -5,8 +5,8 @@ public struct GemmSelection {
     /// Best seconds of each provider for one kind of product.
     public private(set) var seconds: [GemmLayout: [GemmProvider: Double]] = [:]
 
-    /// Measures products of a layer between widths `hidden` and `inner`, `rounds` times in turn, with the present threads.
-    /// Takes some tenths of a second. `Gemm.choice` is what it was afterwards.
+    /// Measures products of a layer between widths `hidden` and `inner`, `rounds` times in turn, with the present
+    /// threads. Takes some tenths of a second. `Gemm.choice` is what it was afterwards.
     public init(hidden: Int, inner: Int, providers: [GemmProvider], rounds: Int = 3) {
         let before = Gemm.choice
         defer { Gemm.choice = before }

@@ -13,8 +13,8 @@ enum GemmOption: String, ExpressibleByArgument, CaseIterable {
 }
 
 extension ComputeOptions {
-    /// Sets the provider of matrix products: the one asked for, or the fastest that every rank has, as rank zero measures
-    /// it on layers of `model`'s widths. Returns the choice. Collective.
+    /// Sets the provider of matrix products: the one asked for, or the fastest that every rank has, as rank zero
+    /// measures it on layers of `model`'s widths. Returns the choice. Collective.
     ///
     /// - Throws: a usage error where a rank lacks the library that was asked for.
     @discardableResult

@@ -11,7 +11,7 @@ import time
 
 # Settings of libraries and launchers in the caller's environment, which would reach one program and not the other.
 FOREIGN = ("OMPI_", "PMIX_", "PMI_", "SLURM_", "OMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_", "TORCH", "ATEN_", "DNNL_",
-           "ONEDNN_", "TUTTI_THREADS", "PYTHON", "RAYON_", "LD_PRELOAD", "MALLOC_", "TOKENIZERS_", "HF_",
+           "ONEDNN_", "TUTTI_", "PYTHON", "RAYON_", "LD_PRELOAD", "MALLOC_", "TOKENIZERS_", "HF_",
            "TRANSFORMERS_", "ACCELERATE_", "RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_")
 
 
