@@ -36,7 +36,7 @@ typedef struct {
     TILE(vector) row[TILE_VECTORS];                                                                                    \
     EACH for (int j = 0; j < TILE_VECTORS; j++) row[j] = *(const TILE(vector) *)(b + j * TILE_FLOATS);                 \
     EACH for (int i = 0; i < TILE_ROWS; i++) {                                                                         \
-        TILE(vector) factor = (TILE(vector)){0} + (element);                                                           \
+        TILE(vector) factor = (element) - (TILE(vector)){0}; /* a plain broadcast: x - 0 is x, x + 0 is not for -0 */    \
         EACH for (int j = 0; j < TILE_VECTORS; j++) sums[i][j] = TILE_ADD(factor, row[j], sums[i][j]);                 \
     }                                                                                                                  \
     b += TILE_VECTORS * TILE_FLOATS;

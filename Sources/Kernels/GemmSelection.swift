@@ -7,7 +7,7 @@ public struct GemmSelection {
 
     /// Measures products of a layer between widths `hidden` and `inner`, `rounds` times in turn, with the present
     /// threads. Takes some tenths of a second. `Gemm.choice` is what it was afterwards.
-    public init(hidden: Int, inner: Int, providers: [GemmProvider], rounds: Int = 3) {
+    public init(hidden: Int, inner: Int, providers: [GemmProvider], rounds: Int = 5) {
         let before = Gemm.choice
         defer { Gemm.choice = before }
         // About 0.6 GFLOP a product, so that packing has its true share and all of it ends soon.
