@@ -72,7 +72,8 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
 
     private func learnTopology(_ environment: [String: String]) throws {
         let policy: CorePolicy? = try choice("TUTTI_CORE_POLICY", environment)
-        let memory: MemoryPolicy? = try choice("TUTTI_NODE_MEMORY", environment)
+        let memory: MemoryPolicy = try choice("TUTTI_NODE_MEMORY", environment) ?? .shared
+        let keepsApart = try agree(code: memory == .private ? 1 : 0) == 1  // one rank's wish: all must do the same
         let own = try JSONEncoder().encode(topology.places[0])
         let places = try gather([UInt8](own)).map { try JSONDecoder().decode(RankPlace.self, from: Data($0)) }
         let library = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
@@ -81,7 +82,8 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
             tutti_mpi_version(start, Int32(buffer.count))
             return String(cString: start)
         }
-        topology = Topology(places: places, library: library, chosen: policy, memory: memory ?? .shared)
+        topology = Topology(
+            places: places, library: library, chosen: policy, memory: keepsApart ? .private : .shared)
         conductor.setPolicy(sumsAtOnce: topology.policy == .reserved, boundCPU: topology.conductorCPU(rank: rank))
     }
 
