@@ -9,8 +9,8 @@ let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 
 /// A Swift module `TuttiX` whose sources lie in `Sources/X`.
-func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: "Tutti\(name)", dependencies: dependencies, path: "Sources/\(name)")
+func module(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .target(name: "Tutti\(name)", dependencies: dependencies, path: "Sources/\(name)", exclude: exclude)
 }
 
 /// The tests of one module, in `Tests/XTests`.
@@ -42,7 +42,7 @@ let package = Package(
         .target(name: "CAllocationCounter", path: "Sources/CAllocationCounter"),
         // L1
         module("Formats", []),
-        module("Kernels", ["COpenBLAS", "CTuttiKernels"]),
+        module("Kernels", ["COpenBLAS", "CTuttiKernels"], exclude: ["PERFORMANCE.md"]),
         module("Ensemble", []),
         // L2
         module("Text", ["TuttiFormats"]),

@@ -87,3 +87,7 @@ steps = [
     {"seconds": end - start, **counts} for start, end, counts in zip(starts, clock.ends, trainer.counts, strict=True)]
 with open(f"{job['record']}.{rank}", "w", encoding="utf-8") as file:
     json.dump({"began": clock.began, "threads": torch.get_num_threads(), "steps": steps}, file)
+if torch.distributed.is_initialized():
+    # torch's background threads may abort a process that ends while others still run, and the launcher then ends all.
+    torch.distributed.barrier()
+    os._exit(0)
