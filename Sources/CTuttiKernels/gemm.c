@@ -1,12 +1,13 @@
 // General matrix product, c = alpha op(a) op(b) + beta c.
 //
-// Register tiles of c (gemm_tile.h) are computed from panels of b, packed so that each step reads one cache-line-aligned
-// row, and from rows of a: as they lie in memory where a is not transposed (a tile broadcasts its elements, so packing
-// buys nothing), packed where it is. A block of c, `block_rows` x `block_columns`, stays in the second cache for all
-// steps of the sum. Blocks are dealt to threads; the order of each sum is fixed by the depth alone, so that results do
-// not depend on threads.
+// Register tiles of c (gemm_tile.h) are computed from panels of b, packed so that each step reads one row, and from
+// rows of a: as they lie in memory where a is not transposed (a tile broadcasts its elements, so packing buys
+// nothing), packed where it is. A block of c, `block_rows` x `block_columns`, stays in the second cache for all steps
+// of the sum. Blocks are dealt to threads; the order of each sum is fixed by the depth alone, so results do not
+// depend on threads.
 //
-// Reference: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication"; van Zee & van de Geijn 2015, BLIS.
+// Reference: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication"; van Zee & van de Geijn
+// 2015, "BLIS".
 #define _GNU_SOURCE 1
 #include "vectorise.h"
 #include <pthread.h>
@@ -32,11 +33,12 @@ typedef struct {
 
 #define EACH _Pragma("clang loop unroll(full)")
 // One step of the sum: a row of the panel of b times TILE_ROWS elements of a, element i given by `element`.
+// `element - 0` is a plain broadcast; `element + 0` would be an addition, since it is not `element` for -0.
 #define TILE_STEP(element)                                                                                             \
     TILE(vector) row[TILE_VECTORS];                                                                                    \
     EACH for (int j = 0; j < TILE_VECTORS; j++) row[j] = *(const TILE(vector) *)(b + j * TILE_FLOATS);                 \
     EACH for (int i = 0; i < TILE_ROWS; i++) {                                                                         \
-        TILE(vector) factor = (element) - (TILE(vector)){0}; /* a plain broadcast: x - 0 is x, x + 0 is not for -0 */    \
+        TILE(vector) factor = (element) - (TILE(vector)){0};                                                           \
         EACH for (int j = 0; j < TILE_VECTORS; j++) sums[i][j] = TILE_ADD(factor, row[j], sums[i][j]);                 \
     }                                                                                                                  \
     b += TILE_VECTORS * TILE_FLOATS;

@@ -11,10 +11,11 @@
 
 typedef float TILE(vector) __attribute__((vector_size(4 * TILE_FLOATS), aligned(4)));
 
-/// c tile = alpha * sum over p of a(i, p) b(p, .) + beta * c. a(i, p) = a[i * a_row + p * a_step]; b is one packed panel.
+/// c tile = alpha * sum over p of a(i, p) b(p, .) + beta * c. a(i, p) = a[i * a_row + p] where `a_step` is 1, else
+/// a[i + p * TILE_ROWS]; b is one packed panel.
 TILE_TARGET
-static void TILE(multiply)(int64_t depth, const float *restrict a, int64_t a_row, int64_t a_step, const float *restrict b,
-                           float *restrict c, int64_t c_stride, float alpha, float beta) {
+static void TILE(multiply)(int64_t depth, const float *restrict a, int64_t a_row, int64_t a_step,
+                           const float *restrict b, float *restrict c, int64_t c_stride, float alpha, float beta) {
     TILE(vector) sums[TILE_ROWS][TILE_VECTORS];
     EACH for (int i = 0; i < TILE_ROWS; i++)
         EACH for (int j = 0; j < TILE_VECTORS; j++) sums[i][j] = (TILE(vector)){0};
@@ -45,7 +46,7 @@ static void TILE(multiply)(int64_t depth, const float *restrict a, int64_t a_row
     }
 }
 
-/// Packs columns [0, columns) of rows [0, depth) of a matrix into panels of `width` columns; the rest of the last panel is 0.
+/// Packs columns [0, columns) of rows [0, depth) of a matrix into panels of `width`; the rest of the last panel is 0.
 TILE_TARGET
 static void TILE(pack_rows)(const float *from, int64_t stride, int64_t depth, int64_t columns, int64_t width,
                             float *to) {
@@ -71,7 +72,8 @@ static void TILE(pack_rows)(const float *from, int64_t stride, int64_t depth, in
     }
     for (; left < columns; left += width, to += width * depth)
         for (int64_t p = 0; p < depth; p++)
-            for (int64_t i = 0; i < width; i++) to[p * width + i] = left + i < columns ? from[p * stride + left + i] : 0.0f;
+            for (int64_t i = 0; i < width; i++)
+                to[p * width + i] = left + i < columns ? from[p * stride + left + i] : 0.0f;
 }
 
 /// Packs rows [0, columns) of a matrix whose rows are columns of b: panels of `width`, step p holding from[column][p].

@@ -6,6 +6,7 @@
 
 import Foundation
 import TuttiEnsemble
+import TuttiFormats
 
 /// One law. `check` is Collective: every rank makes the same calls, and reports what it finds without leaving early.
 struct Law: Sendable {
@@ -31,7 +32,11 @@ struct Law: Sendable {
     ) -> Law {
         Law(name: "control: \(name)", fewestRanks: 2, needsNode: needsNode) { ensemble, findings in
             let inner = Findings()
-            try check(ensemble, inner)
+            do {
+                try check(ensemble, inner)
+            } catch let failure as RootFailure where failure.code == TuttiError.Kind.diverged.rawValue {
+                inner.require(false, "\(failure)")  // a run that breaks down, on all ranks together, has noticed it too
+            }
             let isNoticed = try ensemble.agree(code: inner.first.isEmpty ? 0 : 1) == 1
             findings.require(isNoticed, "the fault was not noticed")
         }
