@@ -97,12 +97,20 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
 }
 
 extension EmbeddingSimilarityEvaluator {
-    /// Options of its own.
-    static let optionNames = ["path", "columns", "similarity_fn_names", "main_similarity", "precision"]
+    /// What configurations and the command know of it.
+    static let entry = EvaluatorEntry(
+        name: className, summary: "Pearson and Spearman correlation of similarities with gold scores",
+        data: "a table of two text columns and a score: sentence1, sentence2, score",
+        options: EvaluatorOptionDescription.table("sentence1, sentence2, score") + [
+            .similarityFunctions,
+            EvaluatorOptionDescription(
+                "main_similarity", .text, "the function of the primary metric; by default the best one"),
+            EvaluatorOptionDescription("precision", .text, "quantization of the embeddings; not available yet"),
+        ],
+        make: make)
 
     /// Makes the evaluator that `options` describe, from the first two text columns and the label of its table.
-    static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        try options.check(optionNames)
+    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
         if let precision = try options.string("precision") {
             throw options.error(
                 "precision", "'\(precision)' cannot be evaluated, only full precision", hint: "Leave it out.")

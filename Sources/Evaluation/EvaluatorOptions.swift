@@ -23,16 +23,11 @@ public struct EvaluatorOptions: Sendable {
         self.modelSimilarity = modelSimilarity
     }
 
-    /// Options that every evaluator takes; the batch size and the progress bar have no effect here.
-    static let common = ["name", "id", "batch_size", "show_progress_bar", "write_csv", "truncate_dim"]
-
-    /// Refuses options that are neither common nor `own`.
-    func check(_ own: [String]) throws(TuttiError) {
-        let known = own + EvaluatorOptions.common
+    /// Refuses options that `entry` does not describe, and checks those that every evaluator takes.
+    func check(_ entry: EvaluatorEntry) throws(TuttiError) {
+        let known = (entry.options + EvaluatorRegistry.commonOptions).map(\.name)
         for key in object.keys where !known.contains(key) {
-            throw error(
-                key, "is no option of \(try string("name") ?? "this evaluator")",
-                hint: TuttiError.hint(unknown: key, known: known))
+            throw error(key, "is no option of \(entry.name)", hint: TuttiError.hint(unknown: key, known: known))
         }
         if let size = try int("batch_size"), size < 1 {
             throw error("batch_size", "is \(size), which must be at least 1")

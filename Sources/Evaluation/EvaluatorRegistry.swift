@@ -2,40 +2,26 @@
 //
 // A new evaluator is one file and one line in `all`.
 
-import TuttiCorpus
 import TuttiFormats
-
-/// An evaluator that configurations can ask for.
-public struct EvaluatorEntry: Sendable {
-    /// The class name, as in sentence-transformers.
-    public let name: String
-    /// The option names of its own, beside those that every evaluator takes.
-    public let options: [String]
-    /// One line on what it measures and what data it needs.
-    public let summary: String
-    let make: @Sendable (EvaluatorOptions) throws(TuttiError) -> any Evaluator
-}
 
 /// The known evaluators and how they are made from options.
 public enum EvaluatorRegistry {
     /// All evaluators, in the order of the documentation.
     public static let all: [EvaluatorEntry] = [
-        EvaluatorEntry(
-            name: TripletEvaluator.className, options: TripletEvaluator.optionNames,
-            summary: "accuracy of sim(anchor, positive) > sim(anchor, negative); a table of three text columns",
-            make: TripletEvaluator.make),
-        EvaluatorEntry(
-            name: EmbeddingSimilarityEvaluator.className, options: EmbeddingSimilarityEvaluator.optionNames,
-            summary: "Pearson and Spearman correlation with gold scores; a table of two text columns and a score",
-            make: EmbeddingSimilarityEvaluator.make),
-        EvaluatorEntry(
-            name: InformationRetrievalEvaluator.className, options: InformationRetrievalEvaluator.optionNames,
-            summary: "accuracy, precision, recall, nDCG, MRR and MAP of a search; BEIR files corpus, queries and qrels",
-            make: InformationRetrievalEvaluator.make),
+        TripletEvaluator.entry,
+        EmbeddingSimilarityEvaluator.entry,
+        InformationRetrievalEvaluator.entry,
     ]
 
-    /// Options that every evaluator takes.
-    public static var commonOptions: [String] { EvaluatorOptions.common }
+    /// Options that every evaluator takes; the batch size and the progress bar have no effect here.
+    public static let commonOptions = [
+        EvaluatorOptionDescription(required: "name", .text, "the evaluator's class"),
+        EvaluatorOptionDescription("id", .text, standard: .string(""), "name of the data, before every key"),
+        EvaluatorOptionDescription("truncate_dim", .integer, "leading dimensions that embeddings are cut to"),
+        EvaluatorOptionDescription("write_csv", .flag, standard: .bool(true), "add a row to its CSV file"),
+        EvaluatorOptionDescription("batch_size", .integer, "taken for compatibility, without effect"),
+        EvaluatorOptionDescription("show_progress_bar", .flag, "taken for compatibility, without effect"),
+    ]
 
     /// Makes the evaluator `name` from its options and loads its data.
     ///
@@ -46,6 +32,7 @@ public enum EvaluatorRegistry {
                 .usage, "read configuration", "\(options.place).name", "the evaluator '\(name)' is not known",
                 hint: TuttiError.hint(unknown: name, known: all.map(\.name)))
         }
+        try options.check(entry)
         return try entry.make(options)
     }
 }

@@ -78,16 +78,37 @@ public struct JudgedCollection: Sendable {
 }
 
 extension InformationRetrievalEvaluator {
-    /// Options of its own.
-    static let optionNames = [
-        "corpus", "queries", "qrels", "corpus_chunk_size", "mrr_at_k", "ndcg_at_k", "accuracy_at_k",
-        "precision_recall_at_k", "map_at_k", "score_functions", "similarity_fn_names", "main_score_function",
-        "query_prompt", "query_prompt_name", "corpus_prompt", "corpus_prompt_name", "write_predictions",
-    ]
+    /// What configurations and the command know of it.
+    static let entry = EvaluatorEntry(
+        name: className, summary: "accuracy, precision, recall, nDCG, MRR and MAP of a search in a corpus",
+        data: "three BEIR files: corpus.jsonl, queries.jsonl, qrels.tsv",
+        options: [
+            EvaluatorOptionDescription(required: "corpus", .file, "the documents, JSON lines of _id, title and text"),
+            EvaluatorOptionDescription(required: "queries", .file, "the queries, JSON lines of _id and text"),
+            EvaluatorOptionDescription(
+                required: "qrels", .file, "the relevant documents, tab-separated query-id, corpus-id, score"),
+            EvaluatorOptionDescription("corpus_chunk_size", .integer, "taken for compatibility, without effect"),
+            EvaluatorOptionDescription("accuracy_at_k", cutoffs: [1, 3, 5, 10], "cut-offs of accuracy"),
+            EvaluatorOptionDescription(
+                "precision_recall_at_k", cutoffs: [1, 3, 5, 10], "cut-offs of precision and recall"),
+            EvaluatorOptionDescription("mrr_at_k", cutoffs: [10], "cut-offs of the mean reciprocal rank"),
+            EvaluatorOptionDescription("ndcg_at_k", cutoffs: [10], "cut-offs of nDCG"),
+            EvaluatorOptionDescription("map_at_k", cutoffs: [100], "cut-offs of the mean average precision"),
+            .similarityFunctions,
+            EvaluatorOptionDescription("score_functions", .texts, "another name of similarity_fn_names"),
+            EvaluatorOptionDescription(
+                "main_score_function", .text, "the function of the primary metric; by default the best one"),
+            EvaluatorOptionDescription("query_prompt", .text, "put before queries in place of the model's prompt"),
+            EvaluatorOptionDescription("query_prompt_name", .text, "not available: give the text as query_prompt"),
+            EvaluatorOptionDescription("corpus_prompt", .text, "put before documents in place of the model's prompt"),
+            EvaluatorOptionDescription("corpus_prompt_name", .text, "not available: give the text as corpus_prompt"),
+            EvaluatorOptionDescription(
+                "write_predictions", .flag, standard: .bool(false), "write the rankings as JSON lines"),
+        ],
+        make: make)
 
     /// Makes the evaluator that `options` describe, from the BEIR files that it names.
-    static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        try options.check(optionNames)
+    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
         if let size = try options.int("corpus_chunk_size"), size < 1 {
             throw options.error("corpus_chunk_size", "is \(size), which must be at least 1")
         }

@@ -114,12 +114,20 @@ public final class TripletEvaluator: Evaluator {
 }
 
 extension TripletEvaluator {
-    /// Options of its own.
-    static let optionNames = ["path", "columns", "margin", "similarity_fn_names", "main_similarity_function"]
+    /// What configurations and the command know of it.
+    static let entry = EvaluatorEntry(
+        name: className, summary: "accuracy of sim(anchor, positive) > sim(anchor, negative) + margin",
+        data: "a table of three text columns: anchor, positive, negative",
+        options: EvaluatorOptionDescription.table("anchor, positive, negative") + [
+            EvaluatorOptionDescription("margin", .numbers, standard: .number(0), "by how much the positive wins"),
+            .similarityFunctions,
+            EvaluatorOptionDescription(
+                "main_similarity_function", .text, "the function of the primary metric; by default the best one"),
+        ],
+        make: make)
 
     /// Makes the evaluator that `options` describe, from the first three text columns of its table.
-    static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        try options.check(optionNames)
+    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
         let main = try options.similarity("main_similarity_function")
         let functions = try options.similarities("similarity_fn_names", main: main)
         let table = try options.table(textColumns: 3, meaning: "anchor, positive and negative")

@@ -1,0 +1,45 @@
+// Every evaluator of the registry is described whole, and what is described is what is taken.
+
+import Testing
+import TuttiEvaluation
+import TuttiFormats
+
+@Suite struct EvaluatorRegistryTests {
+    @Test func namesDiffer() {
+        let names = EvaluatorRegistry.all.map(\.name)
+        #expect(Set(names).count == names.count && names.count >= 3)
+    }
+
+    @Test(arguments: EvaluatorRegistry.all.indices) func descriptionsAreWhole(_ index: Int) {
+        let entry = EvaluatorRegistry.all[index]
+        #expect(!entry.summary.isEmpty && !entry.data.isEmpty)
+        let options = entry.options + EvaluatorRegistry.commonOptions
+        #expect(Set(options.map(\.name)).count == options.count)
+        for option in options {
+            #expect(!option.meaning.isEmpty && !option.meaning.contains("\n"))
+            #expect(!option.isRequired || option.standard == .null)
+        }
+    }
+
+    /// Without its required options each evaluator is a configuration error that names one of them; with an option
+    /// that is not described it is one that names the option.
+    @Test(arguments: EvaluatorRegistry.all.indices) func onlyDescribedOptionsAreTaken(_ index: Int) {
+        let entry = EvaluatorRegistry.all[index]
+        let missing = failure(entry.name, [:])
+        let required = entry.options.filter(\.isRequired).map { "evaluators[2].\($0.name)" }
+        #expect(missing?.kind == .usage && required.contains(missing?.subject ?? ""), "\(missing as Any)")
+        let unknown = failure(entry.name, ["no_such_option": .integer(1)])
+        #expect(unknown?.kind == .usage && unknown?.subject == "evaluators[2].no_such_option")
+        let batch = failure(entry.name, ["batch_size": .integer(0)])
+        #expect(batch?.kind == .usage && batch?.subject == "evaluators[2].batch_size")
+    }
+
+    private func failure(_ name: String, _ options: JSONObject) -> TuttiError? {
+        do {
+            _ = try EvaluatorRegistry.make(
+                name: name,
+                options: EvaluatorOptions(place: "evaluators[2]", object: options, modelSimilarity: "cosine"))
+            return nil
+        } catch { return error }
+    }
+}
