@@ -69,6 +69,16 @@ public struct PackedBatch: Sendable, Equatable {
         close(slot: slot, column: column, promptTokens: prompt)
     }
 
+    /// Replaces the content by some sequences of `other`.
+    public mutating func replace(by range: Range<Int>, of other: PackedBatch) {
+        removeAll()
+        for s in range {
+            append(
+                other.ids[Int(other.offsets[s])..<Int(other.offsets[s + 1])], slot: other.slots[s],
+                column: other.columns[s], promptTokens: Int(other.promptTokens[s]))
+        }
+    }
+
     private mutating func close(slot: UInt64, column: UInt32, promptTokens prompt: Int) {
         precondition(ids.count <= Int(Int32.max), "PackedBatch: \(ids.count) tokens")
         offsets.append(Int32(ids.count))

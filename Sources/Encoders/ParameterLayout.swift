@@ -40,10 +40,24 @@ public struct ParameterLayout: Sendable, Equatable {
     public private(set) var entries: [Entry] = []
     /// Floats of an arena.
     public private(set) var count = 0
+    /// Floats of the model's own parameters, which come first.
+    public private(set) var modelCount = 0
     private var places: [String: Int] = [:]
 
     /// A layout without parameters.
     public init() {}
+
+    /// The floats of the parameters that losses own, alignment included; empty if there are none.
+    public var lossRange: Range<Int> { modelCount..<count }
+
+    /// The same model with other parameters of losses behind its own, from a multiple of `alignment` floats on.
+    public func withLossParameters(_ tensors: [TensorSpecification], alignment: Int) -> ParameterLayout {
+        var layout = ParameterLayout()
+        for entry in entries where entry.owner == .model { layout.append(TensorSpecification(entry.name, entry.shape)) }
+        if !tensors.isEmpty { layout.count = (layout.count + alignment - 1) / alignment * alignment }
+        for tensor in tensors { layout.append(tensor, owner: .loss) }
+        return layout
+    }
 
     /// The entry with this name.
     public func entry(named name: String) -> Entry? { places[name].map { entries[$0] } }
@@ -59,6 +73,7 @@ public struct ParameterLayout: Sendable, Equatable {
                 name: tensor.name, shape: tensor.shape, range: count..<count + padded, owner: owner,
                 decays: !Self.isExcludedFromDecay(tensor.name), group: 0, trainable: true))
         count += padded
+        if owner == .model { modelCount = count }
     }
 
     /// The reference's no-decay rule on the lower-cased name: bias|layernorm|rmsnorm|(^|\.)norm($|\.)|_norm($|\.).

@@ -8,15 +8,16 @@ import TuttiKernels
 /// Owns the values and, once asked for, the gradients of all parameters.
 public final class ParameterStore {
     /// Where each parameter lies.
-    public let layout: ParameterLayout
+    public private(set) var layout: ParameterLayout
     /// All values in layout order; zero until weights are written.
     public private(set) var values: UnsafeMutableBufferPointer<Float>
     /// All gradients in layout order; empty until `allocateGradients`.
     public private(set) var gradients = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
 
     /// The rows of the word table that have a gradient.
-    public let touched: TouchedRows
+    public private(set) var touched: TouchedRows
 
+    private let wordTable: String?
     private var valueArena = Arena()
     private var gradientArena = Arena()
     private var memory: AnyObject?
@@ -26,6 +27,7 @@ public final class ParameterStore {
     /// Zeroed values for `layout`, in which `wordTable` is the table that tokens pick rows of.
     public init(layout: ParameterLayout, wordTable: String? = nil) {
         self.layout = layout
+        self.wordTable = wordTable
         touched = TouchedRows(layout, table: wordTable)
         valueBase = valueArena.zeros(layout.count)
         values = UnsafeMutableBufferPointer(start: valueBase, count: layout.count)
@@ -37,6 +39,40 @@ public final class ParameterStore {
         let base = gradientArena.zeros(layout.count)
         gradientBase = base
         gradients = UnsafeMutableBufferPointer(start: base, count: layout.count)
+    }
+
+    /// Makes room behind the model's parameters for those that losses own, zeroed, in place of earlier ones. Everything
+    /// comes back to private memory; gradients are to be allocated again.
+    public func setLossParameters(_ tensors: [TensorSpecification]) {
+        let isPrivate = memory == nil && gradientBase == nil
+        if tensors.isEmpty, layout.lossRange.isEmpty, isPrivate { return }
+        layout = layout.withLossParameters(tensors, alignment: OptimizerKernels.chunk)
+        var arena = Arena()
+        let base = arena.zeros(layout.count)
+        base.update(from: valueBase, count: layout.modelCount)
+        valueBase = base
+        values = UnsafeMutableBufferPointer(start: base, count: layout.count)
+        gradients = UnsafeMutableBufferPointer(start: nil, count: 0)
+        gradientBase = nil
+        touched = TouchedRows(layout, table: wordTable)
+        swap(&valueArena, &arena)
+        gradientArena = Arena()
+        memory = nil
+    }
+
+    /// Lives on in a part of the arenas of `other`, from float `start` on, which holds the values of the same layout.
+    public func live(in other: ParameterStore, from start: Int) {
+        let range = start..<start + layout.count
+        let (newValues, newGradients) = (
+            UnsafeMutableBufferPointer(rebasing: other.values[range]),
+            UnsafeMutableBufferPointer(rebasing: other.gradients[range])
+        )
+        guard let valueBase = newValues.baseAddress, let gradientBase = newGradients.baseAddress else { return }
+        (values, self.valueBase) = (newValues, valueBase)
+        (gradients, self.gradientBase) = (newGradients, gradientBase)
+        memory = other
+        valueArena = Arena()
+        gradientArena = Arena()
     }
 
     /// Moves to memory that `owner` keeps: `newValues` hold the values already, `newGradients` and `marks` hold zeros.
@@ -76,6 +112,14 @@ public final class ParameterStore {
         return UnsafeMutableBufferPointer(rebasing: gradients[entry.elements])
     }
 
+    /// The values of one parameter as a matrix, one row for a vector.
+    public func valueMatrix(of entry: ParameterLayout.Entry) -> Matrix { matrix(TensorSlot(entry)) }
+
+    /// The gradient of one parameter as a matrix, one row for a vector; nil before `allocateGradients`.
+    public func gradientMatrix(of entry: ParameterLayout.Entry) -> Matrix? {
+        gradientBase == nil ? nil : gradientMatrix(TensorSlot(entry))
+    }
+
     /// First value of a slot.
     func pointer(_ slot: TensorSlot) -> UnsafeMutablePointer<Float> { valueBase + slot.offset }
 
@@ -99,6 +143,13 @@ struct TensorSlot: Sendable {
     let offset: Int
     let rows: Int
     let columns: Int
+
+    /// One parameter; a number counts as one row of one column.
+    init(_ entry: ParameterLayout.Entry) {
+        offset = entry.range.lowerBound
+        rows = entry.shape.count < 2 ? 1 : entry.shape[0]
+        columns = entry.shape.last ?? 1
+    }
 
     /// The tensor called `name`; several names must lie side by side and count as one tensor with more rows.
     init(_ layout: ParameterLayout, _ names: String...) {

@@ -61,6 +61,11 @@ public struct Matrix: @unchecked Sendable {
         }
     }
 
+    /// Multiplies every number by `factor`.
+    public func scale(by factor: Float) {
+        for r in 0..<rows { for c in 0..<columns { self[r, c] *= factor } }
+    }
+
     /// Copies a matrix of the same shape (memory must not overlap unless it is the same view).
     public func copy(from other: Matrix) {
         precondition(

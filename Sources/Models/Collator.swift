@@ -34,10 +34,13 @@ public struct Collator: Sendable {
     /// Replaces the content of `packed` by the texts of `batch`, column after column.
     public func pack(_ batch: TextBatch, into packed: inout PackedBatch) {
         packed.removeAll()
-        for (column, texts) in batch.columns.enumerated() {
-            for (row, text) in texts.enumerated() {
-                append(text, slot: UInt64(batch.slots.lowerBound + row), column: column, to: &packed)
-            }
+        for column in batch.columns.indices { append(batch, column: column, to: &packed) }
+    }
+
+    /// Adds the texts of one column of `batch` to `packed`.
+    public func append(_ batch: TextBatch, column: Int, to packed: inout PackedBatch) {
+        for (row, text) in batch.columns[column].enumerated() {
+            append(text, slot: UInt64(batch.slots.lowerBound + row), column: column, to: &packed)
         }
     }
 

@@ -100,8 +100,17 @@ public final class SentenceEncoder: SentenceEncoding {
         let other = try ModelDirectory(path: path)
         let weights = try ModelWeights(
             root: path, transformerPath: other.transformerPath, modules: directory.modules, architecture: architecture,
-            layout: encoder.layout)
+            layout: encoder.layout.withLossParameters([], alignment: 1))
         try weights.load(into: encoder.parameters)
+    }
+
+    /// A second encoder of the same kind, with parameters of its own that are still zero.
+    public func makeTwin() throws(TuttiError) -> SequenceEncoder {
+        do throws(EncoderError) {
+            return try SequenceEncoder(configuration: encoder.configuration, heads: encoder.headConfigurations)
+        } catch {
+            throw TuttiError(.data, "copy the encoder", error.subject, error.problem, hint: error.hint)
+        }
     }
 
     /// The width of the embeddings that `encode` returns.

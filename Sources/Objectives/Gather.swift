@@ -110,6 +110,15 @@ public struct RankGather {
         return Sharded(gradient.value.rows(offset..<offset + own))
     }
 
+    /// A whole number of each row, of all ranks, `[b]` to `[N]`. Collective.
+    public func gatherKeys(_ keys: UnsafeBufferPointer<UInt64>, into: UnsafeMutableBufferPointer<UInt64>) throws {
+        precondition(keys.count == own && into.count == total, "gatherKeys: \(keys.count) of \(own), \(into.count)")
+        for rank in rows.indices { lengths[rank] = rows[rank] * MemoryLayout<UInt64>.stride }
+        try ensemble.allGather(
+            UnsafeRawBufferPointer(keys), counts: UnsafeBufferPointer(lengths),
+            into: UnsafeMutableRawBufferPointer(into))
+    }
+
     /// The true value of a Partial number; its adjoint is the identity. Collective.
     public func sumRanks(_ value: Partial<Double>) throws -> Replicated<Double> {
         var sum = value.summand

@@ -1,23 +1,30 @@
-// Loss: what an objective is: a pure function from embeddings and labels to a value and the gradient of the embeddings.
+// Loss: what an objective is: a function from embeddings and labels to a value and the gradient of the embeddings.
 //
 // A loss never sees an encoder, so one chunked step serves every loss, and it sees all ranks, so that its value does
-// not depend on how rows were dealt to them.
+// not depend on how rows were dealt to them. What else it needs it declares (LossRequirements.swift): a frozen guide, a
+// trained twin, lower layers, a decoder, parameters of its own. Training provides that and calls `evaluate`.
 //
-// Legend: `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` embedding width.
+// One rule covers all distribution: THE LOSS IS THE SUM OF WHAT THE RANKS RETURN, and every gradient is the derivative
+// of that sum. What every rank computes alike, one rank returns (`Tape.once`).
+//
+// Legend: `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` embedding width, `L` layers looked at.
 
 import TuttiEnsemble
 import TuttiKernels
 
 /// The embeddings of one batch on this rank; a view, owned by the caller.
 public struct LossBatch {
-    /// Column after column: rows `k * b ..< (k + 1) * b` embed text column k.
-    /// There are no gaps between rows.
-    public var embeddings: Matrix  // [C * b, D]
+    /// Layer after layer, the last layer last; inside a layer column after column: rows `k * b ..< (k + 1) * b` of a
+    /// layer embed text column k. There are no gaps between rows.
+    public var embeddings: Matrix  // [L * C * b, D]
+
+    /// Layers of the encoder that were pooled, `L`; 1 unless the loss asked for more.
+    public var layers = 1
 
     /// Rows of the batch on this rank, `b`; may be zero.
     public var rows: Int
 
-    /// Text columns, `C`; equal on all ranks.
+    /// Text columns that the encoder embedded, `C`; equal on all ranks.
     public var columns: Int
 
     /// The labels, if the data set has a label column.
@@ -26,32 +33,89 @@ public struct LossBatch {
     /// Numbers in one label.
     public var labelWidth: Int
 
-    /// A batch of `rows` rows with `columns` texts each.
+    /// What the frozen guide says of the same texts, if the loss asked for one.
+    public var guide: Matrix?  // [C * b, G]
+
+    /// What the trained twin says of the same texts, if the loss asked for one.
+    public var twin: Matrix?  // [C * b, D]
+
+    /// Numbers that are equal where texts are equal, if the loss asked for them.
+    public var textKeys: UnsafeBufferPointer<UInt64>?  // [C * b]
+
+    /// A batch of `rows` rows with `columns` texts each, at `layers` layers of the encoder.
     public init(
-        embeddings: Matrix, rows: Int, columns: Int, labels: UnsafeBufferPointer<Float>? = nil, labelWidth: Int = 1
+        embeddings: Matrix, rows: Int, columns: Int, labels: UnsafeBufferPointer<Float>? = nil, labelWidth: Int = 1,
+        layers: Int = 1
     ) {
         precondition(
-            rows >= 0 && columns > 0 && embeddings.rows == rows * columns,
-            "LossBatch: \(embeddings.rows) embeddings for \(rows) rows of \(columns) columns")
+            rows >= 0 && columns > 0 && layers > 0 && embeddings.rows == layers * rows * columns,
+            "LossBatch: \(embeddings.rows) embeddings for \(layers) layers of \(rows) rows of \(columns) columns")
         if let labels {
             precondition(
                 labels.count == rows * labelWidth, "LossBatch: \(labels.count) labels, \(rows) rows of \(labelWidth)")
         }
         self.embeddings = embeddings
+        self.layers = layers
         self.rows = rows
         self.columns = columns
         self.labels = labels
         self.labelWidth = labelWidth
     }
 
-    /// The embeddings of one text column.
-    public func column(_ index: Int) -> Matrix { embeddings.rows(index * rows..<(index + 1) * rows) }  // [b, D]
+    /// The embeddings of one text column at the last layer.
+    public func column(_ index: Int) -> Matrix {  // [b, D]
+        let first = ((layers - 1) * columns + index) * rows
+        return embeddings.rows(first..<first + rows)
+    }
+
+    /// The same rows at one of the layers, 0 for the lowest of them.
+    public func layer(_ index: Int) -> LossBatch {
+        var batch = self
+        batch.embeddings = embeddings.rows(index * columns * rows..<(index + 1) * columns * rows)
+        batch.layers = 1
+        return batch
+    }
+}
+
+/// Where a loss puts gradients: all of them are assigned.
+public struct LossGradients {
+    /// The derivative by `LossBatch.embeddings`.
+    public var embeddings: Matrix  // [L * C * b, D]
+
+    /// The derivative by `LossBatch.twin`, where there is one.
+    public var twin: Matrix?  // [C * b, D]
+
+    /// Room for gradients in the shapes of the batch.
+    public init(embeddings: Matrix, twin: Matrix? = nil) {
+        self.embeddings = embeddings
+        self.twin = twin
+    }
+}
+
+/// With whom, with what and when a loss is evaluated.
+public struct LossContext {
+    /// The ranks among which the batch was dealt.
+    public var ensemble: any Ensemble
+
+    /// The factor of all gradients (not of the value): the weight of this loss in whatever is minimised.
+    public var weight = 1.0
+
+    /// The random numbers of this step, equal on all ranks.
+    public var draw = LossDraw(seed: 0, step: 0)
+
+    /// The parameters that the loss owns.
+    public var parameters = LossParameters()
+
+    /// The decoder, if the loss asked for one.
+    public var decoder: (any SentenceDecoder)?
+
+    /// An evaluation among `ensemble`.
+    public init(ensemble: any Ensemble) { self.ensemble = ensemble }
 }
 
 /// A training objective.
 ///
-/// A loss is used by one thread; it keeps its own memory, so that a step allocates nothing once the largest batch was
-/// seen.
+/// A loss is used by one thread; it keeps its own memory, so that a step takes none once the largest batch was seen.
 public protocol Loss: AnyObject {
     /// The class name that users of sentence-transformers know.
     static var name: String { get }
@@ -59,21 +123,56 @@ public protocol Loss: AnyObject {
     /// The options in effect, in the order of the documentation, for the model card.
     var options: [(name: String, value: LossOption)] { get }
 
+    /// What it needs besides the embeddings of the last layer.
+    var requirements: LossRequirements { get }
+
+    /// Losses inside this one.
+    var nested: [ConfiguredLoss] { get }
+
     /// Whether the value depends on which rank has which rows; then every rank gets as many as any other.
     var dependsOnDealing: Bool { get }
+
+    /// The summands that are logged under their own names, of the last evaluation; Partial like the value. The same
+    /// names in the same order after every evaluation.
+    var parts: [(name: String, value: Double)] { get }
+
+    /// Refuses a model or data that the loss cannot work with, before the first step.
+    func check(_ setting: LossSetting) throws(LossError)
+
+    /// The parameters that it owns, for embeddings of the model in `setting`.
+    func parameters(_ setting: LossSetting) -> [LossParameter]
+
+    /// The layers that it looks at in a step, ascending, the last layer included; 0 is the embedding output.
+    func layers(of count: Int, draw: LossDraw) -> [Int]
 
     /// This rank's part of the loss; the loss itself is the sum over ranks. Collective.
     ///
     /// - Parameters:
     ///   - batch: this rank's rows; an empty rank calls too.
-    ///   - dEmbeddings: assigned the derivative of the *whole* loss by this rank's embeddings, `[C * b, D]`; nil =
-    ///     evaluation only, the same choice on all ranks.
-    ///   - ensemble: the ranks among which the batch was dealt.
+    ///   - gradients: assigned `context.weight` times the derivative of the *whole* loss by this rank's embeddings;
+    ///     gradients of own parameters are added to. nil = evaluation only, the same choice on all ranks.
     /// - Returns: the Partial value, already divided by the *global* denominator.
     /// - Throws: `EnsembleError` of a collective, `LossError` if the batch does not suit the loss.
-    func evaluate(_ batch: LossBatch, dEmbeddings: Matrix?, ensemble: any Ensemble) throws -> Double
+    func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double
 }
 
 extension Loss {
-    public var dependsOnDealing: Bool { false }
+    public var requirements: LossRequirements { LossRequirements(of: nested) }
+    public var nested: [ConfiguredLoss] { [] }
+    public var dependsOnDealing: Bool { nested.contains { $0.loss.dependsOnDealing } }
+    public var parts: [(name: String, value: Double)] { [] }
+
+    public func check(_ setting: LossSetting) throws(LossError) {
+        for inner in nested { try inner.loss.check(setting) }
+    }
+
+    public func parameters(_ setting: LossSetting) -> [LossParameter] { nested.flatMap { $0.loss.parameters(setting) } }
+
+    public func layers(of count: Int, draw: LossDraw) -> [Int] { [count] }
+
+    /// This rank's part of the loss where nothing but embeddings and labels is needed. Collective.
+    public func evaluate(_ batch: LossBatch, dEmbeddings: Matrix?, ensemble: any Ensemble) throws -> Double {
+        try evaluate(
+            batch, gradients: dEmbeddings.map { LossGradients(embeddings: $0) }, in: LossContext(ensemble: ensemble))
+    }
 }

@@ -1,5 +1,62 @@
 // LossRegistry: every loss there is. Adding one = one file in Losses/ + one line in `all` + one test.
 
+/// One shape of data that a loss takes.
+public struct LossInput: Sendable, Equatable {
+    /// What a label must be.
+    public enum Label: Sendable, Equatable {
+        /// None; a label column that is there is ignored by the loss and refused by the check.
+        case none
+        /// A class: 0, 1, 2 ...
+        case classNumber
+        /// 1 for alike, 0 for not.
+        case binary
+        /// A score; any number.
+        case score
+        /// A list of numbers, of this width: so many a text column after the first (plus `extra`).
+        case scores
+        /// The embedding that a teacher gives.
+        case embedding
+
+        /// The label in words.
+        public var words: String {
+            switch self {
+            case .none: return "none"
+            case .classNumber: return "class number"
+            case .binary: return "1 or 0"
+            case .score: return "score"
+            case .scores: return "list of scores"
+            case .embedding: return "embedding, a list of numbers"
+            }
+        }
+    }
+
+    /// What the text columns mean, in order.
+    public var roles: [String]
+
+    /// Whether the last role may stand for any further columns.
+    public var repeatsLast: Bool
+
+    /// The label.
+    public var label: Label
+
+    /// A shape of data.
+    public init(_ roles: String..., repeatsLast: Bool = false, label: Label = .none) {
+        self.roles = roles
+        self.repeatsLast = repeatsLast
+        self.label = label
+    }
+
+    /// Whether so many text columns have this shape.
+    public func accepts(columns count: Int) -> Bool { repeatsLast ? count >= roles.count : count == roles.count }
+
+    /// The columns in words: "(anchor, positive, negative_1 ... negative_n)".
+    public var words: String {
+        var names = roles
+        if repeatsLast, let last = names.popLast() { names.append("\(last)_1 ... \(last)_n") }
+        return "(\(names.joined(separator: ", ")))"
+    }
+}
+
 /// What the command, its help, the documentation and the model card know of a loss.
 public struct LossEntry: Sendable {
     /// The class name that users of sentence-transformers know.
@@ -8,41 +65,88 @@ public struct LossEntry: Sendable {
     /// One line: what it is for.
     public var summary: String
 
-    /// The inputs in words, for example "(anchor, positive, negative_1 ... negative_n)".
-    public var columns: String
-
-    /// How many text columns a data set for it may have.
-    public var textColumns: ClosedRange<Int>
-
-    /// The labels in words, or nil if it takes none.
-    public var labels: String?
+    /// The shapes of data that it takes, the usual one first; empty for a loss that takes what its inner losses take.
+    public var inputs: [LossInput]
 
     /// Its options with their values when the configuration is silent.
     public var options: [LossOptionDescription]
 
-    /// BibTeX of the paper that introduced it, for the model card.
+    /// BibTeX of the paper that introduced it, for the model card; empty where there is none.
     public var citation: String
 
-    /// Options of the reference that are not available here, with the reason.
-    var later: [String: String]
+    /// The chunks in which it encodes where nothing else is asked for.
+    public var chunking: Chunking?
 
     /// Makes it from checked options.
     var make: @Sendable (LossOptions) throws(LossError) -> any Loss
 
     init(
-        name: String, summary: String, columns: String, textColumns: ClosedRange<Int>, labels: String? = nil,
-        options: [LossOptionDescription], citation: String, later: [String: String] = [:],
-        make: @escaping @Sendable (LossOptions) throws(LossError) -> any Loss
+        name: String, summary: String, inputs: [LossInput], options: [LossOptionDescription], citation: String = "",
+        chunking: Chunking? = nil, make: @escaping @Sendable (LossOptions) throws(LossError) -> any Loss
     ) {
         self.name = name
         self.summary = summary
-        self.columns = columns
-        self.textColumns = textColumns
-        self.labels = labels
+        self.inputs = inputs
         self.options = options
         self.citation = citation
-        self.later = later
+        self.chunking = chunking
         self.make = make
+    }
+
+    /// The same loss under another name that encodes in chunks by default: the reference's Cached classes.
+    func cached(as name: String, rows: Int = 32) -> LossEntry {
+        var entry = self
+        entry.name = name
+        entry.summary = "\(self.name), encoded in chunks of mini_batch_size texts: the same value and gradient"
+        entry.chunking = Chunking(rows: rows)
+        return entry
+    }
+
+    /// Options that every loss takes.
+    public static let commonOptions: [LossOptionDescription] = [
+        LossOptionDescription(
+            "mini_batch_size", .int, .null, "encode so many texts at a time (GradCache): less memory, the same result"),
+        LossOptionDescription("mini_batch_tokens", .int, .null, "encode about so many tokens at a time"),
+        LossOptionDescription("mini_batch_num_tokens", .int, .null, "the reference's name of mini_batch_tokens"),
+        LossOptionDescription("show_progress_bar", .bool, .null, "accepted without effect"),
+        LossOptionDescription(
+            "initial_parameters", .string, .null, "a safetensors file with start values of the loss's own parameters"),
+    ]
+}
+
+/// How many texts or tokens are encoded at a time.
+public struct Chunking: Sendable, Equatable {
+    /// Texts of a chunk at most.
+    public var rows: Int?
+
+    /// Tokens of a chunk at most, but one text at least.
+    public var tokens: Int?
+
+    /// Chunks of so many texts, or so many tokens, or both.
+    public init(rows: Int? = nil, tokens: Int? = nil) {
+        self.rows = rows
+        self.tokens = tokens
+    }
+}
+
+/// A loss as a configuration asks for it.
+public struct ConfiguredLoss {
+    /// The name in the configuration.
+    public var name: String
+
+    /// The loss.
+    public var loss: any Loss
+
+    /// The chunks in which texts are encoded, if any.
+    public var chunking: Chunking?
+
+    /// The file with start values of the loss's parameters, if any.
+    public var initialParameters: String?
+
+    /// A loss under its own name.
+    public init(_ loss: any Loss, name: String? = nil) {
+        self.name = name ?? type(of: loss).name
+        self.loss = loss
     }
 }
 
@@ -50,21 +154,49 @@ public struct LossEntry: Sendable {
 public enum LossRegistry {
     /// Every loss.
     public static let all: [LossEntry] = [
-        MultipleNegativesRankingLoss.entry
+        MultipleNegativesRankingLoss.entry,
+        MultipleNegativesRankingLoss.entry.cached(as: "CachedMultipleNegativesRankingLoss"),
     ]
 
     /// The entry of a loss.
     public static func entry(named name: String) throws(LossError) -> LossEntry {
         if let entry = all.first(where: { $0.name == name }) { return entry }
-        let names = all.map(\.name)
-        let near = closestName(to: name, among: names).map { "Did you mean \"\($0)\"? " } ?? ""
         throw LossError(
-            loss: name, problem: "unknown loss", hint: "\(near)Known losses: \(names.joined(separator: ", ")).")
+            loss: name, problem: "unknown loss",
+            hint: suggestion(for: name, among: all.map(\.name), "Known losses"))
     }
 
     /// Makes a loss from its name and options; a name or an option that is not known is an error with a suggestion.
-    public static func make(name: String, options: [String: LossOption] = [:]) throws(LossError) -> any Loss {
-        let entry = try entry(named: name)
-        return try entry.make(LossOptions(options, loss: entry.name, known: entry.options, later: entry.later))
+    public static func make(_ specification: LossSpecification) throws(LossError) -> ConfiguredLoss {
+        let entry = try entry(named: specification.name)
+        let own = Set(entry.options.map(\.name))
+        let common = LossEntry.commonOptions.filter { !own.contains($0.name) }
+        let options = try LossOptions(
+            specification.options, loss: entry.name, known: entry.options + common)
+        var made = ConfiguredLoss(try entry.make(options), name: entry.name)
+        made.chunking = try chunking(options, own: own) ?? entry.chunking
+        if made.chunking == nil { made.chunking = made.loss.nested.lazy.compactMap(\.chunking).first }
+        if options.has("initial_parameters") { made.initialParameters = options.string("initial_parameters") }
+        if made.initialParameters == nil {
+            made.initialParameters = made.loss.nested.lazy.compactMap(\.initialParameters).first
+        }
+        return made
+    }
+
+    /// Makes a loss from its name and options.
+    public static func make(name: String, options: [String: LossOption] = [:]) throws(LossError) -> ConfiguredLoss {
+        try make(LossSpecification(name: name, options: options))
+    }
+
+    /// The chunks that the options ask for.
+    private static func chunking(_ options: LossOptions, own: Set<String>) throws(LossError) -> Chunking? {
+        var chunking = Chunking()
+        for name in ["mini_batch_size", "mini_batch_tokens", "mini_batch_num_tokens"]
+        where !own.contains(name) && options.has(name) {
+            let value = options.int(name)
+            guard value >= 1 else { throw options.error(name, "\(value) is not a positive number") }
+            if name == "mini_batch_size" { chunking.rows = value } else { chunking.tokens = value }
+        }
+        return chunking == Chunking() ? nil : chunking
     }
 }

@@ -23,9 +23,13 @@ public enum SimilarityFunction: String, Sendable, CaseIterable {
         }
     }
 
-    /// The function with this bare name, or nil.
+    /// The function with this bare name (`cos_sim`, `pairwise_cos_sim`, `cosine` ...), or nil.
     public init?(functionName: String) {
-        guard let match = Self.allCases.first(where: { $0.functionName == functionName }) else { return nil }
+        var name = functionName
+        if name.hasPrefix("pairwise_") { name.removeFirst("pairwise_".count) }
+        guard let match = Self.allCases.first(where: { $0.functionName == name || $0.rawValue == name }) else {
+            return nil
+        }
         self = match
     }
 }
@@ -65,10 +69,21 @@ enum InnerProductSimilarity: Sendable {
         case .dot: self = .dot
         case .euclidean, .manhattan:
             throw LossError(
-                loss: loss, option: "similarity_fct", problem: "\(function.functionName) is not available yet",
+                loss: loss, option: "similarity_fct", problem: "\(function.functionName) is not one product of matrices",
                 hint: "Use cos_sim or dot_score.")
         }
     }
 
     var function: SimilarityFunction { self == .cosine ? .cosine : .dot }
+}
+
+extension LossOptions {
+    /// The similarity that an option names.
+    func similarity(_ name: String) throws(LossError) -> SimilarityFunction {
+        let text = string(name)
+        if let function = SimilarityFunction(functionName: text) { return function }
+        throw error(
+            name, "unknown function \"\(text)\"",
+            hint: suggestion(for: text, among: SimilarityFunction.allCases.map(\.functionName), "Known functions"))
+    }
 }

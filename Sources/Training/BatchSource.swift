@@ -9,53 +9,67 @@ import TuttiObjectives
 
 /// One micro-batch of this rank, ready to be encoded.
 struct PreparedBatch: Sendable {
-    /// All text columns, column after column, packed without padding.
-    var packed: PackedBatch
+    /// All text columns that are encoded, column after column, packed without padding.
+    var packed = PackedBatch()
+    /// The same texts as the guide reads them; empty without one.
+    var guide = PackedBatch()
+    /// The texts that a decoder reconstructs; empty without one.
+    var target = PackedBatch()
     /// Rows on this rank, b; may be zero.
     var rows: Int
-    /// Text columns, C.
+    /// Text columns that are encoded, C.
     var columns: Int
     var labels: [Float]  // [b * labelWidth]
     var labelWidth: Int
-
-    /// Calls `body` with the view that losses take.
-    func withLossBatch<Result>(_ embeddings: Matrix, _ body: (LossBatch) throws -> Result) rethrows -> Result {
-        try labels.withUnsafeBufferPointer {
-            try body(
-                LossBatch(
-                    embeddings: embeddings, rows: rows, columns: columns, labels: labelWidth == 0 ? nil : $0,
-                    labelWidth: labelWidth))
-        }
-    }
+    /// Equal where texts are equal; empty where nobody asks.
+    var textKeys: [UInt64]  // [C * b] or []
 }
 
-/// The micro-batches of one epoch, in order.
-final class BatchSource {
-    private let prefetcher: Prefetcher<PreparedBatch>
+/// Turns a rank's rows into what the model and the loss read.
+struct BatchPreparation: Sendable {
+    /// Packs the columns that the model encodes.
+    let collator: Collator
+    /// Packs them for the guide.
+    let guide: Collator?
+    let encodedColumns: [Int]
+    let targetColumn: Int?
+    let needsTextKeys: Bool
+    /// Whether ranks get as many rows each, rather than as much text.
+    let equalRows: Bool
 
-    /// Starts preparing the batches of `plan` from number `first` on; ranks get as many rows each, or as much text.
-    init(
-        table: Table, plan: EpochPlan, from first: Int, collator: Collator, rank: Int, world: Int, equalRows: Bool
-    ) {
-        let columns = table.columnNames.count
-        let longestText = equalRows ? nil : collator.longestText
-        prefetcher = Prefetcher { index in
-            let number = first + index
-            guard number < plan.batchCount else { return nil }
-            let texts = TextBatch(
-                table: table, globalRows: plan.batch(number), rank: rank, world: world, longestText: longestText)
-            var packed = PackedBatch()
-            collator.pack(texts, into: &packed)
-            let (labels, width) = Self.numbers(texts.labels)
-            return PreparedBatch(
-                packed: packed, rows: texts.rows.count, columns: columns, labels: labels, labelWidth: width)
-        }
+    /// What `objective` needs of a table with `columnCount` text columns, whose columns have these prompts.
+    init(_ objective: Objective, columnCount: Int, prompts: [String]) {
+        let requirements = objective.requirements
+        collator = objective.model.makeCollator(prompts: prompts)
+        guide = objective.guide?.makeCollator(prompts: prompts)
+        encodedColumns = requirements.encodedColumns ?? Array(0..<columnCount)
+        targetColumn = requirements.decoder?.targetColumn
+        needsTextKeys = requirements.needsTextKeys
+        equalRows = objective.loss.dependsOnDealing
     }
 
-    /// The next micro-batch; the plan says how many there are.
-    func next() throws -> PreparedBatch {
-        guard let batch = try prefetcher.next() else { preconditionFailure("more batches asked for than planned") }
+    /// This rank's share of a global batch.
+    func batch(of table: Table, _ globalRows: ArraySlice<Int32>, rank: Int, world: Int) -> PreparedBatch {
+        let texts = TextBatch(
+            table: table, globalRows: globalRows, rank: rank, world: world,
+            longestText: equalRows ? nil : collator.longestText)
+        let (labels, width) = Self.numbers(texts.labels)
+        var batch = PreparedBatch(
+            rows: texts.rows.count, columns: encodedColumns.count, labels: labels, labelWidth: width, textKeys: [])
+        for column in encodedColumns { collator.append(texts, column: column, to: &batch.packed) }
+        if let guide { for column in encodedColumns { guide.append(texts, column: column, to: &batch.guide) } }
+        if let targetColumn { collator.append(texts, column: targetColumn, to: &batch.target) }
+        if needsTextKeys {
+            for column in encodedColumns { batch.textKeys += texts.columns[column].map(Self.key) }
+        }
         return batch
+    }
+
+    /// A fingerprint of a text, blanks around it left out.
+    private static func key(_ text: String) -> UInt64 {
+        var digest = ContentDigest()
+        digest.update(String(text.trimmingBlanks()))
+        return digest.value
     }
 
     private static func numbers(_ labels: [Label]) -> (values: [Float], width: Int) {
@@ -69,5 +83,37 @@ final class BatchSource {
             }
         }
         return (values, width)
+    }
+}
+
+/// The micro-batches of one epoch, in order.
+final class BatchSource {
+    private let prefetcher: Prefetcher<PreparedBatch>
+
+    /// Starts preparing the batches of `plan` from number `first` on.
+    init(
+        table: Table, plan: EpochPlan, from first: Int, preparation: BatchPreparation, rank: Int, world: Int
+    ) {
+        prefetcher = Prefetcher { index in
+            let number = first + index
+            guard number < plan.batchCount else { return nil }
+            return preparation.batch(of: table, plan.batch(number), rank: rank, world: world)
+        }
+    }
+
+    /// The next micro-batch; the plan says how many there are.
+    func next() throws -> PreparedBatch {
+        guard let batch = try prefetcher.next() else { preconditionFailure("more batches asked for than planned") }
+        return batch
+    }
+}
+
+extension String {
+    /// The text without white space at its ends.
+    fileprivate func trimmingBlanks() -> Substring {
+        var text = self[...]
+        while text.first?.isWhitespace == true { text.removeFirst() }
+        while text.last?.isWhitespace == true { text.removeLast() }
+        return text
     }
 }

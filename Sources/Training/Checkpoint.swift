@@ -52,6 +52,7 @@ struct Checkpoint {
         do {
             try AtomicWrite.directory(finalPath: path) { temporary in
                 try model.save(to: temporary, card: card)
+                try LossFile.save(to: temporary, from: model.encoder.parameters)
                 if let optimizer {
                     try optimizer.save(to: temporary + "/optimizer.safetensors", layout: model.encoder.layout)
                 }

@@ -45,9 +45,15 @@ final class Reducer {
         queue(slice.clamped(to: table.upperBound..<max(table.upperBound, slice.upperBound)))
     }
 
-    /// Waits until this rank's shard of the arena holds the sum over ranks; returns the norm of the whole sum, the same
+    /// Norms of the summed gradient: of the model's own parameters, and with those that losses own.
+    struct Norms {
+        var model: Double
+        var all: Double
+    }
+
+    /// Waits until this rank's shard of the arena holds the sum over ranks; returns the norms of the whole sum, the same
     /// bits on every rank. Collective.
-    func finish() throws -> Double {
+    func finish() throws -> Norms {
         if memory.isShared {
             try ensemble.barrier()  // the first meeting
             parameters.touched.collect(from: memory.marksOfRanks)
@@ -58,7 +64,11 @@ final class Reducer {
             for chunk in memory.shard[places] { sumAndSquare(chunk) }
         }
         if memory.isShared { try ensemble.barrier() }  // the second
-        return memory.squares.reduce(0, +).squareRoot()
+        // Parameters of losses begin with a chunk of their own.
+        let chunk = OptimizerKernels.chunk
+        let modelChunks = min(memory.squares.count, (parameters.layout.modelCount + chunk - 1) / chunk)
+        let model = memory.squares[..<modelChunks].reduce(0, +)
+        return Norms(model: model.squareRoot(), all: memory.squares[modelChunks...].reduce(model, +).squareRoot())
     }
 
     /// Returns when every rank has updated its shard: values may be read again. Collective.

@@ -43,6 +43,16 @@ extension TrainingInputs {
         ]
     }
 
+    /// The loss, bound to model and data, with its parameters in the model's arenas.
+    func makeObjective() throws(TuttiError) -> Objective {
+        let limits = Chunking(rows: arguments.miniBatchSize, tokens: arguments.miniBatchTokens)
+        let objective = try Objective(
+            loss, model: model, table: trainDataset, chunking: limits == Chunking() ? nil : limits)
+        model.encoder.parameters.setLossParameters(objective.tensors)
+        try objective.fill(seed: arguments.seed)
+        return objective
+    }
+
     /// A metric that no evaluation of this run gives is an error before the first step.
     func checkBestMetric() throws(TuttiError) {
         guard arguments.loadBestModelAtEnd || arguments.metricForBestModel != nil || arguments.saveStrategy == .best
@@ -86,21 +96,32 @@ extension TrainingConfiguration {
 
 extension NamedOptions {
     /// The loss of this name.
-    func makeLoss() throws(TuttiError) -> any Loss {
-        var given: [String: LossOption] = [:]
-        for (key, value) in options {
-            switch value {
-            case .bool(let flag): given[key] = .bool(flag)
-            case .integer(let number): given[key] = .int(Int(number))
-            case .number(let number): given[key] = .double(number)
-            case .string(let text): given[key] = .string(text)
-            default: throw error(key, "expected one value, found \(value.serialized())")
-            }
-        }
+    func makeLoss() throws(TuttiError) -> ConfiguredLoss {
         do {
-            return try LossRegistry.make(name: name, options: given)
+            return try LossRegistry.make(LossSpecification(name: name, options: lossOptions(options)))
         } catch {
-            throw self.error(error.option ?? "name", "\(name): \(error.problem)", hint: error.hint)
+            throw self.error(error.option ?? "name", "\(error.loss): \(error.problem)", hint: error.hint)
+        }
+    }
+
+    private func lossOptions(_ object: JSONObject) -> [String: LossOption] {
+        var given: [String: LossOption] = [:]
+        for (key, value) in object { given[key] = lossOption(value) }
+        return given
+    }
+
+    private func lossOption(_ value: JSONValue) -> LossOption {
+        switch value {
+        case .bool(let flag): return .bool(flag)
+        case .integer(let number): return .int(Int(number))
+        case .number(let number): return .double(number)
+        case .string(let text): return .string(text)
+        case .array(let items): return .list(items.map(lossOption))
+        case .object(var object):
+            let name = object["name"]?.string ?? ""
+            object["name"] = nil
+            return .loss(LossSpecification(name: name, options: lossOptions(object)))
+        default: return .null
         }
     }
 
@@ -113,10 +134,10 @@ extension NamedOptions {
             throw self.error("name", error.problem, hint: error.hint)
         }
         let count = table.columnNames.count
-        guard entry.textColumns.contains(count) else {
+        guard entry.inputs.isEmpty || entry.inputs.contains(where: { $0.accepts(columns: count) }) else {
             throw TuttiError(
                 .usage, "fit the data to the loss", table.source,
-                "\(name) takes \(entry.columns), and the data have \(count) text "
+                "\(name) takes \(entry.inputs.map(\.words).joined(separator: " or ")), and the data have \(count) text "
                     + "column\(count == 1 ? "" : "s"): \(table.columnNames.joined(separator: ", "))",
                 hint: "Choose and order them with columns: [...].")
         }

@@ -62,10 +62,9 @@ final class RunPlan {
                 seed: arguments.dataSeed ?? arguments.seed, dropLast: arguments.dataloaderDropLast)
     }
 
-    /// Packs the rows of a table, with the prompts that the arguments give its columns.
-    func collator(for table: Table, of model: SentenceEncoder) -> Collator {
-        model.makeCollator(
-            prompts: table.columnNames.map { arguments.promptsByColumn[$0] ?? arguments.promptForAllColumns ?? "" })
+    /// The prompts that the arguments give the columns of a table.
+    func prompts(for table: Table) -> [String] {
+        table.columnNames.map { arguments.promptsByColumn[$0] ?? arguments.promptForAllColumns ?? "" }
     }
 
     /// Epochs done after `microBatch` micro-batches of epoch `index`, as the reference logs it.

@@ -15,7 +15,7 @@ extension Trainer {
         func dataset(_ source: String, _ rows: Int, _ columns: [String]) -> ModelCardFacts.Dataset {
             ModelCardFacts.Dataset(
                 name: (source as NSString).lastPathComponent, rowCount: rows, columns: columns,
-                lossName: type(of: loss).name, lossOptions: inputs.lossDescription)
+                lossName: loss.name, lossOptions: inputs.lossDescription)
         }
         let train = inputs.trainDataset
         facts.trainDatasets = [dataset(train.source, train.rowCount, train.columnNames)]
@@ -28,7 +28,7 @@ extension Trainer {
         facts.allArguments = all
         facts.log = logLines()
         facts.bestStep = inputs.arguments.loadBestModelAtEnd ? state.bestGlobalStep : nil
-        if let entry = LossRegistry.all.first(where: { $0.name == type(of: loss).name }) {
+        if let entry = LossRegistry.all.first(where: { $0.name == loss.name }) {
             facts.citations = [(entry.name, entry.citation)]
         }
         return ModelCard(facts: facts).text

@@ -4,6 +4,7 @@ import TuttiCorpus
 import TuttiEvaluation
 import TuttiFormats
 import TuttiKernels
+import TuttiObjectives
 
 extension Trainer {
     /// Logs the mean loss since the last line with the last step's norm and rate.
@@ -12,12 +13,15 @@ extension Trainer {
         line["step"] = .integer(Int64(state.globalStep))
         line["epoch"] = .number(state.epoch)
         line["loss"] = .number(state.lossSum / Double(max(1, state.lossSteps)))
+        for (name, mean) in state.parts.means { line[name] = .number(mean) }
         line["grad_norm"] = .number(lastReport.gradientNorm)
         line["learning_rate"] = .number(lastReport.learningRate)
         addTimes(to: &line)
         state.lossSum = 0
         state.lossSteps = 0
-        try write(line, historyKeys: ["epoch", "grad_norm", "learning_rate", "loss", "step"])
+        let parts = state.parts.means.map(\.name)
+        state.parts = LossPartSums()
+        try write(line, historyKeys: ["epoch", "grad_norm", "learning_rate", "loss", "step"] + parts)
     }
 
     /// Tokens and main-thread seconds a step, by phase, over the steps since the last line.
@@ -76,16 +80,12 @@ extension Trainer {
             .sequential, table, globalBatchSize: inputs.arguments.evalBatchRows(world: ensemble.size), epoch: 0,
             seed: inputs.arguments.seed, dropLast: false)
         let source = source(table, batches, from: 0)
-        var arena = Arena()
         var sum = 0.0
+        let draw = LossDraw(seed: inputs.arguments.seed, step: .max)  // the same at every evaluation
         for index in 0..<batches.batchCount {
             let batch = try source.next()
-            arena.reset()
-            let embeddings = arena.matrix(batch.columns * batch.rows, step.encoder.outputWidth)  // [C*b, D]
-            step.encoder.forward(batch.packed, into: embeddings, dropout: nil, keepActivations: false)
-            let value = try batch.withLossBatch(embeddings) {
-                try step.loss.evaluate($0, dEmbeddings: nil, ensemble: ensemble)
-            }
+            objective.encode(batch, draw: draw, isTraining: false)
+            let value = try objective.evaluate(batch, draw: draw, weight: 1, ensemble: ensemble)
             sum += value * Double(batches.batch(index).count)
         }
         try withUnsafeMutablePointer(to: &sum) {

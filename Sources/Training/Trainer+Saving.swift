@@ -80,7 +80,7 @@ extension Trainer {
                 hint: "Start with the same number of ranks, or set args.global_train_batch_size from the beginning.")
         }
         if step.memory.isWriter {
-            try inputs.model.restoreWeights(from: path)
+            try restoreWeights(from: path)
             try step.memory.state.load(from: path + "/optimizer.safetensors", layout: step.encoder.layout)
         }
         let maxSteps = state.maxSteps
@@ -92,6 +92,12 @@ extension Trainer {
         }
         state.maxSteps = maxSteps
         return checkpoint.surroundings
+    }
+
+    /// Takes the weights of a checkpoint, the loss's own parameters among them.
+    private func restoreWeights(from path: String) throws(TuttiError) {
+        try inputs.model.restoreWeights(from: path)
+        try LossFile.load(from: path, into: inputs.model.encoder.parameters)
     }
 
     /// Tells what is not as it was when the checkpoint was written.
@@ -114,7 +120,7 @@ extension Trainer {
         if inputs.arguments.loadBestModelAtEnd, let best = state.bestCheckpoint {
             let path = directory.path + "/" + best
             try ensemble.together("load the best model") {
-                if step.memory.isWriter { try inputs.model.restoreWeights(from: path) }
+                if step.memory.isWriter { try self.restoreWeights(from: path) }
             }
             onRootOnly { $0.notice("Best model: \(best), \(inputs.arguments.bestMetricName) "
                 + "\(state.bestMetric.map { "\($0)" } ?? "").") }
@@ -139,7 +145,10 @@ extension Trainer {
         try ensemble.onRoot {
             let path = directory.path + "/final"
             if FileManager.default.fileExists(atPath: path) { try Checkpoint.remove(path) }
-            try AtomicWrite.directory(finalPath: path) { try model.save(to: $0, card: card) }
+            try AtomicWrite.directory(finalPath: path) {
+                try model.save(to: $0, card: card)
+                try LossFile.save(to: $0, from: model.encoder.parameters)
+            }
             try directory.finish()
         }
         onRootOnly { $0.saved(directory.path + "/final") }

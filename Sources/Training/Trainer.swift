@@ -18,7 +18,7 @@ public struct TrainingInputs {
     public var arguments: TrainingArguments
     public var trainDataset: Table
     public var evalDataset: Table?
-    public var loss: any Loss
+    public var loss: ConfiguredLoss
     /// The options given to the loss, for the model card.
     public var lossDescription: JSONObject
     public var evaluators: [any Evaluator]
@@ -35,7 +35,7 @@ public struct TrainingInputs {
     public var gemmIsAutomatic = false
 
     public init(
-        model: SentenceEncoder, arguments: TrainingArguments, trainDataset: Table, loss: any Loss,
+        model: SentenceEncoder, arguments: TrainingArguments, trainDataset: Table, loss: ConfiguredLoss,
         outputDirectory: String
     ) {
         self.model = model
@@ -70,6 +70,7 @@ public final class Trainer {
     let directory: RunDirectory
     let metrics: MetricsLog
     let plan: RunPlan
+    let objective: Objective
     let step: TrainingStep
     let events: EventPlan
     var state = TrainerState()
@@ -99,11 +100,11 @@ public final class Trainer {
         let schedule = try LearningRateSchedule(
             name: arguments.schedulerType, options: arguments.schedulerOptions,
             warmupSteps: arguments.warmupStepCount(totalSteps: plan.totalSteps), totalSteps: plan.totalSteps)
-        let layout = inputs.model.encoder.layout
+        objective = try ensemble.together("prepare the loss") { try inputs.makeObjective() }
         step = TrainingStep(
-            encoder: inputs.model.encoder, loss: inputs.loss, ensemble: ensemble,
-            optimizer: try OptimizerRegistry.make(arguments),
-            runs: try updateRuns(layout: layout, arguments: arguments), schedule: schedule, arguments: arguments)
+            objective: objective, ensemble: ensemble, optimizer: try OptimizerRegistry.make(arguments),
+            runs: try updateRuns(layout: inputs.model.encoder.layout, arguments: arguments), schedule: schedule,
+            arguments: arguments)
         events = EventPlan(arguments, totalSteps: plan.totalSteps)
         directory = RunDirectory(
             path: inputs.outputDirectory, configuration: inputs.configuration, inputs: inputs.inputDigests)
@@ -142,6 +143,7 @@ public final class Trainer {
     /// Takes memory for gradients and optimizer state, before the first step. Collective.
     func takeMemory() throws {
         let obstacle = try step.memory.allocate(among: ensemble)
+        objective.bind()
         if obstacle.isEmpty { return }
         onRootOnly { $0.notice("Ranks keep memory of their own and send gradients in messages: \(obstacle).") }
     }
@@ -183,8 +185,10 @@ public final class Trainer {
     /// This rank's rows of the batches of `table`, from number `first` on.
     func source(_ table: Table, _ batches: EpochPlan, from first: Int) -> BatchSource {
         BatchSource(
-            table: table, plan: batches, from: first, collator: plan.collator(for: table, of: inputs.model),
-            rank: ensemble.rank, world: ensemble.size, equalRows: inputs.loss.dependsOnDealing)
+            table: table, plan: batches, from: first,
+            preparation: BatchPreparation(
+                objective, columnCount: table.columnNames.count, prompts: plan.prompts(for: table)),
+            rank: ensemble.rank, world: ensemble.size)
     }
 
     /// Goes on to the next epoch where this one has no batch; gives up where none ever comes.
@@ -207,6 +211,7 @@ public final class Trainer {
         try withUnsafeMutableBytes(of: &sums) {
             try ensemble.allReduceSum($0.bindMemory(to: Double.self))
         }
+        try state.parts.add(report.parts, among: ensemble)
         guard report.gradientNorm.isFinite, sums.loss.isFinite else {
             let step = state.globalStep + 1
             return try ensemble.onRoot {

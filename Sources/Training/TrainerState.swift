@@ -19,6 +19,8 @@ struct TrainerState {
     /// Sum of this job's global losses since the last log line, and the steps in it.
     var lossSum = 0.0
     var lossSteps = 0
+    /// The summands of those losses that have names, since the last log line.
+    var parts = LossPartSums()
     /// Sum over the whole run, for the closing line.
     var totalLoss = 0.0
     /// Text tokens seen by all ranks, in all and since the last log line.
@@ -67,6 +69,7 @@ struct TrainerState {
         object["epoch"] = .number(epoch)
         object["loss_sum"] = .number(lossSum)
         object["loss_steps"] = .integer(Int64(lossSteps))
+        object["loss_parts"] = parts.json
         object["total_loss"] = .number(totalLoss)
         object["tokens_seen"] = .integer(Int64(tokensSeen))
         object["tokens_since_log"] = .integer(Int64(tokensSinceLog))
@@ -94,6 +97,7 @@ struct TrainerState {
         epoch = try field("epoch") { $0.double }
         lossSum = try field("loss_sum") { $0.double }
         lossSteps = try field("loss_steps") { $0.int }
+        parts = LossPartSums(object["loss_parts"])
         totalLoss = try field("total_loss") { $0.double }
         tokensSeen = try field("tokens_seen") { $0.int }
         tokensSinceLog = try field("tokens_since_log") { $0.int }

@@ -41,7 +41,7 @@ struct ContrastiveCase: Codable, Sendable {
         let options: [String: LossOption] = [
             "scale": .double(scale), "similarity_fct": .string(similarity_fct), "gather_across_devices": .bool(gather),
         ]
-        return try LossRegistry.make(name: "MultipleNegativesRankingLoss", options: options)
+        return try LossRegistry.make(name: "MultipleNegativesRankingLoss", options: options).loss
     }
 
     /// The part of `values`, laid out as the embeddings are, of some rows.

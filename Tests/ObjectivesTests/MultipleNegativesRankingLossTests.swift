@@ -128,7 +128,7 @@ private func sum(_ value: Double, _ ensemble: any Ensemble) throws -> Double {
 }
 
 /// An ensemble whose reduce-scatter keeps the own slice: the usual error of hand-written gathers.
-private final class WithoutReduceScatter: Ensemble, @unchecked Sendable {
+final class WithoutReduceScatter: Ensemble, @unchecked Sendable {
     private let inner: any Ensemble
     init(_ inner: any Ensemble) { self.inner = inner }
     var rank: Int { inner.rank }

@@ -76,15 +76,16 @@ public final class MultipleNegativesRankingLoss: Loss {
     }
 
     /// This rank's part of the mean over all rows, and the whole gradient of its embeddings. Collective.
-    public func evaluate(_ batch: LossBatch, dEmbeddings: Matrix?, ensemble: any Ensemble) throws -> Double {
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         guard batch.columns >= 2 else {
             throw LossError(
                 loss: Self.name, problem: "the data set has one text column",
                 hint: "It needs (anchor, positive), and may have any number of negatives.")
         }
         arena.reset()
+        let dEmbeddings = gradients?.embeddings
         let (b, negatives) = (batch.rows, batch.columns - 1)  // candidate columns: the positive and the negatives
-        let gather = try RankGather(rows: b, ensemble: ensemble, arena: &arena)
+        let gather = try RankGather(rows: b, ensemble: context.ensemble, arena: &arena)
         if gather.total == 0 { return 0 }
         let comparable = ComparableRows(batch.embeddings, by: similarity, arena: &arena)  // [C b, D]
         let anchors = comparable.rows.rows(0..<b)  // [b, D]
@@ -121,6 +122,7 @@ public final class MultipleNegativesRankingLoss: Loss {
                 }
             }
             comparable.adjoint(dEmbeddings)
+            if context.weight != 1 { dEmbeddings.scale(by: Float(context.weight)) }
         }
         return value
     }
@@ -129,7 +131,10 @@ public final class MultipleNegativesRankingLoss: Loss {
     static let entry = LossEntry(
         name: name,
         summary: "each anchor must find its own positive among all candidates of the global batch (InfoNCE)",
-        columns: "(anchor, positive) or (anchor, positive, negative_1 ... negative_n)", textColumns: 2...Int.max,
+        inputs: [
+            LossInput("anchor", "positive"), LossInput("anchor", "positive", "negative"),
+            LossInput("anchor", "positive", "negative", repeatsLast: true),
+        ],
         options: [
             LossOptionDescription("scale", .double(20), "factor on the similarities, the inverse temperature"),
             LossOptionDescription("similarity_fct", .string("cos_sim"), "cos_sim or dot_score"),
@@ -147,22 +152,9 @@ public final class MultipleNegativesRankingLoss: Loss {
                 primaryClass={cs.CL}
             }
             """,
-        later: [
-            "directions": "only query_to_doc is computed", "partition_mode": "only the joint mode is computed",
-            "hardness_mode": "negatives are not weighted", "hardness_strength": "negatives are not weighted",
-        ],
         make: { options throws(LossError) in
-            let name = options.string("similarity_fct")
-            guard let similarity = SimilarityFunction(functionName: name) else {
-                let known = SimilarityFunction.allCases.map(\.functionName)
-                let near = closestName(to: name, among: known).map { "Did you mean \"\($0)\"? " } ?? ""
-                throw LossError(
-                    loss: MultipleNegativesRankingLoss.name, option: "similarity_fct",
-                    problem: "unknown function \"\(name)\"",
-                    hint: "\(near)Use cos_sim or dot_score.")
-            }
             return try MultipleNegativesRankingLoss(
-                scale: options.double("scale"), similarity: similarity,
+                scale: options.double("scale"), similarity: options.similarity("similarity_fct"),
                 gatherAcrossDevices: options.bool("gather_across_devices"))
         })
 }

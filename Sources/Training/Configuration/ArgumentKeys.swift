@@ -30,7 +30,7 @@ enum ArgumentKey {
         "warmup_steps", "warmup_ratio", "seed", "data_seed", "logging_strategy", "logging_steps",
         "logging_first_step", "eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "save_strategy",
         "save_steps", "save_total_limit", "save_only_model", "load_best_model_at_end", "metric_for_best_model",
-        "greater_is_better", "prompts", "run_name",
+        "greater_is_better", "prompts", "run_name", "clip_loss_parameters", "mini_batch_size", "mini_batch_tokens",
     ]
 
     private static let display = "terminal and log output follow the terminal"

@@ -28,6 +28,8 @@ extension TrainingArguments {
             ("optim", optim), ("optim_args", pairs(optimArgs)),
             ("learning_rate", "\(learningRate)"), ("weight_decay", "\(weightDecay)"), ("adam_beta1", "\(adamBeta1)"),
             ("adam_beta2", "\(adamBeta2)"), ("adam_epsilon", "\(adamEpsilon)"), ("max_grad_norm", "\(maxGradNorm)"),
+            ("clip_loss_parameters", python(clipLossParameters)), ("mini_batch_size", text(miniBatchSize)),
+            ("mini_batch_tokens", text(miniBatchTokens)),
             ("learning_rate_mapping", "\(learningRateMapping.map { "\($0.pattern): \($0.rate)" })"),
             ("lr_scheduler_type", schedulerType),
             ("lr_scheduler_kwargs", pairs(schedulerOptions)),

@@ -63,6 +63,8 @@ extension TrainingArguments {
         globalEvalBatchSize = try section.integer("global_eval_batch_size", atLeast: 1)
         gradientAccumulationSteps =
             try section.integer("gradient_accumulation_steps", atLeast: 1) ?? gradientAccumulationSteps
+        miniBatchSize = try section.integer("mini_batch_size", atLeast: 1)
+        miniBatchTokens = try section.integer("mini_batch_tokens", atLeast: 1)
         dataloaderDropLast = try section.bool("dataloader_drop_last") ?? dataloaderDropLast
         if let name = try section.string("batch_sampler") {
             batchSampler = try BatchSamplerKind.named(name)
@@ -93,6 +95,7 @@ extension TrainingArguments {
         adamEpsilon = try section.number("adam_epsilon", in: 0...1e6) ?? adamEpsilon
         maxGradNorm = try section.number("max_grad_norm", in: 0...Double.infinity) ?? maxGradNorm
         if section.object["max_grad_norm"] == .null { maxGradNorm = 0 }  // as the reference's None
+        clipLossParameters = try section.bool("clip_loss_parameters") ?? clipLossParameters
         if let mapping = try section.section("learning_rate_mapping") {
             for pattern in mapping.object.keys {
                 learningRateMapping.append((pattern, try mapping.number(pattern, in: 0...1e6) ?? learningRate))

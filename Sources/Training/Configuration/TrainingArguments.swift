@@ -38,6 +38,11 @@ public struct TrainingArguments: Sendable {
     public var adamEpsilon = 1e-8
     /// Global gradient norm above which gradients are scaled down; 0 switches clipping off.
     public var maxGradNorm = 1.0
+    /// Whether parameters that a loss owns count in the norm and are clipped too; the reference clips only the model's.
+    public var clipLossParameters = false
+    /// Texts and tokens that are encoded at a time (GradCache), where a loss says nothing else.
+    public var miniBatchSize: Int?
+    public var miniBatchTokens: Int?
     /// Regular expression over parameter names -> learning rate; the last pattern that matches wins.
     public var learningRateMapping: [(pattern: String, rate: Double)] = []
     // Schedule

@@ -94,19 +94,19 @@ struct StepBenchCommand: RankedCommand {
             model: encoder, arguments: arguments, trainDataset: table, loss: try makeLoss(table), outputDirectory: "")
     }
 
-    private func makeLoss(_ table: Table) throws -> any Loss {
+    private func makeLoss(_ table: Table) throws -> ConfiguredLoss {
         let entry: LossEntry
-        let made: any Loss
+        let made: ConfiguredLoss
         do {
             entry = try LossRegistry.entry(named: loss)
             made = try LossRegistry.make(name: loss)
         } catch {
             throw TuttiError(.usage, "choose the loss", "--loss \(loss)", error.problem, hint: error.hint)
         }
-        guard entry.textColumns.contains(table.columnNames.count) else {
+        guard entry.inputs.contains(where: { $0.accepts(columns: table.columnNames.count) }) else {
             throw TuttiError(
                 .usage, "fit the data to the loss", table.source,
-                "\(loss) takes \(entry.columns), and the data have \(table.columnNames.count) text columns",
+                "\(loss) takes \(entry.inputs.map(\.words).joined(separator: " or ")), and the data have \(table.columnNames.count) text columns",
                 hint: "Choose them with --columns.")
         }
         return made

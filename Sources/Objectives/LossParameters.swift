@@ -1,0 +1,94 @@
+// LossParameters: the parameters that a loss owns (a classifier, a projection, a temperature).
+//
+// They lie in the same arenas as the model's, behind them: the same reducer sums their gradients, the same optimizer
+// updates them, and `loss.safetensors` keeps them beside every saved model. Names are those of the reference's state
+// dictionary.
+
+import Foundation
+import TuttiKernels
+
+/// One tensor that a loss owns.
+public struct LossParameter: Sendable, Equatable {
+    /// How it begins.
+    public enum Start: Sendable, Equatable {
+        /// Every number the same.
+        case constant(Float)
+        /// Evenly between -bound and bound: what torch gives a linear layer, with bound = 1 / sqrt(inputs).
+        case uniform(bound: Float)
+        /// Normally distributed around zero.
+        case normal(deviation: Float)
+    }
+
+    /// The reference's name, such as classifier.weight.
+    public var name: String
+
+    /// Its shape.
+    public var shape: [Int]
+
+    /// How it begins where no file says otherwise.
+    public var start: Start
+
+    /// A parameter of a loss.
+    public init(_ name: String, _ shape: [Int], start: Start) {
+        self.name = name
+        self.shape = shape
+        self.start = start
+    }
+
+    /// Fills `values` with the start, a function of seed and name.
+    public func fill(_ values: UnsafeMutableBufferPointer<Float>, seed: UInt64) {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a of the name
+        for byte in name.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        var random = CounterRandom(seed: seed, stream: hash)
+        switch start {
+        case .constant(let value): values.update(repeating: value)
+        case .uniform(let bound):
+            for index in values.indices { values[index] = Float.random(in: -bound...bound, using: &random) }
+        case .normal(let deviation):
+            for index in values.indices {
+                // Box and Muller.
+                let radius = (-2 * log(1 - Double.random(in: 0..<1, using: &random))).squareRoot()
+                let angle = 2 * Double.pi * Double.random(in: 0..<1, using: &random)
+                values[index] = deviation * Float(radius * cos(angle))
+            }
+        }
+    }
+}
+
+/// Values and gradients of the parameters that a loss owns, by name.
+public struct LossParameters {
+    /// One tensor in the run's arenas.
+    public struct Tensor {
+        /// Its values, one row for a vector.
+        public var values: Matrix
+        /// Where its gradient is added to; nil = evaluation only.
+        public var gradient: Matrix?
+
+        /// A tensor of the run's arenas.
+        public init(values: Matrix, gradient: Matrix?) {
+            self.values = values
+            self.gradient = gradient
+        }
+    }
+
+    private var tensors: [String: Tensor]
+    private var prefix = ""
+
+    /// The tensors of a loss; none by default.
+    public init(_ tensors: [String: Tensor] = [:]) { self.tensors = tensors }
+
+    /// The tensor called `name`, which the loss must have declared.
+    public subscript(name: String) -> Tensor {
+        guard let tensor = tensors[prefix + name] else {
+            preconditionFailure("LossParameters: '\(prefix + name)' was not declared")
+        }
+        return tensor
+    }
+
+    /// The tensors whose names begin with `prefix`, without it.
+    public func scoped(_ prefix: String) -> LossParameters {
+        var scoped = self
+        scoped.prefix += prefix
+        return scoped
+    }
+}

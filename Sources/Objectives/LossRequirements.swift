@@ -1,0 +1,150 @@
+// LossRequirements: what a loss asks of the training step besides the embeddings of the last layer.
+//
+// Declared, not fetched: a loss knows no encoder and no file. Training loads the guide, copies the twin, owns the arenas
+// of parameters and calls the decoder's memory by its name.
+
+import TuttiKernels
+
+/// What a loss needs of a step.
+public struct LossRequirements: Sendable {
+    /// The folder or hub id of a frozen model that embeds the same texts.
+    public var guide: String?
+
+    /// Whether a second encoder, started as a copy and trained beside the model, embeds the same texts.
+    public var needsTwin = false
+
+    /// Whether it looks at layers below the last one: then `Loss.layers` is asked in every step.
+    public var needsLayers = false
+
+    /// Whether texts are compared with each other.
+    public var needsTextKeys = false
+
+    /// The decoder that reconstructs a text from an embedding.
+    public var decoder: DecoderRequest?
+
+    /// The text columns that the encoder embeds; nil stands for all.
+    public var encodedColumns: [Int]?
+
+    /// Needs nothing.
+    public init() {}
+
+    /// Needs what any of `losses` needs.
+    init(of losses: [ConfiguredLoss]) {
+        for inner in losses.map(\.loss.requirements) {
+            guide = guide ?? inner.guide
+            needsTwin = needsTwin || inner.needsTwin
+            needsLayers = needsLayers || inner.needsLayers
+            needsTextKeys = needsTextKeys || inner.needsTextKeys
+            decoder = decoder ?? inner.decoder
+            encodedColumns = encodedColumns ?? inner.encodedColumns
+        }
+    }
+}
+
+/// The decoder of a denoising loss.
+public struct DecoderRequest: Sendable, Equatable {
+    /// The folder or hub id of the model that the decoder starts from; nil = the encoder's own.
+    public var model: String?
+
+    /// Whether it computes with the encoder's own weights where both have them.
+    public var isTied: Bool
+
+    /// The text column that it reconstructs.
+    public var targetColumn: Int
+
+    /// A decoder of `targetColumn`.
+    public init(model: String?, isTied: Bool, targetColumn: Int) {
+        self.model = model
+        self.isTied = isTied
+        self.targetColumn = targetColumn
+    }
+}
+
+/// Reconstructs the target texts of a batch from embeddings: implemented above the losses, which know no layers.
+public protocol SentenceDecoder: AnyObject {
+    /// Tokens of this rank's target texts that are to be predicted.
+    var targetTokens: Int { get }
+
+    /// factor * the sum of the cross entropies of all target tokens of this rank.
+    ///
+    /// - Parameters:
+    ///   - embeddings: one a row of the batch, `[b, D]`.
+    ///   - dEmbeddings: assigned the derivative, weight included; nil = evaluation only. Gradients of the decoder's
+    ///     parameters are added to.
+    ///   - weight: factor of all gradients.
+    func reconstruct(_ embeddings: Matrix, factor: Double, weight: Double, dEmbeddings: Matrix?) throws -> Double
+}
+
+/// What is known of the model and the data before the first step.
+public struct LossSetting: Sendable {
+    /// Width of an embedding, `D`.
+    public var width: Int
+
+    /// Transformer layers of the model.
+    public var layers: Int
+
+    /// The names of the text columns, in order.
+    public var columns: [String]
+
+    /// The label column.
+    public var labels: LossLabels
+
+    /// Width of the guide's embeddings, if there is a guide.
+    public var guideWidth: Int?
+
+    /// What is known before the first step.
+    public init(width: Int, layers: Int = 0, columns: [String], labels: LossLabels = .none, guideWidth: Int? = nil) {
+        self.width = width
+        self.layers = layers
+        self.columns = columns
+        self.labels = labels
+        self.guideWidth = guideWidth
+    }
+}
+
+/// A label column as the data have it.
+public enum LossLabels: Sendable, Equatable {
+    /// There is none.
+    case none
+    /// Whole numbers, the smallest and the largest.
+    case integers(ClosedRange<Int>)
+    /// Numbers, the smallest and the largest.
+    case numbers(ClosedRange<Double>)
+    /// Lists of so many numbers.
+    case lists(Int)
+}
+
+/// The random numbers of one step: a function of seed, step and loss, never of the rank (decision 5).
+public struct LossDraw: Sendable, Equatable {
+    /// Seed of the run.
+    public var seed: UInt64
+
+    /// Optimizer step.
+    public var step: UInt64
+
+    /// Micro-batch inside the step.
+    public var microStep: UInt32
+
+    /// The draw of one micro-batch.
+    public init(seed: UInt64, step: UInt64, microStep: UInt32 = 0) {
+        self.seed = seed
+        self.step = step
+        self.microStep = microStep
+    }
+
+    /// The stream for one purpose of this micro-batch; equal on all ranks. Purposes are numbered from 0 by a loss.
+    public func generator(purpose: UInt32) -> CounterRandom {
+        // Dropout keys use other counters: the loss's streams lie behind the largest micro-step.
+        CounterRandom(
+            seed: seed ^ 0x6C6F_7373_0000_0000,
+            stream: step &* 0x1_0000_0001 &+ UInt64(microStep) << 40 &+ UInt64(purpose) << 56)
+    }
+
+    /// `count` of the numbers `0 ..< total` in ascending order, every choice equally likely.
+    public func sample(_ count: Int, of total: Int, purpose: UInt32) -> [Int] {
+        var random = generator(purpose: purpose)
+        var numbers = Array(0..<total)
+        numbers.shuffle(using: &random)
+        return numbers.prefix(count).sorted()
+    }
+}

@@ -1,0 +1,86 @@
+// Similarities and distances on the tape: of all rows with all rows, and of row i with row i.
+//
+// The reference's functions by their bare names are `SimilarityFunction` and `DistanceFunction` (Similarity.swift).
+// Euclidean distances have derivative 0 at 0, as torch.cdist's.
+
+import TuttiKernels
+
+extension Tape {
+    /// Similarities of all rows of x with all rows of y: `[n, m]`; negative distances where the function is one.
+    public func similarities(_ function: SimilarityFunction, _ x: TapeValue, _ y: TapeValue) -> TapeValue {
+        switch function {
+        case .cosine: return products(normalized(x), normalized(y))
+        case .dot: return products(x, y)
+        case .euclidean: return scaled(distances(x, y, .euclidean), by: -1)
+        case .manhattan: return scaled(distances(x, y, .manhattan), by: -1)
+        }
+    }
+
+    /// The similarity of row i of x with row i of y: `[n, 1]`.
+    public func pairSimilarities(_ function: SimilarityFunction, _ x: TapeValue, _ y: TapeValue) -> TapeValue {
+        switch function {
+        case .cosine: return rowProducts(normalized(x), normalized(y))
+        case .dot: return rowProducts(x, y)
+        case .euclidean: return scaled(lengths(subtract(x, y)), by: -1)
+        case .manhattan: return scaled(rowSums(abs(subtract(x, y))), by: -1)
+        }
+    }
+
+    /// The cosine of row i of x with row i of y, each norm at least `epsilon`: `[n, 1]` (torch's F.cosine_similarity).
+    public func pairCosines(_ x: TapeValue, _ y: TapeValue, epsilon: Float = 1e-8) -> TapeValue {
+        rowProducts(normalized(x, epsilon: epsilon), normalized(y, epsilon: epsilon))
+    }
+
+    /// The Euclidean length of each row: `[n, 1]`.
+    public func lengths(_ x: TapeValue) -> TapeValue { squareRoot(rowSums(square(x))) }
+
+    /// Which metric `distances` takes.
+    public enum Metric: Sendable { case euclidean, manhattan }
+
+    /// Distances of all rows of x from all rows of y: `[n, m]`.
+    public func distances(_ x: TapeValue, _ y: TapeValue, _ metric: Metric) -> TapeValue {
+        precondition(x.columns == y.columns, "Tape: distances of widths \(x.columns) and \(y.columns)")
+        let result = newMatrix(x.rows, y.rows)
+        let width = x.columns
+        let grain = max(1, (1 << 16) / max(1, y.rows * width))
+        Parallel.forRange(x.rows, grain: grain) { rows in
+            for i in rows {
+                for j in 0..<y.rows {
+                    let (a, b) = (x.matrix.row(i), y.matrix.row(j))
+                    var sum = 0.0
+                    switch metric {
+                    case .euclidean:
+                        for k in 0..<width {
+                            let difference = Double(a[k]) - Double(b[k])
+                            sum += difference * difference
+                        }
+                        result[i, j] = Float(sum.squareRoot())
+                    case .manhattan:
+                        for k in 0..<width { sum += Swift.abs(Double(a[k]) - Double(b[k])) }
+                        result[i, j] = Float(sum)
+                    }
+                }
+            }
+        }
+        return record(result, from: [x, y]) { [unowned self] d in
+            let (dX, dY) = (gradient(of: x), gradient(of: y))
+            for i in 0..<d.rows {
+                for j in 0..<d.columns where d[i, j] != 0 {
+                    let (a, b) = (x.matrix.row(i), y.matrix.row(j))
+                    let distance = result[i, j]
+                    guard distance > 0 else { continue }
+                    for k in 0..<width {
+                        let difference = a[k] - b[k]
+                        let slope: Float
+                        switch metric {
+                        case .euclidean: slope = difference / distance
+                        case .manhattan: slope = difference > 0 ? 1 : difference < 0 ? -1 : 0
+                        }
+                        dX?.row(i)[k] += d[i, j] * slope
+                        dY?.row(j)[k] -= d[i, j] * slope
+                    }
+                }
+            }
+        }
+    }
+}

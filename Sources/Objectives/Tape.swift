@@ -1,0 +1,250 @@
+// Tape: reverse-mode differentiation over 2-D matrices, in which losses are written.
+//
+// A loss says how its value follows from embeddings; every operation writes down its adjoint, and `evaluate` plays the
+// adjoints backwards. Operations are in Tape+Elementwise, +Rows, +Distances, +Ranks. The number of ranks needs no care:
+// the loss is the sum of what the ranks return, a gather's adjoint is the reduce-scatter of that sum, a sum's adjoint is
+// a sum, and what all ranks compute alike one of them returns (`once`). Collectives are played back on every rank in the
+// same order, also where a rank has no rows.
+//
+// Numbers are fp32, sums inside an operation fp64. Memory comes from one arena that the next evaluation reuses.
+//
+// Legend: `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width; comments give a value's shape.
+
+import TuttiEnsemble
+import TuttiKernels
+
+/// A matrix on a tape.
+public struct TapeValue {
+    let index: Int
+    /// The numbers.
+    public let matrix: Matrix
+    /// Rows of the matrix.
+    public var rows: Int { matrix.rows }
+    /// Columns of the matrix.
+    public var columns: Int { matrix.columns }
+    /// The only number of a `[1, 1]` matrix.
+    public var scalar: Double { Double(matrix[0, 0]) }
+}
+
+/// Writes down operations and plays their adjoints backwards. Used by one thread.
+public final class Tape {
+    /// One value with what its gradient does.
+    private struct Record {
+        let matrix: Matrix
+        /// The matrix whose memory this one is a view of, and how.
+        let origin: (index: Int, view: (Matrix) -> Matrix)?
+        /// Whether a gradient by it is wanted.
+        let isActive: Bool
+        /// Whether the adjoint is collective: then it is played even where nobody added to the gradient.
+        let isCollective: Bool
+        var gradient: Matrix?
+        let adjoint: ((Matrix) throws -> Void)?
+    }
+
+    var arena = Arena()
+    private var records: [Record] = []
+    private(set) var batch: LossBatch
+    private(set) var context: LossContext
+    private var isRecording = false
+    private var root: TapeValue?
+    private var twinRoot: TapeValue?
+    private var gathered: RankGather?
+
+    /// A tape without values.
+    public init() {
+        let nothing = Matrix(UnsafeMutablePointer<Float>.allocate(capacity: 1), 0, 0)
+        nothing.pointer.deallocate()
+        batch = LossBatch(embeddings: nothing, rows: 0, columns: 1)
+        context = LossContext(ensemble: LocalEnsemble.single())
+    }
+
+    // MARK: Evaluating
+
+    /// Evaluates the loss that `body` says, a `[1, 1]` value, this rank's summand. Collective.
+    ///
+    /// The arguments and the result are those of `Loss.evaluate`.
+    public func evaluate(
+        _ batch: LossBatch, _ gradients: LossGradients?, _ context: LossContext,
+        _ body: (Tape) throws -> TapeValue
+    ) throws -> Double {
+        try begin(batch, gradients, context)
+        let value = try body(self)
+        precondition(value.rows == 1 && value.columns == 1, "Tape: a loss of shape [\(value.rows), \(value.columns)]")
+        gradient(of: value)?.fill(Float(context.weight))
+        try playBack()
+        return value.scalar
+    }
+
+    /// Evaluates a loss that other losses make up: `body` returns the value, and hands the gradients that the inner
+    /// losses give, weights included, to `add(gradient:to:)`. Collective.
+    public func evaluateInner(
+        _ batch: LossBatch, _ gradients: LossGradients?, _ context: LossContext, _ body: (Tape) throws -> Double
+    ) throws -> Double {
+        try begin(batch, gradients, context)
+        let value = try body(self)
+        try playBack()
+        return value
+    }
+
+    private func begin(_ batch: LossBatch, _ gradients: LossGradients?, _ context: LossContext) throws {
+        arena.reset()
+        records.removeAll(keepingCapacity: true)
+        self.batch = batch
+        self.context = context
+        isRecording = gradients != nil
+        gathered = try RankGather(rows: batch.rows, ensemble: context.ensemble, arena: &arena)
+        root = input(batch.embeddings, gradient: gradients?.embeddings)
+        twinRoot = batch.twin.map { input($0, gradient: gradients?.twin) }
+    }
+
+    private func playBack() throws {
+        defer { records.removeAll(keepingCapacity: true) }  // with the closures' hold on this tape
+        guard isRecording else { return }
+        for index in records.indices.reversed() {
+            guard let adjoint = records[index].adjoint, records[index].isActive else { continue }
+            if records[index].isCollective { _ = gradient(at: index) }
+            if let gradient = records[index].gradient { try adjoint(gradient) }
+        }
+    }
+
+    // MARK: Inputs
+
+    /// Whether gradients are wanted in this evaluation.
+    public var wantsGradients: Bool { isRecording }
+
+    /// How the rows of this batch lie among those of all ranks.
+    var ranks: RankGather {
+        guard let gathered else { preconditionFailure("Tape: used outside evaluate") }
+        return gathered
+    }
+
+    /// Rows of all ranks, `N`, as a denominator: at least 1.
+    public var globalRows: Double { Double(max(1, ranks.total)) }
+
+    /// All embeddings of the batch: `[L * C * b, D]`.
+    public var embeddings: TapeValue {
+        guard let root else { preconditionFailure("Tape: used outside evaluate") }
+        return root
+    }
+
+    /// The embeddings of one text column at the last layer: `[b, D]`.
+    public func column(_ index: Int) -> TapeValue { column(index, of: embeddings, layers: batch.layers) }
+
+    /// The embeddings of one text column by the trained twin: `[b, D]`.
+    public func twinColumn(_ index: Int) -> TapeValue {
+        guard let twinRoot else { preconditionFailure("Tape: the loss asked for no twin") }
+        return column(index, of: twinRoot, layers: 1)
+    }
+
+    /// The embeddings of one text column by the frozen guide: `[b, G]`, without a gradient.
+    public func guideColumn(_ index: Int) -> TapeValue {
+        guard let guide = batch.guide else { preconditionFailure("Tape: the loss asked for no guide") }
+        return constant(guide.rows(index * batch.rows..<(index + 1) * batch.rows))
+    }
+
+    private func column(_ index: Int, of value: TapeValue, layers: Int) -> TapeValue {
+        let first = ((layers - 1) * batch.columns + index) * batch.rows
+        return rows(value, first..<first + batch.rows)
+    }
+
+    /// The labels: `[b, labelWidth]`, without a gradient.
+    ///
+    /// - Throws: `LossError` where the data have none.
+    public func labels(of loss: String) throws(LossError) -> TapeValue {
+        guard let labels = batch.labels else { throw LossError(loss: loss, problem: "the data have no labels") }
+        let matrix = newMatrix(batch.rows, batch.labelWidth)
+        for index in 0..<labels.count { matrix.pointer[index] = labels[index] }
+        return constant(matrix)
+    }
+
+    /// A parameter that the loss owns, one row for a vector.
+    public func parameter(_ name: String) -> TapeValue {
+        let tensor = context.parameters[name]
+        return append(tensor.values, gradient: isRecording ? tensor.gradient : nil)
+    }
+
+    /// Numbers without a gradient.
+    public func constant(_ matrix: Matrix) -> TapeValue { append(matrix, gradient: nil) }
+
+    /// One number without a gradient.
+    public func constant(_ value: Double) -> TapeValue {
+        let matrix = newMatrix(1, 1)
+        matrix[0, 0] = Float(value)
+        return constant(matrix)
+    }
+
+    /// `value` as a constant: no gradient flows through it.
+    public func detached(_ value: TapeValue) -> TapeValue { constant(value.matrix) }
+
+    private func input(_ matrix: Matrix, gradient: Matrix?) -> TapeValue {
+        gradient?.fill(0)
+        return append(matrix, gradient: gradient)
+    }
+
+    private func append(_ matrix: Matrix, gradient: Matrix?) -> TapeValue {
+        if let gradient {
+            precondition(
+                gradient.rows == matrix.rows && gradient.columns == matrix.columns,
+                "Tape: a gradient [\(gradient.rows), \(gradient.columns)] of [\(matrix.rows), \(matrix.columns)]")
+        }
+        records.append(
+            Record(
+                matrix: matrix, origin: nil, isActive: gradient != nil, isCollective: false, gradient: gradient,
+                adjoint: nil))
+        return TapeValue(index: records.count - 1, matrix: matrix)
+    }
+
+    // MARK: Writing down operations
+
+    /// Writes down a result that was computed from `inputs`.
+    ///
+    /// - Parameters:
+    ///   - isCollective: the adjoint is collective; then all ranks must have written the same operation.
+    ///   - adjoint: gets the derivative by the result and adds to `gradient(of:)` of the inputs that have one.
+    func record(
+        _ result: Matrix, from inputs: [TapeValue], isCollective: Bool = false,
+        adjoint: @escaping (Matrix) throws -> Void
+    ) -> TapeValue {
+        let isActive = isRecording && inputs.contains { records[$0.index].isActive }
+        records.append(
+            Record(
+                matrix: result, origin: nil, isActive: isActive, isCollective: isCollective, gradient: nil,
+                adjoint: isActive ? adjoint : nil))
+        return TapeValue(index: records.count - 1, matrix: result)
+    }
+
+    /// A value that is part of another's memory: its gradient is the same part of the other's gradient.
+    func view(of value: TapeValue, _ view: @escaping (Matrix) -> Matrix) -> TapeValue {
+        let matrix = view(value.matrix)
+        records.append(
+            Record(
+                matrix: matrix, origin: (value.index, view), isActive: records[value.index].isActive,
+                isCollective: false, gradient: nil, adjoint: nil))
+        return TapeValue(index: records.count - 1, matrix: matrix)
+    }
+
+    /// Where adjoints add the derivative by `value`; nil where none is wanted.
+    func gradient(of value: TapeValue) -> Matrix? { gradient(at: value.index) }
+
+    /// Adds a gradient that was computed elsewhere, weights included, to that of `value`.
+    public func add(gradient: Matrix, to value: TapeValue) {
+        guard let sum = self.gradient(of: value) else { return }
+        for row in 0..<sum.rows { for column in 0..<sum.columns { sum[row, column] += gradient[row, column] } }
+    }
+
+    private func gradient(at index: Int) -> Matrix? {
+        if let gradient = records[index].gradient { return gradient }
+        guard records[index].isActive else { return nil }
+        if let (origin, view) = records[index].origin {
+            records[index].gradient = self.gradient(at: origin).map(view)
+        } else {
+            let gradient = newMatrix(records[index].matrix.rows, records[index].matrix.columns)
+            gradient.fill(0)
+            records[index].gradient = gradient
+        }
+        return records[index].gradient
+    }
+
+    /// Room for a result, until the next evaluation.
+    public func newMatrix(_ rows: Int, _ columns: Int) -> Matrix { arena.matrix(rows, columns) }
+}

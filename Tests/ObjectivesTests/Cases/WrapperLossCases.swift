@@ -1,0 +1,7 @@
+// Cases of the wrapper losses for the laws of LossLawTests.
+
+import TuttiObjectives
+
+extension LossCase {
+    static let wrapper: [LossCase] = []
+}
