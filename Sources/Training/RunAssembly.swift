@@ -17,8 +17,13 @@ extension TrainingInputs {
     }
 
     private init(loading configuration: TrainingConfiguration) throws {
-        guard let train = configuration.trainDataset, let lossOptions = configuration.loss else {
+        guard let train = configuration.trainDatasets.first, let lossOptions = configuration.losses?.all.first else {
             preconditionFailure("a configuration read for training has a train_dataset and a loss")
+        }
+        if configuration.trainDatasets.count > 1 || configuration.evalDatasets.count > 1 {
+            throw TuttiError(
+                .usage, "load the run", "train_dataset", "several data sets at once are not available yet",
+                hint: "Give one: {path: ..., columns: [...]}.")
         }
         let loss = try lossOptions.makeLoss()
         let table = try loadTable(train)
@@ -27,7 +32,7 @@ extension TrainingInputs {
         self.init(
             model: model, arguments: configuration.arguments, trainDataset: table, loss: loss,
             outputDirectory: configuration.outputDirectory)
-        if let evaluation = configuration.evalDataset {
+        if let evaluation = configuration.evalDatasets.first {
             let evalTable = try loadTable(evaluation)
             try lossOptions.checkColumns(of: evalTable)
             evalDataset = evalTable

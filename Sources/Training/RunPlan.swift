@@ -25,6 +25,7 @@ final class RunPlan {
                 arguments.batchSampler, table, globalBatchSize: arguments.trainBatchRows(world: world),
                 epoch: epoch, seed: arguments.dataSeed ?? arguments.seed, dropLast: arguments.dataloaderDropLast)
         }
+        try arguments.batchSampler.check(table, globalBatchSize: batchRows)
         firstEpoch = plan(0)
         guard firstEpoch.batchCount > 0 else {
             throw TuttiError(
@@ -38,7 +39,7 @@ final class RunPlan {
             totalSteps = arguments.maxSteps
             return
         }
-        if arguments.batchSampler != .noDuplicates {
+        if arguments.batchSampler.epochsAreAlike {
             totalSteps = Int((arguments.numTrainEpochs * Double(steps(firstEpoch.batchCount))).rounded(.up))
             return
         }
@@ -63,9 +64,7 @@ final class RunPlan {
     }
 
     /// The prompts that the arguments give the columns of a table.
-    func prompts(for table: Table) -> [String] {
-        table.columnNames.map { arguments.promptsByColumn[$0] ?? arguments.promptForAllColumns ?? "" }
-    }
+    func prompts(for table: Table) -> [String] { arguments.prompts.prompts(dataset: nil, columns: table.columnNames) }
 
     /// Epochs done after `microBatch` micro-batches of epoch `index`, as the reference logs it.
     func epoch(_ index: Int, microBatch: Int, of batchCount: Int) -> Double {

@@ -156,13 +156,9 @@ public final class Trainer {
         let source = source(inputs.trainDataset, batches, from: state.nextMicroBatch)
         if batches.leftOut > 0, state.nextMicroBatch == 0 {
             onRootOnly {
-                let reason =
-                    inputs.arguments.batchSampler == .noDuplicates
-                    ? "they fit no batch without repeating a text, or none at least half full."
-                    : "the last batch is short (dataloader_drop_last)."
                 $0.notice(
                     "Epoch \(epoch + 1) leaves out \(batches.leftOut) of \(inputs.trainDataset.rowCount) rows: "
-                        + reason)
+                        + "\(inputs.arguments.batchSampler.reasonForLeavingOut).")
             }
         }
         let accumulation = inputs.arguments.gradientAccumulationSteps

@@ -8,9 +8,9 @@ import TuttiFormats
 /// The rows of an epoch in order, cut into global batches.
 public struct EpochPlan: Sendable, Equatable {
     /// The rows of all batches, one after the other.
-    public let rows: [Int32]
+    public private(set) var rows: [Int32]
     /// Where batches begin in `rows`; one more than there are batches.
-    public let batchOffsets: [Int]
+    public private(set) var batchOffsets: [Int]
     /// Rows of the table that are in no batch of this epoch.
     public let leftOut: Int
 
@@ -34,6 +34,12 @@ public struct EpochPlan: Sendable, Equatable {
         self.batchOffsets = batchOffsets
         self.leftOut = leftOut
     }
+
+    /// Adds the batches of another pass over the table.
+    mutating func append(_ pass: EpochPlan) {
+        batchOffsets += pass.batchOffsets.dropFirst().map { $0 + rows.count }
+        rows += pass.rows
+    }
 }
 
 /// How rows are put into batches.
@@ -42,6 +48,8 @@ public enum BatchSamplerKind: String, Sendable, CaseIterable {
     case batchSampler = "batch_sampler"
     /// Shuffled, and no text occurs in two rows of a batch.
     case noDuplicates = "no_duplicates"
+    /// Shuffled, and every label that occurs in a batch occurs in two rows of it or more, beside another label.
+    case groupByLabel = "group_by_label"
     /// In the order of the file.
     case sequential
 
@@ -54,40 +62,49 @@ public enum BatchSamplerKind: String, Sendable, CaseIterable {
         // The reference's hashed variant makes the same batches.
         if plain == "no_duplicates_hashed" { plain = "no_duplicates" }
         if let kind = BatchSamplerKind(rawValue: plain) { return kind }
-        let known = allCases.map(\.rawValue)
-        if plain == "group_by_label" {
-            throw TuttiError(
-                .usage, "read configuration", "batch_sampler", "group_by_label is not yet available",
-                hint: "Known: \(known.joined(separator: ", ")).")
-        }
         throw TuttiError(
             .usage, "read configuration", "batch_sampler", "there is no batch sampler '\(name)'",
-            hint: TuttiError.hint(unknown: name, known: known))
+            hint: TuttiError.hint(unknown: name, known: allCases.map(\.rawValue)))
+    }
+
+    /// Whether every epoch has as many batches as the first.
+    public var epochsAreAlike: Bool { self != .noDuplicates }
+
+    /// Why rows are in no batch of an epoch.
+    public var reasonForLeavingOut: String {
+        switch self {
+        case .noDuplicates: "they fit no batch without repeating a text, or none at least half full"
+        case .groupByLabel: "a batch of group_by_label holds pairs of rows of one label, of two labels or more"
+        case .batchSampler, .sequential: "the last batch is short (dataloader_drop_last)"
+        }
     }
 }
 
 /// Plans the global batches of an epoch.
 ///
 /// A plan has no batch when `dropLast` leaves none, or when texts repeat so much that no batch could be half full.
+/// `dataset` and `pass` tell orders apart where there are several data sets, or several passes over one in an epoch.
 public func planEpoch(
-    _ kind: BatchSamplerKind, _ table: Table, globalBatchSize: Int, epoch: Int, seed: UInt64, dropLast: Bool
+    _ kind: BatchSamplerKind, _ table: Table, globalBatchSize: Int, epoch: Int, seed: UInt64, dropLast: Bool,
+    dataset: Int = 0, pass: Int = 0
 ) -> EpochPlan {
     precondition(globalBatchSize > 0, "planEpoch: a batch of \(globalBatchSize) rows")
+    // Purpose 1 of the seed's streams is the order of rows.
+    var generator = PhiloxGenerator(
+        seed: seed, epoch: UInt32(truncatingIfNeeded: epoch), purpose: 1 + UInt32(dataset) << 8, part: UInt32(pass))
     switch kind {
     case .sequential:
         return EpochPlan(order: (0..<Int32(table.rowCount)).map { $0 }, size: globalBatchSize, dropLast: dropLast)
     case .batchSampler:
-        let order = shuffledRows(of: table, epoch: epoch, seed: seed)
+        let order = generator.permutation(of: table.rowCount)
         return EpochPlan(order: order, size: globalBatchSize, dropLast: dropLast)
     case .noDuplicates:
-        let order = shuffledRows(of: table, epoch: epoch, seed: seed)
+        let order = generator.permutation(of: table.rowCount)
         return planWithoutDuplicates(table, order: order, size: globalBatchSize, dropLast: dropLast)
+    case .groupByLabel:
+        guard case .integers(let labels) = table.labels else {
+            preconditionFailure("planEpoch: group_by_label on a table without whole-number labels")
+        }
+        return planByLabel(labels, size: globalBatchSize, dropLast: dropLast, generator: &generator)
     }
-}
-
-/// The rows of a table in the epoch's random order.
-private func shuffledRows(of table: Table, epoch: Int, seed: UInt64) -> [Int32] {
-    // Purpose 1 of the seed's streams is the order of rows.
-    var generator = PhiloxGenerator(seed: seed, epoch: UInt32(truncatingIfNeeded: epoch), purpose: 1)
-    return generator.permutation(of: table.rowCount)
 }

@@ -26,11 +26,13 @@ func philox4x32(
 public struct PhiloxGenerator: RandomNumberGenerator, Sendable {
     private let key: (UInt32, UInt32)
     private let stream: (UInt32, UInt32)
-    private var block: UInt64 = 0
+    private var block: UInt64
     private var spare: UInt64?
 
-    /// The stream of `seed` that `epoch` and `purpose` name.
-    public init(seed: UInt64, epoch: UInt32, purpose: UInt32) {
+    /// The stream of `seed` that `epoch` and `purpose` name, from the beginning of its part `part`; a part is 2^33
+    /// numbers long.
+    public init(seed: UInt64, epoch: UInt32, purpose: UInt32, part: UInt32 = 0) {
+        block = UInt64(part) << 32
         key = (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
         stream = (epoch, purpose)
     }

@@ -25,7 +25,8 @@ enum ArgumentKey {
     static let effectiveKeys: Set<String> = [
         "num_train_epochs", "max_steps", "per_device_train_batch_size", "per_device_eval_batch_size",
         "global_train_batch_size", "global_eval_batch_size", "gradient_accumulation_steps", "dataloader_drop_last",
-        "batch_sampler", "optim", "optim_args", "learning_rate", "weight_decay", "adam_beta1", "adam_beta2",
+        "batch_sampler", "multi_dataset_batch_sampler", "multi_dataset_temperature",
+        "optim", "optim_args", "learning_rate", "weight_decay", "adam_beta1", "adam_beta2",
         "adam_epsilon", "max_grad_norm", "learning_rate_mapping", "lr_scheduler_type", "lr_scheduler_kwargs",
         "warmup_steps", "warmup_ratio", "seed", "data_seed", "logging_strategy", "logging_steps",
         "logging_first_step", "eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "save_strategy",
@@ -57,7 +58,7 @@ enum ArgumentKey {
         "eval_accumulation_steps": "embeddings, not logits, are gathered", "prediction_loss_only": torch,
         "save_safetensors": "weights are always safetensors", "use_cache": torch,
         "project": "nothing reports to a service", "trackio_space_id": "nothing reports to a service",
-        "multi_dataset_batch_sampler": "there is one training data set", "hub_strategy": "nothing is uploaded",
+        "hub_strategy": "nothing is uploaded",
         "train_sampling_strategy": "batch_sampler decides, as in the reference", "fp16_opt_level": torch,
         "enable_jit_checkpoint": "SIGUSR2 saves and stops", "ignore_data_skip": "a resumed run skips no work",
     ]

@@ -17,6 +17,8 @@ extension TrainingArguments {
             "\(mapping.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })"
         }
         func python(_ flag: Bool) -> String { flag ? "True" : "False" }
+        var temperature: Double?
+        if case .temperature(let given) = datasetMixing { temperature = given }
         return [
             ("num_train_epochs", "\(numTrainEpochs)"), ("max_steps", "\(maxSteps)"),
             ("per_device_train_batch_size", "\(perDeviceTrainBatchSize)"),
@@ -25,6 +27,7 @@ extension TrainingArguments {
             ("global_eval_batch_size", text(globalEvalBatchSize)),
             ("gradient_accumulation_steps", "\(gradientAccumulationSteps)"),
             ("dataloader_drop_last", python(dataloaderDropLast)), ("batch_sampler", batchSampler.rawValue),
+            ("multi_dataset_batch_sampler", datasetMixing.name), ("multi_dataset_temperature", text(temperature)),
             ("optim", optim), ("optim_args", pairs(optimArgs)),
             ("learning_rate", "\(learningRate)"), ("weight_decay", "\(weightDecay)"), ("adam_beta1", "\(adamBeta1)"),
             ("adam_beta2", "\(adamBeta2)"), ("adam_epsilon", "\(adamEpsilon)"), ("max_grad_norm", "\(maxGradNorm)"),
@@ -36,7 +39,7 @@ extension TrainingArguments {
             ("warmup_steps", "\(warmupSteps)"), ("seed", "\(seed)"), ("data_seed", text(dataSeed)),
             ("metric_for_best_model", text(metricForBestModel)), ("greater_is_better", text(greaterIsBetter)),
             ("load_best_model_at_end", python(loadBestModelAtEnd)),
-            ("prompts", promptForAllColumns ?? pairs(promptsByColumn)),
+            ("prompts", prompts.listed),
         ]
     }
 }

@@ -69,14 +69,36 @@ extension TrainingArguments {
         if let name = try section.string("batch_sampler") {
             batchSampler = try BatchSamplerKind.named(name)
         }
+        datasetMixing = try Self.mixing(section)
         seed = UInt64(try section.integer("seed", atLeast: 0) ?? Int(seed))
         dataSeed = try section.integer("data_seed", atLeast: 0).map(UInt64.init)
         runName = try section.string("run_name")
-        if let text = section.object["prompts"]?.string {
-            promptForAllColumns = text
-        } else if let prompts = try section.section("prompts") {
-            for column in prompts.object.keys { promptsByColumn[column] = try prompts.string(column) ?? "" }
+        prompts = try TrainingPrompts(section)
+    }
+
+    private static func mixing(_ section: ConfigurationSection) throws(TuttiError) -> DatasetMixing {
+        let (key, temperatureKey) = ("multi_dataset_batch_sampler", "multi_dataset_temperature")
+        let temperature = try section.number(temperatureKey, in: 1e-3...1e6)
+        let given = try section.string(key) ?? DatasetMixing.proportional.name
+        var name = given.lowercased()  // in the reference's spellings too: MultiDatasetBatchSamplers.ROUND_ROBIN
+        if name.hasPrefix("multidatasetbatchsamplers.") { name.removeFirst("multidatasetbatchsamplers.".count) }
+        guard DatasetMixing.names.contains(name) else {
+            throw section.error(
+                key, "unknown value \"\(given)\"", hint: TuttiError.hint(unknown: given, known: DatasetMixing.names))
         }
+        guard name == "temperature" else {
+            guard temperature == nil else {
+                throw section.error(
+                    temperatureKey, "has no meaning with \(key): \(name)", hint: "Choose \(key): temperature.")
+            }
+            return name == "round_robin" ? .roundRobin : .proportional
+        }
+        guard let temperature else {
+            throw section.error(
+                key, "temperature needs \(temperatureKey)",
+                hint: "1 draws data sets in proportion to their rows, larger values draw them more evenly.")
+        }
+        return .temperature(temperature)
     }
 
     private mutating func readOptimizer(_ section: ConfigurationSection) throws(TuttiError) {

@@ -28,6 +28,8 @@ public struct TrainingArguments: Sendable {
     public var gradientAccumulationSteps = 1
     public var dataloaderDropLast = false
     public var batchSampler = BatchSamplerKind.batchSampler
+    /// How the batches of several data sets take turns.
+    public var datasetMixing = DatasetMixing.proportional
     // Optimizer
     public var optim = "adamw_torch_fused"
     public var optimArgs: [String: String] = [:]
@@ -68,9 +70,7 @@ public struct TrainingArguments: Sendable {
     public var loadBestModelAtEnd = false
     public var metricForBestModel: String?
     public var greaterIsBetter: Bool?
-    /// Prompt for every text column (`all`), or by column name.
-    public var promptForAllColumns: String?
-    public var promptsByColumn: [String: String] = [:]
+    public var prompts = TrainingPrompts()
     public var runName: String?
 
     /// The reference's defaults.

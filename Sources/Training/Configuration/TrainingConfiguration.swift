@@ -46,9 +46,10 @@ public struct TrainingConfiguration: Sendable {
     /// Tokens of a text at most; nil takes the model's own limit.
     public var maxSequenceLength: Int?
     public var outputDirectory: String
-    public var trainDataset: DatasetSpecification?
-    public var evalDataset: DatasetSpecification?
-    public var loss: NamedOptions?
+    /// One without a name, or several with names.
+    public var trainDatasets: [DatasetSpecification]
+    public var evalDatasets: [DatasetSpecification]
+    public var losses: LossSelection?
     public var evaluators: [NamedOptions]
     public var testEvaluators: [NamedOptions]
     public var arguments: TrainingArguments
@@ -78,14 +79,13 @@ public struct TrainingConfiguration: Sendable {
         if training, outputDirectory.isEmpty {
             throw section.error("output_dir", "missing", hint: "The folder that the run writes to.")
         }
-        trainDataset = try Self.dataset(section, "train_dataset")
-        if training, trainDataset == nil {
+        trainDatasets = try section.datasets("train_dataset")
+        if training, trainDatasets.isEmpty {
             throw section.error("train_dataset", "missing", hint: "For example {path: train.csv}.")
         }
-        evalDataset = try Self.dataset(section, "eval_dataset")
-        if let lossSection = try section.section("loss") {
-            loss = try NamedOptions(lossSection)
-        } else if training {
+        evalDatasets = try section.datasets("eval_dataset")
+        losses = try section.losses("loss", train: trainDatasets, eval: evalDatasets)
+        if training, losses == nil {
             throw section.error("loss", "missing", hint: "For example {name: MultipleNegativesRankingLoss}.")
         }
         evaluators = try Self.named(section, "evaluators")
@@ -97,9 +97,10 @@ public struct TrainingConfiguration: Sendable {
             json: try section.section("args")?.object ?? JSONObject(), places: places, notice: notice)
         modelCard = try section.section("model_card")?.object ?? JSONObject()
         let evaluates = arguments.evalStrategy != .no || arguments.evalOnStart
-        if evaluates, evalDataset == nil, evaluators.isEmpty, training {
+        if evaluates, evalDatasets.isEmpty, evaluators.isEmpty, training {
             throw section.error(
-                arguments.evalStrategy != .no ? "args.eval_strategy" : "args.eval_on_start", "there is nothing to evaluate", hint: "Give an eval_dataset or evaluators.")
+                arguments.evalStrategy != .no ? "args.eval_strategy" : "args.eval_on_start",
+                "there is nothing to evaluate", hint: "Give an eval_dataset or evaluators.")
         }
     }
 
@@ -107,20 +108,5 @@ public struct TrainingConfiguration: Sendable {
         var result: [NamedOptions] = []
         for item in try section.sections(key) { result.append(try NamedOptions(item)) }
         return result
-    }
-
-    /// `{path: ..., columns: [...]}`, or just a path.
-    private static func dataset(
-        _ section: ConfigurationSection, _ key: String
-    ) throws(TuttiError) -> DatasetSpecification? {
-        if let path = section.object[key]?.string { return DatasetSpecification(path: path) }
-        guard let inner = try section.section(key) else { return nil }
-        if inner.object["path"] == nil, inner.object.values.contains(where: { $0.object != nil }) {
-            throw section.error(
-                key, "several data sets at once are not available yet", hint: "Give one: {path: ..., columns: [...]}.")
-        }
-        try inner.allowOnly(["path", "columns"])
-        let path = try inner.requiredString("path", hint: "The data file, .csv .tsv .json .jsonl.")
-        return DatasetSpecification(path: path, columns: try inner.strings("columns"))
     }
 }

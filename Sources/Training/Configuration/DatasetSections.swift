@@ -1,0 +1,93 @@
+// Data sets and losses of a configuration: one of each, or several by name.
+//
+//   train_dataset: {path: all-nli.csv, columns: [anchor, positive]}           loss: {name: CoSENTLoss}
+//   train_dataset: {nli: {path: all-nli.csv}, stsb: {path: stsb.csv}}         loss: {nli: {name: ...}, stsb: {...}}
+
+import TuttiCorpus
+import TuttiFormats
+
+/// The loss of every data set.
+public enum LossSelection: Sendable {
+    /// The same for all data sets.
+    case one(NamedOptions)
+    /// One for each, by the data set's name, in the order of the configuration.
+    case byDataset([(dataset: String, loss: NamedOptions)])
+
+    /// The losses, each once.
+    public var all: [NamedOptions] {
+        switch self {
+        case .one(let loss): [loss]
+        case .byDataset(let losses): losses.map(\.loss)
+        }
+    }
+
+    /// The place in `all` of the loss of the data set `name`; reading the configuration has checked that there is one.
+    public func index(of name: String?) -> Int {
+        switch self {
+        case .one: return 0
+        case .byDataset(let losses):
+            guard let place = losses.firstIndex(where: { $0.dataset == name }) else {
+                preconditionFailure("no loss for the data set \(name ?? "without a name")")
+            }
+            return place
+        }
+    }
+}
+
+extension ConfigurationSection {
+    /// The data sets under `key`: a path, `{path: ..., columns: [...]}`, or `{name: {path: ...}, ...}`.
+    func datasets(_ key: String) throws(TuttiError) -> [DatasetSpecification] {
+        if let path = object[key]?.string { return [DatasetSpecification(path: path)] }
+        guard let inner = try section(key) else { return [] }
+        let isOne = inner.object["path"]?.string != nil || !inner.object.values.contains { $0.object != nil }
+        if isOne { return [try inner.dataset(name: nil)] }
+        var datasets: [DatasetSpecification] = []
+        for name in inner.object.keys {
+            guard !name.isEmpty else { throw inner.error(name, "a data set without a name") }
+            if let path = inner.object[name]?.string {
+                datasets.append(DatasetSpecification(path: path, name: name))
+            } else if let own = try inner.section(name) {
+                datasets.append(try own.dataset(name: name))
+            }
+        }
+        return datasets
+    }
+
+    private func dataset(name: String?) throws(TuttiError) -> DatasetSpecification {
+        try allowOnly(["path", "columns"])
+        let path = try requiredString("path", hint: "The data file, .csv .tsv .json .jsonl.")
+        return DatasetSpecification(path: path, columns: try strings("columns"), name: name)
+    }
+
+    /// The losses under `key`: `{name: ...}`, or `{dataset: {name: ...}, ...}`.
+    ///
+    /// Throws: a usage error where a data set has no loss, or a loss no data set.
+    func losses(_ key: String, train: [DatasetSpecification], eval: [DatasetSpecification]) throws(TuttiError)
+        -> LossSelection?
+    {
+        guard let inner = try section(key) else { return nil }
+        let areSeveral = !inner.object.isEmpty && inner.object.values.allSatisfy { $0.object != nil }
+        guard areSeveral else { return .one(try NamedOptions(inner)) }
+        let names = train.map(\.name) + eval.map(\.name)
+        for (key, datasets) in [("train_dataset", train), ("eval_dataset", eval)]
+        where datasets.contains(where: { $0.name == nil }) {
+            throw error(
+                key, "has one data set without a name, and loss names one loss for each",
+                hint: "Write \(key): {NAME: {path: ...}}, with the names under loss.")
+        }
+        for case let name? in names where inner.object[name] == nil {
+            throw inner.error(
+                name, "there is no loss for the data set", hint: "Give each data set one, as in \(name): {name: ...}.")
+        }
+        var losses: [(dataset: String, loss: NamedOptions)] = []
+        for name in inner.object.keys {
+            guard names.contains(name) || train.isEmpty else {
+                throw inner.error(
+                    name, "there is no data set of this name",
+                    hint: TuttiError.hint(unknown: name, known: names.compactMap { $0 }))
+            }
+            if let own = try inner.section(name) { losses.append((name, try NamedOptions(own))) }
+        }
+        return .byDataset(losses)
+    }
+}

@@ -1,0 +1,129 @@
+// Data sets, losses, mixing and prompts of a configuration: one of each, or several by name.
+
+import Testing
+import TuttiCorpus
+import TuttiFormats
+import TuttiTraining
+
+@Suite struct DatasetSectionTests {
+    private func configuration(_ json: String) throws -> TrainingConfiguration {
+        let text = "{\"model\": \"m\", \"output_dir\": \"o\", \(json)}"
+        let object = try #require(try JSONValue.parse(text, source: "c").object)
+        return try TrainingConfiguration(object, places: ConfigurationPlaces(file: "c"), purpose: .training) { _ in }
+    }
+
+    private func refusal(_ json: String) -> TuttiError? {
+        do {
+            _ = try configuration(json)
+            return nil
+        } catch {
+            return error as? TuttiError
+        }
+    }
+
+    private let loss = "\"loss\": {\"name\": \"MultipleNegativesRankingLoss\"}"
+
+    @Test func oneDatasetHasNoName() throws {
+        let plain = try configuration("\"train_dataset\": \"a.csv\", \(loss)")
+        #expect(plain.trainDatasets == [DatasetSpecification(path: "a.csv")])
+        let full = try configuration("\"train_dataset\": {\"path\": \"a.csv\", \"columns\": [\"x\", \"y\"]}, \(loss)")
+        #expect(full.trainDatasets == [DatasetSpecification(path: "a.csv", columns: ["x", "y"])])
+        #expect(full.losses?.all.count == 1 && full.losses?.index(of: nil) == 0)
+    }
+
+    @Test func severalHaveNamesAndKeepTheirOrder() throws {
+        let two = try configuration(
+            """
+            "train_dataset": {"z": {"path": "z.csv", "columns": ["x"]}, "a": "a.csv"},
+            "eval_dataset": {"a": {"path": "b"}},
+            "loss": {"a": {"name": "A", "scale": 2}, "z": {"name": "Z"}}
+            """)
+        #expect(
+            two.trainDatasets == [
+                DatasetSpecification(path: "z.csv", columns: ["x"], name: "z"),
+                DatasetSpecification(path: "a.csv", name: "a"),
+            ])
+        #expect(two.evalDatasets == [DatasetSpecification(path: "b", name: "a")])
+        let losses = try #require(two.losses)
+        #expect(losses.all.map(\.name) == ["A", "Z"])
+        #expect(losses.index(of: "z") == 1 && losses.index(of: "a") == 0)
+        #expect(losses.all[0].options == ["scale": .integer(2)] && losses.all[0].path == "loss.a")
+        // One loss for all of them.
+        let one = try configuration("\"train_dataset\": {\"z\": {\"path\": \"z\"}, \"a\": {\"path\": \"a\"}}, \(loss)")
+        #expect(one.losses?.all.count == 1 && one.losses?.index(of: "a") == 0)
+    }
+
+    @Test(arguments: [
+        ("\"train_dataset\": {\"a\": {\"pth\": \"x\"}}", "c: train_dataset.a.pth", "unknown key"),
+        ("\"train_dataset\": {\"pth\": \"x\"}", "c: train_dataset.pth", "unknown key"),
+        ("\"train_dataset\": {\"a\": {\"columns\": [\"x\"]}}", "c: train_dataset.a.path", "missing"),
+        ("\"train_dataset\": {\"a\": {\"path\": \"x\"}, \"b\": 3}", "c: train_dataset.b", "expected a mapping"),
+    ])
+    func wrongDatasetsAreRefused(json: String, place: String, problem: String) throws {
+        let error = try #require(refusal("\(json), \(loss)"))
+        #expect(error.kind == .usage && error.subject == place && error.problem.hasPrefix(problem), "\(error)")
+    }
+
+    @Test func everyDatasetNeedsALossAndEveryLossADataset() throws {
+        let data = "\"train_dataset\": {\"nli\": {\"path\": \"x\"}, \"stsb\": {\"path\": \"y\"}}"
+        let missing = try #require(refusal("\(data), \"loss\": {\"nli\": {\"name\": \"A\"}}"))
+        #expect(missing.subject == "c: loss.stsb" && missing.problem == "there is no loss for the data set")
+        let typo = try #require(
+            refusal(
+                "\(data), \"loss\": {\"nli\": {\"name\": \"A\"}, \"stsb\": {\"name\": \"B\"}, "
+                    + "\"stsp\": {\"name\": \"C\"}}"))
+        #expect(typo.subject == "c: loss.stsp" && typo.problem == "there is no data set of this name")
+        #expect(typo.hint?.contains("'stsb'") == true)
+        let unnamed = try #require(
+            refusal("\"train_dataset\": {\"path\": \"x\"}, \"loss\": {\"nli\": {\"name\": \"A\"}}"))
+        #expect(unnamed.subject == "c: train_dataset" && unnamed.problem.contains("without a name"))
+        let evaluation = try #require(
+            refusal(
+                "\(data), \"eval_dataset\": {\"dev\": {\"path\": \"z\"}}, "
+                    + "\"loss\": {\"nli\": {\"name\": \"A\"}, \"stsb\": {\"name\": \"B\"}}"))
+        #expect(evaluation.subject == "c: loss.dev")
+        let nameless = try #require(
+            refusal("\(data), \"loss\": {\"nli\": {\"scale\": 2}, \"stsb\": {\"name\": \"B\"}}"))
+        #expect(nameless.subject == "c: loss.nli.name" && nameless.problem == "missing")
+    }
+
+    private func arguments(_ json: String) throws -> TrainingArguments {
+        try configuration("\"train_dataset\": \"a.csv\", \(loss), \"args\": {\(json)}").arguments
+    }
+
+    @Test func mixingIsNamedAsInTheReference() throws {
+        func mixing(_ json: String) throws -> DatasetMixing { try arguments(json).datasetMixing }
+        #expect(try mixing("") == .proportional)
+        #expect(try mixing("\"multi_dataset_batch_sampler\": \"round_robin\"") == .roundRobin)
+        #expect(try mixing("\"multi_dataset_batch_sampler\": \"MultiDatasetBatchSamplers.ROUND_ROBIN\"") == .roundRobin)
+        #expect(
+            try mixing("\"multi_dataset_batch_sampler\": \"temperature\", \"multi_dataset_temperature\": 3")
+                == .temperature(3))
+        let wrong = [
+            ("\"multi_dataset_batch_sampler\": \"roundrobin\"", "'round_robin'"),
+            ("\"multi_dataset_batch_sampler\": \"temperature\"", "1 draws data sets in proportion"),
+            ("\"multi_dataset_temperature\": 3", "multi_dataset_batch_sampler: temperature"),
+        ]
+        for (json, hint) in wrong {
+            let error = refusal("\"train_dataset\": \"a.csv\", \(loss), \"args\": {\(json)}")
+            #expect(error?.kind == .usage && error?.hint?.contains(hint) == true, "\(json)")
+        }
+    }
+
+    @Test func promptsHaveFourForms() throws {
+        func prompts(_ json: String, _ dataset: String?) throws -> [String] {
+            try arguments("\"prompts\": \(json)").prompts.prompts(dataset: dataset, columns: ["query", "answer"])
+        }
+        #expect(try prompts("\"p: \"", nil) == ["p: ", "p: "])
+        #expect(try prompts("\"p: \"", "nq") == ["p: ", "p: "])
+        #expect(try prompts("{\"query\": \"q: \"}", nil) == ["q: ", ""])
+        #expect(try prompts("{\"query\": \"q: \"}", "nq") == ["q: ", ""])
+        #expect(try prompts("{\"nq\": \"n: \"}", "nq") == ["n: ", "n: "])
+        #expect(try prompts("{\"nq\": \"n: \"}", "other") == ["", ""])
+        #expect(try prompts("{\"nq\": {\"answer\": \"a: \"}}", "nq") == ["", "a: "])
+        #expect(try prompts("{\"nq\": {\"answer\": \"a: \"}}", "other") == ["", ""])
+        // A data set's own entry comes first.
+        #expect(try prompts("{\"nq\": \"n: \", \"query\": \"q: \"}", "nq") == ["n: ", "n: "])
+        #expect(try prompts("{\"nq\": \"n: \", \"query\": \"q: \"}", "other") == ["q: ", ""])
+    }
+}
