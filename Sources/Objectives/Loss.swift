@@ -21,6 +21,9 @@ public struct LossBatch {
     /// Layers of the encoder that were pooled, `L`; 1 unless the loss asked for more.
     public var layers = 1
 
+    /// Which layers they are, ascending, where the loss asked; empty where it looks at the last one alone.
+    public var layerNumbers: [Int] = []
+
     /// Rows of the batch on this rank, `b`; may be zero.
     public var rows: Int
 
@@ -73,6 +76,7 @@ public struct LossBatch {
         var batch = self
         batch.embeddings = embeddings.rows(index * columns * rows..<(index + 1) * columns * rows)
         batch.layers = 1
+        batch.layerNumbers = []
         return batch
     }
 }
@@ -168,7 +172,9 @@ extension Loss {
 
     public func parameters(_ setting: LossSetting) -> [LossParameter] { nested.flatMap { $0.loss.parameters(setting) } }
 
-    public func layers(of count: Int, draw: LossDraw) -> [Int] { [count] }
+    public func layers(of count: Int, draw: LossDraw) -> [Int] {
+        nested.first { $0.loss.requirements.needsLayers }?.loss.layers(of: count, draw: draw) ?? [count]
+    }
 
     /// This rank's part of the loss where nothing but embeddings and labels is needed. Collective.
     public func evaluate(_ batch: LossBatch, dEmbeddings: Matrix?, ensemble: any Ensemble) throws -> Double {

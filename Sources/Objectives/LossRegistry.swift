@@ -143,6 +143,18 @@ public struct ConfiguredLoss {
     /// The file with start values of the loss's parameters, if any.
     public var initialParameters: String?
 
+    /// The shapes of data that it takes: of a loss around others, those that all of them take.
+    public var inputs: [LossInput] {
+        let own = LossRegistry.all.first { $0.name == name }?.inputs ?? []
+        guard own.isEmpty, let first = loss.nested.first else { return own }
+        return loss.nested.dropFirst().reduce(first.inputs) { inputs, other in
+            inputs.filter { other.inputs.contains($0) }
+        }
+    }
+
+    /// Whether its labels are a teacher's embeddings.
+    var takesEmbeddings: Bool { inputs.contains { $0.label == .embedding } }
+
     /// A loss under its own name.
     public init(_ loss: any Loss, name: String? = nil) {
         self.name = name ?? type(of: loss).name
@@ -156,6 +168,10 @@ public enum LossRegistry {
     public static let all: [LossEntry] = [
         MultipleNegativesRankingLoss.entry,
         MultipleNegativesRankingLoss.entry.cached(as: "CachedMultipleNegativesRankingLoss"),
+        MatryoshkaLoss.entry,
+        AdaptiveLayerLoss.entry,
+        Matryoshka2dLoss.entry,
+        SumLoss.entry,
     ]
 
     /// The entry of a loss.

@@ -125,6 +125,9 @@ public struct LossDraw: Sendable, Equatable {
     /// Micro-batch inside the step.
     public var microStep: UInt32
 
+    /// The use of the batch inside the loss: a wrapper that evaluates a loss several times numbers the times.
+    public var branch: UInt32 = 0
+
     /// The draw of one micro-batch.
     public init(seed: UInt64, step: UInt64, microStep: UInt32 = 0) {
         self.seed = seed
@@ -137,7 +140,7 @@ public struct LossDraw: Sendable, Equatable {
         // Dropout keys use other counters: the loss's streams lie behind the largest micro-step.
         CounterRandom(
             seed: seed ^ 0x6C6F_7373_0000_0000,
-            stream: step &* 0x1_0000_0001 &+ UInt64(microStep) << 40 &+ UInt64(purpose) << 56)
+            stream: step &* 0x1_0000_0001 &+ UInt64(microStep) << 40 &+ UInt64(branch) << 48 &+ UInt64(purpose) << 56)
     }
 
     /// `count` of the numbers `0 ..< total` in ascending order, every choice equally likely.

@@ -86,6 +86,45 @@ public final class Tape {
         return value
     }
 
+    /// Counts `value`, `[1, 1]`, in with a weight: for the summands of a wrapper's own in `evaluateInner`.
+    ///
+    /// - Returns: weight times the value.
+    public func minimise(_ value: TapeValue, weight: Double) -> Double {
+        gradient(of: value)?[0, 0] += Float(context.weight * weight)
+        return weight * value.scalar
+    }
+
+    /// Evaluates `inner` on a part or a transformation of this tape's batch, with a weight, and sends its gradient
+    /// back. Collective.
+    ///
+    /// - Parameters:
+    ///   - batch: what `inner` sees; its matrices are `embeddings` and `twin`.
+    ///   - branch: tells the random draws of several evaluations apart.
+    /// - Returns: weight times the value.
+    func evaluate(
+        _ inner: any Loss, _ batch: LossBatch, embeddings: TapeValue, twin: TapeValue? = nil, weight: Double,
+        branch: Int = 0, parameters: LossParameters? = nil
+    ) throws -> Double {
+        var (batch, context) = (batch, context)
+        batch.embeddings = embeddings.matrix
+        batch.twin = twin?.matrix
+        context.weight *= weight
+        context.draw.branch = context.draw.branch &* 31 &+ UInt32(truncatingIfNeeded: branch)
+        if let parameters { context.parameters = parameters }
+        var gradients: LossGradients?
+        if isRecording {
+            gradients = LossGradients(
+                embeddings: newMatrix(embeddings.rows, embeddings.columns),
+                twin: twin.map { newMatrix($0.rows, $0.columns) })
+        }
+        let value = try inner.evaluate(batch, gradients: gradients, in: context)
+        if let gradients {
+            add(gradient: gradients.embeddings, to: embeddings)
+            if let twin, let dTwin = gradients.twin { add(gradient: dTwin, to: twin) }
+        }
+        return weight * value
+    }
+
     private func begin(_ batch: LossBatch, _ gradients: LossGradients?, _ context: LossContext) throws {
         arena.reset()
         records.removeAll(keepingCapacity: true)
@@ -146,6 +185,9 @@ public final class Tape {
         let first = ((layers - 1) * batch.columns + index) * batch.rows
         return rows(value, first..<first + batch.rows)
     }
+
+    /// All embeddings by the trained twin, where there is one: `[C * b, D]`.
+    public var twin: TapeValue? { twinRoot }
 
     /// The labels: `[b, labelWidth]`, without a gradient.
     ///

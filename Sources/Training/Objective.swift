@@ -159,6 +159,7 @@ final class Objective {
             prepared.packed, into: embeddings, dropout: isTraining ? dropout : nil, keepsActivations: isTraining)
         var batch = LossBatch(
             embeddings: embeddings, rows: prepared.rows, columns: prepared.columns, layers: encoder.taps.count)
+        if requirements.needsLayers { batch.layerNumbers = encoder.taps }
         if let guide, let guideEncoder {
             let judged = arena.matrix(prepared.columns * prepared.rows, guide.encoder.outputWidth)  // [C*b, G]
             guideEncoder.forward(prepared.guide, into: judged, dropout: nil, keepsActivations: false)

@@ -31,12 +31,17 @@ struct LossCase: Sendable, CustomTestStringConvertible {
     var width = 8
     /// Layers of the encoder that the batch holds; what `Loss.layers` says must be as many.
     var layers = 1
+    /// Transformer layers of the model; one less than `layers` unless a loss draws some.
+    var modelLayers: Int?
     var hasGuide = false
     var hasTwin = false
     /// Rows whose first text is that of the row before: for losses that compare texts.
     var repeatedRows: [Int] = []
     /// Whether rows of one rank meet rows of another.
     var looksAcrossRows = true
+    /// Whether the last layer's embeddings are also a target through which no gradient flows: then differences are
+    /// taken of the layers below only.
+    var lastLayerIsTarget = false
     /// Step of the finite differences, and the scale of the embeddings.
     var step = 1e-2
     var scale: Float = 1
@@ -105,7 +110,7 @@ struct LossCase: Sendable, CustomTestStringConvertible {
         case .lists(let width): kind = .lists(width)
         }
         return LossSetting(
-            width: width, layers: max(layers - 1, 1), columns: (0..<columns).map { "text\($0)" }, labels: kind,
+            width: width, layers: modelLayers ?? max(layers - 1, 1), columns: (0..<columns).map { "text\($0)" }, labels: kind,
             guideWidth: hasGuide ? 6 : nil)
     }
 }
@@ -169,6 +174,7 @@ extension LossCase {
         var batch = LossBatch(
             embeddings: Matrix(own_.pointer, blocks * own.count, width), rows: own.count, columns: columns,
             layers: layers)
+        if layers > 1 { batch.layerNumbers = loss.layers(of: setting.layers, draw: LossDraw(seed: 3, step: 2)) }
         if hasTwin { batch.twin = Matrix(twin.pointer, columns * own.count, width) }
         if hasGuide { batch.guide = Matrix(guide.pointer, columns * own.count, 6) }
         var context = LossContext(ensemble: ensemble)

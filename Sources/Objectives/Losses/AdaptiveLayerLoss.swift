@@ -1,0 +1,204 @@
+// AdaptiveLayerLoss: another loss on lower layers of the encoder too, which learn to say what the last one says.
+//
+// Legend: `L` layers looked at, `D` width, `C` text columns, `b` rows on this rank, `N` of all.
+
+import Foundation
+import TuttiKernels
+
+/// Trains a model whose upper layers can be left out: another loss at the last layer and at some lower ones, which are
+/// also drawn towards the last.
+///
+///     loss = w_last inner(E_last) + sum over the drawn layers l of
+///              w_prior u_l inner(E_l) / n  +  w_kl T KL( softmax(E_last / T) || softmax(E_l / T) )
+///
+/// Layer 0 is the embedding output. The softmax is over the dimensions; the divergence is the mean over all texts of
+/// the global batch, and no gradient flows through its target. n is the number of drawn layers.
+///
+/// **When to use it**: when users of the model will run fewer layers to save time.
+///
+/// **Inputs**: those of the inner loss.
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | loss | | the inner loss |
+/// | n_layers_per_step | 1 | lower layers drawn for a step; all if not positive |
+/// | last_layer_weight | 1.0 | weight of the inner loss at the last layer |
+/// | prior_layers_weight | 1.0 | weight of the mean of the inner losses at lower layers |
+/// | kl_div_weight | 1.0 | weight of each divergence |
+/// | kl_temperature | 0.3 | T; 0 = no divergence |
+/// | layer_weighting | uniform | u_l: uniform 1, log 1 / (1 + ln(1 + l)), linear 1 / (1 + l) |
+///
+/// **Relations**: unlike the reference's, it works around losses that are encoded in chunks. The draw is the same on
+/// all ranks.
+///
+/// **Citation**: Li et al. 2024, "2D Matryoshka Sentence Embeddings", arXiv 2402.14776. **Reference**:
+/// sentence_transformers, losses/adaptive_layer.py.
+public final class AdaptiveLayerLoss: Loss {
+    /// "AdaptiveLayerLoss".
+    public static let name = "AdaptiveLayerLoss"
+
+    /// How much a lower layer counts.
+    public enum Weighting: String, Sendable, CaseIterable {
+        case uniform, log, linear
+
+        /// The weight of layer `l`.
+        func weight(_ layer: Int) -> Double {
+            switch self {
+            case .uniform: return 1
+            case .log: return 1 / (1 + Foundation.log(1 + Double(layer)))
+            case .linear: return 1 / (1 + Double(layer))
+            }
+        }
+    }
+
+    /// The options besides the inner loss.
+    public struct Settings: Sendable {
+        /// Lower layers drawn for a step; all if not positive.
+        public var layersPerStep = 1
+        /// Weight of the inner loss at the last layer.
+        public var lastLayerWeight = 1.0
+        /// Weight of the mean of the inner losses at lower layers.
+        public var priorLayersWeight = 1.0
+        /// Weight of each divergence.
+        public var divergenceWeight = 1.0
+        /// Temperature of the divergence; 0 leaves it out.
+        public var temperature = 0.3
+        /// How lower layers are weighted.
+        public var weighting = Weighting.uniform
+
+        /// The reference's defaults.
+        public init() {}
+    }
+
+    private let inner: ConfiguredLoss
+    private let settings: Settings
+    private let tape = Tape()
+
+    /// Wraps a loss.
+    public init(_ inner: ConfiguredLoss, _ settings: Settings = Settings()) {
+        self.inner = inner
+        self.settings = settings
+    }
+
+    public var nested: [ConfiguredLoss] { [inner] }
+
+    public var requirements: LossRequirements {
+        var requirements = LossRequirements(of: nested)
+        requirements.needsLayers = true
+        return requirements
+    }
+
+    /// All options of the documentation.
+    public var options: [(name: String, value: LossOption)] {
+        [("loss", .string(inner.name))] + Self.values(settings)
+    }
+
+    /// Refuses an inner loss that looks at layers itself.
+    public func check(_ setting: LossSetting) throws(LossError) {
+        guard !inner.loss.requirements.needsLayers else {
+            throw LossError(
+                loss: Self.name, option: "loss", problem: "\(inner.name) looks at lower layers itself",
+                hint: "Wrap it once.")
+        }
+        try inner.loss.check(setting)
+    }
+
+    /// The drawn layers and the last one.
+    public func layers(of count: Int, draw: LossDraw) -> [Int] {
+        guard settings.layersPerStep > 0, settings.layersPerStep < count else { return Array(0...count) }
+        return draw.sample(settings.layersPerStep, of: count, purpose: 1) + [count]
+    }
+
+    /// This rank's part of the sum over layers. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        precondition(
+            batch.layerNumbers.count == batch.layers, "AdaptiveLayerLoss: \(batch.layers) layers without numbers")
+        return try tape.evaluateInner(batch, gradients, context) { tape in
+            let texts = batch.columns * batch.rows
+            func layer(_ place: Int) -> TapeValue {  // [C * b, D]
+                tape.rows(tape.embeddings, place * texts..<(place + 1) * texts)
+            }
+            let (last, priors) = (batch.layers - 1, batch.layers - 1)
+            var total = try tape.evaluate(
+                inner.loss, batch.layer(last), embeddings: layer(last), twin: tape.twin,
+                weight: settings.lastLayerWeight, branch: last)
+            for place in 0..<priors {
+                let weight = settings.weighting.weight(batch.layerNumbers[place])
+                total += try tape.evaluate(
+                    inner.loss, batch.layer(place), embeddings: layer(place), twin: tape.twin,
+                    weight: settings.priorLayersWeight * weight / Double(priors), branch: place)
+                if settings.temperature > 0 {
+                    total += tape.minimise(
+                        divergence(tape, of: layer(place), from: tape.detached(layer(last))),
+                        weight: settings.divergenceWeight * settings.temperature)
+                }
+            }
+            return total
+        }
+    }
+
+    /// This rank's part of the mean over texts of KL( softmax(target / T) || softmax(x / T) ).
+    private func divergence(_ tape: Tape, of x: TapeValue, from target: TapeValue) -> TapeValue {
+        let texts = tape.globalRows * Double(tape.batch.columns)
+        let wanted = tape.logSoftmax(tape.scaled(target, by: 1 / settings.temperature))  // [C * b, D]
+        let given = tape.logSoftmax(tape.scaled(x, by: 1 / settings.temperature))  // [C * b, D]
+        let gaps = tape.multiply(tape.exponential(wanted), tape.subtract(wanted, given))
+        return tape.sum(gaps, times: 1 / texts)
+    }
+
+    /// The options besides the inner loss, as the reference names them.
+    static func values(_ settings: Settings) -> [(name: String, value: LossOption)] {
+        [
+            ("n_layers_per_step", .int(settings.layersPerStep)),
+            ("last_layer_weight", .double(settings.lastLayerWeight)),
+            ("prior_layers_weight", .double(settings.priorLayersWeight)),
+            ("kl_div_weight", .double(settings.divergenceWeight)), ("kl_temperature", .double(settings.temperature)),
+            ("layer_weighting", .string(settings.weighting.rawValue)),
+        ]
+    }
+
+    /// What the registry says of them.
+    static let layerOptions = [
+        LossOptionDescription("n_layers_per_step", .int(1), "lower layers drawn for a step; all if not positive"),
+        LossOptionDescription("last_layer_weight", .double(1), "weight of the inner loss at the last layer"),
+        LossOptionDescription("prior_layers_weight", .double(1), "weight of the mean of the inner losses below it"),
+        LossOptionDescription("kl_div_weight", .double(1), "weight of each divergence from the last layer"),
+        LossOptionDescription("kl_temperature", .double(0.3), "temperature of the divergence; 0 leaves it out"),
+        LossOptionDescription(
+            "layer_weighting", .choice(Weighting.allCases.map(\.rawValue)), .string("uniform"),
+            "weight of layer l: uniform 1, log 1 / (1 + ln(1 + l)), linear 1 / (1 + l)"),
+    ]
+
+    /// Reads them.
+    static func settings(_ options: LossOptions) throws(LossError) -> Settings {
+        var settings = Settings()
+        settings.layersPerStep = options.int("n_layers_per_step")
+        settings.lastLayerWeight = options.double("last_layer_weight")
+        settings.priorLayersWeight = options.double("prior_layers_weight")
+        settings.divergenceWeight = options.double("kl_div_weight")
+        settings.temperature = try options.nonNegative("kl_temperature")
+        settings.weighting = Weighting(rawValue: options.string("layer_weighting")) ?? .uniform
+        return settings
+    }
+
+    static let citation = """
+        @misc{li20242d,
+            title={2D Matryoshka Sentence Embeddings},
+            author={Xianming Li and Zongxi Li and Jing Li and Haoran Xie and Qing Li},
+            year={2024},
+            eprint={2402.14776},
+            archivePrefix={arXiv},
+            primaryClass={cs.CL}
+        }
+        """
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name, summary: "another loss on lower layers too, so that the upper ones can be left out", inputs: [],
+        options: [LossOptionDescription("loss", .loss, nil, "the inner loss")] + layerOptions, citation: citation,
+        make: { options throws(LossError) in
+            AdaptiveLayerLoss(try options.loss("loss"), try settings(options))
+        })
+}

@@ -1,0 +1,65 @@
+// Matryoshka2dLoss: fewer layers and fewer dimensions at once.
+
+/// `AdaptiveLayerLoss` around `MatryoshkaLoss`, by default with one lower layer and one width a step.
+///
+/// **When to use it**: when users of the model will both run fewer layers and shorten embeddings.
+///
+/// **Inputs**: those of the inner loss.
+///
+/// **Options**: those of both, with n_dims_per_step 1 by default, as the paper has it; widths are drawn anew at each
+/// layer.
+///
+/// **Citation**: Li et al. 2024, "2D Matryoshka Sentence Embeddings", arXiv 2402.14776. **Reference**:
+/// sentence_transformers, losses/matryoshka_2d.py.
+public final class Matryoshka2dLoss: Loss {
+    /// "Matryoshka2dLoss".
+    public static let name = "Matryoshka2dLoss"
+
+    private let inner: ConfiguredLoss
+    private let widths: MatryoshkaLoss
+    private let layersLoss: AdaptiveLayerLoss
+    private let settings: AdaptiveLayerLoss.Settings
+
+    /// Wraps a loss.
+    ///
+    /// - Throws: `LossError` for widths that are not positive or weights of another number.
+    public init(
+        _ inner: ConfiguredLoss, matryoshkaDims: [Int], matryoshkaWeights: [Double]? = nil, nDimsPerStep: Int = 1,
+        _ settings: AdaptiveLayerLoss.Settings = AdaptiveLayerLoss.Settings()
+    ) throws(LossError) {
+        self.inner = inner
+        self.settings = settings
+        widths = try MatryoshkaLoss(
+            inner, matryoshkaDims: matryoshkaDims, matryoshkaWeights: matryoshkaWeights, nDimsPerStep: nDimsPerStep)
+        layersLoss = AdaptiveLayerLoss(ConfiguredLoss(widths), settings)
+    }
+
+    public var nested: [ConfiguredLoss] { [inner] }
+
+    public var requirements: LossRequirements { layersLoss.requirements }
+
+    /// All options of the documentation.
+    public var options: [(name: String, value: LossOption)] { widths.options + AdaptiveLayerLoss.values(settings) }
+
+    public func check(_ setting: LossSetting) throws(LossError) { try layersLoss.check(setting) }
+
+    public func layers(of count: Int, draw: LossDraw) -> [Int] { layersLoss.layers(of: count, draw: draw) }
+
+    /// This rank's part of the sum over layers and widths. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try layersLoss.evaluate(batch, gradients: gradients, in: context)
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name, summary: "another loss on lower layers and on leading parts of the embeddings", inputs: [],
+        options: [LossOptionDescription("loss", .loss, nil, "the inner loss")] + MatryoshkaLoss.widthOptions + [
+            LossOptionDescription("n_dims_per_step", .int(1), "widths drawn at each layer; all if not positive")
+        ] + AdaptiveLayerLoss.layerOptions, citation: AdaptiveLayerLoss.citation,
+        make: { options throws(LossError) in
+            try Matryoshka2dLoss(
+                options.loss("loss"), matryoshkaDims: options.ints("matryoshka_dims"),
+                matryoshkaWeights: options.has("matryoshka_weights") ? options.doubles("matryoshka_weights") : nil,
+                nDimsPerStep: options.int("n_dims_per_step"), AdaptiveLayerLoss.settings(options))
+        })
+}

@@ -1,0 +1,172 @@
+// MatryoshkaLoss: another loss on the first 768, 512, 256 ... dimensions of the embeddings, all at once.
+//
+// Legend: `D` width, `d` a smaller width, `C` text columns, `b` rows on this rank.
+
+import TuttiKernels
+
+/// Trains embeddings whose leading dimensions are embeddings too: the sum of another loss over several widths.
+///
+///     loss = sum_k  w_k  inner( normalise( E[:, ..<d_k] ) )
+///
+/// Truncated embeddings are scaled to unit length, at the full width too: the inner loss never sees lengths. Labels
+/// that are a teacher's embeddings are cut to the same width, and not scaled.
+///
+/// **When to use it**: when users of the model will shorten embeddings to save memory or time.
+///
+/// **Inputs**: those of the inner loss.
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | loss | | the inner loss |
+/// | matryoshka_dims | | the widths; they are sorted, the largest first |
+/// | matryoshka_weights | all 1 | a weight each |
+/// | n_dims_per_step | -1 | widths drawn for a step; all if not positive |
+///
+/// **Relations**: the reference ignored n_dims_per_step around its Cached losses for a time; here every loss may be
+/// chunked and none is special. The draw is the same on all ranks. With a trained twin, its embeddings are shortened
+/// too.
+///
+/// **Citation**: Kusupati et al. 2022, "Matryoshka Representation Learning", arXiv 2205.13147. **Reference**:
+/// sentence_transformers, losses/matryoshka.py.
+public final class MatryoshkaLoss: Loss {
+    /// "MatryoshkaLoss".
+    public static let name = "MatryoshkaLoss"
+
+    private let inner: ConfiguredLoss
+    private let widths: [Int]
+    private let weights: [Double]
+    private let widthsPerStep: Int
+    private let tape = Tape()
+
+    /// Wraps a loss.
+    ///
+    /// - Throws: `LossError` for widths that are not positive or weights of another number.
+    public init(
+        _ inner: ConfiguredLoss, matryoshkaDims: [Int], matryoshkaWeights: [Double]? = nil, nDimsPerStep: Int = -1
+    ) throws(LossError) {
+        guard !matryoshkaDims.isEmpty, matryoshkaDims.allSatisfy({ $0 > 0 }) else {
+            throw LossError(
+                loss: Self.name, option: "matryoshka_dims", problem: "\(matryoshkaDims) is not a list of widths above 0")
+        }
+        let weights = matryoshkaWeights ?? matryoshkaDims.map { _ in 1 }
+        guard weights.count == matryoshkaDims.count else {
+            throw LossError(
+                loss: Self.name, option: "matryoshka_weights",
+                problem: "\(weights.count) weights for \(matryoshkaDims.count) widths", hint: "Give one a width.")
+        }
+        self.inner = inner
+        let order = matryoshkaDims.indices.sorted { matryoshkaDims[$0] > matryoshkaDims[$1] }
+        widths = order.map { matryoshkaDims[$0] }
+        self.weights = order.map { weights[$0] }
+        widthsPerStep = nDimsPerStep
+    }
+
+    public var nested: [ConfiguredLoss] { [inner] }
+
+    /// loss, matryoshka_dims, matryoshka_weights and n_dims_per_step.
+    public var options: [(name: String, value: LossOption)] {
+        [
+            ("loss", .string(inner.name)), ("matryoshka_dims", .list(widths.map { .int($0) })),
+            ("matryoshka_weights", .list(weights.map { .double($0) })), ("n_dims_per_step", .int(widthsPerStep)),
+        ]
+    }
+
+    /// Refuses widths beyond the model's, and inner losses whose own parameters have the model's width.
+    public func check(_ setting: LossSetting) throws(LossError) {
+        for width in widths {
+            guard width <= setting.width else {
+                throw LossError(
+                    loss: Self.name, option: "matryoshka_dims",
+                    problem: "\(width) dimensions, but the model's embeddings have \(setting.width)",
+                    hint: "Leave out what is larger.")
+            }
+            var cut = setting
+            cut.width = width
+            if inner.takesEmbeddings, case .lists(let numbers) = setting.labels, numbers % setting.width == 0 {
+                cut.labels = .lists(numbers / setting.width * width)
+            }
+            try inner.loss.check(cut)
+            let isFixed = inner.loss.parameters(cut) != inner.loss.parameters(setting)
+            guard !isFixed, inner.loss.requirements.decoder == nil else {
+                throw LossError(
+                    loss: Self.name, option: "loss",
+                    problem: "\(inner.name) has parameters of the model's own width and cannot see \(width) dimensions",
+                    hint: "Choose an inner loss that compares embeddings.")
+            }
+        }
+    }
+
+    /// This rank's part of the sum over widths. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try tape.evaluateInner(batch, gradients, context) { tape in
+            let full = batch.embeddings.columns
+            var total = 0.0
+            for place in places(context.draw) {
+                let width = widths[place]
+                func cut(_ value: TapeValue) -> TapeValue { tape.normalized(tape.columns(value, 0..<width)) }  // [.., d]
+                try withCutLabels(of: batch, from: full, to: width) { part in
+                    total += try tape.evaluate(
+                        inner.loss, part, embeddings: cut(tape.embeddings), twin: tape.twin.map(cut),
+                        weight: weights[place], branch: place)
+                }
+            }
+            return total
+        }
+    }
+
+    /// The widths of this step, by their places.
+    private func places(_ draw: LossDraw) -> [Int] {
+        guard widthsPerStep > 0, widthsPerStep < widths.count else { return Array(widths.indices) }
+        return draw.sample(widthsPerStep, of: widths.count, purpose: 0)
+    }
+
+    /// Calls `body` with the batch whose labels, where they are embeddings, have as many dimensions as asked for.
+    private func withCutLabels(
+        of batch: LossBatch, from full: Int, to width: Int, _ body: (LossBatch) throws -> Void
+    ) rethrows {
+        guard inner.takesEmbeddings, let labels = batch.labels, batch.labelWidth % full == 0, width < full else {
+            return try body(batch)
+        }
+        let groups = batch.labelWidth / full
+        let cut = tape.newMatrix(batch.rows * groups, width)
+        for group in 0..<cut.rows { for k in 0..<width { cut[group, k] = labels[group * full + k] } }
+        var part = batch
+        part.labels = UnsafeBufferPointer(start: cut.pointer, count: cut.rows * width)
+        part.labelWidth = groups * width
+        try body(part)
+    }
+
+    /// Options that wrappers of widths share.
+    static let widthOptions = [
+        LossOptionDescription("matryoshka_dims", .ints, nil, "the widths, such as [768, 512, 256, 128, 64]"),
+        LossOptionDescription("matryoshka_weights", .doubles, .null, "a weight a width; all 1 if left out"),
+    ]
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name, summary: "another loss on several leading parts of the embeddings, which can then be shortened",
+        inputs: [],
+        options: [LossOptionDescription("loss", .loss, nil, "the inner loss")] + widthOptions + [
+            LossOptionDescription("n_dims_per_step", .int(-1), "widths drawn for a step; all if not positive")
+        ],
+        citation: """
+            @misc{kusupati2024matryoshka,
+                title={Matryoshka Representation Learning},
+                author={Aditya Kusupati and Gantavya Bhatt and Aniket Rege and Matthew Wallingford and Aditya Sinha
+                    and Vivek Ramanujan and William Howard-Snyder and Kaifeng Chen and Sham Kakade and Prateek Jain
+                    and Ali Farhadi},
+                year={2024},
+                eprint={2205.13147},
+                archivePrefix={arXiv},
+                primaryClass={cs.LG}
+            }
+            """,
+        make: { options throws(LossError) in
+            try MatryoshkaLoss(
+                options.loss("loss"), matryoshkaDims: options.ints("matryoshka_dims"),
+                matryoshkaWeights: options.has("matryoshka_weights") ? options.doubles("matryoshka_weights") : nil,
+                nDimsPerStep: options.int("n_dims_per_step"))
+        })
+}

@@ -1,0 +1,111 @@
+// Sum: several losses on the same batch, added up and logged one by one.
+
+/// The weighted sum of several losses of the same data.
+///
+/// **When to use it**: for a regulariser beside the main loss, such as GlobalOrthogonalRegularizationLoss beside
+/// MultipleNegativesRankingLoss, or for a distillation beside a task.
+///
+/// **Inputs**: data that all of them take.
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | losses | | the losses |
+/// | weights | all 1 | a weight each |
+///
+/// **Relations**: what users of the reference write as a module of their own that returns a dictionary. The weighted
+/// summands are logged under the losses' names (a second one of a name as name_2), and so are the parts that the
+/// losses themselves name. Parameters of the i-th loss are called losses.i.<name>.
+public final class SumLoss: Loss {
+    /// "Sum".
+    public static let name = "Sum"
+
+    public let nested: [ConfiguredLoss]
+    private let weights: [Double]
+    private var values: [Double]
+    private let tape = Tape()
+
+    /// Adds up losses.
+    ///
+    /// - Throws: `LossError` for no loss at all, or weights of another number.
+    public init(_ losses: [ConfiguredLoss], weights: [Double]? = nil) throws(LossError) {
+        let weights = weights ?? losses.map { _ in 1 }
+        guard !losses.isEmpty else { throw LossError(loss: Self.name, option: "losses", problem: "is empty") }
+        guard weights.count == losses.count else {
+            throw LossError(
+                loss: Self.name, option: "weights", problem: "\(weights.count) weights for \(losses.count) losses")
+        }
+        nested = losses
+        self.weights = weights
+        values = losses.map { _ in 0 }
+    }
+
+    /// losses and weights.
+    public var options: [(name: String, value: LossOption)] {
+        [
+            ("losses", .list(nested.map { .string($0.name) })), ("weights", .list(weights.map { .double($0) })),
+        ]
+    }
+
+    /// The weighted summands by the losses' names, and the parts of those that have some.
+    public var parts: [(name: String, value: Double)] {
+        var parts: [(name: String, value: Double)] = []
+        for (place, inner) in nested.enumerated() {
+            let before = nested[..<place].count { $0.name == inner.name }
+            parts.append((before == 0 ? inner.name : "\(inner.name)_\(before + 1)", values[place]))
+            parts += inner.loss.parts.map { ($0.name, weights[place] * $0.value) }
+        }
+        return parts
+    }
+
+    /// Refuses losses that look at different layers, have different guides or decoders, or encode different columns.
+    public func check(_ setting: LossSetting) throws(LossError) {
+        let needs = nested.map(\.loss.requirements)
+        func refuse(_ what: String) throws(LossError) {
+            throw LossError(loss: Self.name, option: "losses", problem: what, hint: "Train with one of them.")
+        }
+        if needs.count(where: \.needsLayers) > 1 { try refuse("several of them look at lower layers") }
+        if Set(needs.compactMap(\.guide)).count > 1 { try refuse("they have different guides") }
+        if needs.count(where: { $0.decoder != nil }) > 1 { try refuse("several of them have a decoder") }
+        if Set(needs.map { $0.encodedColumns ?? [] }).count > 1 { try refuse("they encode different text columns") }
+        for inner in nested { try inner.loss.check(setting) }
+    }
+
+    /// The parameters of all, told apart by place.
+    public func parameters(_ setting: LossSetting) -> [LossParameter] {
+        nested.enumerated().flatMap { place, inner in
+            inner.loss.parameters(setting).map {
+                LossParameter("losses.\(place).\($0.name)", $0.shape, start: $0.start)
+            }
+        }
+    }
+
+    /// This rank's part of the sum. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try tape.evaluateInner(batch, gradients, context) { tape in
+            let texts = batch.columns * batch.rows
+            let last = tape.rows(tape.embeddings, (batch.layers - 1) * texts..<batch.layers * texts)  // [C * b, D]
+            for (place, inner) in nested.enumerated() {
+                let seesLayers = inner.loss.requirements.needsLayers
+                values[place] = try tape.evaluate(
+                    inner.loss, seesLayers ? batch : batch.layer(batch.layers - 1),
+                    embeddings: seesLayers ? tape.embeddings : last, twin: tape.twin, weight: weights[place],
+                    branch: place, parameters: context.parameters.scoped("losses.\(place)."))
+            }
+            return values.reduce(0, +)
+        }
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name, summary: "several losses on the same batch, added up and logged one by one", inputs: [],
+        options: [
+            LossOptionDescription("losses", .losses, nil, "the losses"),
+            LossOptionDescription("weights", .doubles, .null, "a weight a loss; all 1 if left out"),
+        ],
+        make: { options throws(LossError) in
+            try SumLoss(
+                options.losses("losses"), weights: options.has("weights") ? options.doubles("weights") : nil)
+        })
+}
