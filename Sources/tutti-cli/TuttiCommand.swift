@@ -16,7 +16,7 @@ struct TuttiCommand: ParsableCommand {
             """,
         version: tuttiVersion,
         subcommands: [
-            TrainCommand.self, EvaluateCommand.self, EncodeCommand.self, TokenizeCommand.self, InspectCommand.self,
-            DoctorCommand.self, BenchCommand.self,
+            TrainCommand.self, EvaluateCommand.self, EncodeCommand.self, TokenizeCommand.self,
+            MineNegativesCommand.self, InspectCommand.self, DoctorCommand.self, BenchCommand.self,
         ])
 }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct HelpTests {
     @Test(
         arguments: [
-            "", "train", "evaluate", "encode", "tokenize", "inspect", "doctor", "bench", "bench kernels", "bench step",
+            "", "train", "evaluate", "encode", "tokenize", "mine-negatives", "inspect", "doctor", "bench", "bench kernels", "bench step",
             "bench tokenizer", "bench collectives",
         ])
     func helpIsAsRecorded(_ subcommand: String) throws {

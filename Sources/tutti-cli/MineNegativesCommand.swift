@@ -1,0 +1,138 @@
+// `tutti mine-negatives`: pairs of a data set -> rows with hard negatives that a model finds among all their texts.
+
+import ArgumentParser
+import Foundation
+import TuttiCorpus
+import TuttiEnsemble
+import TuttiEvaluation
+import TuttiFormats
+import TuttiKernels
+import TuttiModels
+
+extension NegativeSampling: ExpressibleByArgument {}
+extension MinedFormat: ExpressibleByArgument {}
+
+struct MineNegativesCommand: RankedCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mine-negatives", abstract: "Add hard negatives to a data set of pairs.",
+        discussion: """
+            Encodes all distinct texts of the positive column (and of --corpus) and takes for every anchor the most \
+            similar ones that are not its positives. Rows of the same anchor give it several positives. Finished parts \
+            are kept in OUTPUT.work: the same command goes on where a killed one stopped. The output is the same on any \
+            number of ranks; --gemm auto means tutti here, whose results do not depend on the machine's load.
+            """)
+
+    @Option(help: ArgumentHelp("Model folder or hub id.", valueName: "path"))
+    var model: String
+
+    @Option(help: ArgumentHelp("Data set of pairs: a .csv .tsv .json .jsonl file.", valueName: "file"))
+    var input: String
+
+    @Option(help: ArgumentHelp("Output file; its extension chooses the format.", valueName: "file.csv|.jsonl"))
+    var output: String
+
+    @OptionGroup(title: "Columns and corpus") var columns: MiningColumns
+    @OptionGroup(title: "Selection") var selection: MiningSelection
+    @OptionGroup(title: "Prompts") var prompts: MiningPrompts
+
+    @Option(
+        help: ArgumentHelp(
+            "Form of the rows.", valueName: MinedFormat.allCases.map(\.rawValue).joined(separator: "|")))
+    var outputFormat = MinedFormat.triplet
+
+    @Flag(help: "Write similarities beside the texts, or in place of labels.")
+    var outputScores = false
+
+    @Option(help: ArgumentHelp("Texts that are encoded together.", valueName: "n"))
+    var batchSize = 32
+
+    @Option(help: ArgumentHelp("Refused: models that rescore candidates are not supported.", valueName: "path"))
+    var crossEncoder: String?
+
+    @Flag(help: "Refused: the search is always exact.")
+    var useFaiss = false
+
+    @Flag(help: "Replace an output that other options, data or weights gave.")
+    var overwrite = false
+
+    @Flag(help: "Print the statistics as one JSON object.")
+    var json = false
+
+    @OptionGroup var compute: ComputeOptions
+
+    func validate() throws {
+        if let crossEncoder {
+            throw ValidationError(
+                "--cross-encoder \(crossEncoder): Tutti has no cross-encoders, so candidates cannot be rescored; mine "
+                    + "with the similarity of --model alone")
+        }
+        if useFaiss {
+            throw ValidationError(
+                "--use-faiss: an approximate or half-precision index would change the result; leave it out, the exact "
+                    + "search is spread over all ranks")
+        }
+    }
+
+    func run(on ensemble: any Ensemble) throws {
+        _ = try RankLayout.apply(compute, ensemble: ensemble)
+        let (encoder, miner, digest) = try ensemble.together("load model and texts") {
+            let data = try columns.load(input)
+            let encoder = try SentenceEncoder.load(model)
+            let miner = try HardNegativeMiner(
+                data.pairs, options: try options(encoder), anchorName: data.anchorName,
+                positiveName: data.positiveName, output: output)
+            return (encoder, miner, try encoder.contentDigest())
+        }
+        // Measuring which library is the fastest would let the load of the machine decide on the last bits.
+        if compute.gemm == .auto {
+            Gemm.choice = GemmChoice(.tutti)
+        } else {
+            try compute.chooseGemm(for: encoder, ensemble: ensemble)
+        }
+        if ensemble.isRoot, !json { for line in miner.plan { try Output.line(line) } }
+        let display = MiningDisplay()
+        let outcome = try miner.mine(
+            model: encoder, modelDigest: digest, ensemble: ensemble, overwrites: overwrite, observe: display.show)
+        guard ensemble.isRoot else { return }
+        if json {
+            var object = outcome.statistics
+            object.set("output", .string(output))
+            object.set("was_finished", .bool(outcome.wasFinished))
+            try Output.line(JSONValue.object(object).serialized())
+            return
+        }
+        for line in outcome.report { try Output.line(line) }
+        let rows = outcome.statistics["rows"]?.int ?? 0
+        try Output.line(
+            outcome.wasFinished
+                ? "\(output): finished already, \(rows) rows; nothing was done" : "\(output): \(rows) rows")
+    }
+
+    private func options(_ model: SentenceEncoder) throws(TuttiError) -> MiningOptions {
+        var options = selection.options
+        options.format = outputFormat
+        options.writesScores = outputScores
+        options.batchSize = batchSize
+        options.queryPrompt = try prompts.query(model)
+        options.documentPrompt = try prompts.corpus(model)
+        return options
+    }
+}
+
+/// Shows progress on standard error: a line that is replaced on a terminal, else a line now and then.
+private final class MiningDisplay {
+    private let isTerminal = isatty(STDERR_FILENO) == 1
+    private var lastShown = Date()
+
+    func show(_ progress: MiningProgress) {
+        let (what, done, total): (String, Int, Int)
+        switch progress {
+        case .documents(let count, let all): (what, done, total) = ("Encoded documents", count, all)
+        case .queries(let count, let all): (what, done, total) = ("Searched queries", count, all)
+        }
+        guard isTerminal || Date().timeIntervalSince(lastShown) > 10 else { return }
+        lastShown = Date()
+        let line = "\(what): \(done) of \(total)"
+        Output.show(isTerminal ? "\r\(line)\u{1B}[K" + (done == total ? "\n" : "") : line + "\n", on: STDERR_FILENO)
+    }
+}
