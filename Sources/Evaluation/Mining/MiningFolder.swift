@@ -56,11 +56,11 @@ struct MiningFolder: Sendable {
                     : "belongs to another run: model, data or options differ",
                 hint: "Name another --output, or pass --overwrite.")
         }
-        do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
+        if !FileManager.default.fileExists(atPath: path), mkdir(path, 0o777) != 0 {
+            let code = errno
             throw TuttiError(
-                .retryable, MiningFolder.operation, path, "cannot be made: \(error.localizedDescription)")
+                code == ENOENT || code == ENOTDIR ? .missingFile : .retryable, MiningFolder.operation, path,
+                "the folder cannot be made: \(String(cString: strerror(code)))")
         }
         // What does not fit goes before the folder says whose it is: a crash between the two keeps nothing wrong.
         if previous?.identity.embeddings != identity.embeddings {
