@@ -116,14 +116,17 @@ import TuttiFormats
             rows += "\(text),\(text) \(word(1))ce\n"
         }
         try mine.workshop.write("many.csv", rows)
-        let started = Date()
         #expect(try mine(input: "many.csv", output: "whole.csv").code == 0)
-        let duration = Date().timeIntervalSince(started)
+        let work = mine.workshop.path + "/parts.csv.work"
+        func kept() -> Int { (try? FileManager.default.contentsOfDirectory(atPath: work).count) ?? 0 }
         var generator = SystemRandomNumberGenerator()
         var kills = 0
         while kills < 12 {
+            let before = kept()
             let process = try TuttiProcess.start(mine.arguments("many.csv", "parts.csv"))
-            Thread.sleep(forTimeInterval: duration * Double.random(in: 0.05..<0.6, using: &generator))
+            // Not before there is progress, and then in the middle of whatever comes next.
+            while process.isRunning, kept() <= before { usleep(500) }
+            usleep(UInt32.random(in: 0..<20_000, using: &generator))
             guard process.isRunning else { break }
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
