@@ -26,10 +26,10 @@ extension SimilarityFunction {
     func ofPair(_ x: UnsafeBufferPointer<Float>, _ y: UnsafeBufferPointer<Float>) -> Float {
         switch self {
         case .cosine:
-            let xScale = unitScale(x)
-            let yScale = unitScale(y)
+            let xLength = Embeddings.length(x)
+            let yLength = Embeddings.length(y)
             var sum = 0.0
-            for i in 0..<x.count { sum += Double(x[i] / xScale) * Double(y[i] / yScale) }
+            for i in 0..<x.count { sum += Double(x[i] / xLength) * Double(y[i] / yLength) }
             return Float(sum)
         case .dot:
             var sum = 0.0
@@ -50,25 +50,7 @@ extension SimilarityFunction {
     }
 }
 
-/// What an embedding is divided by to have unit length; never zero.
-private func unitScale(_ x: UnsafeBufferPointer<Float>) -> Float {
-    var sum = 0.0
-    for value in x { sum += Double(value) * Double(value) }
-    return max(Float(sum.squareRoot()), 1e-12)
-}
-
 extension Embeddings {
-    /// The rows scaled to unit length, as cosine similarity uses them.
-    func normalized() -> Embeddings {
-        let unit = Embeddings(count: count, dimension: dimension)
-        for row in 0..<count {
-            let source = self[row]
-            let scale = unitScale(source)
-            for column in 0..<dimension { unit.values[row * dimension + column] = source[column] / scale }
-        }
-        return unit
-    }
-
     /// The rows as a matrix, which borrows from these embeddings.
     func matrix(_ rows: Range<Int>) -> Matrix {
         guard let base = values.baseAddress else { preconditionFailure("a matrix of no embeddings") }

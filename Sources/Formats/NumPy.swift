@@ -1,18 +1,22 @@
-// NumPy's .npy files: a matrix of single precision out, matrices and vectors of any float type in.
+// NumPy's .npy files: a matrix of singles or bytes out, matrices and vectors of any float type in.
 //
 // Layout: the magic "\x93NUMPY", version, header length, a Python dictionary padded with spaces so that the data begin
 // at a multiple of 64, the data. Reference: numpy/lib/format.py.
 
 /// Reads and writes .npy files.
 public enum NumPy {
-    /// Writes a row-major matrix of single precision, durable and whole or not at all.
+    /// Writes a row-major matrix of f32, i8 or u8, durable and whole or not at all.
     ///
     /// Throws: `.retryable` naming the file and the reason.
     public static func write(
-        path: String, floats: UnsafeBufferPointer<Float>, rows: Int, columns: Int
+        path: String, bytes: UnsafeRawBufferPointer, type: TensorType, rows: Int, columns: Int
     ) throws(TuttiError) {
-        precondition(floats.count == rows * columns, "NumPy.write: \(floats.count) floats for [\(rows), \(columns)]")
-        let dictionary = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(rows), \(columns)), }"
+        precondition(
+            bytes.count == rows * columns * type.width,
+            "NumPy.write: \(bytes.count) bytes for [\(rows), \(columns)] of \(type.rawValue)")
+        let descriptors: [TensorType: String] = [.f32: "<f4", .i8: "|i1", .u8: "|u1"]
+        guard let descriptor = descriptors[type] else { preconditionFailure("NumPy.write: \(type.rawValue)") }
+        let dictionary = "{'descr': '\(descriptor)', 'fortran_order': False, 'shape': (\(rows), \(columns)), }"
         let unpadded = 10 + dictionary.utf8.count + 1
         let padding = (64 - unpadded % 64) % 64
         var header: [UInt8] = [0x93] + Array("NUMPY".utf8) + [1, 0]
@@ -21,7 +25,7 @@ public enum NumPy {
         header += [UInt8](repeating: 0x20, count: padding) + [0x0A]
         try AtomicWrite.file(path: path) { output throws(TuttiError) in
             try output.write(header)
-            try output.write(UnsafeRawBufferPointer(floats))
+            try output.write(bytes)
         }
     }
 
@@ -30,7 +34,7 @@ public enum NumPy {
     /// Throws: `.retryable` naming the file and the reason.
     public static func write(path: String, floats: [Float], rows: Int, columns: Int) throws(TuttiError) {
         try floats.withUnsafeBufferPointer { buffer throws(TuttiError) in
-            try write(path: path, floats: buffer, rows: rows, columns: columns)
+            try write(path: path, bytes: UnsafeRawBufferPointer(buffer), type: .f32, rows: rows, columns: columns)
         }
     }
 

@@ -59,6 +59,28 @@ public struct Embeddings: Sendable {
         }
         return cut
     }
+
+    /// The rows scaled to unit length.
+    public func normalized() -> Embeddings {
+        let unit = gathering(Array(0..<count))
+        unit.normalize()
+        return unit
+    }
+
+    /// Scales the rows to unit length where they are; only for the maker of the embeddings.
+    public func normalize() {
+        for row in 0..<count {
+            let length = Embeddings.length(self[row])
+            for place in row * dimension..<(row + 1) * dimension { storage.values[place] /= length }
+        }
+    }
+
+    /// The Euclidean length of an embedding, at least 1e-12, so that it can be divided by.
+    public static func length(_ embedding: UnsafeBufferPointer<Float>) -> Float {
+        var sum = 0.0
+        for value in embedding { sum += Double(value) * Double(value) }
+        return max(Float(sum.squareRoot()), 1e-12)
+    }
 }
 
 /// The memory of embeddings: written while they are made, read-only after.

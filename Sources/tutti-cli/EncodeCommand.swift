@@ -41,6 +41,9 @@ struct EncodeCommand: RankedCommand {
     @Flag(help: "Scale every embedding to length 1.")
     var normalize = false
 
+    @Option(help: "Type of the values; int8 and uint8 take each column's range from these texts.")
+    var precision = EmbeddingPrecision.float32
+
     @Flag(help: "Print one JSON object about what was written.")
     var json = false
 
@@ -69,10 +72,10 @@ struct EncodeCommand: RankedCommand {
         let embeddings = try model.encode(texts, prompt: prefix, tokensPerBatch: batchTokens, ensemble: ensemble)
         let seconds = Date().timeIntervalSince(started)
         let normalize = normalize
-        try ensemble.onRoot {
+        let columns = try ensemble.onRoot {
             try withExtendedLifetime(embeddings) {
-                if normalize { Self.normalize(embeddings) }
-                try write(embeddings)
+                if normalize { embeddings.normalize() }
+                return try write(embeddings)
             }
         }
         guard ensemble.isRoot else { return }
@@ -80,13 +83,15 @@ struct EncodeCommand: RankedCommand {
             var line = JSONObject()
             line["sentences"] = .integer(Int64(embeddings.count))
             line["dimension"] = .integer(Int64(embeddings.dimension))
+            line["precision"] = .string(precision.rawValue)
+            line["columns"] = .integer(Int64(columns))
             line["seconds"] = .number(seconds)
             line["sentences_per_second"] = .number(Double(embeddings.count) / max(seconds, 1e-9))
             line["output"] = .string(output)
             try Output.line(JSONValue.object(line).serialized())
         } else {
             let rate = Int(Double(embeddings.count) / max(seconds, 1e-9))
-            try Output.line("\(output): \(embeddings.count) x \(embeddings.dimension) (\(rate) sentences/s)")
+            try Output.line("\(output): \(embeddings.count) x \(columns) \(precision.rawValue) (\(rate) sentences/s)")
         }
     }
 
@@ -100,31 +105,26 @@ struct EncodeCommand: RankedCommand {
         return found
     }
 
-    private func write(_ embeddings: Embeddings) throws {
-        if output.hasSuffix(".npy") {
-            try NumPy.write(
-                path: output, floats: UnsafeBufferPointer(embeddings.values), rows: embeddings.count,
-                columns: embeddings.dimension)
-        } else {
-            try SafetensorsWriter.write(
-                path: output,
-                tensors: [
-                    (
-                        name: "embeddings", dtype: .f32, shape: [embeddings.count, embeddings.dimension],
-                        bytes: UnsafeRawBufferPointer(embeddings.values)
-                    )
-                ])
+    /// Writes the embeddings in the precision asked for and returns the columns of the file.
+    private func write(_ embeddings: Embeddings) throws -> Int {
+        guard precision != .float32 else {
+            try write(UnsafeRawBufferPointer(embeddings.values), rows: embeddings.count, columns: embeddings.dimension)
+            return embeddings.dimension
         }
+        let quantized = try embeddings.quantized(precision)
+        try quantized.bytes.withUnsafeBytes { try write($0, rows: quantized.count, columns: quantized.width) }
+        return quantized.width
     }
 
-    private static func normalize(_ embeddings: Embeddings) {
-        let values = embeddings.values
-        for row in 0..<embeddings.count {
-            let range = row * embeddings.dimension..<(row + 1) * embeddings.dimension
-            var sum: Float = 0
-            for index in range { sum += values[index] * values[index] }
-            let factor = 1 / max(sum.squareRoot(), 1e-12)
-            for index in range { values[index] *= factor }
+    private func write(_ bytes: UnsafeRawBufferPointer, rows: Int, columns: Int) throws {
+        let type = precision.elementType
+        if output.hasSuffix(".npy") {
+            try NumPy.write(path: output, bytes: bytes, type: type, rows: rows, columns: columns)
+        } else {
+            try SafetensorsWriter.write(
+                path: output, tensors: [(name: "embeddings", dtype: type, shape: [rows, columns], bytes: bytes)])
         }
     }
 }
+
+extension EmbeddingPrecision: ExpressibleByArgument {}

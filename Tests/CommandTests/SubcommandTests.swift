@@ -37,6 +37,47 @@ import TuttiFormats
         #expect(try encode("nowhere.txt", "x.npy").code == 66)
     }
 
+    /// Bytes of every precision in both formats, with the types that NumPy and safetensors call them by.
+    @Test func encodeQuantizes() throws {
+        let folder = try TemporaryDirectory()
+        let workshop = try Workshop(folder.path)
+        try workshop.write("texts.txt", "baba ce\ndi\nfofo gu\n")
+        try workshop.write("one.txt", "baba ce\n")
+        func encode(_ input: String, _ output: String, _ precision: String) throws -> Outcome {
+            try TuttiProcess.run([
+                "encode", "--model", workshop.path + "/model", "--input", workshop.path + "/" + input, "--output",
+                workshop.path + "/" + output, "--normalize", "--precision", precision, "--json", "--gemm", "tutti",
+            ])
+        }
+        for (precision, type, descriptor, columns) in [
+            ("float32", TensorType.f32, "'<f4'", 32), ("int8", .i8, "'|i1'", 32), ("uint8", .u8, "'|u1'", 32),
+            ("binary", .i8, "'|i1'", 4), ("ubinary", .u8, "'|u1'", 4),
+        ] {
+            let outcome = try encode("texts.txt", "x.npy", precision)
+            #expect(outcome.code == 0)
+            let line = try JSONValue.parse(outcome.output)
+            #expect(line["precision"]?.string == precision && line["columns"]?.int == columns)
+            #expect(line["dimension"]?.int == 32)
+            let array = try #require(FileManager.default.contents(atPath: workshop.path + "/x.npy"))
+            let header = String(decoding: array.prefix(128), as: UTF8.self)
+            #expect(header.contains(descriptor) && header.contains("(3, \(columns))"))
+            #expect(try encode("texts.txt", "x.safetensors", precision).code == 0)
+            let tensors = try SafetensorsFile(path: workshop.path + "/x.safetensors")
+            let info = try #require(tensors.info("embeddings"))
+            #expect(info.dtype == type && info.shape == [3, columns])
+            let bytes = try withExtendedLifetime(tensors) { Array(try tensors.rawBytes("embeddings")) }
+            #expect(Array(array.suffix(bytes.count)) == bytes, "the same bytes in both formats")
+            let low: UInt8 = type == .i8 ? 0x80 : 0
+            if precision.hasSuffix("int8") {
+                let column = (0..<3).map { bytes[$0 * 32] ^ low }
+                #expect(column.min() == 0 && (column.max() ?? 0) >= 254, "a column's range is used whole")
+            }
+        }
+        #expect(try encode("one.txt", "x.npy", "int8").code == 64)
+        #expect(try encode("one.txt", "x.npy", "binary").code == 0)
+        #expect(try encode("one.txt", "x.npy", "unary").code == 64)
+    }
+
     @Test func tokenizePrintsTruncatedIdsALine() throws {
         let folder = try TemporaryDirectory()
         let workshop = try Workshop(folder.path)
