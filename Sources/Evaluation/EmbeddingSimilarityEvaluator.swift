@@ -1,10 +1,12 @@
 // Do similarities of embeddings go with human scores?
 //
-// What: Pearson's and Spearman's correlation of gold scores with the similarities of sentence pairs.
+// What: Pearson's and Spearman's correlation of gold scores with the similarities of sentence pairs. With a precision
+// the embeddings are normalised and quantized first, both sentences with the same ranges, so that it tells what an index
+// of that precision would give; "float32" normalises only. Embeddings with NaN are not quantized: their metrics are NaN.
 //
 //   keys  <name>_pearson_<function>, <name>_spearman_<function>, with several functions also <name>_pearson_max and
 //         <name>_spearman_max
-//   file  similarity_evaluation[_name]_results.csv: epoch, steps, <function>_pearson, <function>_spearman ...
+//   file  similarity_evaluation[_name][_precision]_results.csv: epoch, steps, <function>_pearson, _spearman ...
 //
 // Reference: sentence_transformers/sentence_transformer/evaluation/embedding_similarity.py.
 
@@ -25,6 +27,7 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
     private let scores: [Double]
     private let functions: [SimilarityFunction]
     private let truncatedDimension: Int?
+    private let precision: EmbeddingPrecision?
     private let writesResults: Bool
 
     /// An evaluator of the pairs (firsts[i], seconds[i]) with the gold scores[i].
@@ -34,7 +37,7 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
     public init(
         firsts: [String], seconds: [String], scores: [Double], name: String = "",
         functions: [SimilarityFunction] = [.cosine], main: SimilarityFunction? = nil, truncatedDimension: Int? = nil,
-        writesResults: Bool = true
+        precision: EmbeddingPrecision? = nil, writesResults: Bool = true
     ) {
         precondition(
             firsts.count == seconds.count && firsts.count == scores.count,
@@ -46,6 +49,7 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
         self.name = name
         self.functions = functions
         self.truncatedDimension = truncatedDimension
+        self.precision = precision
         self.writesResults = writesResults
         let primary = main.map(\.rawValue) ?? (functions.count > 1 ? "max" : functions[0].rawValue)
         primaryMetric = metricKey("spearman_" + primary, of: name)
@@ -57,7 +61,10 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
     }
 
     public var configuration: JSONObject {
-        truncatedDimension.map { ["truncate_dim": .integer(Int64($0))] } ?? JSONObject()
+        var object = JSONObject()
+        if let width = truncatedDimension { object.set("truncate_dim", .integer(Int64(width))) }
+        if let precision { object.set("precision", .string(precision.rawValue)) }
+        return object
     }
 
     public func evaluate(
@@ -68,8 +75,9 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
             unique.texts, prompt: nil, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
         return try metricsOnRoot(ensemble) {
             let cut = truncatedDimension.map(rows.truncated) ?? rows
-            let first = cut.gathering(Array(unique.places.prefix(firsts.count)))
-            let second = cut.gathering(Array(unique.places.dropFirst(firsts.count)))
+            let sentences = try quantized(cut.gathering(unique.places))
+            let first = sentences.gathering(Array(0..<firsts.count))
+            let second = sentences.gathering(Array(firsts.count..<sentences.count))
             var values: [Double] = []  // Pearson, Spearman of each function
             for function in functions {
                 let similarities = function.ofPairs(first, second).map(Double.init)
@@ -78,7 +86,7 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
             }
             if writesResults {
                 let file = ResultsFile(
-                    name: "similarity_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv",
+                    name: "similarity_evaluation\(suffix)_results.csv",
                     columns: functions.flatMap { ["\($0.rawValue)_pearson", "\($0.rawValue)_spearman"] },
                     lineEnd: "\r\n")
                 try file.append(values, context)
@@ -94,6 +102,17 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
             return zip(metricKeys, values).map { ($0, $1) }
         }
     }
+
+    private var suffix: String {
+        [name, precision?.rawValue ?? ""].filter { !$0.isEmpty }.map { "_" + $0 }.joined()
+    }
+
+    /// The numbers that an index of the precision would hold.
+    private func quantized(_ embeddings: Embeddings) throws(TuttiError) -> Embeddings {
+        guard let precision, embeddings.flattened.allSatisfy(\.isFinite) else { return embeddings }
+        let unit = embeddings.normalized()
+        return precision == .float32 ? unit : try unit.quantized(precision).unpacked()
+    }
 }
 
 extension EmbeddingSimilarityEvaluator {
@@ -105,22 +124,29 @@ extension EmbeddingSimilarityEvaluator {
             .similarityFunctions,
             EvaluatorOptionDescription(
                 "main_similarity", .text, "the function of the primary metric; by default the best one"),
-            EvaluatorOptionDescription("precision", .text, "quantization of the embeddings; not available yet"),
+            EvaluatorOptionDescription(
+                "precision", .text, "normalise and quantize first: float32, int8, uint8, binary or ubinary"),
         ],
         make: make)
 
     /// Makes the evaluator that `options` describe, from the first two text columns and the label of its table.
     private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        if let precision = try options.string("precision") {
-            throw options.error(
-                "precision", "'\(precision)' cannot be evaluated, only full precision", hint: "Leave it out.")
-        }
+        let precision = try precision(options)
         let main = try options.similarity("main_similarity")
         let functions = try options.similarities("similarity_fn_names", main: main)
         let table = try options.table(textColumns: 2, meaning: "the two sentences")
         return EmbeddingSimilarityEvaluator(
             firsts: table.texts(column: 0), seconds: table.texts(column: 1), scores: try options.scores(of: table),
             name: try options.string("id") ?? "", functions: functions, main: main,
-            truncatedDimension: try options.truncatedDimension(), writesResults: try options.bool("write_csv") ?? true)
+            truncatedDimension: try options.truncatedDimension(), precision: precision,
+            writesResults: try options.bool("write_csv") ?? true)
+    }
+
+    private static func precision(_ options: EvaluatorOptions) throws(TuttiError) -> EmbeddingPrecision? {
+        guard let name = try options.string("precision") else { return nil }
+        if let precision = EmbeddingPrecision(rawValue: name) { return precision }
+        throw options.error(
+            "precision", "the precision '\(name)' is not known",
+            hint: TuttiError.hint(unknown: name, known: EmbeddingPrecision.names))
     }
 }

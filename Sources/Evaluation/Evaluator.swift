@@ -5,6 +5,7 @@
 //
 // Reference: sentence_transformers/base/evaluation/evaluator.py.
 
+import Foundation
 import TuttiEnsemble
 import TuttiFormats
 import TuttiModels
@@ -22,6 +23,8 @@ public struct EvaluationContext: Sendable {
     public var step: Int
     /// Tokens a batch while encoding.
     public var tokensPerBatch: Int
+    /// Takes what an evaluator is asked to print, on rank zero; to standard error by default, away from results.
+    public var report: @Sendable (String) -> Void = { FileHandle.standardError.write(Data("\($0)\n".utf8)) }
 
     /// A moment of training, or the defaults for an evaluation outside of it.
     public init(outputDirectory: String? = nil, epoch: Double = -1, step: Int = -1, tokensPerBatch: Int = 8192) {

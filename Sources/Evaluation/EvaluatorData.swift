@@ -22,6 +22,24 @@ extension EvaluatorOptions {
         return table
     }
 
+    /// The labels of `table` as classes from 0 below `count`.
+    ///
+    /// Throws: `.data` as `scores`, and naming the first row whose label is no such class.
+    func classes(of table: Table, count: Int) throws(TuttiError) -> [Int] {
+        let scores = try scores(of: table)
+        var classes: [Int] = []
+        classes.reserveCapacity(scores.count)
+        for (row, score) in scores.enumerated() {
+            guard let label = Int(exactly: score), label >= 0, label < count else {
+                throw TuttiError(
+                    .data, "read evaluation data", table.source,
+                    "has the label \(score) in row \(row + 1), where a whole number from 0 to \(count - 1) is needed")
+            }
+            classes.append(label)
+        }
+        return classes
+    }
+
     /// The labels of `table` as scores.
     ///
     /// Throws: `.data` when the table has no label column, or lists in it.

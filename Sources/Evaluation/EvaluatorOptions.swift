@@ -5,22 +5,28 @@
 
 import TuttiCorpus
 import TuttiFormats
+import TuttiModels
 import TuttiObjectives
 
 /// The members of one entry of `evaluators` in a configuration.
-public struct EvaluatorOptions: Sendable {
+public struct EvaluatorOptions {
     /// Where the options stand, such as "evaluators[0]".
     public let place: String
     /// The options themselves.
     public let object: JSONObject
     /// The similarity function of the model that will be judged, which evaluators use when none is named.
     public let modelSimilarity: String
+    /// The classifier that the run's loss trains, if it does; a configuration can name another one.
+    public var classifier: SoftmaxClassifier?
+    /// Loads the model that an option names, such as a teacher.
+    public var loadModel: (String) throws(TuttiError) -> any SentenceEncoding
 
     /// Options that stand at `place`.
     public init(place: String, object: JSONObject, modelSimilarity: String) {
         self.place = place
         self.object = object
         self.modelSimilarity = modelSimilarity
+        loadModel = { (path) throws(TuttiError) in try SentenceEncoder.load(path) }
     }
 
     /// Refuses options that `entry` does not describe, and checks those that every evaluator takes.

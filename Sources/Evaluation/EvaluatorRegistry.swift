@@ -8,9 +8,14 @@ import TuttiFormats
 public enum EvaluatorRegistry {
     /// All evaluators, in the order of the documentation.
     public static let all: [EvaluatorEntry] = [
-        TripletEvaluator.entry,
+        BinaryClassificationEvaluator.entry,
         EmbeddingSimilarityEvaluator.entry,
         InformationRetrievalEvaluator.entry,
+        LabelAccuracyEvaluator.entry,
+        MSEEvaluator.entry,
+        MSEEvaluatorFromDataFrame.entry,
+        TranslationEvaluator.entry,
+        TripletEvaluator.entry,
     ]
 
     /// Options that every evaluator takes; the batch size and the progress bar have no effect here.

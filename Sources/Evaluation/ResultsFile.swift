@@ -56,6 +56,9 @@ struct ResultsFile: Sendable {
         return "\(epoch),\(context.step)"
     }
 
+    /// The number that reads in double precision as `value` reads in single, which is how NumPy prints its singles.
+    static func digits(_ value: Float) -> Double { Double("\(value)") ?? Double(value) }
+
     /// A number as Python's str prints it.
     static func spelling(_ value: Double) -> String { value.isNaN ? "nan" : pythonSpelling(of: value) }
 }

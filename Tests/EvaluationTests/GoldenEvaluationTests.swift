@@ -1,6 +1,7 @@
 // Keys, values and CSV files equal the reference's on fixed embeddings, at every world size.
 
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 import TuttiEnsemble
@@ -31,6 +32,13 @@ private final class TableModel: SentenceEncoding {
     }
 }
 
+/// What evaluators print.
+private final class Lines: Sendable {
+    private let lines = Mutex("")
+    var text: String { lines.withLock { $0 } }
+    func append(_ line: String) { lines.withLock { $0 += line + "\n" } }
+}
+
 @Suite struct GoldenEvaluationTests {
     static let cases: [JSONValue] = {
         let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
@@ -58,8 +66,7 @@ private final class TableModel: SentenceEncoding {
             options.set("queries", .string(folder + "/queries.jsonl"))
             options.set("qrels", .string(folder + "/qrels.tsv"))
         } else {
-            let keys =
-                name == "TripletEvaluator" ? ["anchor", "positive", "negative"] : ["sentence1", "sentence2", "score"]
+            let keys = columns[name] ?? ["sentence1", "sentence2", name == "EmbeddingSimilarityEvaluator" ? "score" : "label"]
             let lines = (golden["data"]?.array ?? []).map { row in
                 var object = JSONObject()
                 for (key, value) in zip(keys, row.array ?? []) { object.set(key, value) }
@@ -68,13 +75,45 @@ private final class TableModel: SentenceEncoding {
             try AtomicWrite.file(path: folder + "/data.jsonl", text: lines.joined())
             options.set("path", .string(folder + "/data.jsonl"))
         }
-        return try EvaluatorRegistry.make(
-            name: name,
-            options: EvaluatorOptions(
-                place: "evaluators[0]", object: options, modelSimilarity: golden["similarity"]?.string ?? ""))
+        if let head = golden["classifier"] {
+            try writeClassifier(head, folder + "/loss.safetensors")
+            options.set("classifier", .string(folder + "/loss.safetensors"))
+        }
+        let teacher = golden["teacher"]
+        if teacher != nil { options.set("teacher_model", .string("the teacher")) }
+        var whole = EvaluatorOptions(
+            place: "evaluators[0]", object: options, modelSimilarity: golden["similarity"]?.string ?? "")
+        whole.loadModel = { path in
+            #expect(path == "the teacher")
+            return TableModel(teacher ?? .null, similarity: "cosine")
+        }
+        return try EvaluatorRegistry.make(name: name, options: whole)
     }
 
-    @Test func thereAreCases() { #expect(Self.cases.count == 18) }
+    private static let columns = [
+        "TripletEvaluator": ["anchor", "positive", "negative"], "MSEEvaluator": ["source", "target"],
+        "TranslationEvaluator": ["source", "target"], "MSEEvaluatorFromDataFrame": ["en", "de", "fr"],
+    ]
+
+    private static func writeClassifier(_ head: JSONValue, _ path: String) throws {
+        let rows = head["weight"]?.array ?? []
+        let weight = rows.flatMap { $0.array ?? [] }.map { Float($0.double ?? .nan) }
+        let bias = head["bias"]?.array?.map { Float($0.double ?? .nan) }
+        try weight.withUnsafeBytes { weight in
+            try (bias ?? []).withUnsafeBytes { values in
+                var tensors: [SafetensorsWriter.Tensor] = [
+                    ("classifier.weight", .f32, [rows.count, weight.count / rows.count / 4], weight)
+                ]
+                if bias != nil { tensors.append(("classifier.bias", .f32, [rows.count], values)) }
+                try SafetensorsWriter.write(path: path, tensors: tensors)
+            }
+        }
+    }
+
+    @Test func thereAreCases() {
+        #expect(Self.cases.count == 44)
+        #expect(Set(Self.cases.compactMap { $0["class"]?.string }).count == 8)
+    }
 
     @Test(arguments: cases.indices) func metricsAndFiles(_ index: Int) throws {
         let golden = Self.cases[index]
@@ -82,19 +121,25 @@ private final class TableModel: SentenceEncoding {
         let wanted = (golden["metrics"]?.array ?? []).map {
             (key: $0.array?[0].string ?? "", value: $0.array?[1].double ?? .nan)
         }
-        for world in 1...3 {
+        for world in [1, 2, 4] {
             let results = try LocalEnsemble.run(world: world) { ensemble -> [(String, Double)] in
                 let model = TableModel(golden["embeddings"] ?? .null, similarity: similarity)
                 return try withTemporaryDirectory { folder in
                     let evaluator = try Self.evaluator(golden, folder)
                     let output = folder + "/run"
-                    let metrics = try evaluator.evaluate(
-                        model: model, ensemble: ensemble,
-                        context: EvaluationContext(outputDirectory: output, epoch: 0.5, step: 10))
+                    let printed = Lines()
+                    var first = EvaluationContext(outputDirectory: output, epoch: 0.5, step: 10)
+                    first.report = { printed.append($0) }
+                    let metrics = try evaluator.evaluate(model: model, ensemble: ensemble, context: first)
+                    if ensemble.isRoot {
+                        #expect(String(repeating: printed.text, count: 3) == golden["printed"]?.string ?? "")
+                    } else {
+                        #expect(printed.text.isEmpty)
+                    }
                     for (epoch, step) in [(1.0, 20), (0.5, 10), (-1.0, -1)] {  // step 10 again: a resumed run
-                        _ = try evaluator.evaluate(
-                            model: model, ensemble: ensemble,
-                            context: EvaluationContext(outputDirectory: output, epoch: epoch, step: step))
+                        var context = EvaluationContext(outputDirectory: output, epoch: epoch, step: step)
+                        context.report = { _ in }
+                        _ = try evaluator.evaluate(model: model, ensemble: ensemble, context: context)
                     }
                     #expect(evaluator.primaryMetric == golden["primary"]?.string)
                     #expect(Set(evaluator.metricKeys) == Set(wanted.map(\.key)))

@@ -1,0 +1,87 @@
+// Does the model embed a text where a teacher embeds its source?
+//
+// What: 100 times the mean squared difference of the teacher's embeddings of the source texts and the model's
+// embeddings of the target texts, rounded to single precision where the reference rounds.
+//
+//   keys  <name>_negative_mse
+//   file  mse_evaluation_<name>_results.csv (with the underscore even without a name): epoch, steps, MSE
+//
+// Reference: sentence_transformers/sentence_transformer/evaluation/mse.py.
+
+import TuttiCorpus
+import TuttiEnsemble
+import TuttiFormats
+import TuttiModels
+
+/// Judges a model by its distance from a teacher.
+public final class MSEEvaluator: Evaluator {
+    public static let className = "MSEEvaluator"
+    public let name: String
+    public let title = "Knowledge Distillation"
+    public var primaryMetric: String { prefixed("negative_mse") }
+    private let targets: [String]
+    private let teacher: TeacherEmbeddings
+    private let truncatedDimension: Int?
+    private let writesResults: Bool
+
+    /// An evaluator of the model's embeddings of `targets` against the teacher's of `sources`, text by text.
+    ///
+    /// The teacher encodes the sources at the first evaluation and is let go then.
+    public init(
+        sources: [String], targets: [String], teacher: any SentenceEncoding, name: String = "",
+        truncatedDimension: Int? = nil, writesResults: Bool = true
+    ) {
+        precondition(sources.count == targets.count, "\(sources.count) source texts, \(targets.count) target texts")
+        self.targets = targets
+        self.teacher = TeacherEmbeddings(of: sources, by: teacher, truncatedDimension: truncatedDimension)
+        self.name = name
+        self.truncatedDimension = truncatedDimension
+        self.writesResults = writesResults
+    }
+
+    public var metricKeys: [String] { [primaryMetric] }
+
+    public var configuration: JSONObject {
+        truncatedDimension.map { ["truncate_dim": .integer(Int64($0))] } ?? JSONObject()
+    }
+
+    public func evaluate(
+        model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
+    ) throws -> [Metric] {
+        let wanted = try teacher.embeddings(ensemble, context)
+        let unique = UniqueTexts(targets)
+        let rows = try model.encode(
+            unique.texts, prompt: nil, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
+        let cut = truncatedDimension.map(rows.truncated) ?? rows
+        try teacher.check(cut)
+        return try metricsOnRoot(ensemble) {
+            let error = wanted.meanSquaredError(cut.gathering(unique.places), times: 100)
+            if writesResults {
+                let file = ResultsFile(
+                    name: "mse_evaluation_\(name)_results.csv", columns: ["MSE"], lineEnd: "\r\n")
+                try file.append([Double(error)], context)
+            }
+            return [(primaryMetric, -Double(error))]
+        }
+    }
+}
+
+extension MSEEvaluator {
+    /// What configurations and the command know of it.
+    static let entry = EvaluatorEntry(
+        name: className, summary: "squared distance from the embeddings of a teacher",
+        data: "a table of two text columns: source for the teacher, target for the model; one column is both",
+        options: EvaluatorOptionDescription.table("source, target") + [.teacher],
+        make: make)
+
+    /// Makes the evaluator that `options` describe, from the first two text columns of its table.
+    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
+        let truncatedDimension = try options.truncatedDimension()
+        let table = try options.table(textColumns: 1, meaning: "the source and the target")
+        return MSEEvaluator(
+            sources: table.texts(column: 0), targets: table.texts(column: min(1, table.columnNames.count - 1)),
+            teacher: try options.loadModel(options.requiredString("teacher_model")),
+            name: try options.string("id") ?? "", truncatedDimension: truncatedDimension,
+            writesResults: try options.bool("write_csv") ?? true)
+    }
+}

@@ -1,0 +1,158 @@
+// Does the model embed translations where a teacher embeds the originals, for several pairs of languages?
+//
+// What: for each combination (source column, target column), over the rows where both have text, 100 times the mean
+// squared difference of the teacher's embeddings of the sources and the model's of the targets; the metric is the mean
+// over combinations. Rounded to single precision where the reference rounds.
+//
+//   keys  <name>_negative_mse
+//   file  mse_evaluation[_name]_results.csv: epoch, steps, <source>-<target> ...
+//
+// Reference: sentence_transformers/sentence_transformer/evaluation/mse_from_dataframe.py.
+
+import TuttiCorpus
+import TuttiEnsemble
+import TuttiFormats
+import TuttiModels
+
+/// Judges a model by its distance from a teacher on texts in several languages.
+public final class MSEEvaluatorFromDataFrame: Evaluator {
+    /// Texts of one pair of languages, row by row.
+    public struct Combination: Sendable {
+        /// The name of the source language, as its column has it.
+        public let source: String
+        /// The name of the target language.
+        public let target: String
+        /// Texts for the teacher.
+        public let sources: [String]
+        /// Texts for the model.
+        public let targets: [String]
+
+        /// The rows of two columns in which both have more than white space.
+        public init(source: String, target: String, sources: [String], targets: [String]) {
+            precondition(sources.count == targets.count, "\(sources.count) sources, \(targets.count) targets")
+            let rows = sources.indices.filter { !isBlank(sources[$0]) && !isBlank(targets[$0]) }
+            self.source = source
+            self.target = target
+            self.sources = rows.map { sources[$0] }
+            self.targets = rows.map { targets[$0] }
+        }
+    }
+
+    public static let className = "MSEEvaluatorFromDataFrame"
+    public let name: String
+    public let title = "Knowledge Distillation"
+    public var primaryMetric: String { prefixed("negative_mse") }
+    private let combinations: [Combination]
+    private let teacher: TeacherEmbeddings
+    private let truncatedDimension: Int?
+    private let writesResults: Bool
+
+    /// An evaluator of `combinations`, each of which must have a row.
+    ///
+    /// The teacher encodes the sources at the first evaluation and is let go then.
+    public init(
+        _ combinations: [Combination], teacher: any SentenceEncoding, name: String = "",
+        truncatedDimension: Int? = nil, writesResults: Bool = true
+    ) {
+        precondition(!combinations.isEmpty && combinations.allSatisfy { !$0.sources.isEmpty }, "no rows to evaluate")
+        self.combinations = combinations
+        self.teacher = TeacherEmbeddings(
+            of: combinations.flatMap(\.sources), by: teacher, truncatedDimension: truncatedDimension)
+        self.name = name
+        self.truncatedDimension = truncatedDimension
+        self.writesResults = writesResults
+    }
+
+    public var metricKeys: [String] { [primaryMetric] }
+
+    public func evaluate(
+        model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
+    ) throws -> [Metric] {
+        let wanted = try teacher.embeddings(ensemble, context)
+        let unique = UniqueTexts(combinations.flatMap(\.targets))
+        let rows = try model.encode(
+            unique.texts, prompt: nil, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
+        let cut = truncatedDimension.map(rows.truncated) ?? rows
+        try teacher.check(cut)
+        return try metricsOnRoot(ensemble) {
+            var errors: [Float] = []
+            var start = 0
+            for combination in combinations {
+                let range = Array(start..<start + combination.targets.count)
+                let found = cut.gathering(range.map { unique.places[$0] })
+                errors.append(wanted.gathering(range).meanSquaredError(found, times: 100))
+                start += range.count
+            }
+            if writesResults {
+                let file = ResultsFile(
+                    name: "mse_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv",
+                    columns: combinations.map { "\($0.source)-\($0.target)" }, lineEnd: "\r\n")
+                try file.append(errors.map(ResultsFile.digits), context)
+            }
+            return [(primaryMetric, -Double(errors.reduce(0, +) / Float(errors.count)))]
+        }
+    }
+}
+
+/// True for a text of white space only, as Python's str.strip sees it.
+private func isBlank(_ text: String) -> Bool {
+    text.unicodeScalars.allSatisfy { $0.properties.isWhitespace || (0x1C...0x1F).contains($0.value) }
+}
+
+extension MSEEvaluatorFromDataFrame {
+    /// What configurations and the command know of it.
+    static let entry = EvaluatorEntry(
+        name: className, summary: "squared distance from the embeddings of a teacher, for pairs of languages",
+        data: "a table of text columns, one a language; rows with an empty text are left out of its pairs",
+        options: EvaluatorOptionDescription.table("of the languages, in any order") + [
+            .teacher,
+            EvaluatorOptionDescription(
+                required: "combinations", .textPairs, "pairs of columns: source for the teacher, target for the model"),
+        ],
+        make: make)
+
+    /// Makes the evaluator that `options` describe, from the columns that `combinations` names.
+    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
+        let truncatedDimension = try options.truncatedDimension()
+        let pairs = try pairs(options)
+        let table = try options.table(textColumns: 1, meaning: "a column a language")
+        var combinations: [Combination] = []
+        for (source, target) in pairs {
+            let combination = Combination(
+                source: source, target: target, sources: table.texts(column: try table.column(named: source)),
+                targets: table.texts(column: try table.column(named: target)))
+            guard !combination.sources.isEmpty else {
+                throw TuttiError(
+                    .data, "read evaluation data", table.source,
+                    "has no row with text in both '\(source)' and '\(target)'")
+            }
+            combinations.append(combination)
+        }
+        return MSEEvaluatorFromDataFrame(
+            combinations, teacher: try options.loadModel(options.requiredString("teacher_model")),
+            name: try options.string("id") ?? "", truncatedDimension: truncatedDimension,
+            writesResults: try options.bool("write_csv") ?? true)
+    }
+
+    /// The pairs of column names of the configuration, each pair once.
+    private static func pairs(_ options: EvaluatorOptions) throws(TuttiError) -> [(source: String, target: String)] {
+        func malformed(_ problem: String) -> TuttiError {
+            options.error("combinations", problem, hint: "Write pairs of columns, as in [[en, de], [en, fr]].")
+        }
+        guard let list = options.object["combinations"]?.array, !list.isEmpty else {
+            throw malformed("a list of pairs of columns is needed")
+        }
+        var pairs: [(source: String, target: String)] = []
+        for element in list {
+            let names = element.array?.compactMap(\.string) ?? []
+            guard names.count == 2, element.array?.count == 2 else {
+                throw malformed("\(element.serialized()) is no pair of columns")
+            }
+            guard !pairs.contains(where: { $0 == (names[0], names[1]) }) else {
+                throw malformed("names \(element.serialized()) twice")
+            }
+            pairs.append((names[0], names[1]))
+        }
+        return pairs
+    }
+}
