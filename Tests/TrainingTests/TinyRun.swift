@@ -17,6 +17,7 @@ struct TinyRun {
     var overrides: JSONObject?
     var evaluation = false
     var gemmIsAutomatic = false
+    var loss = LossSpecification(name: "MultipleNegativesRankingLoss")
 
     static let goldens = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("Golden/training").path
@@ -34,7 +35,7 @@ struct TinyRun {
         let model = try SentenceEncoder.load(modelPath, configOverrides: overrides)
         var inputs = TrainingInputs(
             model: model, arguments: arguments, trainDataset: table,
-            loss: try LossRegistry.make(name: "MultipleNegativesRankingLoss"), outputDirectory: output)
+            loss: try LossRegistry.make(loss), outputDirectory: output)
         if evaluation { inputs.evalDataset = table }
         inputs.gemmIsAutomatic = gemmIsAutomatic
         return inputs
