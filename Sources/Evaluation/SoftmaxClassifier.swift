@@ -3,7 +3,8 @@
 // What: logits = features W^T + b of the features [u, v, |u - v|, u * v], as far as they are switched on. Parameters
 // are read anew for every evaluation, so that during training the head of the run's own loss is judged as it is then:
 // Training makes one whose `parameters` read the loss and passes it as `EvaluatorOptions.classifier`. A trained head is
-// read from the file beside a model, loss.safetensors: classifier.weight and, with a bias, classifier.bias.
+// read from the file beside a model, loss.safetensors: classifier.weight and, with a bias, classifier.bias, perhaps
+// behind the name of the loss's data set.
 // Legend: u, v embeddings of the two sentences [D], C classes, F = D times the number of feature blocks.
 //
 // Reference: sentence_transformers/sentence_transformer/losses/softmax.py.
@@ -59,9 +60,10 @@ public final class SoftmaxClassifier {
     /// Throws: `.missingFile`; `.data` naming file and tensor when it holds no such head.
     public convenience init(path: String, features: Features) throws(TuttiError) {
         let file = try SafetensorsFile(path: path)
-        guard let info = file.info("classifier.weight") else {
+        let weights = file.tensors.filter { $0.name.hasSuffix("classifier.weight") }
+        guard let info = weights.first, weights.count == 1 else {
             throw TuttiError(
-                .data, "read classifier", path, "holds no tensor classifier.weight",
+                .data, "read classifier", path, "holds \(weights.count) tensors classifier.weight, where one is needed",
                 hint: "It is in the loss.safetensors of a model that was trained with SoftmaxLoss.")
         }
         guard info.shape.count == 2, info.shape[0] > 0, info.shape[1] > 0, info.shape[1] % features.count == 0 else {
@@ -71,7 +73,7 @@ public final class SoftmaxClassifier {
         let classCount = info.shape[0]
         let weight = try file.floats(info.name)
         var bias: [Float]?
-        if let info = file.info("classifier.bias") {
+        if let info = file.info(info.name.dropLast("weight".count) + "bias") {
             guard info.shape == [classCount] else {
                 throw file.tensorError(info, "has the shape \(info.shape), which does not fit classifier.weight")
             }

@@ -80,6 +80,7 @@ private final class ConstantModel: SentenceEncoding {
                 return failure()
             }
             #expect(try file("other.weight", [2, 6])?.problem.contains("classifier.weight") == true)
+            #expect(try file("nli.classifier.weight", [2, 6])?.kind == .missingFile, "the head of one of several losses")
             #expect(try file("classifier.weight", [2, 7])?.kind == .data, "three blocks of a width")
             #expect(try file("classifier.weight", [2, 6])?.kind == .missingFile, "a good head, then no table")
         }
