@@ -49,6 +49,9 @@ public protocol Evaluator: AnyObject {
     var title: String { get }
     /// The options that differ from their defaults, for the model card.
     var configuration: JSONObject { get }
+    /// The evaluators that the model card tells of in place of this one; a key that several of them have is told by
+    /// the first.
+    var reported: [any Evaluator] { get }
 
     /// Evaluates `model` and returns its metrics, the same on every rank.
     ///
@@ -62,6 +65,9 @@ public protocol Evaluator: AnyObject {
 extension Evaluator {
     /// No options to tell of.
     public var configuration: JSONObject { JSONObject() }
+
+    /// Itself alone.
+    public var reported: [any Evaluator] { [self] }
 
     /// `key` with the name of the data before it.
     func prefixed(_ key: String) -> String { metricKey(key, of: name) }

@@ -16,16 +16,19 @@ public struct EvaluatorOptions {
     public let object: JSONObject
     /// The similarity function of the model that will be judged, which evaluators use when none is named.
     public let modelSimilarity: String
+    /// The prompts of that model by name.
+    public let modelPrompts: [String: String]
     /// The classifier that the run's loss trains, if it does; a configuration can name another one.
     public var classifier: SoftmaxClassifier?
     /// Loads the model that an option names, such as a teacher.
     public var loadModel: (String) throws(TuttiError) -> any SentenceEncoding
 
     /// Options that stand at `place`.
-    public init(place: String, object: JSONObject, modelSimilarity: String) {
+    public init(place: String, object: JSONObject, modelSimilarity: String, modelPrompts: [String: String] = [:]) {
         self.place = place
         self.object = object
         self.modelSimilarity = modelSimilarity
+        self.modelPrompts = modelPrompts
         loadModel = { (path) throws(TuttiError) in try SentenceEncoder.load(path) }
     }
 

@@ -14,6 +14,9 @@ public enum EvaluatorRegistry {
         LabelAccuracyEvaluator.entry,
         MSEEvaluator.entry,
         MSEEvaluatorFromDataFrame.entry,
+        NanoBEIREvaluator.entry,
+        ParaphraseMiningEvaluator.entry,
+        RerankingEvaluator.entry,
         TranslationEvaluator.entry,
         TripletEvaluator.entry,
     ]

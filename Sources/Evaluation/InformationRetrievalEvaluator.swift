@@ -2,8 +2,11 @@
 //
 // What: every query is searched in the whole corpus, and accuracy, precision, recall, nDCG, MRR and MAP at cut-offs are
 // averaged over the queries that have relevant documents. The ranking is the total order (-score, corpus id ascending),
-// ids compared by code points, so that it depends neither on tiles nor on the order of the corpus. Each distinct text
-// is encoded and scored once; documents of one text tie exactly.
+// ids compared by code points. Each distinct text is encoded and scored once; documents of one text tie exactly.
+//
+// Who does what: documents come in chunks, dealt to the ranks from the longest to the shortest. A rank encodes its
+// share of a chunk, keeps the best of them for every query, and forgets their embeddings; at the end the ranks' best
+// are merged. So memory does not grow with the corpus, and neither chunks nor ranks show in the result.
 //
 //   keys  <name>_<function>_accuracy@k, precision@k, recall@k, ndcg@k, mrr@k, map@k
 //   file  Information-Retrieval_evaluation[_name]_results.csv: epoch, steps, <function>-Accuracy@k ...
@@ -45,19 +48,10 @@ public final class InformationRetrievalEvaluator: Evaluator {
         self.functions = functions.sorted { $0.rawValue < $1.rawValue }
         self.settings = settings
         isPrimaryChosen = main != nil || functions.count == 1
-        let deepest = cutoffs.discountedGain.max() ?? 10
-        primaryMetric = metricKey("\((main ?? self.functions[0]).rawValue)_ndcg@\(deepest)", of: name)
+        primaryMetric = metricKey(cutoffs.primaryKey(of: main ?? self.functions[0]), of: name)
     }
 
-    public var metricKeys: [String] {
-        functions.flatMap { function in
-            [
-                ("accuracy", cutoffs.accuracy), ("precision", cutoffs.precisionRecall),
-                ("recall", cutoffs.precisionRecall),
-                ("ndcg", cutoffs.discountedGain), ("mrr", cutoffs.reciprocalRank), ("map", cutoffs.averagePrecision),
-            ].flatMap { metric, cutoffs in cutoffs.map { prefixed("\(function.rawValue)_\(metric)@\($0)") } }
-        }
-    }
+    public var metricKeys: [String] { functions.flatMap { cutoffs.keys(of: $0) }.map(prefixed) }
 
     public var configuration: JSONObject {
         var object = JSONObject()
@@ -73,59 +67,71 @@ public final class InformationRetrievalEvaluator: Evaluator {
         let queries = try model.encode(
             collection.queryTexts, prompt: settings.queryPrompt ?? model.queryPrompt,
             tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
-        let documents = try model.encode(
-            collection.documentTexts, prompt: settings.documentPrompt ?? model.documentPrompt,
-            tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
+        let depth = cutoffs.deepest
+        let found = try search(
+            queries: settings.truncatedDimension.map(queries.truncated) ?? queries, depth: depth, model: model,
+            ensemble: ensemble, context: context)
         let metrics = try metricsOnRoot(ensemble) {
-            let q = settings.truncatedDimension.map(queries.truncated) ?? queries
-            let n = settings.truncatedDimension.map(documents.truncated) ?? documents
             var values: [Double] = []
-            var columns: [Double] = []
-            for function in functions {
-                let rankings = collection.rankings(queries: q, documents: n, by: function, depth: cutoffs.deepest)
-                let metrics = RetrievalMetrics(rankings.map(collection.judged), at: cutoffs)
-                values += [
-                    metrics.accuracy, metrics.precision, metrics.recall, metrics.discountedGain, metrics.reciprocalRank,
-                    metrics.averagePrecision,
-                ].flatMap { $0.map(\.value) }
-                columns += metrics.accuracy.map(\.value)
-                columns += zip(metrics.precision, metrics.recall).flatMap { [$0.value, $1.value] }
-                columns += metrics.reciprocalRank.map(\.value) + metrics.discountedGain.map(\.value)
-                columns += metrics.averagePrecision.map(\.value)
+            for (function, found) in zip(functions, found) {
+                let rankings = collection.rankings(found, depth: depth)
+                values += RetrievalMetrics(rankings.map(collection.judged), at: cutoffs).values
                 if settings.writesPredictions { try writePredictions(rankings, function, context) }
             }
-            if settings.writesResults { try resultsFile.append(columns, context) }
-            return zip(metricKeys, values).map { ($0, $1) }
+            let metrics = zip(metricKeys, values).map { ($0, $1) }
+            if settings.writesResults {
+                try cutoffs.write(
+                    metrics, of: name, functions, to: "Information-Retrieval_evaluation\(suffix)_results.csv", context)
+            }
+            return metrics
         }
-        choosePrimary(metrics)
+        if !isPrimaryChosen, let best = cutoffs.bestKey(of: functions, in: metrics, of: name) { primaryMetric = best }
+        isPrimaryChosen = true
         return metrics
     }
 
-    /// Fixes the primary metric at the first evaluation: nDCG at the deepest cut-off of the best function.
-    private func choosePrimary(_ metrics: [Metric]) {
-        guard !isPrimaryChosen else { return }
-        isPrimaryChosen = true
-        let ending = "_ndcg@\(cutoffs.discountedGain.max() ?? 10)"
-        var best: Metric?
-        for metric in metrics where metric.key.hasSuffix(ending) && metric.value > best?.value ?? -.infinity {
-            best = metric
+    /// The best `depth` distinct documents of every query under each function, complete on rank zero.
+    private func search(
+        queries: Embeddings, depth: Int, model: any SentenceEncoding, ensemble: any Ensemble,
+        context: EvaluationContext
+    ) throws -> [RetrievalResult] {
+        let texts = collection.documentTexts
+        let searches = functions.map {
+            DocumentSearch(queries: queries, similarity: $0, k: min(depth, texts.count))
         }
-        if let best { primaryMetric = best.key }
+        var numbers: [Int32] = []
+        try ensemble.together("search the corpus") {
+            let size = settings.corpusChunkSize
+            for (turn, first) in stride(from: 0, to: texts.count, by: size).enumerated() {
+                let chunk = first..<min(first + size, texts.count)
+                let share = InformationRetrievalEvaluator.share(
+                    of: chunk, lengths: { texts[$0].utf8.count }, turn: turn, ensemble: ensemble)
+                guard !share.isEmpty else { continue }
+                let documents = try model.encode(
+                    share.map { texts[$0] }, prompt: settings.documentPrompt ?? model.documentPrompt,
+                    tokensPerBatch: context.tokensPerBatch, ensemble: nil)
+                let rows = settings.truncatedDimension.map(documents.truncated) ?? documents
+                for search in searches { search.add(rows) }
+                numbers += share.map { Int32($0) }
+            }
+        }
+        return try searches.map { try $0.merged(numbers: numbers, ensemble: ensemble) }
+    }
+
+    /// This rank's documents of a chunk, ascending: dealt in turn from the longest to the shortest, the first one to
+    /// another rank in every chunk.
+    private static func share(
+        of chunk: Range<Int>, lengths: (Int) -> Int, turn: Int, ensemble: any Ensemble
+    ) -> [Int] {
+        guard ensemble.size > 1 else { return Array(chunk) }
+        let order = chunk.map { (length: lengths($0), document: $0) }.sorted {
+            $0.length != $1.length ? $0.length > $1.length : $0.document < $1.document
+        }
+        let first = (ensemble.rank - turn % ensemble.size + ensemble.size) % ensemble.size
+        return stride(from: first, to: order.count, by: ensemble.size).map { order[$0].document }.sorted()
     }
 
     private var suffix: String { name.isEmpty ? "" : "_" + name }
-
-    private var resultsFile: ResultsFile {
-        let columns = functions.flatMap { function -> [String] in
-            let f = function.rawValue
-            return cutoffs.accuracy.map { "\(f)-Accuracy@\($0)" }
-                + cutoffs.precisionRecall.flatMap { ["\(f)-Precision@\($0)", "\(f)-Recall@\($0)"] }
-                + cutoffs.reciprocalRank.map { "\(f)-MRR@\($0)" } + cutoffs.discountedGain.map { "\(f)-NDCG@\($0)" }
-                + cutoffs.averagePrecision.map { "\(f)-MAP@\($0)" }
-        }
-        return ResultsFile(
-            name: "Information-Retrieval_evaluation\(suffix)_results.csv", columns: columns, lineEnd: "\n")
-    }
 
     /// One JSON line a query with its best documents.
     private func writePredictions(
@@ -152,19 +158,52 @@ public final class InformationRetrievalEvaluator: Evaluator {
     }
 }
 
-/// What an evaluation of retrieval does besides searching.
-public struct RetrievalSettings: Sendable {
-    /// The prompt of queries in place of the model's.
-    public var queryPrompt: String?
-    /// The prompt of documents in place of the model's.
-    public var documentPrompt: String?
-    /// The leading dimensions that embeddings are cut to.
-    public var truncatedDimension: Int?
-    /// Whether a row is added to the CSV file.
-    public var writesResults = true
-    /// Whether the rankings are written as JSON lines.
-    public var writesPredictions = false
+extension InformationRetrievalEvaluator {
+    /// What configurations and the command know of it.
+    static let entry = EvaluatorEntry(
+        name: className, summary: "accuracy, precision, recall, nDCG, MRR and MAP of a search in a corpus",
+        data: "three BEIR files: corpus.jsonl, queries.jsonl, qrels.tsv",
+        options: [
+            EvaluatorOptionDescription(required: "corpus", .file, "the documents, JSON lines of _id, title and text"),
+            EvaluatorOptionDescription(required: "queries", .file, "the queries, JSON lines of _id and text"),
+            EvaluatorOptionDescription(
+                required: "qrels", .file, "the relevant documents, tab-separated query-id, corpus-id, score"),
+            EvaluatorOptionDescription("query_prompt", .text, "put before queries in place of the model's prompt"),
+            EvaluatorOptionDescription("query_prompt_name", .text, "the model's prompt that is put before queries"),
+            EvaluatorOptionDescription("corpus_prompt", .text, "put before documents in place of the model's prompt"),
+            EvaluatorOptionDescription("corpus_prompt_name", .text, "the model's prompt that is put before documents"),
+        ] + RetrievalOptions.descriptions,
+        make: make)
 
-    /// The reference's defaults.
-    public init() {}
+    /// Makes the evaluator that `options` describe, from the BEIR files that it names.
+    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
+        var retrieval = try RetrievalOptions(options)
+        retrieval.settings.queryPrompt = try options.prompt("query_prompt")
+        retrieval.settings.documentPrompt = try options.prompt("corpus_prompt")
+        let corpus = try RetrievalFiles.corpus(options.requiredString("corpus"))
+        let queries = try RetrievalFiles.queries(options.requiredString("queries"))
+        let path = try options.requiredString("qrels")
+        return InformationRetrievalEvaluator(
+            try JudgedCollection(queries: queries, documents: corpus, judgements: path),
+            name: try options.string("id") ?? "", cutoffs: retrieval.cutoffs, functions: retrieval.functions,
+            main: retrieval.main, settings: retrieval.settings)
+    }
+}
+
+extension JudgedCollection {
+    /// A collection of texts with the judgements in the file `path`, of which those with a score above zero count.
+    ///
+    /// Throws: `.missingFile`; `.data` naming file and line, or for a file without a relevant document of any query.
+    init(queries: NamedTexts, documents: NamedTexts, judgements path: String) throws(TuttiError) {
+        var relevant: [(query: String, documents: [String])] = []
+        for judgement in try RetrievalFiles.judgements(path) where judgement.score > 0 {
+            relevant.append((judgement.query, [judgement.document]))
+        }
+        self.init(
+            queries: zip(queries.ids, queries.texts).map { ($0, $1) },
+            documents: zip(documents.ids, documents.texts).map { ($0, $1) }, relevant: relevant)
+        guard !queryIDs.isEmpty else {
+            throw TuttiError(.data, "read evaluation data", path, "names no relevant document for any of the queries")
+        }
+    }
 }

@@ -27,13 +27,20 @@ struct UniqueTexts: Sendable {
     }
 }
 
-/// A string as its UTF-8 bytes: equal and ordered byte by byte, which is also the order of code points.
+/// A string that is equal and ordered byte by byte in UTF-8, which is also the order of code points.
 struct ByteKey: Hashable, Comparable {
-    /// The UTF-8 bytes.
-    let bytes: [UInt8]
+    /// The string.
+    let text: String
 
-    /// The bytes of `text`.
-    init(_ text: String) { bytes = Array(text.utf8) }
+    /// `text` by its bytes.
+    init(_ text: String) { self.text = text }
 
-    static func < (a: ByteKey, b: ByteKey) -> Bool { a.bytes.lexicographicallyPrecedes(b.bytes) }
+    static func == (a: ByteKey, b: ByteKey) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+
+    static func < (a: ByteKey, b: ByteKey) -> Bool { a.text.utf8.lexicographicallyPrecedes(b.text.utf8) }
+
+    func hash(into hasher: inout Hasher) {
+        var text = text
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
 }

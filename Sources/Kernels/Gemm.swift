@@ -19,12 +19,15 @@ public enum Gemm {
 
     /// c = alpha * op(a) * op(b) + beta * c, where op transposes on request; with `beta` 0, `c` is assigned.
     /// Shapes: op(a) [m, k], op(b) [k, n], c [m, n]; `c` must not overlap `a` or `b`.
+    ///
+    /// `provider` computes it in place of the chosen one. With `.tutti` and `beta` 0 an element of c depends on its row of
+    /// op(a) and its column of op(b) alone, to the last bit: not on m, n, the threads, nor the places in the matrices.
     public static func multiply(
         _ a: Matrix, transposeA: Bool = false, _ b: Matrix, transposeB: Bool = false, into c: Matrix,
-        alpha: Float = 1, beta: Float = 0
+        alpha: Float = 1, beta: Float = 0, by provider: GemmProvider? = nil
     ) {
         guard var product = product(a, transposeA, b, transposeB, into: c, alpha, beta) else { return }
-        run(&product, on: choice[GemmLayout(transposeA: transposeA, transposeB: transposeB)])
+        run(&product, on: provider ?? choice[GemmLayout(transposeA: transposeA, transposeB: transposeB)])
     }
 
     /// dWeight [out, in] += dY^T [out, T] x [T, in]; dBias [out] += column sums of dY.

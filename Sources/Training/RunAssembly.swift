@@ -152,6 +152,8 @@ extension NamedOptions {
     public func makeEvaluator(model: SentenceEncoder) throws(TuttiError) -> any Evaluator {
         try EvaluatorRegistry.make(
             name: name,
-            options: EvaluatorOptions(place: places.place(path), object: options, modelSimilarity: model.similarity))
+            options: EvaluatorOptions(
+                place: places.place(path), object: options, modelSimilarity: model.similarity,
+                modelPrompts: model.prompts))
     }
 }

@@ -22,7 +22,13 @@ extension Trainer {
         if let table = inputs.evalDataset {
             facts.evalDatasets = [dataset(table.source, table.rowCount, table.columnNames)]
         }
-        facts.evaluations = inputs.evaluators.compactMap(evaluation)
+        for evaluator in inputs.evaluators {
+            var told: Set<String> = []
+            for part in evaluator.reported {
+                let keys = part.metricKeys.filter { told.insert($0).inserted }
+                if let evaluation = evaluation(part, keys) { facts.evaluations.append(evaluation) }
+            }
+        }
         let (changed, all) = inputs.arguments.hyperparameters()
         facts.changedArguments = changed
         facts.allArguments = all
@@ -46,9 +52,8 @@ extension Trainer {
         facts.tags = texts("tags")
     }
 
-    /// The newest metrics of an evaluator, if it has run.
-    private func evaluation(_ evaluator: any Evaluator) -> ModelCardFacts.Evaluation? {
-        let wanted = evaluator.metricKeys
+    /// The newest metrics of an evaluator under the keys `wanted`, if it has run.
+    private func evaluation(_ evaluator: any Evaluator, _ wanted: [String]) -> ModelCardFacts.Evaluation? {
         let line = state.logHistory.last { line in wanted.contains { line["eval_\($0)"] != nil } }
         guard let line else { return nil }
         return ModelCardFacts.Evaluation(

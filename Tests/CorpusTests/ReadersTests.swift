@@ -207,6 +207,8 @@ import TuttiFormats
         let judged = try RetrievalFiles.judgements(
             scratch.file("qrels.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\t2\t0\n"))
         #expect(judged == [.init(query: "q1", document: "d1", score: 1), .init(query: "q1", document: "2", score: 0)])
+        let ungraded = try RetrievalFiles.judgements(scratch.file("bare.tsv", "query-id\tcorpus-id\nq1\td1\n"))
+        #expect(ungraded == [.init(query: "q1", document: "d1", score: 1)])
     }
 
     @Test func flawedRetrievalFilesAreTold() throws {
@@ -223,7 +225,7 @@ import TuttiFormats
         #expect(
             try place("c.jsonl", "{\"_id\": \"a\", \"text\": \"x\"}\n{\"_id\": \"a\", \"text\": \"y\"}") == "c.jsonl:2")
         #expect(try place("c.jsonl", "") == "c.jsonl")
-        #expect(try place("q.tsv", "query-id\tcorpus-id\nq\td\n") == "q.tsv:1")
+        #expect(try place("q.tsv", "query-id\tscore\nq\t1\n") == "q.tsv:1")
         #expect(try place("q.tsv", "query-id\tcorpus-id\tscore\nq\td\thigh\n") == "q.tsv:2:5")
         #expect(try place("q.tsv", "query-id\tcorpus-id\tscore\nq\td\n") == "q.tsv:2")
         #expect(try place("q.tsv", "query-id\tcorpus-id\tscore\n") == "q.tsv")

@@ -53,6 +53,33 @@ import TuttiKernels
         }
     }
 
+    /// Scores of a search must not depend on the tile that they are computed in.
+    @Test(arguments: [7, 384, 1025]) func ownProductDependsOnItsRowAndColumnAlone(k: Int) {
+        var random = TinyRandom(37)
+        let (m, n) = (61, 131)
+        let a = FloatBlock(random.floats(m * k)).matrix(m, k)
+        let b = FloatBlock(random.floats(n * k)).matrix(n, k)
+        b.rows(130..<131).copy(from: b.rows(3..<4))  // an equal row elsewhere
+        let whole = FloatBlock(count: m * n).matrix(m, n)
+        Gemm.multiply(a, b, transposeB: true, into: whole, by: .tutti)
+        let before = Parallel.threads
+        defer { Parallel.threads = before }
+        for threads in [1, 3] {
+            Parallel.threads = threads
+            for (rows, columns) in [(0..<1, 0..<1), (0..<61, 3..<4), (5..<22, 1..<131), (60..<61, 50..<99)] {
+                let part = FloatBlock(count: rows.count * columns.count).matrix(rows.count, columns.count)
+                Gemm.multiply(a.rows(rows), b.rows(columns), transposeB: true, into: part, by: .tutti)
+                for (i, row) in rows.enumerated() {
+                    for (j, column) in columns.enumerated() { #expect(part[i, j] == whole[row, column]) }
+                }
+            }
+            for i in 0..<m { #expect(whole[i, 3] == whole[i, 130]) }
+        }
+        let symmetric = FloatBlock(count: m * m).matrix(m, m)
+        Gemm.multiply(a, a, transposeB: true, into: symmetric, by: .tutti)
+        for i in 0..<m { for j in 0..<i { #expect(symmetric[i, j] == symmetric[j, i]) } }
+    }
+
     @Test(arguments: gemmProviders) func weightGradientWithItsBias(provider: GemmProvider) {
         let (t, d, f) = (905, 40, 392)
         var random = TinyRandom(7)

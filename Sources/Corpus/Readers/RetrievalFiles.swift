@@ -1,8 +1,9 @@
 // The files of a retrieval data set in the BEIR layout.
 //
 // corpus.jsonl: {"_id", "title" (optional), "text"}; queries.jsonl: {"_id", "text"}; qrels/*.tsv: a header line
-// "query-id corpus-id score", then one judgement a line. A document is title and text joined by a blank, as users of
-// the reference's InformationRetrievalEvaluator join them. Reference: beir-cellar/beir, GenericDataLoader.
+// "query-id corpus-id score", then one judgement a line; without the column score every judgement counts 1. A document
+// is title and text joined by a blank, as users of the reference's InformationRetrievalEvaluator join them.
+// Reference: beir-cellar/beir, GenericDataLoader.
 
 import TuttiFormats
 
@@ -61,24 +62,28 @@ public enum RetrievalFiles {
         var parser = try CSVParser(file.bytes, source: path, separator: "\t")
         var record = CSVRecord()
         guard try parser.next(&record) else { throw TuttiError(.data, "read judgements", path, "the file is empty") }
-        let names = ["query-id", "corpus-id", "score"]
         let header = record.fields
         var places: [Int] = []
-        for name in names {
+        for name in ["query-id", "corpus-id"] {
             guard let place = header.firstIndex(of: name) else {
                 throw TuttiError(
                     .data, "read judgements", "\(path):1", "there is no column '\(name)'",
-                    hint: "The header line must be query-id, corpus-id and score, separated by tabs.")
+                    hint: "The header line must be query-id, corpus-id and, with grades, score, separated by tabs.")
             }
             places.append(place)
         }
+        let scorePlace = header.firstIndex(of: "score")
         var judgements: [RelevanceJudgement] = []
         while try parser.next(&record) {
             guard record.count == header.count else { throw parser.raggedRow(record, expected: header.count) }
-            guard let score = Int(record[places[2]]) else {
-                throw TuttiError(
-                    .data, "read judgements", parser.place(of: places[2], in: record),
-                    "the score '\(record[places[2]])' is no whole number")
+            var score = 1
+            if let scorePlace {
+                guard let grade = Int(record[scorePlace]) else {
+                    throw TuttiError(
+                        .data, "read judgements", parser.place(of: scorePlace, in: record),
+                        "the score '\(record[scorePlace])' is no whole number")
+                }
+                score = grade
             }
             judgements.append(
                 RelevanceJudgement(query: record[places[0]], document: record[places[1]], score: score))

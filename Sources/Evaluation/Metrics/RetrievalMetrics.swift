@@ -9,6 +9,7 @@
 // Reference: sentence_transformers InformationRetrievalEvaluator.compute_metrics (6.2).
 
 import Foundation
+import TuttiObjectives
 
 /// The cut-offs at which each retrieval metric is computed, with the reference's defaults.
 public struct RetrievalCutoffs: Sendable, Equatable {
@@ -29,6 +30,40 @@ public struct RetrievalCutoffs: Sendable, Equatable {
     /// The longest ranking that any metric looks at.
     public var deepest: Int {
         (accuracy + precisionRecall + reciprocalRank + discountedGain + averagePrecision).max() ?? 1
+    }
+}
+
+extension RetrievalCutoffs {
+    /// The keys of a function's metrics, in the order of `RetrievalMetrics.values`.
+    func keys(of function: SimilarityFunction) -> [String] {
+        [
+            ("accuracy", accuracy), ("precision", precisionRecall), ("recall", precisionRecall),
+            ("ndcg", discountedGain), ("mrr", reciprocalRank), ("map", averagePrecision),
+        ].flatMap { metric, cutoffs in cutoffs.map { "\(function.rawValue)_\(metric)@\($0)" } }
+    }
+
+    /// The columns of the functions' metrics in a CSV file, each with the key of its value.
+    func columns(of functions: [SimilarityFunction]) -> [(title: String, key: String)] {
+        var columns: [(title: String, key: String)] = []
+        for function in functions.map(\.rawValue) {
+            func add(_ metric: String, _ k: Int) {
+                columns.append(("\(function)-\(metric)@\(k)", "\(function)_\(metric.lowercased())@\(k)"))
+            }
+            for k in accuracy { add("Accuracy", k) }
+            for k in precisionRecall {
+                add("Precision", k)
+                add("Recall", k)
+            }
+            for k in reciprocalRank { add("MRR", k) }
+            for k in discountedGain { add("NDCG", k) }
+            for k in averagePrecision { add("MAP", k) }
+        }
+        return columns
+    }
+
+    /// The key of a function's primary metric: nDCG at the deepest cut-off.
+    func primaryKey(of function: SimilarityFunction) -> String {
+        "\(function.rawValue)_ndcg@\(discountedGain.max() ?? 10)"
     }
 }
 
@@ -63,6 +98,11 @@ public struct RetrievalMetrics: Sendable {
     public let reciprocalRank: Values
     /// Mean average precision.
     public let averagePrecision: Values
+
+    /// All values, in the order of the keys.
+    var values: [Double] {
+        [accuracy, precision, recall, discountedGain, reciprocalRank, averagePrecision].flatMap { $0.map(\.value) }
+    }
 
     /// Averages the metrics of the rankings at the cut-offs.
     public init(_ rankings: [JudgedRanking], at cutoffs: RetrievalCutoffs) {

@@ -1,0 +1,102 @@
+// Pairs of short texts in a file or a configuration: names with their texts, or names that belong together.
+//
+//   .csv, .tsv     a header line, then the first two columns of every row
+//   .jsonl         a line is an array of two, or an object whose first two members count
+//   .json          an array of such lines; or an object {first: second} or {first: {second: true}}
+//
+// Whole numbers count as the texts that they are written as, since names are often numbers.
+
+import TuttiFormats
+
+/// The reader of pairs.
+public enum TextPairs {
+    /// A pair of texts.
+    public typealias Pair = (first: String, second: String)
+
+    /// Reads the pairs in the file at `path`.
+    ///
+    /// Throws: `.missingFile`; `.data` naming file and line.
+    public static func read(_ path: String) throws(TuttiError) -> [Pair] {
+        let file = try MappedFile(path: path)
+        let reader = try DatasetReaders.reader(for: path)
+        let pairs: [Pair]
+        if reader == JSONReader.self {
+            pairs = try TextPairs.pairs(of: JSONValue.parse(file.bytes, source: path), source: path)
+        } else if reader == JSONLinesReader.self {
+            pairs = try lines(of: file)
+        } else {
+            pairs = try records(of: file, separator: reader == TSVReader.self ? "\t" : ",")
+        }
+        return withExtendedLifetime(file) { pairs }
+    }
+
+    /// The pairs in a JSON value; `source` names it in errors.
+    ///
+    /// Throws: `.data` for a value that holds anything else.
+    public static func pairs(of value: JSONValue, source: String) throws(TuttiError) -> [Pair] {
+        var pairs: [Pair] = []
+        if let list = value.array {
+            for (place, element) in list.enumerated() {
+                guard let pair = pair(of: element) else { throw flaw(element, "\(source): element \(place + 1)") }
+                pairs.append(pair)
+            }
+            return pairs
+        }
+        guard let object = value.object else { throw flaw(value, source) }
+        for (key, member) in object {
+            if let second = text(member) {
+                pairs.append((key, second))
+            } else if let marks = member.object {
+                for (second, mark) in marks {
+                    guard let isMarked = mark.bool else { throw flaw(mark, "\(source): \(key).\(second)") }
+                    if isMarked { pairs.append((key, second)) }
+                }
+            } else {
+                throw flaw(member, "\(source): \(key)")
+            }
+        }
+        return pairs
+    }
+
+    private static func lines(of file: MappedFile) throws(TuttiError) -> [Pair] {
+        var rows = try JSONSequence(file.bytes, form: .lines, source: file.path)
+        var pairs: [Pair] = []
+        while let (value, line) = try rows.next() {
+            guard let pair = pair(of: value) else { throw flaw(value, "\(file.path):\(line)") }
+            pairs.append(pair)
+        }
+        return pairs
+    }
+
+    private static func records(of file: MappedFile, separator: Unicode.Scalar) throws(TuttiError) -> [Pair] {
+        var parser = try CSVParser(file.bytes, source: file.path, separator: separator)
+        var record = CSVRecord()
+        guard try parser.next(&record), record.count >= 2 else {
+            throw TuttiError(.data, "read pairs", "\(file.path):1", "there is no header line with two columns")
+        }
+        let width = record.count
+        var pairs: [Pair] = []
+        while try parser.next(&record) {
+            guard record.count == width else { throw parser.raggedRow(record, expected: width) }
+            pairs.append((record[0], record[1]))
+        }
+        return pairs
+    }
+
+    /// An array of two texts, or the first two members of an object.
+    private static func pair(of value: JSONValue) -> Pair? {
+        guard let values = value.array ?? value.object?.values.map({ $0 }), values.count >= 2,
+            values.count == 2 || value.array == nil,
+            let first = text(values[0]), let second = text(values[1])
+        else { return nil }
+        return (first, second)
+    }
+
+    private static func text(_ value: JSONValue) -> String? { value.string ?? value.int.map(String.init) }
+
+    private static func flaw(_ value: JSONValue, _ place: String) -> TuttiError {
+        TuttiError(
+            .data, "read pairs", place, "is \(value.kindName) that holds no pair of texts",
+            hint: "Pairs are arrays of two, objects of two members, or an object {first: second}.")
+    }
+}

@@ -1,0 +1,137 @@
+// Does the model put the relevant documents of a query before the others of its list?
+//
+// What: each query has a list of positive and one of negative documents, ranked by similarity to the query. MAP,
+// MRR@k and nDCG@k are averaged over the queries. Equal scores: MRR takes the order of the lists, positives first, as
+// the reference does for up to sixteen documents (beyond, its sort leaves the order open); nDCG gives the documents of
+// a tie their mean gain, and average precision counts a tie as one cut, as scikit-learn does. Samples without a
+// positive or without a negative are dropped.
+//
+// Who does what: every distinct text is encoded once, shared among the ranks; each rank judges its share of the
+// samples, and rank zero averages in the order of the samples.
+//
+//   keys  <name>_map, <name>_mrr@k, <name>_ndcg@k
+//   file  RerankingEvaluator[_name]_results_@k.csv: epoch, steps, MAP, MRR@k, NDCG@k
+//
+// Reference: sentence_transformers/sentence_transformer/evaluation/reranking.py (6.2).
+
+import TuttiCorpus
+import TuttiEnsemble
+import TuttiFormats
+import TuttiModels
+import TuttiObjectives
+
+/// Judges a model by how it orders the documents of a list.
+public final class RerankingEvaluator: Evaluator {
+    public static let className = "RerankingEvaluator"
+    public let name: String
+    public let title = "Reranking"
+    public let primaryMetric: String
+    private let samples: [RerankingSample]
+    private let depth: Int
+    private let similarity: SimilarityFunction
+    private let truncatedDimension: Int?
+    private let writesResults: Bool
+
+    /// An evaluator of `samples`; `depth` is the k of MRR@k and nDCG@k.
+    public init(
+        _ samples: [RerankingSample], name: String = "", depth: Int = 10, similarity: SimilarityFunction = .cosine,
+        truncatedDimension: Int? = nil, writesResults: Bool = true
+    ) {
+        precondition(depth >= 1, "a cut-off of \(depth)")
+        self.samples = samples.filter { !$0.positives.isEmpty && !$0.negatives.isEmpty }
+        self.name = name
+        self.depth = depth
+        self.similarity = similarity
+        self.truncatedDimension = truncatedDimension
+        self.writesResults = writesResults
+        primaryMetric = metricKey("ndcg@\(depth)", of: name)
+    }
+
+    public var metricKeys: [String] { ["map", "mrr@\(depth)", "ndcg@\(depth)"].map(prefixed) }
+
+    public var configuration: JSONObject {
+        var object = JSONObject()
+        object.set("at_k", .integer(Int64(depth)))
+        if let width = truncatedDimension { object.set("truncate_dim", .integer(Int64(width))) }
+        return object
+    }
+
+    public func evaluate(
+        model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
+    ) throws -> [Metric] {
+        let queries = UniqueTexts(samples.map(\.query))
+        let documents = UniqueTexts(samples.flatMap { $0.positives + $0.negatives })
+        let queryRows = cut(
+            try model.encode(
+                queries.texts, prompt: model.queryPrompt, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble))
+        let documentRows = cut(
+            try model.encode(
+                documents.texts, prompt: model.documentPrompt, tokensPerBatch: context.tokensPerBatch,
+                ensemble: ensemble))
+        let share = ensemble.rank * samples.count / ensemble.size..<(ensemble.rank + 1) * samples.count / ensemble.size
+        var place = samples[..<share.lowerBound].reduce(0) { $0 + $1.positives.count + $1.negatives.count }
+        var own: [Double] = []
+        for number in share {
+            let sample = samples[number]
+            let scores = (0..<sample.positives.count + sample.negatives.count).map { document in
+                similarity.ofPair(queryRows[queries.places[number]], documentRows[documents.places[place + document]])
+            }
+            place += scores.count
+            let list = ScoredList(scores: scores, relevantCount: sample.positives.count)
+            own += [list.averagePrecision, list.reciprocalRank(at: depth), list.normalisedGain(at: depth)]
+        }
+        let judged = try ensemble.gather(own.withUnsafeBytes(Array.init))
+        return try metricsOnRoot(ensemble) {
+            let values = Array(judged.joined()).withUnsafeBytes { bytes in
+                (0..<samples.count * 3).map { bytes.loadUnaligned(fromByteOffset: $0 * 8, as: Double.self) }
+            }
+            let means = (0..<3).map { metric in
+                stride(from: metric, to: values.count, by: 3).reduce(0) { $0 + values[$1] } / Double(samples.count)
+            }
+            if writesResults {
+                let file = ResultsFile(
+                    name: "RerankingEvaluator\(name.isEmpty ? "" : "_" + name)_results_@\(depth).csv",
+                    columns: ["MAP", "MRR@\(depth)", "NDCG@\(depth)"], lineEnd: "\r\n")
+                try file.append(means, context)
+            }
+            return zip(metricKeys, means).map { ($0, $1) }
+        }
+    }
+
+    private func cut(_ embeddings: Embeddings) -> Embeddings {
+        truncatedDimension.map(embeddings.truncated) ?? embeddings
+    }
+}
+
+extension RerankingEvaluator {
+    /// What configurations and the command know of it.
+    static let entry = EvaluatorEntry(
+        name: className, summary: "MAP, MRR@k and nDCG@k of ordering the positive and negative documents of queries",
+        data: "JSON lines (or an array) of objects: query, positive (a text or a list), negative (a text or a list)",
+        options: [
+            EvaluatorOptionDescription(required: "path", .file, "the samples: .jsonl or .json"),
+            EvaluatorOptionDescription("at_k", .integer, standard: .integer(10), "cut-off of MRR and nDCG"),
+            EvaluatorOptionDescription("mrr_at_k", .integer, "older name of at_k, which it overrides"),
+            EvaluatorOptionDescription(
+                "similarity_fct", .text, standard: .string("cos_sim"),
+                "cos_sim, dot_score, euclidean_sim or manhattan_sim; the model's own function is not asked"),
+            EvaluatorOptionDescription("use_batched_encoding", .flag, "taken for compatibility, without effect"),
+        ],
+        make: make)
+
+    /// Makes the evaluator that `options` describe.
+    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
+        _ = try options.bool("use_batched_encoding")
+        let depth = try options.size("mrr_at_k", options.size("at_k", 10))
+        let similarity = try options.similarity("similarity_fct") ?? .cosine
+        let path = try options.requiredString("path")
+        let evaluator = RerankingEvaluator(
+            try RerankingSample.read(path), name: try options.string("id") ?? "", depth: depth, similarity: similarity,
+            truncatedDimension: try options.truncatedDimension(), writesResults: try options.bool("write_csv") ?? true)
+        guard !evaluator.samples.isEmpty else {
+            throw TuttiError(
+                .data, "read evaluation data", path, "has no sample with both a positive and a negative document")
+        }
+        return evaluator
+    }
+}
