@@ -139,7 +139,9 @@ private struct TranslationSide {
 
     /// For each text of `other` the `count` nearest texts of this side, the nearest first, equally near ones in order.
     func nearest(to other: TranslationSide, count: Int) -> [[Match]] {
-        let found = searchDocuments(queries: other.distinct, documents: distinct, similarity: .cosine, k: count)
+        let search = DocumentSearch(queries: other.distinct, similarity: .cosine, k: min(count, distinct.count))
+        search.add(distinct)
+        let found = search.best()
         let matches = (0..<other.distinct.count).map { query -> [Match] in
             let all = found.best(query).flatMap { hit in texts[hit.document].map { Match($0, hit.score) } }
             let ordered = all.sorted { $0.score != $1.score ? $0.score > $1.score : $0.place < $1.place }

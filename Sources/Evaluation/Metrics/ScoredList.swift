@@ -4,7 +4,7 @@
 // precision is a sum over distinct scores, precision at a score times the recall gained there. nDCG@k gives every
 // document of a tie the mean gain of its group, times the discounts of the ranks that the group takes up.
 //
-// Reference: sklearn.metrics.average_precision_score; sklearn.metrics.ndcg_score (ties averaged: McSherry & Najork 2008,
+// Reference: sklearn.metrics.average_precision_score and ndcg_score (ties averaged: McSherry & Najork 2008,
 // "Computing information retrieval performance measures efficiently in the presence of tied scores").
 
 import Foundation
