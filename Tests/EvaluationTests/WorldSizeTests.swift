@@ -9,6 +9,23 @@ import TuttiFormats
 import TuttiModels
 import TuttiObjectives
 
+/// A model of which the last rank's rows get lost on their way.
+private final class LosingModel: SentenceEncoding {
+    let model: SentenceEncoder
+    var similarity: String { model.similarity }
+    var prompts: [String: String] { model.prompts }
+
+    init(_ model: SentenceEncoder) { self.model = model }
+
+    func encode(_ texts: [String], prompt: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?) throws -> Embeddings
+    {
+        let rows = try model.encode(texts, prompt: prompt, tokensPerBatch: tokensPerBatch, ensemble: ensemble)
+        guard let world = ensemble?.size, world > 1 else { return rows }
+        let kept = rows.flattened.enumerated().map { $0.offset / rows.dimension % world == world - 1 ? 1 : $0.element }
+        return Embeddings(rows: kept, dimension: rows.dimension)
+    }
+}
+
 @Suite struct WorldSizeTests {
     private static let folder =
         URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path + "/Golden/models"
@@ -36,9 +53,10 @@ import TuttiObjectives
     @Test func metricsDoNotDependOnTheRanks() throws {
         let texts = try JSONValue.parse(file: Self.folder + "/texts.json").array?.compactMap(\.string) ?? []
         #expect(texts.count >= 6)
-        func metrics(_ world: Int) throws -> [[Double]] {
+        func metrics(_ world: Int, losing: Bool = false) throws -> [[Double]] {
             try LocalEnsemble.run(world: world) { ensemble in
-                let model = try SentenceEncoder.load(Self.folder + "/bert-plain")
+                let encoder = try SentenceEncoder.load(Self.folder + "/bert-plain")
+                let model: any SentenceEncoding = losing ? LosingModel(encoder) : encoder
                 return try Self.evaluators(texts).flatMap {
                     try $0.evaluate(model: model, ensemble: ensemble, context: EvaluationContext(tokensPerBatch: 16))
                 }.map(\.value)
@@ -51,5 +69,7 @@ import TuttiObjectives
             #expect(together.allSatisfy { $0 == together[0] }, "the same bits on every rank")
             for (one, many) in zip(alone, together[0]) { #expect(abs(one - many) <= 1e-5 * max(1, abs(one))) }
         }
+        let wrong = try metrics(2, losing: true)[0]
+        #expect(zip(alone, wrong).contains { abs($0 - $1) > 1e-3 }, "lost rows are noticed")
     }
 }
