@@ -1,4 +1,4 @@
-// Labels as they stand in files: numbers, truth values, or lists of numbers.
+// Labels as they stand in files: numbers, truth values, lists of numbers, or lists of such lists.
 
 import TuttiFormats
 
@@ -31,8 +31,14 @@ enum LabelText {
         case .number(let number): return .float(number)
         case .bool(let flag): return .integer(flag ? 1 : 0)
         case .array(let elements):
-            let numbers = elements.compactMap(\.double)
-            return numbers.count == elements.count ? .floats(numbers) : nil
+            // A list of lists, such as one embedding a text column, is the list of all numbers in order.
+            let rows = elements.compactMap(\.array)
+            if !rows.isEmpty {
+                guard rows.count == elements.count, rows.allSatisfy({ $0.count == rows[0].count }) else { return nil }
+            }
+            let flat = rows.isEmpty ? elements : Array(rows.joined())
+            let numbers = flat.compactMap(\.double)
+            return numbers.count == flat.count ? .floats(numbers) : nil
         case .null, .string, .object: return nil
         }
     }

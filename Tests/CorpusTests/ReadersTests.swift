@@ -86,6 +86,9 @@ import TuttiFormats
         let lists = try scratch.table(
             "l.jsonl", "{\"t\": \"x\", \"scores\": [1, 2.5]}\n{\"t\": \"y\", \"scores\": [3, 4]}")
         #expect(lists.label(row: 1) == .floats([3, 4]))
+        let nested = try scratch.table(
+            "nested.jsonl", "{\"a\": \"x\", \"label\": [[1, 2.5], [3, 4]]}\n{\"a\": \"y\", \"label\": [[5, 6], [7, 8]]}\n")
+        #expect(nested.label(row: 0) == .floats([1, 2.5, 3, 4]))
     }
 
     /// File, content, columns, place, words of the problem.
@@ -108,6 +111,8 @@ import TuttiFormats
         ("f.csv", "a,label\nx,[1]\ny,2\n", nil, "f.csv:3:3", "is a number"),
         ("f.csv", "a,label\nx,[1]\ny,\"[1,2]\"\n", nil, "f.csv:3:3", "2 numbers"),
         ("f.csv", "a,label\nx,[]\n", nil, "f.csv:2:3", "empty list"),
+        ("f.csv", "a,label\nx,\"[[1],[2,3]]\"\n", nil, "f.csv:2:3", "no list of numbers"),
+        ("f.csv", "a,label\nx,\"[[1],2]\"\n", nil, "f.csv:2:3", "no list of numbers"),
         ("f.csv", "a,label\nx,\"[1,\"\"b\"\"]\"\n", nil, "f.csv:2:3", "no number"),
         ("f.jsonl", "{\"a\": \"x\"}\n{\"a\": 3}\n", nil, "f.jsonl:2", "a number, where text"),
         ("f.jsonl", "{\"a\": \"x\"}\n{\"a\": null}\n", nil, "f.jsonl:2", "null, where text"),

@@ -1,0 +1,197 @@
+// Every loss against the reference (Golden/losses.py), and against itself: over ranks, and encoded in chunks.
+
+import Foundation
+import TestSupport
+import Testing
+import TuttiEnsemble
+import TuttiFormats
+import TuttiObjectives
+
+@Suite(.serialized) struct GoldenLossTests {
+    /// Losses in cases that are not built yet.
+    private static let pending: Set<String> = [
+        "AnglELoss", "BatchAllTripletLoss", "BatchHardSoftMarginTripletLoss", "BatchHardTripletLoss",
+        "BatchSemiHardTripletLoss", "CachedGISTEmbedLoss", "CachedMultipleNegativesSymmetricRankingLoss",
+        "CoSENTLoss", "ContrastiveLoss", "ContrastiveTensionLoss", "ContrastiveTensionLossInBatchNegatives",
+        "CosineSimilarityLoss", "DenoisingAutoEncoderLoss", "DistillKLDivLoss", "EmbedDistillLoss", "GISTEmbedLoss",
+        "GlobalOrthogonalRegularizationLoss", "MSELoss", "MarginMSELoss", "MegaBatchMarginLoss",
+        "MultipleNegativesSymmetricRankingLoss", "OnlineContrastiveLoss", "SoftmaxLoss", "TripletLoss",
+    ]
+
+    /// Losses that the reference does not have.
+    private static let ours: [String: String] = [
+        "SigmoidContrastiveLoss": "the reference has no sigmoid loss over pairs"
+    ]
+
+    @Test func everyLossHasACase() {
+        let inCases = Set(GoldenLossCase.all.flatMap(\.lossNames))
+        let registered = Set(LossRegistry.all.map(\.name))
+        #expect(GoldenLossCase.all.count >= 80, "cases are missing, or their folder is")
+        #expect(registered.subtracting(inCases).subtracting(Self.ours.keys) == [], "losses without a case")
+        #expect(inCases.subtracting(registered).subtracting(Self.pending) == [], "cases of unknown losses")
+    }
+
+    // MARK: Against the reference
+
+    @Test(arguments: GoldenLossCase.registered)
+    func eightStepsEqualTheReference(_ example: GoldenLossCase) throws {
+        #expect(try differences(from: example, GoldenLossRun(example)) == [])
+    }
+
+    /// A rate that is a thousandth too large, or an option slightly off, is no longer the same run.
+    @Test(arguments: [
+        ("mnrl", ["scale": .number(20.02)]), ("cosent", ["scale": .number(15.02)]),
+        ("triplet-euclidean", ["triplet_margin": .number(3.001)]), ("softmax", ["initial_parameters": .null]),
+        ("contrastive-tension-in-batch", ["scale": .number(8.01)]), ("mse", nil), ("denoising-tied", nil),
+    ] as [(String, JSONObject?)])
+    func slightlyOtherRunsAreNoticed(_ name: String, _ options: JSONObject?) throws {
+        let example = try GoldenLossCase.named(name)
+        guard GoldenLossCase.registered.contains(where: { $0.name == name }) else { return }
+        var run = GoldenLossRun(example)
+        run.lossOptions = options ?? JSONObject()
+        if options == nil {
+            let rate = try #require(example.object["args"]?["learning_rate"]?.double)
+            run.arguments["learning_rate"] = .number(rate * 1.001)
+        }
+        #expect(try differences(from: example, run) != [])
+    }
+
+    /// What of a run differs from the recorded one by more than the bounds of ARCHITECTURE section 6.
+    private func differences(from example: GoldenLossCase, _ run: GoldenLossRun) throws -> [String] {
+        let scratch = try TemporaryDirectory()
+        let end = try run.train(scratch.path + "/run")
+        let lines = try trainingLines(scratch.path + "/run")
+        let steps = try example.steps()
+        var found: [String] = []
+        if lines.count != steps.count { found.append("\(lines.count) steps, not \(steps.count)") }
+        for (index, (line, step)) in zip(lines, steps).enumerated() {
+            for (key, wanted) in step {
+                let wanted = try #require(wanted.double)
+                guard let value = line[key]?.double else {
+                    found.append("step \(index + 1) has no \(key)")
+                    continue
+                }
+                let bound = key == "grad_norm" ? 2e-5 * wanted + 1e-12 : 1e-5 * max(1, abs(wanted))
+                if !(abs(value - wanted) <= bound) { found.append("step \(index + 1) \(key) \(value), not \(wanted)") }
+            }
+        }
+        let file = try example.end()
+        let names = Set(end.tensors.map(\.name)), wantedNames = Set(file.tensors.map(\.name))
+        if names != wantedNames { found.append("tensors \(names.symmetricDifference(wantedNames).sorted())") }
+        if !found.isEmpty { return found }
+        let moved = try movements(example, file, end)
+        for ofLoss in [false, true] {
+            let distance = try end.distance(ofLoss: ofLoss) { try file.floats($0) }
+            let movement = ofLoss ? moved.loss : moved.model
+            if !(distance <= 2e-5 * movement) {
+                found.append("weights of the \(ofLoss ? "loss" : "model") off by \(distance / movement) of the movement")
+            }
+        }
+        return found
+    }
+
+    /// How far the reference's parameters went; a run that hardly moves proves nothing.
+    private func movements(
+        _ example: GoldenLossCase, _ file: SafetensorsFile, _ end: LossRunEnd
+    ) throws -> (model: Double, loss: Double) {
+        let relative = try #require(example.object["movement"]?.double)
+        #expect(relative >= 0.01, "\(example.name)")
+        let tensors = end.tensors.filter { !$0.isOfLoss }
+        var model = 0.0
+        for tensor in tensors {
+            for (start, end) in zip(tensor.start, try file.floats(tensor.name)) {
+                model += Double(end - start) * Double(end - start)
+            }
+        }
+        return (model.squareRoot(), try #require(example.object["loss_movement"]?.double))
+    }
+
+    // MARK: Against itself
+
+    /// Batches of 7 rows, the last of 3, over 2 and 4 ranks: uneven shares, and a rank without any.
+    @Test(arguments: GoldenLossCase.registered)
+    func anyNumberOfRanksGivesTheSameRun(_ example: GoldenLossCase) throws {
+        var run = GoldenLossRun(example).sharedBatches()
+        run.hasDropout = true
+        #expect(try differencesOverRanks(run, than: run, worlds: [2, 4]) == [])
+    }
+
+    /// Candidates of the own rank only: a loss that depends on how rows are dealt.
+    @Test(arguments: ["mnrl", "gist"])
+    func candidatesOfTheOwnRankAreNoticed(_ name: String) throws {
+        let example = try GoldenLossCase.named(name)
+        guard GoldenLossCase.registered.contains(where: { $0.name == name }) else { return }
+        var run = GoldenLossRun(example).sharedBatches()
+        run.hasDropout = true
+        var apart = run
+        apart.lossOptions["gather_across_devices"] = .bool(false)
+        #expect(try differencesOverRanks(apart, than: run, worlds: [2]) != [])
+    }
+
+    /// Three texts at a time instead of all: the same value, gradients and masks.
+    @Test(arguments: GoldenLossCase.registered.filter { !$0.lossNames.contains { $0.hasPrefix("Cached") } })
+    func chunksGiveTheSameRun(_ example: GoldenLossCase) throws {
+        var plain = GoldenLossRun(example)
+        plain.hasDropout = true
+        plain.lossOptions["mini_batch_size"] = .null
+        var chunked = plain
+        chunked.lossOptions["mini_batch_size"] = .integer(3)
+        #expect(try differences(of: chunked, from: plain) == [])
+    }
+
+    /// Masks of another seed in the chunks.
+    @Test func otherMasksInChunksAreNoticed() throws {
+        var plain = GoldenLossRun(try GoldenLossCase.named("mnrl"))
+        plain.hasDropout = true
+        var chunked = plain
+        chunked.lossOptions["mini_batch_size"] = .integer(3)
+        chunked.arguments["seed"] = .integer(2)
+        chunked.arguments["data_seed"] = .integer(1)
+        #expect(try differences(of: chunked, from: plain) != [])
+    }
+
+    private func differencesOverRanks(
+        _ shared: GoldenLossRun, than alone: GoldenLossRun, worlds: [Int]
+    ) throws -> [String] {
+        let scratch = try TemporaryDirectory()
+        let end = try alone.train(scratch.path + "/1")
+        var found: [String] = []
+        for world in worlds {
+            let output = scratch.path + "/\(world)"
+            let ends = try LocalEnsemble.run(world: world) { try shared.train(output, ensemble: $0) }
+            for (rank, other) in ends.enumerated() where other.tensors.map(\.end) != ends[0].tensors.map(\.end) {
+                found.append("rank \(rank) of \(world) has drifted from rank 0")
+            }
+            found += try compare(ends[0], output, with: end, scratch.path + "/1").map { "W = \(world): \($0)" }
+        }
+        return found
+    }
+
+    private func differences(of run: GoldenLossRun, from other: GoldenLossRun) throws -> [String] {
+        let scratch = try TemporaryDirectory()
+        let end = try run.train(scratch.path + "/run"), otherEnd = try other.train(scratch.path + "/other")
+        return try compare(end, scratch.path + "/run", with: otherEnd, scratch.path + "/other")
+    }
+
+    /// The bounds between runs of our own: 2e-6 of the losses, 1e-5 of the movement.
+    private func compare(
+        _ end: LossRunEnd, _ output: String, with other: LossRunEnd, _ otherOutput: String
+    ) throws -> [String] {
+        var found: [String] = []
+        let lines = try trainingLines(output), wanted = try trainingLines(otherOutput)
+        if lines.count != wanted.count || lines.isEmpty { found.append("\(lines.count) steps, not \(wanted.count)") }
+        for (index, (line, other)) in zip(lines, wanted).enumerated() {
+            let value = try #require(line["loss"]?.double), wanted = try #require(other["loss"]?.double)
+            if !(abs(value - wanted) <= 2e-6 * max(1, abs(wanted))) {
+                found.append("step \(index + 1) loss \(value), not \(wanted)")
+            }
+        }
+        for ofLoss in [false, true] {
+            let distance = end.distance(to: other, ofLoss: ofLoss), movement = other.movement(ofLoss: ofLoss)
+            if !(distance <= 1e-5 * movement) {
+                found.append("weights of the \(ofLoss ? "loss" : "model") off by \(distance / movement) of the movement")
+            }
+        }
+        return found
+    }
+}
