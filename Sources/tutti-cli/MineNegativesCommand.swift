@@ -17,9 +17,11 @@ struct MineNegativesCommand: RankedCommand {
         commandName: "mine-negatives", abstract: "Add hard negatives to a data set of pairs.",
         discussion: """
             Encodes all distinct texts of the positive column (and of --corpus) and takes for every anchor the most \
-            similar ones that are not its positives. Rows of the same anchor give it several positives. Finished parts \
-            are kept in OUTPUT.work: the same command goes on where a killed one stopped. The output is the same on any \
-            number of ranks; --gemm auto means tutti here, whose results do not depend on the machine's load.
+            similar ones that are not its positives. Rows of the same anchor give it several positives.
+            Finished parts are kept in OUTPUT.work: the same command goes on where a killed one stopped, and one with \
+            other margins and --overwrite encodes and searches nothing again. Remove the folder when you are done.
+            The output is the same on any number of ranks. --gemm auto means tutti here, so that no measurement \
+            decides on the last bits.
             """)
 
     @Option(help: ArgumentHelp("Model folder or hub id.", valueName: "path"))

@@ -58,8 +58,8 @@ import TuttiFormats
         let outcome = try mine(
             "--json", "--output-format", "labeled-list", "--output-scores", "--relative-margin", "-0.5", "--max-score",
             "0.99", "--corpus", mine.workshop.path + "/more.txt", "--anchor-column-name", "negative_1",
-            "--positive-column-name", "anchor", "--sampling-strategy", "random", "--seed", "3", "--query-prompt", "baba ",
-            "--corpus-prompt-name", "document", output: "mined.jsonl")
+            "--positive-column-name", "anchor", "--sampling-strategy", "random", "--seed", "3", "--query-prompt",
+            "baba ", "--corpus-prompt-name", "document", output: "mined.jsonl")
         #expect(outcome.code == 0, "\(outcome.errors)")
         let statistics = try JSONValue.parse(outcome.output)
         #expect(statistics["positive"]?["count"]?.int == 84 && statistics["was_finished"]?.bool == false)

@@ -113,4 +113,40 @@ private final class Told: @unchecked Sendable {
             #expect(failure?.code == 64 && failure?.message.contains("was not written by this") == true)
         }
     }
+
+    /// A kept file that is not as it was written is named, with the way out; then the run goes on.
+    @Test func damagedFilesAreNamed() throws {
+        let golden = try golden("triplet corpus")
+        try withTemporaryDirectory { folder in
+            let output = folder + "/mined.csv"
+            func mine(stops: Bool = false) throws {
+                _ = try goldens.mine(
+                    golden, output: output, world: 2,
+                    observe: { event in
+                        if stops, case .queries = event { throw Stop() }
+                    }, adjust: { $0.chunkSize = 9 })
+            }
+            #expect(throws: RootFailure.self) { try mine(stops: true) }
+            let whole = try NumPy.read(path: output + ".work/documents-00000.npy")
+            for path in ["documents-00001.npy", "queries-00000.npy", "candidates-00000.safetensors"] {
+                let path = output + ".work/" + path
+                // Of the queries a row too few; of the others half the bytes. Candidates are only read at the end.
+                if path.contains("queries") {
+                    try NumPy.write(
+                        path: path, floats: Array(whole.floats.prefix(whole.columns)), rows: 1, columns: whole.columns)
+                    try FileManager.default.removeItem(atPath: output + ".work/candidates-00000.safetensors")
+                } else {
+                    let bytes = try #require(FileManager.default.contents(atPath: path))
+                    try bytes.prefix(bytes.count / 2).write(to: URL(fileURLWithPath: path))
+                }
+                let failure = #expect(throws: RootFailure.self) { try mine() }
+                #expect(failure?.code == 65 && failure?.message.contains(path) == true, "\(failure?.message ?? "")")
+                #expect(failure?.message.contains("Remove this file") == true)
+                try FileManager.default.removeItem(atPath: path)
+                if path.contains("queries") { #expect(throws: RootFailure.self) { try mine(stops: true) } }
+            }
+            try mine()
+            #expect(FileManager.default.fileExists(atPath: output))
+        }
+    }
 }

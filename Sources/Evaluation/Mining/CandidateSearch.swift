@@ -1,9 +1,9 @@
 // The most similar documents of every query, with the documents spread over the ranks.
 //
 // What: a document chunk lies whole on one rank, and a query's scores against it are one matrix product of a fixed
-// shape; each rank keeps its best candidates, and the lists of all ranks are merged by the total order (-score, document
-// number). Which candidates are found thus depends neither on the number of ranks nor on the order in which chunks were
-// searched. The similarities that are returned are computed again pair by pair in double precision and rounded once:
+// shape; each rank keeps its best candidates, and the lists of all ranks are merged by the total order (-score,
+// document number). Which candidates are found thus depends neither on the number of ranks nor on the order in which
+// chunks were searched. The similarities that are returned are computed again pair by pair in double precision and rounded once:
 // equal texts tie exactly, and a positive has one score, as candidate and as positive.
 //
 // Legend: Q queries of a block, N documents, D width, k candidates kept, W ranks.

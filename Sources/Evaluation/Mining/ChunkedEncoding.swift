@@ -33,7 +33,7 @@ struct ChunkedEncoding {
         var rest = chunks[...]
         while let next = rest.first {
             if kept.contains(next) {
-                try body(next, places(next, texts), try received(next, from: store))
+                try body(next, places(next, texts), try received(next, count: places(next, texts).count, from: store))
                 rest.removeFirst()
                 continue
             }
@@ -55,10 +55,10 @@ struct ChunkedEncoding {
     }
 
     /// A kept chunk, read by rank zero and sent to all: the folder need not be on a disk that all ranks see.
-    private func received(_ chunk: Int, from store: EmbeddingStore) throws -> Embeddings {
+    private func received(_ chunk: Int, count: Int, from store: EmbeddingStore) throws -> Embeddings {
         var read: Embeddings?
         let shape = try ensemble.onRoot { () throws -> [Int] in
-            let rows = try store.read(chunk: chunk)
+            let rows = try store.read(chunk: chunk, count: count)
             read = rows
             return [rows.count, rows.dimension]
         }
@@ -121,8 +121,8 @@ struct ChunkedEncoding {
 protocol EmbeddingStore {
     /// Which of `chunks` are kept.
     func keptChunks(among chunks: [Int]) -> [Int]
-    /// Reads a kept chunk.
-    func read(chunk: Int) throws(TuttiError) -> Embeddings
+    /// Reads a kept chunk of `count` texts.
+    func read(chunk: Int, count: Int) throws(TuttiError) -> Embeddings
     /// Keeps a chunk.
     func keep(_ rows: Embeddings, chunk: Int) throws(TuttiError)
 }

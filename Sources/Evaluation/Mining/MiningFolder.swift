@@ -117,10 +117,12 @@ struct MiningFolder: Sendable {
     /// Throws: `.data` naming the file when it does not hold them.
     func candidates(chunk: Int, queries: Int, positives: Int) throws(TuttiError) -> Candidates {
         let path = candidatesPath(chunk)
-        let file = try SafetensorsFile(path: path)
-        let scores = try file.floats("scores")
-        let positiveScores = try file.floats("positive_scores")
-        let documents = try file.rawBytes("documents")
+        let (file, scores, positiveScores, documents) = try MiningFolder.reading { () throws(TuttiError) in
+            let file = try SafetensorsFile(path: path)
+            return (
+                file, try file.floats("scores"), try file.floats("positive_scores"), try file.rawBytes("documents")
+            )
+        }
         let numbers = withExtendedLifetime(file) {
             stride(from: 0, to: documents.count, by: 4).map {
                 Int32(littleEndian: documents.loadUnaligned(fromByteOffset: $0, as: Int32.self))
@@ -135,8 +137,21 @@ struct MiningFolder: Sendable {
 
     /// The error about a file that is not as it was written.
     static func damaged(_ path: String, _ problem: String) -> TuttiError {
-        TuttiError(.data, operation, path, problem, hint: "Remove this file: it will be computed again.")
+        TuttiError(.data, operation, path, problem, hint: remedy)
     }
+
+    /// Reads a kept file; whatever is wrong with it, it can be removed.
+    static func reading<T>(_ body: () throws(TuttiError) -> T) throws(TuttiError) -> T {
+        do throws(TuttiError) {
+            return try body()
+        } catch {
+            var error = error
+            error.hint = remedy
+            throw error
+        }
+    }
+
+    private static let remedy = "Remove this file: it will be computed again."
 
     private func candidatesPath(_ chunk: Int) -> String { "\(path)/candidates-\(paddedNumber(chunk)).safetensors" }
 
@@ -186,9 +201,11 @@ struct MiningEmbeddingStore: EmbeddingStore, Sendable {
         chunks.filter { FileManager.default.fileExists(atPath: path($0)) }
     }
 
-    func read(chunk: Int) throws(TuttiError) -> Embeddings {
-        let array = try NumPy.read(path: path(chunk))
-        guard array.columns > 0 else { throw MiningFolder.damaged(path(chunk), "holds no embeddings") }
+    func read(chunk: Int, count: Int) throws(TuttiError) -> Embeddings {
+        let array = try MiningFolder.reading { () throws(TuttiError) in try NumPy.read(path: path(chunk)) }
+        guard array.columns > 0, array.rows == count else {
+            throw MiningFolder.damaged(path(chunk), "does not hold the embeddings of \(count) texts")
+        }
         return Embeddings(rows: array.floats, dimension: array.columns)
     }
 

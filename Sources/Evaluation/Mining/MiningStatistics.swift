@@ -4,8 +4,8 @@
 // with or without negatives. Median is the lower middle value as torch's, quantiles interpolate, the standard deviation
 // is that of a sample.
 //
-// Where the reference differs: it counts repeated rows of the data set as missing labeled pairs, does not name min_score
-// among the options to adjust, and its quantiles end at 16 million scores.
+// Where the reference differs: it counts repeated rows of the data set as missing labeled pairs, does not name
+// min_score among the options to adjust, and its quantiles end at 16 million scores.
 //
 // Reference: sentence_transformers/util/hard_negatives.py (6.2), "Report some statistics".
 
