@@ -6,7 +6,8 @@
 //
 // Who does what: documents come in chunks, dealt to the ranks from the longest to the shortest. A rank encodes its
 // share of a chunk, keeps the best of them for every query, and forgets their embeddings; at the end the ranks' best
-// are merged. So memory does not grow with the corpus, and neither chunks nor ranks show in the result.
+// are merged. So memory does not grow with the corpus, and neither chunks nor ranks show in the result, as far as the
+// encoder gives a text the same bits in other batches, which its matrix product decides (--gemm tutti promises it).
 //
 //   keys  <name>_<function>_accuracy@k, precision@k, recall@k, ndcg@k, mrr@k, map@k
 //   file  Information-Retrieval_evaluation[_name]_results.csv: epoch, steps, <function>-Accuracy@k ...

@@ -54,6 +54,30 @@ import TuttiFormats
         }
     }
 
+    /// The model card has the data sets and, where there are several, the aggregate.
+    @Test func whatTheCardTellsOf() throws {
+        try withTemporaryDirectory { folder in
+            for name in ["NanoSciFact", "nq"] { try writeCollection("\(folder)/\(name)") }
+            func reported(_ names: [String]) throws -> [String] {
+                try EvaluatorRegistry.make(
+                    name: "NanoBEIREvaluator",
+                    options: EvaluatorOptions(
+                        place: "evaluators[0]",
+                        object: [
+                            "path": .string(folder), "dataset_names": .array(names.map { .string($0) }),
+                            "truncate_dim": .integer(8),
+                        ], modelSimilarity: "dot")
+                ).reported.map { "\(type(of: $0).className) \($0.name)" }
+            }
+            #expect(
+                try reported(["NQ", "scifact"]) == [
+                    "InformationRetrievalEvaluator NanoNQ_8", "InformationRetrievalEvaluator NanoSciFact_8",
+                    "NanoBEIREvaluator NanoBEIR_mean_8",
+                ])
+            #expect(try reported(["nq"]) == ["InformationRetrievalEvaluator NanoNQ_8"])
+        }
+    }
+
     @Test func parquetIsRefusedWithTheWayOut() throws {
         try withTemporaryDirectory { folder in
             for file in ["/corpus/NanoSciFact-00000-of-00001.parquet", "/NanoMSMARCO/corpus.parquet"] {
