@@ -9,6 +9,8 @@ import TuttiObjectives
 
 /// One micro-batch of this rank, ready to be encoded.
 struct PreparedBatch: Sendable {
+    /// The number of its data set.
+    var dataset = 0
     /// All text columns that are encoded, column after column, packed without padding.
     var packed = PackedBatch()
     /// The same texts as the guide reads them; empty without one.
@@ -92,12 +94,17 @@ final class BatchSource {
 
     /// Starts preparing the batches of `plan` from number `first` on.
     init(
-        table: Table, plan: EpochPlan, from first: Int, preparation: BatchPreparation, rank: Int, world: Int
+        _ datasets: [(table: Table, preparation: BatchPreparation)], plan: MultiDatasetPlan, from first: Int, rank: Int,
+        world: Int
     ) {
         prefetcher = Prefetcher { index in
             let number = first + index
             guard number < plan.batchCount else { return nil }
-            return preparation.batch(of: table, plan.batch(number), rank: rank, world: world)
+            let dataset = plan.dataset(number)
+            let (table, preparation) = datasets[dataset]
+            var batch = preparation.batch(of: table, plan.rows(number), rank: rank, world: world)
+            batch.dataset = dataset
+            return batch
         }
     }
 

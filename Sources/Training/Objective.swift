@@ -40,30 +40,43 @@ final class Objective {
     /// Binds a loss to a model and to the data that it will see.
     ///
     /// - Parameters:
+    ///   - tables: the data that it will see, in training or in evaluation.
+    ///   - guides: the frozen models that losses of this run have loaded, by their path.
     ///   - chunking: the chunks of the run, where the loss asks for none.
     ///   - prefix: what tells its parameters from those of other losses.
     /// - Throws: usage errors of the loss; whatever loading a guide throws.
     init(
-        _ configured: ConfiguredLoss, prefix: String = "", model: SentenceEncoder, table: Table, chunking: Chunking?
+        _ configured: ConfiguredLoss, prefix: String = "", model: SentenceEncoder, tables: [Table],
+        guides: inout [String: SentenceEncoder], chunking: Chunking?
     ) throws(TuttiError) {
         self.configured = configured
         self.prefix = prefix
         self.model = model
         requirements = configured.loss.requirements
         var guide: SentenceEncoder?
-        if let path = requirements.guide { guide = try SentenceEncoder.load(path) }
+        if let path = requirements.guide {
+            let loaded: SentenceEncoder
+            if let known = guides[path] { loaded = known } else { loaded = try SentenceEncoder.load(path) }
+            guides[path] = loaded
+            guide = loaded
+        }
         self.guide = guide
-        let setting = LossSetting(
-            width: model.encoder.outputWidth, layers: model.encoder.layerCount, columns: table.columnNames,
-            labels: LossLabels(table.labelSummary), guideWidth: guide?.encoder.outputWidth)
+        let settings = LossSetting.all(tables, model: model, guideWidth: guide?.encoder.outputWidth)
         do throws(LossError) {
-            try configured.loss.check(setting)
+            for setting in settings { try configured.loss.check(setting) }
         } catch {
             throw TuttiError(
                 .usage, "fit the loss to model and data", "\(error.loss)\(error.option.map { ".\($0)" } ?? "")",
                 error.problem, hint: error.hint)
         }
-        parameters = configured.loss.parameters(setting)
+        let needs = settings.map(configured.loss.parameters)
+        guard let first = needs.first, needs.allSatisfy({ $0 == first }) else {
+            throw TuttiError(
+                .usage, "fit the loss to the data", configured.name,
+                "the data sets would give it parameters of different shapes",
+                hint: "Give every data set a loss of its own: loss: {DATASET: {name: ...}, ...}.")
+        }
+        parameters = first
         let chunking = configured.chunking ?? chunking
         student = ChunkedEncoder(model.encoder, chunking: chunking)
         guideEncoder = guide.map { ChunkedEncoder($0.encoder, chunking: chunking) }
@@ -77,6 +90,13 @@ final class Objective {
         parameters.map { TensorSpecification(prefix + $0.name, $0.shape) } + twinNames.map {
             TensorSpecification($0.own, $0.entry.shape)
         }
+    }
+
+    /// Where its tensors lie in the arenas; empty for none.
+    var range: Range<Int> {
+        let own = tensors.map { entry($0.name).range }
+        guard let first = own.first, let last = own.last else { return 0..<0 }
+        return first.lowerBound..<last.upperBound
     }
 
     private var twinNames: [(own: String, entry: ParameterLayout.Entry)] {
@@ -101,7 +121,9 @@ final class Objective {
             if let file, file.info(parameter.name) != nil {
                 try read(parameter.name, from: file, into: entry)
             } else {
-                parameter.fill(store.values(of: entry), seed: seed)
+                var named = parameter  // the start is a function of the whole name
+                named.name = prefix + parameter.name
+                named.fill(store.values(of: entry), seed: seed)
             }
         }
         for (own, entry) in twinNames {
@@ -210,6 +232,27 @@ final class Objective {
         if requirements.needsLayers { encoder.taps = [encoder.layerCount] }
         batch = nil
         self.gradients = nil
+    }
+}
+
+extension LossSetting {
+    /// What each table tells a loss; the range of whole-number labels is that of all tables together.
+    fileprivate static func all(_ tables: [Table], model: SentenceEncoder, guideWidth: Int?) -> [LossSetting] {
+        var settings = tables.map { table in
+            LossSetting(
+                width: model.encoder.outputWidth, layers: model.encoder.layerCount, columns: table.columnNames,
+                labels: LossLabels(table.labelSummary), guideWidth: guideWidth)
+        }
+        let classes = settings.compactMap { setting -> ClosedRange<Int>? in
+            guard case .integers(let range) = setting.labels else { return nil }
+            return range
+        }
+        if classes.count == settings.count, let low = classes.map(\.lowerBound).min(),
+            let high = classes.map(\.upperBound).max()
+        {
+            for place in settings.indices { settings[place].labels = .integers(low...high) }
+        }
+        return settings
     }
 }
 

@@ -17,45 +17,73 @@ extension TrainingInputs {
     }
 
     private init(loading configuration: TrainingConfiguration) throws {
-        guard let train = configuration.trainDatasets.first, let lossOptions = configuration.losses?.all.first else {
+        guard !configuration.trainDatasets.isEmpty, let selection = configuration.losses else {
             preconditionFailure("a configuration read for training has a train_dataset and a loss")
         }
-        if configuration.trainDatasets.count > 1 || configuration.evalDatasets.count > 1 {
-            throw TuttiError(
-                .usage, "load the run", "train_dataset", "several data sets at once are not available yet",
-                hint: "Give one: {path: ..., columns: [...]}.")
+        let names = selection.datasets
+        let losses = try selection.all.enumerated().map { place, options in
+            TrainingLoss(try options.makeLoss(), dataset: names[place], description: options.options)
         }
-        let loss = try lossOptions.makeLoss()
-        let table = try loadTable(train)
-        try lossOptions.checkColumns(of: table)
+        func load(_ specifications: [DatasetSpecification]) throws -> [TrainingDataset] {
+            try specifications.map {
+                TrainingDataset(try loadTable($0), name: $0.name, loss: selection.index(of: $0.name))
+            }
+        }
+        let train = try load(configuration.trainDatasets)
         let model = try loadModel(configuration)
         self.init(
-            model: model, arguments: configuration.arguments, trainDataset: table, loss: loss,
+            model: model, arguments: configuration.arguments, trainDatasets: train, losses: losses,
             outputDirectory: configuration.outputDirectory)
-        if let evaluation = configuration.evalDatasets.first {
-            let evalTable = try loadTable(evaluation)
-            try lossOptions.checkColumns(of: evalTable)
-            evalDataset = evalTable
-        }
+        evalDatasets = try load(configuration.evalDatasets)
+        try arguments.prompts.check(
+            datasets: (train + evalDatasets).map { ($0.name, $0.table.columnNames) }, places: configuration.places)
         evaluators = try configuration.evaluators.map { try $0.makeEvaluator(model: model) }
         testEvaluators = try configuration.testEvaluators.map { try $0.makeEvaluator(model: model) }
         self.configuration = .object(configuration.identityObject)
-        lossDescription = lossOptions.options
         cardFacts = configuration.modelCard
-        inputDigests = [
-            "\(table.contentDigest())", "\(evalDataset?.contentDigest() ?? 0)",
-            SHA256.hash(data: UnsafeRawBufferPointer(model.encoder.parameters.values)).hexadecimal,
-        ]
+        func digest(_ dataset: TrainingDataset) -> String {
+            (dataset.name.map { "\($0): " } ?? "") + "\(dataset.table.contentDigest())"
+        }
+        inputDigests =
+            train.map(digest) + (evalDatasets.isEmpty ? ["0"] : evalDatasets.map(digest))
+            + [SHA256.hash(data: UnsafeRawBufferPointer(model.encoder.parameters.values)).hexadecimal]
     }
 
-    /// The loss, bound to model and data, with its parameters in the model's arenas.
-    func makeObjective() throws(TuttiError) -> Objective {
+    /// The losses, bound to model and data, with their parameters in the model's arenas.
+    func makeObjectives() throws(TuttiError) -> [Objective] {
         let limits = Chunking(rows: arguments.miniBatchSize, tokens: arguments.miniBatchTokens)
-        let objective = try Objective(
-            loss, model: model, table: trainDataset, chunking: limits == Chunking() ? nil : limits)
-        model.encoder.parameters.setLossParameters(objective.tensors)
-        try objective.fill(seed: arguments.seed)
-        return objective
+        var guides: [String: SentenceEncoder] = [:]
+        var objectives: [Objective] = []
+        for (place, loss) in losses.enumerated() {
+            objectives.append(
+                try Objective(
+                    loss.configured, prefix: loss.dataset.map { "\($0)." } ?? "", model: model,
+                    tables: (trainDatasets + evalDatasets).filter { $0.loss == place }.map(\.table), guides: &guides,
+                    chunking: limits == Chunking() ? nil : limits))
+        }
+        model.encoder.parameters.setLossParameters(objectives.flatMap(\.tensors))
+        for objective in objectives { try objective.fill(seed: arguments.seed) }
+        return objectives
+    }
+
+    /// Every data set beside its loss.
+    private var columnRoles: [ColumnRoles] {
+        (trainDatasets + evalDatasets).map { ColumnRoles($0, loss: losses[$0.loss].configured) }
+    }
+
+    /// Refuses data whose columns the loss cannot take; `show` gets what it takes and how the columns were understood.
+    func checkColumns(_ show: (String) -> Void) throws(TuttiError) {
+        for roles in columnRoles {
+            guard let refusal = roles.refusal else { continue }
+            for line in roles.refusalTable { show(line) }
+            throw refusal
+        }
+    }
+
+    /// What every column of every training data set is to its loss, and which columns may be out of order.
+    var columnNotices: [String] {
+        let roles = columnRoles
+        return roles.prefix(trainDatasets.count).map(\.notice) + roles.flatMap(\.warnings)
     }
 
     /// A metric that no evaluation of this run gives is an error before the first step.
@@ -63,7 +91,7 @@ extension TrainingInputs {
         guard arguments.loadBestModelAtEnd || arguments.metricForBestModel != nil || arguments.saveStrategy == .best
         else { return }
         var known = evaluators.flatMap(\.metricKeys).map { $0.hasPrefix("eval_") ? $0 : "eval_\($0)" }
-        if evalDataset != nil { known.append("eval_loss") }
+        known += evalDatasets.map { "\($0.evaluationPrefix)_loss" }
         let wanted = arguments.bestMetricName
         if known.contains(wanted) || known.contains("eval_\(wanted)") { return }
         throw TuttiError(
@@ -127,24 +155,6 @@ extension NamedOptions {
             object["name"] = nil
             return .loss(LossSpecification(name: name, options: lossOptions(object)))
         default: return .null
-        }
-    }
-
-    /// Refuses a table whose columns the loss cannot take, with what it takes.
-    func checkColumns(of table: Table) throws(TuttiError) {
-        let entry: LossEntry
-        do {
-            entry = try LossRegistry.entry(named: name)
-        } catch {
-            throw self.error("name", error.problem, hint: error.hint)
-        }
-        let count = table.columnNames.count
-        guard entry.inputs.isEmpty || entry.inputs.contains(where: { $0.accepts(columns: count) }) else {
-            throw TuttiError(
-                .usage, "fit the data to the loss", table.source,
-                "\(name) takes \(entry.inputs.map(\.words).joined(separator: " or ")), and the data have \(count) text "
-                    + "column\(count == 1 ? "" : "s"): \(table.columnNames.joined(separator: ", "))",
-                hint: "Choose and order them with columns: [...].")
         }
     }
 

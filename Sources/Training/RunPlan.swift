@@ -2,35 +2,33 @@
 
 import TuttiCorpus
 import TuttiFormats
-import TuttiModels
 
 /// The batches and steps of a run, a pure function of arguments, data and batch size.
 final class RunPlan {
     private let arguments: TrainingArguments
-    private let table: Table
+    private let datasets: [TrainingDataset]
     private let batchRows: Int
-    private let firstEpoch: EpochPlan
+    private let firstEpoch: MultiDatasetPlan
     /// Optimizer steps of the whole run.
     let totalSteps: Int
-    /// Rows of the first epoch that fit no batch.
-    var leftOut: Int { firstEpoch.leftOut }
 
-    /// - Throws: a data error if the data make no batch.
-    init(arguments: TrainingArguments, table: Table, world: Int) throws(TuttiError) {
+    /// - Throws: a data error if the data make no batch, a usage error if the batch sampler cannot work with them.
+    init(arguments: TrainingArguments, datasets: [TrainingDataset], world: Int) throws(TuttiError) {
         self.arguments = arguments
-        self.table = table
+        self.datasets = datasets
         batchRows = arguments.trainBatchRows(world: world)
-        func plan(_ epoch: Int) -> EpochPlan {
-            planEpoch(
-                arguments.batchSampler, table, globalBatchSize: arguments.trainBatchRows(world: world),
-                epoch: epoch, seed: arguments.dataSeed ?? arguments.seed, dropLast: arguments.dataloaderDropLast)
+        for dataset in datasets { try arguments.batchSampler.check(dataset.table, globalBatchSize: batchRows) }
+        func plan(_ epoch: Int) -> MultiDatasetPlan {
+            Self.plan(
+                arguments, datasets, batchRows: arguments.trainBatchRows(world: world), epoch: epoch)
         }
-        try arguments.batchSampler.check(table, globalBatchSize: batchRows)
         firstEpoch = plan(0)
-        guard firstEpoch.batchCount > 0 else {
+        // Where every epoch has as many batches as the first, a data set that makes none is never trained on.
+        let isNeeded = firstEpoch.batchCount == 0 || arguments.batchSampler.epochsAreAlike
+        if isNeeded, let empty = firstEpoch.plans.firstIndex(where: { $0.batchCount == 0 }) {
             throw TuttiError(
-                .data, "plan the batches", table.source,
-                "\(table.rowCount) rows make no batch of \(arguments.trainBatchRows(world: world))",
+                .data, "plan the batches", datasets[empty].table.source,
+                "\(datasets[empty].table.rowCount) rows make no batch of \(batchRows)",
                 hint: "Lower the batch size, or set dataloader_drop_last: false.")
         }
         let accumulation = arguments.gradientAccumulationSteps
@@ -55,16 +53,40 @@ final class RunPlan {
     }
 
     /// The global batches of an epoch.
-    func batches(epoch: Int) -> EpochPlan {
-        epoch == 0
-            ? firstEpoch
-            : planEpoch(
-                arguments.batchSampler, table, globalBatchSize: batchRows, epoch: epoch,
-                seed: arguments.dataSeed ?? arguments.seed, dropLast: arguments.dataloaderDropLast)
+    func batches(epoch: Int) -> MultiDatasetPlan {
+        epoch == 0 ? firstEpoch : Self.plan(arguments, datasets, batchRows: batchRows, epoch: epoch)
     }
 
-    /// The prompts that the arguments give the columns of a table.
-    func prompts(for table: Table) -> [String] { arguments.prompts.prompts(dataset: nil, columns: table.columnNames) }
+    private static func plan(
+        _ arguments: TrainingArguments, _ datasets: [TrainingDataset], batchRows: Int, epoch: Int
+    ) -> MultiDatasetPlan {
+        let seed = arguments.dataSeed ?? arguments.seed
+        return planDatasets(arguments.datasetMixing, count: datasets.count, epoch: epoch, seed: seed) { dataset, pass in
+            planEpoch(
+                arguments.batchSampler, datasets[dataset].table, globalBatchSize: batchRows, epoch: epoch, seed: seed,
+                dropLast: arguments.dataloaderDropLast, dataset: dataset, pass: pass)
+        }
+    }
+
+    /// One line for each data set that has rows in no batch of an epoch: how many, and why.
+    func leftOut(of batches: MultiDatasetPlan, epoch: Int) -> [String] {
+        datasets.indices.filter { batches.leftOut[$0] > 0 }.map { place in
+            let dataset = datasets[place]
+            let whose = dataset.name.map { " of \($0)" } ?? ""
+            let isMixing = batches.leftOut[place] > batches.plans[place].leftOut
+            let reason =
+                isMixing
+                ? "other data sets take their turn (\(arguments.datasetMixing.name))"
+                : arguments.batchSampler.reasonForLeavingOut
+            return "Epoch \(epoch + 1) leaves out \(batches.leftOut[place]) of \(dataset.table.rowCount) rows\(whose): "
+                + "\(reason)."
+        }
+    }
+
+    /// The prompts that the arguments give the columns of a data set.
+    func prompts(for dataset: TrainingDataset) -> [String] {
+        arguments.prompts.prompts(dataset: dataset.name, columns: dataset.table.columnNames)
+    }
 
     /// Epochs done after `microBatch` micro-batches of epoch `index`, as the reference logs it.
     func epoch(_ index: Int, microBatch: Int, of batchCount: Int) -> Double {

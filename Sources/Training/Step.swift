@@ -37,7 +37,11 @@ struct StepReport {
 /// The parts of a training step, made once a run; `memory.allocate` comes before the first.
 final class TrainingStep {
     let encoder: SequenceEncoder
-    let objective: Objective
+    /// One a loss, and the loss of every data set.
+    let objectives: [Objective]
+    let lossOfDataset: [Int]
+    /// The losses that had a part in the last step: those of the data sets of its micro-batches, equal on all ranks.
+    private(set) var usedLosses: [Bool]
     let ensemble: any Ensemble
     let reducer: Reducer
     let optimizer: any Optimizer
@@ -47,15 +51,23 @@ final class TrainingStep {
 
     /// Runs optimizer step `number` (0 for the first) over `count` micro-batches handed out by `nextBatch`.
     /// Collective. Allocates nothing once the largest batch has been seen, as far as the loss does not.
+    ///
+    /// - Parameter lossUpdates: how often the parameters of each loss were updated before.
     func run(
-        number: Int, microBatches count: Int, clock: inout PhaseClock, nextBatch: () throws -> PreparedBatch
+        number: Int, lossUpdates: [Int], microBatches count: Int, clock: inout PhaseClock,
+        nextBatch: () throws -> PreparedBatch
     ) throws -> StepReport {
         var report = StepReport()
         encoder.parameters.clearGradients()
+        for loss in usedLosses.indices { usedLosses[loss] = false }
         for micro in 0..<count {
             clock.enter(.data)
             let batch = try nextBatch()
             let draw = LossDraw(seed: arguments.seed, step: UInt64(number), microStep: UInt32(micro))
+
+            let loss = lossOfDataset[batch.dataset]
+            let objective = objectives[loss]
+            usedLosses[loss] = true
 
             clock.enter(.forward)
             objective.encode(batch, draw: draw, isTraining: true)
@@ -83,8 +95,14 @@ final class TrainingStep {
         let modelCount = encoder.layout.modelCount
         Parallel.forRange(memory.runs.count, grain: 1) { places in
             for run in memory.runs[places] {
+                var updates = number
+                if let loss = run.loss {
+                    // As the reference's optimizer passes over parameters without a gradient: no decay, no momentum.
+                    guard usedLosses[loss] else { continue }
+                    updates = lossUpdates[loss]
+                }
                 optimizer.update(
-                    run, of: encoder.parameters, state: memory.state, step: number + 1, factor: factor,
+                    run, of: encoder.parameters, state: memory.state, step: updates + 1, factor: factor,
                     gradientScale: clipsAll || run.range.lowerBound < modelCount ? scale : 1)
             }
         }
@@ -98,11 +116,13 @@ final class TrainingStep {
     }
 
     init(
-        objective: Objective, ensemble: any Ensemble, optimizer: any Optimizer, runs: [UpdateRun],
+        objectives: [Objective], lossOfDataset: [Int], ensemble: any Ensemble, optimizer: any Optimizer, runs: [UpdateRun],
         schedule: LearningRateSchedule, arguments: TrainingArguments
     ) {
-        self.objective = objective
-        encoder = objective.model.encoder
+        self.objectives = objectives
+        self.lossOfDataset = lossOfDataset
+        usedLosses = [Bool](repeating: false, count: objectives.count)
+        encoder = objectives[0].model.encoder
         self.ensemble = ensemble
         self.optimizer = optimizer
         self.schedule = schedule

@@ -11,17 +11,15 @@ extension Trainer {
     func modelCard() -> String {
         var facts = inputs.model.modelCardFacts()
         addUserFacts(to: &facts)
-        let loss = inputs.loss
-        func dataset(_ source: String, _ rows: Int, _ columns: [String]) -> ModelCardFacts.Dataset {
-            ModelCardFacts.Dataset(
-                name: (source as NSString).lastPathComponent, rowCount: rows, columns: columns,
-                lossName: loss.name, lossOptions: inputs.lossDescription)
+        func card(_ dataset: TrainingDataset) -> ModelCardFacts.Dataset {
+            let (table, loss) = (dataset.table, inputs.losses[dataset.loss])
+            return ModelCardFacts.Dataset(
+                name: dataset.title, rowCount: table.rowCount,
+                columns: table.columnNames + (table.labelName.map { [$0] } ?? []),
+                lossName: loss.configured.name, lossOptions: loss.description)
         }
-        let train = inputs.trainDataset
-        facts.trainDatasets = [dataset(train.source, train.rowCount, train.columnNames)]
-        if let table = inputs.evalDataset {
-            facts.evalDatasets = [dataset(table.source, table.rowCount, table.columnNames)]
-        }
+        facts.trainDatasets = inputs.trainDatasets.map(card)
+        facts.evalDatasets = inputs.evalDatasets.map(card)
         for evaluator in inputs.evaluators {
             var told: Set<String> = []
             for part in evaluator.reported {
@@ -34,11 +32,15 @@ extension Trainer {
         facts.allArguments = all
         facts.log = logLines()
         facts.bestStep = inputs.arguments.loadBestModelAtEnd ? state.bestGlobalStep : nil
-        if let entry = LossRegistry.all.first(where: { $0.name == loss.name }) {
-            facts.citations = [(entry.name, entry.citation)]
+        let used = Set(inputs.losses.flatMap { names(of: $0.configured) })
+        facts.citations = LossRegistry.all.filter { used.contains($0.name) && !$0.citation.isEmpty }.map {
+            ($0.name, $0.citation)
         }
         return ModelCard(facts: facts).text
     }
+
+    /// The names of a loss and of those inside it.
+    private func names(of loss: ConfiguredLoss) -> [String] { [loss.name] + loss.loss.nested.flatMap(names) }
 
     /// `model_card:` of the configuration.
     private func addUserFacts(to facts: inout ModelCardFacts) {
@@ -68,7 +70,10 @@ extension Trainer {
         for entry in state.logHistory {
             var values: [(column: String, value: Double)] = []
             if let loss = entry["loss"]?.double { values.append(("Training Loss", loss)) }
-            if let loss = entry["eval_loss"]?.double { values.append(("Validation Loss", loss)) }
+            for dataset in inputs.evalDatasets {
+                let column = dataset.name.map { "\($0.replacing("_", with: " ")) loss" } ?? "Validation Loss"
+                if let loss = entry["\(dataset.evaluationPrefix)_loss"]?.double { values.append((column, loss)) }
+            }
             for evaluator in inputs.evaluators {
                 if let value = entry["eval_\(evaluator.primaryMetric)"]?.double {
                     values.append((evaluator.primaryMetric, value))

@@ -52,12 +52,13 @@ extension Trainer {
         var line = JSONObject()
         line["step"] = .integer(Int64(state.globalStep))
         line["epoch"] = .number(state.epoch)
-        if let table = inputs.evalDataset {
-            let result = try evaluateLoss(table)
-            line["eval_loss"] = .number(result.loss)
-            line["eval_runtime"] = .number(result.seconds)
-            line["eval_samples_per_second"] = .number(Double(result.rows) / max(result.seconds, 1e-9))
-            line["eval_steps_per_second"] = .number(Double(result.batches) / max(result.seconds, 1e-9))
+        for dataset in inputs.evalDatasets {
+            let result = try evaluateLoss(dataset)
+            let prefix = dataset.evaluationPrefix
+            line["\(prefix)_loss"] = .number(result.loss)
+            line["\(prefix)_runtime"] = .number(result.seconds)
+            line["\(prefix)_samples_per_second"] = .number(Double(result.rows) / max(result.seconds, 1e-9))
+            line["\(prefix)_steps_per_second"] = .number(Double(result.batches) / max(result.seconds, 1e-9))
         }
         let context = EvaluationContext(
             outputDirectory: inputs.outputDirectory, epoch: state.epoch, step: state.globalStep)
@@ -74,24 +75,29 @@ extension Trainer {
     }
 
     /// Mean loss over the evaluation data in file order, dropout off, weighted by rows. Collective.
-    private func evaluateLoss(_ table: Table) throws -> (loss: Double, rows: Int, batches: Int, seconds: Double) {
+    private func evaluateLoss(
+        _ dataset: TrainingDataset
+    ) throws -> (loss: Double, rows: Int, batches: Int, seconds: Double) {
         let started = PhaseClock.now()
-        let batches = planEpoch(
-            .sequential, table, globalBatchSize: inputs.arguments.evalBatchRows(world: ensemble.size), epoch: 0,
-            seed: inputs.arguments.seed, dropLast: false)
-        let source = source(table, batches, from: 0)
+        let (arguments, objective) = (inputs.arguments, objectives[dataset.loss])
+        let batches = planDatasets(.proportional, count: 1, epoch: 0, seed: arguments.seed) { _, _ in
+            planEpoch(
+                .sequential, dataset.table, globalBatchSize: arguments.evalBatchRows(world: ensemble.size), epoch: 0,
+                seed: arguments.seed, dropLast: false)
+        }
+        let source = source([dataset], batches, from: 0)
         var sum = 0.0
-        let draw = LossDraw(seed: inputs.arguments.seed, step: .max)  // the same at every evaluation
+        let draw = LossDraw(seed: arguments.seed, step: .max)  // the same at every evaluation
         for index in 0..<batches.batchCount {
             let batch = try source.next()
             objective.encode(batch, draw: draw, isTraining: false)
             let value = try objective.evaluate(batch, draw: draw, weight: 1, ensemble: ensemble)
-            sum += value * Double(batches.batch(index).count)
+            sum += value * Double(batches.rows(index).count)
         }
         try withUnsafeMutablePointer(to: &sum) {
             try ensemble.allReduceSum(UnsafeMutableBufferPointer(start: $0, count: 1))
         }
-        let rows = batches.rows.count
+        let rows = dataset.table.rowCount
         return (sum / Double(max(1, rows)), rows, batches.batchCount, PhaseClock.now() - started)
     }
 

@@ -85,6 +85,9 @@ extension Trainer {
         }
         let maxSteps = state.maxSteps
         state = checkpoint.state
+        if state.lossUpdates.count != objectives.count {
+            state.lossUpdates = objectives.map { _ in state.globalStep }  // from before losses were counted one by one
+        }
         if let best = state.bestCheckpoint, !FileManager.default.fileExists(atPath: directory.path + "/" + best) {
             state.bestCheckpoint = nil  // rotated away after the damaged checkpoint that this one stands in for
             state.bestMetric = nil

@@ -34,15 +34,18 @@ extension Trainer {
             let batches = plan.batches(epoch: state.epochIndex)
             guard batches.batchCount > 0 else {
                 throw TuttiError(
-                    .data, "plan the batches", inputs.trainDataset.source, "epoch \(state.epochIndex + 1) has no batch")
+                    .data, "plan the batches", inputs.trainDatasets[0].table.source,
+                    "epoch \(state.epochIndex + 1) has no batch")
             }
-            let source = source(inputs.trainDataset, batches, from: state.nextMicroBatch)
+            let source = source(inputs.trainDatasets, batches, from: state.nextMicroBatch)
             while done < count, state.nextMicroBatch < batches.batchCount {
                 let micro = min(accumulation, batches.batchCount - state.nextMicroBatch)
                 var squaredLengths = 0
                 try ensemble.barrier()  // ranks begin together: a rank's exchange waits for the step, not for the bench
                 clock.reset()
-                let report = try step.run(number: state.globalStep, microBatches: micro, clock: &clock) {
+                let report = try step.run(
+                    number: state.globalStep, lossUpdates: state.lossUpdates, microBatches: micro, clock: &clock
+                ) {
                     let batch = try source.next()
                     squaredLengths += batch.packed.squaredLengths
                     return batch

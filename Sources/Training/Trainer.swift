@@ -12,46 +12,6 @@ import TuttiKernels
 import TuttiModels
 import TuttiObjectives
 
-/// What a run is made of.
-public struct TrainingInputs {
-    public var model: SentenceEncoder
-    public var arguments: TrainingArguments
-    public var trainDataset: Table
-    public var evalDataset: Table?
-    public var loss: ConfiguredLoss
-    /// The options given to the loss, for the model card.
-    public var lossDescription: JSONObject
-    public var evaluators: [any Evaluator]
-    /// Evaluated once, on the final model.
-    public var testEvaluators: [any Evaluator]
-    public var outputDirectory: String
-    /// The resolved configuration, kept in the output directory and compared when the run is started again.
-    public var configuration: JSONValue
-    /// Digests of data and start weights: part of the run's identity.
-    public var inputDigests: [String]
-    public var cardFacts: JSONObject
-    public var overwrite = false
-    /// Whether a resumed run takes the provider of matrix products that its checkpoint names.
-    public var gemmIsAutomatic = false
-
-    public init(
-        model: SentenceEncoder, arguments: TrainingArguments, trainDataset: Table, loss: ConfiguredLoss,
-        outputDirectory: String
-    ) {
-        self.model = model
-        self.arguments = arguments
-        self.trainDataset = trainDataset
-        self.loss = loss
-        self.outputDirectory = outputDirectory
-        lossDescription = JSONObject()
-        evaluators = []
-        testEvaluators = []
-        configuration = .null
-        inputDigests = []
-        cardFacts = JSONObject()
-    }
-}
-
 /// How a run ended.
 public enum TrainingOutcome: Sendable, Equatable {
     /// All steps are done and `final/` is written.
@@ -70,7 +30,8 @@ public final class Trainer {
     let directory: RunDirectory
     let metrics: MetricsLog
     let plan: RunPlan
-    let objective: Objective
+    /// One a loss, in the order of the inputs.
+    let objectives: [Objective]
     let step: TrainingStep
     let events: EventPlan
     var state = TrainerState()
@@ -96,20 +57,23 @@ public final class Trainer {
         self.observer = observer
         let arguments = inputs.arguments
         try inputs.checkBestMetric()
-        plan = try RunPlan(arguments: arguments, table: inputs.trainDataset, world: ensemble.size)
+        try inputs.checkColumns { line in if ensemble.isRoot { observer.notice(line) } }
+        plan = try RunPlan(arguments: arguments, datasets: inputs.trainDatasets, world: ensemble.size)
         let schedule = try LearningRateSchedule(
             name: arguments.schedulerType, options: arguments.schedulerOptions,
             warmupSteps: arguments.warmupStepCount(totalSteps: plan.totalSteps), totalSteps: plan.totalSteps)
-        objective = try ensemble.together("prepare the loss") { try inputs.makeObjective() }
+        objectives = try ensemble.together("prepare the loss") { try inputs.makeObjectives() }
+        let runs = try updateRuns(
+            layout: inputs.model.encoder.layout, losses: objectives.map(\.range), arguments: arguments)
         step = TrainingStep(
-            objective: objective, ensemble: ensemble, optimizer: try OptimizerRegistry.make(arguments),
-            runs: try updateRuns(layout: inputs.model.encoder.layout, arguments: arguments), schedule: schedule,
-            arguments: arguments)
+            objectives: objectives, lossOfDataset: inputs.trainDatasets.map(\.loss), ensemble: ensemble,
+            optimizer: try OptimizerRegistry.make(arguments), runs: runs, schedule: schedule, arguments: arguments)
         events = EventPlan(arguments, totalSteps: plan.totalSteps)
         directory = RunDirectory(
             path: inputs.outputDirectory, configuration: inputs.configuration, inputs: inputs.inputDigests)
         metrics = MetricsLog(directory: inputs.outputDirectory)
         state.maxSteps = plan.totalSteps
+        state.lossUpdates = [Int](repeating: 0, count: objectives.count)
     }
 
     /// Runs to the end, or to a signal that asks to stop. Collective.
@@ -129,6 +93,7 @@ public final class Trainer {
         try takeMemory()
         try resumeIfPossible(start)
         StopRequest.listen()
+        for line in inputs.columnNotices { onRootOnly { $0.notice(line) } }
         onRootOnly { $0.began(totalSteps: plan.totalSteps, resumedFrom: state.globalStep) }
         if inputs.arguments.evalOnStart, state.globalStep == 0 { try evaluate(choosesBest: false) }
         clock.reset()
@@ -143,7 +108,7 @@ public final class Trainer {
     /// Takes memory for gradients and optimizer state, before the first step. Collective.
     func takeMemory() throws {
         let obstacle = try step.memory.allocate(among: ensemble)
-        objective.bind()
+        for objective in objectives { objective.bind() }
         if obstacle.isEmpty { return }
         onRootOnly { $0.notice("Ranks keep memory of their own and send gradients in messages: \(obstacle).") }
     }
@@ -153,19 +118,16 @@ public final class Trainer {
         let batches = plan.batches(epoch: epoch)
         guard state.nextMicroBatch < batches.batchCount else { return try skipEpoch() }
         epochsWithoutBatches = 0
-        let source = source(inputs.trainDataset, batches, from: state.nextMicroBatch)
-        if batches.leftOut > 0, state.nextMicroBatch == 0 {
-            onRootOnly {
-                $0.notice(
-                    "Epoch \(epoch + 1) leaves out \(batches.leftOut) of \(inputs.trainDataset.rowCount) rows: "
-                        + "\(inputs.arguments.batchSampler.reasonForLeavingOut).")
-            }
+        let source = source(inputs.trainDatasets, batches, from: state.nextMicroBatch)
+        if state.nextMicroBatch == 0 {
+            for line in plan.leftOut(of: batches, epoch: epoch) { onRootOnly { $0.notice(line) } }
         }
         let accumulation = inputs.arguments.gradientAccumulationSteps
         while state.nextMicroBatch < batches.batchCount, state.globalStep < plan.totalSteps {
             let count = min(accumulation, batches.batchCount - state.nextMicroBatch)
             let report = try step.run(
-                number: state.globalStep, microBatches: count, clock: &clock, nextBatch: source.next)
+                number: state.globalStep, lossUpdates: state.lossUpdates, microBatches: count, clock: &clock,
+                nextBatch: source.next)
             clock.enter(.other)
             try take(report, microBatches: count, of: batches.batchCount)
             let endsEpoch = state.nextMicroBatch == batches.batchCount
@@ -178,13 +140,15 @@ public final class Trainer {
         }
     }
 
-    /// This rank's rows of the batches of `table`, from number `first` on.
-    func source(_ table: Table, _ batches: EpochPlan, from first: Int) -> BatchSource {
-        BatchSource(
-            table: table, plan: batches, from: first,
-            preparation: BatchPreparation(
-                objective, columnCount: table.columnNames.count, prompts: plan.prompts(for: table)),
-            rank: ensemble.rank, world: ensemble.size)
+    /// This rank's rows of the batches of `datasets`, from number `first` on.
+    func source(_ datasets: [TrainingDataset], _ batches: MultiDatasetPlan, from first: Int) -> BatchSource {
+        let prepared = datasets.map { dataset in
+            let prompts = plan.prompts(for: dataset)
+            return (dataset.table, BatchPreparation(
+                objectives[dataset.loss], columnCount: prompts.count, prompts: prompts))
+        }
+        return BatchSource(
+            prepared, plan: batches, from: first, rank: ensemble.rank, world: ensemble.size)
     }
 
     /// Goes on to the next epoch where this one has no batch; gives up where none ever comes.
@@ -193,7 +157,7 @@ public final class Trainer {
         state.nextMicroBatch = 0
         epochsWithoutBatches += 1
         guard epochsWithoutBatches >= 100 else { return }
-        let source = inputs.trainDataset.source
+        let source = inputs.trainDatasets.map(\.table.source).joined(separator: ", ")
         try ensemble.onRoot {
             throw TuttiError(
                 .data, "plan the batches", source, "100 epochs in a row made no batch",
@@ -218,6 +182,7 @@ public final class Trainer {
         }
         state.globalStep += 1
         state.nextMicroBatch += microBatches
+        for loss in objectives.indices where step.usedLosses[loss] { state.lossUpdates[loss] += 1 }
         state.epoch = plan.epoch(state.epochIndex, microBatch: state.nextMicroBatch, of: batchCount)
         state.lossSum += sums.loss
         state.totalLoss += sums.loss

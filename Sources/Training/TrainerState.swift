@@ -14,6 +14,8 @@ struct TrainerState {
     /// Epoch in progress, and the micro-batch of it that comes next.
     var epochIndex = 0
     var nextMicroBatch = 0
+    /// Steps that each loss had a part in: how often the parameters that it owns were updated.
+    var lossUpdates: [Int] = []
     /// Epochs done, fractional.
     var epoch = 0.0
     /// Sum of this job's global losses since the last log line, and the steps in it.
@@ -66,6 +68,7 @@ struct TrainerState {
         object["max_steps"] = .integer(Int64(maxSteps))
         object["epoch_index"] = .integer(Int64(epochIndex))
         object["next_micro_batch"] = .integer(Int64(nextMicroBatch))
+        object["loss_updates"] = .array(lossUpdates.map { .integer(Int64($0)) })
         object["epoch"] = .number(epoch)
         object["loss_sum"] = .number(lossSum)
         object["loss_steps"] = .integer(Int64(lossSteps))
@@ -94,6 +97,7 @@ struct TrainerState {
         maxSteps = try field("max_steps") { $0.int }
         epochIndex = try field("epoch_index") { $0.int }
         nextMicroBatch = try field("next_micro_batch") { $0.int }
+        lossUpdates = object["loss_updates"]?.array?.compactMap(\.int) ?? []
         epoch = try field("epoch") { $0.double }
         lossSum = try field("loss_sum") { $0.double }
         lossSteps = try field("loss_steps") { $0.int }

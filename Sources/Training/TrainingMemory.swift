@@ -77,7 +77,9 @@ final class TrainingMemory {
         }
         runs = shard.flatMap { chunk in
             runs.filter { $0.range.overlaps(chunk) }.map { run in
-                UpdateRun(range: run.range.clamped(to: chunk), baseRate: run.baseRate, weightDecay: run.weightDecay)
+                var part = run
+                part.range = run.range.clamped(to: chunk)
+                return part
             }
         }
         return obstacle

@@ -34,12 +34,13 @@ final class ProgressDisplay: TrainingObserver {
     }
 
     func logged(_ entry: JSONObject) {
-        let hidden: Set = [
-            "step", "epoch", "seconds", "tokens", "step_seconds", "eval_runtime", "eval_samples_per_second",
-            "eval_steps_per_second",
-        ]
+        let hidden: Set = ["step", "epoch", "seconds", "tokens", "step_seconds"]
+        let timings = ["_runtime", "_samples_per_second", "_steps_per_second"]
+        func isHidden(_ key: String) -> Bool {
+            hidden.contains(key) || key.hasPrefix("eval_") && timings.contains { key.hasSuffix($0) }
+        }
         var parts = ["step \(entry["step"]?.int ?? 0)", "epoch \(fixed(entry["epoch"]?.double ?? 0, 3))"]
-        for (key, value) in entry where !hidden.contains(key) {
+        for (key, value) in entry where !isHidden(key) {
             guard let number = value.double else { continue }
             let digits = ["tokens_per_second": 0, "train_runtime": 1][key] ?? 4
             let short = key == "learning_rate" ? String(format: "%.3g", number) : fixed(number, digits)

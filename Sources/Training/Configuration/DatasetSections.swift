@@ -21,6 +21,14 @@ public enum LossSelection: Sendable {
         }
     }
 
+    /// The data set of each of `all`; nil for a loss of all data sets.
+    var datasets: [String?] {
+        switch self {
+        case .one: [nil]
+        case .byDataset(let losses): losses.map(\.dataset)
+        }
+    }
+
     /// The place in `all` of the loss of the data set `name`; reading the configuration has checked that there is one.
     public func index(of name: String?) -> Int {
         switch self {

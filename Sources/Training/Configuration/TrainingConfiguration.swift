@@ -41,6 +41,8 @@ public struct TrainingConfiguration: Sendable {
 
     /// The configuration as read, `--set` applied: what a run compares itself with.
     public let resolved: JSONObject
+    /// Where its keys stand in its file.
+    let places: ConfigurationPlaces
     public var model: String
     public var configOverrides: JSONObject?
     /// Tokens of a text at most; nil takes the model's own limit.
@@ -68,6 +70,7 @@ public struct TrainingConfiguration: Sendable {
         _ root: JSONObject, places: ConfigurationPlaces, purpose: Purpose, notice: (String) -> Void
     ) throws(TuttiError) {
         resolved = root
+        self.places = places
         let section = ConfigurationSection(root, path: "", places: places)
         try section.allowOnly(Self.topLevelKeys)
         let training = purpose == .training

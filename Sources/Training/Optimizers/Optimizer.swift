@@ -10,6 +10,8 @@ struct UpdateRun: Equatable {
     /// The learning rate before the schedule's factor.
     var baseRate: Double
     var weightDecay: Double
+    /// The loss that owns it; nil for the model's own.
+    var loss: Int?
 }
 
 /// An update rule. It keeps no numbers between steps: those lie in an `OptimizerState`, which ranks may share.
@@ -73,10 +75,13 @@ enum OptimizerRegistry {
     }
 }
 
-/// Cuts the arena into maximal runs with one rate and one decay.
+/// Cuts the arena into maximal runs with one owner, one rate and one decay.
 ///
+/// - Parameter losses: where the parameters of each loss lie.
 /// - Throws: a usage error for a `learning_rate_mapping` pattern that is no regular expression or matches nothing.
-func updateRuns(layout: ParameterLayout, arguments: TrainingArguments) throws(TuttiError) -> [UpdateRun] {
+func updateRuns(
+    layout: ParameterLayout, losses: [Range<Int>] = [], arguments: TrainingArguments
+) throws(TuttiError) -> [UpdateRun] {
     var patterns: [(pattern: String, regex: Regex<AnyRegexOutput>, rate: Double, matched: Bool)] = []
     for (pattern, rate) in arguments.learningRateMapping {
         do {
@@ -97,12 +102,13 @@ func updateRuns(layout: ParameterLayout, arguments: TrainingArguments) throws(Tu
             rate = patterns[index].rate
         }
         let decay = entry.decays ? arguments.weightDecay : 0
+        let loss = losses.firstIndex { $0.overlaps(entry.range) }
         if let last = runs.indices.last, runs[last].baseRate == rate, runs[last].weightDecay == decay,
-            runs[last].range.upperBound == entry.range.lowerBound  // ranges hold their padding
+            runs[last].loss == loss, runs[last].range.upperBound == entry.range.lowerBound  // ranges hold their padding
         {
             runs[last].range = runs[last].range.lowerBound..<entry.range.upperBound
         } else {
-            runs.append(UpdateRun(range: entry.range, baseRate: rate, weightDecay: decay))
+            runs.append(UpdateRun(range: entry.range, baseRate: rate, weightDecay: decay, loss: loss))
         }
     }
     for pattern in patterns where !pattern.matched {

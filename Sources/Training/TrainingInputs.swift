@@ -1,0 +1,110 @@
+// What a run is made of: a model, data sets, losses, evaluators, settings.
+
+import TuttiCorpus
+import TuttiEvaluation
+import TuttiFormats
+import TuttiModels
+import TuttiObjectives
+
+/// A data set of a run.
+public struct TrainingDataset: Sendable {
+    /// Its name among several; nil for the only one.
+    public var name: String?
+    public var table: Table
+    /// The place of its loss among the run's losses.
+    public var loss: Int
+
+    public init(_ table: Table, name: String? = nil, loss: Int = 0) {
+        self.table = table
+        self.name = name
+        self.loss = loss
+    }
+
+    /// What stands before the metrics of its loss, as in the reference: eval, or eval_<name>.
+    var evaluationPrefix: String { name.map { "eval_\($0)" } ?? "eval" }
+
+    /// How notices and the model card call it: its name, else that of its file.
+    var title: String { name ?? table.source.split(separator: "/").last.map(String.init) ?? table.source }
+}
+
+/// A loss of a run.
+public struct TrainingLoss {
+    public var configured: ConfiguredLoss
+    /// The data set that it belongs to; nil for the loss of all of them.
+    public var dataset: String?
+    /// The options given to it, for the model card.
+    public var description: JSONObject
+
+    public init(_ configured: ConfiguredLoss, dataset: String? = nil, description: JSONObject = JSONObject()) {
+        self.configured = configured
+        self.dataset = dataset
+        self.description = description
+    }
+}
+
+/// What a run is made of.
+public struct TrainingInputs {
+    public var model: SentenceEncoder
+    public var arguments: TrainingArguments
+    /// The data sets that are trained on; one, or several with names.
+    public var trainDatasets: [TrainingDataset]
+    /// The data sets whose loss is evaluated.
+    public var evalDatasets: [TrainingDataset]
+    /// One for all data sets, or one for each.
+    public var losses: [TrainingLoss]
+    public var evaluators: [any Evaluator]
+    /// Evaluated once, on the final model.
+    public var testEvaluators: [any Evaluator]
+    public var outputDirectory: String
+    /// The resolved configuration, kept in the output directory and compared when the run is started again.
+    public var configuration: JSONValue
+    /// Digests of data and start weights: part of the run's identity.
+    public var inputDigests: [String]
+    public var cardFacts: JSONObject
+    public var overwrite = false
+    /// Whether a resumed run takes the provider of matrix products that its checkpoint names.
+    public var gemmIsAutomatic = false
+
+    /// A run over one data set.
+    public init(
+        model: SentenceEncoder, arguments: TrainingArguments, trainDataset: Table, loss: ConfiguredLoss,
+        outputDirectory: String
+    ) {
+        self.init(
+            model: model, arguments: arguments, trainDatasets: [TrainingDataset(trainDataset)],
+            losses: [TrainingLoss(loss)], outputDirectory: outputDirectory)
+    }
+
+    /// A run over several data sets.
+    public init(
+        model: SentenceEncoder, arguments: TrainingArguments, trainDatasets: [TrainingDataset], losses: [TrainingLoss],
+        outputDirectory: String
+    ) {
+        precondition(
+            !trainDatasets.isEmpty && trainDatasets.allSatisfy { losses.indices.contains($0.loss) },
+            "TrainingInputs: \(losses.count) losses for data sets with the losses \(trainDatasets.map(\.loss))")
+        self.model = model
+        self.arguments = arguments
+        self.trainDatasets = trainDatasets
+        self.losses = losses
+        self.outputDirectory = outputDirectory
+        evalDatasets = []
+        evaluators = []
+        testEvaluators = []
+        configuration = .null
+        inputDigests = []
+        cardFacts = JSONObject()
+    }
+
+    /// The table of the only training data set.
+    public var trainDataset: Table {
+        get { trainDatasets[0].table }
+        set { trainDatasets = [TrainingDataset(newValue)] }
+    }
+
+    /// The table of the only evaluation data set.
+    public var evalDataset: Table? {
+        get { evalDatasets.first?.table }
+        set { evalDatasets = newValue.map { [TrainingDataset($0)] } ?? [] }
+    }
+}
