@@ -61,7 +61,8 @@ struct ColumnRoles {
     /// The first column that stands where its name is unusual, as the reference warns; a premise goes before a
     /// hypothesis.
     private var misplaced: (name: String, place: Int, group: [String])? {
-        let pairs = columns.contains("premise") ? ["premise", "hypothesis"] : ["hypothesis", "entailment", "contradiction"]
+        let pairs =
+            columns.contains("premise") ? ["premise", "hypothesis"] : ["hypothesis", "entailment", "contradiction"]
         for group in [["anchor", "positive", "negative"], ["question", "answer"], ["query", "response"], pairs] {
             for (place, name) in group.enumerated() {
                 if let found = columns.firstIndex(of: name), found != place { return (name, place, group) }
@@ -79,7 +80,7 @@ struct ColumnRoles {
         let given = mapping(inputs).map { "\($0.column) -> \($0.role)" }.joined(separator: ", ")
         let others = columns.count == 1 ? "1 text column" : "\(columns.count) text columns"
         return TuttiError(
-            .usage, "fit the data to the loss", table.source,
+            .usage, "fit the data to the loss", dataset.name.map { "\($0) (\(table.source))" } ?? table.source,
             "\(whose) takes \(Self.words(inputs)); the data have \(others) and \(labelWords): \(given)",
             hint: "Choose and order them with columns: [...].")
     }
@@ -88,7 +89,9 @@ struct ColumnRoles {
     var refusalTable: [String] {
         var rows: [(String, String)] = []
         for (taker, inputs) in takers where !fits(inputs) {
-            for input in inputs { rows.append((rows.isEmpty ? taker : "", "\(input.words), label: \(input.label.words)")) }
+            for input in inputs {
+                rows.append((rows.isEmpty ? taker : "", "\(input.words), label: \(input.label.words)"))
+            }
             rows.append(("", ""))
             rows.append(("column", "role"))
             rows += mapping(inputs).map { ($0.column, $0.role) }
@@ -97,7 +100,8 @@ struct ColumnRoles {
         let width = rows.map(\.0.count).max() ?? 0
         return ["\(dataset.title) does not fit \(loss.name):"]
             + rows.map { left, right in
-                left.isEmpty && right.isEmpty ? "" : "  \(left)\(String(repeating: " ", count: width - left.count))  \(right)"
+                let gap = String(repeating: " ", count: width - left.count)
+                return right.isEmpty ? "" : "  \(left)\(gap)  \(right)"
             }
     }
 
@@ -117,7 +121,8 @@ struct ColumnRoles {
         guard let input = inputs.min(by: { distance($0) < distance($1) }) else { return [] }
         var pairs: [(column: String, role: String)] = []
         for place in 0..<max(columns.count, input.roles.count) {
-            pairs.append((place < columns.count ? columns[place] : "(missing)", input.role(of: place, in: columns.count)))
+            let column = place < columns.count ? columns[place] : "(missing)"
+            pairs.append((column, input.role(of: place)))
         }
         switch (table.labelName, input.label) {
         case (nil, .none): break
@@ -152,8 +157,8 @@ struct ColumnRoles {
 }
 
 extension LossInput {
-    /// The role of the column at `place` of `count`.
-    fileprivate func role(of place: Int, in count: Int) -> String {
+    /// The role of the column at `place`.
+    fileprivate func role(of place: Int) -> String {
         guard let last = roles.last, repeatsLast, place >= roles.count - 1 else {
             return place < roles.count ? roles[place] : "(none)"
         }

@@ -83,7 +83,9 @@ extension TrainingInputs {
     /// What every column of every training data set is to its loss, and which columns may be out of order.
     var columnNotices: [String] {
         let roles = columnRoles
-        return roles.prefix(trainDatasets.count).map(\.notice) + roles.flatMap(\.warnings)
+        var lines = roles.prefix(trainDatasets.count).map(\.notice)
+        for line in roles.flatMap(\.warnings) where !lines.contains(line) { lines.append(line) }
+        return lines
     }
 
     /// A metric that no evaluation of this run gives is an error before the first step.
