@@ -69,7 +69,8 @@ private final class Notes: TrainingObserver {
     }
 
     @Test func aLabelThatNobodyTakes() throws {
-        let (error, lines) = try refusal(["anchor", "positive"], labels: [.integer(0), .integer(2), .integer(1), .integer(1)])
+        let labels = [0, 2, 1, 1].map(Label.integer)
+        let (error, lines) = try refusal(["anchor", "positive"], labels: labels)
         #expect(error?.kind == .usage)
         #expect(
             error?.problem.hasSuffix(
