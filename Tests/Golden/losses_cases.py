@@ -1,16 +1,31 @@
 """The cases of losses.py: for each, a configuration of Tutti, a table, its columns, and how the run is made.
 
-clip: max_grad_norm is 0.6 of the first norm. push: factor on the learning rate, where the rule gives too much (float32
-noise grows) or too little. Everything else is an argument of the trainer.
+clip: max_grad_norm is 0.6 of the first norm. push: factor on the learning rate. Everything else is an argument of the
+trainer.
 """
 CASES = {}
 WIDE = 20  # width of the teacher where a projection is learned
 
 
-def case(name, loss, data, columns, clip=False, push=1, labelled=True, **args):
+# The rates that the rule gives make these noisy (float32 noise grows from step to step) or small (rounding shows).
+SLOWER = {
+    "gist", "gist-relative", "cached-gist", "contrastive-tension-in-batch", "contrastive-tension-in-batch-dot",
+    "matryoshka-cached", "orthogonal", "sum", "mnrl-joint", "triplet-cosine", "mnrl-hardness-in-batch-negatives",
+    "mnrl-hardness-hard-negatives", "mnrl-hardness-all-negatives",
+}
+FASTER = {
+    "cosent", "cosent-dot", "angle", "angle-tuples", "distill-kl", "distill-kl-cosine", "margin-mse",
+    "margin-mse-lists", "matryoshka-cosent", "softmax-difference", "softmax-product", "batch-all-triplet-cosine",
+    "batch-hard-triplet-cosine", "batch-hard-triplet-euclidean", "batch-hard-soft-margin-triplet-euclidean",
+    "embed-distill-cosine-projection",
+}
+PUSHES = {name: 0.5 for name in SLOWER} | {name: 2 for name in FASTER} | {"matryoshka-gist": 0.3, "denoising-untied": 3}
+
+
+def case(name, loss, data, columns, clip=False, labelled=True, **args):
     assert name not in CASES
     CASES[name] = dict(loss={"name": loss} if isinstance(loss, str) else loss, data=data, columns=columns.split(),
-                       clip=clip, push=push, labelled=labelled, args=args)
+                       clip=clip, push=PUSHES.get(name, 1), labelled=labelled, args=args)
 
 
 def mnrl(**options):
@@ -27,12 +42,12 @@ case("mnrl-pairs", mnrl(scale=30.0), "quads", PAIR, clip=True)
 case("mnrl-dot", mnrl(scale=1.0, similarity_fct="dot_score"), "quads", QUAD, clip=True)
 case("mnrl-euclidean", mnrl(scale=2.0, similarity_fct="euclidean_sim"), "quads", TRIPLET)
 case("mnrl-manhattan", mnrl(scale=0.5, similarity_fct="manhattan_sim"), "quads", TRIPLET)
-case("mnrl-joint", mnrl(scale=10.0, directions=FOUR), "quads", QUAD, push=0.5)
+case("mnrl-joint", mnrl(scale=10.0, directions=FOUR), "quads", QUAD)
 case("mnrl-per-direction", mnrl(scale=15.0, directions=["query_to_doc", "doc_to_query"],
                                 partition_mode="per_direction"), "quads", TRIPLET, clip=True)
 for mode in ["in_batch_negatives", "hard_negatives", "all_negatives"]:
     case("mnrl-hardness-" + mode.replace("_", "-"), mnrl(scale=12.0, hardness_mode=mode, hardness_strength=7.0),
-         "quads", QUAD, push=0.5)
+         "quads", QUAD)
 case("mnrl-joint-hardness-dot", mnrl(scale=0.7, similarity_fct="dot_score", directions=["query_to_doc", "doc_to_doc"],
                                      hardness_mode="all_negatives", hardness_strength=0.3), "quads", QUAD)
 case("mnsrl", dict(name="MultipleNegativesSymmetricRankingLoss", scale=15.0), "quads", TRIPLET)
@@ -65,7 +80,7 @@ SOFTMAX = dict(name="SoftmaxLoss", num_labels=3)
 case("softmax", SOFTMAX, "classes", TWO, clip=True)
 case("softmax-all", SOFTMAX | dict(concatenation_sent_multiplication=True), "classes", TWO, clip=True)
 case("softmax-difference", SOFTMAX | dict(concatenation_sent_rep=False), "classes", TWO,
-     push=2, per_device_train_batch_size=4, gradient_accumulation_steps=2)
+     per_device_train_batch_size=4, gradient_accumulation_steps=2)
 case("softmax-product", SOFTMAX | dict(concatenation_sent_difference=False, concatenation_sent_multiplication=True),
      "classes", TWO)
 
@@ -91,7 +106,7 @@ case("angle-tuples-labels", dict(name="AnglELoss", scale=8.0), "scored-quads", T
 
 for metric, margin in [("COSINE", 0.6), ("EUCLIDEAN", 3.0), ("MANHATTAN", 9.0)]:
     case("triplet-" + metric.lower(), dict(name="TripletLoss", distance_metric=metric, triplet_margin=margin), "quads",
-         TRIPLET, clip=metric == "EUCLIDEAN", push=0.5 if metric == "COSINE" else 1)
+         TRIPLET, clip=metric == "EUCLIDEAN")
 
 for kind in ["BatchAll", "BatchHard", "BatchHardSoftMargin", "BatchSemiHard"]:
     for metric, margin in [("euclidean_distance", 2.5), ("cosine_distance", 0.4)]:
@@ -123,11 +138,11 @@ case("contrastive-tension-unlabelled", "ContrastiveTensionLoss", "tension", TWO,
 case("contrastive-tension-in-batch", dict(name="ContrastiveTensionLossInBatchNegatives", scale=8.0), "quads", "anchor",
      clip=True)
 case("contrastive-tension-in-batch-dot", dict(name="ContrastiveTensionLossInBatchNegatives", scale=0.3,
-                                              similarity_fct="dot_score"), "quads", "anchor", push=0.5)
+                                              similarity_fct="dot_score"), "quads", "anchor")
 case("denoising-tied", dict(name="DenoisingAutoEncoderLoss", tie_encoder_decoder=True), "denoise", "damaged original",
      clip=True)
 case("denoising-untied", dict(name="DenoisingAutoEncoderLoss", tie_encoder_decoder=False,
-                              decoder_name_or_path="decoder"), "denoise", "damaged original", push=1.5)
+                              decoder_name_or_path="decoder"), "denoise", "damaged original")
 
 MATRYOSHKA = dict(name="MatryoshkaLoss", matryoshka_dims=[4, 16, 8], matryoshka_weights=[0.5, 1.0, 0.7])
 COSENT = dict(name="CoSENTLoss", scale=10.0)
@@ -135,10 +150,10 @@ TRIPLET_LOSS = dict(name="TripletLoss", distance_metric="EUCLIDEAN", triplet_mar
 case("matryoshka-mnrl", MATRYOSHKA | dict(loss=mnrl(scale=12.0)), "quads", TRIPLET, clip=True)
 case("matryoshka-cosent", MATRYOSHKA | dict(loss=COSENT), "similar", TWO)
 case("matryoshka-mse", dict(name="MatryoshkaLoss", matryoshka_dims=[16, 6], loss={"name": "MSELoss"}), "teacher", TWO)
-case("matryoshka-cached", MATRYOSHKA | dict(loss=CACHED | dict(scale=12.0)), "quads", TRIPLET, push=0.5)
+case("matryoshka-cached", MATRYOSHKA | dict(loss=CACHED | dict(scale=12.0)), "quads", TRIPLET)
 case("matryoshka-triplet", MATRYOSHKA | dict(loss=TRIPLET_LOSS), "quads", TRIPLET, clip=True)
 case("matryoshka-gist", dict(name="MatryoshkaLoss", matryoshka_dims=[12, 5], loss=GIST | dict(temperature=0.1)),
-     "quads", TRIPLET, push=0.3)
+     "quads", TRIPLET)
 
 ADAPTIVE = dict(name="AdaptiveLayerLoss", n_layers_per_step=-1, last_layer_weight=1.5, prior_layers_weight=0.8,
                 kl_div_weight=0.6, kl_temperature=0.5)
@@ -153,7 +168,7 @@ case("matryoshka-2d", TWO_D | dict(matryoshka_weights=[1.0, 0.6, 0.3], last_laye
 case("matryoshka-2d-cosent", TWO_D | dict(loss=COSENT), "similar", TWO, clip=True)
 
 GOR = dict(name="GlobalOrthogonalRegularizationLoss", mean_weight=1.7, second_moment_weight=0.6)
-case("orthogonal", GOR, "quads", PAIR, push=0.5)
+case("orthogonal", GOR, "quads", PAIR)
 case("orthogonal-sum", GOR | dict(aggregation="sum"), "quads", TRIPLET, clip=True)
 case("orthogonal-dot", GOR | dict(mean_weight=0, similarity_fct="dot_score"), "quads", PAIR, clip=True)
-case("sum", dict(name="Sum", losses=[mnrl(scale=12.0), GOR | dict(aggregation="sum")]), "quads", PAIR, push=0.5)
+case("sum", dict(name="Sum", losses=[mnrl(scale=12.0), GOR | dict(aggregation="sum")]), "quads", PAIR)
