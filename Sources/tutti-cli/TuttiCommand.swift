@@ -17,6 +17,7 @@ struct TuttiCommand: ParsableCommand {
         version: tuttiVersion,
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, EncodeCommand.self, TokenizeCommand.self,
-            MineNegativesCommand.self, InspectCommand.self, DoctorCommand.self, BenchCommand.self,
+            MineNegativesCommand.self, LossesCommand.self, EvaluatorsCommand.self, InspectCommand.self,
+            DoctorCommand.self, BenchCommand.self,
         ])
 }

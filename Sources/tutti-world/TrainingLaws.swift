@@ -12,7 +12,7 @@ import TuttiModels
 import TuttiObjectives
 import TuttiTraining
 
-let trainingLaws: [Law] = ["bert-sgd", "mpnet-sgd"].flatMap { name in
+let trainingLaws: [Law] = datasetLaws + ["bert-sgd", "mpnet-sgd"].flatMap { name in
     [
         Law(name: "\(name): ten steps, dropout on, equal one process") { ensemble, findings in
             try TinyTraining(name).compare(together: ensemble, ensemble, findings)
@@ -42,11 +42,27 @@ let trainingLaws: [Law] = ["bert-sgd", "mpnet-sgd"].flatMap { name in
     ]
 }
 
+/// Several data sets with a loss each: the ranks must be on the same one at every step.
+private let datasetLaws: [Law] = [
+    Law(name: "two data sets with a loss each: ten steps, dropout on, equal one process") { ensemble, findings in
+        var training = TinyTraining("bert-sgd")
+        training.isOverTwoDatasets = true
+        try training.compare(together: ensemble, ensemble, findings)
+    },
+    .control("two data sets with a loss each: gradients divided by the number of ranks") { ensemble, findings in
+        var training = TinyTraining("bert-sgd")
+        training.isOverTwoDatasets = true
+        try training.compare(together: AlteredEnsemble(ensemble, .dividedByRanks), ensemble, findings)
+    },
+]
+
 /// A run of a tiny model on its golden rows.
 struct TinyTraining {
     let folder: String
     var seedOfMasks: (_ rank: Int) -> UInt64 = { _ in 42 }
     var sampler = BatchSamplerKind.batchSampler
+    /// Triplets and pairs of the same rows, each with a loss of its own.
+    var isOverTwoDatasets = false
 
     /// Optimizer steps of one epoch.
     let stepsOfEpoch: Int
@@ -111,10 +127,19 @@ struct TinyTraining {
             folder + "/model",
             configOverrides: ["hidden_dropout_prob": .number(0.1), "attention_probs_dropout_prob": .number(0.1)])
         let start = Array(model.encoder.parameters.values)
-        let inputs = TrainingInputs(
-            model: model, arguments: arguments,
-            trainDataset: try loadTable(DatasetSpecification(path: folder + "/rows.jsonl")),
+        let rows = folder + "/rows.jsonl"
+        var inputs = TrainingInputs(
+            model: model, arguments: arguments, trainDataset: try loadTable(DatasetSpecification(path: rows)),
             loss: try LossRegistry.make(name: "MultipleNegativesRankingLoss"), outputDirectory: output)
+        if isOverTwoDatasets {
+            let pairs = try loadTable(DatasetSpecification(path: rows, columns: ["anchor", "positive"]))
+            let loss = try LossRegistry.make(
+                name: "CachedMultipleNegativesRankingLoss", options: ["mini_batch_size": .int(4), "scale": .double(5)])
+            inputs.trainDatasets[0].name = "triplets"
+            inputs.trainDatasets.append(TrainingDataset(pairs, name: "pairs", loss: 1))
+            inputs.losses[0].dataset = "triplets"
+            inputs.losses.append(TrainingLoss(loss, dataset: "pairs"))
+        }
         let losses = LossRecorder()
         _ = try Trainer(inputs, ensemble: ensemble, observer: observer ?? losses).train()
         let shared = try ensemble.onRoot { losses.values }

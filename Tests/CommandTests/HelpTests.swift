@@ -6,8 +6,8 @@ import Testing
 @Suite struct HelpTests {
     @Test(
         arguments: [
-            "", "train", "evaluate", "encode", "tokenize", "mine-negatives", "inspect", "doctor", "bench",
-            "bench kernels", "bench step", "bench tokenizer", "bench collectives",
+            "", "train", "evaluate", "encode", "tokenize", "mine-negatives", "losses", "evaluators", "inspect",
+            "doctor", "bench", "bench kernels", "bench step", "bench tokenizer", "bench collectives",
         ])
     func helpIsAsRecorded(_ subcommand: String) throws {
         let outcome = try TuttiProcess.run(subcommand.split(separator: " ").map(String.init) + ["--help"])

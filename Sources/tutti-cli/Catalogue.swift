@@ -1,0 +1,100 @@
+// How `tutti losses` and `tutti evaluators` print what their registries know: a table of all, or one in full.
+
+import TuttiFormats
+
+/// One loss or evaluator with the data and options that it takes.
+struct CatalogueEntry {
+    /// One option, in words.
+    struct Option {
+        var name: String
+        /// What it takes.
+        var kind: String
+        /// The value when the configuration is silent; nil where it must be given, null where nothing is in effect.
+        var standard: JSONValue?
+        var meaning: String
+        /// Whether all entries of the registry take it.
+        var isCommon = false
+    }
+
+    var name: String
+    var summary: String
+    /// The data that it takes, one shape a line.
+    var data: [String]
+    var options: [Option]
+    /// The same for programs: members beside name, summary and options.
+    var members = JSONObject()
+    var citation = ""
+
+    /// Prints all entries, or the one called `name`, as text or JSON.
+    ///
+    /// - Throws: exit 64 with the nearest name for one that is unknown.
+    static func show(
+        _ entries: [CatalogueEntry], command: String, kind: String, name: String?, json: Bool
+    ) throws(TuttiError) {
+        guard let name else {
+            let list = JSONValue.array(entries.map { .object($0.json) })
+            return try Output.write(json ? list.serialized(indent: 2) + "\n" : table(entries, command: command))
+        }
+        guard let entry = entries.first(where: { $0.name == name }) else {
+            throw TuttiError(
+                .usage, "look up \(kind)", name, "there is no \(kind) of this name",
+                hint: TuttiError.hint(unknown: name, known: entries.map(\.name)))
+        }
+        try Output.write(json ? JSONValue.object(entry.json).serialized(indent: 2) + "\n" : entry.text)
+    }
+
+    private static func table(_ entries: [CatalogueEntry], command: String) -> String {
+        let rows = entries.flatMap { entry in
+            entry.data.enumerated().map { place, data in [place == 0 ? entry.name : "", data] }
+        }
+        return aligned(rows) + "\n`tutti \(command) NAME` shows the options of one and what they mean.\n"
+    }
+
+    /// Everything about the entry.
+    private var text: String {
+        var text = "\(name): \(summary).\n\nData\n" + data.map { "  \($0)\n" }.joined()
+        for (title, common) in [("Options", false), ("Options that all of them take", true)] {
+            let rows = options.filter { $0.isCommon == common }.map { option in
+                ["  \(option.name)", option.kind, option.standardWords, option.meaning]
+            }
+            if !rows.isEmpty { text += "\n\(title)\n" + Self.aligned(rows) }
+        }
+        if !citation.isEmpty { text += "\nCitation\n" + citation + (citation.hasSuffix("\n") ? "" : "\n") }
+        return text
+    }
+
+    private var json: JSONObject {
+        var object: JSONObject = ["name": .string(name), "summary": .string(summary)]
+        for (key, value) in members { object[key] = value }
+        object["options"] = .array(
+            options.map { option in
+                .object([
+                    "name": .string(option.name), "type": .string(option.kind), "default": option.standard ?? .null,
+                    "required": .bool(option.standard == nil), "meaning": .string(option.meaning),
+                    "common": .bool(option.isCommon),
+                ])
+            })
+        if !citation.isEmpty { object["citation"] = .string(citation) }
+        return object
+    }
+
+    /// Rows of cells, all but the last as wide as the widest of their column.
+    private static func aligned(_ rows: [[String]]) -> String {
+        let count = rows.map(\.count).max() ?? 0
+        let widths = (0..<count).map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { row in
+            row.enumerated().map { column, cell in
+                column == count - 1 ? cell : cell + String(repeating: " ", count: widths[column] - cell.count)
+            }.joined(separator: "  ") + "\n"
+        }.joined()
+    }
+}
+
+extension CatalogueEntry.Option {
+    fileprivate var standardWords: String {
+        guard let standard else { return "required" }
+        if case .null = standard { return "not set" }
+        guard let text = standard.string, !text.isEmpty else { return standard.serialized() }
+        return text
+    }
+}

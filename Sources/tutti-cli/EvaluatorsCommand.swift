@@ -1,0 +1,41 @@
+// `tutti evaluators [NAME]`: the evaluators that a configuration can name, the data that they take and their options.
+
+import ArgumentParser
+import TuttiEvaluation
+import TuttiFormats
+
+struct EvaluatorsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluators", abstract: "List the evaluators with the data and options that they take.")
+
+    @Argument(help: ArgumentHelp("Show this evaluator in full.", valueName: "name"))
+    var name: String?
+
+    @Flag(help: "Print JSON: a list, or one object for NAME.")
+    var json = false
+
+    func run() throws {
+        try CatalogueEntry.show(
+            EvaluatorRegistry.all.map(CatalogueEntry.init), command: "evaluators", kind: "evaluator", name: name,
+            json: json)
+    }
+}
+
+extension CatalogueEntry {
+    fileprivate init(_ entry: EvaluatorEntry) {
+        let own = Set(entry.options.map(\.name))
+        let common = EvaluatorRegistry.commonOptions.filter { !own.contains($0.name) }
+        self.init(
+            name: entry.name, summary: entry.summary, data: [entry.data],
+            options: entry.options.map { Option($0, isCommon: false) } + common.map { Option($0, isCommon: true) })
+        members["data"] = .string(entry.data)
+    }
+}
+
+extension CatalogueEntry.Option {
+    fileprivate init(_ option: EvaluatorOptionDescription, isCommon: Bool) {
+        self.init(
+            name: option.name, kind: option.kind.rawValue, standard: option.isRequired ? nil : option.standard,
+            meaning: option.meaning, isCommon: isCommon)
+    }
+}

@@ -1,0 +1,73 @@
+// `tutti losses [NAME]`: the losses that a configuration can name, the data that they take and their options.
+
+import ArgumentParser
+import TuttiFormats
+import TuttiObjectives
+
+struct LossesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "losses", abstract: "List the losses with the data and options that they take.")
+
+    @Argument(help: ArgumentHelp("Show this loss in full.", valueName: "name"))
+    var name: String?
+
+    @Flag(help: "Print JSON: a list, or one object for NAME.")
+    var json = false
+
+    func run() throws {
+        try CatalogueEntry.show(
+            LossRegistry.all.map(CatalogueEntry.init), command: "losses", kind: "loss", name: name, json: json)
+    }
+}
+
+extension CatalogueEntry {
+    fileprivate init(_ entry: LossEntry) {
+        let data = entry.inputs.map { input in
+            "\(input.words), \(input.label == .none ? "no label" : "label: \(input.label.words)")"
+        }
+        let own = Set(entry.options.map(\.name))
+        var common = LossEntry.commonOptions.filter { !own.contains($0.name) }
+        for place in common.indices where common[place].name == "mini_batch_size" {
+            if let rows = entry.chunking?.rows { common[place].standard = .int(rows) }
+        }
+        self.init(
+            name: entry.name, summary: entry.summary, data: data.isEmpty ? ["what the loss inside takes"] : data,
+            options: entry.options.map { Option($0, isCommon: false) } + common.map { Option($0, isCommon: true) },
+            citation: entry.citation)
+        members["inputs"] = .array(
+            entry.inputs.map { input in
+                .object([
+                    "columns": .array(input.roles.map { .string($0) }), "repeats_last": .bool(input.repeatsLast),
+                    "label": input.label == .none ? .null : .string(input.label.words),
+                ])
+            })
+    }
+}
+
+extension CatalogueEntry.Option {
+    fileprivate init(_ option: LossOptionDescription, isCommon: Bool) {
+        self.init(
+            name: option.name, kind: option.kind.words, standard: option.standard.map(JSONValue.init),
+            meaning: option.meaning, isCommon: isCommon)
+    }
+}
+
+extension JSONValue {
+    /// The value as a configuration spells it.
+    fileprivate init(_ option: LossOption) {
+        switch option {
+        case .null: self = .null
+        case .bool(let flag): self = .bool(flag)
+        case .int(let number): self = .integer(Int64(number))
+        case .double(let number): self = .number(number)
+        case .string(let text): self = .string(text)
+        case .list(let values): self = .array(values.map(JSONValue.init))
+        case .loss(let specification):
+            var object: JSONObject = ["name": .string(specification.name)]
+            for key in specification.options.keys.sorted() {
+                object[key] = specification.options[key].map(JSONValue.init)
+            }
+            self = .object(object)
+        }
+    }
+}
