@@ -92,11 +92,7 @@ private final class Listener: TrainingObserver {
     private func offsets(_ folder: String) throws -> [String: [Float]] {
         let file = try SafetensorsFile(path: folder + "/loss.safetensors")
         var tensors: [String: [Float]] = [:]
-        for info in file.tensors {
-            var values = [Float](repeating: 0, count: info.shape.reduce(1, *))
-            try values.withUnsafeMutableBufferPointer { try file.readFloats(info.name, into: $0) }
-            tensors[info.name] = values
-        }
+        for info in file.tensors { tensors[info.name] = try file.floats(info.name) }
         return tensors
     }
 
