@@ -75,7 +75,8 @@ import TuttiTraining
             }
         }
         let file = try SafetensorsFile(path: output.path + "/run/final/loss.safetensors")
-        let (end, start) = (try file.floats("pairs.offset"), try SafetensorsFile(path: goldens + "/initial.safetensors"))
+        let start = try SafetensorsFile(path: goldens + "/initial.safetensors")
+        let end = try file.floats("pairs.offset")
         let wanted = try #require(expected["offset"]?.array).compactMap(\.double)
         var (difference, moved) = (0.0, 0.0)
         for (place, begin) in try start.floats("offset").enumerated() {
