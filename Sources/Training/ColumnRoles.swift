@@ -34,7 +34,7 @@ struct ColumnRoles {
 
     /// One line: what every column is to the loss.
     var notice: String {
-        let known = mapping(takers.first?.inputs).map { "\($0.column) -> \($0.role)" }
+        let known = mapping(teller?.inputs).map { "\($0.column) -> \($0.role)" }
         let roles = known.isEmpty ? columns : known
         return "\(dataset.title), \(table.rowCount) rows, \(loss.name): \(roles.joined(separator: ", "))."
     }
@@ -105,8 +105,20 @@ struct ColumnRoles {
             }
     }
 
+    /// Whether one of `inputs` is the shape of the data. Of several losses that are added, one at least must take the
+    /// label; the others need not.
     private func fits(_ inputs: [LossInput]) -> Bool {
-        inputs.contains { $0.accepts(columns: columns.count) && $0.label.accepts(table.labelSummary) }
+        let isTaken = takers.contains { $0.inputs.contains(where: isExact) }
+        return inputs.contains { isExact($0) || isTaken && $0.accepts(columns: columns.count) && $0.label == .none }
+    }
+
+    private func isExact(_ input: LossInput) -> Bool {
+        input.accepts(columns: columns.count) && input.label.accepts(table.labelSummary)
+    }
+
+    /// The loss whose names of the columns are told: one that takes all of them, the label included, if there is one.
+    private var teller: (loss: String, inputs: [LossInput])? {
+        takers.first { $0.inputs.contains(where: isExact) } ?? takers.first
     }
 
     /// Every column with its role in the shape that comes nearest; roles without a column and a column without a role
@@ -171,10 +183,11 @@ extension LossInput.Label {
     fileprivate func accepts(_ labels: LabelSummary) -> Bool {
         switch (self, labels) {
         case (.none, .none): true
-        case (.classNumber, .integers(let range)): range.lowerBound >= 0
+        case (.classNumber, .integers): true  // a loss that counts classes checks their range itself
         case (.binary, .integers(let range)): (0...1).contains(range.lowerBound) && (0...1).contains(range.upperBound)
         case (.binary, .floats(let range)): [0, 1].contains(range.lowerBound) && [0, 1].contains(range.upperBound)
         case (.score, .integers), (.score, .floats), (.scores, .lists), (.embedding, .lists): true
+        case (.scores, .integers), (.scores, .floats): true  // a list of one; the loss checks how long it must be
         default: false
         }
     }

@@ -73,7 +73,7 @@ import TuttiFormats
         }
         let shown = try refused(
             "train_dataset.pairs.columns=[anchor]",
-            ["pairs (", "rows.jsonl)", "RankingLoss takes (anchor, positive)", "anchor -> anchor, (missing) -> positive"])
+            ["pairs (", "rows.jsonl)", "RankingLoss takes (anchor, positive)", "(missing) -> positive"])
         #expect(shown.output.contains("pairs does not fit CachedMultipleNegativesRankingLoss:\n"))
         #expect(shown.output.contains("  (missing)                           positive\n"))
         _ = try refused("loss.pair={name: MultipleNegativesRankingLoss}", ["loss.pair", "'pairs'"])
