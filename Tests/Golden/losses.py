@@ -10,8 +10,8 @@ losses_inputs.py makes the models and tables, losses_cases.py lists the cases.
 losses/model is the model of all cases (mean pooling, no normalisation), losses/guide the guide of GIST, losses/decoder
 the decoder of the untied denoising auto-encoder, losses/data the tables. Each case folder holds
     case.json             loss (a configuration of Tutti; paths relative to losses/), data, columns, args, the steps as
-                          the reference logged them, movement (of the model, relative to its weights) and
-                          loss_movement (of the parameters of the loss, absolute)
+                          the reference logged them (parts of a loss to four digits), movement (of the model, relative
+                          to its weights) and loss_movement (of the parameters of the loss, absolute)
     initial.safetensors   start values of the loss's own parameters, where the reference draws them
     end.safetensors       all parameters but the unused pooler's; those of the loss under the reference's names
 Clipping acts where `clip` is set: max_grad_norm is then 0.6 of the first norm. The learning rate of a case follows from
@@ -272,7 +272,7 @@ if __name__ == "__main__":
     else:
         HERE.mkdir(exist_ok=True)
         write_model("model", 1, WIDTH, 2, 0.15, normalize=False)
-        write_model("guide", 4, 12, 1, 1.5, normalize=True)
+        write_model("guide", 6, 16, 1, 1.0, normalize=True)
         write_decoder(3)
         write_tables()
         faults = [fault for name in names for fault in make(name, CASES[name])]
