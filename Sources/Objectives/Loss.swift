@@ -30,6 +30,9 @@ public struct LossBatch {
     /// Text columns that the encoder embedded, `C`; equal on all ranks.
     public var columns: Int
 
+    /// Text columns of the data, embedded or not; equal on all ranks.
+    public var textColumns: Int
+
     /// The labels, if the data set has a label column.
     public var labels: UnsafeBufferPointer<Float>?  // [b, labelWidth]
 
@@ -42,8 +45,8 @@ public struct LossBatch {
     /// What the trained twin says of the same texts, if the loss asked for one.
     public var twin: Matrix?  // [C * b, D]
 
-    /// Numbers that are equal where texts are equal, if the loss asked for them.
-    public var textKeys: UnsafeBufferPointer<UInt64>?  // [C * b]
+    /// Numbers that are equal where texts have equal tokens, if the loss asked for them: of all columns of the data.
+    public var textKeys: UnsafeBufferPointer<UInt64>?  // [textColumns * b]
 
     /// A batch of `rows` rows with `columns` texts each, at `layers` layers of the encoder.
     public init(
@@ -61,6 +64,7 @@ public struct LossBatch {
         self.layers = layers
         self.rows = rows
         self.columns = columns
+        textColumns = columns
         self.labels = labels
         self.labelWidth = labelWidth
     }

@@ -168,6 +168,8 @@ public enum LossRegistry {
     public static let all: [LossEntry] = [
         MultipleNegativesRankingLoss.entry,
         MultipleNegativesRankingLoss.entry.cached(as: "CachedMultipleNegativesRankingLoss"),
+        ContrastiveTensionLoss.entry,
+        ContrastiveTensionLossInBatchNegatives.entry,
         MatryoshkaLoss.entry,
         AdaptiveLayerLoss.entry,
         Matryoshka2dLoss.entry,

@@ -22,8 +22,11 @@ public struct LossRequirements: Sendable {
     /// The decoder that reconstructs a text from an embedding.
     public var decoder: DecoderRequest?
 
-    /// The text columns that the encoder embeds; nil stands for all.
+    /// The text columns that the encoder embeds; nil stands for all, -1 for the last.
     public var encodedColumns: [Int]?
+
+    /// The text columns that the twin embeds, as many as the encoder; nil stands for the same ones.
+    public var twinColumns: [Int]?
 
     /// Needs nothing.
     public init() {}
@@ -37,7 +40,13 @@ public struct LossRequirements: Sendable {
             needsTextKeys = needsTextKeys || inner.needsTextKeys
             decoder = decoder ?? inner.decoder
             encodedColumns = encodedColumns ?? inner.encodedColumns
+            twinColumns = twinColumns ?? inner.twinColumns
         }
+    }
+
+    /// The columns that a list of this type names where the data have `count` text columns.
+    public static func columns(_ chosen: [Int]?, of count: Int) -> [Int] {
+        chosen?.map { $0 < 0 ? count + $0 : $0 } ?? Array(0..<count)
     }
 }
 

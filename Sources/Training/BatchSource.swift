@@ -15,16 +15,20 @@ struct PreparedBatch: Sendable {
     var packed = PackedBatch()
     /// The same texts as the guide reads them; empty without one.
     var guide = PackedBatch()
+    /// The texts that a twin encodes, where they are others.
+    var twin: PackedBatch?
     /// The texts that a decoder reconstructs; empty without one.
     var target = PackedBatch()
     /// Rows on this rank, b; may be zero.
     var rows: Int
     /// Text columns that are encoded, C.
     var columns: Int
+    /// Text columns of the data.
+    var textColumns: Int
     var labels: [Float]  // [b * labelWidth]
     var labelWidth: Int
-    /// Equal where texts are equal; empty where nobody asks.
-    var textKeys: [UInt64]  // [C * b] or []
+    /// Equal where texts have equal tokens; empty where nobody asks.
+    var textKeys: [UInt64]  // [textColumns * b] or []
 }
 
 /// Turns a rank's rows into what the model and the loss read.
@@ -33,7 +37,10 @@ struct BatchPreparation: Sendable {
     let collator: Collator
     /// Packs them for the guide.
     let guide: Collator?
+    let textColumns: Int
     let encodedColumns: [Int]
+    /// The columns of the twin, where they are others.
+    let twinColumns: [Int]?
     let targetColumn: Int?
     let needsTextKeys: Bool
     /// Whether ranks get as many rows each, rather than as much text.
@@ -44,7 +51,10 @@ struct BatchPreparation: Sendable {
         let requirements = objective.requirements
         collator = objective.model.makeCollator(prompts: prompts)
         guide = objective.guide?.makeCollator(prompts: prompts)
-        encodedColumns = requirements.encodedColumns ?? Array(0..<columnCount)
+        textColumns = columnCount
+        encodedColumns = LossRequirements.columns(requirements.encodedColumns, of: columnCount)
+        let twinColumns = requirements.twinColumns.map { LossRequirements.columns($0, of: columnCount) }
+        self.twinColumns = twinColumns == encodedColumns ? nil : twinColumns
         targetColumn = requirements.decoder?.targetColumn
         needsTextKeys = requirements.needsTextKeys
         equalRows = objective.loss.dependsOnDealing
@@ -57,21 +67,27 @@ struct BatchPreparation: Sendable {
             longestText: equalRows ? nil : collator.longestText)
         let (labels, width) = Self.numbers(texts.labels)
         var batch = PreparedBatch(
-            rows: texts.rows.count, columns: encodedColumns.count, labels: labels, labelWidth: width, textKeys: [])
+            rows: texts.rows.count, columns: encodedColumns.count, textColumns: textColumns, labels: labels,
+            labelWidth: width, textKeys: [])
         for column in encodedColumns { collator.append(texts, column: column, to: &batch.packed) }
         if let guide { for column in encodedColumns { guide.append(texts, column: column, to: &batch.guide) } }
-        if let targetColumn { collator.append(texts, column: targetColumn, to: &batch.target) }
-        if needsTextKeys {
-            for column in encodedColumns { batch.textKeys += texts.columns[column].map(Self.key) }
+        if let twinColumns {
+            var twin = PackedBatch()
+            for column in twinColumns { collator.append(texts, column: column, to: &twin) }
+            batch.twin = twin
         }
+        if let targetColumn { collator.append(texts, column: targetColumn, to: &batch.target) }
+        if needsTextKeys { batch.textKeys = keys(texts) }
         return batch
     }
 
-    /// A fingerprint of a text, blanks around it left out.
-    private static func key(_ text: String) -> UInt64 {
-        var digest = ContentDigest()
-        digest.update(String(text.trimmingBlanks()))
-        return digest.value
+    /// Fingerprints of the tokens of all texts, column after column.
+    private func keys(_ texts: TextBatch) -> [UInt64] {
+        var packed = PackedBatch()
+        collator.pack(texts, into: &packed)
+        return (0..<packed.sequenceCount).map { s in
+            packed.ids[Int(packed.offsets[s])..<Int(packed.offsets[s + 1])].withUnsafeBytes { ContentDigest.of($0) }
+        }
     }
 
     private static func numbers(_ labels: [Label]) -> (values: [Float], width: Int) {
@@ -112,15 +128,5 @@ final class BatchSource {
     func next() throws -> PreparedBatch {
         guard let batch = try prefetcher.next() else { preconditionFailure("more batches asked for than planned") }
         return batch
-    }
-}
-
-extension String {
-    /// The text without white space at its ends.
-    fileprivate func trimmingBlanks() -> Substring {
-        var text = self[...]
-        while text.first?.isWhitespace == true { text.removeFirst() }
-        while text.last?.isWhitespace == true { text.removeLast() }
-        return text
     }
 }

@@ -181,6 +181,7 @@ final class Objective {
             prepared.packed, into: embeddings, dropout: isTraining ? dropout : nil, keepsActivations: isTraining)
         var batch = LossBatch(
             embeddings: embeddings, rows: prepared.rows, columns: prepared.columns, layers: encoder.taps.count)
+        batch.textColumns = prepared.textColumns
         if requirements.needsLayers { batch.layerNumbers = encoder.taps }
         if let guide, let guideEncoder {
             let judged = arena.matrix(prepared.columns * prepared.rows, guide.encoder.outputWidth)  // [C*b, G]
@@ -188,11 +189,12 @@ final class Objective {
             batch.guide = judged
         }
         if let twin {
-            let embedded = arena.matrix(prepared.columns * prepared.rows, encoder.outputWidth)  // [C*b, D]
+            let texts = prepared.twin ?? prepared.packed
+            let embedded = arena.matrix(texts.sequenceCount, encoder.outputWidth)  // [C*b, D]
             var own = dropout
             own.seed = ~own.seed  // masks of its own
             twin.forward(
-                prepared.packed, into: embedded, dropout: isTraining ? own : nil, keepsActivations: isTraining)
+                texts, into: embedded, dropout: isTraining ? own : nil, keepsActivations: isTraining)
             batch.twin = embedded
         }
         self.batch = batch

@@ -37,6 +37,8 @@ struct LossCase: Sendable, CustomTestStringConvertible {
     var hasTwin = false
     /// Rows whose first text is that of the row before: for losses that compare texts.
     var repeatedRows: [Int] = []
+    /// Rows whose texts are all the same one.
+    var pairedRows: [Int] = []
     /// Whether rows of one rank meet rows of another.
     var looksAcrossRows = true
     /// Whether the last layer's embeddings are also a target through which no gradient flows: then differences are
@@ -199,13 +201,17 @@ extension LossCase {
         }
         let (labels, labelWidth) = labelValues
         let ownLabels = Array(labels[own.lowerBound * labelWidth..<own.upperBound * labelWidth])
-        let keys = (0..<columns).flatMap { column in
-            own.map { UInt64(column * 1000 + (column == 0 && repeatedRows.contains($0) ? $0 - 1 : $0)) }
+        let keys = (0..<self.columns).flatMap { column in
+            own.map { row in
+                let item = column == 0 && repeatedRows.contains(row) ? row - 1 : row
+                return UInt64((pairedRows.contains(row) ? 0 : column) * 1000 + item)
+            }
         }
         let value = try ownLabels.withUnsafeBufferPointer { labels in
             try keys.withUnsafeBufferPointer { keys in
                 if labelWidth > 0 { (batch.labels, batch.labelWidth) = (labels, labelWidth) }
                 batch.textKeys = keys
+                batch.textColumns = self.columns
                 return try loss.evaluate(batch, gradients: gradients, in: context)
             }
         }

@@ -3,5 +3,27 @@
 import TuttiObjectives
 
 extension LossCase {
-    static let unsupervised: [LossCase] = []
+    private static func tension(
+        _ options: [String: LossOption] = [:], columns: Int, labels: Labels = .none, looksAcross: Bool = false
+    ) -> LossCase {
+        LossCase("ContrastiveTensionLoss", options, columns: columns, labels: labels).with {
+            $0.hasTwin = true
+            $0.looksAcrossRows = looksAcross
+            $0.scale = 0.6
+        }
+    }
+
+    private static func inBatch(_ options: [String: LossOption]) -> LossCase {
+        LossCase("ContrastiveTensionLossInBatchNegatives", options, columns: 1).with { $0.hasTwin = true }
+    }
+
+    static let unsupervised: [LossCase] = [
+        tension(columns: 2, labels: .binary),
+        tension(columns: 2).with { $0.pairedRows = [1, 4, 8] },
+        tension(["pos_neg_ratio": .int(3)], columns: 1, looksAcross: true),
+        tension(columns: 1, looksAcross: true).with { $0.seed = 8 },
+        inBatch(["scale": .double(6)]),
+        inBatch(["scale": .double(0.4), "similarity_fct": .string("dot_score")]),
+        inBatch(["scale": .double(1.5), "similarity_fct": .string("euclidean_sim")]).with { $0.columns = 2 },
+    ]
 }

@@ -1,0 +1,116 @@
+// ContrastiveTensionLossInBatchNegatives: the model must find each text that its trained twin embeds, and the other way
+// round, among all texts of the global batch.
+//
+// Legend: `b` rows on this rank, `N` rows of all ranks, `D` width.
+
+import Foundation
+import TuttiEnsemble
+import TuttiKernels
+
+/// Contrastive tension with in-batch negatives: the model and a twin, which begins as its copy and is trained beside
+/// it, embed the same texts; each row of similarities between them must be largest on the diagonal, and each column.
+///
+///     S_ij = exp(logit_scale) sim(twin(t_i), model(t_j))
+///     loss = 1/(2N) sum_i  CE(row i of S, i) + CE(column i of S, i)
+///
+/// **When to use it**: with nothing but single texts; better than `ContrastiveTensionLoss`. It grows better with the
+/// global batch, in which texts must not repeat: use `batch_sampler: no_duplicates`.
+///
+/// **Inputs**
+///
+/// | texts | labels |
+/// |---|---|
+/// | (text) | none |
+/// | (anchor, anchor) | none: the first column is used |
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | scale | 20.0 | exp(logit_scale) at the start; logit_scale is learned |
+/// | similarity_fct | cos_sim | cos_sim, dot_score (then scale is usually 1), euclidean_sim, manhattan_sim |
+///
+/// **Relations**: the reference compares with the texts of the own process only; here with those of all ranks. The
+/// model is the reference's `model2`; the twin (`model1`) and logit_scale belong to the loss: not saved with the model,
+/// not clipped.
+///
+/// **Citation**: Carlsson et al. 2021, "Semantic Re-tuning with Contrastive Tension", ICLR.
+/// **Reference**: sentence_transformers, losses/ContrastiveTensionLossInBatchNegatives.py.
+public final class ContrastiveTensionLossInBatchNegatives: Loss {
+    /// "ContrastiveTensionLossInBatchNegatives".
+    public static let name = "ContrastiveTensionLossInBatchNegatives"
+
+    private let scale: Double
+    private let similarity: SimilarityFunction
+    private let tape = Tape()
+
+    /// Creates the loss.
+    ///
+    /// - Throws: `LossError` for a scale that is not a positive number.
+    public init(scale: Double = 20, similarity: SimilarityFunction = .cosine) throws(LossError) {
+        guard scale.isFinite, scale > 0 else {
+            throw LossError(loss: Self.name, option: "scale", problem: "\(scale) is not a positive number")
+        }
+        self.scale = scale
+        self.similarity = similarity
+    }
+
+    /// scale and similarity_fct.
+    public var options: [(name: String, value: LossOption)] {
+        [("scale", .double(scale)), ("similarity_fct", .string(similarity.functionName))]
+    }
+
+    /// A twin; both read the first column.
+    public var requirements: LossRequirements {
+        var needs = LossRequirements()
+        needs.needsTwin = true
+        needs.encodedColumns = [0]
+        needs.twinColumns = [0]
+        return needs
+    }
+
+    /// Refuses labels, which say nothing about single texts, and more than two columns.
+    public func check(_ setting: LossSetting) throws(LossError) {
+        guard setting.labels == .none, (1...2).contains(setting.columns.count) else {
+            throw LossError(
+                loss: Self.name, problem: "it takes one text column and no labels",
+                hint: "Choose the text column with columns: [...].")
+        }
+    }
+
+    /// logit_scale, the logarithm of the factor on similarities.
+    public func parameters(_ setting: LossSetting) -> [LossParameter] {
+        [LossParameter("logit_scale", [], start: .constant(Float(log(scale))))]
+    }
+
+    /// This rank's part of the mean over all rows and columns. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try tape.evaluate(batch, gradients, context) { tape in
+            let (twin, model) = (tape.twinColumn(0), tape.column(0))  // [b, D] each
+            let factor = tape.exponential(tape.parameter("logit_scale"))  // [1, 1]
+            let first = tape.ranks.offset
+            /// The cross entropies of own rows with those that the other side has of all texts, summed.
+            func crossEntropy(_ own: TapeValue, _ other: TapeValue) throws -> TapeValue {
+                let scores = tape.similarities(similarity, own, try tape.gatherRows(other))  // [b, N]
+                let losses = tape.crossEntropy(tape.scaled(scores, by: factor)) { first + $0 }  // [b, 1]
+                return tape.sum(losses, times: 0.5 / tape.globalRows)
+            }
+            return tape.add(try crossEntropy(twin, model), try crossEntropy(model, twin))
+        }
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name, summary: "model and twin find each other's embedding of a text in the global batch: needs only texts",
+        inputs: [LossInput("text"), LossInput("anchor", "anchor")],
+        options: [
+            LossOptionDescription("scale", .double(20), "factor on the similarities at the start; it is learned"),
+            LossOptionDescription(
+                "similarity_fct", .string("cos_sim"), "cos_sim, dot_score, euclidean_sim or manhattan_sim"),
+        ],
+        citation: ContrastiveTensionLoss.citation,
+        make: { options throws(LossError) in
+            try ContrastiveTensionLossInBatchNegatives(
+                scale: options.double("scale"), similarity: options.similarity("similarity_fct"))
+        })
+}
