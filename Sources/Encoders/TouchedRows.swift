@@ -38,6 +38,15 @@ public final class TouchedRows {
         isCollected = false
     }
 
+    /// Notes that every row has a gradient: the table is also a projection to the vocabulary.
+    func markAll() {
+        marks.update(repeating: 1)
+        isCollected = false
+    }
+
+    /// Whether `tensor` is the table.
+    func watches(_ tensor: TensorSlot) -> Bool { !table.isEmpty && tensor.offset == table.lowerBound }
+
     /// Finds the stretches of all marked rows.
     public func collect() { collect { marks[$0] > 0 } }
 

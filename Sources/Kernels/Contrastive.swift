@@ -24,10 +24,12 @@ public enum Contrastive {
     ///
     /// Shapes: anchors [b, D], candidates [M, D], positives [b] (candidate of each row), dAnchors [b, D] (assigned),
     /// dCandidates [M, D] (assigned, or accumulated on request). Pass 1 / N as factor for a mean over N global rows.
-    /// Gradients are computed when both are given. `scratch`: `scratchCount` floats, 8-byte aligned.
+    /// Gradients are computed when both are given, times `weight`. `bias` [M] is added to the scores of the candidates,
+    /// and `dBias` [M] to be accumulated. `scratch`: `scratchCount` floats, 8-byte aligned.
     public static func softmaxCrossEntropy(
         anchors: Matrix, candidates: Matrix, positives: UnsafePointer<Int32>, scale: Float, factor: Double,
-        dAnchors: Matrix? = nil, dCandidates: Matrix? = nil, accumulateCandidates: Bool = false,
+        weight: Double = 1, bias: UnsafePointer<Float>? = nil, dAnchors: Matrix? = nil, dCandidates: Matrix? = nil,
+        accumulateCandidates: Bool = false, dBias: UnsafeMutablePointer<Float>? = nil,
         scratch: UnsafeMutablePointer<Float>
     ) -> Double {
         precondition(
@@ -50,9 +52,9 @@ public enum Contrastive {
             let rows = first..<min(first + rowTile, anchors.rows)
             let tile = RowTile(
                 anchors: anchors.rows(rows), candidates: candidates, positives: positives + first, scale: scale,
-                factor: Float(factor), scratch: scratch)
+                bias: bias, factor: Float(factor * weight), scratch: scratch)
             loss += tile.loss()
-            if let dAnchors, let dCandidates { tile.gradient(dAnchors.rows(rows), dCandidates) }
+            if let dAnchors, let dCandidates { tile.gradient(dAnchors.rows(rows), dCandidates, dBias) }
         }
         return factor * loss
     }
@@ -64,6 +66,7 @@ private struct RowTile {
     let candidates: Matrix  // [M, D]
     let positives: UnsafePointer<Int32>
     let scale: Float
+    let bias: UnsafePointer<Float>?
     let factor: Float
     let scores: Matrix  // [r, min(M, tile)]
     let maximum: UnsafeMutablePointer<Float>
@@ -72,13 +75,14 @@ private struct RowTile {
     let losses: UnsafeMutablePointer<Double>
 
     init(
-        anchors: Matrix, candidates: Matrix, positives: UnsafePointer<Int32>, scale: Float, factor: Float,
-        scratch: UnsafeMutablePointer<Float>
+        anchors: Matrix, candidates: Matrix, positives: UnsafePointer<Int32>, scale: Float,
+        bias: UnsafePointer<Float>?, factor: Float, scratch: UnsafeMutablePointer<Float>
     ) {
         self.anchors = anchors
         self.candidates = candidates
         self.positives = positives
         self.scale = scale
+        self.bias = bias
         self.factor = factor
         let rows = (anchors.rows + 15) & ~15
         // fp64 arrays first: they keep the scratch's alignment.
@@ -108,8 +112,8 @@ private struct RowTile {
         return tutti_contrastive_losses(Int64(anchors.rows), maximum, sums, positiveScore, losses)
     }
 
-    /// Pass two: dAnchors assigned, dCandidates accumulated.
-    func gradient(_ dAnchors: Matrix, _ dCandidates: Matrix) {
+    /// Pass two: dAnchors assigned, dCandidates and dBias accumulated.
+    func gradient(_ dAnchors: Matrix, _ dCandidates: Matrix, _ dBias: UnsafeMutablePointer<Float>?) {
         eachTile { first, scores in
             if candidates.rows > Contrastive.candidateTile { score(first, scores) }
             Parallel.forRange(anchors.rows, grain: RowKernels.grain(scores.columns)) { rows in
@@ -119,6 +123,7 @@ private struct RowTile {
                     positives + at, positiveScore + at, losses + at, factor)
             }
             let range = first..<first + scores.columns
+            if let dBias { RowKernels.biasGradient(scores, into: dBias + first) }
             Gemm.multiply(scores, candidates.rows(range), into: dAnchors, alpha: scale, beta: first == 0 ? 0 : 1)
             Gemm.multiply(scores, transposeA: true, anchors, into: dCandidates.rows(range), alpha: scale, beta: 1)
         }
@@ -134,5 +139,6 @@ private struct RowTile {
     private func score(_ first: Int, _ scores: Matrix) {
         Gemm.multiply(
             anchors, candidates.rows(first..<first + scores.columns), transposeB: true, into: scores, alpha: scale)
+        if let bias { RowKernels.addBias(scores, bias: bias + first) }
     }
 }

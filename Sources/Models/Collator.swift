@@ -45,7 +45,7 @@ public struct Collator: Sendable {
     }
 
     /// Adds one text of `column` to `packed`.
-    func append(_ text: String, slot: UInt64, column: Int, to packed: inout PackedBatch) {
+    public func append(_ text: String, slot: UInt64, column: Int, to packed: inout PackedBatch) {
         let prompt = column < prompts.count ? prompts[column] : ""
         let leading = column < prompts.count ? promptTokens[column] : 0
         packed.append(slot: slot, column: UInt32(column), promptTokens: leading) { ids in

@@ -18,10 +18,10 @@ enum EncoderSettings {
         "pad_token_id", "relative_attention_num_buckets",
     ]
 
-    /// The description that `file` gives.
+    /// The description that `file` gives, of an encoder or of what is to be a decoder.
     ///
     /// Throws: `.data` naming file and key.
-    static func read(_ file: ConfigurationFile) throws(TuttiError) -> EncoderConfiguration {
+    static func read(_ file: ConfigurationFile, isDecoder: Bool = false) throws(TuttiError) -> EncoderConfiguration {
         guard let architecture = try file.string("model_type") else {
             throw file.error("model_type", "is missing, so the architecture is unknown")
         }
@@ -29,7 +29,8 @@ enum EncoderSettings {
         if let type = try file.string("position_embedding_type"), type != "absolute" {
             throw file.error("position_embedding_type", "is '\(type)', where only 'absolute' can be computed")
         }
-        for key in ["is_decoder", "add_cross_attention"] where try file.bool(key) ?? false {
+        for key in ["is_decoder", "add_cross_attention"] {
+            guard !isDecoder, try file.bool(key) ?? false else { continue }
             throw file.error(key, "is true, where only encoders can be trained")
         }
         var configuration = EncoderConfiguration(

@@ -170,6 +170,7 @@ public enum LossRegistry {
         MultipleNegativesRankingLoss.entry.cached(as: "CachedMultipleNegativesRankingLoss"),
         ContrastiveTensionLoss.entry,
         ContrastiveTensionLossInBatchNegatives.entry,
+        DenoisingAutoEncoderLoss.entry,
         MatryoshkaLoss.entry,
         AdaptiveLayerLoss.entry,
         Matryoshka2dLoss.entry,

@@ -50,7 +50,7 @@ public struct LossRequirements: Sendable {
     }
 }
 
-/// The decoder of a denoising loss.
+/// The decoder of a denoising loss: it reconstructs the last text column.
 public struct DecoderRequest: Sendable, Equatable {
     /// The folder or hub id of the model that the decoder starts from; nil = the encoder's own.
     public var model: String?
@@ -58,14 +58,14 @@ public struct DecoderRequest: Sendable, Equatable {
     /// Whether it computes with the encoder's own weights where both have them.
     public var isTied: Bool
 
-    /// The text column that it reconstructs.
-    public var targetColumn: Int
+    /// The share of words that the encoder is not shown, where the data have one text column.
+    public var deletionRatio: Double
 
-    /// A decoder of `targetColumn`.
-    public init(model: String?, isTied: Bool, targetColumn: Int) {
+    /// A decoder that starts from `model`.
+    public init(model: String?, isTied: Bool, deletionRatio: Double) {
         self.model = model
         self.isTied = isTied
-        self.targetColumn = targetColumn
+        self.deletionRatio = deletionRatio
     }
 }
 

@@ -41,13 +41,20 @@ struct BatchPreparation: Sendable {
     let encodedColumns: [Int]
     /// The columns of the twin, where they are others.
     let twinColumns: [Int]?
-    let targetColumn: Int?
+    /// Packs the last column for a decoder.
+    let target: Collator?
+    /// Damages the texts that the model encodes and a decoder reconstructs.
+    let deletion: WordDeletion?
     let needsTextKeys: Bool
     /// Whether ranks get as many rows each, rather than as much text.
     let equalRows: Bool
 
     /// What `objective` needs of a table with `columnCount` text columns, whose columns have these prompts.
-    init(_ objective: Objective, columnCount: Int, prompts: [String]) {
+    ///
+    /// - Parameters:
+    ///   - seed: seed of the run.
+    ///   - epoch: the epoch, of which damaged texts are a function.
+    init(_ objective: Objective, columnCount: Int, prompts: [String], seed: UInt64, epoch: Int) {
         let requirements = objective.requirements
         collator = objective.model.makeCollator(prompts: prompts)
         guide = objective.guide?.makeCollator(prompts: prompts)
@@ -55,7 +62,11 @@ struct BatchPreparation: Sendable {
         encodedColumns = LossRequirements.columns(requirements.encodedColumns, of: columnCount)
         let twinColumns = requirements.twinColumns.map { LossRequirements.columns($0, of: columnCount) }
         self.twinColumns = twinColumns == encodedColumns ? nil : twinColumns
-        targetColumn = requirements.decoder?.targetColumn
+        target = objective.decoder?.model.makeCollator(
+            prompts: prompts, maximumLength: objective.model.maximumLength)
+        deletion = columnCount > 1 ? nil : requirements.decoder.map {
+            WordDeletion(ratio: $0.deletionRatio, seed: seed, epoch: UInt32(truncatingIfNeeded: epoch))
+        }
         needsTextKeys = requirements.needsTextKeys
         equalRows = objective.loss.dependsOnDealing
     }
@@ -69,14 +80,22 @@ struct BatchPreparation: Sendable {
         var batch = PreparedBatch(
             rows: texts.rows.count, columns: encodedColumns.count, textColumns: textColumns, labels: labels,
             labelWidth: width, textKeys: [])
-        for column in encodedColumns { collator.append(texts, column: column, to: &batch.packed) }
+        if let deletion {
+            for (place, row) in texts.rows.enumerated() {
+                collator.append(
+                    deletion.damaged(texts.columns[0][place], row: row), slot: UInt64(texts.slots.lowerBound + place),
+                    column: 0, to: &batch.packed)
+            }
+        } else {
+            for column in encodedColumns { collator.append(texts, column: column, to: &batch.packed) }
+        }
         if let guide { for column in encodedColumns { guide.append(texts, column: column, to: &batch.guide) } }
         if let twinColumns {
             var twin = PackedBatch()
             for column in twinColumns { collator.append(texts, column: column, to: &twin) }
             batch.twin = twin
         }
-        if let targetColumn { collator.append(texts, column: targetColumn, to: &batch.target) }
+        target?.append(texts, column: textColumns - 1, to: &batch.target)
         if needsTextKeys { batch.textKeys = keys(texts) }
         return batch
     }

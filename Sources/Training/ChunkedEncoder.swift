@@ -33,7 +33,7 @@ final class ChunkedEncoder {
     func forward(_ batch: PackedBatch, into result: Matrix, dropout: DropoutStream?, keepsActivations: Bool) {
         self.batch = batch
         self.dropout = dropout
-        cut(batch)
+        Self.cut(batch, chunking, into: &chunks)
         if chunks.count <= 1 {
             encoder.forward(batch, into: result, dropout: dropout, keepActivations: keepsActivations)
             return
@@ -76,7 +76,7 @@ final class ChunkedEncoder {
     }
 
     /// Cuts the sequences into chunks of at most as many texts and tokens as asked for.
-    private func cut(_ batch: PackedBatch) {
+    static func cut(_ batch: PackedBatch, _ chunking: Chunking?, into chunks: inout [Range<Int>]) {
         chunks.removeAll(keepingCapacity: true)
         guard let chunking else { return }
         var start = 0

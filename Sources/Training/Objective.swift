@@ -2,8 +2,8 @@
 // it over a batch: `encode`, `evaluate`, `backward`.
 //
 // A loss sees only embeddings (Objectives/Loss.swift). What it declares is provided here: a frozen guide that embeds the
-// same texts, a trained twin of the encoder, lower layers, keys of texts, parameters of its own. Encoding in chunks is
-// ChunkedEncoder's: the same for every loss.
+// same texts, a trained twin of the encoder, a decoder (TargetDecoder.swift), lower layers, keys of texts, parameters
+// of its own. Encoding in chunks is ChunkedEncoder's: the same for every loss.
 //
 // Legend: b rows on this rank, C text columns, L layers looked at, D width.
 
@@ -29,6 +29,7 @@ final class Objective {
     private let student: ChunkedEncoder
     private let guideEncoder: ChunkedEncoder?
     private var twin: ChunkedEncoder?
+    let decoder: TargetDecoder?
     private var ownParameters = LossParameters()
     private var arena = Arena()
     private var batch: LossBatch?
@@ -76,8 +77,13 @@ final class Objective {
                 "the data sets would give it parameters of different shapes",
                 hint: "Give every data set a loss of its own: loss: {DATASET: {name: ...}, ...}.")
         }
-        parameters = first
         let chunking = configured.chunking ?? chunking
+        var decoder: TargetDecoder?
+        if let request = requirements.decoder {
+            decoder = try TargetDecoder(request, of: model, prefix: prefix, chunking: chunking)
+        }
+        self.decoder = decoder
+        parameters = first + (decoder?.parameters ?? [])
         student = ChunkedEncoder(model.encoder, chunking: chunking)
         guideEncoder = guide.map { ChunkedEncoder($0.encoder, chunking: chunking) }
         if requirements.needsTwin { twin = ChunkedEncoder(try model.makeTwin(), chunking: chunking) }
@@ -120,7 +126,7 @@ final class Objective {
             let entry = entry(prefix + parameter.name)
             if let file, file.info(parameter.name) != nil {
                 try read(parameter.name, from: file, into: entry)
-            } else {
+            } else if try decoder?.read(parameter, into: store.values(of: entry)) != true {
                 var named = parameter  // the start is a function of the whole name
                 named.name = prefix + parameter.name
                 named.fill(store.values(of: entry), seed: seed)
@@ -144,6 +150,7 @@ final class Objective {
             own[parameter.name] = .init(values: store.valueMatrix(of: entry), gradient: store.gradientMatrix(of: entry))
         }
         ownParameters = LossParameters(own)
+        decoder?.bind(store)
         if let twin, let first = twinNames.first {
             twin.encoder.parameters.live(in: store, from: entry(first.own).range.lowerBound)
         }
@@ -197,6 +204,7 @@ final class Objective {
                 texts, into: embedded, dropout: isTraining ? own : nil, keepsActivations: isTraining)
             batch.twin = embedded
         }
+        decoder?.take(prepared.target, dropout: isTraining ? dropout : nil)
         self.batch = batch
         gradients = isTraining
             ? LossGradients(
@@ -216,6 +224,7 @@ final class Objective {
         context.weight = weight
         context.draw = draw
         context.parameters = ownParameters
+        context.decoder = decoder
         return try prepared.labels.withUnsafeBufferPointer { labels in
             try prepared.textKeys.withUnsafeBufferPointer { keys in
                 if prepared.labelWidth > 0 { (batch.labels, batch.labelWidth) = (labels, prepared.labelWidth) }

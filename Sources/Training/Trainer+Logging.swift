@@ -85,7 +85,7 @@ extension Trainer {
                 .sequential, dataset.table, globalBatchSize: arguments.evalBatchRows(world: ensemble.size), epoch: 0,
                 seed: arguments.seed, dropLast: false)
         }
-        let source = source([dataset], batches, from: 0)
+        let source = source([dataset], batches, from: 0, epoch: -1)
         var sum = 0.0
         let draw = LossDraw(seed: arguments.seed, step: .max)  // the same at every evaluation
         for index in 0..<batches.batchCount {

@@ -37,7 +37,8 @@ extension Trainer {
                     .data, "plan the batches", inputs.trainDatasets[0].table.source,
                     "epoch \(state.epochIndex + 1) has no batch")
             }
-            let source = source(inputs.trainDatasets, batches, from: state.nextMicroBatch)
+            let source = source(
+                inputs.trainDatasets, batches, from: state.nextMicroBatch, epoch: state.epochIndex)
             while done < count, state.nextMicroBatch < batches.batchCount {
                 let micro = min(accumulation, batches.batchCount - state.nextMicroBatch)
                 var squaredLengths = 0

@@ -118,7 +118,7 @@ public final class Trainer {
         let batches = plan.batches(epoch: epoch)
         guard state.nextMicroBatch < batches.batchCount else { return try skipEpoch() }
         epochsWithoutBatches = 0
-        let source = source(inputs.trainDatasets, batches, from: state.nextMicroBatch)
+        let source = source(inputs.trainDatasets, batches, from: state.nextMicroBatch, epoch: epoch)
         if state.nextMicroBatch == 0 {
             for line in plan.leftOut(of: batches, epoch: epoch) { onRootOnly { $0.notice(line) } }
         }
@@ -140,12 +140,15 @@ public final class Trainer {
         }
     }
 
-    /// This rank's rows of the batches of `datasets`, from number `first` on.
-    func source(_ datasets: [TrainingDataset], _ batches: MultiDatasetPlan, from first: Int) -> BatchSource {
+    /// This rank's rows of the batches of `datasets`, from number `first` on, as they are in `epoch`.
+    func source(
+        _ datasets: [TrainingDataset], _ batches: MultiDatasetPlan, from first: Int, epoch: Int
+    ) -> BatchSource {
         let prepared = datasets.map { dataset in
             let prompts = plan.prompts(for: dataset)
             return (dataset.table, BatchPreparation(
-                objectives[dataset.loss], columnCount: prompts.count, prompts: prompts))
+                objectives[dataset.loss], columnCount: prompts.count, prompts: prompts, seed: inputs.arguments.seed,
+                epoch: epoch))
         }
         return BatchSource(
             prepared, plan: batches, from: first, rank: ensemble.rank, world: ensemble.size)

@@ -80,6 +80,35 @@ import TuttiKernels
         #expect(largestDifference(added.dC, expected.dC.map { $0 + 1 }) < 1e-5)
     }
 
+    /// A bias a candidate is one more dimension, in which anchors are 1; weights weigh gradients and not the value.
+    @Test(arguments: [(5, 11, 6), (130, 4100, 8)])
+    func biasIsADimensionOfOnes(shape: (Int, Int, Int)) {
+        var wide = Problem(rows: shape.0, candidates: shape.1, width: shape.2 + 1)
+        wide.scale = 1
+        let (rows, candidates, width) = shape
+        for r in 0..<rows { wide.a[r * (width + 1) + width] = 1 }
+        let expected = wide.reference(factor: 0.5)
+        func cut(_ values: [Float], _ rows: Int) -> FloatBlock {
+            FloatBlock((0..<rows).flatMap { values[$0 * (width + 1)..<$0 * (width + 1) + width] })
+        }
+        let (a, c) = (cut(wide.a, rows), cut(wide.c, candidates))
+        let bias = FloatBlock((0..<candidates).map { wide.c[$0 * (width + 1) + width] })
+        let dA = FloatBlock(count: a.count), dC = FloatBlock(count: c.count)
+        let dBias = FloatBlock(count: candidates, of: 1)
+        let scratch = FloatBlock(count: Contrastive.scratchCount(rows: rows, candidates: candidates))
+        let loss = Contrastive.softmaxCrossEntropy(
+            anchors: a.matrix(rows, width), candidates: c.matrix(candidates, width), positives: wide.positives.pinned,
+            scale: 1, factor: 0.5, weight: 3, bias: bias.pointer, dAnchors: dA.matrix(rows, width),
+            dCandidates: dC.matrix(candidates, width), dBias: dBias.pointer, scratch: scratch.pointer)
+        #expect(abs(loss - expected.loss) <= 2e-6 * max(1, expected.loss))
+        for (got, wanted, count) in [(dA, expected.dA, rows), (dC, expected.dC, candidates)] {
+            let wanted = (0..<count).flatMap { wanted[$0 * (width + 1)..<$0 * (width + 1) + width] }
+            #expect(relativeDifference(got.values, wanted.map { 3 * $0 }) < 1e-5)
+        }
+        let wanted = (0..<candidates).map { 3 * expected.dC[$0 * (width + 1) + width] + 1 }
+        #expect(largestDifference(dBias.values, wanted) < 1e-5)
+    }
+
     @Test func extremeScores() {
         var p = Problem(rows: 4, candidates: 6, width: 2)
         p.scale = 1

@@ -35,6 +35,7 @@ struct LossCase: Sendable, CustomTestStringConvertible {
     var modelLayers: Int?
     var hasGuide = false
     var hasTwin = false
+    var hasDecoder = false
     /// Rows whose first text is that of the row before: for losses that compare texts.
     var repeatedRows: [Int] = []
     /// Rows whose texts are all the same one.
@@ -182,6 +183,7 @@ extension LossCase {
         var context = LossContext(ensemble: ensemble)
         context.weight = weight
         context.draw = LossDraw(seed: 3, step: 2)
+        if hasDecoder { context.decoder = QuadraticDecoder(rows: own) }
         var tensors: [String: LossParameters.Tensor] = [:]
         var first = 0
         for parameter in loss.parameters(setting) {
@@ -218,5 +220,26 @@ extension LossCase {
         return LossOutcome(
             value: value, parts: loss.parts.map(\.value), gradient: Array(gradient.buffer), twin: Array(dTwin.buffer),
             parameters: Array(dParameters.buffer))
+    }
+}
+
+/// Stands for a decoder: each row has one to three tokens, and costs half its squared distance from a point for each.
+private final class QuadraticDecoder: SentenceDecoder {
+    private let tokens: [Int]
+
+    init(rows: Range<Int>) { tokens = rows.map { $0 % 3 + 1 } }
+
+    var targetTokens: Int { tokens.reduce(0, +) }
+
+    func reconstruct(_ embeddings: Matrix, factor: Double, weight: Double, dEmbeddings: Matrix?) -> Double {
+        var value = 0.0
+        for (row, count) in tokens.enumerated() {
+            for k in 0..<embeddings.columns {
+                let difference = Double(embeddings[row, k]) - 0.3 * Double(k)
+                value += factor * Double(count) * 0.5 * difference * difference
+                dEmbeddings?[row, k] = Float(weight * factor * Double(count) * difference)
+            }
+        }
+        return value
     }
 }

@@ -26,6 +26,7 @@ extension LossCase {
         let loss = try example.make()
         let needs = loss.requirements
         #expect(needs.needsTwin == example.hasTwin && (needs.guide != nil) == example.hasGuide)
+        #expect((needs.decoder != nil) == example.hasDecoder)
         if needs.needsLayers {
             let count = example.setting.layers
             #expect(loss.layers(of: count, draw: LossDraw(seed: 3, step: 2)).count == example.layers)

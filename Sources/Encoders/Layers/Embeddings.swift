@@ -59,7 +59,7 @@ struct Embeddings: Sendable {
             pass.tokens, dOutput: dOutput, dWord: parameters.gradientPointer(word),
             dPosition: parameters.gradientPointer(position), positionStart: positionStart,
             dType: type.map { parameters.gradientPointer($0) }, paddingID: paddingID)
-        parameters.touched.mark(pass.tokens)
+        if parameters.touched.watches(word) { parameters.touched.mark(pass.tokens) }
     }
 
     private func mask(_ pass: EncoderPass) -> DropoutMask? {

@@ -52,7 +52,8 @@ public final class ContrastiveTensionLoss: Loss {
     /// - Throws: `LossError` for a ratio below 1.
     public init(posNegRatio: Int = 8) throws(LossError) {
         guard posNegRatio >= 1 else {
-            throw LossError(loss: Self.name, option: "pos_neg_ratio", problem: "\(posNegRatio) is not a positive number")
+            throw LossError(
+                loss: Self.name, option: "pos_neg_ratio", problem: "\(posNegRatio) is not a positive number")
         }
         self.posNegRatio = posNegRatio
     }
@@ -135,8 +136,8 @@ public final class ContrastiveTensionLoss: Loss {
     static let citation = """
         @inproceedings{carlsson2021semantic,
             title={Semantic Re-tuning with Contrastive Tension},
-            author={Fredrik Carlsson and Amaru Cuba Gyllensten and Evangelia Gogoulou and Erik Ylip{\\"a}{\\"a} Hellqvist
-                and Magnus Sahlgren},
+            author={Fredrik Carlsson and Amaru Cuba Gyllensten and Evangelia Gogoulou and Erik Ylip{\\"a}{\\"a}
+                Hellqvist and Magnus Sahlgren},
             booktitle={International Conference on Learning Representations},
             year={2021},
             url={https://openreview.net/forum?id=Ov_sMNau-PF}
@@ -151,7 +152,8 @@ public final class ContrastiveTensionLoss: Loss {
             LossInput("sentence_A", "sentence_B", label: .binary),
         ],
         options: [
-            LossOptionDescription("pos_neg_ratio", .int(8), "with one text column: one pair in so many is of equal texts")
+            LossOptionDescription(
+                "pos_neg_ratio", .int(8), "with one text column: one pair in so many is of equal texts")
         ],
         citation: citation,
         make: { options throws(LossError) in try ContrastiveTensionLoss(posNegRatio: options.int("pos_neg_ratio")) })

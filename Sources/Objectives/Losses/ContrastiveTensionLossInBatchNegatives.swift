@@ -101,7 +101,8 @@ public final class ContrastiveTensionLossInBatchNegatives: Loss {
 
     /// What the registry knows of it.
     static let entry = LossEntry(
-        name: name, summary: "model and twin find each other's embedding of a text in the global batch: needs only texts",
+        name: name,
+        summary: "model and twin find each other's embedding of a text in the global batch: needs only texts",
         inputs: [LossInput("text"), LossInput("anchor", "anchor")],
         options: [
             LossOptionDescription("scale", .double(20), "factor on the similarities at the start; it is learned"),

@@ -17,6 +17,14 @@ extension LossCase {
         LossCase("ContrastiveTensionLossInBatchNegatives", options, columns: 1).with { $0.hasTwin = true }
     }
 
+    /// The decoder of the cases stands for a real one: that is held by DecoderTests and GoldenLossTests.
+    private static func denoising(_ options: [String: LossOption] = [:], columns: Int) -> LossCase {
+        LossCase("DenoisingAutoEncoderLoss", options, columns: columns).with {
+            $0.hasDecoder = true
+            $0.looksAcrossRows = false
+        }
+    }
+
     static let unsupervised: [LossCase] = [
         tension(columns: 2, labels: .binary),
         tension(columns: 2).with { $0.pairedRows = [1, 4, 8] },
@@ -25,5 +33,7 @@ extension LossCase {
         inBatch(["scale": .double(6)]),
         inBatch(["scale": .double(0.4), "similarity_fct": .string("dot_score")]),
         inBatch(["scale": .double(1.5), "similarity_fct": .string("euclidean_sim")]).with { $0.columns = 2 },
+        denoising(columns: 1),
+        denoising(["tie_encoder_decoder": .bool(false), "decoder_name_or_path": .string("decoder")], columns: 2),
     ]
 }

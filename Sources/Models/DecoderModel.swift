@@ -1,0 +1,97 @@
+// The model that the decoder of a denoising loss starts from: its description, its tokenizer, its weights.
+//
+// A decoder is a BERT with cross-attention and a language-model head (Encoders/Decoder). The checkpoint may be an
+// encoder's: what it does not hold starts at random, as in the reference. Families of which transformers has no causal
+// language model with cross-attention are refused, as the reference refuses them.
+
+import TuttiEncoders
+import TuttiFormats
+import TuttiText
+
+/// What a decoder starts from.
+public struct DecoderModel: Sendable {
+    /// What the decoder is made of.
+    public let configuration: EncoderConfiguration
+    /// The tokenizer of the texts that it reconstructs.
+    public let tokenizer: Tokenizer
+    /// initializer_range: the deviation of weights that the checkpoint does not hold.
+    public let initializerRange: Float
+    private let weights: SafetensorsFile
+    /// The checkpoint's names by those without "bert.".
+    private let names: [String: String]
+
+    /// What a decoder that shares the weights of `model` starts from.
+    ///
+    /// Throws: `.usage` for a family that has no decoder; as `SentenceEncoder.load`.
+    public init(tiedTo model: SentenceEncoder) throws(TuttiError) {
+        try self.init(
+            model.directory, configuration: model.encoder.configuration, tokenizer: model.tokenizer,
+            source: model.sourceDescription)
+    }
+
+    /// Loads the model that `path` names: a folder or a hub id.
+    ///
+    /// Throws: `.usage` for a family that has no decoder; as `SentenceEncoder.load`.
+    public init(path: String) throws(TuttiError) {
+        let directory = try ModelDirectory(path: try ModelHub.resolve(path))
+        let file = ConfigurationFile(
+            path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
+        try self.init(
+            directory, configuration: try EncoderSettings.read(file, isDecoder: true),
+            tokenizer: try Tokenizer.load(directory: directory.transformerPath), source: path)
+    }
+
+    private init(
+        _ directory: ModelDirectory, configuration: EncoderConfiguration, tokenizer: Tokenizer, source: String
+    ) throws(TuttiError) {
+        let file = ConfigurationFile(
+            path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
+        let family = DecoderNames(isTied: true)
+        guard family.modelTypes.contains(configuration.architecture) else {
+            throw TuttiError(
+                .usage, "make a decoder", source,
+                "the architecture '\(configuration.architecture)' has no causal language model with cross-attention",
+                hint: "Decoders exist of: \(family.modelTypes.joined(separator: ", ")). With another encoder, set"
+                    + " tie_encoder_decoder: false and decoder_name_or_path to one of these.")
+        }
+        if try file.bool("tie_word_embeddings") == false {
+            throw file.error("tie_word_embeddings", "is false, where only the word table can project to the vocabulary")
+        }
+        guard tokenizer.vocabularySize <= configuration.vocabularySize else {
+            throw file.error(
+                "vocab_size",
+                "is \(configuration.vocabularySize), but the tokenizer has \(tokenizer.vocabularySize) tokens")
+        }
+        self.configuration = configuration
+        self.tokenizer = tokenizer
+        initializerRange = Float(try file.double("initializer_range") ?? 0.02)
+        weights = try SafetensorsFile.open(directory: directory.transformerPath)
+        var names: [String: String] = [:]
+        for info in weights.tensors { names[family.canonicalName(info.name)] = info.name }
+        self.names = names
+    }
+
+    /// Reads a tensor of the decoder, called as in `DecoderNames` without prefix, if the checkpoint holds it.
+    ///
+    /// Throws: `.data` for another shape.
+    public func read(
+        _ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>
+    ) throws(TuttiError) -> Bool {
+        guard let info = names[DecoderNames(isTied: true).canonicalName(name)].flatMap(weights.info) else {
+            return false
+        }
+        guard info.shape == shape else {
+            throw weights.tensorError(info, "has the shape \(info.shape), where config.json asks for \(shape)")
+        }
+        try weights.readFloats(info.name, into: values)
+        return true
+    }
+
+    /// A collator of the texts that are reconstructed, cut to `maximumLength` tokens; `prompts` as in `makeCollator`.
+    public func makeCollator(prompts: [String], maximumLength: Int) -> Collator {
+        // The last token is predicted and never read, so a text may be one longer than there are positions.
+        Collator(
+            tokenizer: tokenizer, maximumLength: min(maximumLength, configuration.maximumPositions + 1),
+            prompts: prompts)
+    }
+}

@@ -1,0 +1,143 @@
+// DenoisingAutoEncoderLoss (TSDAE): a decoder must reconstruct a text from the embedding of its damaged form.
+//
+// Legend: `b` rows on this rank, `D` width.
+
+import TuttiEnsemble
+import TuttiKernels
+
+/// A decoder predicts each token of the original text from the tokens before it and from the one embedding of the
+/// damaged text, so that the embedding must say all that a text says:
+///
+///     loss = -1/M  sum_i sum_k  log P(token k of original_i | tokens before k, model(damaged_i))
+///
+/// M is the number of predicted tokens of the global batch: all but the first of each text, padding left out.
+///
+/// **When to use it**: to adapt a model to a domain with nothing but texts, many of them; usually with CLS pooling.
+///
+/// **Inputs**
+///
+/// | texts | labels |
+/// |---|---|
+/// | (text) | none: words of it are deleted for the model, anew in every epoch |
+/// | (damaged, original) | none |
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | decoder_name_or_path | none | the model that the decoder starts from; needed if it is not tied |
+/// | tie_encoder_decoder | true | the decoder computes with the encoder's weights |
+/// | del_ratio | 0.6 | with one text column: the share of words that is deleted |
+///
+/// The decoder is a BERT with cross-attention and language-model head. Tied, it shares embeddings, self-attention and
+/// feed-forward with the encoder, which must be a BERT too; cross-attention and head are its own. What the checkpoint
+/// does not hold starts at random. Its own parameters (`decoder.*`) belong to the loss: not saved with the model, not
+/// clipped.
+///
+/// **Relations**: the reference averages over the tokens of each process; here over those of all ranks. It deletes
+/// words by NLTK's tokens, here by white space. A decoder with another vocabulary reads texts by its own tokenizer;
+/// the reference asks only whether the classes of the tokenizers differ.
+///
+/// **Citation**: Wang et al. 2021, "TSDAE: Using Transformer-based Sequential Denoising Auto-Encoder for Unsupervised
+/// Sentence Embedding Learning", arXiv 2104.06979. **Reference**: sentence_transformers,
+/// losses/DenoisingAutoEncoderLoss.py.
+public final class DenoisingAutoEncoderLoss: Loss {
+    /// "DenoisingAutoEncoderLoss".
+    public static let name = "DenoisingAutoEncoderLoss"
+
+    private let decoder: String?
+    private let isTied: Bool
+    private let deletionRatio: Double
+    private let tape = Tape()
+
+    /// Creates the loss.
+    ///
+    /// - Throws: `LossError` for an untied decoder without a model to start from, or a ratio outside 0 ..< 1.
+    public init(
+        decoderNameOrPath: String? = nil, tieEncoderDecoder: Bool = true, deletionRatio: Double = 0.6
+    ) throws(LossError) {
+        guard tieEncoderDecoder || decoderNameOrPath != nil else {
+            throw LossError(
+                loss: Self.name, option: "decoder_name_or_path", problem: "is missing, and the decoder is not tied",
+                hint: "Name the model that the decoder starts from, or set tie_encoder_decoder: true.")
+        }
+        guard deletionRatio >= 0, deletionRatio < 1 else {
+            throw LossError(loss: Self.name, option: "del_ratio", problem: "\(deletionRatio) is not in 0 ..< 1")
+        }
+        decoder = tieEncoderDecoder ? nil : decoderNameOrPath
+        isTied = tieEncoderDecoder
+        self.deletionRatio = deletionRatio
+    }
+
+    /// decoder_name_or_path, tie_encoder_decoder and del_ratio.
+    public var options: [(name: String, value: LossOption)] {
+        [
+            ("decoder_name_or_path", decoder.map { .string($0) } ?? .null), ("tie_encoder_decoder", .bool(isTied)),
+            ("del_ratio", .double(deletionRatio)),
+        ]
+    }
+
+    /// A decoder of the last text column; the model reads the first.
+    public var requirements: LossRequirements {
+        var needs = LossRequirements()
+        needs.encodedColumns = [0]
+        needs.decoder = DecoderRequest(model: decoder, isTied: isTied, deletionRatio: deletionRatio)
+        return needs
+    }
+
+    /// Refuses labels, and more than two columns.
+    public func check(_ setting: LossSetting) throws(LossError) {
+        guard setting.labels == .none, (1...2).contains(setting.columns.count) else {
+            throw LossError(
+                loss: Self.name, problem: "it takes texts, or (damaged, original), and no labels",
+                hint: "Choose the text columns with columns: [...].")
+        }
+    }
+
+    /// This rank's part of the mean over all predicted tokens. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        guard let decoder = context.decoder else { preconditionFailure("DenoisingAutoEncoderLoss: no decoder") }
+        return try tape.evaluateInner(batch, gradients, context) { tape in
+            let tokens = try tape.sumOverRanks(Double(decoder.targetTokens))
+            let texts = tape.column(0)  // [b, D]
+            let dTexts = tape.wantsGradients ? tape.newMatrix(texts.rows, texts.columns) : nil  // [b, D]
+            let value = try decoder.reconstruct(
+                texts.matrix, factor: 1 / max(1, tokens), weight: context.weight, dEmbeddings: dTexts)
+            if let dTexts { tape.add(gradient: dTexts, to: texts) }
+            return value
+        }
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name,
+        summary: "a decoder reconstructs texts from embeddings of their damaged forms (TSDAE): needs only texts",
+        inputs: [LossInput("text"), LossInput("damaged", "original")],
+        options: [
+            LossOptionDescription(
+                "decoder_name_or_path", .string, .null, "the model that the decoder starts from, if it is not tied"),
+            LossOptionDescription(
+                "tie_encoder_decoder", .bool(true), "the decoder computes with the encoder's weights"),
+            LossOptionDescription(
+                "del_ratio", .double(0.6), "with one text column: the share of words that is deleted"),
+        ],
+        citation: """
+            @inproceedings{wang-2021-TSDAE,
+                title = "TSDAE: Using Transformer-based Sequential Denoising Auto-Encoder for Unsupervised Sentence
+                    Embedding Learning",
+                author = "Wang, Kexin and Reimers, Nils and Gurevych, Iryna",
+                booktitle = "Findings of the Association for Computational Linguistics: EMNLP 2021",
+                month = nov,
+                year = "2021",
+                address = "Punta Cana, Dominican Republic",
+                publisher = "Association for Computational Linguistics",
+                pages = "671--688",
+                url = "https://arxiv.org/abs/2104.06979",
+            }
+            """,
+        make: { options throws(LossError) in
+            try DenoisingAutoEncoderLoss(
+                decoderNameOrPath: options.has("decoder_name_or_path") ? options.string("decoder_name_or_path") : nil,
+                tieEncoderDecoder: options.bool("tie_encoder_decoder"), deletionRatio: options.double("del_ratio"))
+        })
+}
