@@ -59,7 +59,7 @@ private struct TwoDatasets {
     ) throws -> (outcome: TrainingOutcome, weights: [Float]) {
         let inputs = try inputs(output)
         let outcome = try Trainer(inputs, ensemble: ensemble, observer: observer).train()
-        return (outcome, Array(inputs.model.encoder.parameters.values))
+        return (outcome, parameterValues(inputs.model))
     }
 }
 
@@ -112,8 +112,7 @@ private final class Listener: TrainingObserver {
         let scratch = try TemporaryDirectory()
         var run = TwoDatasets()
         run.arguments.datasetMixing = mixing
-        let inputs = try run.inputs("")
-        let start = Array(inputs.model.encoder.parameters.values)
+        let start = parameterValues(try run.inputs("").model)
         let alone = try run.train(scratch.path + "/1").weights
         let moved = distance(Array(alone.prefix(start.count)), start)
         #expect(moved >= 0.01 * distance(start, [Float](repeating: 0, count: start.count)))
@@ -227,13 +226,13 @@ private final class Listener: TrainingObserver {
         tiny.arguments.saveStrategy = .no
         let plain = try tiny.inputs(scratch.path + "/plain")
         _ = try Trainer(plain, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
-        let ends = Array(plain.model.encoder.parameters.values)
+        let ends = parameterValues(plain.model)
         for mixing in [DatasetMixing.roundRobin, .temperature(3)] {
             tiny.arguments.datasetMixing = mixing
             var named = try tiny.inputs(scratch.path + "/\(mixing.name)")
             named.trainDatasets[0].name = "only"
             _ = try Trainer(named, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
-            #expect(Array(named.model.encoder.parameters.values) == ends)
+            #expect(parameterValues(named.model) == ends)
         }
         let text = "{\"prompts\": {\"only\": {\"anchor\": \"baba \"}}}"
         var prompted = try tiny.inputs(scratch.path + "/prompted")
@@ -249,8 +248,8 @@ private final class Listener: TrainingObserver {
                 (name, table.texts(column: column).map { name == "anchor" ? "baba " + $0 : $0 })
             })
         _ = try Trainer(written, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
-        let same = Array(written.model.encoder.parameters.values)
-        #expect(Array(prompted.model.encoder.parameters.values) == same && same != ends)
+        let same = parameterValues(written.model)
+        #expect(parameterValues(prompted.model) == same && same != ends)
     }
 
     @Test func columnsAreToldAndDoubtfulOnesToo() throws {
@@ -277,5 +276,21 @@ private final class Listener: TrainingObserver {
         #expect(
             listener.notices.contains(
                 "Epoch 1 leaves out 40 of 84 rows of triplets: other data sets take their turn (round_robin)."))
+    }
+
+    @Test func aDataSetThatMakesNoBatchIsRefused() throws {
+        let scratch = try TemporaryDirectory()
+        var run = TwoDatasets()
+        run.arguments.dataloaderDropLast = true
+        var inputs = try run.inputs(scratch.path + "/run")
+        inputs.trainDatasets[1].table = try Table(
+            columns: [("a", ["x", "y"]), ("b", ["u", "v"])], source: "few.csv")
+        do {
+            _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver())
+            Issue.record("two rows make no batch of eleven")
+        } catch let error as TuttiError {
+            #expect(error.kind == .data && error.subject == "few.csv")
+            #expect(error.problem == "2 rows make no batch of 11")
+        }
     }
 }

@@ -52,6 +52,11 @@ struct TinyRun {
     }
 }
 
+/// All parameters of a model, which the call keeps alive.
+func parameterValues(_ model: SentenceEncoder) -> [Float] {
+    withExtendedLifetime(model) { Array(model.encoder.parameters.values) }
+}
+
 /// The objects of a run's metrics file.
 func metricsLines(_ output: String) throws -> [JSONObject] {
     let text = try String(contentsOfFile: output + "/metrics.jsonl", encoding: .utf8)
