@@ -9,9 +9,10 @@ WIDE = 20  # width of the teacher where a projection is learned
 
 # The rates that the rule gives make these noisy (float32 noise grows from step to step) or small (rounding shows).
 SLOWER = {
-    "gist", "gist-relative", "gist-no-anchors", "cached-gist", "contrastive-tension-in-batch", "contrastive-tension-in-batch-dot",
-    "matryoshka-cached", "orthogonal", "sum", "mnrl-joint", "triplet-cosine", "mnrl-hardness-in-batch-negatives",
-    "mnrl-hardness-hard-negatives", "mnrl-hardness-all-negatives", "cosine-similarity", "cosine-similarity-bce",
+    "gist", "gist-relative", "gist-no-anchors", "cached-gist", "contrastive-tension-in-batch", "matryoshka-cached",
+    "contrastive-tension-in-batch-dot", "orthogonal", "sum", "mnrl-joint", "mnrl-hardness-in-batch-negatives",
+    "mnrl-hardness-hard-negatives", "mnrl-hardness-all-negatives", "triplet-cosine", "cosine-similarity",
+    "cosine-similarity-bce",
 }
 FASTER = {
     "cosent", "cosent-dot", "angle", "angle-tuples", "distill-kl", "distill-kl-cosine", "margin-mse",
