@@ -77,6 +77,11 @@ int tutti_mpi_reduce_scatter_floats(const float *send, float *own, const int *co
     return MPI_Reduce_scatter(send, own, counts, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
 }
 
+int tutti_mpi_rotate_bytes(const void *own, void *other, int count, int next, int previous) {
+    return MPI_Sendrecv(own, count, MPI_BYTE, next, 0, other, count, MPI_BYTE, previous, 0, MPI_COMM_WORLD,
+                        MPI_STATUS_IGNORE);
+}
+
 int tutti_mpi_sum_floats_at(const float *send, float *sum, int count, int root) {
     return MPI_Reduce(send, sum, count, MPI_FLOAT, MPI_SUM, root, MPI_COMM_WORLD);
 }

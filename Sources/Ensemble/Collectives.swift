@@ -59,6 +59,13 @@ public protocol Ensemble: AnyObject, Sendable {
         _ send: UnsafeBufferPointer<Float>, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableBufferPointer<Float>)
         throws
 
+    /// Gives bytes to the next rank, the last rank's to rank 0, and takes those of the rank before.
+    ///
+    /// - Parameters:
+    ///   - own: as many bytes on every rank.
+    ///   - into: receives as many; must not overlap `own`.
+    func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws
+
     /// Queues a sum over ranks; the buckets are summed in the order in which they were queued.
     ///
     /// The caller goes on computing; it must not touch `values` before `finishAllReduces` returns. No other

@@ -170,6 +170,20 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
         }
     }
 
+    /// Takes the bytes of the rank before.
+    public func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws {
+        precondition(into.count >= own.count, "rotate: \(own.count) bytes into \(into.count)")
+        if size == 1 {
+            into.copyMemory(from: own)
+            return
+        }
+        try together(Post(operation: "rotate", kind: 7, count: own.count, source: own.baseAddress)) {
+            if let source = meeting[(rank + size - 1) % size].source, let base = into.baseAddress {
+                base.copyMemory(from: source, byteCount: own.count)
+            }
+        }
+    }
+
     /// Queues a sum over ranks; it happens in `finishAllReduces`.
     public func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
         if size > 1 { queue.append(values) }

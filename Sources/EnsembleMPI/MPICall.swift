@@ -8,7 +8,9 @@ import TuttiEnsemble
 
 /// A collective with its arguments; pointers are the caller's, who sleeps until it is done.
 struct MPICall: @unchecked Sendable {
-    enum Kind { case none, barrier, broadcast, sumFloats, sumDoubles, maxDoubles, gather, reduceScatter, finalize }
+    enum Kind {
+        case none, barrier, broadcast, sumFloats, sumDoubles, maxDoubles, gather, reduceScatter, rotate, finalize
+    }
 
     var kind: Kind
     var operation: StaticString
@@ -69,6 +71,9 @@ struct MPIExecutor: ~Copyable {
         case .reduceScatter:
             let values = target.assumingMemoryBound(to: Float.self)
             return reduceScatter(source.assumingMemoryBound(to: Float.self), call.counts, into: values)
+        case .rotate:
+            let (next, previous) = (Int32((rank + 1) % size), Int32((rank + size - 1) % size))
+            return pieces(call.count) { tutti_mpi_rotate_bytes(source + $0, target + $0, $1, next, previous) }
         }
     }
 

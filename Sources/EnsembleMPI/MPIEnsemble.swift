@@ -148,6 +148,15 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
                 target: UnsafeMutableRawPointer(into.baseAddress), counts: counts))
     }
 
+    /// Takes the bytes of the rank before.
+    public func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws {
+        precondition(into.count >= own.count, "rotate: \(own.count) bytes into \(into.count)")
+        try perform(
+            MPICall(
+                kind: .rotate, operation: "rotate", source: own.baseAddress, target: into.baseAddress,
+                count: own.count))
+    }
+
     /// Queues a sum over ranks; see `CorePolicy` for when it runs.
     public func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws { conductor.queue(values) }
 

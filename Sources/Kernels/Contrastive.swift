@@ -1,9 +1,9 @@
 // Softmax cross entropy of in-batch negatives, tiled: never all scores at once.
 //
 // Each row of anchors is scored against all candidates (anchor columns of every rank: M can be large). Row tiles of 128
-// meet candidate tiles of 4096. Pass one folds running maxima and sums; with everything in one candidate tile the scores
-// stay for the gradient, otherwise pass two computes them again. The loss of a row is log1p(sum exp(s_j - s_pos)) in fp64,
-// exact where the positive wins by far and stable where it loses.
+// meet candidate tiles of 4096. Pass one folds running maxima and sums; with everything in one candidate tile the
+// scores stay for the gradient, otherwise pass two computes them again. The loss of a row is log1p(sum
+// exp(s_j - s_pos)) in fp64, exact where the positive wins by far and stable where it loses.
 
 import CTuttiKernels
 
@@ -50,17 +50,130 @@ public enum Contrastive {
         var loss = 0.0
         for first in stride(from: 0, to: anchors.rows, by: rowTile) {
             let rows = first..<min(first + rowTile, anchors.rows)
+            let statistics = RowStatistics(scratch, rows: rows.count)
             let tile = RowTile(
                 anchors: anchors.rows(rows), candidates: candidates, positives: positives + first, scale: scale,
-                bias: bias, factor: Float(factor * weight), scratch: scratch)
-            loss += tile.loss()
-            if let dAnchors, let dCandidates { tile.gradient(dAnchors.rows(rows), dCandidates, dBias) }
+                bias: bias, factor: Float(factor * weight), statistics: statistics, scores: statistics.end)
+            statistics.reset(rows.count)
+            tile.fold()
+            loss += statistics.losses(rows.count)
+            if let dAnchors, let dCandidates {
+                tile.gradient(
+                    dAnchors.rows(rows), dCandidates, dBias, beta: 0, scoresRemain: candidates.rows <= candidateTile)
+            }
         }
         return factor * loss
     }
 }
 
-/// One row tile against all candidates: the two passes.
+/// The same loss where candidates come block by block: fold all blocks, read the loss, then add their gradients.
+public struct ContrastiveBlocks {
+    private let anchors: Matrix  // [b, D]
+    private let scale: Float
+    private let factor: Double
+    private let statistics: RowStatistics
+
+    /// Floats of scratch for these anchors and blocks of at most `candidates` rows.
+    public static func scratchCount(rows: Int, candidates: Int) -> Int {
+        RowStatistics.count(rows: rows)
+            + min(rows, Contrastive.rowTile) * min(candidates, Contrastive.candidateTile) + 16
+    }
+
+    /// Begins with no candidate; the arguments are those of `Contrastive.softmaxCrossEntropy`.
+    public init(anchors: Matrix, scale: Float, factor: Double, scratch: UnsafeMutablePointer<Float>) {
+        self.anchors = anchors
+        self.scale = scale
+        self.factor = factor
+        statistics = RowStatistics(scratch, rows: anchors.rows)
+        statistics.reset(anchors.rows)
+    }
+
+    /// Counts a block in.
+    ///
+    /// - Parameter positives: for each anchor the row of its positive in this block, or -1, `[b]`.
+    public func fold(_ candidates: Matrix, positives: UnsafePointer<Int32>) {
+        eachTile(candidates, positives) { _, tile in tile.fold() }
+    }
+
+    /// The loss, once every block was folded.
+    public func loss() -> Double { factor * statistics.losses(anchors.rows) }
+
+    /// Adds the derivative of the loss by a block, and that by the anchors that comes from it.
+    public func addGradient(
+        _ candidates: Matrix, positives: UnsafePointer<Int32>, to dAnchors: Matrix, _ dCandidates: Matrix
+    ) {
+        RowKernels.requireSameShape(anchors, dAnchors, "ContrastiveBlocks dAnchors")
+        RowKernels.requireSameShape(candidates, dCandidates, "ContrastiveBlocks dCandidates")
+        eachTile(candidates, positives) { rows, tile in
+            tile.gradient(dAnchors.rows(rows), dCandidates, nil, beta: 1, scoresRemain: false)
+        }
+    }
+
+    private func eachTile(
+        _ candidates: Matrix, _ positives: UnsafePointer<Int32>, _ body: (Range<Int>, RowTile) -> Void
+    ) {
+        precondition(
+            anchors.columns == candidates.columns,
+            "ContrastiveBlocks: widths \(anchors.columns) and \(candidates.columns)")
+        for first in stride(from: 0, to: anchors.rows, by: Contrastive.rowTile) {
+            let rows = first..<min(first + Contrastive.rowTile, anchors.rows)
+            body(
+                rows,
+                RowTile(
+                    anchors: anchors.rows(rows), candidates: candidates, positives: positives + first, scale: scale,
+                    bias: nil, factor: Float(factor), statistics: statistics.from(first), scores: statistics.end))
+        }
+    }
+}
+
+/// What the softmax of each row needs to know of all its candidates.
+private struct RowStatistics {
+    let sums: UnsafeMutablePointer<Double>
+    let losses: UnsafeMutablePointer<Double>
+    let maximum: UnsafeMutablePointer<Float>
+    let positiveScore: UnsafeMutablePointer<Float>
+    /// The scratch behind them.
+    let end: UnsafeMutablePointer<Float>
+
+    static func count(rows: Int) -> Int { 6 * ((rows + 15) & ~15) }
+
+    init(_ scratch: UnsafeMutablePointer<Float>, rows: Int) {
+        let rows = (rows + 15) & ~15
+        // fp64 arrays first: they keep the scratch's alignment.
+        sums = UnsafeMutableRawPointer(scratch).bindMemory(to: Double.self, capacity: rows)
+        losses = UnsafeMutableRawPointer(scratch + 2 * rows).bindMemory(to: Double.self, capacity: rows)
+        maximum = scratch + 4 * rows
+        positiveScore = scratch + 5 * rows
+        end = scratch + 6 * rows
+    }
+
+    private init(_ whole: RowStatistics, from first: Int) {
+        sums = whole.sums + first
+        losses = whole.losses + first
+        maximum = whole.maximum + first
+        positiveScore = whole.positiveScore + first
+        end = whole.end
+    }
+
+    /// Those of the rows from `first` on.
+    func from(_ first: Int) -> RowStatistics { RowStatistics(self, from: first) }
+
+    /// No candidate yet.
+    func reset(_ rows: Int) {
+        for r in 0..<rows {
+            maximum[r] = -.infinity
+            sums[r] = 0
+            positiveScore[r] = 0
+        }
+    }
+
+    /// Writes the row losses and returns their sum.
+    func losses(_ rows: Int) -> Double {
+        tutti_contrastive_losses(Int64(rows), maximum, sums, positiveScore, losses)
+    }
+}
+
+/// One row tile against the candidates of a block: the two passes.
 private struct RowTile {
     let anchors: Matrix  // [r, D]
     let candidates: Matrix  // [M, D]
@@ -68,63 +181,40 @@ private struct RowTile {
     let scale: Float
     let bias: UnsafePointer<Float>?
     let factor: Float
-    let scores: Matrix  // [r, min(M, tile)]
-    let maximum: UnsafeMutablePointer<Float>
-    let positiveScore: UnsafeMutablePointer<Float>
-    let sums: UnsafeMutablePointer<Double>
-    let losses: UnsafeMutablePointer<Double>
+    let statistics: RowStatistics
+    let scores: UnsafeMutablePointer<Float>  // [r, min(M, tile)]
 
-    init(
-        anchors: Matrix, candidates: Matrix, positives: UnsafePointer<Int32>, scale: Float,
-        bias: UnsafePointer<Float>?, factor: Float, scratch: UnsafeMutablePointer<Float>
-    ) {
-        self.anchors = anchors
-        self.candidates = candidates
-        self.positives = positives
-        self.scale = scale
-        self.bias = bias
-        self.factor = factor
-        let rows = (anchors.rows + 15) & ~15
-        // fp64 arrays first: they keep the scratch's alignment.
-        sums = UnsafeMutableRawPointer(scratch).bindMemory(to: Double.self, capacity: rows)
-        losses = UnsafeMutableRawPointer(scratch + 2 * rows).bindMemory(to: Double.self, capacity: rows)
-        maximum = scratch + 4 * rows
-        positiveScore = scratch + 5 * rows
-        scores = Matrix(scratch + 6 * rows, anchors.rows, min(candidates.rows, Contrastive.candidateTile))
-    }
-
-    /// Pass one: folds every candidate tile; returns the sum of the row losses.
-    func loss() -> Double {
-        for r in 0..<anchors.rows {
-            maximum[r] = -.infinity
-            sums[r] = 0
-            positiveScore[r] = 0
-        }
+    /// Pass one: folds every candidate tile.
+    func fold() {
         eachTile { first, scores in
             score(first, scores)
             Parallel.forRange(anchors.rows, grain: RowKernels.grain(scores.columns)) { rows in
                 let at = rows.lowerBound
                 tutti_contrastive_fold(
                     scores.row(at), Int64(scores.stride), Int64(rows.count), Int64(scores.columns), Int64(first),
-                    positives + at, maximum + at, sums + at, positiveScore + at)
+                    positives + at, statistics.maximum + at, statistics.sums + at, statistics.positiveScore + at)
             }
         }
-        return tutti_contrastive_losses(Int64(anchors.rows), maximum, sums, positiveScore, losses)
     }
 
-    /// Pass two: dAnchors assigned, dCandidates and dBias accumulated.
-    func gradient(_ dAnchors: Matrix, _ dCandidates: Matrix, _ dBias: UnsafeMutablePointer<Float>?) {
+    /// Pass two: dAnchors assigned (beta 0) or accumulated (beta 1), dCandidates and dBias accumulated.
+    ///
+    /// - Parameter scoresRemain: the scores of the only candidate tile are those that `fold` has just made.
+    func gradient(
+        _ dAnchors: Matrix, _ dCandidates: Matrix, _ dBias: UnsafeMutablePointer<Float>?, beta: Float,
+        scoresRemain: Bool
+    ) {
         eachTile { first, scores in
-            if candidates.rows > Contrastive.candidateTile { score(first, scores) }
+            if !scoresRemain { score(first, scores) }
             Parallel.forRange(anchors.rows, grain: RowKernels.grain(scores.columns)) { rows in
                 let at = rows.lowerBound
                 tutti_contrastive_gradient(
                     scores.row(at), Int64(scores.stride), Int64(rows.count), Int64(scores.columns), Int64(first),
-                    positives + at, positiveScore + at, losses + at, factor)
+                    positives + at, statistics.positiveScore + at, statistics.losses + at, factor)
             }
             let range = first..<first + scores.columns
             if let dBias { RowKernels.biasGradient(scores, into: dBias + first) }
-            Gemm.multiply(scores, candidates.rows(range), into: dAnchors, alpha: scale, beta: first == 0 ? 0 : 1)
+            Gemm.multiply(scores, candidates.rows(range), into: dAnchors, alpha: scale, beta: first == 0 ? beta : 1)
             Gemm.multiply(scores, transposeA: true, anchors, into: dCandidates.rows(range), alpha: scale, beta: 1)
         }
     }
@@ -132,7 +222,7 @@ private struct RowTile {
     private func eachTile(_ body: (Int, Matrix) -> Void) {
         for first in stride(from: 0, to: candidates.rows, by: Contrastive.candidateTile) {
             let columns = min(Contrastive.candidateTile, candidates.rows - first)
-            body(first, Matrix(scores.pointer, anchors.rows, columns))
+            body(first, Matrix(scores, anchors.rows, columns))
         }
     }
 

@@ -68,6 +68,9 @@ public struct RankGather {
         offset = rows[..<ensemble.rank].reduce(0, +)
     }
 
+    /// Rows of one of the ranks.
+    public func rows(of rank: Int) -> Int { rows[rank] }
+
     /// Rows of all ranks, in the order of ranks. Collective.
     ///
     /// - Parameter into: receives them, `[N, D]`, without gaps between rows.

@@ -77,12 +77,16 @@ public struct LossEntry: Sendable {
     /// The chunks in which it encodes where nothing else is asked for.
     public var chunking: Chunking?
 
+    /// The option that turns `chunking` off where it is false.
+    var chunkingSwitch: String?
+
     /// Makes it from checked options.
     var make: @Sendable (LossOptions) throws(LossError) -> any Loss
 
     init(
         name: String, summary: String, inputs: [LossInput], options: [LossOptionDescription], citation: String = "",
-        chunking: Chunking? = nil, make: @escaping @Sendable (LossOptions) throws(LossError) -> any Loss
+        chunking: Chunking? = nil, chunkingSwitch: String? = nil,
+        make: @escaping @Sendable (LossOptions) throws(LossError) -> any Loss
     ) {
         self.name = name
         self.summary = summary
@@ -90,6 +94,7 @@ public struct LossEntry: Sendable {
         self.options = options
         self.citation = citation
         self.chunking = chunking
+        self.chunkingSwitch = chunkingSwitch
         self.make = make
     }
 
@@ -171,6 +176,13 @@ public enum LossRegistry {
         ContrastiveTensionLoss.entry,
         ContrastiveTensionLossInBatchNegatives.entry,
         DenoisingAutoEncoderLoss.entry,
+        MultipleNegativesSymmetricRankingLoss.entry,
+        MultipleNegativesSymmetricRankingLoss.entry.cached(as: "CachedMultipleNegativesSymmetricRankingLoss"),
+        GISTEmbedLoss.entry,
+        GISTEmbedLoss.entry.cached(as: "CachedGISTEmbedLoss"),
+        SigmoidContrastiveLoss.entry,
+        MegaBatchMarginLoss.entry,
+        GlobalOrthogonalRegularizationLoss.entry,
         MatryoshkaLoss.entry,
         AdaptiveLayerLoss.entry,
         Matryoshka2dLoss.entry,
@@ -193,7 +205,8 @@ public enum LossRegistry {
         let options = try LossOptions(
             specification.options, loss: entry.name, known: entry.options + common)
         var made = ConfiguredLoss(try entry.make(options), name: entry.name)
-        made.chunking = try chunking(options, own: own) ?? entry.chunking
+        let isChunked = entry.chunkingSwitch.map(options.bool) ?? true
+        made.chunking = try isChunked ? chunking(options, own: own) ?? entry.chunking : nil
         if made.chunking == nil { made.chunking = made.loss.nested.lazy.compactMap(\.chunking).first }
         if options.has("initial_parameters") { made.initialParameters = options.string("initial_parameters") }
         if made.initialParameters == nil {

@@ -63,18 +63,14 @@ struct ComparableRows {
 enum InnerProductSimilarity: Sendable {
     case cosine, dot
 
-    init(_ function: SimilarityFunction, loss: String) throws(LossError) {
+    /// nil where the function is a distance.
+    init?(_ function: SimilarityFunction) {
         switch function {
         case .cosine: self = .cosine
         case .dot: self = .dot
-        case .euclidean, .manhattan:
-            throw LossError(
-                loss: loss, option: "similarity_fct", problem: "\(function.functionName) is not one product of matrices",
-                hint: "Use cos_sim or dot_score.")
+        case .euclidean, .manhattan: return nil
         }
     }
-
-    var function: SimilarityFunction { self == .cosine ? .cosine : .dot }
 }
 
 extension LossOptions {

@@ -8,9 +8,18 @@ import TuttiKernels
 extension Tape {
     /// Similarities of all rows of x with all rows of y: `[n, m]`; negative distances where the function is one.
     public func similarities(_ function: SimilarityFunction, _ x: TapeValue, _ y: TapeValue) -> TapeValue {
+        comparisons(function, comparable(function, x), comparable(function, y))
+    }
+
+    /// x made ready for `comparisons`: unit vectors where the function is the cosine.
+    public func comparable(_ function: SimilarityFunction, _ x: TapeValue) -> TapeValue {
+        function == .cosine ? normalized(x) : x
+    }
+
+    /// `similarities` of values that `comparable` has made ready: `[n, m]`.
+    public func comparisons(_ function: SimilarityFunction, _ x: TapeValue, _ y: TapeValue) -> TapeValue {
         switch function {
-        case .cosine: return products(normalized(x), normalized(y))
-        case .dot: return products(x, y)
+        case .cosine, .dot: return products(x, y)
         case .euclidean: return scaled(distances(x, y, .euclidean), by: -1)
         case .manhattan: return scaled(distances(x, y, .manhattan), by: -1)
         }

@@ -87,6 +87,20 @@ extension Tape {
         }
     }
 
+    /// x plus the only number of `offset`, a `[1, 1]` value.
+    public func shifted(_ x: TapeValue, by offset: TapeValue) -> TapeValue {
+        let result = newMatrix(x.rows, x.columns)
+        let shift = offset.matrix[0, 0]
+        for row in 0..<x.rows { for column in 0..<x.columns { result[row, column] = x.matrix[row, column] + shift } }
+        return record(result, from: [x, offset]) { [unowned self] d in
+            add(gradient: d, to: x)
+            guard let dOffset = gradient(of: offset) else { return }
+            var sum = 0.0
+            for row in 0..<d.rows { for column in 0..<d.columns { sum += Double(d[row, column]) } }
+            dOffset[0, 0] += Float(sum)
+        }
+    }
+
     /// max(x, 0).
     public func relu(_ x: TapeValue) -> TapeValue { map(x) { $0 > 0 ? ($0, 1) : (0, 0) } }
 

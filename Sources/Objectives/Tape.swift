@@ -2,9 +2,9 @@
 //
 // A loss says how its value follows from embeddings; every operation writes down its adjoint, and `evaluate` plays the
 // adjoints backwards. Operations are in Tape+Elementwise, +Rows, +Distances, +Ranks. The number of ranks needs no care:
-// the loss is the sum of what the ranks return, a gather's adjoint is the reduce-scatter of that sum, a sum's adjoint is
-// a sum, and what all ranks compute alike one of them returns (`once`). Collectives are played back on every rank in the
-// same order, also where a rank has no rows.
+// the loss is the sum of what the ranks return, a gather's adjoint is the reduce-scatter of that sum, a sum's adjoint
+// is a sum, and what all ranks compute alike one of them returns (`once`). Collectives are played back on every rank in
+// the same order, also where a rank has no rows.
 //
 // Numbers are fp32, sums inside an operation fp64. Memory comes from one arena that the next evaluation reuses.
 //
@@ -49,6 +49,7 @@ public final class Tape {
     private var root: TapeValue?
     private var twinRoot: TapeValue?
     private var gathered: RankGather?
+    private var tiles: Tape?
 
     /// A tape without values.
     public init() {
@@ -144,6 +145,48 @@ public final class Tape {
             if records[index].isCollective { _ = gradient(at: index) }
             if let gradient = records[index].gradient { try adjoint(gradient) }
         }
+    }
+
+    // MARK: Row tiles
+
+    /// The sum over tiles of rows of what `body` makes of `inputs`, `[1, width]`, holding one tile's numbers at a time.
+    ///
+    /// Gradients compute each tile again, with all that `body` writes on the tape that it is given.
+    ///
+    /// - Parameters:
+    ///   - count: rows in all; none give zeros.
+    ///   - body: gets a tape of the tile, `inputs` on it and the tile's rows; calls no collective.
+    public func tiled(
+        _ count: Int, by tile: Int = 128, _ inputs: [TapeValue], width: Int = 1,
+        _ body: @escaping (_ tape: Tape, _ inputs: [TapeValue], _ rows: Range<Int>) -> TapeValue
+    ) -> TapeValue {
+        let inner = tiles ?? Tape()
+        tiles = inner
+        let ranges = stride(from: 0, to: count, by: tile).map { $0..<min($0 + tile, count) }
+        var sums = [Double](repeating: 0, count: width)
+        for rows in ranges {
+            let part = inner.write(isRecording: false) { body(inner, inputs.map { inner.constant($0.matrix) }, rows) }
+            precondition(part.rows == 1 && part.columns == width, "Tape: a tile of [\(part.rows), \(part.columns)]")
+            for column in 0..<width { sums[column] += Double(part.matrix[0, column]) }
+        }
+        let result = newMatrix(1, width)
+        for column in 0..<width { result[0, column] = Float(sums[column]) }
+        return record(result, from: inputs) { [unowned self] d in
+            for rows in ranges {
+                let part = inner.write(isRecording: true) {
+                    body(inner, inputs.map { inner.append($0.matrix, gradient: gradient(of: $0)) }, rows)
+                }
+                inner.add(gradient: d, to: part)
+                try inner.playBack()
+            }
+        }
+    }
+
+    private func write(isRecording: Bool, _ body: () -> TapeValue) -> TapeValue {
+        arena.reset()
+        records.removeAll(keepingCapacity: true)
+        self.isRecording = isRecording
+        return body()
     }
 
     // MARK: Inputs

@@ -9,6 +9,8 @@ final class AlteredEnsemble: Ensemble, @unchecked Sendable {
     enum Fault {
         /// The adjoint of the gather keeps the own slice instead of summing it over ranks.
         case droppedReduceScatter
+        /// Ranks keep what they should give to the next one.
+        case droppedRotation
         /// Sums are divided by the number of ranks.
         case dividedByRanks
         /// None, but ranks of one node exchange messages as if they were far apart.
@@ -62,13 +64,18 @@ final class AlteredEnsemble: Ensemble, @unchecked Sendable {
         try inner.reduceScatterSum(send, counts: counts, into: into)
         let own = UnsafeMutableBufferPointer(rebasing: into[..<counts[rank]])
         switch fault {
-        case .nodesApart, .strangeNode: break
+        case .nodesApart, .strangeNode, .droppedRotation: break
         case .noBarrier: if rank == size - 1 { usleep(20_000) }
         case .dividedByRanks: divide(own)
         case .droppedReduceScatter:
             let start = counts[..<rank].reduce(0, +)
             for index in own.indices { own[index] = send[start + index] }
         }
+    }
+
+    func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws {
+        try inner.rotate(own, into: into)
+        if fault == .droppedRotation { into.copyMemory(from: own) }
     }
 
     func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {

@@ -60,6 +60,22 @@ let collectiveLaws: [Law] = [
             findings.require(wrong == nil, "deal \(deal): value \(wrong ?? 0) is \(own[wrong ?? 0])")
         }
     },
+    Law(name: "rotate goes round the ranks and comes home") { ensemble, findings in
+        for length in [0, 1, 5000, 3_000_000] {
+            let own = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 3 &+ 31 &* ensemble.rank) }
+            var (here, next) = (own, [UInt8](repeating: 0, count: length))
+            for step in 1...ensemble.size {
+                try here.withUnsafeBytes { bytes in
+                    try next.withUnsafeMutableBytes { try ensemble.rotate(bytes, into: $0) }
+                }
+                swap(&here, &next)
+                let origin = (ensemble.rank + ensemble.size - step % ensemble.size) % ensemble.size
+                let first = UInt8(truncatingIfNeeded: 31 &* origin)
+                findings.require(length == 0 || here[0] == first, "step \(step): \(length) bytes are of another rank")
+            }
+            findings.require(here == own, "\(length) bytes came home changed")
+        }
+    },
     Law(name: "gather and reduce-scatter are adjoint: <gather x, y> = <x, reduceScatter y>") { ensemble, findings in
         try adjointness(ensemble, ensemble, findings)
     },

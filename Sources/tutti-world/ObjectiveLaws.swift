@@ -15,6 +15,13 @@ let objectiveLaws: [Law] =
             }
         }
     } + [
+        Law(name: "MultipleNegativesRankingLoss with candidates that travel = one process") { ensemble, findings in
+            try equalsOneProcess(ensemble, ensemble, findings, columns: 3, similarity: .cosine, ringExchange: true)
+        },
+        .control("candidates that stay where they are, are noticed") { ensemble, findings in
+            let altered = AlteredEnsemble(ensemble, .droppedRotation)
+            try equalsOneProcess(ensemble, altered, findings, columns: 3, similarity: .cosine, ringExchange: true)
+        },
         .control("the loss without its reduce-scatter is noticed") { ensemble, findings in
             let altered = AlteredEnsemble(ensemble, .droppedReduceScatter)
             try equalsOneProcess(ensemble, altered, findings, columns: 3, similarity: .cosine)
@@ -34,7 +41,8 @@ let objectiveLaws: [Law] =
 
 /// Compares over `plain` what the loss says over `used` with what it says of all rows in this process.
 private func equalsOneProcess(
-    _ plain: any Ensemble, _ used: any Ensemble, _ findings: Findings, columns: Int, similarity: SimilarityFunction
+    _ plain: any Ensemble, _ used: any Ensemble, _ findings: Findings, columns: Int, similarity: SimilarityFunction,
+    ringExchange: Bool = false
 ) throws {
     let (rows, width) = (37, 24)
     let scale = similarity == .cosine ? 20.0 : 1.0
@@ -43,7 +51,8 @@ private func equalsOneProcess(
     for deal in deals(of: rows, to: plain.size) {
         let start = deal[..<plain.rank].reduce(0, +)
         let own = start..<start + deal[plain.rank]
-        let part = try evaluate(rows: own, of: rows, columns, width, scale, similarity, used, findings)
+        let part = try evaluate(
+            rows: own, of: rows, columns, width, scale, similarity, used, findings, ringExchange: ringExchange)
         var value = [part.value]
         try value.withUnsafeMutableBufferPointer { try plain.allReduceSum($0) }
         findings.require(
@@ -66,7 +75,7 @@ private func equalsOneProcess(
 
 private func evaluate(
     rows: Range<Int>, of count: Int, _ columns: Int, _ width: Int, _ scale: Double, _ similarity: SimilarityFunction,
-    _ ensemble: any Ensemble, _ findings: Findings
+    _ ensemble: any Ensemble, _ findings: Findings, ringExchange: Bool = false
 ) throws -> (value: Double, gradient: [Float]) {
     var arena = Arena()
     let embeddings = arena.matrix(columns * rows.count, width)
@@ -82,7 +91,8 @@ private func evaluate(
     }
     let gradient = arena.matrix(columns * rows.count, width)
     gradient.fill(.nan)
-    let loss = try MultipleNegativesRankingLoss(scale: scale, similarity: similarity)
+    let loss = try MultipleNegativesRankingLoss(
+        scale: scale, similarity: similarity, ringExchange: ringExchange)
     let batch = LossBatch(embeddings: embeddings, rows: rows.count, columns: columns)
     let value = try loss.evaluate(batch, dEmbeddings: gradient, ensemble: ensemble)
     let only = try loss.evaluate(batch, dEmbeddings: nil, ensemble: ensemble)

@@ -80,6 +80,23 @@ import TuttiEnsemble
         }
     }
 
+    @Test func rotationsGoRoundTheRanks() throws {
+        for length in [0, 1, 4000] {
+            try withEvery(world: 1...4) { ensemble in
+                var here = [UInt8](repeating: UInt8(ensemble.rank), count: length)
+                for step in 1...ensemble.size {
+                    var next = [UInt8](repeating: 255, count: length)
+                    try here.withUnsafeBytes { own in
+                        try next.withUnsafeMutableBytes { try ensemble.rotate(own, into: $0) }
+                    }
+                    here = next
+                    let origin = UInt8((ensemble.rank + ensemble.size - step % ensemble.size) % ensemble.size)
+                    #expect(here.allSatisfy { $0 == origin })
+                }
+            }
+        }
+    }
+
     @Test func gatherAndReduceScatterAreAdjoint() throws {
         let counts = [5, 0, 11, 2]
         try withEvery(world: 1...4) { ensemble in

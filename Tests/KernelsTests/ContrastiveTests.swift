@@ -109,6 +109,33 @@ import TuttiKernels
         #expect(largestDifference(dBias.values, wanted) < 1e-5)
     }
 
+    /// Blocks of any length, in any order, give what all candidates together give.
+    @Test(arguments: [(3, 5, 7), (130, 260, 16), (7, 9000, 8), (129, 4100, 4)])
+    func blocksAreTheWhole(shape: (Int, Int, Int)) {
+        let p = Problem(rows: shape.0, candidates: shape.1, width: shape.2)
+        let whole = p.run(factor: 0.5)
+        let (a, c) = (FloatBlock(p.a), FloatBlock(p.c))
+        let (dA, dC) = (FloatBlock(count: a.count, of: 0), FloatBlock(count: c.count, of: 0))
+        let scratch = FloatBlock(count: ContrastiveBlocks.scratchCount(rows: p.rows, candidates: p.candidates))
+        let cuts = [0, 1, p.candidates / 20, p.candidates - 1, p.candidates].sorted()
+        let parts = zip(cuts, cuts.dropFirst()).map { $0..<$1 }.reversed().map { range in
+            (range, p.positives.map { range.contains(Int($0)) ? $0 - Int32(range.lowerBound) : -1 })
+        }
+        let blocks = ContrastiveBlocks(
+            anchors: a.matrix(p.rows, p.width), scale: p.scale, factor: 0.5, scratch: scratch.pointer)
+        for (range, positives) in parts {
+            blocks.fold(c.matrix(p.candidates, p.width).rows(range), positives: positives.pinned)
+        }
+        #expect(abs(blocks.loss() - whole.loss) <= 2e-6 * max(1, whole.loss))
+        for (range, positives) in parts {
+            blocks.addGradient(
+                c.matrix(p.candidates, p.width).rows(range), positives: positives.pinned,
+                to: dA.matrix(p.rows, p.width), dC.matrix(p.candidates, p.width).rows(range))
+        }
+        #expect(relativeDifference(dA.values, whole.dA.map(Double.init)) < 1e-5)
+        #expect(relativeDifference(dC.values, whole.dC.map(Double.init)) < 1e-5)
+    }
+
     @Test func extremeScores() {
         var p = Problem(rows: 4, candidates: 6, width: 2)
         p.scale = 1

@@ -148,6 +148,9 @@ final class WithoutReduceScatter: Ensemble, @unchecked Sendable {
         let start = counts[..<rank].reduce(0, +)
         for index in 0..<counts[rank] { into[index] = send[start + index] }
     }
+    func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws {
+        try inner.rotate(own, into: into)
+    }
     func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws { try inner.beginAllReduceSum(values) }
     func finishAllReduces() throws { try inner.finishAllReduces() }
     func abort(code: Int32, message: String) -> Never { inner.abort(code: code, message: message) }

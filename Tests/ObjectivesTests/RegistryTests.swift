@@ -48,6 +48,5 @@ import TuttiObjectives
         #expect(failure(name, ["scale": .double(0)]).contains("not a positive number"))
         #expect(failure(name, ["gather_across_devices": .int(1)]).contains("expected true or false"))
         #expect(failure(name, ["similarity_fct": .string("cos_sin")]).contains("Did you mean \"cos_sim\""))
-        #expect(failure(name, ["similarity_fct": .string("euclidean_sim")]).contains("not one product"))
     }
 }

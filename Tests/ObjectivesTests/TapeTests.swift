@@ -59,6 +59,25 @@ struct TapeCase: Sendable, CustomTestStringConvertible {
             let factor = y.joined().reduce(0, +)
             return each(x, y) { x, _ in x * factor }
         },
+        TapeCase("shifted by a value", { t, x, y in t.shifted(t.square(x), by: t.sum(t.square(y))) }) { x, y in
+            let offset = y.joined().reduce(0) { $0 + $1 * $1 }
+            return each(x, y) { x, _ in x * x + offset }
+        },
+        TapeCase(
+            "tiles of rows",
+            { t, x, y in
+                t.tiled(5, by: 2, [t.square(x), t.rows(y, 0..<5)], width: 2) { tile, inputs, rows in
+                    let (x, y) = (tile.rows(inputs[0], rows), tile.rows(inputs[1], rows))
+                    return tile.concatenateColumns([
+                        tile.sum(tile.square(x)), tile.sum(tile.exponential(tile.products(y, inputs[0]))),
+                    ])
+                }
+            }
+        ) { x, y in
+            let squares = x.map { $0.map { $0 * $0 } }
+            let all = y.flatMap { a in squares.map { exp(dot(a, $0)) } }
+            return [[squares.joined().reduce(0) { $0 + $1 * $1 }, all.reduce(0, +)]]
+        },
         TapeCase("relu", { t, x, _ in t.relu(x) }) { each($0, $1) { x, _ in max(x, 0) } },
         TapeCase("abs", { t, x, _ in t.abs(x) }) { each($0, $1) { x, _ in abs(x) } },
         TapeCase("square root", { t, x, _ in t.squareRoot(t.scaled(t.square(x), by: 1, plus: 0.5)) }) {

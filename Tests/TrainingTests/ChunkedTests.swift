@@ -118,6 +118,9 @@ private final class CountingEnsemble: Ensemble, @unchecked Sendable {
     func reduceScatterSum(
         _ send: UnsafeBufferPointer<Float>, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableBufferPointer<Float>
     ) throws { try inner.reduceScatterSum(send, counts: counts, into: into) }
+    func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws {
+        try inner.rotate(own, into: into)
+    }
     func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
         summedFloats += values.count
         try inner.beginAllReduceSum(values)

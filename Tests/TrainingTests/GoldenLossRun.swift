@@ -27,11 +27,7 @@ struct GoldenLossCase: Sendable, CustomTestStringConvertible {
     }()
 
     /// Cases whose options are not built yet.
-    static let pending: Set<String> = [
-        "cached-mnrl", "mnrl-euclidean", "mnrl-hardness-all-negatives", "mnrl-hardness-hard-negatives",
-        "mnrl-hardness-in-batch-negatives", "mnrl-joint", "mnrl-joint-hardness-dot", "mnrl-manhattan",
-        "mnrl-per-direction",
-    ]
+    static let pending: Set<String> = []
 
     /// The cases whose losses are all registered, with their options.
     static let registered: [GoldenLossCase] = {

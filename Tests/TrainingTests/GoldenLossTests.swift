@@ -11,10 +11,8 @@ import TuttiObjectives
     /// Losses in cases that are not built yet.
     private static let pending: Set<String> = [
         "AnglELoss", "BatchAllTripletLoss", "BatchHardSoftMarginTripletLoss", "BatchHardTripletLoss",
-        "BatchSemiHardTripletLoss", "CachedGISTEmbedLoss", "CachedMultipleNegativesSymmetricRankingLoss",
-        "CoSENTLoss", "ContrastiveLoss", "CosineSimilarityLoss", "DistillKLDivLoss", "EmbedDistillLoss", "GISTEmbedLoss",
-        "GlobalOrthogonalRegularizationLoss", "MSELoss", "MarginMSELoss", "MegaBatchMarginLoss",
-        "MultipleNegativesSymmetricRankingLoss", "OnlineContrastiveLoss", "SoftmaxLoss", "TripletLoss",
+        "BatchSemiHardTripletLoss", "CoSENTLoss", "ContrastiveLoss", "CosineSimilarityLoss", "DistillKLDivLoss",
+        "EmbedDistillLoss", "MSELoss", "MarginMSELoss", "OnlineContrastiveLoss", "SoftmaxLoss", "TripletLoss",
     ]
 
     /// Losses that the reference does not have.

@@ -24,6 +24,7 @@ int tutti_mpi_sum_doubles(double *values, int count);
 int tutti_mpi_max_doubles(double *values, int count);
 int tutti_mpi_gather_bytes(const void *own, int count, void *all, const int *counts, const int *starts);
 int tutti_mpi_reduce_scatter_floats(const float *send, float *own, const int *counts);
+int tutti_mpi_rotate_bytes(const void *own, void *other, int count, int next, int previous);
 int tutti_mpi_sum_floats_at(const float *send, float *sum, int count, int root);
 
 // The CPUs that this thread may run on: a bit each, in `words` words of 64; returns 0 on success.

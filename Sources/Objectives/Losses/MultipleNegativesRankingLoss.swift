@@ -1,5 +1,8 @@
 // MultipleNegativesRankingLoss: each anchor must find its own positive among all candidates of the global batch.
 //
+// The plain form goes through the fused kernel (Kernels/Contrastive.swift), with candidates that are gathered or that
+// travel round the ranks (RankRing.swift); every other form is written on the tape (InBatchSoftmax.swift).
+//
 // Legend: `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width, `M` = (C - 1) N candidates.
 
 import TuttiEnsemble
@@ -15,7 +18,7 @@ import TuttiKernels
 ///
 /// **When to use it**: the standard choice for retrieval and semantic search when there are pairs, or triplets with
 /// hard negatives, and no scores. It grows better with the global batch. Texts must not repeat within a batch, or a
-/// right answer counts as wrong: use `batch_sampler: no_duplicates`.
+/// right answer counts as wrong: use `batch_sampler: no_duplicates` or `mask_false_negatives: text`.
 ///
 /// **Inputs**
 ///
@@ -30,14 +33,36 @@ import TuttiKernels
 /// | option | default | meaning |
 /// |---|---|---|
 /// | scale | 20.0 | factor on the similarities, the inverse of the temperature |
-/// | similarity_fct | cos_sim | cos_sim or dot_score (then scale is usually 1) |
+/// | similarity_fct | cos_sim | cos_sim, dot_score (then scale is usually 1), euclidean_sim or manhattan_sim |
 /// | gather_across_devices | true | candidates of all ranks, or of the own rank only |
+/// | directions | [query_to_doc] | what is compared; also query_to_query, doc_to_query, doc_to_doc |
+/// | partition_mode | joint | one softmax over all directions, or their mean: per_direction |
+/// | hardness_mode | null | negatives that count more: in_batch_negatives, hard_negatives, all_negatives |
+/// | hardness_strength | 0.0 | strength * sim, as a constant, is added to their scaled similarity |
+/// | positives | 1 | how many columns after the anchor are positives |
+/// | mask_false_negatives | none | text: a text that is a right answer is no negative |
+/// | ring_exchange | false | candidates travel round the ranks instead of being gathered |
+///
+/// **Directions**: a row's query may also meet all other queries, its document all queries, and all documents of other
+/// rows. With `joint` all of them share one softmax (GTE, Li et al. 2023); with `per_direction`, for query_to_doc and
+/// doc_to_query only, the loss is the mean of one cross entropy a direction (symmetric InfoNCE).
+///
+/// **Several positives**: with `positives: P` each of them must win against the negatives alone, never against each
+/// other, and the loss is their mean (multi-positive InfoNCE):
+///
+///     loss = -1/(N P)  sum_i  sum_p  log( exp(s sim(a_i, p)) / (exp(s sim(a_i, p)) + sum_negatives exp(...)) )
+///
+/// **False negatives**: with `mask_false_negatives: text`, the right answers of a query are the positives of every row
+/// of the global batch whose anchor is the same text; a candidate that is the same text as one of them is left out, and
+/// so is, as a candidate query, one with a right answer in common. A query that lies in several rows, once a positive,
+/// is therefore the same multi-positive InfoNCE. Blanks around a text do not count.
 ///
 /// **Relations**: the reference computes the same with `gather_across_devices=True`; its default is false. With it,
 /// W ranks of b rows equal one process with N rows, value and gradient, uneven and empty ranks included. Without it,
-/// the value is still the mean over N rows.
+/// the value is still the mean over N rows. `positives`, `mask_false_negatives` and `ring_exchange` are not in it.
 ///
-/// **Memory**: scores are made in tiles, never `[b, M]` at once.
+/// **Memory**: scores are made in tiles, never `[b, M]` at once. Gathered candidates are `[M, D]` on every rank; with
+/// `ring_exchange` a rank never holds more candidates than those of two ranks, for twice the products.
 ///
 /// **Citation**: Henderson et al. 2017, "Efficient Natural Language Response Suggestion for Smart Reply",
 /// arXiv 1705.00652. **Reference**: sentence_transformers, losses/MultipleNegativesRankingLoss.py.
@@ -45,58 +70,92 @@ public final class MultipleNegativesRankingLoss: Loss {
     /// "MultipleNegativesRankingLoss".
     public static let name = "MultipleNegativesRankingLoss"
 
-    private let scale: Double
-    private let similarity: InnerProductSimilarity
-    private let gathersAcrossRanks: Bool
+    private let form: InBatchSoftmax
+    private let plainSimilarity: InnerProductSimilarity?
+    private let ringExchange: Bool
+    private let isSymmetric: Bool
+    private let tape = Tape()
     private var arena = Arena()
 
-    /// Creates the loss.
+    /// Creates the plain form.
     ///
-    /// - Throws: `LossError` for a scale that is not a positive number, or a similarity that is not an inner product.
-    public init(
-        scale: Double = 20, similarity: SimilarityFunction = .cosine, gatherAcrossDevices: Bool = true
+    /// - Throws: `LossError` for a scale that is not a positive number.
+    public convenience init(
+        scale: Double = 20, similarity: SimilarityFunction = .cosine, gatherAcrossDevices: Bool = true,
+        ringExchange: Bool = false
     ) throws(LossError) {
-        guard scale.isFinite, scale > 0 else {
-            throw LossError(loss: Self.name, option: "scale", problem: "\(scale) is not a positive number")
+        try self.init(
+            InBatchSoftmax(scale: scale, similarity: similarity, gathersAcrossRanks: gatherAcrossDevices),
+            ringExchange: ringExchange, name: Self.name)
+    }
+
+    init(_ form: InBatchSoftmax, ringExchange: Bool, name: String) throws(LossError) {
+        try form.check(name)
+        if ringExchange, form.plainSimilarity == nil || !form.gathersAcrossRanks {
+            throw LossError(
+                loss: name, option: "ring_exchange", problem: "serves the plain form over all ranks alone",
+                hint: "Leave other options than scale and similarity_fct (cos_sim or dot_score) at their defaults.")
         }
-        self.scale = scale
-        self.similarity = try InnerProductSimilarity(similarity, loss: Self.name)
-        self.gathersAcrossRanks = gatherAcrossDevices
+        self.form = form
+        plainSimilarity = form.plainSimilarity
+        self.ringExchange = ringExchange
+        isSymmetric = name == MultipleNegativesSymmetricRankingLoss.name
     }
 
     /// True where the candidates are those of the own rank.
-    public var dependsOnDealing: Bool { !gathersAcrossRanks }
+    public var dependsOnDealing: Bool { !form.gathersAcrossRanks }
 
-    /// scale, similarity_fct and gather_across_devices.
-    public var options: [(name: String, value: LossOption)] {
-        [
-            ("scale", .double(scale)), ("similarity_fct", .string(similarity.function.functionName)),
-            ("gather_across_devices", .bool(gathersAcrossRanks)),
-        ]
+    /// Keys of the texts where false negatives are masked.
+    public var requirements: LossRequirements {
+        var needs = LossRequirements()
+        needs.needsTextKeys = form.masksFalseNegatives
+        return needs
     }
+
+    /// All options, in the order of the documentation; of the symmetric loss, those that it leaves open.
+    public var options: [(name: String, value: LossOption)] {
+        isSymmetric ? Array(form.options.prefix(3)) : form.options + [("ring_exchange", .bool(ringExchange))]
+    }
+
+    /// Refuses data without a text column for every positive.
+    public func check(_ setting: LossSetting) throws(LossError) { try require(columns: setting.columns.count) }
 
     /// This rank's part of the mean over all rows, and the whole gradient of its embeddings. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
-        guard batch.columns >= 2 else {
-            throw LossError(
-                loss: Self.name, problem: "the data set has one text column",
-                hint: "It needs (anchor, positive), and may have any number of negatives.")
+        try require(columns: batch.columns)
+        guard let plainSimilarity else {
+            return try tape.evaluate(batch, gradients, context) { try form.value(of: batch, on: $0) }
         }
         arena.reset()
-        let dEmbeddings = gradients?.embeddings
-        let (b, negatives) = (batch.rows, batch.columns - 1)  // candidate columns: the positive and the negatives
-        let gather = try RankGather(rows: b, ensemble: context.ensemble, arena: &arena)
+        let gather = try RankGather(rows: batch.rows, ensemble: context.ensemble, arena: &arena)
         if gather.total == 0 { return 0 }
-        let comparable = ComparableRows(batch.embeddings, by: similarity, arena: &arena)  // [C b, D]
-        let anchors = comparable.rows.rows(0..<b)  // [b, D]
+        let comparable = ComparableRows(batch.embeddings, by: plainSimilarity, arena: &arena)  // [C b, D]
+        let value: Double
+        if ringExchange {
+            value = try RankRing(gather: gather, ensemble: context.ensemble).softmaxCrossEntropy(
+                comparable.rows, columns: batch.columns, scale: form.scale, dRows: gradients?.embeddings, arena: &arena)
+        } else {
+            value = try gathered(comparable.rows, batch.columns, gather, gradients?.embeddings)
+        }
+        if let dEmbeddings = gradients?.embeddings {
+            comparable.adjoint(dEmbeddings)
+            if context.weight != 1 { dEmbeddings.scale(by: Float(context.weight)) }
+        }
+        return value
+    }
 
+    /// The plain form, all candidates on every rank.
+    private func gathered(_ rows: Matrix, _ columns: Int, _ gather: RankGather, _ dRows: Matrix?) throws -> Double {
+        let (b, negatives) = (gather.own, columns - 1)  // candidate columns: the positive and the negatives
+        let gathersAcrossRanks = form.gathersAcrossRanks
         let perColumn = gathersAcrossRanks ? gather.total : b
         let first = gathersAcrossRanks ? gather.offset : 0
+        let anchors = rows.rows(0..<b)  // [b, D]
         let positives = arena.int32s(b)
         for row in 0..<b { positives[row] = Int32(first + row) }
         let candidates = arena.matrix(negatives * perColumn, anchors.columns)  // [M, D]
         for column in 0..<negatives {
-            let own = comparable.rows.rows((column + 1) * b..<(column + 2) * b)  // [b, D]
+            let own = rows.rows((column + 1) * b..<(column + 2) * b)  // [b, D]
             let place = candidates.rows(column * perColumn..<(column + 1) * perColumn)  // [N, D]
             if gathersAcrossRanks {
                 _ = try gather.gatherRows(Sharded(own), into: place)
@@ -105,41 +164,64 @@ public final class MultipleNegativesRankingLoss: Loss {
             }
         }
 
-        let dCandidates = dEmbeddings.map { _ in arena.matrix(candidates.rows, candidates.columns) }  // [M, D]
+        let dCandidates = dRows.map { _ in arena.matrix(candidates.rows, candidates.columns) }  // [M, D]
         let value = Contrastive.softmaxCrossEntropy(
-            anchors: anchors, candidates: candidates, positives: positives, scale: Float(scale),
-            factor: 1 / Double(gather.total), dAnchors: dEmbeddings?.rows(0..<b), dCandidates: dCandidates,
+            anchors: anchors, candidates: candidates, positives: positives, scale: Float(form.scale),
+            factor: 1 / Double(gather.total), dAnchors: dRows?.rows(0..<b), dCandidates: dCandidates,
             scratch: arena.floats(Contrastive.scratchCount(rows: b, candidates: candidates.rows)))
 
-        if let dEmbeddings, let dCandidates {
+        if let dRows, let dCandidates {
             for column in 0..<negatives {
                 let place = dCandidates.rows(column * perColumn..<(column + 1) * perColumn)  // [N, D]
-                let own = dEmbeddings.rows((column + 1) * b..<(column + 2) * b)  // [b, D]
+                let own = dRows.rows((column + 1) * b..<(column + 2) * b)  // [b, D]
                 if gathersAcrossRanks {
                     _ = try gather.gatherRowsAdjoint(Partial(place), into: own)
                 } else {
                     own.copy(from: place)
                 }
             }
-            comparable.adjoint(dEmbeddings)
-            if context.weight != 1 { dEmbeddings.scale(by: Float(context.weight)) }
         }
         return value
+    }
+
+    private func require(columns: Int) throws(LossError) {
+        guard columns > form.positives else {
+            throw LossError(
+                loss: Self.name,
+                problem: columns == 1
+                    ? "the data set has one text column"
+                    : "the data set has \(columns) text columns, positives: \(form.positives) needs one more at least",
+                hint: "It needs (anchor, positive), and may have any number of negatives.")
+        }
     }
 
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name,
         summary: "each anchor must find its own positive among all candidates of the global batch (InfoNCE)",
-        inputs: [
-            LossInput("anchor", "positive"), LossInput("anchor", "positive", "negative"),
-            LossInput("anchor", "positive", "negative", repeatsLast: true),
-        ],
+        inputs: inputs,
         options: [
             LossOptionDescription("scale", .double(20), "factor on the similarities, the inverse temperature"),
-            LossOptionDescription("similarity_fct", .string("cos_sim"), "cos_sim or dot_score"),
+            LossOptionDescription(
+                "similarity_fct", .string("cos_sim"), "cos_sim, dot_score, euclidean_sim or manhattan_sim"),
             LossOptionDescription(
                 "gather_across_devices", .bool(true), "take the candidates of all ranks, or of the own rank only"),
+            LossOptionDescription(
+                "directions", .strings, .list([.string("query_to_doc")]),
+                "what is compared: query_to_doc, and any of query_to_query, doc_to_query, doc_to_doc"),
+            LossOptionDescription(
+                "partition_mode", .choice(InBatchSoftmax.Partition.allCases.map(\.rawValue)), .string("joint"),
+                "one softmax over all directions (joint), or the mean of one a direction (per_direction)"),
+            LossOptionDescription(
+                "hardness_mode", .choice(InBatchSoftmax.Hardness.allCases.map(\.rawValue)), .null,
+                "the negatives that count more, the more similar they are"),
+            LossOptionDescription("hardness_strength", .double(0), "how much more they count"),
+            LossOptionDescription("positives", .int(1), "how many columns after the anchor are positives"),
+            LossOptionDescription(
+                "mask_false_negatives", .choice(["none", "text"]), .string("none"),
+                "text: a candidate that is the text of a right answer is no negative"),
+            LossOptionDescription(
+                "ring_exchange", .bool(false), "candidates travel round the ranks: memory of two ranks' candidates"),
         ],
         citation: """
             @misc{henderson2017efficient,
@@ -153,8 +235,23 @@ public final class MultipleNegativesRankingLoss: Loss {
             }
             """,
         make: { options throws(LossError) in
-            return try MultipleNegativesRankingLoss(
-                scale: options.double("scale"), similarity: options.similarity("similarity_fct"),
-                gatherAcrossDevices: options.bool("gather_across_devices"))
+            try MultipleNegativesRankingLoss(
+                InBatchSoftmax(
+                    scale: options.double("scale"), similarity: options.similarity("similarity_fct"),
+                    gathersAcrossRanks: options.bool("gather_across_devices"),
+                    directions: try options.strings("directions").map { name throws(LossError) in
+                        try InBatchSoftmax.Direction(name, of: options)
+                    },
+                    partition: .init(rawValue: options.string("partition_mode")) ?? .joint,
+                    hardness: options.has("hardness_mode") ? .init(rawValue: options.string("hardness_mode")) : nil,
+                    hardnessStrength: options.nonNegative("hardness_strength"), positives: options.int("positives"),
+                    masksFalseNegatives: options.string("mask_false_negatives") == "text"),
+                ringExchange: options.bool("ring_exchange"), name: name)
         })
+
+    /// (anchor, positive) and any number of negatives.
+    static let inputs = [
+        LossInput("anchor", "positive"), LossInput("anchor", "positive", "negative"),
+        LossInput("anchor", "positive", "negative", repeatsLast: true),
+    ]
 }

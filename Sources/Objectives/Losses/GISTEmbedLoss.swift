@@ -1,0 +1,181 @@
+// GISTEmbedLoss: in-batch negatives, of which a frozen guide takes out those that look like right answers.
+//
+// Legend: `t` rows of a tile, `b` rows on this rank, `N` rows that are compared (of all ranks, or own), `C` text
+// columns, `D` width, `G` width of the guide; "own" = of the row itself.
+
+import TuttiKernels
+
+/// Guided in-sample selection of negatives: the cross entropy of MultipleNegativesRankingLoss over more candidates,
+/// without those that a guide finds nearer than the row's own pair.
+///
+/// Row i compares its anchor with all positives, all anchors and every column of negatives, and its positive with all
+/// positives. With the guide's similarity g of the same two texts, a candidate counts as a negative only where
+/// `g <= g(a_i, p_i) - margin`, or `g <= g(a_i, p_i) - |g(a_i, p_i)| margin` with `margin_strategy: relative`:
+///
+///     loss = -1/N  sum_i  log( exp(cos(a_i, p_i) / T) / (exp(cos(a_i, p_i) / T) + sum_negatives exp(cos / T)) )
+///
+/// **When to use it**: as MultipleNegativesRankingLoss, where batches hold unlabelled right answers (false negatives)
+/// and a good model of the same language is at hand. It costs one more forward pass, of the guide.
+///
+/// **Inputs**
+///
+/// | texts | labels |
+/// |---|---|
+/// | (anchor, positive) | none |
+/// | (anchor, positive, negative_1, ..., negative_n) | none |
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | guide | | folder or hub id of the guide, which tokenizes the texts its own way |
+/// | temperature | 0.01 | divides the cosines |
+/// | margin_strategy | absolute | absolute or relative |
+/// | margin | 0.0 | how far below the own pair a negative must lie |
+/// | contrast_anchors | true | whether other anchors are candidates of an anchor |
+/// | contrast_positives | true | whether other positives are candidates of a positive |
+/// | gather_across_devices | true | candidates of all ranks, or of the own rank only |
+///
+/// **Relations**: the reference gathers positives and negatives (default: not at all) but never anchors; here anchors
+/// are gathered too, so that W ranks equal one process. The reference's GISTEmbedLoss takes one negative, its cached
+/// form any number; here both do. Ties within 1e-6 are decided here, by rounding there: a copy of the positive stays a
+/// negative, and where the pair itself is one text, that text is no negative of itself. (With a negative margin it is
+/// one wherever the limit lies beyond 1, as in the reference.)
+///
+/// **Citation**: Solatorio 2024, "GISTEmbed: Guided In-sample Selection of Training Negatives for Text Embedding
+/// Fine-tuning", arXiv 2402.16829. **Reference**: sentence_transformers, losses/GISTEmbedLoss.py.
+public final class GISTEmbedLoss: Loss {
+    /// "GISTEmbedLoss".
+    public static let name = "GISTEmbedLoss"
+
+    /// The guide's cosines of equal texts differ by rounding; a tie is no reason to leave a candidate out.
+    private static let tie = 1e-6
+
+    private let guide: String
+    private let temperature: Double
+    private let isRelative: Bool
+    private let margin: Double
+    private let contrastsAnchors: Bool
+    private let contrastsPositives: Bool
+    private let gathersAcrossRanks: Bool
+    private let tape = Tape()
+
+    init(_ options: LossOptions) throws(LossError) {
+        guide = options.string("guide")
+        temperature = try options.positive("temperature")
+        isRelative = options.string("margin_strategy") == "relative"
+        margin = options.double("margin")
+        contrastsAnchors = options.bool("contrast_anchors")
+        contrastsPositives = options.bool("contrast_positives")
+        gathersAcrossRanks = options.bool("gather_across_devices")
+        guard margin.isFinite else { throw options.error("margin", "\(margin) is not a number") }
+    }
+
+    /// The guide.
+    public var requirements: LossRequirements {
+        var needs = LossRequirements()
+        needs.guide = guide
+        return needs
+    }
+
+    /// True where the candidates are those of the own rank.
+    public var dependsOnDealing: Bool { !gathersAcrossRanks }
+
+    /// All options, in the order of the documentation.
+    public var options: [(name: String, value: LossOption)] {
+        [
+            ("guide", .string(guide)), ("temperature", .double(temperature)),
+            ("margin_strategy", .string(isRelative ? "relative" : "absolute")), ("margin", .double(margin)),
+            ("contrast_anchors", .bool(contrastsAnchors)), ("contrast_positives", .bool(contrastsPositives)),
+            ("gather_across_devices", .bool(gathersAcrossRanks)),
+        ]
+    }
+
+    /// Refuses data without a positive column.
+    public func check(_ setting: LossSetting) throws(LossError) {
+        try requireColumns(setting.columns.count, loss: Self.name)
+    }
+
+    /// This rank's part of the mean over all rows. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try requireColumns(batch.columns, loss: Self.name)
+        return try tape.evaluate(batch, gradients, context) { tape in
+            let columns = 0..<batch.columns
+            let own = columns.map { tape.normalized(tape.column($0), epsilon: 1e-8) }  // [b, D] each
+            let ownGuide = columns.map { tape.normalized(tape.guideColumn($0), epsilon: 1e-8) }  // [b, G] each
+            let all = gathersAcrossRanks ? try own.map { try tape.gatherRows($0) } : own  // [N, D] each
+            let allGuide = gathersAcrossRanks ? try ownGuide.map { try tape.gatherRows($0) } : ownGuide  // [N, G] each
+            let first = gathersAcrossRanks ? tape.ranks.offset : 0
+            let limits = limits(tape.rowProducts(ownGuide[0], ownGuide[1]).matrix)  // [b]
+
+            let temperature = temperature
+            // (whose, with whom): anchors with positives first, for the right answer lies there.
+            var blocks = [(0, 1)]
+            if contrastsAnchors { blocks.append((0, 0)) }
+            if contrastsPositives { blocks.append((1, 1)) }
+            blocks += columns.dropFirst(2).map { (0, $0) }
+            let sum = tape.tiled(batch.rows, [own[0], own[1]] + all) { tape, inputs, rows in
+                let scores = blocks.map { whose, with in
+                    let cosines = tape.products(tape.rows(inputs[whose], rows), inputs[2 + with])  // [t, N]
+                    let judged = tape.products(
+                        tape.constant(ownGuide[whose].matrix.rows(rows)), tape.constant(allGuide[with].matrix)).matrix
+                    return tape.masked(cosines) { row, index in
+                        let isOwn = index == first + rows.lowerBound + row
+                        let limit = limits[rows.lowerBound + row]
+                        if isOwn && with < 2 { return with != whose || limit > 1 + 2 * Self.tie }
+                        return Double(judged[row, index]) <= limit
+                    }
+                }
+                let logits = tape.scaled(tape.concatenateColumns(scores), by: 1 / temperature)
+                return tape.sum(tape.crossEntropy(logits) { first + rows.lowerBound + $0 })
+            }
+            return tape.scaled(sum, by: 1 / tape.globalRows)
+        }
+    }
+
+    /// The largest similarity to the guide that a negative of each row may have.
+    private func limits(_ pairs: Matrix) -> [Double] {
+        (0..<pairs.rows).map { row in
+            let pair = Double(pairs[row, 0])
+            return pair - (isRelative ? abs(pair) * margin : margin) + Self.tie
+        }
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name,
+        summary: "in-batch negatives without those that a frozen guide finds nearer than the pair itself",
+        inputs: MultipleNegativesRankingLoss.inputs,
+        options: [
+            LossOptionDescription("guide", .string, nil, "folder or hub id of the frozen guide"),
+            LossOptionDescription("temperature", .double(0.01), "divides the cosines"),
+            LossOptionDescription(
+                "margin_strategy", .choice(["absolute", "relative"]), .string("absolute"),
+                "whether the margin is a cosine or a share of the pair's"),
+            LossOptionDescription("margin", .double(0), "how far below the own pair a negative must lie for the guide"),
+            LossOptionDescription("contrast_anchors", .bool(true), "other anchors are candidates of an anchor"),
+            LossOptionDescription("contrast_positives", .bool(true), "other positives are candidates of a positive"),
+            LossOptionDescription(
+                "gather_across_devices", .bool(true), "take the candidates of all ranks, or of the own rank only"),
+        ],
+        citation: """
+            @misc{solatorio2024gistembed,
+                title={GISTEmbed: Guided In-sample Selection of Training Negatives for Text Embedding Fine-tuning},
+                author={Aivin V. Solatorio},
+                year={2024},
+                eprint={2402.16829},
+                archivePrefix={arXiv},
+                primaryClass={cs.LG}
+            }
+            """,
+        make: { options throws(LossError) in try GISTEmbedLoss(options) })
+}
+
+/// Refuses fewer than two text columns.
+func requireColumns(_ count: Int, loss: String) throws(LossError) {
+    guard count >= 2 else {
+        throw LossError(
+            loss: loss, problem: "the data set has one text column",
+            hint: "It needs (anchor, positive), and may have any number of negatives.")
+    }
+}

@@ -1,0 +1,136 @@
+// GlobalOrthogonalRegularizationLoss: embeddings of unrelated texts shall lie as random directions do.
+//
+// Legend: `t` rows of a tile, `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width.
+
+import TuttiKernels
+
+/// Spreads out the embeddings of each column: the mean of the similarities of different rows is pushed to zero, and
+/// their second moment to that of random directions, 1 / D.
+///
+/// Of each text column, with n = max(1, N (N - 1)) pairs of different rows:
+///
+///     gor_mean          = mean_weight          ( sum_{i != j} sim_ij / n )^2
+///     gor_second_moment = second_moment_weight max(0, sum_{i != j} sim_ij^2 / n - 1 / D)
+///
+/// and the loss is the sum of both, each the mean or the sum over columns.
+///
+/// **When to use it**: beside another loss (see `Sum`), so that embeddings fill the space; after EmbeddingGemma.
+///
+/// **Inputs**: any number of text columns, no labels.
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | similarity_fct | cos_sim | cos_sim, dot_score, euclidean_sim or manhattan_sim |
+/// | mean_weight | 1.0 | weight of the first summand; 0 leaves it out |
+/// | second_moment_weight | 1.0 | weight of the second; 0 leaves it out |
+/// | aggregation | mean | mean or sum over text columns |
+///
+/// **Relations**: pairs of all ranks; the reference compares the rows of each rank. Weights of None, which leave a
+/// summand out there, are 0 here: null stands for the default. The summands are logged under their names.
+///
+/// **Citation**: Zhang et al. 2017, "Learning Spread-out Local Feature Descriptors", arXiv 1708.06320.
+/// **Reference**: sentence_transformers, losses/GlobalOrthogonalRegularizationLoss.py.
+public final class GlobalOrthogonalRegularizationLoss: Loss {
+    /// "GlobalOrthogonalRegularizationLoss".
+    public static let name = "GlobalOrthogonalRegularizationLoss"
+
+    private let similarity: SimilarityFunction
+    private let meanWeight: Double
+    private let momentWeight: Double
+    private let sumsColumns: Bool
+    private let tape = Tape()
+    private var summands = [0.0, 0.0]
+
+    init(_ options: LossOptions) throws(LossError) {
+        similarity = try options.similarity("similarity_fct")
+        meanWeight = options.double("mean_weight")
+        momentWeight = options.double("second_moment_weight")
+        sumsColumns = options.string("aggregation") == "sum"
+        for (name, value) in [("mean_weight", meanWeight), ("second_moment_weight", momentWeight)]
+        where !value.isFinite {
+            throw options.error(name, "\(value) is not a number")
+        }
+        guard meanWeight != 0 || momentWeight != 0 else {
+            throw options.error("mean_weight", "both weights are 0, so nothing is left")
+        }
+    }
+
+    /// All options, in the order of the documentation.
+    public var options: [(name: String, value: LossOption)] {
+        [
+            ("similarity_fct", .string(similarity.functionName)), ("mean_weight", .double(meanWeight)),
+            ("second_moment_weight", .double(momentWeight)), ("aggregation", .string(sumsColumns ? "sum" : "mean")),
+        ]
+    }
+
+    /// gor_mean and gor_second_moment, those that have a weight.
+    public var parts: [(name: String, value: Double)] {
+        [("gor_mean", meanWeight, summands[0]), ("gor_second_moment", momentWeight, summands[1])]
+            .filter { $0.1 != 0 }.map { ($0.0, $0.2) }
+    }
+
+    /// The loss on rank zero, nothing elsewhere: all ranks compute it alike. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try tape.evaluate(batch, gradients, context) { tape in
+            let share = sumsColumns ? 1 : 1 / Double(batch.columns)
+            let (rows, width) = (Double(tape.ranks.total), Double(batch.embeddings.columns))
+            let pairs = max(1, rows * (rows - 1))
+            var sums = (mean: tape.constant(0), moment: tape.constant(0))
+            for column in 0..<batch.columns {
+                let sum = try tape.sumRanks(try pairSums(column, batch, tape))
+                let moments = tape.scaled(sum, by: 1 / pairs)  // [1, 2]
+                let mean = tape.square(tape.columns(moments, 0..<1))
+                let excess = tape.scaled(tape.columns(moments, 1..<2), by: 1, plus: -1 / width)
+                sums.mean = tape.add(sums.mean, mean)
+                sums.moment = tape.add(sums.moment, tape.relu(excess))
+            }
+            let mean = tape.once(tape.scaled(sums.mean, by: meanWeight * share))
+            let moment = tape.once(tape.scaled(sums.moment, by: momentWeight * share))
+            summands = [mean.scalar, moment.scalar]
+            return tape.add(mean, moment)
+        }
+    }
+
+    /// The sums of similarities and of their squares over this rank's rows with all other rows: `[1, 2]`. Collective.
+    private func pairSums(_ column: Int, _ batch: LossBatch, _ tape: Tape) throws -> TapeValue {
+        let own = tape.comparable(similarity, tape.column(column))  // [b, D]
+        let all = try tape.gatherRows(own)  // [N, D]
+        let (first, similarity) = (tape.ranks.offset, similarity)
+        return tape.tiled(batch.rows, [own, all], width: 2) { tape, inputs, rows in
+            let isOther = tape.newMatrix(rows.count, inputs[1].rows)  // [t, N]
+            isOther.fill(1)
+            for row in 0..<rows.count { isOther[row, first + rows.lowerBound + row] = 0 }
+            let similarities = tape.multiply(
+                tape.comparisons(similarity, tape.rows(inputs[0], rows), inputs[1]), tape.constant(isOther))
+            return tape.concatenateColumns([tape.sum(similarities), tape.sum(tape.square(similarities))])
+        }
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name,
+        summary: "spreads embeddings out: similarities of different rows as those of random directions",
+        inputs: [LossInput("text"), LossInput("text", "text", repeatsLast: true)],
+        options: [
+            LossOptionDescription(
+                "similarity_fct", .string("cos_sim"), "cos_sim, dot_score, euclidean_sim or manhattan_sim"),
+            LossOptionDescription("mean_weight", .double(1), "weight of the squared mean similarity; 0 leaves it out"),
+            LossOptionDescription(
+                "second_moment_weight", .double(1), "weight of the second moment beyond 1 / D; 0 leaves it out"),
+            LossOptionDescription(
+                "aggregation", .choice(["mean", "sum"]), .string("mean"), "mean or sum over text columns"),
+        ],
+        citation: """
+            @misc{zhang2017learning,
+                title={Learning Spread-out Local Feature Descriptors},
+                author={Xu Zhang and Felix X. Yu and Sanjiv Kumar and Shih-Fu Chang},
+                year={2017},
+                eprint={1708.06320},
+                archivePrefix={arXiv},
+                primaryClass={cs.CV}
+            }
+            """,
+        make: { options throws(LossError) in try GlobalOrthogonalRegularizationLoss(options) })
+}

@@ -1,0 +1,117 @@
+// MegaBatchMarginLoss: each anchor against the one positive of another row that is hardest for it.
+//
+// Legend: `t` rows of a tile, `b` rows on this rank, `N` rows of all ranks, `D` width.
+
+import TuttiKernels
+
+/// The pair must be more alike than a margin, and the most similar positive of any other row less alike than another:
+///
+///     loss = 1/N  sum_i  max(0, positive_margin - cos(a_i, p_i))
+///                      + max(0, max_{j != i} cos(a_i, p_j) - negative_margin)
+///
+/// **When to use it**: for paraphrase pairs and very large global batches, in which a hard negative can be found for
+/// every anchor. Texts must not repeat within a batch: use `batch_sampler: no_duplicates`.
+///
+/// **Inputs**: (anchor, positive), no labels.
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | positive_margin | 0.8 | pairs beyond this cosine are alike enough |
+/// | negative_margin | 0.3 | other rows below this cosine are far enough |
+/// | use_mini_batched_version | true | encode in chunks of mini_batch_size texts: less memory, the same result |
+/// | mini_batch_size | 50 | texts of a chunk |
+///
+/// **Relations**: the hardest negative is sought among the positives of all ranks; the reference seeks it on each rank.
+/// A global batch of one row has no negative. Its mini-batched form was wrong before 6.0 (only the last chunk was
+/// learnt); both forms are one computation here.
+///
+/// **Citation**: Wieting and Gimpel 2018, "ParaNMT-50M", ACL, P18-1042. **Reference**: sentence_transformers,
+/// losses/MegaBatchMarginLoss.py.
+public final class MegaBatchMarginLoss: Loss {
+    /// "MegaBatchMarginLoss".
+    public static let name = "MegaBatchMarginLoss"
+
+    private let positiveMargin: Double
+    private let negativeMargin: Double
+    private let encodesInChunks: Bool
+    private let tape = Tape()
+
+    init(_ options: LossOptions) throws(LossError) {
+        positiveMargin = options.double("positive_margin")
+        negativeMargin = options.double("negative_margin")
+        encodesInChunks = options.bool("use_mini_batched_version")
+        for (name, value) in [("positive_margin", positiveMargin), ("negative_margin", negativeMargin)]
+        where !value.isFinite {
+            throw options.error(name, "\(value) is not a number")
+        }
+    }
+
+    /// The margins, and whether texts are encoded in chunks.
+    public var options: [(name: String, value: LossOption)] {
+        [
+            ("positive_margin", .double(positiveMargin)), ("negative_margin", .double(negativeMargin)),
+            ("use_mini_batched_version", .bool(encodesInChunks)),
+        ]
+    }
+
+    /// Refuses data that are not pairs.
+    public func check(_ setting: LossSetting) throws(LossError) { try require(columns: setting.columns.count) }
+
+    /// This rank's part of the mean over all rows. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try require(columns: batch.columns)
+        return try tape.evaluate(batch, gradients, context) { tape in
+            let anchors = tape.normalized(tape.column(0))  // [b, D]
+            let positives = tape.normalized(tape.column(1))  // [b, D]
+            let candidates = try tape.gatherRows(positives)  // [N, D]
+            let (first, positiveMargin, negativeMargin) = (tape.ranks.offset, positiveMargin, negativeMargin)
+            let sum = tape.tiled(batch.rows, [anchors, candidates]) { tape, inputs, rows in
+                let cosines = tape.products(tape.rows(inputs[0], rows), inputs[1])  // [t, N]
+                let own = { first + rows.lowerBound + $0 }
+                let pairs = tape.relu(tape.scaled(tape.pick(cosines, column: own), by: -1, plus: positiveMargin))
+                if cosines.columns == 1 { return tape.sum(pairs) }
+                let hardest = tape.pick(cosines) { row in
+                    (0..<cosines.columns).filter { $0 != own(row) }.max {
+                        cosines.matrix[row, $0] < cosines.matrix[row, $1]
+                    } ?? 0
+                }
+                let others = tape.relu(tape.scaled(hardest, by: 1, plus: -negativeMargin))
+                return tape.sum(tape.add(pairs, others))
+            }
+            return tape.scaled(sum, by: 1 / tape.globalRows)
+        }
+    }
+
+    private func require(columns: Int) throws(LossError) {
+        guard columns == 2 else {
+            throw LossError(
+                loss: Self.name, problem: "the data set has \(columns) text columns, (anchor, positive) are needed",
+                hint: columns > 2 ? "MultipleNegativesRankingLoss learns from negatives of one's own." : nil)
+        }
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name,
+        summary: "the pair must be alike, the hardest positive of another row must not, each by a margin",
+        inputs: [LossInput("anchor", "positive")],
+        options: [
+            LossOptionDescription("positive_margin", .double(0.8), "pairs beyond this cosine are alike enough"),
+            LossOptionDescription("negative_margin", .double(0.3), "other rows below this cosine are far enough"),
+            LossOptionDescription(
+                "use_mini_batched_version", .bool(true), "encode in chunks of mini_batch_size texts (50)"),
+        ],
+        citation: """
+            @inproceedings{wieting2018paranmt,
+                title={ParaNMT-50M: Pushing the Limits of Paraphrastic Sentence Embeddings with Millions of Machine
+                    Translations},
+                author={John Wieting and Kevin Gimpel},
+                booktitle={Proceedings of the 56th Annual Meeting of the Association for Computational Linguistics},
+                year={2018}
+            }
+            """,
+        chunking: Chunking(rows: 50), chunkingSwitch: "use_mini_batched_version",
+        make: { options throws(LossError) in try MegaBatchMarginLoss(options) })
+}

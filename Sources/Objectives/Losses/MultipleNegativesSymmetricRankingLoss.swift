@@ -1,0 +1,52 @@
+// MultipleNegativesSymmetricRankingLoss: MultipleNegativesRankingLoss that also asks each positive for its anchor.
+
+/// The mean of two cross entropies: each anchor must find its positive among all candidates, and each positive its
+/// anchor among all anchors.
+///
+///     loss = -1/(2 N)  sum_i  log softmax_j( s sim(a_i, c_j) )_i  +  log softmax_j( s sim(a_j, p_i) )_i
+///
+/// Hard negatives are candidates of the first; they ask for no anchor.
+///
+/// **When to use it**: for pairs of which either may be the query: translations, questions and questions, titles and
+/// abstracts.
+///
+/// **Inputs**: (anchor, positive) or (anchor, positive, negative_1, ..., negative_n), no labels.
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | scale | 20.0 | factor on the similarities, the inverse of the temperature |
+/// | similarity_fct | cos_sim | cos_sim, dot_score, euclidean_sim or manhattan_sim |
+/// | gather_across_devices | true | candidates and anchors of all ranks, or of the own rank only |
+///
+/// **Relations**: `MultipleNegativesRankingLoss` with directions [query_to_doc, doc_to_query] and partition_mode
+/// per_direction, which is how it is computed here and in the reference.
+///
+/// **Reference**: sentence_transformers, losses/MultipleNegativesSymmetricRankingLoss.py.
+public enum MultipleNegativesSymmetricRankingLoss {
+    /// "MultipleNegativesSymmetricRankingLoss".
+    public static let name = "MultipleNegativesSymmetricRankingLoss"
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name,
+        summary: "each anchor must find its positive among all candidates, and each positive its anchor",
+        inputs: MultipleNegativesRankingLoss.inputs,
+        options: [
+            LossOptionDescription("scale", .double(20), "factor on the similarities, the inverse temperature"),
+            LossOptionDescription(
+                "similarity_fct", .string("cos_sim"), "cos_sim, dot_score, euclidean_sim or manhattan_sim"),
+            LossOptionDescription(
+                "gather_across_devices", .bool(true), "take the texts of all ranks, or of the own rank only"),
+        ],
+        citation: MultipleNegativesRankingLoss.entry.citation,
+        make: { options throws(LossError) in
+            try MultipleNegativesRankingLoss(
+                InBatchSoftmax(
+                    scale: options.double("scale"), similarity: options.similarity("similarity_fct"),
+                    gathersAcrossRanks: options.bool("gather_across_devices"),
+                    directions: [.queryToDocument, .documentToQuery], partition: .perDirection),
+                ringExchange: false, name: name)
+        })
+}
