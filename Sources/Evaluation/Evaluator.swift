@@ -53,6 +53,9 @@ public protocol Evaluator: AnyObject {
     /// the first.
     var reported: [any Evaluator] { get }
 
+    /// Takes up what its first evaluation decided, from the metrics that it gave: a resumed run goes on as it began.
+    func recall(_ first: [Metric])
+
     /// Evaluates `model` and returns its metrics, the same on every rank.
     ///
     /// Throws: `RootFailure` on every rank when the results cannot be written.
@@ -68,6 +71,9 @@ extension Evaluator {
 
     /// Itself alone.
     public var reported: [any Evaluator] { [self] }
+
+    /// Nothing was decided.
+    public func recall(_ first: [Metric]) {}
 
     /// `key` with the name of the data before it.
     func prefixed(_ key: String) -> String { metricKey(key, of: name) }

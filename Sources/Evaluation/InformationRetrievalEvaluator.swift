@@ -86,9 +86,13 @@ public final class InformationRetrievalEvaluator: Evaluator {
             }
             return metrics
         }
-        if !isPrimaryChosen, let best = cutoffs.bestKey(of: functions, in: metrics, of: name) { primaryMetric = best }
-        isPrimaryChosen = true
+        recall(metrics)
         return metrics
+    }
+
+    public func recall(_ first: [Metric]) {
+        if !isPrimaryChosen, let best = cutoffs.bestKey(of: functions, in: first, of: name) { primaryMetric = best }
+        isPrimaryChosen = true
     }
 
     /// The best `depth` distinct documents of every query under each function, complete on rank zero.

@@ -126,11 +126,18 @@ public final class NanoBEIREvaluator: Evaluator {
                     aggregates, of: name, functions, to: "NanoBEIR_evaluation_\(aggregateKey)_results.csv", context)
             }
         }
-        if !isPrimaryChosen, let best = cutoffs.bestKey(of: functions, in: aggregates, of: name) {
-            primaryMetric = best
-        }
-        isPrimaryChosen = true
+        choosePrimary(aggregates)
         return metrics.joined() + aggregates
+    }
+
+    public func recall(_ first: [Metric]) {
+        for part in parts { part.recall(first) }
+        choosePrimary(first)
+    }
+
+    private func choosePrimary(_ metrics: [Metric]) {
+        if !isPrimaryChosen, let best = cutoffs.bestKey(of: functions, in: metrics, of: name) { primaryMetric = best }
+        isPrimaryChosen = true
     }
 }
 

@@ -22,6 +22,8 @@ public final class SequentialEvaluator: Evaluator {
 
     public var metricKeys: [String] { evaluators.flatMap(\.metricKeys) + [primaryMetric] }
 
+    public func recall(_ first: [Metric]) { for evaluator in evaluators { evaluator.recall(first) } }
+
     public func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {

@@ -37,8 +37,7 @@ extension TrainingInputs {
         evalDatasets = try load(configuration.evalDatasets)
         try arguments.prompts.check(
             datasets: (train + evalDatasets).map { ($0.name, $0.table.columnNames) }, places: configuration.places)
-        evaluators = try configuration.evaluators.map { try $0.makeEvaluator(model: model) }
-        testEvaluators = try configuration.testEvaluators.map { try $0.makeEvaluator(model: model) }
+        (evaluators, testEvaluators) = try configuration.makeEvaluators(model: model)
         self.configuration = .object(configuration.identityObject)
         cardFacts = configuration.modelCard
         func digest(_ dataset: TrainingDataset) -> String {
@@ -92,7 +91,7 @@ extension TrainingInputs {
     func checkBestMetric() throws(TuttiError) {
         guard arguments.loadBestModelAtEnd || arguments.metricForBestModel != nil || arguments.saveStrategy == .best
         else { return }
-        var known = evaluators.flatMap(\.metricKeys).map { $0.hasPrefix("eval_") ? $0 : "eval_\($0)" }
+        var known = evaluators.flatMap(\.metricKeys).map(evaluationKey)
         known += evalDatasets.map { "\($0.evaluationPrefix)_loss" }
         let wanted = arguments.bestMetricName
         if known.contains(wanted) || known.contains("eval_\(wanted)") { return }
@@ -126,6 +125,32 @@ extension TrainingConfiguration {
         object["output_dir"] = nil
         object["model_card"] = nil
         return object
+    }
+
+    /// The evaluators and the test evaluators.
+    ///
+    /// Throws: as `EvaluatorRegistry.make`; `.usage` where two give metrics of one name, because one would replace the
+    /// other's in the log and in its file.
+    public func makeEvaluators(
+        model: SentenceEncoder
+    ) throws(TuttiError) -> (evaluators: [any Evaluator], testEvaluators: [any Evaluator]) {
+        var givers: [String: NamedOptions] = [:]
+        func make(_ all: [NamedOptions]) throws(TuttiError) -> [any Evaluator] {
+            var made: [any Evaluator] = []
+            for named in all {
+                let evaluator = try named.makeEvaluator(model: model)
+                for key in evaluator.metricKeys {
+                    guard let other = givers.updateValue(named, forKey: evaluationKey(key)), other.path != named.path
+                    else { continue }
+                    throw named.error(
+                        nil, "gives the metric '\(key)', as \(other.path) does",
+                        hint: "Tell them apart by id, which stands before every metric's name.")
+                }
+                made.append(evaluator)
+            }
+            return made
+        }
+        return (try make(evaluators), try make(testEvaluators))
     }
 }
 
@@ -161,7 +186,7 @@ extension NamedOptions {
     }
 
     /// The evaluator of this name.
-    public func makeEvaluator(model: SentenceEncoder) throws(TuttiError) -> any Evaluator {
+    func makeEvaluator(model: SentenceEncoder) throws(TuttiError) -> any Evaluator {
         try EvaluatorRegistry.make(
             name: name,
             options: EvaluatorOptions(

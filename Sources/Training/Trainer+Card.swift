@@ -56,12 +56,12 @@ extension Trainer {
 
     /// The newest metrics of an evaluator under the keys `wanted`, if it has run.
     private func evaluation(_ evaluator: any Evaluator, _ wanted: [String]) -> ModelCardFacts.Evaluation? {
-        let line = state.logHistory.last { line in wanted.contains { line["eval_\($0)"] != nil } }
+        let line = state.logHistory.last { line in wanted.contains { line[evaluationKey($0)] != nil } }
         guard let line else { return nil }
         return ModelCardFacts.Evaluation(
             title: evaluator.title, className: type(of: evaluator).className, dataset: evaluator.name,
             configuration: evaluator.configuration,
-            metrics: wanted.compactMap { key in line["eval_\(key)"]?.double.map { (key, $0) } },
+            metrics: wanted.compactMap { key in line[evaluationKey(key)]?.double.map { (key, $0) } },
             primaryMetric: evaluator.primaryMetric)
     }
 
@@ -75,7 +75,7 @@ extension Trainer {
                 if let loss = entry["\(dataset.evaluationPrefix)_loss"]?.double { values.append((column, loss)) }
             }
             for evaluator in inputs.evaluators {
-                if let value = entry["eval_\(evaluator.primaryMetric)"]?.double {
+                if let value = entry[evaluationKey(evaluator.primaryMetric)]?.double {
                     values.append((evaluator.primaryMetric, value))
                 }
             }

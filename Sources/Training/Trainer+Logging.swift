@@ -64,7 +64,7 @@ extension Trainer {
             outputDirectory: inputs.outputDirectory, epoch: state.epoch, step: state.globalStep)
         for evaluator in inputs.evaluators {
             for (key, value) in try evaluator.evaluate(model: inputs.model, ensemble: ensemble, context: context) {
-                line[key.hasPrefix("eval_") ? key : "eval_\(key)"] = .number(value)
+                line[evaluationKey(key)] = .number(value)
             }
         }
         let improved = choosesBest && noteBest(line)
@@ -125,3 +125,6 @@ extension Trainer {
         onRootOnly { $0.logged(line) }
     }
 }
+
+/// The key of an evaluator's metric in the log: "eval_" comes before it, unless it begins so.
+func evaluationKey(_ key: String) -> String { key.hasPrefix("eval_") ? key : "eval_\(key)" }

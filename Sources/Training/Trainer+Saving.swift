@@ -94,7 +94,18 @@ extension Trainer {
             state.bestGlobalStep = nil
         }
         state.maxSteps = maxSteps
+        for evaluator in inputs.evaluators {
+            if let first = firstMetrics(of: evaluator) { evaluator.recall(first) }
+        }
         return checkpoint.surroundings
+    }
+
+    /// What an evaluator gave when it first ran; nil if it has not run yet.
+    private func firstMetrics(of evaluator: any Evaluator) -> [Metric]? {
+        let keys = evaluator.metricKeys
+        guard let line = state.logHistory.first(where: { line in keys.contains { line[evaluationKey($0)] != nil } })
+        else { return nil }
+        return keys.compactMap { key in line[evaluationKey(key)]?.double.map { (key, $0) } }
     }
 
     /// Takes the weights of a checkpoint, the loss's own parameters among them.

@@ -43,8 +43,8 @@ struct EvaluateCommand: RankedCommand {
                     .usage, "evaluate", config, "no model is given", hint: "Pass --model DIR or set `model:`.")
             }
             let encoder = try loadModel(configuration, path: path)
-            let named = configuration.evaluators + configuration.testEvaluators
-            return (encoder, try named.map { try $0.makeEvaluator(model: encoder) })
+            let (evaluators, testEvaluators) = try configuration.makeEvaluators(model: encoder)
+            return (encoder, evaluators + testEvaluators)
         }
         try compute.chooseGemm(for: encoder, ensemble: ensemble)
         let context = EvaluationContext(outputDirectory: output)

@@ -58,6 +58,7 @@ import TuttiTraining
         ("\"train_dataset\": {\"pth\": \"x\"}", "c: train_dataset.pth", "unknown key"),
         ("\"train_dataset\": {\"a\": {\"columns\": [\"x\"]}}", "c: train_dataset.a.path", "missing"),
         ("\"train_dataset\": {\"a\": {\"path\": \"x\"}, \"b\": 3}", "c: train_dataset.b", "expected a mapping"),
+        ("\"train_dataset\": {\"a\": {\"path\": \"x\"}, \"b\": null}", "c: train_dataset.b", "the data set is empty"),
     ])
     func wrongDatasetsAreRefused(json: String, place: String, problem: String) throws {
         let error = try #require(refusal("\(json), \(loss)"))

@@ -56,6 +56,9 @@ extension ConfigurationSection {
                 datasets.append(DatasetSpecification(path: path, name: name))
             } else if let own = try inner.section(name) {
                 datasets.append(try own.dataset(name: name))
+            } else {
+                throw inner.error(
+                    name, "the data set is empty", hint: "Give its file, as in \(name): {path: train.csv}.")
             }
         }
         return datasets

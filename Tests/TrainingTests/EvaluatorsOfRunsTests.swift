@@ -1,0 +1,114 @@
+// Evaluators as a run has them: their keys in log and card, what an interruption must not change, what is refused.
+
+import Foundation
+import TestSupport
+import Testing
+import TuttiCorpus
+import TuttiEnsemble
+import TuttiEvaluation
+import TuttiFormats
+import TuttiModels
+import TuttiObjectives
+import TuttiTraining
+
+/// Asks the run to save and stop after a step.
+private final class StopAfter: TrainingObserver {
+    private let step: Int
+    init(_ step: Int) { self.step = step }
+    func began(totalSteps: Int, resumedFrom: Int) {}
+    func stepped(_ step: Int, of total: Int) {
+        guard step == self.step else { return }
+        var unblocked = sigset_t()
+        sigemptyset(&unblocked)
+        sigaddset(&unblocked, SIGUSR2)
+        pthread_sigmask(SIG_UNBLOCK, &unblocked, nil)
+        raise(SIGUSR2)
+    }
+    func logged(_ line: JSONObject) {}
+    func saved(_ path: String) {}
+    func notice(_ text: String) {}
+}
+
+@Suite(.serialized) struct EvaluatorsOfRunsTests {
+    /// A run that judges by retrieval at steps 2 and 4 of 5, and what it judges with.
+    private func run(
+        _ output: String, functions: [SimilarityFunction], id: String = "ir", observer: any TrainingObserver
+    ) throws -> (outcome: TrainingOutcome, evaluator: InformationRetrievalEvaluator) {
+        var run = TinyRun("mpnet-sgd")
+        run.arguments.maxSteps = 5
+        run.arguments.evalStrategy = .steps
+        run.arguments.evalSteps = 2
+        var inputs = try run.inputs(output)
+        let (queries, documents) = (inputs.trainDataset.texts(column: 0), inputs.trainDataset.texts(column: 1))
+        func named(_ texts: [String]) -> [(id: String, text: String)] {
+            texts.enumerated().map { ("\($0.offset)", $0.element) }
+        }
+        let evaluator = InformationRetrievalEvaluator(
+            JudgedCollection(
+                queries: named(queries), documents: named(documents),
+                relevant: queries.indices.map { ("\($0)", ["\($0)"]) }), name: id, functions: functions)
+        inputs.evaluators = [evaluator]
+        return (try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: observer).train(), evaluator)
+    }
+
+    /// The main function is chosen at the first evaluation; a run that goes on after it keeps the choice, without
+    /// another evaluation (step 4) and with one that comes first in its process (step 3).
+    @Test(arguments: [3, 4])
+    func resumedRunKeepsTheFunctionChosenFirst(stop: Int) throws {
+        let scratch = try TemporaryDirectory()
+        let functions = [SimilarityFunction.dot, .manhattan]
+        let (whole, parts) = (scratch.path + "/whole", scratch.path + "/parts")
+        let undisturbed = try run(whole, functions: functions, observer: SilentObserver())
+        let chosen = undisturbed.evaluator.primaryMetric
+        #expect(chosen == "ir_manhattan_ndcg@10", "a choice that is not the first function")
+        #expect(try run(parts, functions: functions, observer: StopAfter(stop)).outcome == .preempted(step: stop))
+        let resumed = try run(parts, functions: functions, observer: SilentObserver())
+        #expect(resumed.outcome == .finished && resumed.evaluator.primaryMetric == chosen)
+        func card(_ path: String) throws -> String {
+            try String(contentsOfFile: path + "/final/README.md", encoding: .utf8)
+        }
+        #expect(try card(parts) == card(whole))
+    }
+
+    /// Keys that begin with eval_ already are logged as they are, and the card knows them.
+    @Test func cardTellsOfAnEvaluatorNamedEval() throws {
+        let scratch = try TemporaryDirectory()
+        _ = try run(scratch.path, functions: [.cosine], id: "eval_ir", observer: SilentObserver())
+        let logged = try metricsLines(scratch.path).filter { $0["eval_ir_cosine_ndcg@10"] != nil }
+        #expect(logged.count == 2)
+        let card = try String(contentsOfFile: scratch.path + "/final/README.md", encoding: .utf8)
+        #expect(card.contains("| **eval_ir_cosine_ndcg@10** |") && card.contains("Information Retrieval"))
+    }
+
+    @Test func metricsOfOneNameAreRefused() throws {
+        let scratch = try TemporaryDirectory()
+        let path = scratch.path + "/rows.csv"
+        try AtomicWrite.file(path: path, text: "a,b,c,label\nx,y,z,1\n")
+        let model = try SentenceEncoder.load(TinyRun("bert-adamw").modelPath)
+        func problem(_ evaluators: String, _ testEvaluators: String = "") throws -> TuttiError? {
+            let text = "{\"evaluators\": [\(evaluators)], \"test_evaluators\": [\(testEvaluators)]}"
+            let object = try #require(try JSONValue.parse(text, source: "c").object)
+            let configuration = try TrainingConfiguration(
+                object, places: ConfigurationPlaces(file: "c"), purpose: .evaluation) { _ in }
+            do {
+                _ = try configuration.makeEvaluators(model: model)
+                return nil
+            } catch { return error }
+        }
+        func entry(_ name: String, _ id: String) -> String {
+            "{\"name\": \"\(name)Evaluator\", \"id\": \"\(id)\", \"path\": \"\(path)\"}"
+        }
+        let triplets = entry("Triplet", "")
+        #expect(try problem(triplets, entry("Triplet", "test")) == nil)
+        #expect(try problem("\(triplets), \(entry("EmbeddingSimilarity", ""))") == nil)
+        for (evaluators, testEvaluators, place) in [
+            ("\(triplets), \(triplets)", "", "c: evaluators.1"), (triplets, triplets, "c: test_evaluators.0"),
+            ("\(triplets), \(entry("BinaryClassification", ""))", "", "c: evaluators.1"),
+            ("\(entry("Triplet", "x")), \(entry("Triplet", "eval_x"))", "", "c: evaluators.1"),
+        ] {
+            let refusal = try #require(try problem(evaluators, testEvaluators))
+            #expect(refusal.kind == .usage && refusal.subject == place, "\(refusal)")
+            #expect(refusal.hint?.contains("id") == true)
+        }
+    }
+}
