@@ -11,28 +11,12 @@
 
 import TuttiFormats
 import TuttiModels
+import TuttiObjectives
 
 /// A linear classifier of pairs of embeddings.
 public final class SoftmaxClassifier {
     /// The feature blocks in their order.
-    public struct Features: Sendable {
-        /// u and v themselves.
-        public var embeddings: Bool
-        /// |u - v|.
-        public var difference: Bool
-        /// u * v.
-        public var product: Bool
-
-        /// The reference's defaults: embeddings and difference.
-        public init(embeddings: Bool = true, difference: Bool = true, product: Bool = false) {
-            self.embeddings = embeddings
-            self.difference = difference
-            self.product = product
-        }
-
-        /// The number of blocks.
-        public var count: Int { (embeddings ? 2 : 0) + (difference ? 1 : 0) + (product ? 1 : 0) }
-    }
+    public typealias Features = SoftmaxLoss.Features
 
     /// A weight [C, F], row after row, and perhaps a bias [C].
     public typealias Parameters = (weight: [Float], bias: [Float]?)

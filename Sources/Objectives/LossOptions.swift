@@ -90,6 +90,19 @@ public struct LossOptions: Sendable {
         }
     }
 
+    /// The case of an enumeration that an option names, as Python shows it: what stands before the last dot is the
+    /// name of a type or a module and does not matter.
+    func member<Choice: RawRepresentable<String> & CaseIterable>(
+        _ name: String, of type: Choice.Type, synonyms: [String: Choice] = [:]
+    ) throws(LossError) -> Choice {
+        let text = string(name)
+        let bare = text.split(separator: ".").last.map(String.init) ?? text
+        if let choice = Choice(rawValue: bare) ?? synonyms[bare] { return choice }
+        throw error(
+            name, "unknown value \"\(text)\"",
+            hint: suggestion(for: bare, among: Choice.allCases.map(\.rawValue), "It takes"))
+    }
+
     /// The loss that an option holds.
     func loss(_ name: String) throws(LossError) -> ConfiguredLoss {
         guard case .loss(let specification) = value(name) else { preconditionFailure("\(loss).\(name): no loss") }

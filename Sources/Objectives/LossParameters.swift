@@ -35,6 +35,15 @@ public struct LossParameter: Sendable, Equatable {
         self.start = start
     }
 
+    /// Weight and bias of a linear layer, which begin as torch's do.
+    static func linear(_ name: String, inputs: Int, outputs: Int) -> [LossParameter] {
+        let bound = Float(1 / Double(inputs).squareRoot())
+        return [
+            LossParameter("\(name).weight", [outputs, inputs], start: .uniform(bound: bound)),
+            LossParameter("\(name).bias", [outputs], start: .uniform(bound: bound)),
+        ]
+    }
+
     /// Fills `values` with the start, a function of seed and name.
     public func fill(_ values: UnsafeMutableBufferPointer<Float>, seed: UInt64) {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a of the name

@@ -4,7 +4,7 @@
 public struct LossInput: Sendable, Equatable {
     /// What a label must be.
     public enum Label: Sendable, Equatable {
-        /// None; a label column that is there is ignored by the loss and refused by the check.
+        /// None; labels that are there are ignored, as the reference does.
         case none
         /// A class: 0, 1, 2 ...
         case classNumber
@@ -183,6 +183,16 @@ public enum LossRegistry {
         SigmoidContrastiveLoss.entry,
         MegaBatchMarginLoss.entry,
         GlobalOrthogonalRegularizationLoss.entry,
+        CosineSimilarityLoss.entry,
+        CoSENTLoss.entry,
+        AnglELoss.entry,
+        ContrastiveLoss.entry,
+        OnlineContrastiveLoss.entry,
+        SoftmaxLoss.entry,
+        MSELoss.entry,
+        EmbedDistillLoss.entry,
+        MarginMSELoss.entry,
+        DistillKLDivLoss.entry,
         MatryoshkaLoss.entry,
         AdaptiveLayerLoss.entry,
         Matryoshka2dLoss.entry,

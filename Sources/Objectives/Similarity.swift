@@ -34,6 +34,36 @@ public enum SimilarityFunction: String, Sendable, CaseIterable {
     }
 }
 
+/// How the two embeddings of one row are compared: the reference's pairwise functions.
+public enum PairSimilarity: Sendable, Equatable {
+    /// A function that also compares all rows with all rows.
+    case other(SimilarityFunction)
+    /// |cosine + sine| of embeddings read as complex numbers (AnglELoss).
+    case angle
+
+    /// All of them.
+    static var all: [PairSimilarity] { SimilarityFunction.allCases.map { .other($0) } + [.angle] }
+
+    /// The function's name in configurations of the reference: `pairwise_cos_sim` ...
+    public var functionName: String {
+        switch self {
+        case .other(let function): return "pairwise_\(function.functionName)"
+        case .angle: return "pairwise_angle_sim"
+        }
+    }
+
+    /// The function with this name, which may lack `pairwise_`, or nil.
+    public init?(functionName: String) {
+        if let function = SimilarityFunction(functionName: functionName) {
+            self = .other(function)
+        } else if ["pairwise_angle_sim", "angle_sim"].contains(functionName) {
+            self = .angle
+        } else {
+            return nil
+        }
+    }
+}
+
 /// Embeddings whose inner products are the similarities: unit vectors for cosine, themselves for dot.
 struct ComparableRows {
     let rows: Matrix  // [n, D]
@@ -81,5 +111,14 @@ extension LossOptions {
         throw error(
             name, "unknown function \"\(text)\"",
             hint: suggestion(for: text, among: SimilarityFunction.allCases.map(\.functionName), "Known functions"))
+    }
+
+    /// The similarity of the two embeddings of a row that an option names.
+    func pairSimilarity(_ name: String) throws(LossError) -> PairSimilarity {
+        let text = string(name)
+        if let function = PairSimilarity(functionName: text) { return function }
+        throw error(
+            name, "unknown function \"\(text)\"",
+            hint: suggestion(for: text, among: PairSimilarity.all.map(\.functionName), "Known functions"))
     }
 }

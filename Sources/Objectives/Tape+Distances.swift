@@ -35,6 +35,25 @@ extension Tape {
         }
     }
 
+    /// The similarity of row i of x with row i of y: `[n, 1]`.
+    public func pairSimilarities(_ function: PairSimilarity, _ x: TapeValue, _ y: TapeValue) -> TapeValue {
+        switch function {
+        case .angle: return pairAngles(x, y)
+        case .other(let function): return pairSimilarities(function, x, y)
+        }
+    }
+
+    /// |cosine + sine| of row i of x with row i of y: `[n, 1]`.
+    ///
+    /// The halves of a row are the real and the imaginary parts of complex numbers; a zero is added to an odd width.
+    public func pairAngles(_ x: TapeValue, _ y: TapeValue) -> TapeValue {
+        let (x, y, width) = (normalized(x), normalized(y), x.columns)
+        let (real, imaginary) = (0..<width / 2, (width + 1) / 2..<width)  // the middle one's partner is the zero
+        let sines = subtract(
+            rowProducts(columns(x, imaginary), columns(y, real)), rowProducts(columns(x, real), columns(y, imaginary)))
+        return abs(add(rowProducts(x, y), sines))
+    }
+
     /// The cosine of row i of x with row i of y, each norm at least `epsilon`: `[n, 1]` (torch's F.cosine_similarity).
     public func pairCosines(_ x: TapeValue, _ y: TapeValue, epsilon: Float = 1e-8) -> TapeValue {
         rowProducts(normalized(x, epsilon: epsilon), normalized(y, epsilon: epsilon))

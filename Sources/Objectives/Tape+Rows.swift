@@ -71,6 +71,11 @@ extension Tape {
     /// The inner product of row i of x with row i of y: `[n, 1]`.
     public func rowProducts(_ x: TapeValue, _ y: TapeValue) -> TapeValue { rowSums(multiply(x, y)) }
 
+    /// x Wᵀ + bias by the parameters `name`.weight `[m, D]` and `name`.bias `[m]`: `[n, D]` to `[n, m]`.
+    public func linear(_ x: TapeValue, _ name: String) -> TapeValue {
+        addRow(products(x, parameter("\(name).weight")), parameter("\(name).bias"))
+    }
+
     /// The rows of x plus one row: `[n, D]` with `[1, D]`.
     public func addRow(_ x: TapeValue, _ row: TapeValue) -> TapeValue {
         precondition(row.rows == 1 && row.columns == x.columns, "Tape: a row of \(row.columns) to \(x.columns) columns")
@@ -121,6 +126,30 @@ extension Tape {
         return record(result, from: [x]) { [unowned self] d in
             guard let dX = gradient(of: x) else { return }
             for row in 0..<dX.rows { for column in 0..<dX.columns { dX[row, column] += d[row, 0] } }
+        }
+    }
+
+    /// A function of each row, `[n, m]` to `[n, 1]`; it adds its derivative to `slopes`, which begin as zeros.
+    public func mapRows(
+        _ x: TapeValue,
+        _ function: (
+            _ row: Int, _ numbers: UnsafeBufferPointer<Float>, _ slopes: UnsafeMutableBufferPointer<Float>
+        ) -> Double
+    ) -> TapeValue {
+        let result = newMatrix(x.rows, 1)
+        let slopes = newMatrix(x.rows, x.columns)
+        slopes.fill(0)
+        for row in 0..<x.rows {
+            result[row, 0] = Float(
+                function(
+                    row, UnsafeBufferPointer(start: x.matrix.row(row), count: x.columns),
+                    UnsafeMutableBufferPointer(start: slopes.row(row), count: x.columns)))
+        }
+        return record(result, from: [x]) { [unowned self] d in
+            guard let dX = gradient(of: x) else { return }
+            for row in 0..<dX.rows {
+                for column in 0..<dX.columns { dX[row, column] += d[row, 0] * slopes[row, column] }
+            }
         }
     }
 

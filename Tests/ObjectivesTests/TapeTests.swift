@@ -45,6 +45,11 @@ struct TapeCase: Sendable, CustomTestStringConvertible {
     static func cosine(_ a: [Double], _ b: [Double]) -> Double { dot(a, b) / length(a) / length(b) }
     static func distance(_ a: [Double], _ b: [Double]) -> Double { length(zip(a, b).map { $0 - $1 }) }
     static func cityBlocks(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + abs($1.0 - $1.1) } }
+    static func angle(_ a: [Double], _ b: [Double]) -> Double {
+        let half = a.count / 2  // a conj(b) with a_k + i a_(k + half)
+        let sines = (0..<half).map { a[$0 + half] * b[$0] - a[$0] * b[$0 + half] }
+        return abs(dot(a, b) + sines.reduce(0, +)) / length(a) / length(b)
+    }
     static func logSumExp(_ a: [Double]) -> Double { log(a.reduce(0) { $0 + exp($1) }) }
 
     static let all: [TapeCase] = [
@@ -103,6 +108,12 @@ struct TapeCase: Sendable, CustomTestStringConvertible {
         },
         TapeCase("normalized", { t, x, _ in t.normalized(x) }) { x, _ in x.map { row in row.map { $0 / length(row) } } },
         TapeCase("row sums", { t, x, _ in t.rowSums(x) }) { x, _ in x.map { [$0.reduce(0, +)] } },
+        TapeCase("map rows", { t, x, _ in
+            t.mapRows(x) { row, numbers, slopes in  // (row + 1) * sum of squares
+                for column in numbers.indices { slopes[column] += Float(2 * (row + 1)) * numbers[column] }
+                return Double(row + 1) * numbers.reduce(0) { $0 + Double($1 * $1) }
+            }
+        }) { x, _ in x.enumerated().map { [Double($0.offset + 1) * dot($0.element, $0.element)] } },
         TapeCase("sum", { t, x, _ in t.sum(x, times: 0.3) }) { x, _ in [[0.3 * x.joined().reduce(0, +)]] },
         TapeCase("log sum exp", { t, x, _ in t.logSumExp(x) }) { x, _ in x.map { [logSumExp($0)] } },
         TapeCase("masked", { t, x, _ in t.logSumExp(t.masked(x) { $0 != $1 }) }) { x, _ in
@@ -127,6 +138,10 @@ struct TapeCase: Sendable, CustomTestStringConvertible {
         TapeCase("pairwise_euclidean_sim", { $0.pairSimilarities(.euclidean, $1, $2) }) {
             rows($0, $1) { -distance($0, $1) }
         },
+        TapeCase("pairwise_angle_sim", { $0.pairSimilarities(.angle, $1, $2) }) { rows($0, $1, angle) },
+        TapeCase("pairwise_angle_sim of an odd width", { t, x, y in
+            t.pairSimilarities(.angle, t.columns(x, 0..<3), t.columns(y, 0..<3))
+        }) { rows($0, $1) { angle($0[..<3] + [0], $1[..<3] + [0]) } },
         TapeCase("pairwise_manhattan_sim", { $0.pairSimilarities(.manhattan, $1, $2) }) {
             rows($0, $1) { -cityBlocks($0, $1) }
         },

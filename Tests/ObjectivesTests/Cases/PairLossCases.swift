@@ -3,5 +3,100 @@
 import TuttiObjectives
 
 extension LossCase {
-    static let pair: [LossCase] = []
+    static let pair: [LossCase] = scoredPairs + labelledPairs + teachers
+
+    /// Losses of pairs with a score.
+    private static let scoredPairs: [LossCase] = [
+        perRow("CosineSimilarityLoss", columns: 2, labels: .scores),
+        perRow("CosineSimilarityLoss", ["loss_fct": .string("L1Loss")], columns: 2, labels: .scores),
+        perRow(
+            "CosineSimilarityLoss",
+            ["loss_fct": .string("BCELoss"), "cos_score_transformation": .string("Sigmoid")], columns: 2,
+            labels: .scores),
+        perRow(
+            "CosineSimilarityLoss",
+            ["loss_fct": .string("BCEWithLogitsLoss"), "cos_score_transformation": .string("Sigmoid")], columns: 2,
+            labels: .scores),
+        perRow(
+            "CosineSimilarityLoss", ["cos_score_transformation": .string("Sigmoid")], columns: 2, labels: .scores),
+        LossCase("CoSENTLoss", columns: 2, labels: .scores),
+        LossCase(
+            "CoSENTLoss", ["similarity_fct": .string("pairwise_dot_score"), "scale": .double(0.3)], columns: 2,
+            labels: .scores),
+        LossCase(
+            "CoSENTLoss", ["similarity_fct": .string("pairwise_euclidean_sim"), "scale": .double(1)], columns: 2,
+            labels: .scores),
+        LossCase(
+            "CoSENTLoss", ["similarity_fct": .string("pairwise_manhattan_sim"), "scale": .double(0.5)], columns: 2,
+            labels: .scores
+        ).with { $0.step = 2e-3 },
+        LossCase(
+            "CoSENTLoss", ["similarity_fct": .string("pairwise_angle_sim")], columns: 2, labels: .scores
+        ).with { $0.step = 2e-3 },
+        LossCase("AnglELoss", ["scale": .double(5)], columns: 2, labels: .scores).with { $0.step = 2e-3 },
+        LossCase("AnglELoss", ["scale": .double(5)], columns: 4).with { $0.step = 2e-3 },
+        LossCase("AnglELoss", ["scale": .double(5)], columns: 3, labels: .scores).with {
+            $0.width = 7
+            $0.step = 2e-3
+        },
+    ]
+
+    /// Losses of pairs that are alike or not, or of a class. What OnlineContrastiveLoss exchanges are thresholds, which
+    /// have no gradient.
+    private static let labelledPairs: [LossCase] = [
+        perRow("ContrastiveLoss", columns: 2, labels: .binary),
+        perRow(
+            "ContrastiveLoss", ["distance_metric": .string("EUCLIDEAN"), "margin": .double(3)], columns: 2,
+            labels: .binary),
+        perRow(
+            "ContrastiveLoss",
+            ["distance_metric": .string("MANHATTAN"), "margin": .double(6), "size_average": .bool(false)], columns: 2,
+            labels: .scores
+        ).with { $0.step = 2e-3 },
+        perRow("OnlineContrastiveLoss", ["margin": .double(1.5)], columns: 2, labels: .binary),
+        perRow(
+            "OnlineContrastiveLoss", ["distance_metric": .string("EUCLIDEAN"), "margin": .double(3)], columns: 2,
+            labels: .binary
+        ).with { $0.step = 2e-3 },
+        perRow(
+            "OnlineContrastiveLoss", ["distance_metric": .string("MANHATTAN"), "margin": .double(8)], columns: 2,
+            labels: .binary
+        ).with { $0.step = 2e-3 },
+        perRow("SoftmaxLoss", ["num_labels": .int(3)], columns: 2, labels: .classes(3)).with { $0.step = 2e-3 },
+        perRow(
+            "SoftmaxLoss",
+            [
+                "num_labels": .int(4), "concatenation_sent_rep": .bool(false),
+                "concatenation_sent_multiplication": .bool(true), "embedding_dimension": .int(8),
+            ], columns: 2, labels: .classes(4)
+        ).with { $0.step = 2e-3 },
+    ]
+
+    /// Losses that follow a teacher.
+    private static let teachers: [LossCase] = [
+        perRow("MSELoss", columns: 1, labels: .lists(8)),
+        perRow("MSELoss", ["projection_dim": .int(5)], columns: 3, labels: .lists(5)),
+        perRow("EmbedDistillLoss", columns: 2, labels: .lists(16)),
+        perRow(
+            "EmbedDistillLoss", ["distance_metric": .string("l2"), "projection_dim": .int(3)], columns: 2,
+            labels: .lists(6)),
+        perRow("EmbedDistillLoss", ["distance_metric": .string("mse")], columns: 2, labels: .lists(8)),
+        perRow("MarginMSELoss", columns: 3, labels: .scores),
+        perRow("MarginMSELoss", ["similarity_fct": .string("pairwise_cos_sim")], columns: 4, labels: .lists(3)),
+        perRow("MarginMSELoss", ["similarity_fct": .string("pairwise_euclidean_sim")], columns: 4, labels: .lists(2)),
+        perRow("DistillKLDivLoss", columns: 4, labels: .lists(3)),
+        perRow(
+            "DistillKLDivLoss",
+            [
+                "similarity_fct": .string("pairwise_cos_sim"), "temperature": .double(2),
+                "student_temperature": .double(0.5), "teacher_temperature": .double(0.7),
+            ], columns: 3, labels: .lists(2)),
+    ]
+
+    /// A case of a loss whose rows do not meet.
+    static func perRow(
+        _ name: String, _ options: [String: LossOption] = [:], columns: Int, labels: Labels = .none
+    ) -> LossCase {
+        LossCase(name, options, columns: columns, labels: labels).with { $0.looksAcrossRows = false }
+    }
 }

@@ -1,0 +1,54 @@
+// LossSetting+Check: whether data have one of the shapes that a loss takes, before the first step.
+
+extension LossSetting {
+    /// Refuses data whose text columns or labels have none of the shapes of `entry`.
+    func check(against entry: LossEntry) throws(LossError) {
+        let fitting = entry.inputs.filter { $0.accepts(columns: columns.count) }
+        let names = columns.joined(separator: ", ")
+        guard !fitting.isEmpty else {
+            throw LossError(
+                loss: entry.name, problem: "the data have \(columns.count) text columns (\(names))",
+                hint: "It takes \(entry.inputs.map(\.words).joined(separator: " or ")).")
+        }
+        guard fitting.contains(where: { labels.fit($0.label) }) else {
+            throw LossError(
+                loss: entry.name, problem: "the labels are \(labels.words)",
+                hint: "For (\(names)) it takes \(fitting.map(\.label.words).joined(separator: " or ")).")
+        }
+    }
+}
+
+extension LossLabels {
+    /// The labels in words.
+    var words: String {
+        switch self {
+        case .none: return "none"
+        case .integers(let range): return "whole numbers of \(range.lowerBound) to \(range.upperBound)"
+        case .numbers(let range): return "numbers of \(range.lowerBound) to \(range.upperBound)"
+        case .lists(let width): return "lists of \(width) numbers"
+        }
+    }
+
+    /// Numbers in one label.
+    var width: Int {
+        switch self {
+        case .none: return 0
+        case .integers, .numbers: return 1
+        case .lists(let width): return width
+        }
+    }
+
+    /// Whether labels of this kind can be `label`; a list of one number is a number.
+    fileprivate func fit(_ label: LossInput.Label) -> Bool {
+        switch (label, self) {
+        case (.none, _): return true  // ignored, as the reference does
+        case (_, .none): return false
+        case (.classNumber, .integers): return true
+        case (.classNumber, _): return false
+        case (.binary, _), (.score, _): return width == 1
+        case (.scores, _): return true
+        case (.embedding, .lists): return true
+        case (.embedding, _): return false
+        }
+    }
+}

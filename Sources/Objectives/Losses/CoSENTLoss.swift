@@ -1,0 +1,161 @@
+// CoSENTLoss: of two pairs of the global batch, the one with the higher score must be more alike.
+//
+// Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `s` a pair's scaled similarity, `y` its score.
+
+import Foundation
+import TuttiEnsemble
+import TuttiKernels
+
+/// Orders similarities as the scores are: a pair is compared with all that have a higher score.
+///
+///     loss = log( 1 + sum over y_i < y_j of exp(s_i - s_j) ),   s_i = scale * sim(u_i, v_i)
+///
+/// **When to use it**: pairs with a score of similarity; the usual choice, and what the reference takes where no loss is
+/// given. Only the order of scores matters; pairs with equal scores are not compared.
+///
+/// **Inputs**
+///
+/// | texts | labels |
+/// |---|---|
+/// | (sentence_A, sentence_B) | score |
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | scale | 20.0 | factor on the similarities, the inverse of the temperature |
+/// | similarity_fct | pairwise_cos_sim | pairwise_ with cos_sim, dot_score, euclidean_sim, manhattan_sim or angle_sim |
+///
+/// **Relations**: equals the reference in one process with the batch of all ranks, whatever the number of ranks (the
+/// reference under DDP compares only the pairs of one rank). No mean: the value grows with the batch.
+///
+/// **Memory**: similarities and scores of all ranks are exchanged, N numbers each; value and gradient take O(N log N).
+///
+/// **Citation**: Huang et al. 2024, "CoSENT: Consistent Sentence Embedding via Similarity Ranking",
+/// doi 10.1109/TASLP.2024.3402087. **Reference**: sentence_transformers, losses/cosent.py.
+public final class CoSENTLoss: Loss {
+    /// "CoSENTLoss".
+    public static let name = "CoSENTLoss"
+
+    private let scale: Double
+    private let similarity: PairSimilarity
+    private let tape = Tape()
+
+    /// Creates the loss.
+    ///
+    /// - Throws: `LossError` for a scale that is not a positive number.
+    public init(scale: Double = 20, similarity: PairSimilarity = .other(.cosine)) throws(LossError) {
+        guard scale.isFinite, scale > 0 else {
+            throw LossError(loss: Self.name, option: "scale", problem: "\(scale) is not a positive number")
+        }
+        self.scale = scale
+        self.similarity = similarity
+    }
+
+    /// scale and similarity_fct.
+    public var options: [(name: String, value: LossOption)] {
+        [("scale", .double(scale)), ("similarity_fct", .string(similarity.functionName))]
+    }
+
+    /// Refuses other data than pairs with a score.
+    public func check(_ setting: LossSetting) throws(LossError) { try setting.check(against: Self.entry) }
+
+    /// The loss on rank zero, zero elsewhere. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try tape.evaluate(batch, gradients, context) { tape in
+            let scores = try tape.gatherRows(tape.labels(of: Self.name))  // [N, 1]
+            let similarities = tape.pairSimilarities(similarity, tape.column(0), tape.column(1))  // [b, 1]
+            return try tape.once(tape.orderCost(tape.gatherRows(similarities), scores, scale: scale))
+        }
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name,
+        summary: "similarities must be in the order of the scores, over all pairs of the global batch",
+        inputs: [LossInput("sentence_A", "sentence_B", label: .score)],
+        options: [
+            LossOptionDescription("scale", .double(20), "factor on the similarities, the inverse temperature"),
+            LossOptionDescription(
+                "similarity_fct", .string("pairwise_cos_sim"),
+                "pairwise_cos_sim, pairwise_dot_score, pairwise_euclidean_sim, pairwise_manhattan_sim or "
+                    + "pairwise_angle_sim"),
+        ],
+        citation: """
+            @article{10531646,
+                title={CoSENT: Consistent Sentence Embedding via Similarity Ranking},
+                author={Huang, Xiang and Peng, Hao and Zou, Dongcheng and Liu, Zhiwei and Li, Jianxin and Liu, Kay
+                    and Wu, Jia and Su, Jianlin and Yu, Philip S.},
+                journal={IEEE/ACM Transactions on Audio, Speech, and Language Processing},
+                year={2024},
+                doi={10.1109/TASLP.2024.3402087}
+            }
+            """,
+        make: { options throws(LossError) in
+            return try CoSENTLoss(
+                scale: options.positive("scale"), similarity: options.pairSimilarity("similarity_fct"))
+        })
+}
+
+extension Tape {
+    /// log(1 + sum over y_i < y_j of exp(s_i - s_j)) for s = scale * x: `[N, 1]` and `[N, 1]` to `[1, 1]`.
+    ///
+    /// With the pairs in the order of y, the sum over j is a suffix sum; the derivative by s_j is a prefix sum.
+    func orderCost(_ x: TapeValue, _ y: TapeValue, scale: Double) -> TapeValue {
+        let order = (0..<y.rows).sorted { y.matrix[$0, 0] < y.matrix[$1, 0] }
+        let levels = order.chunked { y.matrix[$0, 0] == y.matrix[$1, 0] }  // pairs of one score together, ascending
+        return mapRows(transposed(x)) { _, numbers, slopes in
+            let s = numbers.map { scale * Double($0) }
+            var (higher, lower) = (s, s)  // log sums of e^-s above a pair's score, of e^s below it
+            var (above, below, total) = (LogSum(), LogSum(), LogSum())
+            total.add(0)
+            for level in levels.reversed() {
+                for i in level { higher[i] = above.logarithm }
+                for i in level { above.add(-s[i]) }
+            }
+            for level in levels {
+                for i in level { lower[i] = below.logarithm }
+                for i in level { below.add(s[i]) }
+            }
+            for i in s.indices { total.add(s[i] + higher[i]) }
+            let cost = total.logarithm
+            for i in s.indices {
+                slopes[i] += Float(scale * (exp(s[i] + higher[i] - cost) - exp(lower[i] - s[i] - cost)))
+            }
+            return cost
+        }
+    }
+}
+
+/// The logarithm of a sum of exponentials, term by term and without overflow.
+private struct LogSum {
+    private var largest = -Double.infinity
+    private var sum = 0.0  // of e^(x - largest)
+
+    /// Adds e^x.
+    mutating func add(_ x: Double) {
+        if x == -.infinity { return }
+        if x > largest {
+            sum = sum * exp(largest - x) + 1
+            largest = x
+        } else {
+            sum += exp(x - largest)
+        }
+    }
+
+    /// -infinity without a term.
+    var logarithm: Double { sum > 0 ? largest + log(sum) : -.infinity }
+}
+
+extension [Int] {
+    /// Neighbours that are alike together.
+    fileprivate func chunked(_ areAlike: (Int, Int) -> Bool) -> [ArraySlice<Int>] {
+        var chunks: [ArraySlice<Int>] = []
+        var first = 0
+        for place in indices where place + 1 == count || !areAlike(self[place], self[place + 1]) {
+            chunks.append(self[first...place])
+            first = place + 1
+        }
+        return chunks
+    }
+}

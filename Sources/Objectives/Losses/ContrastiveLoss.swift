@@ -1,0 +1,102 @@
+// ContrastiveLoss: pairs that are alike come together, others are pushed apart up to a margin.
+//
+// Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `d` a pair's distance, `y` its label.
+
+import TuttiEnsemble
+import TuttiKernels
+
+/// Squared distances of pairs that are alike, squared shortfalls from the margin of those that are not.
+///
+///     loss = 1/N  sum_i  1/2 ( y_i d_i^2 + (1 - y_i) max(0, margin - d_i)^2 )
+///
+/// **When to use it**: pairs that are labelled alike or not, such as duplicate questions. OnlineContrastiveLoss, which
+/// only takes the hard pairs, is usually stronger.
+///
+/// **Inputs**
+///
+/// | texts | labels |
+/// |---|---|
+/// | (anchor, other) | 1 for alike, 0 for not; any other number y weighs the two terms with y and 1 - y |
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | distance_metric | COSINE_DISTANCE | or EUCLIDEAN, MANHATTAN; "SiameseDistanceMetric." may stand in front |
+/// | margin | 0.5 | how far apart pairs must be that are not alike |
+/// | size_average | true | the mean over rows, or the sum |
+///
+/// **Relations**: equals the reference on the batch of all ranks; uneven and empty ranks make no difference.
+///
+/// **Citation**: Hadsell et al. 2006, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006.
+/// **Reference**: sentence_transformers, losses/contrastive.py.
+public final class ContrastiveLoss: Loss {
+    /// "ContrastiveLoss".
+    public static let name = "ContrastiveLoss"
+
+    private let metric: SiameseDistanceMetric
+    private let margin: Double
+    private let averages: Bool
+    private let tape = Tape()
+
+    /// Creates the loss.
+    ///
+    /// - Parameter averages: the mean over rows, or the sum.
+    public init(metric: SiameseDistanceMetric = .cosine, margin: Double = 0.5, averages: Bool = true) {
+        self.metric = metric
+        self.margin = margin
+        self.averages = averages
+    }
+
+    /// distance_metric, margin and size_average.
+    public var options: [(name: String, value: LossOption)] {
+        [
+            ("distance_metric", .string(metric.rawValue)), ("margin", .double(margin)),
+            ("size_average", .bool(averages)),
+        ]
+    }
+
+    /// Refuses other data than pairs with one label.
+    public func check(_ setting: LossSetting) throws(LossError) { try setting.check(against: Self.entry) }
+
+    /// This rank's part of the mean or sum over all rows. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try tape.evaluate(batch, gradients, context) { tape in
+            let alike = try tape.labels(of: Self.name)  // [b, 1]
+            let other = tape.scaled(alike, by: -1, plus: 1)  // [b, 1]
+            let distances = tape.pairDistances(metric, tape.column(0), tape.column(1))  // [b, 1]
+            let shortfalls = tape.relu(tape.scaled(distances, by: -1, plus: margin))  // [b, 1]
+            let costs = tape.add(
+                tape.multiply(alike, tape.square(distances)), tape.multiply(other, tape.square(shortfalls)))
+            return tape.sum(costs, times: averages ? 0.5 / tape.globalRows : 0.5)
+        }
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name,
+        summary: "pairs that are alike come together, others are pushed apart up to a margin",
+        inputs: [LossInput("anchor", "other", label: .binary)],
+        options: [
+            LossOptionDescription(
+                "distance_metric", .string("COSINE_DISTANCE"), "COSINE_DISTANCE, EUCLIDEAN or MANHATTAN"),
+            LossOptionDescription("margin", .double(0.5), "how far apart pairs must be that are not alike"),
+            LossOptionDescription("size_average", .bool(true), "the mean over rows, or the sum"),
+        ],
+        citation: """
+            @inproceedings{hadsell2006dimensionality,
+                title={Dimensionality Reduction by Learning an Invariant Mapping},
+                author={Hadsell, R. and Chopra, S. and LeCun, Y.},
+                booktitle={2006 IEEE Computer Society Conference on Computer Vision and Pattern Recognition (CVPR'06)},
+                year={2006},
+                volume={2},
+                pages={1735-1742},
+                doi={10.1109/CVPR.2006.100}
+            }
+            """,
+        make: { options throws(LossError) in
+            return ContrastiveLoss(
+                metric: try options.member("distance_metric", of: SiameseDistanceMetric.self),
+                margin: try options.nonNegative("margin"), averages: options.bool("size_average"))
+        })
+}

@@ -1,0 +1,135 @@
+// DistillKLDivLoss: a query must spread its preference over candidates as a teacher does.
+//
+// Legend: `b` rows on this rank, `N` rows of all ranks, `n` candidates a row, `D` width.
+
+import TuttiEnsemble
+import TuttiKernels
+
+/// The Kullback-Leibler divergence of the student's softmax over a row's candidates from the teacher's.
+///
+///     loss = Ts^2 / N  sum_i sum_k  t_ik ( log t_ik - log s_ik )
+///     t_i  = softmax(teacher scores / Tt),   s_ik = softmax_k( sim(q_i, c_ik) / Ts )
+///
+/// **When to use it**: to teach retrieval by a cross-encoder that scored the positive and the negatives of each query;
+/// compared with MarginMSELoss, the scale of the scores matters less.
+///
+/// **Inputs**
+///
+/// | texts | labels |
+/// |---|---|
+/// | (query, positive, negative_1, ..., negative_n) | the teacher's scores of all n + 1 candidates, in order |
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | similarity_fct | pairwise_dot_score | or pairwise_cos_sim, pairwise_euclidean_sim, pairwise_manhattan_sim |
+/// | temperature | 1.0 | divides the scores of both |
+/// | student_temperature | temperature | divides the student's, `Ts` |
+/// | teacher_temperature | temperature | divides the teacher's, `Tt` |
+///
+/// **Relations**: equals the reference on the batch of all ranks; uneven and empty ranks make no difference.
+///
+/// **Citation**: Lin et al. 2020, "Distilling Dense Representations for Ranking using Tightly-Coupled Teachers",
+/// arXiv 2010.11386. **Reference**: sentence_transformers, losses/distill_kl_div.py.
+public final class DistillKLDivLoss: Loss {
+    /// "DistillKLDivLoss".
+    public static let name = "DistillKLDivLoss"
+
+    private let similarity: PairSimilarity
+    private let temperature: Double
+    private let studentTemperature: Double
+    private let teacherTemperature: Double
+    private let tape = Tape()
+
+    /// Creates the loss; all temperatures are positive, and those of student and teacher are `temperature` if nil.
+    public init(
+        similarity: PairSimilarity = .other(.dot), temperature: Double = 1, studentTemperature: Double? = nil,
+        teacherTemperature: Double? = nil
+    ) {
+        self.similarity = similarity
+        self.temperature = temperature
+        self.studentTemperature = studentTemperature ?? temperature
+        self.teacherTemperature = teacherTemperature ?? temperature
+        precondition(
+            temperature > 0 && self.studentTemperature > 0 && self.teacherTemperature > 0,
+            "DistillKLDivLoss: temperatures \(temperature), \(self.studentTemperature), \(self.teacherTemperature)")
+    }
+
+    /// similarity_fct and temperature; those of student and teacher where they differ.
+    public var options: [(name: String, value: LossOption)] {
+        var options: [(name: String, value: LossOption)] = [
+            ("similarity_fct", .string(similarity.functionName)), ("temperature", .double(temperature)),
+        ]
+        if studentTemperature != temperature { options.append(("student_temperature", .double(studentTemperature))) }
+        if teacherTemperature != temperature { options.append(("teacher_temperature", .double(teacherTemperature))) }
+        return options
+    }
+
+    /// Refuses a single candidate, and another number of scores than of candidates.
+    public func check(_ setting: LossSetting) throws(LossError) {
+        try setting.check(against: Self.entry)
+        try check(labels: setting.labels.width, candidates: setting.columns.count - 1)
+    }
+
+    private func check(labels: Int, candidates: Int) throws(LossError) {
+        if labels == candidates { return }
+        throw LossError(
+            loss: Self.name, problem: "labels of \(labels) numbers for \(candidates) candidates",
+            hint: "It takes the teacher's score of every text after the query.")
+    }
+
+    /// This rank's part of the mean over all rows. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try check(labels: batch.labelWidth, candidates: batch.columns - 1)
+        return try tape.evaluate(batch, gradients, context) { tape in
+            let scores = try tape.labels(of: Self.name)  // [b, n]
+            let similarities = (1..<batch.columns).map {
+                tape.pairSimilarities(similarity, tape.column(0), tape.column($0))
+            }
+            let student = tape.logSoftmax(
+                tape.scaled(tape.concatenateColumns(similarities), by: 1 / studentTemperature))  // [b, n]
+            let teacher = tape.logSoftmax(tape.scaled(scores, by: 1 / teacherTemperature))  // [b, n]
+            let divergences = tape.multiply(tape.exponential(teacher), tape.subtract(teacher, student))  // [b, n]
+            return tape.sum(divergences, times: studentTemperature * studentTemperature / tape.globalRows)
+        }
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name,
+        summary: "a query must spread its preference over the candidates as a teacher does",
+        inputs: [
+            LossInput("query", "positive", "negative", label: .scores),
+            LossInput("query", "positive", "negative", repeatsLast: true, label: .scores),
+        ],
+        options: [
+            LossOptionDescription(
+                "similarity_fct", .string("pairwise_dot_score"),
+                "pairwise_dot_score, pairwise_cos_sim, pairwise_euclidean_sim or pairwise_manhattan_sim"),
+            LossOptionDescription("temperature", .double(1), "divides the scores of student and teacher"),
+            LossOptionDescription("student_temperature", .double, .null, "divides the student's; else temperature"),
+            LossOptionDescription("teacher_temperature", .double, .null, "divides the teacher's; else temperature"),
+        ],
+        citation: """
+            @misc{lin2020distillingdenserepresentationsranking,
+                title={Distilling Dense Representations for Ranking using Tightly-Coupled Teachers},
+                author={Sheng-Chieh Lin and Jheng-Hong Yang and Jimmy Lin},
+                year={2020},
+                eprint={2010.11386},
+                archivePrefix={arXiv},
+                primaryClass={cs.IR},
+                url={https://arxiv.org/abs/2010.11386},
+            }
+            """,
+        make: { options throws(LossError) in
+            func given(_ name: String) throws(LossError) -> Double? {
+                options.has(name) ? try options.positive(name) : nil
+            }
+            return DistillKLDivLoss(
+                similarity: try options.pairSimilarity("similarity_fct"),
+                temperature: try options.positive("temperature"),
+                studentTemperature: try given("student_temperature"),
+                teacherTemperature: try given("teacher_temperature"))
+        })
+}

@@ -1,0 +1,207 @@
+// EmbedDistillLoss and MSELoss: embeddings must be those that a teacher gave.
+//
+// Legend: `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width, `T` width of the teacher.
+
+import TuttiEnsemble
+import TuttiKernels
+
+/// The distance of each embedding from the teacher's, the mean over rows and text columns.
+///
+///     loss = 1/C  sum_c  1/N  sum_i  dist( P e_ci, t_ci )
+///
+/// **When to use it**: to make a small model embed like a large one, where the teacher's embeddings were computed
+/// beforehand and stand in the label column.
+///
+/// **Inputs**
+///
+/// | texts | labels |
+/// |---|---|
+/// | (sentence) | the teacher's embedding, a list of T numbers |
+/// | (sentence_1, ..., sentence_n) | one embedding for all texts of a row, T numbers, or one for each, n * T numbers |
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | distance_metric | cosine | cosine (1 - cosine), l2 (Euclidean distance) or mse (mean squared difference) |
+/// | projection_dim | null | a trained linear layer to so many numbers, where the teacher's width is another |
+///
+/// **Parameters**: projection.weight `[T, D]` and projection.bias `[T]`, with projection_dim. To begin with one that
+/// was trained before (the reference's load_projection), give `initial_parameters` its `loss.safetensors`.
+///
+/// **Relations**: equals the reference on the batch of all ranks. The reference under DDP leaves the projection of each
+/// rank to itself. The derivative of l2 is 0 where the distance is 0.
+///
+/// **Citation**: Kim et al. 2023, "EmbedDistill: A Geometric Knowledge Distillation for Information Retrieval",
+/// arXiv 2301.12005. **Reference**: sentence_transformers, losses/embed_distill.py.
+public class EmbedDistillLoss: Loss {
+    /// "EmbedDistillLoss".
+    public class var name: String { "EmbedDistillLoss" }
+
+    /// The distance of an embedding from the teacher's.
+    public enum Metric: String, Sendable, CaseIterable {
+        /// 1 - cosine.
+        case cosine
+        /// The Euclidean distance.
+        case l2
+        /// The mean squared difference.
+        case mse
+    }
+
+    private let metric: Metric
+    /// Width after the projection; nil = no projection.
+    fileprivate let projection: Int?
+    private let tape = Tape()
+    private var loss: String { type(of: self).name }
+
+    /// Creates the loss.
+    ///
+    /// - Parameter projection: the width to which embeddings are projected; nil = not.
+    public init(metric: Metric = .cosine, projection: Int? = nil) {
+        self.metric = metric
+        self.projection = projection
+    }
+
+    /// distance_metric and projection_dim.
+    public var options: [(name: String, value: LossOption)] {
+        [("distance_metric", .string(metric.rawValue)), ("projection_dim", projection.map(LossOption.int) ?? .null)]
+    }
+
+    /// Refuses labels that are not as wide as the embeddings.
+    public func check(_ setting: LossSetting) throws(LossError) {
+        try setting.check(against: Self.entry)
+        let (width, columns, labels) = (projection ?? setting.width, setting.columns.count, setting.labels.width)
+        guard labels != width, labels != columns * width else { return }
+        let all = columns > 1 ? ", or \(columns * width) for all \(columns) texts" : ""
+        throw LossError(
+            loss: loss, problem: "the labels are lists of \(labels) numbers, and embeddings have \(width)\(all)",
+            hint: projection == nil ? "projection_dim: \(labels) trains a linear layer to the teacher's width." : nil)
+    }
+
+    /// The projection, which begins as a torch linear layer.
+    public func parameters(_ setting: LossSetting) -> [LossParameter] {
+        projection.map { LossParameter.linear("projection", inputs: setting.width, outputs: $0) } ?? []
+    }
+
+    /// This rank's part of the mean over all rows and columns. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try tape.evaluate(batch, gradients, context) { tape in
+            let labels = try tape.labels(of: loss)  // [b, T] or [b, C T]
+            let width = projection ?? batch.embeddings.columns
+            guard [width, batch.columns * width].contains(labels.columns) else {
+                throw LossError(loss: loss, problem: "labels of \(labels.columns) numbers for embeddings of \(width)")
+            }
+            var sums: [TapeValue] = []
+            for column in 0..<batch.columns {
+                let first = labels.columns == width ? 0 : column * width
+                let teacher = tape.columns(labels, first..<first + width)  // [b, T]
+                let student = projection == nil ? tape.column(column) : tape.linear(tape.column(column), "projection")
+                sums.append(tape.sum(distances(student, teacher)))
+            }
+            let mean = 1 / (Double(batch.columns) * tape.globalRows)
+            return tape.sum(tape.concatenateColumns(sums), times: mean)
+        }
+    }
+
+    private func distances(_ student: TapeValue, _ teacher: TapeValue) -> TapeValue {  // [b, 1]
+        switch metric {
+        case .cosine: return tape.scaled(tape.pairCosines(student, teacher), by: -1, plus: 1)
+        case .l2: return tape.lengths(tape.subtract(student, teacher))
+        case .mse:
+            let squares = tape.square(tape.subtract(student, teacher))  // [b, T]
+            return tape.scaled(tape.rowSums(squares), by: 1 / Double(student.columns))
+        }
+    }
+
+    fileprivate static let inputs = [
+        LossInput("sentence", label: .embedding), LossInput("sentence", repeatsLast: true, label: .embedding),
+    ]
+    fileprivate static let projectionOption = LossOptionDescription(
+        "projection_dim", .int, .null, "a trained linear layer to so many numbers, the teacher's width")
+
+    fileprivate static func projection(_ options: LossOptions) throws(LossError) -> Int? {
+        guard options.has("projection_dim") else { return nil }
+        let width = options.int("projection_dim")
+        guard width > 0 else { throw options.error("projection_dim", "\(width) is not a positive number") }
+        return width
+    }
+
+    /// What the registry knows of it.
+    class var entry: LossEntry {
+        LossEntry(
+            name: EmbedDistillLoss.name,
+            summary: "embeddings must be those of a teacher, by cosine, distance or squares",
+            inputs: inputs,
+            options: [
+                LossOptionDescription(
+                    "distance_metric", .choice(Metric.allCases.map(\.rawValue)), .string("cosine"),
+                    "the distance of an embedding from the teacher's"), projectionOption,
+            ],
+            citation: """
+                @article{kim2023embeddistill,
+                    title={EmbedDistill: A Geometric Knowledge Distillation for Information Retrieval},
+                    author={Kim, Seungyeon and Rawat, Ankit Singh and Zaheer, Manzil and Jayasumana, Sadeep and
+                        Sadhanala, Veeranjaneyulu and Jitkrittum, Wittawat and Menon, Aditya Krishna and Fergus, Rob and
+                        Kumar, Sanjiv},
+                    year={2023},
+                    eprint={2301.12005},
+                    archivePrefix={arXiv},
+                    primaryClass={cs.IR}
+                }
+                """,
+            make: { options throws(LossError) in
+                return EmbedDistillLoss(
+                    metric: try options.member("distance_metric", of: Metric.self), projection: try projection(options))
+            })
+    }
+}
+
+/// The mean squared difference of each embedding from the teacher's: EmbedDistillLoss with mse.
+///
+///     loss = 1/(C N T)  sum_c  sum_i  | P e_ci - t_ci |^2
+///
+/// **When to use it**: to make a model embed other languages, or a smaller model, like a teacher.
+///
+/// **Inputs**, **Parameters**, **Relations**: those of EmbedDistillLoss.
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | projection_dim | null | a trained linear layer to so many numbers, where the teacher's width is another |
+///
+/// **Citation**: Reimers and Gurevych 2020, "Making Monolingual Sentence Embeddings Multilingual using Knowledge
+/// Distillation", arXiv 2004.09813. **Reference**: sentence_transformers, losses/mse.py.
+public final class MSELoss: EmbedDistillLoss {
+    /// "MSELoss".
+    override public class var name: String { "MSELoss" }
+
+    /// Creates the loss.
+    public init(projection: Int? = nil) { super.init(metric: .mse, projection: projection) }
+
+    /// projection_dim.
+    override public var options: [(name: String, value: LossOption)] {
+        [("projection_dim", projection.map(LossOption.int) ?? .null)]
+    }
+
+    /// What the registry knows of it.
+    override class var entry: LossEntry {
+        LossEntry(
+            name: MSELoss.name,
+            summary: "embeddings must be those of a teacher, by mean squared difference",
+            inputs: inputs, options: [projectionOption],
+            citation: """
+                @inproceedings{reimers-2020-multilingual-sentence-bert,
+                    title = "Making Monolingual Sentence Embeddings Multilingual using Knowledge Distillation",
+                    author = "Reimers, Nils and Gurevych, Iryna",
+                    booktitle = "Proceedings of the 2020 Conference on Empirical Methods in Natural Language
+                        Processing",
+                    month = "11",
+                    year = "2020",
+                    publisher = "Association for Computational Linguistics",
+                    url = "https://arxiv.org/abs/2004.09813",
+                }
+                """,
+            make: { options throws(LossError) in return MSELoss(projection: try projection(options)) })
+    }
+}

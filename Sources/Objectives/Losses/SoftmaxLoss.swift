@@ -1,0 +1,174 @@
+// SoftmaxLoss: a linear classifier on top of two embeddings, trained with the encoder.
+//
+// Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `K` classes, `V` vectors beside each other.
+
+import TuttiEnsemble
+import TuttiKernels
+
+/// The cross entropy of a linear classifier that sees both embeddings of a pair.
+///
+///     loss = -1/N  sum_i  log softmax( W [u_i; v_i; |u_i - v_i|] + c )[y_i]
+///
+/// **When to use it**: pairs with a class, such as natural language inference, as Sentence-BERT was trained; for
+/// embeddings that are to be compared, the pairs of entailment with MultipleNegativesRankingLoss are usually stronger.
+///
+/// **Inputs**
+///
+/// | texts | labels |
+/// |---|---|
+/// | (sentence_A, sentence_B) | class: 0, 1, ..., num_labels - 1 |
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | num_labels | must be given | number of classes |
+/// | embedding_dimension | the model's | if given, must be the model's; or sentence_embedding_dimension |
+/// | concatenation_sent_rep | true | the classifier sees u and v |
+/// | concatenation_sent_difference | true | the classifier sees the absolute difference of u and v |
+/// | concatenation_sent_multiplication | false | the classifier sees u * v, number by number |
+///
+/// **Parameters**: classifier.weight `[K, V D]` and classifier.bias `[K]`.
+///
+/// **Relations**: equals the reference on the batch of all ranks. The reference under DDP never sums the classifier's
+/// gradients over ranks and never saves it; here it is part of the run, and of `loss.safetensors` beside
+/// every saved model. There is no loss_fct but the cross entropy.
+///
+/// **Citation**: Reimers and Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
+/// arXiv 1908.10084. **Reference**: sentence_transformers, losses/softmax.py.
+public final class SoftmaxLoss: Loss {
+    /// "SoftmaxLoss".
+    public static let name = "SoftmaxLoss"
+
+    /// What the classifier sees of a pair.
+    public struct Features: Sendable, Equatable {
+        /// u and v.
+        public var embeddings: Bool
+        /// |u - v|.
+        public var difference: Bool
+        /// u * v.
+        public var product: Bool
+
+        /// What the classifier sees of a pair.
+        public init(embeddings: Bool = true, difference: Bool = true, product: Bool = false) {
+            (self.embeddings, self.difference, self.product) = (embeddings, difference, product)
+        }
+
+        /// Vectors beside each other, `V`.
+        public var count: Int { (embeddings ? 2 : 0) + (difference ? 1 : 0) + (product ? 1 : 0) }
+    }
+
+    /// Number of classes, `K`.
+    public let classes: Int
+
+    /// What the classifier sees of a pair.
+    public let features: Features
+
+    private let width: Int?
+    private let tape = Tape()
+
+    /// Creates the loss.
+    ///
+    /// - Parameter width: the width of the embeddings; nil = the model's.
+    /// - Throws: `LossError` without a class or without a feature.
+    public init(classes: Int, features: Features = Features(), width: Int? = nil) throws(LossError) {
+        guard classes > 0 else {
+            throw LossError(loss: Self.name, option: "num_labels", problem: "\(classes) is not a positive number")
+        }
+        guard features.count > 0 else {
+            throw LossError(
+                loss: Self.name, problem: "the classifier sees nothing",
+                hint: "One of concatenation_sent_rep, concatenation_sent_difference and "
+                    + "concatenation_sent_multiplication must be true.")
+        }
+        (self.classes, self.features, self.width) = (classes, features, width)
+    }
+
+    /// num_labels and what the classifier sees.
+    public var options: [(name: String, value: LossOption)] {
+        [
+            ("num_labels", .int(classes)), ("concatenation_sent_rep", .bool(features.embeddings)),
+            ("concatenation_sent_difference", .bool(features.difference)),
+            ("concatenation_sent_multiplication", .bool(features.product)),
+        ]
+    }
+
+    /// Refuses another width than the model's, and labels that are no classes.
+    public func check(_ setting: LossSetting) throws(LossError) {
+        try setting.check(against: Self.entry)
+        if let width, width != setting.width {
+            throw LossError(
+                loss: Self.name, option: "embedding_dimension",
+                problem: "\(width), where the model has \(setting.width)",
+                hint: "Leave it out.")
+        }
+        if case .integers(let range) = setting.labels, range.lowerBound < 0 || range.upperBound >= classes {
+            throw LossError(
+                loss: Self.name, option: "num_labels",
+                problem: "\(classes) classes, and the labels are \(setting.labels.words)",
+                hint: "Labels must be 0 to num_labels - 1.")
+        }
+    }
+
+    /// The classifier, which begins as a torch linear layer.
+    public func parameters(_ setting: LossSetting) -> [LossParameter] {
+        LossParameter.linear("classifier", inputs: features.count * setting.width, outputs: classes)
+    }
+
+    /// This rank's part of the mean over all rows. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try tape.evaluate(batch, gradients, context) { tape in
+            let labels = try tape.labels(of: Self.name).matrix  // [b, 1]
+            for row in 0..<labels.rows where !(0..<Float(classes)).contains(labels[row, 0]) {
+                throw LossError(
+                    loss: Self.name, problem: "the label \(labels[row, 0]) among \(classes) classes",
+                    hint: "Labels must be 0 to num_labels - 1.")
+            }
+            let costs = tape.crossEntropy(logits(tape.column(0), tape.column(1))) { Int(labels[$0, 0]) }  // [b, 1]
+            return tape.sum(costs, times: 1 / tape.globalRows)
+        }
+    }
+
+    private func logits(_ u: TapeValue, _ v: TapeValue) -> TapeValue {  // [b, K]
+        var vectors: [TapeValue] = []
+        if features.embeddings { vectors += [u, v] }
+        if features.difference { vectors.append(tape.abs(tape.subtract(u, v))) }
+        if features.product { vectors.append(tape.multiply(u, v)) }
+        return tape.linear(tape.concatenateColumns(vectors), "classifier")
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name,
+        summary: "a linear classifier on top of two embeddings (natural language inference)",
+        inputs: [LossInput("sentence_A", "sentence_B", label: .classNumber)],
+        options: [
+            LossOptionDescription("num_labels", .int, nil, "number of classes"),
+            LossOptionDescription("embedding_dimension", .int, .null, "the model's, if given"),
+            LossOptionDescription("sentence_embedding_dimension", .int, .null, "the old name of embedding_dimension"),
+            LossOptionDescription("concatenation_sent_rep", .bool(true), "the classifier sees u and v"),
+            LossOptionDescription("concatenation_sent_difference", .bool(true), "the classifier sees |u - v|"),
+            LossOptionDescription("concatenation_sent_multiplication", .bool(false), "the classifier sees u * v"),
+        ],
+        citation: """
+            @inproceedings{reimers-2019-sentence-bert,
+                title = "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
+                author = "Reimers, Nils and Gurevych, Iryna",
+                booktitle = "Proceedings of the 2019 Conference on Empirical Methods in Natural Language Processing",
+                month = "11",
+                year = "2019",
+                publisher = "Association for Computational Linguistics",
+                url = "https://arxiv.org/abs/1908.10084",
+            }
+            """,
+        make: { options throws(LossError) in
+            let names = ["embedding_dimension", "sentence_embedding_dimension"]
+            return try SoftmaxLoss(
+                classes: options.int("num_labels"),
+                features: Features(
+                    embeddings: options.bool("concatenation_sent_rep"),
+                    difference: options.bool("concatenation_sent_difference"),
+                    product: options.bool("concatenation_sent_multiplication")),
+                width: names.first(where: options.has).map(options.int))
+        })
+}
