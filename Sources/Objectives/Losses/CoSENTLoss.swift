@@ -10,7 +10,7 @@ import TuttiKernels
 ///
 ///     loss = log( 1 + sum over y_i < y_j of exp(s_i - s_j) ),   s_i = scale * sim(u_i, v_i)
 ///
-/// **When to use it**: pairs with a score of similarity; the usual choice, and what the reference takes where no loss is
+/// **When to use it**: pairs with a score of similarity; the usual choice, and what the reference takes where none is
 /// given. Only the order of scores matters; pairs with equal scores are not compared.
 ///
 /// **Inputs**

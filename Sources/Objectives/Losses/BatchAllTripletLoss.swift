@@ -1,0 +1,98 @@
+// BatchAllTripletLoss: all triplets of a batch that violate the margin.
+//
+// Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `d_ij` the distance of row i from row j.
+
+import TuttiEnsemble
+import TuttiKernels
+
+/// The mean shortfall of all triplets of the global batch whose negative is not far enough.
+///
+///     loss = sum over i, j alike, k not alike of max(0, d_ij - d_ik + margin) / M
+///
+/// M is the number of triplets with a shortfall; without any, the loss is 0.
+///
+/// **When to use it**: texts with classes, in batches with several of each class: `batch_sampler: group_by_label`.
+/// Smoother than BatchHardTripletLoss, since every triplet counts that is not solved yet.
+///
+/// **Inputs**
+///
+/// | texts | labels |
+/// |---|---|
+/// | (sentence) | class; rows of one class are alike |
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | distance_metric | euclidean_distance | or cosine_distance |
+/// | margin | 5.0 | how much farther a negative must be; with cosine_distance below 2 |
+///
+/// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it takes one rank's.
+///
+/// **Memory**: distances of own rows from all rows, `[b, N]`, where the reference takes `[N, N, N]`: with the negatives
+/// of an anchor sorted, all triplets of a positive are a prefix of them. O(b N log N).
+///
+/// **Citation**: Hermans et al. 2017, "In Defense of the Triplet Loss for Person Re-Identification", arXiv 1703.07737.
+/// **Reference**: sentence_transformers, losses/batch_all_triplet.py.
+public final class BatchAllTripletLoss: Loss {
+    /// "BatchAllTripletLoss".
+    public static let name = "BatchAllTripletLoss"
+
+    private let distance: BatchTripletDistance
+    private let margin: Double
+    private let tape = Tape()
+
+    /// Creates the loss.
+    public init(distance: BatchTripletDistance = .euclidean, margin: Double = 5) {
+        self.distance = distance
+        self.margin = margin
+    }
+
+    /// distance_metric and margin.
+    public var options: [(name: String, value: LossOption)] {
+        [("distance_metric", .string(distance.rawValue)), ("margin", .double(margin))]
+    }
+
+    /// Refuses other data than single texts with a class.
+    public func check(_ setting: LossSetting) throws(LossError) { try setting.check(against: Self.entry) }
+
+    /// This rank's part of the mean over all violating triplets. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try tape.evaluate(batch, gradients, context) { tape in
+            let triplets = try BatchTriplets(tape, distance, loss: Self.name)
+            var violations = 0
+            let shortfalls = tape.mapRows(triplets.distances) { anchor, distances, slopes in
+                let negatives = triplets.negatives(anchor).sorted { distances[$0] < distances[$1] }
+                let sums = negatives.reduce(into: [0.0]) { $0.append($0[$0.count - 1] + Double(distances[$1])) }
+                var nearer = [Int](repeating: 0, count: negatives.count + 1)  // positives that meet so many negatives
+                var shortfall = 0.0
+                for positive in triplets.positives(anchor) {
+                    let reach = Double(distances[positive]) + margin
+                    let count = negatives.prefixCount { Double(distances[$0]) < reach }
+                    shortfall += Double(count) * reach - sums[count]
+                    slopes[positive] += Float(count)
+                    nearer[count] += 1
+                    violations += count
+                }
+                var meeting = 0
+                for place in negatives.indices.reversed() {
+                    meeting += nearer[place + 1]
+                    slopes[negatives[place]] -= Float(meeting)
+                }
+                return shortfall
+            }  // [b, 1]
+            return tape.sum(shortfalls, times: 1 / max(1, try tape.sumOverRanks(Double(violations))))
+        }
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name, summary: "all triplets of the global batch that violate the margin",
+        inputs: BatchTripletDistance.inputs,
+        options: [BatchTripletDistance.option, BatchTripletDistance.marginOption],
+        citation: TripletLoss.hermans2017,
+        make: { options throws(LossError) in
+            return BatchAllTripletLoss(
+                distance: try BatchTripletDistance(options), margin: try options.nonNegative("margin"))
+        })
+}

@@ -1,0 +1,70 @@
+// BatchHardSoftMarginTripletLoss: BatchHardTripletLoss with a smooth function instead of a margin.
+//
+// Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `d_ij` the distance of row i from row j.
+
+import TuttiEnsemble
+import TuttiKernels
+
+/// The triplet of every row with its farthest positive and its nearest negative in the global batch, without a margin.
+///
+///     loss = 1/N  sum_i  log(1 + exp( max{ d_ij : j alike } - min{ d_ik : k not alike } ))
+///
+/// **When to use it**: as BatchHardTripletLoss, where no margin is known. Batches need several texts of each class:
+/// `batch_sampler: group_by_label`.
+///
+/// **Inputs**
+///
+/// | texts | labels |
+/// |---|---|
+/// | (sentence) | class; rows of one class are alike |
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | distance_metric | euclidean_distance | or cosine_distance |
+///
+/// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it takes one rank's.
+/// Anchors without positives or negatives count as in BatchHardTripletLoss. Large differences do not overflow.
+///
+/// **Memory**: distances of own rows from all rows, `[b, N]`.
+///
+/// **Citation**: Hermans et al. 2017, "In Defense of the Triplet Loss for Person Re-Identification", arXiv 1703.07737.
+/// **Reference**: sentence_transformers, losses/batch_hard_soft_margin_triplet.py.
+public final class BatchHardSoftMarginTripletLoss: Loss {
+    /// "BatchHardSoftMarginTripletLoss".
+    public static let name = "BatchHardSoftMarginTripletLoss"
+
+    private let distance: BatchTripletDistance
+    private let tape = Tape()
+
+    /// Creates the loss.
+    public init(distance: BatchTripletDistance = .euclidean) {
+        self.distance = distance
+    }
+
+    /// distance_metric.
+    public var options: [(name: String, value: LossOption)] {
+        [("distance_metric", .string(distance.rawValue))]
+    }
+
+    /// Refuses other data than single texts with a class.
+    public func check(_ setting: LossSetting) throws(LossError) { try setting.check(against: Self.entry) }
+
+    /// This rank's part of the mean over all rows. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try tape.evaluate(batch, gradients, context) { tape in
+            let triplets = try BatchTriplets(tape, distance, loss: Self.name)
+            return tape.sum(tape.softplus(triplets.hardestDifferences(tape)), times: 1 / tape.globalRows)
+        }
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name, summary: "BatchHardTripletLoss with a smooth function instead of a margin",
+        inputs: BatchTripletDistance.inputs, options: [BatchTripletDistance.option],
+        citation: TripletLoss.hermans2017,
+        make: { options throws(LossError) in
+            return BatchHardSoftMarginTripletLoss(distance: try BatchTripletDistance(options))
+        })
+}

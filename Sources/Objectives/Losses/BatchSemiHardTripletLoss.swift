@@ -1,0 +1,95 @@
+// BatchSemiHardTripletLoss: each alike pair of a batch with the nearest negative that is farther than the positive.
+//
+// Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `d_ij` the distance of row i from row j.
+
+import TuttiEnsemble
+import TuttiKernels
+
+/// The triplet of every alike pair of the global batch with its semi-hard negative.
+///
+///     loss = 1/P  sum over i, j alike of max(0, d_ij - h_ij + margin)
+///     h_ij = min{ d_ik : k not alike, d_ik > d_ij }, or max{ d_ik : k not alike } where there is none
+///
+/// P is the number of alike pairs; without any, the loss is 0.
+///
+/// **When to use it**: texts with classes, in batches with several of each class: `batch_sampler: group_by_label`.
+/// Easier on an untrained model than BatchHardTripletLoss.
+///
+/// **Inputs**
+///
+/// | texts | labels |
+/// |---|---|
+/// | (sentence) | class; rows of one class are alike |
+///
+/// **Options**
+///
+/// | option | default | meaning |
+/// |---|---|---|
+/// | distance_metric | euclidean_distance | or cosine_distance |
+/// | margin | 5.0 | how much farther a negative must be; with cosine_distance below 2 |
+///
+/// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it takes one rank's.
+/// As there, h_ij is 0 where there is no negative at all.
+///
+/// **Memory**: distances of own rows from all rows, `[b, N]`. O(b N log N).
+///
+/// **Citation**: Hermans et al. 2017, "In Defense of the Triplet Loss for Person Re-Identification", arXiv 1703.07737.
+/// **Reference**: sentence_transformers, losses/batch_semi_hard_triplet.py.
+public final class BatchSemiHardTripletLoss: Loss {
+    /// "BatchSemiHardTripletLoss".
+    public static let name = "BatchSemiHardTripletLoss"
+
+    private let distance: BatchTripletDistance
+    private let margin: Double
+    private let tape = Tape()
+
+    /// Creates the loss.
+    public init(distance: BatchTripletDistance = .euclidean, margin: Double = 5) {
+        self.distance = distance
+        self.margin = margin
+    }
+
+    /// distance_metric and margin.
+    public var options: [(name: String, value: LossOption)] {
+        [("distance_metric", .string(distance.rawValue)), ("margin", .double(margin))]
+    }
+
+    /// Refuses other data than single texts with a class.
+    public func check(_ setting: LossSetting) throws(LossError) { try setting.check(against: Self.entry) }
+
+    /// This rank's part of the mean over all alike pairs. Collective.
+    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+        try tape.evaluate(batch, gradients, context) { tape in
+            let triplets = try BatchTriplets(tape, distance, loss: Self.name)
+            var pairs = 0
+            let shortfalls = tape.mapRows(triplets.distances) { anchor, distances, slopes in
+                let negatives = triplets.negatives(anchor).sorted { distances[$0] < distances[$1] }
+                let itself = triplets.places.lowerBound + anchor  // at distance 0
+                var sum = 0.0
+                for positive in triplets.positives(anchor) {
+                    pairs += 1
+                    let nearer = negatives.prefixCount { distances[$0] <= distances[positive] }
+                    let negative = nearer < negatives.count ? negatives[nearer] : negatives.last ?? itself
+                    let shortfall = Double(distances[positive]) - Double(distances[negative]) + margin
+                    guard shortfall > 0 else { continue }
+                    sum += shortfall
+                    slopes[positive] += 1
+                    slopes[negative] -= 1
+                }
+                return sum
+            }  // [b, 1]
+            return tape.sum(shortfalls, times: 1 / max(1, try tape.sumOverRanks(Double(pairs))))
+        }
+    }
+
+    /// What the registry knows of it.
+    static let entry = LossEntry(
+        name: name, summary: "each alike pair with the nearest negative that is farther than the positive",
+        inputs: BatchTripletDistance.inputs,
+        options: [BatchTripletDistance.option, BatchTripletDistance.marginOption],
+        citation: TripletLoss.hermans2017,
+        make: { options throws(LossError) in
+            return BatchSemiHardTripletLoss(
+                distance: try BatchTripletDistance(options), margin: try options.nonNegative("margin"))
+        })
+}
