@@ -28,7 +28,7 @@ extension Tape {
     /// The similarity of row i of x with row i of y: `[n, 1]`.
     public func pairSimilarities(_ function: SimilarityFunction, _ x: TapeValue, _ y: TapeValue) -> TapeValue {
         switch function {
-        case .cosine: return rowProducts(normalized(x), normalized(y))
+        case .cosine: return pairCosines(x, y, epsilon: 1e-12)
         case .dot: return rowProducts(x, y)
         case .euclidean: return scaled(lengths(subtract(x, y)), by: -1)
         case .manhattan: return scaled(rowSums(abs(subtract(x, y))), by: -1)
@@ -55,8 +55,37 @@ extension Tape {
     }
 
     /// The cosine of row i of x with row i of y, each norm at least `epsilon`: `[n, 1]` (torch's F.cosine_similarity).
-    public func pairCosines(_ x: TapeValue, _ y: TapeValue, epsilon: Float = 1e-8) -> TapeValue {
-        rowProducts(normalized(x, epsilon: epsilon), normalized(y, epsilon: epsilon))
+    ///
+    /// Where rows are nearly parallel, the derivative is a small difference of large numbers: it is taken in fp64.
+    public func pairCosines(_ x: TapeValue, _ y: TapeValue, epsilon: Double = 1e-8) -> TapeValue {
+        precondition(x.rows == y.rows && x.columns == y.columns, "Tape: cosines of other shapes")
+        let (width, result) = (x.columns, newMatrix(x.rows, 1))
+        func inner(_ a: UnsafeMutablePointer<Float>, _ b: UnsafeMutablePointer<Float>) -> Double {
+            var sum = 0.0
+            for k in 0..<width { sum += Double(a[k]) * Double(b[k]) }
+            return sum
+        }
+        func norm(_ a: UnsafeMutablePointer<Float>) -> Double { inner(a, a).squareRoot() }
+        for row in 0..<x.rows {
+            let (a, b) = (x.matrix.row(row), y.matrix.row(row))
+            result[row, 0] = Float(inner(a, b) / (max(norm(a), epsilon) * max(norm(b), epsilon)))
+        }
+        return record(result, from: [x, y]) { [unowned self] d in
+            let (dX, dY) = (gradient(of: x), gradient(of: y))
+            for row in 0..<d.rows where d[row, 0] != 0 {
+                let (a, b, slope) = (x.matrix.row(row), y.matrix.row(row), Double(d[row, 0]))
+                let (normA, normB) = (norm(a), norm(b))
+                let (lengthA, lengthB) = (max(normA, epsilon), max(normB, epsilon))
+                let cosine = inner(a, b) / (lengthA * lengthB)
+                let shrinkA = normA > epsilon ? cosine / (normA * normA) : 0
+                let shrinkB = normB > epsilon ? cosine / (normB * normB) : 0
+                for k in 0..<width {
+                    let (p, q) = (Double(a[k]), Double(b[k]))
+                    dX?.row(row)[k] += Float(slope * (q / (lengthA * lengthB) - shrinkA * p))
+                    dY?.row(row)[k] += Float(slope * (p / (lengthA * lengthB) - shrinkB * q))
+                }
+            }
+        }
     }
 
     /// The Euclidean length of each row: `[n, 1]`.

@@ -76,10 +76,11 @@ struct BatchPreparation: Sendable {
         let texts = TextBatch(
             table: table, globalRows: globalRows, rank: rank, world: world,
             longestText: equalRows ? nil : collator.longestText)
-        let (labels, width) = Self.numbers(texts.labels)
+        // The width is that of the batch: a rank without rows has labels too, none of them.
+        let labelWidth = globalRows.first.flatMap { table.label(row: Int($0)) }.map { Self.numbers($0).count } ?? 0
         var batch = PreparedBatch(
-            rows: texts.rows.count, columns: encodedColumns.count, textColumns: textColumns, labels: labels,
-            labelWidth: width, textKeys: [])
+            rows: texts.rows.count, columns: encodedColumns.count, textColumns: textColumns,
+            labels: texts.labels.flatMap(Self.numbers), labelWidth: labelWidth, textKeys: [])
         if let deletion {
             for (place, row) in texts.rows.enumerated() {
                 collator.append(
@@ -109,17 +110,12 @@ struct BatchPreparation: Sendable {
         }
     }
 
-    private static func numbers(_ labels: [Label]) -> (values: [Float], width: Int) {
-        var values: [Float] = []
-        var width = 0
-        for label in labels {
-            switch label {
-            case .integer(let class_): values.append(Float(class_)); width = 1
-            case .float(let score): values.append(Float(score)); width = 1
-            case .floats(let scores): values += scores.map(Float.init); width = scores.count
-            }
+    private static func numbers(_ label: Label) -> [Float] {
+        switch label {
+        case .integer(let class_): return [Float(class_)]
+        case .float(let score): return [Float(score)]
+        case .floats(let scores): return scores.map(Float.init)
         }
-        return (values, width)
     }
 }
 

@@ -85,6 +85,7 @@ public final class MarginMSELoss: Loss {
         name: name,
         summary: "a query must prefer its positive to the negatives by as much as a teacher does",
         inputs: [
+            LossInput("query", "positive", "negative", label: .score),
             LossInput("query", "positive", "negative", label: .scores),
             LossInput("query", "positive", "negative", repeatsLast: true, label: .scores),
         ],
