@@ -26,15 +26,6 @@ struct GoldenLossCase: Sendable, CustomTestStringConvertible {
         }
     }()
 
-    /// Cases whose options are not built yet.
-    static let pending: Set<String> = []
-
-    /// The cases whose losses are all registered, with their options.
-    static let registered: [GoldenLossCase] = {
-        let known = Set(LossRegistry.all.map(\.name))
-        return all.filter { known.isSuperset(of: $0.lossNames) && !pending.contains($0.name) }
-    }()
-
     static func named(_ name: String) throws -> GoldenLossCase { try #require(all.first { $0.name == name }) }
 
     var testDescription: String { name }
