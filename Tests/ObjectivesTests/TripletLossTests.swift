@@ -78,7 +78,7 @@ import TuttiObjectives
                 let found = try SmallBatch([rows], labels: classes).evaluate(name, options)
                 let wanted = wanted(name, rows.map { $0.map(Double.init) }, classes, cosine: cosine, margin: margin)
                 #expect(isNear(found.value, wanted), "\(name) \(note) cosine \(cosine): \(found.value), not \(wanted)")
-                #expect(found.gradient.allSatisfy(\.isFinite), "\(name) \(note)")
+                #expect(found.gradient.allSatisfy { $0.isFinite }, "\(name) \(note)")
             }
         }
     }
