@@ -4,7 +4,7 @@
 // MRR@k and nDCG@k are averaged over the queries. Equal scores: MRR takes the order of the lists, positives first, as
 // the reference does for up to sixteen documents (beyond, its sort leaves the order open); nDCG gives the documents of
 // a tie their mean gain, and average precision counts a tie as one cut, as scikit-learn does. Samples without a
-// positive or without a negative are dropped.
+// positive or without a negative are dropped. Embeddings with NaN have NaN metrics.
 //
 // Who does what: every distinct text is encoded once, shared among the ranks; each rank judges its share of the
 // samples, and rank zero averages in the order of the samples.
@@ -77,6 +77,10 @@ public final class RerankingEvaluator: Evaluator {
                 similarity.ofPair(queryRows[queries.places[number]], documentRows[documents.places[place + document]])
             }
             place += scores.count
+            guard scores.allSatisfy({ !$0.isNaN }) else {  // no order: it would look like that of the lists
+                own += [.nan, .nan, .nan]
+                continue
+            }
             let list = ScoredList(scores: scores, relevantCount: sample.positives.count)
             own += [list.averagePrecision, list.reciprocalRank(at: depth), list.normalisedGain(at: depth)]
         }

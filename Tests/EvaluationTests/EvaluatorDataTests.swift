@@ -146,12 +146,13 @@ private final class ConstantModel: SentenceEncoding {
                     }),
                 MSEEvaluator(sources: texts, targets: texts, teacher: ConstantModel([1, 0])),
                 EmbeddingSimilarityEvaluator(firsts: texts, seconds: texts, scores: [0, 1], precision: .int8),
+                RerankingEvaluator([RerankingSample(query: "a", positives: ["a"], negatives: ["b"])]),
             ]
             return try evaluators.flatMap {
                 try $0.evaluate(model: model, ensemble: ensemble, context: EvaluationContext()).map(\.value)
             }
         }
-        #expect(values[0].count == 8 + 3 + 1 + 1 + 2 && values[0].allSatisfy(\.isNaN), "\(values)")
+        #expect(values[0].count == 8 + 3 + 1 + 1 + 2 + 3 && values[0].allSatisfy(\.isNaN), "\(values)")
     }
 
     /// The head is read at every evaluation, so that a run's own loss is judged as it is now.
