@@ -18,6 +18,8 @@ struct TinyRun {
     var evaluation = false
     var gemmIsAutomatic = false
     var loss = LossSpecification(name: "MultipleNegativesRankingLoss")
+    /// Makes the training data from those of the golden run.
+    var change: @Sendable (Table) throws -> Table = { $0 }
 
     static let goldens = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("Golden/training").path
@@ -31,7 +33,7 @@ struct TinyRun {
     }
 
     func inputs(_ output: String) throws -> TrainingInputs {
-        let table = try loadTable(DatasetSpecification(path: folder + "/rows.jsonl"))
+        let table = try change(loadTable(DatasetSpecification(path: folder + "/rows.jsonl")))
         let model = try SentenceEncoder.load(modelPath, configOverrides: overrides)
         var inputs = TrainingInputs(
             model: model, arguments: arguments, trainDataset: table,
