@@ -142,6 +142,7 @@ extension LossSample {
             embeddings: matrix(own, blocks: blocks, width: width, salt: 0, &arena), rows: own.count, columns: encoded,
             layers: max(layers.count, 1))
         batch.layerNumbers = layers
+        batch.textColumns = columns
         if needs.guide != nil { batch.guide = matrix(own, blocks: encoded, width: guideWidth, salt: 7_000, &arena) }
         if needs.needsTwin { batch.twin = matrix(own, blocks: encoded, width: width, salt: 9_000, &arena) }
         let gradients = LossGradients(
@@ -165,7 +166,7 @@ extension LossSample {
         }
         context.parameters = LossParameters(tensors)
         let labels = own.flatMap(label)
-        let keys = (0..<encoded).flatMap { column in own.map { UInt64(column * 1000 + $0 / 2) } }
+        let keys = (0..<columns).flatMap { column in own.map { UInt64(column * 1000 + $0 / 2) } }
         let (value, only) = try labels.withUnsafeBufferPointer { labels in
             try keys.withUnsafeBufferPointer { keys in
                 if case .none = self.labels {} else { (batch.labels, batch.labelWidth) = (labels, label(0).count) }
