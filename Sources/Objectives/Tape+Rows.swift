@@ -183,7 +183,23 @@ extension Tape {
     }
 
     /// log of the softmax of each row: `[n, m]`.
-    public func logSoftmax(_ x: TapeValue) -> TapeValue { addColumn(x, logSumExp(x), times: -1) }
+    public func logSoftmax(_ x: TapeValue) -> TapeValue {
+        let result = newMatrix(x.rows, x.columns)
+        for row in 0..<x.rows {
+            let total = logSumExp(x.matrix, row)  // subtracted in fp64: large scores would lose the digits that count
+            for column in 0..<x.columns { result[row, column] = Float(Double(x.matrix[row, column]) - total) }
+        }
+        return record(result, from: [x]) { [unowned self] d in
+            guard let dX = gradient(of: x) else { return }
+            for row in 0..<dX.rows {
+                var sum = 0.0
+                for column in 0..<dX.columns { sum += Double(d[row, column]) }
+                for column in 0..<dX.columns {
+                    dX[row, column] += Float(Double(d[row, column]) - exp(Double(result[row, column])) * sum)
+                }
+            }
+        }
+    }
 
     /// The cross entropy of each row with the class that `target` names: `[n, 1]`.
     public func crossEntropy(_ x: TapeValue, target: @escaping (_ row: Int) -> Int) -> TapeValue {
