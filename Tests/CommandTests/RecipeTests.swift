@@ -1,0 +1,79 @@
+// Every recipe runs: two steps of a tiny model on tiny data of the columns that the recipe asks for.
+
+import Foundation
+import TestSupport
+import Testing
+import TuttiFormats
+
+@Suite struct RecipeTests {
+    private static let folder = TuttiProcess.root + "/launch/recipes"
+
+    static let names: [String] =
+        ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [])
+        .filter { $0.hasSuffix(".yaml") }.map { String($0.dropLast(5)) }.sorted()
+
+    @Test func thePageNamesEveryRecipe() throws {
+        let page = try String(contentsOfFile: Self.folder + "/README.md", encoding: .utf8)
+        #expect(Self.names.count >= 15)
+        for name in Self.names { #expect(page.contains("`\(name).yaml`"), "\(name)") }
+    }
+
+    @Test(arguments: names)
+    func aRecipeRuns(_ name: String) throws {
+        let scratch = try TemporaryDirectory()
+        let tiny = TuttiProcess.root + "/Tests/Golden/training/bert-sgd"
+        let texts = try String(contentsOfFile: tiny + "/rows.jsonl", encoding: .utf8)
+            .matches(of: /"anchor": "([^"]*)"/).map { String($0.output.1) }
+        let recipe = try String(contentsOfFile: Self.folder + "/\(name).yaml", encoding: .utf8)
+        // What the recipe reads: each path with the columns that stand beside it.
+        for match in recipe.matches(of: /path: ([a-z-]+)\.(csv|jsonl), columns: \[([^\]]*)\]/) {
+            let columns = match.output.3.split(separator: ", ").map(String.init)
+            let file = "\(scratch.path)/\(match.output.1).\(match.output.2)"
+            if FileManager.default.fileExists(atPath: file), columns.contains("label") || columns.contains("score") {
+                continue  // the training data have the labels already
+            }
+            let isTable = match.output.2 == "csv"
+            var lines = isTable ? [columns.joined(separator: ",")] : []
+            for row in 0..<48 {
+                let cells = columns.enumerated().map { place, column in
+                    self.cell(column, row: row, of: name, text: texts[(row * 3 + place * 7) % texts.count])
+                }
+                lines.append(
+                    isTable
+                        ? cells.joined(separator: ",")
+                        : "{" + zip(columns, cells).map { "\"\($0)\": \($1)" }.joined(separator: ", ") + "}")
+            }
+            try (lines.joined(separator: "\n") + "\n").write(toFile: file, atomically: true, encoding: .utf8)
+        }
+        let local = recipe.replacing("path: ", with: "path: \(scratch.path)/")
+        try local.write(toFile: scratch.path + "/run.yaml", atomically: true, encoding: .utf8)
+        var settings = [
+            "model=\(tiny)/model", "output_dir=\(scratch.path)/run", "max_seq_length=20", "args.max_steps=2",
+            "args.save_strategy=no", "args.logging_steps=1",
+        ]
+        if name == "matryoshka" { settings.append("loss.matryoshka_dims=[32, 16, 8]") }
+        if recipe.contains("global_train_batch_size") { settings.append("args.global_train_batch_size=8") }
+        let evaluates = recipe.contains("eval_strategy: epoch")
+        if !evaluates { settings += ["args.eval_steps=2", "test_evaluators=[]"] }
+        let outcome = try TuttiProcess.run(
+            ["train", scratch.path + "/run.yaml"] + settings.flatMap { ["--set", $0] })
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let lines = try String(contentsOfFile: scratch.path + "/run/metrics.jsonl", encoding: .utf8)
+        #expect(lines.contains("\"step\":2") || lines.contains("\"step\": 2"))
+        #expect(lines.contains("\"eval_"), "a recipe says how to see what it reached")
+    }
+
+    /// A cell of the kind that the recipe's loss takes.
+    private func cell(_ column: String, row: Int, of name: String, text: String) -> String {
+        switch (column, name) {
+        case ("label", "teacher-embeddings"):
+            return "[\((0..<32).map { String(Double(($0 * 7 + row) % 11) / 11 - 0.5) }.joined(separator: ", "))]"
+        case ("label", "contrastive"): return String(row % 2)
+        case ("label", _): return String(row % 3)
+        case ("score", "margin-mse"), ("score", "distill-scores"):
+            return "[0.9, \(Double(row % 5) / 10), 0.3, \(Double(row % 3) / 10)]"
+        case ("score", _): return String(Double(row % 5) / 4)
+        default: return "\"\(text) \(row)\""
+        }
+    }
+}
