@@ -156,17 +156,11 @@ extension ParaphraseMiningEvaluator {
         let listed = try pairs("duplicates_list", options).filter {
             ids.contains(ByteKey($0.first)) && ids.contains(ByteKey($0.second))
         }
-        let evaluator = ParaphraseMiningEvaluator(
+        return ParaphraseMiningEvaluator(
             sentences: sentences.map { ($0.first, $0.second) },
             duplicates: try pairs("duplicates_dict", options) + listed, name: try options.string("id") ?? "",
             addsTransitiveClosure: isTransitive, queryChunkSize: chunk, maximumPairs: limit, neighbours: neighbours,
             truncatedDimension: try options.truncatedDimension(), writesResults: try options.bool("write_csv") ?? true)
-        guard evaluator.duplicates.count > 0 else {
-            throw TuttiError(
-                .data, "read evaluation data", path, "no two of its sentences are named as duplicates",
-                hint: "Name pairs of its ids in \(options.place).duplicates_list or .duplicates_dict.")
-        }
-        return evaluator
     }
 
     /// The pairs in the option `key`, or in the file that it names.

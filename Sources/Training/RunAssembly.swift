@@ -37,7 +37,7 @@ extension TrainingInputs {
         evalDatasets = try load(configuration.evalDatasets)
         try arguments.prompts.check(
             datasets: (train + evalDatasets).map { ($0.name, $0.table.columnNames) }, places: configuration.places)
-        (evaluators, testEvaluators) = try configuration.makeEvaluators(model: model)
+        (evaluators, testEvaluators) = try configuration.makeEvaluators(model: model, classifier: softmaxClassifier)
         self.configuration = .object(configuration.identityObject)
         cardFacts = configuration.modelCard
         func digest(_ dataset: TrainingDataset) -> String {
@@ -46,6 +46,29 @@ extension TrainingInputs {
         inputDigests =
             train.map(digest) + (evalDatasets.isEmpty ? ["0"] : evalDatasets.map(digest))
             + [SHA256.hash(data: UnsafeRawBufferPointer(model.encoder.parameters.values)).hexadecimal]
+        for path in losses.compactMap(\.configured.initialParameters) { inputDigests.append(try Checkpoint.sha256(of: path)) }
+    }
+
+    /// The head of the first SoftmaxLoss of the run, as it is whenever it is asked; nil where no loss has one.
+    var softmaxClassifier: SoftmaxClassifier? {
+        func head(of loss: any Loss, _ prefix: String) -> (loss: SoftmaxLoss, prefix: String)? {
+            if let softmax = loss as? SoftmaxLoss { return (softmax, prefix) }
+            return loss.nested.enumerated().lazy.compactMap { place, inner in
+                head(of: inner.loss, loss is SumLoss ? "\(prefix)losses.\(place)." : prefix)
+            }.first
+        }
+        let heads = losses.lazy.compactMap { head(of: $0.configured.loss, $0.dataset.map { "\($0)." } ?? "") }
+        guard let (softmax, prefix) = heads.first else { return nil }
+        let store = model.encoder.parameters
+        return SoftmaxClassifier(
+            classCount: softmax.classes, dimension: model.encoder.outputWidth, features: softmax.features
+        ) {
+            func values(_ name: String) -> [Float]? {
+                store.layout.entry(named: "\(prefix)classifier.\(name)").map { Array(store.values(of: $0)) }
+            }
+            guard let weight = values("weight") else { preconditionFailure("the head has no place in the arenas yet") }
+            return (weight, values("bias"))
+        }
     }
 
     /// The losses, bound to model and data, with their parameters in the model's arenas.
@@ -132,13 +155,13 @@ extension TrainingConfiguration {
     /// Throws: as `EvaluatorRegistry.make`; `.usage` where two give metrics of one name, because one would replace the
     /// other's in the log and in its file.
     public func makeEvaluators(
-        model: SentenceEncoder
+        model: SentenceEncoder, classifier: SoftmaxClassifier? = nil
     ) throws(TuttiError) -> (evaluators: [any Evaluator], testEvaluators: [any Evaluator]) {
         var givers: [String: NamedOptions] = [:]
         func make(_ all: [NamedOptions]) throws(TuttiError) -> [any Evaluator] {
             var made: [any Evaluator] = []
             for named in all {
-                let evaluator = try named.makeEvaluator(model: model)
+                let evaluator = try named.makeEvaluator(model: model, classifier: classifier)
                 for key in evaluator.metricKeys {
                     guard let other = givers.updateValue(named, forKey: evaluationKey(key)), other.path != named.path
                     else { continue }
@@ -186,11 +209,14 @@ extension NamedOptions {
     }
 
     /// The evaluator of this name.
-    func makeEvaluator(model: SentenceEncoder) throws(TuttiError) -> any Evaluator {
-        try EvaluatorRegistry.make(
-            name: name,
-            options: EvaluatorOptions(
-                place: places.place(path), object: options, modelSimilarity: model.similarity,
-                modelPrompts: model.prompts))
+    ///
+    /// `classifier` is the head that the run trains, if it does.
+    func makeEvaluator(
+        model: SentenceEncoder, classifier: SoftmaxClassifier?
+    ) throws(TuttiError) -> any Evaluator {
+        var described = EvaluatorOptions(
+            place: places.place(path), object: options, modelSimilarity: model.similarity, modelPrompts: model.prompts)
+        described.classifier = classifier
+        return try EvaluatorRegistry.make(name: name, options: described)
     }
 }

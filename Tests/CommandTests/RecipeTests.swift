@@ -19,8 +19,30 @@ import TuttiFormats
     }
 
     @Test(arguments: names)
-    func aRecipeRuns(_ name: String) throws {
+    func aRecipeRuns(_ name: String) throws { try run(name, in: TemporaryDirectory()) }
+
+    /// The classifier that a run judges is the one that it saves.
+    @Test func theHeadOfARunIsJudgedAsItIsSaved() throws {
         let scratch = try TemporaryDirectory()
+        try run("softmax-nli", in: scratch)
+        let metrics = try String(contentsOfFile: scratch.path + "/run/metrics.jsonl", encoding: .utf8)
+        let judged = try metrics.matches(of: /"eval_nli-dev_accuracy": ?([0-9.e-]+)/).map {
+            try #require(Double($0.output.1))
+        }
+        #expect(judged.count == 2)
+        let evaluator =
+            "{name: LabelAccuracyEvaluator, path: \(scratch.path)/dev.csv, id: nli-dev, "
+            + "classifier: \(scratch.path)/run/final/loss.safetensors}"
+        try "evaluators: [\(evaluator)]\n".write(
+            toFile: scratch.path + "/evaluate.yaml", atomically: true, encoding: .utf8)
+        let outcome = try TuttiProcess.run(
+            "evaluate", "--model", scratch.path + "/run/final", "--config", scratch.path + "/evaluate.yaml", "--json")
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let again = try #require(outcome.output.firstMatch(of: /nli-dev_accuracy": ?([0-9.e-]+)/)?.output.1)
+        #expect(Double(again) == judged.last)
+    }
+
+    private func run(_ name: String, in scratch: TemporaryDirectory) throws {
         let tiny = TuttiProcess.root + "/Tests/Golden/training/bert-sgd"
         let texts = try String(contentsOfFile: tiny + "/rows.jsonl", encoding: .utf8)
             .matches(of: /"anchor": "([^"]*)"/).map { String($0.output.1) }
@@ -53,6 +75,7 @@ import TuttiFormats
         ]
         if name == "matryoshka" { settings.append("loss.matryoshka_dims=[32, 16, 8]") }
         if recipe.contains("global_train_batch_size") { settings.append("args.global_train_batch_size=8") }
+        if name == "softmax-nli" { settings.append("args.learning_rate=1e-2") }
         let evaluates = recipe.contains("eval_strategy: epoch")
         if !evaluates { settings += ["args.eval_steps=2", "test_evaluators=[]"] }
         let outcome = try TuttiProcess.run(

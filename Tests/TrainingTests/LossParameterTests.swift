@@ -57,7 +57,7 @@ import TuttiTraining
         for (sharesNode, world) in [(true, 2), (false, 3), (true, 4)] {
             let output = scratch.path + "/\(world)"
             let values = try LocalEnsemble.run(world: world, sharesNode: sharesNode) { ensemble in
-                Array(try run().train(output, ensemble: ensemble).model.encoder.parameters.values)
+                parameterValues(try run().train(output, ensemble: ensemble).model)
             }
             #expect(values.allSatisfy { $0 == values[0] }, "replicas must not drift")
             let ended = try head(output + "/final")
@@ -138,10 +138,10 @@ import TuttiTraining
             run.arguments.maxGradNorm = maximum
             run.arguments.clipLossParameters = clips
             let output = scratch.path + "/\(clips)-\(maximum)"
-            let start = try SentenceEncoder.load(run.modelPath).encoder.parameters.values
+            let start = parameterValues(try SentenceEncoder.load(run.modelPath))
             let model = try run.train(output).model
             let layout = model.encoder.layout
-            let values = Array(model.encoder.parameters.values)
+            let values = parameterValues(model)
             let drawn = try SafetensorsFile(path: try drawnHead(scratch)).floats("classifier.weight")
             let entry = try #require(layout.entry(named: "classifier.weight"))
             let norm = try #require(try trainingLines(output).first?["grad_norm"]?.double)
