@@ -116,6 +116,7 @@ extension TrainingInputs {
         else { return }
         var known = evaluators.flatMap(\.metricKeys).map(evaluationKey)
         known += evalDatasets.map { "\($0.evaluationPrefix)_loss" }
+        if evaluators.count > 1 { known.append("eval_sequential_score") }
         let wanted = arguments.bestMetricName
         if known.contains(wanted) || known.contains("eval_\(wanted)") { return }
         throw TuttiError(

@@ -67,6 +67,12 @@ extension Trainer {
                 line[evaluationKey(key)] = .number(value)
             }
         }
+        // The reference joins several evaluators to a SequentialEvaluator, whose score is the last one's.
+        if inputs.evaluators.count > 1, let last = inputs.evaluators.last,
+            let score = line[evaluationKey(last.primaryMetric)]
+        {
+            line["eval_sequential_score"] = score
+        }
         let improved = choosesBest && noteBest(line)
         try write(line, historyKeys: nil)
         clock = paused  // evaluation is no part of a training step's time

@@ -47,7 +47,9 @@ extension ConfigurationSection {
     func datasets(_ key: String) throws(TuttiError) -> [DatasetSpecification] {
         if let path = object[key]?.string { return [DatasetSpecification(path: path)] }
         guard let inner = try section(key) else { return [] }
-        let isOne = inner.object["path"]?.string != nil || !inner.object.values.contains { $0.object != nil }
+        let values = inner.object.values
+        let areFiles = values.count > 1 && values.allSatisfy { $0.string != nil }  // {a: a.csv, b: b.csv}
+        let isOne = inner.object["path"]?.string != nil || !(areFiles || values.contains { $0.object != nil })
         if isOne { return [try inner.dataset(name: nil)] }
         var datasets: [DatasetSpecification] = []
         for name in inner.object.keys {
