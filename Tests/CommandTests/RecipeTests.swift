@@ -51,7 +51,7 @@ import TuttiFormats
         for match in recipe.matches(of: /path: ([a-z-]+)\.(csv|jsonl), columns: \[([^\]]*)\]/) {
             let columns = match.output.3.split(separator: ", ").map(String.init)
             let file = "\(scratch.path)/\(match.output.1).\(match.output.2)"
-            if FileManager.default.fileExists(atPath: file), columns.contains("label") || columns.contains("score") {
+            if FileManager.default.fileExists(atPath: file), !Set(columns).isDisjoint(with: ["label", "score", "scores"]) {
                 continue  // the training data have the labels already
             }
             let isTable = match.output.2 == "csv"
@@ -94,7 +94,7 @@ import TuttiFormats
             return "[\((0..<32).map { String(Double(($0 * 7 + row) % 11) / 11 - 0.5) }.joined(separator: ", "))]"
         case ("label", "contrastive"): return String(row % 2)
         case ("label", _): return String(row % 3)
-        case ("score", "margin-mse"), ("score", "distill-scores"):
+        case ("scores", _):
             return "[0.9, \(Double(row % 5) / 10), 0.3, \(Double(row % 3) / 10)]"
         case ("score", _): return String(Double(row % 5) / 4)
         default: return "\"\(text) \(row)\""
