@@ -6,17 +6,16 @@ import PackageDescription
 
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
-let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 
-/// A Swift module `TuttiX` whose sources lie in `Sources/X`.
+/// A Swift module `TuttiX` whose sources are in `Sources/X`; every one may import Ground.
 func module(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
-    .target(name: "Tutti\(name)", dependencies: dependencies, path: "Sources/\(name)", exclude: exclude)
+    .target(name: "Tutti\(name)", dependencies: dependencies + ["TuttiGround"], path: "Sources/\(name)", exclude: exclude)
 }
 
 /// The tests of one module, in `Tests/XTests`.
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
     .testTarget(
-        name: "\(name)Tests", dependencies: dependencies + ["TestSupport"], path: "Tests/\(name)Tests",
+        name: "\(name)Tests", dependencies: dependencies + ["TestSupport", "TuttiGround"], path: "Tests/\(name)Tests",
         resources: resources)
 }
 
@@ -31,7 +30,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
     ],
     targets: [
         // L0
@@ -39,7 +37,9 @@ let package = Package(
         .systemLibrary(name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
         .target(name: "CTuttiKernels", path: "Sources/CTuttiKernels"),
         .target(name: "CTuttiMPI", dependencies: ["COpenMPI"], path: "Sources/CTuttiMPI"),
+        .target(name: "CTuttiDigest", path: "Sources/CTuttiDigest"),
         .target(name: "CAllocationCounter", path: "Sources/CAllocationCounter"),
+        .target(name: "TuttiGround", dependencies: ["CTuttiDigest"], path: "Sources/Ground"),
         // L1
         module("Formats", []),
         module("Kernels", ["COpenBLAS", "CTuttiKernels"], exclude: ["PERFORMANCE.md"]),
@@ -61,13 +61,13 @@ let package = Package(
             "Training",
             [
                 "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus", "TuttiText",
-                "TuttiKernels", "TuttiFormats", "TuttiEnsemble", crypto,
+                "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
             ]),
         .target(
             name: "Tutti",
             dependencies: [
                 "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
-                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
+                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiGround",
             ], path: "Sources/Tutti"),
         // L6
         .target(name: "TuttiMPI", dependencies: ["Tutti", "TuttiEnsembleMPI"], path: "Sources/TuttiMPI"),
@@ -75,18 +75,21 @@ let package = Package(
             name: "TuttiCommand",
             dependencies: [
                 "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
-                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI", argumentParser, yams,
+                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI", "TuttiGround",
+                argumentParser, yams,
             ], path: "Sources/tutti-cli"),
         .executableTarget(
             name: "TuttiWorld",
             dependencies: [
                 "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
-                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI", "CAllocationCounter",
+                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI", "TuttiGround",
+                "CAllocationCounter",
             ], path: "Sources/tutti-world"),
         // Tests
         .target(
-            name: "TestSupport", dependencies: ["TuttiKernels", "TuttiFormats", "TuttiEnsemble"],
+            name: "TestSupport", dependencies: ["TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiGround"],
             path: "Tests/TestSupport"),
+        tests("Ground", ["CTuttiDigest"]),
         tests("Formats", ["TuttiFormats"]),
         tests("Kernels", ["TuttiKernels", "CTuttiKernels"]),
         tests("Ensemble", ["TuttiEnsemble"]),

@@ -4,6 +4,7 @@
 // order of the file, or of `columns:` where the configuration selects. Reference: SentenceTransformerDataCollator.
 
 import TuttiFormats
+import TuttiGround
 
 /// The columns of a file in use.
 struct ColumnSelection {

@@ -1,6 +1,7 @@
 // Labels as they stand in files: numbers, truth values, lists of numbers, or lists of such lists.
 
 import TuttiFormats
+import TuttiGround
 
 enum LabelText {
     /// The label that a cell of text means, or nil.

@@ -4,6 +4,7 @@
 // String exists only for the rows of the batch at hand. Labels are one flat array.
 
 import TuttiFormats
+import TuttiGround
 
 /// The label of a row.
 public enum Label: Sendable, Equatable {
@@ -88,9 +89,9 @@ public struct Table: Sendable {
     /// The label of a row, or nil when there are no labels.
     public func label(row: Int) -> Label? { labels[row] }
 
-    /// A fingerprint of names, texts and labels, for telling whether a run goes on with the same data.
-    public func contentDigest() -> UInt64 {
-        var digest = ContentDigest()
+    /// The SHA-256 of names, texts and labels, for telling whether a run goes on with the same data.
+    public func contentDigest() -> String {
+        var digest = Digest()
         digest.update(columnNames.count)
         for name in columnNames { digest.update(name) }
         digest.update(labelName ?? "")
@@ -98,7 +99,7 @@ public struct Table: Sendable {
         bytes.withUnsafeBytes { digest.update($0) }
         ends.withUnsafeBytes { digest.update($0) }
         labels.update(&digest)
-        return digest.value
+        return digest.hexadecimal
     }
 
     /// Where a cell lies in `bytes`.
@@ -125,7 +126,7 @@ enum LabelColumn: Sendable {
         }
     }
 
-    func update(_ digest: inout ContentDigest) {
+    func update(_ digest: inout Digest) {
         switch self {
         case .none: digest.update(0)
         case .integers(let values):

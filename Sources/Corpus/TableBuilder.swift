@@ -4,6 +4,7 @@
 // numbers and lists may not, nor lists of different lengths.
 
 import TuttiFormats
+import TuttiGround
 
 struct TableBuilder {
     let textNames: [String]

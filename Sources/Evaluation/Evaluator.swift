@@ -8,6 +8,7 @@
 import Foundation
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// A metric's key, as the reference spells it, and its value.

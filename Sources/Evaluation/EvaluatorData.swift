@@ -2,6 +2,7 @@
 
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 extension EvaluatorOptions {
     /// The table at `path`, with at least `textColumns` columns of texts and a row.

@@ -4,6 +4,7 @@
 // only if it is described here.
 
 import TuttiFormats
+import TuttiGround
 
 /// One option of an evaluator: its name, what it holds, its value when the configuration is silent, and its meaning.
 public struct EvaluatorOptionDescription: Sendable {

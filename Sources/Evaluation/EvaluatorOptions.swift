@@ -5,6 +5,7 @@
 
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 

@@ -3,6 +3,7 @@
 // A new evaluator is one file and one line in `all`.
 
 import TuttiFormats
+import TuttiGround
 
 /// The known evaluators and how they are made from options.
 public enum EvaluatorRegistry {

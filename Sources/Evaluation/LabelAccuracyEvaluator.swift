@@ -12,6 +12,7 @@
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// Judges a model and its classifier by the share of pairs with the right class.

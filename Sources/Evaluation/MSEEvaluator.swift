@@ -11,6 +11,7 @@
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// Judges a model by its distance from a teacher.

@@ -12,6 +12,7 @@
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// Judges a model by its distance from a teacher on texts in several languages.

@@ -12,6 +12,7 @@
 
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 

@@ -12,6 +12,7 @@
 import Foundation
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 /// The folder of NanoBEIR data sets.
 struct NanoBEIRFolder {

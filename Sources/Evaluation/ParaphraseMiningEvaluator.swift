@@ -13,6 +13,7 @@
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// Judges a model by the duplicates that it finds in a list of sentences.

@@ -17,6 +17,7 @@
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 

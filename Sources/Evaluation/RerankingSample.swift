@@ -2,6 +2,7 @@
 
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 /// A query with the documents that answer it and others that do not.
 public struct RerankingSample: Sendable, Equatable {

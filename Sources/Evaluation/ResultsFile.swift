@@ -8,6 +8,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 /// One evaluator's results on disk.
 struct ResultsFile: Sendable {

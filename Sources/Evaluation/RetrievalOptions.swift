@@ -3,6 +3,7 @@
 // Reference: the constructors of InformationRetrievalEvaluator and NanoBEIREvaluator (6.2).
 
 import TuttiFormats
+import TuttiGround
 import TuttiObjectives
 
 /// What an evaluation of retrieval does besides judging.

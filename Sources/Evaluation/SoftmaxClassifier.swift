@@ -10,6 +10,7 @@
 // Reference: sentence_transformers/sentence_transformer/losses/softmax.py.
 
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 

@@ -2,6 +2,7 @@
 
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// Embeddings that a model is held to.

@@ -5,6 +5,7 @@
 // renamed to "<name>.old" first; if a crash falls between the two renames, the next write, or `recover`, puts it back.
 
 import Foundation
+import TuttiGround
 
 /// Writes that leave the previous version untouched unless they succeed whole.
 public enum AtomicWrite {

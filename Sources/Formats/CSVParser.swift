@@ -5,6 +5,8 @@
 // field is an ordinary character, as in Python's csv. Errors name source:line:column. A record's fields are kept in
 // one reused block of bytes, so that reading a million rows makes no strings.
 
+import TuttiGround
+
 /// One record: the bytes of its fields, one after the other.
 public struct CSVRecord: Sendable {
     /// The unquoted bytes of all fields, valid UTF-8.

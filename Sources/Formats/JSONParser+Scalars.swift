@@ -1,6 +1,7 @@
 // Strings and numbers of JSON, the two places where a parser spends its time.
 
 import Foundation
+import TuttiGround
 
 extension JSONParser {
     /// Parses a string whose opening quote is the next byte; the bytes are known to be UTF-8.

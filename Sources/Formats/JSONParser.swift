@@ -5,6 +5,8 @@
 // Lone surrogate escapes are refused: they have no UTF-8 form. Numbers: digits below 2^53 and a power of ten within 22
 // are exact products (Clinger 1990), the rest goes through strtod.
 
+import TuttiGround
+
 extension JSONValue {
     /// How deep arrays and objects may nest.
     public static let depthLimit = 512

@@ -3,6 +3,8 @@
 // Doubles are the shortest that read back the same, written as Python's repr. NaN and infinities have no JSON form and
 // become null. Text beyond ASCII is written as it is unless `asciiOnly` asks for escapes (Python's ensure_ascii).
 
+import TuttiGround
+
 extension JSONValue {
     /// The value as JSON text.
     ///

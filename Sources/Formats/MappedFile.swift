@@ -2,6 +2,7 @@
 // node. The mapping is private and read-only and lives as long as the object; whoever keeps `bytes` keeps the object.
 
 import Foundation
+import TuttiGround
 
 /// A read-only memory-mapped file.
 public final class MappedFile: Sendable {

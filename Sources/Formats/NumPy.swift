@@ -3,6 +3,8 @@
 // Layout: the magic "\x93NUMPY", version, header length, a Python dictionary padded with spaces so that the data begin
 // at a multiple of 64, the data. Reference: numpy/lib/format.py.
 
+import TuttiGround
+
 /// Reads and writes .npy files.
 public enum NumPy {
     /// Writes a row-major matrix of f32, i8 or u8, durable and whole or not at all.

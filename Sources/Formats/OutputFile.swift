@@ -5,6 +5,7 @@
 // under a file size limit must ignore SIGXFSZ to see EFBIG here instead of being killed.
 
 import Foundation
+import TuttiGround
 
 /// A file open for writing; not for use by two threads at once.
 public final class OutputFile {

@@ -6,6 +6,7 @@
 // exactly once. Reference: safetensors/src/tensor.rs (SafeTensors::read_metadata, Metadata::validate).
 
 import Foundation
+import TuttiGround
 
 /// One safetensors file, or the shards that an index file names, mapped into memory.
 public struct SafetensorsFile: Sendable {

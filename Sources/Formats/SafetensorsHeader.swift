@@ -1,5 +1,7 @@
 // The header of a safetensors file, parsed and checked against the length of the file.
 
+import TuttiGround
+
 /// The checked header of one file.
 struct SafetensorsHeader {
     /// The tensors in the order of their bytes.

@@ -4,6 +4,8 @@
 // header is compact JSON padded with spaces to eight bytes, "__metadata__" first, its keys sorted (the reference's
 // order of several keys is that of a hash table). Reference: safetensors/src/tensor.rs (prepare, serialize_to_file).
 
+import TuttiGround
+
 /// Writes safetensors files.
 public enum SafetensorsWriter {
     /// A tensor to be written: its bytes are little-endian, row-major, and stay valid during the call.

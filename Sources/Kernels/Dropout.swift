@@ -4,6 +4,7 @@
 // 32-bit hash of (element index, both halves of that key) then decides each element, in forward and again in backward.
 
 import CTuttiKernels
+import TuttiGround
 
 /// Keys of the counter-based dropout.
 public enum Dropout {
@@ -11,12 +12,13 @@ public enum Dropout {
     public static func sequenceKey(
         seed: UInt64, step: UInt64, microStep: UInt32, slot: UInt64, column: UInt32
     ) -> UInt64 {
-        tutti_sequence_key(seed, step, microStep, slot, column)
+        let stepKey = derive(seed, UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: step >> 32), microStep, 0x5354_4550)
+        return derive(stepKey, UInt32(truncatingIfNeeded: slot), UInt32(truncatingIfNeeded: slot >> 32), column, 0x534C_4F54)
     }
 
     /// The key of one dropout site of a sequence.
     public static func siteKey(_ sequenceKey: UInt64, layer: UInt32, site: UInt32) -> UInt64 {
-        tutti_site_key(sequenceKey, layer, site)
+        derive(sequenceKey, layer, site, 0, 0x5349_5445)
     }
 
     /// `siteKey` for `count` sequences at once.
@@ -24,7 +26,14 @@ public enum Dropout {
         of sequenceKeys: UnsafePointer<UInt64>, count: Int, layer: UInt32, site: UInt32,
         into keys: UnsafeMutablePointer<UInt64>
     ) {
-        tutti_site_keys(sequenceKeys, Int64(count), layer, site, keys)
+        for s in 0..<count { keys[s] = siteKey(sequenceKeys[s], layer: layer, site: site) }
+    }
+
+    /// A key from a key and a counter; the counter's last word separates the three derivations.
+    private static func derive(_ key: UInt64, _ c0: UInt32, _ c1: UInt32, _ c2: UInt32, _ c3: UInt32) -> UInt64 {
+        let words = Philox.block(
+            counter: (c0, c1, c2, c3), key: (UInt32(truncatingIfNeeded: key), UInt32(truncatingIfNeeded: key >> 32)))
+        return UInt64(words.0) | UInt64(words.1) << 32
     }
 
     /// Whether the element with this index inside its sequence survives dropout at `rate`.

@@ -5,6 +5,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 /// A JSON object read from a file of a model folder.
 struct ConfigurationFile: Sendable {

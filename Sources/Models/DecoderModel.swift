@@ -6,6 +6,7 @@
 
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 import TuttiText
 
 /// What a decoder starts from.

@@ -7,6 +7,7 @@
 
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 
 /// Reads an encoder's description from config.json.
 enum EncoderSettings {

@@ -2,6 +2,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 extension ModelCard {
     /// One subsection an evaluation; evaluations that differ in their data only share a table.

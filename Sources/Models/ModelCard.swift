@@ -7,6 +7,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 /// A model card made of facts.
 public struct ModelCard: Sendable {

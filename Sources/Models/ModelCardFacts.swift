@@ -1,6 +1,7 @@
 // The facts that a model card tells, as plain values: training fills in what it knows, the rest stays empty.
 
 import TuttiFormats
+import TuttiGround
 
 /// Everything a model card can say.
 public struct ModelCardFacts: Sendable {

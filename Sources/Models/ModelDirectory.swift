@@ -15,6 +15,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 /// What a model folder says about its model, weights apart.
 public struct ModelDirectory: Sendable {

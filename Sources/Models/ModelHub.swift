@@ -8,6 +8,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 /// Finds model folders by path or hub id.
 public enum ModelHub {

@@ -10,6 +10,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 /// What a module after the transformer does, with its configuration.
 public enum ModelModule: Sendable, Equatable {

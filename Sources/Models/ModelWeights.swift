@@ -9,6 +9,7 @@
 import Foundation
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 
 /// The weight files of one model folder.
 struct ModelWeights: Sendable {

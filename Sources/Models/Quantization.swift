@@ -8,6 +8,7 @@
 // Reference: sentence_transformers/util/quantization.py (quantize_embeddings), numpy.packbits.
 
 import TuttiFormats
+import TuttiGround
 
 /// The type of a stored embedding's values.
 public enum EmbeddingPrecision: String, Sendable, CaseIterable {

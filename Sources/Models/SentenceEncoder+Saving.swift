@@ -9,6 +9,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 extension SentenceEncoder {
     /// Writes the model's files into the existing folder `directory`; `card` becomes README.md, nil a card of the

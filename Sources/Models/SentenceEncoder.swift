@@ -9,6 +9,7 @@
 
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 import TuttiText
 
 /// A model that turns texts into embeddings.

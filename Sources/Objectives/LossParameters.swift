@@ -5,6 +5,7 @@
 // dictionary.
 
 import Foundation
+import TuttiGround
 import TuttiKernels
 
 /// One tensor that a loss owns.

@@ -3,6 +3,7 @@
 // Declared, not fetched: a loss knows no encoder and no file. Training loads the guide, copies the twin, owns the arenas
 // of parameters and calls the decoder's memory by its name.
 
+import TuttiGround
 import TuttiKernels
 
 /// What a loss needs of a step.

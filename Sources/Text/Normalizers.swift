@@ -2,6 +2,7 @@
 // The set is closed by the file format, so it is an enum; a normalizer that is not here is refused by name.
 
 import TuttiFormats
+import TuttiGround
 
 /// A normalizer of tokenizer.json.
 indirect enum Normalizer: Sendable {

@@ -2,6 +2,7 @@
 // ids after the text; a template that repeats or leaves out the text is refused.
 
 import TuttiFormats
+import TuttiGround
 
 /// The special tokens around a single text.
 struct PostProcessor: Sendable, Equatable {

@@ -2,6 +2,7 @@
 // tokenizer.json. The set is closed by the file format, so it is an enum; one that is not here is refused by name.
 
 import TuttiFormats
+import TuttiGround
 
 /// A pre-tokenizer of tokenizer.json.
 indirect enum PreTokenizer: Sendable {

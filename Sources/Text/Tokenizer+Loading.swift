@@ -3,6 +3,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 extension Tokenizer {
     /// Loads the tokenizer of the model folder `directory`.

@@ -6,6 +6,7 @@
 // Reference: tokenizers/src/tokenizer/mod.rs.
 
 import TuttiFormats
+import TuttiGround
 
 /// Buffers that tokenisation reuses from text to text; one for each thread.
 public struct TokenizerScratch: Sendable {

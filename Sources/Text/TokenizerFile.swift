@@ -2,6 +2,7 @@
 // A model that is not known (byte-level BPE, Unigram) is refused by name; a further one is one more case of `Model`.
 
 import TuttiFormats
+import TuttiGround
 
 /// The contents of one tokenizer.json.
 struct TokenizerFile: Sendable {

@@ -1,6 +1,7 @@
 // Typed reading of tokenizer files: each accessor answers with a value or with an error that names file and key.
 
 import TuttiFormats
+import TuttiGround
 
 /// The file that is being read, for error messages.
 struct TokenizerPlace {

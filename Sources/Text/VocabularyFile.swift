@@ -3,6 +3,7 @@
 // complete.
 
 import TuttiFormats
+import TuttiGround
 
 /// The conversion of vocab.txt to the contents of tokenizer.json.
 struct VocabularyFile {

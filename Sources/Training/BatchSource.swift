@@ -3,6 +3,7 @@
 import TuttiCorpus
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 import TuttiObjectives
@@ -106,7 +107,7 @@ struct BatchPreparation: Sendable {
         var packed = PackedBatch()
         collator.pack(texts, into: &packed)
         return (0..<packed.sequenceCount).map { s in
-            packed.ids[Int(packed.offsets[s])..<Int(packed.offsets[s + 1])].withUnsafeBytes { ContentDigest.of($0) }
+            packed.ids[Int(packed.offsets[s])..<Int(packed.offsets[s + 1])].withUnsafeBytes { Digest.of($0).key }
         }
     }
 

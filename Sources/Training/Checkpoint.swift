@@ -4,10 +4,10 @@
 // (exp_avg.<name>, exp_avg_sq.<name>) + `tutti_state.json` (exact counters, surroundings, SHA-256 of every file).
 // Written as `checkpoint-N.tmp`, synced, renamed; loading walks back to the newest valid one.
 
-import Crypto
 import Foundation
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// What the numbers of a run depend on besides its configuration.
@@ -180,8 +180,6 @@ struct Checkpoint {
     /// Hexadecimal SHA-256 of a file.
     static func sha256(of path: String) throws(TuttiError) -> String {
         let file = try MappedFile(path: path)
-        var hash = SHA256()
-        withExtendedLifetime(file) { hash.update(bufferPointer: file.bytes) }
-        return hash.finalize().hexadecimal
+        return withExtendedLifetime(file) { Digest.of(file.bytes).hexadecimal }
     }
 }

@@ -6,6 +6,7 @@
 
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 import TuttiObjectives
 
 /// A data set beside what its loss takes.

@@ -3,6 +3,7 @@
 import Foundation
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 
 /// Keeps what losses have learned.
 enum LossFile {

@@ -2,6 +2,7 @@
 
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 
 /// Sums of named losses and the steps that they come from.
 struct LossPartSums {

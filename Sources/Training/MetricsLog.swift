@@ -5,6 +5,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 /// The append-only metrics file of a run.
 struct MetricsLog {

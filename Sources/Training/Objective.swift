@@ -11,6 +11,7 @@ import TuttiCorpus
 import TuttiEncoders
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 import TuttiObjectives

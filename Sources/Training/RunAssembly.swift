@@ -1,10 +1,10 @@
 // From a configuration to the parts of a run: model, data, loss, evaluators.
 
-import Crypto
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 
@@ -45,7 +45,7 @@ extension TrainingInputs {
         }
         inputDigests =
             train.map(digest) + (evalDatasets.isEmpty ? ["0"] : evalDatasets.map(digest))
-            + [SHA256.hash(data: UnsafeRawBufferPointer(model.encoder.parameters.values)).hexadecimal]
+            + [Digest.of(UnsafeRawBufferPointer(model.encoder.parameters.values)).hexadecimal]
         for path in losses.compactMap(\.configured.initialParameters) { inputDigests.append(try Checkpoint.sha256(of: path)) }
     }
 

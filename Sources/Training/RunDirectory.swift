@@ -3,9 +3,9 @@
 // `tutti_run.json` holds the resolved configuration and a digest of all that decides the result (configuration, data,
 // start weights). The same run started again resumes or says that it is finished; any other run is refused.
 
-import Crypto
 import Foundation
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 
@@ -29,10 +29,10 @@ struct RunDirectory {
     init(path: String, configuration: JSONValue, inputs: [String]) {
         self.path = path
         self.configuration = configuration
-        var hash = SHA256()
-        hash.update(data: Data(configuration.serialized(sortKeys: true).utf8))
-        for input in inputs { hash.update(data: Data(("\n" + input).utf8)) }
-        identity = hash.finalize().hexadecimal
+        var digest = Digest()
+        digest.update(utf8: configuration.serialized(sortKeys: true))
+        for input in inputs { digest.update(utf8: "\n" + input) }
+        identity = digest.hexadecimal
     }
 
     /// Creates or inspects the directory. Rank zero only.
@@ -128,18 +128,5 @@ func entries(of directory: String) throws(TuttiError) -> [String] {
         return try FileManager.default.contentsOfDirectory(atPath: directory)
     } catch {
         throw TuttiError(.usage, "read a folder", directory, error.localizedDescription)
-    }
-}
-
-extension Sequence where Element == UInt8 {
-    /// Lower-case hexadecimal digits.
-    var hexadecimal: String {
-        let digits = Array("0123456789abcdef".utf8)
-        var text: [UInt8] = []
-        for byte in self {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
-        }
-        return String(decoding: text, as: UTF8.self)
     }
 }

@@ -2,6 +2,7 @@
 
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 /// The batches and steps of a run, a pure function of arguments, data and batch size.
 final class RunPlan {

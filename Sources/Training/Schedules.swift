@@ -5,6 +5,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 /// A schedule bound to the length of a run.
 public struct LearningRateSchedule: Sendable {

@@ -5,6 +5,7 @@
 
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 import TuttiObjectives

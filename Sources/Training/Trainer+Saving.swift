@@ -4,6 +4,7 @@ import Foundation
 import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 

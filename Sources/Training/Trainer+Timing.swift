@@ -6,6 +6,7 @@
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 
 /// What one step cost this rank.
 public struct StepTiming: Sendable {

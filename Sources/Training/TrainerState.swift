@@ -4,6 +4,7 @@
 // `tutti_state.json` with what an exact resume needs.
 
 import TuttiFormats
+import TuttiGround
 
 /// The mutable state of a run.
 struct TrainerState {

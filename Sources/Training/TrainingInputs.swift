@@ -3,6 +3,7 @@
 import TuttiCorpus
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 

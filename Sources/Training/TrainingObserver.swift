@@ -1,6 +1,7 @@
 // What a run tells whoever watches it. Rank zero alone calls these.
 
 import TuttiFormats
+import TuttiGround
 
 /// Watches a run: the command's progress display, or a test.
 public protocol TrainingObserver: AnyObject {

@@ -6,6 +6,7 @@
 //
 // Reference: Wang et al. 2021, arXiv 2104.06979, section 4; DenoisingAutoEncoderDataset in sentence_transformers.
 
+import TuttiGround
 import TuttiKernels
 
 /// Leaves out words of texts.

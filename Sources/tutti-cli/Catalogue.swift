@@ -1,6 +1,7 @@
 // How `tutti losses` and `tutti evaluators` print what their registries know: a table of all, or one in full.
 
 import TuttiFormats
+import TuttiGround
 
 /// One loss or evaluator with the data and options that it takes.
 struct CatalogueEntry {

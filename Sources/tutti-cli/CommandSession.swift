@@ -8,6 +8,7 @@ import Foundation
 import TuttiEnsemble
 import TuttiEnsembleMPI
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiTraining
 

@@ -3,6 +3,7 @@
 // Plain scalars follow the YAML 1.2 core schema: `no` is a string (an eval_strategy), 2e-5 is a number.
 
 import TuttiFormats
+import TuttiGround
 import TuttiTraining
 import Yams
 

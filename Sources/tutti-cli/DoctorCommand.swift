@@ -5,6 +5,7 @@ import Foundation
 import TuttiEnsemble
 import TuttiEnsembleMPI
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiTraining
 

@@ -5,6 +5,7 @@ import Foundation
 import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 import TuttiTraining
 
 struct EvaluateCommand: RankedCommand {

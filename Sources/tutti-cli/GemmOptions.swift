@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 

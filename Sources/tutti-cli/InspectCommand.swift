@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 struct InspectCommand: ParsableCommand {

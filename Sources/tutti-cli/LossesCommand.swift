@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import TuttiFormats
+import TuttiGround
 import TuttiObjectives
 
 struct LossesCommand: ParsableCommand {

@@ -4,6 +4,7 @@ import ArgumentParser
 import TuttiCorpus
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// Where anchors, positives and further documents come from.

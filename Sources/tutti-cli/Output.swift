@@ -2,6 +2,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 /// Writes whole texts to the standard streams.
 enum Output {

@@ -2,6 +2,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 import TuttiTraining
 
 /// Shows a run on standard output and standard error.

@@ -4,6 +4,7 @@ import Foundation
 import TuttiEnsemble
 import TuttiEnsembleMPI
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 
 /// How the ranks of a job share machines and cores.

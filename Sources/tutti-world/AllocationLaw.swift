@@ -8,6 +8,7 @@ import CAllocationCounter
 import Foundation
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiTraining
 
 let allocationLaws: [Law] = ["bert-sgd", "mpnet-sgd"].map { name in

@@ -7,6 +7,7 @@
 import Foundation
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 
 /// One law. `check` is Collective: every rank makes the same calls, and reports what it finds without leaving early.
 struct Law: Sendable {

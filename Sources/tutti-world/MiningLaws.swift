@@ -55,7 +55,7 @@ private struct TinyMining {
             MiningPairs(
                 anchors: table.texts(column: 0), positives: table.texts(column: 1), corpus: table.texts(column: 2)),
             options: options, anchorName: "anchor", positiveName: "positive", output: output)
-        _ = try miner.mine(model: model, modelDigest: 0, ensemble: ensemble)
+        _ = try miner.mine(model: model, modelDigest: "", ensemble: ensemble)
     }
 }
 

@@ -8,6 +8,7 @@ import Foundation
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 import TuttiTraining

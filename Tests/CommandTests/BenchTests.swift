@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import TuttiFormats
+import TuttiGround
 
 @Suite struct BenchTests {
     private static let tinyShape = ["--hidden", "32", "--inner", "64", "--layers", "2", "--heads", "4"]

@@ -3,6 +3,7 @@
 import Testing
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 import TuttiObjectives
 
 @Suite struct CatalogueTests {

@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import TuttiFormats
+import TuttiGround
 
 @Suite(.serialized) struct MineNegativesTests {
     /// A workshop and the arguments that every run needs.

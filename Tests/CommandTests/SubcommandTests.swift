@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import TuttiFormats
+import TuttiGround
 
 @Suite struct SubcommandTests {
     @Test func encodeKeepsTheOrderOfItsInput() throws {

@@ -4,6 +4,7 @@ import Foundation
 import Testing
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 @Suite struct GroupByLabelTests {
     /// A table with these labels, and the labels of every batch of an epoch.

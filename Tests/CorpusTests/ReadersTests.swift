@@ -4,6 +4,7 @@ import Foundation
 import Testing
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 @Suite struct ReadersTests {
     private let scratch: Scratch
@@ -155,7 +156,7 @@ import TuttiFormats
 
     @Test func rowsSurviveARoundTrip() throws {
         let pieces = ["", " ", "a", "\"", ",", "\n", "\r\n", "é", "\u{301}", "👩‍💻", "\t", "x\u{0}y", "[1]", "'"]
-        var generator = PhiloxGenerator(seed: 3, epoch: 0, purpose: 0)
+        var generator = CounterRandom(seed: 3, epoch: 0, purpose: 0)
         var expected: [[String]] = []
         for _ in 0..<400 {
             expected.append((0..<3).map { _ in (0..<3).map { _ in pieces.randomElement(using: &generator)! }.joined() })
@@ -172,7 +173,7 @@ import TuttiFormats
         #expect(rows(try scratch.table("r.tsv", tsv)) == expected)
         #expect(rows(try scratch.table("r.json", JSONValue.array(objects).serialized(indent: 1))) == expected)
         #expect(rows(try scratch.table("r.jsonl", objects.map { $0.serialized() }.joined(separator: "\n"))) == expected)
-        var digests = Set<UInt64>()
+        var digests = Set<String>()
         for row in 0..<5 {
             var changed = expected
             changed[row][1] += "!"

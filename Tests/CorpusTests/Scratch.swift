@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 /// A temporary folder that goes away with the object.
 final class Scratch {
@@ -52,7 +53,7 @@ func rows(_ table: Table) -> [[String]] {
 
 /// A table with two columns of texts drawn from `anchors` and `positives` different ones; deterministic.
 func madeTable(rows: Int, anchors: Int, positives: Int) throws -> Table {
-    var generator = PhiloxGenerator(seed: 99, epoch: 0, purpose: 77)
+    var generator = CounterRandom(seed: 99, epoch: 0, purpose: 77)
     let first = (0..<rows).map { _ in "anchor \(Int.random(in: 0..<anchors, using: &generator))" }
     let second = (0..<rows).map { _ in "positive \(Int.random(in: 0..<positives, using: &generator))" }
     return try Table(columns: [("anchor", first), ("positive", second)])

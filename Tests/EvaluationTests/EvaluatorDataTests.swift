@@ -6,6 +6,7 @@ import Testing
 import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// Embeds every text as the same vector.

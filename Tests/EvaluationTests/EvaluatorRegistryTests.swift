@@ -3,6 +3,7 @@
 import Testing
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 
 @Suite struct EvaluatorRegistryTests {
     @Test func namesDiffer() {

@@ -6,6 +6,7 @@ import Testing
 import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 
 @Suite struct GoldenSearchTests {
     static let cases: [JSONValue] = {

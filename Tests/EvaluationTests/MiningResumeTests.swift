@@ -6,6 +6,7 @@ import Testing
 import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 
 /// What stops a run in these tests.
 private struct Stop: Error {}
@@ -86,7 +87,7 @@ private final class Told: @unchecked Sendable {
         try withTemporaryDirectory { folder in
             let output = folder + "/mined.csv"
             func run(
-                overwrites: Bool, digest: UInt64 = 1, _ adjust: (inout MiningOptions) -> Void
+                overwrites: Bool, digest: String = "1", _ adjust: (inout MiningOptions) -> Void
             ) throws -> [MiningProgress] {
                 let told = Told()
                 _ = try goldens.mine(
@@ -97,7 +98,7 @@ private final class Told: @unchecked Sendable {
             func bytes() -> Data? { FileManager.default.contents(atPath: output) }
             #expect(try run(overwrites: false) { _ in }.count == 2)
             let before = bytes()
-            for (digest, seed) in [(UInt64(1), UInt64(7)), (2, 42)] {  // other weights under the same name, too
+            for (digest, seed) in [("1", UInt64(7)), ("2", 42)] {  // other weights under the same name, too
                 let failure = #expect(throws: RootFailure.self) {
                     try run(overwrites: false, digest: digest) { $0.seed = seed }
                 }
@@ -106,7 +107,7 @@ private final class Told: @unchecked Sendable {
             #expect(bytes() == before)
             #expect(try run(overwrites: true) { $0.minimumScore = 0.9 }.isEmpty, "only another selection")
             #expect(bytes() != before)
-            #expect(try run(overwrites: true, digest: 2) { _ in }.count == 2)
+            #expect(try run(overwrites: true, digest: "2") { _ in }.count == 2)
             #expect(bytes() == before)
             try FileManager.default.removeItem(atPath: output + ".work")
             let failure = #expect(throws: RootFailure.self) { try run(overwrites: false) { _ in } }

@@ -8,6 +8,7 @@ import Testing
 import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 
@@ -43,7 +44,7 @@ private final class PlaneModel: SentenceEncoding {
                 MiningPairs(anchors: rows.map(\.0), positives: rows.map(\.1), corpus: corpus), options: options,
                 anchorName: "a", positiveName: "p", output: folder + "/mined.jsonl")
             let outcome = try LocalEnsemble.run(world: world) { ensemble in
-                try miner.mine(model: PlaneModel(), modelDigest: 0, ensemble: ensemble)
+                try miner.mine(model: PlaneModel(), modelDigest: "", ensemble: ensemble)
             }[0]
             let lines = try String(contentsOfFile: folder + "/mined.jsonl", encoding: .utf8).split(separator: "\n")
             return (try lines.map { try #require(try JSONValue.parse(String($0)).object) }, outcome)

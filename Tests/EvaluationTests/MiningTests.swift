@@ -6,6 +6,7 @@ import Testing
 import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 
@@ -105,7 +106,7 @@ struct MiningGoldens {
 
     /// Mines a case's data on `world` ranks and returns rank zero's outcome.
     func mine(
-        _ golden: JSONValue, output: String, world: Int, overwrites: Bool = false, modelDigest: UInt64? = nil,
+        _ golden: JSONValue, output: String, world: Int, overwrites: Bool = false, modelDigest: String? = nil,
         observe: @escaping @Sendable (MiningProgress) throws -> Void = { _ in },
         adjust: (inout MiningOptions) -> Void = { _ in }
     ) throws -> MiningOutcome {

@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 
 @Suite struct SearchInputTests {
     private func failure(_ name: String, _ options: JSONObject) -> TuttiError? {

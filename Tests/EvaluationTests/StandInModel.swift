@@ -2,6 +2,7 @@
 
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// Gives every text, its prompt before it, the row that a function says.

@@ -3,6 +3,7 @@
 import Foundation
 import Testing
 import TuttiFormats
+import TuttiGround
 
 @Suite struct JSONTests {
     @Test func everyKindOfValueIsRead() throws {

@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import TuttiFormats
+import TuttiGround
 
 /// A temporary folder that goes away with the object.
 final class Scratch {

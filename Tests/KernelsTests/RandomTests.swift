@@ -3,6 +3,7 @@
 import CTuttiKernels
 import Testing
 import TestSupport
+import TuttiGround
 import TuttiKernels
 
 @Suite struct RandomTests {

@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import TuttiFormats
+import TuttiGround
 
 /// The folders and embeddings that Tests/Golden/models.py wrote.
 enum GoldenModels {

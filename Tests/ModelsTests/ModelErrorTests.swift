@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 @Suite struct ModelErrorTests {

@@ -5,6 +5,7 @@ import Foundation
 import TestSupport
 import Testing
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 private let realModels = ProcessInfo.processInfo.environment["TUTTI_REAL_MODELS"].flatMap { $0.isEmpty ? nil : $0 }

@@ -3,6 +3,7 @@
 import Foundation
 import Testing
 import TuttiFormats
+import TuttiGround
 import TuttiText
 
 /// One line of texts.jsonl.

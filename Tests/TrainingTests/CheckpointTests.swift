@@ -6,6 +6,7 @@ import Testing
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiTraining
 

@@ -3,6 +3,7 @@
 import Testing
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 import TuttiTraining
 
 @Suite struct DatasetSectionTests {

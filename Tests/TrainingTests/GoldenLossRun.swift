@@ -5,6 +5,7 @@ import Testing
 import TuttiEncoders
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 import TuttiTraining

@@ -6,6 +6,7 @@ import Testing
 import TuttiEncoders
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 import TuttiObjectives

@@ -5,6 +5,7 @@ import Testing
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 import TuttiTraining

@@ -7,6 +7,7 @@ import Testing
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 import TuttiObjectives

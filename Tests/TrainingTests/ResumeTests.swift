@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 import TuttiTraining

@@ -3,6 +3,7 @@
 import Foundation
 import Testing
 import TuttiFormats
+import TuttiGround
 import TuttiTraining
 
 @Suite struct ScheduleTests {

@@ -8,6 +8,7 @@ import TuttiCorpus
 import TuttiEncoders
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 import TuttiTraining

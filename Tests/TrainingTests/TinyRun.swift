@@ -6,6 +6,7 @@ import TuttiCorpus
 import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 import TuttiTraining

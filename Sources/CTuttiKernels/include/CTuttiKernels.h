@@ -16,15 +16,6 @@
 #pragma clang assume_nonnull begin
 
 // ---------------------------------------------------------------------------------------------------- random.c
-/// Philox4x32 with ten rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
-void tutti_philox4x32_10(const uint32_t counter[_Nonnull 4], const uint32_t key[_Nonnull 2],
-                         uint32_t output[_Nonnull 4]);
-/// The key of one sequence: a function of (seed, optimizer step, micro-step, slot in the global batch, column).
-uint64_t tutti_sequence_key(uint64_t seed, uint64_t step, uint32_t micro_step, uint64_t slot, uint32_t column);
-/// The key of one dropout site (layer, site) of a sequence.
-uint64_t tutti_site_key(uint64_t sequence_key, uint32_t layer, uint32_t site);
-/// `out[s] = tutti_site_key(sequence_keys[s], layer, site)`.
-void tutti_site_keys(const uint64_t *sequence_keys, int64_t count, uint32_t layer, uint32_t site, uint64_t *out);
 /// The 32-bit hash of an element under a site key; the element is kept where it is >= the threshold.
 uint32_t tutti_element_hash(uint64_t site_key, uint32_t index);
 

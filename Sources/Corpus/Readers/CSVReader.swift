@@ -1,6 +1,7 @@
 // Comma- and tab-separated files with a header line. Labels are numbers, or JSON arrays of numbers in a cell.
 
 import TuttiFormats
+import TuttiGround
 
 /// Comma-separated values.
 public enum CSVReader: DatasetReader {

@@ -3,6 +3,7 @@
 // A new format is one file with a reader and one line in the registry.
 
 import TuttiFormats
+import TuttiGround
 
 /// A file format that holds rows of named columns.
 public protocol DatasetReader: Sendable {

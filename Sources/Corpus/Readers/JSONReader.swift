@@ -1,6 +1,7 @@
 // JSON files: an array of objects, or one object of columns; also JSON lines under the name .json, which is common.
 
 import TuttiFormats
+import TuttiGround
 
 /// JSON.
 public enum JSONReader: DatasetReader {

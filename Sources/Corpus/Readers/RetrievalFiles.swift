@@ -6,6 +6,7 @@
 // Reference: beir-cellar/beir, GenericDataLoader.
 
 import TuttiFormats
+import TuttiGround
 
 /// Texts that have names.
 public struct NamedTexts: Sendable {

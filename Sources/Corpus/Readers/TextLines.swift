@@ -1,6 +1,7 @@
 // The texts to encode or tokenise: the lines of a text file, or one column of a table, by the file's extension.
 
 import TuttiFormats
+import TuttiGround
 
 /// Reads texts from `path`: one column of a CSV, TSV, JSON or JSON-lines file, or the lines of any other file.
 ///

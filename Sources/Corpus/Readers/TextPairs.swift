@@ -7,6 +7,7 @@
 // Whole numbers count as the texts that they are written as, since names are often numbers.
 
 import TuttiFormats
+import TuttiGround
 
 /// The reader of pairs.
 public enum TextPairs {

@@ -4,6 +4,7 @@
 // appear. Every rank plans alike and takes its share of each batch (Shard), so any number of ranks sees the same ones.
 
 import TuttiFormats
+import TuttiGround
 
 /// The rows of an epoch in order, cut into global batches.
 public struct EpochPlan: Sendable, Equatable {
@@ -90,7 +91,7 @@ public func planEpoch(
 ) -> EpochPlan {
     precondition(globalBatchSize > 0, "planEpoch: a batch of \(globalBatchSize) rows")
     // Purpose 1 of the seed's streams is the order of rows.
-    var generator = PhiloxGenerator(
+    var generator = CounterRandom(
         seed: seed, epoch: UInt32(truncatingIfNeeded: epoch), purpose: 1 + UInt32(dataset) << 8, part: UInt32(pass))
     switch kind {
     case .sequential:

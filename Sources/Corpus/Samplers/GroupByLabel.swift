@@ -6,9 +6,10 @@
 // Reference: GroupByLabelBatchSampler of sentence-transformers 6.2 (its older form made batches of one class).
 
 import TuttiFormats
+import TuttiGround
 
 /// Plans batches of `size` rows in which every label occurs at least twice, beside at least one other label.
-func planByLabel(_ labels: [Int], size: Int, dropLast: Bool, generator: inout PhiloxGenerator) -> EpochPlan {
+func planByLabel(_ labels: [Int], size: Int, dropLast: Bool, generator: inout CounterRandom) -> EpochPlan {
     precondition(size >= 4 && size % 2 == 0, "planByLabel: a batch of \(size) rows")
     let classes = rowsByLabel(labels).filter { $0.count >= 2 }.map { rows in
         generator.permutation(of: rows.count).prefix(rows.count / 2 * 2).map { rows[Int($0)] }

@@ -6,6 +6,7 @@
 // after the sampling of languages in multilingual models (Conneau et al. 2020, arXiv:1911.02116).
 
 import Foundation
+import TuttiGround
 
 /// How the batches of several data sets take turns.
 public enum DatasetMixing: Sendable, Equatable {
@@ -66,7 +67,7 @@ public func planDatasets(
     precondition(count > 0, "planDatasets: no data set")
     let firsts = (0..<count).map { plan($0, 0) }
     // Purpose 2 of the seed's streams is the order of data sets.
-    var generator = PhiloxGenerator(seed: seed, epoch: UInt32(truncatingIfNeeded: epoch), purpose: 2)
+    var generator = CounterRandom(seed: seed, epoch: UInt32(truncatingIfNeeded: epoch), purpose: 2)
     var plans = firsts
     var passes = [Int](repeating: 1, count: count)
     var drawn = [Int](repeating: 0, count: count)
@@ -90,7 +91,7 @@ public func planDatasets(
 
 /// The data set of every batch of the epoch.
 private func turns(
-    _ mixing: DatasetMixing, among plans: [EpochPlan], generator: inout PhiloxGenerator
+    _ mixing: DatasetMixing, among plans: [EpochPlan], generator: inout CounterRandom
 ) -> [Int] {
     let all = plans.indices.flatMap { repeatElement($0, count: plans[$0].batchCount) }
     switch mixing {

@@ -8,6 +8,7 @@
 
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// Encodes the texts of one side, queries or documents, chunk by chunk.

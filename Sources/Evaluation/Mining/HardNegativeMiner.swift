@@ -13,6 +13,7 @@
 import Foundation
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 import TuttiObjectives
@@ -79,7 +80,7 @@ public struct HardNegativeMiner: Sendable {
     /// Throws: `.usage` when the output belongs to another run and `overwrites` is false; `.retryable` for a full disk.
     /// Collective: every rank must call with the same model, pairs and options.
     public func mine(
-        model: any SentenceEncoding, modelDigest: UInt64, ensemble: any Ensemble, overwrites: Bool = false,
+        model: any SentenceEncoding, modelDigest: String, ensemble: any Ensemble, overwrites: Bool = false,
         observe: (MiningProgress) throws -> Void = { _ in }
     ) throws -> MiningOutcome {
         guard let similarity = SimilarityFunction(rawValue: model.similarity) else {
@@ -188,31 +189,24 @@ public struct HardNegativeMiner: Sendable {
 
     /// The digests of everything that the run depends on.
     private func identity(
-        _ modelDigest: UInt64, _ similarity: SimilarityFunction, queryPrompt: String, documentPrompt: String
+        _ modelDigest: String, _ similarity: SimilarityFunction, queryPrompt: String, documentPrompt: String
     ) -> MiningIdentity {
-        var digest = ContentDigest()
+        var digest = Digest()
         digest.update("\(modelDigest) \(Gemm.choice) \(options.batchSize) \(options.chunkSize)")
         digest.update(queryPrompt)
         digest.update(documentPrompt)
         pairs.update(&digest, .documents)
         pairs.update(&digest, .queries)
-        let embeddings = digest.value
+        let embeddings = digest.hexadecimal
         digest.update("\(similarity.rawValue) \(window.depth)")
         pairs.update(&digest, .positives)
-        let candidates = digest.value
+        let candidates = digest.hexadecimal
         digest.update(format.columns.joined(separator: "\n"))
         digest.update("\(options)")
         digest.update(folder.output.hasSuffix(".csv") ? "csv" : "jsonl")
         return MiningIdentity(
-            embeddings: MiningIdentity.spelled(embeddings), candidates: MiningIdentity.spelled(candidates),
-            result: MiningIdentity.spelled(digest.value))
-    }
-}
-
-extension MiningIdentity {
-    fileprivate static func spelled(_ digest: UInt64) -> String {
-        let digits = String(digest, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+            embeddings: embeddings, candidates: candidates,
+            result: digest.hexadecimal)
     }
 }
 
@@ -221,8 +215,8 @@ extension SentenceEncoder {
     /// tokenizer, modules).
     ///
     /// Throws: `.data` naming a file that cannot be read.
-    public func contentDigest() throws(TuttiError) -> UInt64 {
-        var digest = ContentDigest()
+    public func contentDigest() throws(TuttiError) -> String {
+        var digest = Digest()
         digest.update(UnsafeRawBufferPointer(encoder.parameters.values))
         digest.update(maximumLength)
         let members: [String]
@@ -237,6 +231,6 @@ extension SentenceEncoder {
             let file = try MappedFile(path: directory.path + "/" + name)
             withExtendedLifetime(file) { digest.update(file.bytes) }
         }
-        return digest.value
+        return digest.hexadecimal
     }
 }

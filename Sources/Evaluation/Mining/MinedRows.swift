@@ -11,6 +11,7 @@
 // Reference: sentence_transformers/util/hard_negatives.py (6.2), from "if output_format ==" on.
 
 import TuttiFormats
+import TuttiGround
 
 /// What mining found for one query.
 struct MinedQuery {

@@ -11,6 +11,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// Digests of everything that a mining run depends on.

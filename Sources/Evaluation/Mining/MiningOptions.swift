@@ -7,6 +7,7 @@
 // Reference: sentence_transformers/util/hard_negatives.py (6.2).
 
 import TuttiFormats
+import TuttiGround
 
 /// How negatives are chosen among the candidates that remain.
 public enum NegativeSampling: String, Sendable, CaseIterable {

@@ -5,6 +5,7 @@
 // Legend: Q distinct queries, N distinct documents, P distinct (query, positive) pairs.
 
 import TuttiFormats
+import TuttiGround
 
 /// Queries, documents, and which documents are the positives of which query.
 public struct MiningPairs: Sendable {
@@ -55,7 +56,7 @@ public struct MiningPairs: Sendable {
     func positivePlaces(of query: Int) -> Range<Int> { positivePlaces(of: query..<query + 1) }
 
     /// Adds texts and their relations to a digest.
-    func update(_ digest: inout ContentDigest, _ part: MiningPairsPart) {
+    func update(_ digest: inout Digest, _ part: MiningPairsPart) {
         switch part {
         case .documents: MiningPairs.update(&digest, documents)
         case .queries: MiningPairs.update(&digest, queries)
@@ -66,7 +67,7 @@ public struct MiningPairs: Sendable {
         }
     }
 
-    private static func update(_ digest: inout ContentDigest, _ texts: [String]) {
+    private static func update(_ digest: inout Digest, _ texts: [String]) {
         digest.update(texts.count)
         for text in texts { digest.update(text) }
     }

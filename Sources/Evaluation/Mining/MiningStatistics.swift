@@ -11,6 +11,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 /// Mean, spread and quantiles of some scores.
 struct ScoreSummary: Equatable {

@@ -9,6 +9,7 @@
 //
 // Reference: sentence_transformers/util/hard_negatives.py (6.2), from "Remove based on margin" on.
 
+import TuttiGround
 import TuttiKernels
 
 /// The candidates of one query, best first.

@@ -1,6 +1,7 @@
 // One mapping of a configuration, read key by key, with errors that name where the key stands.
 
 import TuttiFormats
+import TuttiGround
 
 /// The places (`file:line:column`) of the keys of a configuration, by key path (`args.learning_rate`).
 public struct ConfigurationPlaces: Sendable {

@@ -5,6 +5,7 @@
 
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 /// The loss of every data set.
 public enum LossSelection: Sendable {

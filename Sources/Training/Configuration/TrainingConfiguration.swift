@@ -4,6 +4,7 @@
 
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 /// A loss or an evaluator as configured: its class name, its options, and where they stand.
 public struct NamedOptions: Sendable {

@@ -2,6 +2,7 @@
 // column, by data set, or by data set and column. A data set's own entry comes before one that names a column.
 
 import TuttiFormats
+import TuttiGround
 
 /// Which prompt stands before the texts of which column.
 public struct TrainingPrompts: Sendable, Equatable {

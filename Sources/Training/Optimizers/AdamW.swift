@@ -4,6 +4,7 @@
 
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 
 /// `optim: adamw_torch` and `adamw_torch_fused`, which are the same numbers to rounding.

@@ -2,6 +2,7 @@
 
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 
 /// A stretch of the parameter arena that one update rule covers.

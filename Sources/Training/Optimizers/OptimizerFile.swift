@@ -2,6 +2,7 @@
 
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 
 /// What an optimizer remembers between steps: arenas in the layout of the parameters, in memory that the run keeps.
 struct OptimizerState {

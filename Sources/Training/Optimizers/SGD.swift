@@ -2,6 +2,7 @@
 
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 
 /// `optim: sgd`; `optim_args` takes momentum, dampening, nesterov.

@@ -3,6 +3,7 @@
 import Foundation
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 
 /// One column of a table.

@@ -1,6 +1,7 @@
 // The machine's limits as a benchmark reports them: FMA peak, streams, memcpy.
 
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 
 /// Samples of the bounds of one run; take more of them among the measurements.

@@ -9,6 +9,7 @@
 import ArgumentParser
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 
 struct CollectivesBenchCommand: RankedCommand {

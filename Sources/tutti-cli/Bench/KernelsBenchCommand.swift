@@ -3,6 +3,7 @@
 import ArgumentParser
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 
 struct KernelsBenchCommand: RankedCommand {

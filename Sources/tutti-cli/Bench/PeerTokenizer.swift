@@ -5,6 +5,7 @@
 
 import Foundation
 import TuttiFormats
+import TuttiGround
 
 /// A running Hugging Face tokenizer.
 final class PeerTokenizer {

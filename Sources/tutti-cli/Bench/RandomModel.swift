@@ -5,6 +5,7 @@
 import Foundation
 import TuttiEncoders
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 enum RandomModel {

@@ -1,6 +1,7 @@
 // Repeated measurements of one thing: the median and how far they spread.
 
 import TuttiFormats
+import TuttiGround
 import TuttiTraining
 
 /// Measurements of one quantity.

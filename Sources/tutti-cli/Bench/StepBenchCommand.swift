@@ -7,6 +7,7 @@ import ArgumentParser
 import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiModels
 import TuttiObjectives

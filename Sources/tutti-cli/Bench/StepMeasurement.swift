@@ -5,6 +5,7 @@
 
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiKernels
 import TuttiTraining
 

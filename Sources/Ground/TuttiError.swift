@@ -4,6 +4,8 @@
 // problem and a remedy, and ends the process with a code that scripts can branch on. Callers' bugs are preconditions,
 // never a TuttiError.
 
+import Foundation
+
 /// An error in the world outside the program: place, problem, remedy and the exit code that belongs to it.
 public struct TuttiError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What kind of failure it is; the raw value is the exit code of the command.
@@ -50,4 +52,9 @@ public struct TuttiError: Error, Sendable, Equatable, CustomStringConvertible {
         if let hint, !hint.isEmpty { line += " \(hint)" }
         return String(line.map { $0.isNewline ? " " : $0 })
     }
+}
+
+extension TuttiError: CustomNSError {
+    /// The exit code, for modules that know errors only by Foundation's protocol.
+    public var errorCode: Int { Int(kind.rawValue) }
 }
