@@ -113,8 +113,18 @@ public struct LossOptionDescription: Sendable {
     /// The value in effect when it is not given; nil if it must be given, `.null` if nothing is then in effect.
     public var standard: LossOption?
 
+    /// Whether null is a value of its own, the reference's None, where the option has a default too.
+    public var takesNull = false
+
     /// One line for `tutti losses` and the documentation.
     public var meaning: String
+
+    /// The same option, for which null is a value of its own.
+    public func orNull() -> LossOptionDescription {
+        var copy = self
+        copy.takesNull = true
+        return copy
+    }
 
     /// Describes an option whose kind is that of its standard value.
     public init(_ name: String, _ standard: LossOption, _ meaning: String) {

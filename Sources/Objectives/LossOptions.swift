@@ -20,7 +20,10 @@ public struct LossOptions: Sendable {
                     loss: loss, option: name, problem: "unknown option",
                     hint: suggestion(for: name, among: known.map(\.name), "Its options"))
             }
-            if value == .null, option.standard != nil { continue }  // null is as good as silence
+            if value == .null, option.standard != nil {
+                if option.takesNull { values[name] = .null }  // elsewhere null is as good as silence
+                continue
+            }
             if case .choice(let names) = option.kind, case .string(let text) = value, !names.contains(text) {
                 throw LossError(
                     loss: loss, option: name, problem: "unknown value \"\(text)\"",

@@ -99,9 +99,10 @@ public struct LossEntry: Sendable {
     }
 
     /// The same loss under another name that encodes in chunks by default: the reference's Cached classes.
-    func cached(as name: String, rows: Int = 32) -> LossEntry {
+    func cached(as name: String, rows: Int = 32, citation: String? = nil) -> LossEntry {
         var entry = self
         entry.name = name
+        if let citation { entry.citation = citation }
         entry.summary = "\(self.name), encoded in chunks of mini_batch_size texts: the same value and gradient"
         entry.chunking = Chunking(rows: rows)
         return entry
@@ -172,12 +173,13 @@ public enum LossRegistry {
     /// Every loss.
     public static let all: [LossEntry] = [
         MultipleNegativesRankingLoss.entry,
-        MultipleNegativesRankingLoss.entry.cached(as: "CachedMultipleNegativesRankingLoss"),
+        MultipleNegativesRankingLoss.entry.cached(as: "CachedMultipleNegativesRankingLoss", citation: gao2021),
         ContrastiveTensionLoss.entry,
         ContrastiveTensionLossInBatchNegatives.entry,
         DenoisingAutoEncoderLoss.entry,
         MultipleNegativesSymmetricRankingLoss.entry,
-        MultipleNegativesSymmetricRankingLoss.entry.cached(as: "CachedMultipleNegativesSymmetricRankingLoss"),
+        MultipleNegativesSymmetricRankingLoss.entry.cached(
+            as: "CachedMultipleNegativesSymmetricRankingLoss", citation: gao2021),
         GISTEmbedLoss.entry,
         GISTEmbedLoss.entry.cached(as: "CachedGISTEmbedLoss"),
         SigmoidContrastiveLoss.entry,
@@ -203,6 +205,18 @@ public enum LossRegistry {
         Matryoshka2dLoss.entry,
         SumLoss.entry,
     ]
+
+    /// The paper of losses whose texts are encoded in chunks.
+    private static let gao2021 = """
+        @misc{gao2021scaling,
+            title={Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup},
+            author={Luyu Gao and Yunyi Zhang and Jiawei Han and Jamie Callan},
+            year={2021},
+            eprint={2101.06983},
+            archivePrefix={arXiv},
+            primaryClass={cs.LG}
+        }
+        """
 
     /// The entry of a loss.
     public static func entry(named name: String) throws(LossError) -> LossEntry {

@@ -335,6 +335,11 @@ private func message(_ name: String, _ options: [String: LossOption], columns: I
         #expect(abs(outcome.value - mean - moment) <= 1e-6 && mean > 0 && moment > 0)
         let only = try batch.evaluate(name, ["second_moment_weight": .int(0), "aggregation": .string("sum")])
         #expect(only.loss.parts.map(\.name) == ["gor_mean"] && abs(only.value - terms[0].0 - terms[1].0) <= 1e-6)
+        // Null is the reference's None: the term is left out, and its part with it.
+        let moments = try batch.evaluate(name, ["mean_weight": .null])
+        #expect(moments.loss.parts.map(\.name) == ["gor_second_moment"] && abs(moments.value - moment) <= 1e-6)
+        let means = try batch.evaluate(name, ["second_moment_weight": .null, "mean_weight": .double(3)])
+        #expect(means.loss.parts.map(\.name) == ["gor_mean"] && abs(means.value - mean) <= 1e-6)
         // One row has no pair.
         let single = try PlaneBatch(columns: [[at(10)]]).evaluate(name)
         #expect(single.value == 0 && single.gradient == [0, 0])
@@ -366,5 +371,7 @@ private func message(_ name: String, _ options: [String: LossOption], columns: I
         #expect(message("SigmoidContrastiveLoss", ["logit_scale": .double(-1)]).contains("not a positive number"))
         let weights: [String: LossOption] = ["mean_weight": .int(0), "second_moment_weight": .int(0)]
         #expect(message("GlobalOrthogonalRegularizationLoss", weights).contains("nothing is left"))
+        let none: [String: LossOption] = ["mean_weight": .null, "second_moment_weight": .null]
+        #expect(message("GlobalOrthogonalRegularizationLoss", none).contains("nothing is left"))
     }
 }

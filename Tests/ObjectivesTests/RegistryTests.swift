@@ -38,6 +38,47 @@ import TuttiObjectives
         #expect(failure(name, ["mini_batch_size": .int(0)]).contains("not a positive number"))
     }
 
+    /// The options that take None in the signatures of sentence-transformers 6.2.
+    @Test(arguments: [
+        ("CachedGISTEmbedLoss", ["mini_batch_num_tokens"]),
+        ("CachedMultipleNegativesRankingLoss", ["mini_batch_num_tokens", "hardness_mode"]),
+        ("CachedMultipleNegativesSymmetricRankingLoss", ["mini_batch_num_tokens"]),
+        ("DenoisingAutoEncoderLoss", ["decoder_name_or_path"]),
+        ("DistillKLDivLoss", ["student_temperature", "teacher_temperature"]),
+        ("EmbedDistillLoss", ["projection_dim"]), ("MSELoss", ["projection_dim"]),
+        ("GlobalOrthogonalRegularizationLoss", ["mean_weight", "second_moment_weight"]),
+        ("MatryoshkaLoss", ["matryoshka_weights"]), ("Matryoshka2dLoss", ["matryoshka_weights"]),
+        ("MegaBatchMarginLoss", ["mini_batch_num_tokens"]), ("MultipleNegativesRankingLoss", ["hardness_mode"]),
+    ])
+    func nullIsTheReferencesNone(_ loss: String, _ names: [String]) throws {
+        let options = try LossRegistry.entry(named: loss).options + LossEntry.commonOptions
+        for name in names {
+            let option = try #require(options.first { $0.name == name }, "\(name)")
+            #expect(option.takesNull || option.standard == .null, "\(loss).\(name): null means the default")
+        }
+    }
+
+    /// The keys of the citations of sentence-transformers 6.2.
+    @Test(arguments: [
+        ("AdaptiveLayerLoss", "li20242d"), ("AnglELoss", "li-li-2024-aoe"), ("BatchAllTripletLoss", "hermans2017defense"),
+        ("CachedMultipleNegativesRankingLoss", "gao2021scaling"),
+        ("CachedMultipleNegativesSymmetricRankingLoss", "gao2021scaling"),
+        ("ContrastiveLoss", "hadsell2006dimensionality"), ("ContrastiveTensionLoss", "carlsson2021semantic"),
+        ("CoSENTLoss", "10531646"), ("DenoisingAutoEncoderLoss", "wang-2021-TSDAE"),
+        ("DistillKLDivLoss", "lin2020distillingdenserepresentationsranking"),
+        ("EmbedDistillLoss", "kim2023embeddistill"), ("GISTEmbedLoss", "solatorio2024gistembed"),
+        ("GlobalOrthogonalRegularizationLoss", "zhang2017learningspreadoutlocalfeature"),
+        ("MarginMSELoss", "hofstätter2021improving"), ("MatryoshkaLoss", "kusupati2024matryoshka"),
+        ("Matryoshka2dLoss", "li20242d"), ("MegaBatchMarginLoss", "wieting-gimpel-2018-paranmt"),
+        ("MSELoss", "reimers-2020-multilingual-sentence-bert"),
+        ("MultipleNegativesRankingLoss", "oord2019representationlearningcontrastivepredictive"),
+        ("MultipleNegativesSymmetricRankingLoss", "oord2019representationlearningcontrastivepredictive"),
+        ("SoftmaxLoss", "reimers-2019-sentence-bert"), ("TripletLoss", "hermans2017defense"),
+    ])
+    func citationsAreTheReferences(_ loss: String, _ key: String) throws {
+        #expect(try LossRegistry.entry(named: loss).citation.split(separator: "\n")[0].hasSuffix("{\(key),"))
+    }
+
     @Test func mistakesNameTheNearest() {
         #expect(failure("MultipleNegativeRankingLoss").contains("Did you mean \"MultipleNegativesRankingLoss\""))
         #expect(failure("Foo").contains("Known losses: "))

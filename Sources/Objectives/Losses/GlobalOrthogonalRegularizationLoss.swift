@@ -23,12 +23,12 @@ import TuttiKernels
 /// | option | default | meaning |
 /// |---|---|---|
 /// | similarity_fct | cos_sim | cos_sim, dot_score, euclidean_sim or manhattan_sim |
-/// | mean_weight | 1.0 | weight of the first summand; 0 leaves it out |
-/// | second_moment_weight | 1.0 | weight of the second; 0 leaves it out |
+/// | mean_weight | 1.0 | weight of the first summand; null or 0 leaves it out |
+/// | second_moment_weight | 1.0 | weight of the second; null or 0 leaves it out |
 /// | aggregation | mean | mean or sum over text columns |
 ///
-/// **Relations**: pairs of all ranks; the reference compares the rows of each rank. Weights of None, which leave a
-/// summand out there, are 0 here: null stands for the default. The summands are logged under their names.
+/// **Relations**: pairs of all ranks; the reference compares the rows of each rank. The summands are logged under
+/// their names.
 ///
 /// **Citation**: Zhang et al. 2017, "Learning Spread-out Local Feature Descriptors", arXiv 1708.06320.
 /// **Reference**: sentence_transformers, losses/GlobalOrthogonalRegularizationLoss.py.
@@ -45,15 +45,15 @@ public final class GlobalOrthogonalRegularizationLoss: Loss {
 
     init(_ options: LossOptions) throws(LossError) {
         similarity = try options.similarity("similarity_fct")
-        meanWeight = options.double("mean_weight")
-        momentWeight = options.double("second_moment_weight")
+        meanWeight = options.has("mean_weight") ? options.double("mean_weight") : 0
+        momentWeight = options.has("second_moment_weight") ? options.double("second_moment_weight") : 0
         sumsColumns = options.string("aggregation") == "sum"
         for (name, value) in [("mean_weight", meanWeight), ("second_moment_weight", momentWeight)]
         where !value.isFinite {
             throw options.error(name, "\(value) is not a number")
         }
         guard meanWeight != 0 || momentWeight != 0 else {
-            throw options.error("mean_weight", "both weights are 0, so nothing is left")
+            throw options.error("mean_weight", "both weights are 0 or null, so nothing is left")
         }
     }
 
@@ -116,20 +116,24 @@ public final class GlobalOrthogonalRegularizationLoss: Loss {
         options: [
             LossOptionDescription(
                 "similarity_fct", .string("cos_sim"), "cos_sim, dot_score, euclidean_sim or manhattan_sim"),
-            LossOptionDescription("mean_weight", .double(1), "weight of the squared mean similarity; 0 leaves it out"),
             LossOptionDescription(
-                "second_moment_weight", .double(1), "weight of the second moment beyond 1 / D; 0 leaves it out"),
+                "mean_weight", .double(1), "weight of the squared mean similarity; null or 0 leaves it out"
+            ).orNull(),
+            LossOptionDescription(
+                "second_moment_weight", .double(1), "weight of the second moment beyond 1 / D; null or 0 leaves it out"
+            ).orNull(),
             LossOptionDescription(
                 "aggregation", .choice(["mean", "sum"]), .string("mean"), "mean or sum over text columns"),
         ],
         citation: """
-            @misc{zhang2017learning,
-                title={Learning Spread-out Local Feature Descriptors},
-                author={Xu Zhang and Felix X. Yu and Sanjiv Kumar and Shih-Fu Chang},
-                year={2017},
-                eprint={1708.06320},
-                archivePrefix={arXiv},
-                primaryClass={cs.CV}
+            @misc{zhang2017learningspreadoutlocalfeature,
+                  title={Learning Spread-out Local Feature Descriptors},
+                  author={Xu Zhang and Felix X. Yu and Sanjiv Kumar and Shih-Fu Chang},
+                  year={2017},
+                  eprint={1708.06320},
+                  archivePrefix={arXiv},
+                  primaryClass={cs.CV},
+                  url={https://arxiv.org/abs/1708.06320},
             }
             """,
         make: { options throws(LossError) in try GlobalOrthogonalRegularizationLoss(options) })

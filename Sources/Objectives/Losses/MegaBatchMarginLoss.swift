@@ -104,12 +104,20 @@ public final class MegaBatchMarginLoss: Loss {
                 "use_mini_batched_version", .bool(true), "encode in chunks of mini_batch_size texts (50)"),
         ],
         citation: """
-            @inproceedings{wieting2018paranmt,
-                title={ParaNMT-50M: Pushing the Limits of Paraphrastic Sentence Embeddings with Millions of Machine
-                    Translations},
-                author={John Wieting and Kevin Gimpel},
-                booktitle={Proceedings of the 56th Annual Meeting of the Association for Computational Linguistics},
-                year={2018}
+            @inproceedings{wieting-gimpel-2018-paranmt,
+                title = "{P}ara{NMT}-50{M}: Pushing the Limits of Paraphrastic Sentence Embeddings with Millions of \
+            Machine Translations",
+                author = "Wieting, John and Gimpel, Kevin",
+                editor = "Gurevych, Iryna and Miyao, Yusuke",
+                booktitle = "Proceedings of the 56th Annual Meeting of the Association for Computational Linguistics \
+            (Volume 1: Long Papers)",
+                month = jul,
+                year = "2018",
+                address = "Melbourne, Australia",
+                publisher = "Association for Computational Linguistics",
+                url = "https://aclanthology.org/P18-1042",
+                doi = "10.18653/v1/P18-1042",
+                pages = "451--462",
             }
             """,
         chunking: Chunking(rows: 50), chunkingSwitch: "use_mini_batched_version",

@@ -224,14 +224,14 @@ public final class MultipleNegativesRankingLoss: Loss {
                 "ring_exchange", .bool(false), "candidates travel round the ranks: memory of two ranks' candidates"),
         ],
         citation: """
-            @misc{henderson2017efficient,
-                title={Efficient Natural Language Response Suggestion for Smart Reply},
-                author={Matthew Henderson and Rami Al-Rfou and Brian Strope and Yun-hsuan Sung and Laszlo Lukacs
-                    and Ruiqi Guo and Sanjiv Kumar and Balint Miklos and Ray Kurzweil},
-                year={2017},
-                eprint={1705.00652},
-                archivePrefix={arXiv},
-                primaryClass={cs.CL}
+            @misc{oord2019representationlearningcontrastivepredictive,
+                  title={Representation Learning with Contrastive Predictive Coding},
+                  author={Aaron van den Oord and Yazhe Li and Oriol Vinyals},
+                  year={2019},
+                  eprint={1807.03748},
+                  archivePrefix={arXiv},
+                  primaryClass={cs.LG},
+                  url={https://arxiv.org/abs/1807.03748},
             }
             """,
         make: { options throws(LossError) in
