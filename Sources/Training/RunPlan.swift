@@ -27,10 +27,9 @@ final class RunPlan {
         // Where every epoch has as many batches as the first, a data set that makes none is never trained on.
         let isNeeded = firstEpoch.batchCount == 0 || arguments.batchSampler.epochsAreAlike
         if isNeeded, let empty = firstEpoch.plans.firstIndex(where: { $0.batchCount == 0 }) {
-            throw TuttiError(
-                .data, "plan the batches", datasets[empty].table.source,
-                "\(datasets[empty].table.rowCount) rows make no batch of \(batchRows)",
-                hint: "Lower the batch size, or set dataloader_drop_last: false.")
+            let (problem, hint) = arguments.batchSampler.reasonForNoBatch(
+                rows: datasets[empty].table.rowCount, size: batchRows, dropLast: arguments.dataloaderDropLast)
+            throw TuttiError(.data, "plan the batches", datasets[empty].table.source, problem, hint: hint)
         }
         let accumulation = arguments.gradientAccumulationSteps
         func steps(_ batches: Int) -> Int { (batches + accumulation - 1) / accumulation }
@@ -78,9 +77,23 @@ final class RunPlan {
             let reason =
                 isMixing
                 ? "other data sets take their turn (\(arguments.datasetMixing.name))"
-                : arguments.batchSampler.reasonForLeavingOut
+                : arguments.batchSampler.reasonForLeavingOut(dropLast: arguments.dataloaderDropLast)
             return "Epoch \(epoch + 1) leaves out \(batches.leftOut[place]) of \(dataset.table.rowCount) rows\(whose): "
                 + "\(reason)."
+        }
+    }
+
+    /// One line for each data set of which no_duplicates makes small batches, because its texts repeat often.
+    func smallBatches() -> [String] {
+        guard arguments.batchSampler == .noDuplicates, !arguments.dataloaderDropLast else { return [] }
+        return datasets.indices.compactMap { place in
+            let (dataset, plan) = (datasets[place], firstEpoch.plans[place])
+            let size = min(batchRows, dataset.table.rowCount)
+            let small = (0..<plan.batchCount).count { 2 * plan.batch($0).count < size }
+            guard small > 0 else { return nil }
+            let mean = (10 * Double(plan.rows.count) / Double(plan.batchCount)).rounded() / 10
+            return "\(dataset.title): texts repeat so often that no_duplicates makes small batches: \(small) of "
+                + "\(plan.batchCount) hold fewer than half of \(size) rows, \(mean) on average over all."
         }
     }
 

@@ -115,7 +115,7 @@ import TuttiFormats
         func plan(_ mixing: DatasetMixing) -> MultiDatasetPlan {
             planDatasets(mixing, count: 2, epoch: 0, seed: 1) { dataset, pass in
                 planEpoch(
-                    .noDuplicates, dataset == 0 ? same : other, globalBatchSize: 4, epoch: 0, seed: 1, dropLast: false,
+                    .noDuplicates, dataset == 0 ? same : other, globalBatchSize: 4, epoch: 0, seed: 1, dropLast: true,
                     dataset: dataset, pass: pass)
             }
         }

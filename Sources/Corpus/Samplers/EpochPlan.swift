@@ -72,18 +72,42 @@ public enum BatchSamplerKind: String, Sendable, CaseIterable {
     public var epochsAreAlike: Bool { self != .noDuplicates }
 
     /// Why rows are in no batch of an epoch.
-    public var reasonForLeavingOut: String {
+    public func reasonForLeavingOut(dropLast: Bool) -> String {
         switch self {
-        case .noDuplicates: "they fit no batch without repeating a text, or none at least half full"
+        case .noDuplicates:
+            dropLast
+                ? "no batch that they fit without repeating a text is full (dataloader_drop_last)"
+                : "they fit no batch without repeating a text that is at least half full"
         case .groupByLabel: "a batch of group_by_label holds pairs of rows of one label, of two labels or more"
         case .batchSampler, .sequential: "the last batch is short (dataloader_drop_last)"
         }
+    }
+
+    /// Why `rows` rows make no batch of `size` rows at all, and what to do about it.
+    public func reasonForNoBatch(rows: Int, size: Int, dropLast: Bool) -> (problem: String, hint: String) {
+        if self == .noDuplicates, rows >= size {
+            return (
+                "texts repeat so often that no batch of \(size) rows without a repeated text is full, and "
+                    + "dataloader_drop_last: true keeps full batches only",
+                "Set dataloader_drop_last: false, lower the batch size, or use batch_sampler: batch_sampler."
+            )
+        }
+        if self == .groupByLabel, rows >= size || !dropLast {
+            return (
+                "\(rows) rows make no batch of \(size) that holds pairs of rows of one label, of two labels or more",
+                "Lower the batch size, or use batch_sampler: batch_sampler."
+            )
+        }
+        return (
+            "\(rows) rows make no batch of \(size), and dataloader_drop_last: true keeps full batches only",
+            "Lower the batch size, or set dataloader_drop_last: false."
+        )
     }
 }
 
 /// Plans the global batches of an epoch.
 ///
-/// A plan has no batch when `dropLast` leaves none, or when texts repeat so much that no batch could be half full.
+/// A plan has no batch when `dropLast` leaves none, or when labels make no batch of `group_by_label`.
 /// `dataset` and `pass` tell orders apart where there are several data sets, or several passes over one in an epoch.
 public func planEpoch(
     _ kind: BatchSamplerKind, _ table: Table, globalBatchSize: Int, epoch: Int, seed: UInt64, dropLast: Bool,

@@ -5,8 +5,10 @@
 // and full batches are skipped through a union-find forest. That is O(texts) in all, however often texts repeat, and
 // unique by construction: all batches that hold a text lie before its mark. Rows that meet a batch mate with the same
 // text thus wait for a later batch. In the end, batches under half size are dissolved: each of their rows is tried in a
-// bounded number of kept batches with room, the rest is packed among itself once more, and what then still stands in
-// batches under half size is left out and counted. Full batches come first, so that the short ones end the epoch.
+// bounded number of kept batches with room, the rest is packed among itself once more, and what is then still in
+// batches under half size is left out and counted. Where that would be more than a tenth of the rows, because there are
+// few different texts, these batches are kept as small as they are, as in the reference: rather small batches than none.
+// Full batches come first, so that the short ones end the epoch.
 
 /// Plans batches of `size` rows from `order` so that no text occurs in two rows of a batch.
 func planWithoutDuplicates(_ table: Table, order: [Int32], size: Int, dropLast: Bool) -> EpochPlan {
@@ -19,7 +21,8 @@ func planWithoutDuplicates(_ table: Table, order: [Int32], size: Int, dropLast: 
     if !dissolved.isEmpty {
         var second = BatchPacking(numbering: numbering, size: size)
         for row in dissolved { second.place(row) }
-        let (more, rest) = second.split(least: least)
+        var (more, rest) = second.split(least: least)
+        if !dropLast, rest.count * 10 > order.count { (more, rest) = second.split(least: 1) }
         kept += more
         dissolved = rest
     }
