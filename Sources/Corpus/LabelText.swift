@@ -40,7 +40,8 @@ enum LabelText {
             let flat = rows.isEmpty ? elements : Array(rows.joined())
             let numbers = flat.compactMap(\.double)
             return numbers.count == flat.count ? .floats(numbers) : nil
-        case .null, .string, .object: return nil
+        case .string(let text): return parse(text)  // as in a cell of CSV
+        case .null, .object: return nil
         }
     }
 
@@ -48,7 +49,7 @@ enum LabelText {
     static func error(_ text: String, name: String, place: String) -> TuttiError {
         let shown = text.count > 40 ? text.prefix(40) + "..." : text[...]
         return TuttiError(
-            .data, "read labels", place, "the label '\(shown)' in column '\(name)' is no number and no list of numbers",
+            .data, "read labels", place, "the label '\(shown)' in column '\(name)' is not a number or a list of numbers",
             hint: "Map class names to whole numbers from 0, or leave the column out with columns:.")
     }
 }

@@ -30,10 +30,12 @@ public struct Table: Sendable {
     /// Ends of the cells in `bytes`, row-major.
     let ends: [Int]
     let labels: LabelColumn
+    /// What was odd when the rows were read, a line each: cells that swallowed rows, empty texts.
+    public let notices: [String]
 
     init(
         columnNames: [String], rowCount: Int, labelName: String?, source: String, bytes: [UInt8], ends: [Int],
-        labels: LabelColumn
+        labels: LabelColumn, notices: [String] = []
     ) {
         precondition(ends.count == rowCount * columnNames.count, "Table: \(ends.count) cells in \(rowCount) rows")
         self.columnNames = columnNames
@@ -43,6 +45,7 @@ public struct Table: Sendable {
         self.bytes = bytes
         self.ends = ends
         self.labels = labels
+        self.notices = notices
     }
 
     /// A table from columns of strings, for callers that hold their data in memory.

@@ -10,6 +10,9 @@ struct TableBuilder {
     let textNames: [String]
     let labelName: String?
     let source: String
+    /// What is odd in the file, a line each.
+    var notices: [String] = []
+    private var oddTexts = OddTexts()
     private var bytes: [UInt8] = []
     private var ends: [Int] = []
     private var labelKind = LabelKind.none
@@ -30,11 +33,17 @@ struct TableBuilder {
 
     mutating func append(text: String) {
         bytes.append(contentsOf: text.utf8)
-        ends.append(bytes.count)
+        endCell()
     }
 
     mutating func append(utf8: ArraySlice<UInt8>) {
         bytes.append(contentsOf: utf8)
+        endCell()
+    }
+
+    private mutating func endCell() {
+        let length = bytes.count - (ends.last ?? 0)
+        if length <= OddTexts.longest { oddTexts.look(at: bytes.suffix(length), row: ends.count / textNames.count) }
         ends.append(bytes.count)
     }
 
@@ -85,7 +94,7 @@ struct TableBuilder {
         precondition(labelName == nil || labelCount == rows, "TableBuilder: \(labelCount) labels for \(rows) rows")
         return Table(
             columnNames: textNames, rowCount: rows, labelName: labelName, source: source, bytes: bytes, ends: ends,
-            labels: labels)
+            labels: labels, notices: notices + oddTexts.notices(source))
     }
 
     private var labels: LabelColumn {

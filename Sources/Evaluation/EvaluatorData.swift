@@ -11,7 +11,9 @@ extension EvaluatorOptions {
     /// table.
     func table(textColumns: Int, meaning: String) throws(TuttiError) -> Table {
         let path = try requiredString("path")
-        let table = try loadTable(DatasetSpecification(path: path, columns: try strings("columns")))
+        let table = try loadTable(
+            DatasetSpecification(path: path, columns: try strings("columns"), options: try readerOptions()))
+        for line in table.notices { notice(line) }
         guard table.rowCount > 0 else { throw TuttiError(.data, "read evaluation data", path, "holds no rows") }
         guard table.columnNames.count >= textColumns else {
             throw TuttiError(
@@ -21,6 +23,11 @@ extension EvaluatorOptions {
                 hint: "Name them in their order with \(place).columns.")
         }
         return table
+    }
+
+    /// How a file of separated values is written.
+    func readerOptions() throws(TuttiError) -> ReaderOptions {
+        try ReaderOptions({ object[$0] }, error: { error($0, $1, hint: $2) })
     }
 
     /// The labels of `table` as classes from 0 below `count`.

@@ -22,6 +22,8 @@ public struct EvaluatorOptionDescription: Sendable {
         case numbers = "a number, or an object of numbers by function"
         /// A string.
         case text = "a string"
+        /// A truth value or names.
+        case header = "true, false or a list of strings"
         /// A list of strings.
         case texts = "a list of strings"
         /// A list of pairs of strings.
@@ -101,8 +103,17 @@ extension EvaluatorOptionDescription {
             EvaluatorOptionDescription(required: "path", .file, "the table: .csv, .tsv, .json or .jsonl"),
             EvaluatorOptionDescription(
                 "columns", .texts, "the columns to use, in the order \(meaning); by default all, as in the file"),
-        ]
+        ] + separatedValues
     }
+
+    /// How a .csv or .tsv file of an evaluator is written.
+    static let separatedValues = [
+        EvaluatorOptionDescription("delimiter", .text, "what separates fields; by default the extension's own"),
+        EvaluatorOptionDescription(
+            "quote", .text, standard: .string("\""), "what encloses fields; none: quotes are ordinary characters"),
+        EvaluatorOptionDescription(
+            "header", .header, standard: .bool(true), "false for a file without a header line, or the names of its fields"),
+    ]
 
     /// The similarity functions of an evaluator that can judge by several.
     static let similarityFunctions = EvaluatorOptionDescription(

@@ -21,6 +21,8 @@ public struct EvaluatorOptions {
     public let modelPrompts: [String: String]
     /// The classifier that the run's loss trains, if it does; a configuration can name another one.
     public var classifier: SoftmaxClassifier?
+    /// Gets what is odd in the evaluator's files, a line each.
+    public var notice: (String) -> Void = { _ in }
     /// Loads the model that an option names, such as a teacher.
     public var loadModel: (String) throws(TuttiError) -> any SentenceEncoding
 
@@ -43,6 +45,9 @@ public struct EvaluatorOptions {
             throw error("batch_size", "is \(size), which must be at least 1")
         }
         _ = try bool("show_progress_bar")
+        if let id = try string("id"), id.utf8.count > 128 {
+            throw error("id", "has \(id.utf8.count) bytes; it is part of the names of files, so at most 128 are possible")
+        }
     }
 
     /// A configuration error about `key`.

@@ -159,8 +159,8 @@ public final class InformationRetrievalEvaluator: Evaluator {
                 "query": .string(collection.queryTexts[ranking.query]), "results": .array(results),
             ]).serialized(asciiOnly: true) + "\n"
         }
-        let path = "\(folder)/Information-Retrieval_evaluation\(suffix)_predictions_\(function.rawValue).jsonl"
-        try AtomicWrite.file(path: path, text: lines.joined())
+        let name = "Information-Retrieval_evaluation\(suffix)_predictions_\(function.rawValue).jsonl"
+        try AtomicWrite.file(path: "\(folder)/\(ResultsFile.fileName(name))", text: lines.joined())
     }
 }
 

@@ -135,7 +135,7 @@ extension ParaphraseMiningEvaluator {
                 "query_chunk_size", .integer, standard: .integer(5_000),
                 "sentences searched for at once on a rank; the results do not depend on it"),
             EvaluatorOptionDescription("corpus_chunk_size", .integer, "taken for compatibility, without effect"),
-        ],
+        ] + EvaluatorOptionDescription.separatedValues,
         make: make)
 
     /// Makes the evaluator that `options` describe.
@@ -148,7 +148,7 @@ extension ParaphraseMiningEvaluator {
         let neighbours = try options.size("top_k", size.neighbours)
         let isTransitive = try options.bool("add_transitive_closure") ?? false
         let path = try options.requiredString("sentences_map")
-        let sentences = try TextPairs.read(path)
+        let sentences = try TextPairs.read(path, options: try options.readerOptions())
         var ids: Set<ByteKey> = []
         for (id, _) in sentences where !ids.insert(ByteKey(id)).inserted {
             throw TuttiError(.data, "read evaluation data", path, "holds the id '\(id)' twice")
@@ -167,7 +167,7 @@ extension ParaphraseMiningEvaluator {
     /// The pairs in the option `key`, or in the file that it names.
     private static func pairs(_ key: String, _ options: EvaluatorOptions) throws(TuttiError) -> [TextPairs.Pair] {
         guard let value = options.object[key], !value.isNull else { return [] }
-        if let path = value.string { return try TextPairs.read(path) }
+        if let path = value.string { return try TextPairs.read(path, options: try options.readerOptions()) }
         do {
             return try TextPairs.pairs(of: value, source: key)
         } catch {

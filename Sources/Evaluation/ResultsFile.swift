@@ -1,6 +1,7 @@
 // The CSV file to which an evaluator appends one row an evaluation.
 //
-// What: <output directory>/eval/<file>, the header written when the file is made. The line end is the reference's: its
+// What: <output directory>/eval/<file>, the header written when the file is made. Ids of evaluators are part of the
+// file's name; what cannot be in one (a slash, as in hub ids) becomes an underscore there, and stays in metric keys. The line end is the reference's: its
 // csv module writes CR LF, its retrieval evaluator LF. A row of the same (epoch, steps) is replaced and not repeated,
 // so that a resumed run leaves the file of an undisturbed one; rows outside training (-1, -1) are always appended.
 //
@@ -32,7 +33,7 @@ struct ResultsFile: Sendable {
             throw TuttiError(
                 .retryable, "write evaluation results", folder, "cannot be made: \(error.localizedDescription)")
         }
-        let path = folder + "/" + name
+        let path = folder + "/" + ResultsFile.fileName(name)
         let moment = ResultsFile.moment(context)
         let row = moment + values.map { "," + ResultsFile.spelling($0) }.joined()
         var lines = try readLines(path)
@@ -43,6 +44,11 @@ struct ResultsFile: Sendable {
             lines.append(row)
         }
         try AtomicWrite.file(path: path, text: lines.map { $0 + lineEnd }.joined())
+    }
+
+    /// `name` as the name of a file: without slashes and control characters.
+    static func fileName(_ name: String) -> String {
+        String(String.UnicodeScalarView(name.unicodeScalars.map { $0 == "/" || $0.value < 32 ? "_" : $0 }))
     }
 
     private func readLines(_ path: String) throws(TuttiError) -> [String] {

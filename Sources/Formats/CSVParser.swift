@@ -15,6 +15,8 @@ public struct CSVRecord: Sendable {
     fileprivate var starts: [Int] = []
     /// The line on which the record begins, from one.
     public fileprivate(set) var line = 1
+    /// Lines that the record takes; more than one where quoted fields hold line ends.
+    public fileprivate(set) var lineCount = 1
 
     /// An empty record, to be filled by `CSVParser.next`.
     public init() {}
@@ -43,21 +45,25 @@ public struct CSVParser {
     private let bytes: UnsafeRawBufferPointer
     private let source: String
     private let separator: UInt8
+    private let quote: UInt8?
     private var position = 0
     private var line = 1
     private static let operation = "read table"
 
-    /// A parser over `bytes`, which must stay valid while it is used; `source` names them in errors.
+    /// A parser over `bytes`, which must stay valid while it is used; `source` names them in errors. Without a `quote`,
+    /// every character but the separator and line ends belongs to its field.
     ///
     /// Throws: `.data` with source:line:column when the bytes are not UTF-8.
     public init(
-        _ bytes: UnsafeRawBufferPointer, source: String, separator: Unicode.Scalar = ","
+        _ bytes: UnsafeRawBufferPointer, source: String, separator: Unicode.Scalar = ",",
+        quote: Unicode.Scalar? = "\""
     ) throws(TuttiError) {
-        precondition(separator.isASCII, "CSVParser: the separator must be one byte")
+        precondition(separator.isASCII && quote?.isASCII ?? true, "CSVParser: separator and quote must be one byte")
         try UTF8Text.check(bytes, source: source, operation: CSVParser.operation)
         self.bytes = bytes
         self.source = source
         self.separator = UInt8(separator.value)
+        self.quote = quote.map { UInt8($0.value) }
         if bytes.count >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF { position = 3 }
     }
 
@@ -71,8 +77,8 @@ public struct CSVParser {
         record.line = line
         while true {
             record.starts.append(position)
-            if position < bytes.count, bytes[position] == UInt8(ascii: "\"") {
-                try takeQuoted(into: &record.bytes)
+            if let quote, position < bytes.count, bytes[position] == quote {
+                try takeQuoted(quote, into: &record.bytes)
             } else {
                 takePlain(into: &record.bytes)
             }
@@ -83,6 +89,7 @@ public struct CSVParser {
                 guard position == bytes.count || takeLineEnd() else {
                     throw error("there is text after a closing quote", at: position, hint: CSVParser.quoteHint)
                 }
+                record.lineCount = max(1, line - record.line)
                 return true
             }
         }
@@ -95,18 +102,20 @@ public struct CSVParser {
     }
 
     /// The error for a record that has not as many fields as the header.
-    public func raggedRow(_ record: CSVRecord, expected: Int) -> TuttiError {
+    public func raggedRow(_ record: CSVRecord, expected: Int, hint: String? = nil) -> TuttiError {
         let extra = record.count > expected
-        let hint =
+        let usual =
             extra
-            ? "A field that holds the separator must stand in double quotes."
+            ? "A field that holds the separator must be in double quotes."
             : "Every row needs a field for every column."
         return TuttiError(
             .data, CSVParser.operation, extra ? place(of: expected, in: record) : "\(source):\(record.line)",
-            "the row has \(record.count) fields, the header has \(expected)", hint: hint)
+            "the row has \(record.count) fields, the header has \(expected)", hint: hint ?? usual)
     }
 
-    private static let quoteHint = "A double quote inside a quoted field is written twice."
+    private static let quoteHint =
+        "A quote inside a quoted field is written twice; if quotes are ordinary characters here, read the file with "
+        + "quote: none."
 
     private mutating func takePlain(into field: inout [UInt8]) {
         let first = position
@@ -118,16 +127,16 @@ public struct CSVParser {
         field.append(contentsOf: bytes[first..<position])
     }
 
-    private mutating func takeQuoted(into field: inout [UInt8]) throws(TuttiError) {
+    private mutating func takeQuoted(_ quote: UInt8, into field: inout [UInt8]) throws(TuttiError) {
         let opening = position
         position += 1
         var first = position
         while position < bytes.count {
             let byte = bytes[position]
-            if byte == UInt8(ascii: "\"") {
+            if byte == quote {
                 field.append(contentsOf: bytes[first..<position])
                 position += 1
-                guard position < bytes.count, bytes[position] == UInt8(ascii: "\"") else { return }
+                guard position < bytes.count, bytes[position] == quote else { return }
                 first = position
                 position += 1
             } else if !takeLineEnd() {

@@ -25,8 +25,14 @@ extension TrainingInputs {
             TrainingLoss(try options.makeLoss(), dataset: names[place], description: options.options)
         }
         func load(_ specifications: [DatasetSpecification]) throws -> [TrainingDataset] {
-            try specifications.map {
-                TrainingDataset(try loadTable($0), name: $0.name, loss: selection.index(of: $0.name))
+            try specifications.map { specification in
+                let name = specification.name
+                var dataset = TrainingDataset(try loadTable(specification), name: name, loss: selection.index(of: name))
+                dataset.notices = dataset.table.notices
+                if specification.columns == nil {  // nobody chose the columns
+                    dataset.notices += ColumnContents(dataset.table).warnings(dataset.title)
+                }
+                return dataset
             }
         }
         let train = try load(configuration.trainDatasets)
@@ -37,9 +43,12 @@ extension TrainingInputs {
         evalDatasets = try load(configuration.evalDatasets)
         try arguments.prompts.check(
             datasets: (train + evalDatasets).map { ($0.name, $0.table.columnNames) }, places: configuration.places)
-        (evaluators, testEvaluators) = try configuration.makeEvaluators(model: model, classifier: softmaxClassifier)
+        var lines: [String] = []
+        (evaluators, testEvaluators) = try configuration.makeEvaluators(
+            model: model, classifier: softmaxClassifier, notice: { lines.append($0) })
+        evaluatorNotices = lines
         self.configuration = .object(configuration.identityObject)
-        cardFacts = configuration.modelCard
+        card = configuration.modelCard
         func digest(_ dataset: TrainingDataset) -> String {
             (dataset.name.map { "\($0): " } ?? "") + "\(dataset.table.contentDigest())"
         }
@@ -103,10 +112,11 @@ extension TrainingInputs {
     }
 
     /// What every column of every training data set is to its loss, and which columns may be out of order.
-    var columnNotices: [String] {
+    public var columnNotices: [String] {
         let roles = columnRoles
         var lines = roles.prefix(trainDatasets.count).map(\.notice)
-        for line in roles.flatMap(\.warnings) where !lines.contains(line) { lines.append(line) }
+        let odd = roles.flatMap(\.warnings) + (trainDatasets + evalDatasets).flatMap(\.notices) + evaluatorNotices
+        for line in odd where !lines.contains(line) { lines.append(line) }
         return lines
     }
 
@@ -153,16 +163,17 @@ extension TrainingConfiguration {
 
     /// The evaluators and the test evaluators.
     ///
+    /// `notice` gets what is odd in their files, a line each.
     /// Throws: as `EvaluatorRegistry.make`; `.usage` where two give metrics of one name, because one would replace the
     /// other's in the log and in its file.
     public func makeEvaluators(
-        model: SentenceEncoder, classifier: SoftmaxClassifier? = nil
+        model: SentenceEncoder, classifier: SoftmaxClassifier? = nil, notice: @escaping (String) -> Void = { _ in }
     ) throws(TuttiError) -> (evaluators: [any Evaluator], testEvaluators: [any Evaluator]) {
         var givers: [String: NamedOptions] = [:]
         func make(_ all: [NamedOptions]) throws(TuttiError) -> [any Evaluator] {
             var made: [any Evaluator] = []
             for named in all {
-                let evaluator = try named.makeEvaluator(model: model, classifier: classifier)
+                let evaluator = try named.makeEvaluator(model: model, classifier: classifier, notice: notice)
                 for key in evaluator.metricKeys {
                     guard let other = givers.updateValue(named, forKey: evaluationKey(key)), other.path != named.path
                     else { continue }
@@ -213,11 +224,12 @@ extension NamedOptions {
     ///
     /// `classifier` is the head that the run trains, if it does.
     func makeEvaluator(
-        model: SentenceEncoder, classifier: SoftmaxClassifier?
+        model: SentenceEncoder, classifier: SoftmaxClassifier?, notice: @escaping (String) -> Void
     ) throws(TuttiError) -> any Evaluator {
         var described = EvaluatorOptions(
             place: places.place(path), object: options, modelSimilarity: model.similarity, modelPrompts: model.prompts)
         described.classifier = classifier
+        described.notice = notice
         return try EvaluatorRegistry.make(name: name, options: described)
     }
 }

@@ -14,6 +14,8 @@ public struct TrainingDataset: Sendable {
     public var table: Table
     /// The place of its loss among the run's losses.
     public var loss: Int
+    /// What is odd in it, a line each, said before the first step.
+    public var notices: [String] = []
 
     public init(_ table: Table, name: String? = nil, loss: Int = 0) {
         self.table = table
@@ -61,7 +63,10 @@ public struct TrainingInputs {
     public var configuration: JSONValue
     /// Digests of data and start weights: part of the run's identity.
     public var inputDigests: [String]
-    public var cardFacts: JSONObject
+    /// What the model card says beside what follows from the run.
+    public var card: CardDescription
+    /// What is odd in the evaluators' files, a line each.
+    public var evaluatorNotices: [String] = []
     public var overwrite = false
     /// Whether a resumed run takes the provider of matrix products that its checkpoint names.
     public var gemmIsAutomatic = false
@@ -94,7 +99,7 @@ public struct TrainingInputs {
         testEvaluators = []
         configuration = .null
         inputDigests = []
-        cardFacts = JSONObject()
+        card = CardDescription()
     }
 
     /// The table of the only training data set.

@@ -19,6 +19,15 @@ struct TextInputOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("The column to read of a data file.", valueName: "name"))
     var column: String?
+
+    @OptionGroup(title: "How a table is written") var table: TableOptions
+
+    /// The texts; the root says what is odd in their file.
+    func texts(isRoot: Bool = true) throws(TuttiError) -> [String] {
+        try loadTextColumn(input, column: column, options: try table.readerOptions()) { line in
+            if isRoot { TableOptions.notice(line) }
+        }
+    }
 }
 
 struct EncodeCommand: RankedCommand {
@@ -64,7 +73,7 @@ struct EncodeCommand: RankedCommand {
         _ = try RankLayout.apply(compute, ensemble: ensemble)
         let (model, texts, prefix) = try ensemble.together("load model and texts") {
             let model = try SentenceEncoder.load(text.model)
-            return (model, try loadTextColumn(text.input, column: text.column), try chosenPrompt(model))
+            return (model, try text.texts(isRoot: ensemble.isRoot), try chosenPrompt(model))
         }
         try compute.chooseGemm(for: model, ensemble: ensemble)
         let started = Date()

@@ -44,7 +44,9 @@ struct EvaluateCommand: RankedCommand {
                     .usage, "evaluate", config, "no model is given", hint: "Pass --model DIR or set `model:`.")
             }
             let encoder = try loadModel(configuration, path: path)
-            let (evaluators, testEvaluators) = try configuration.makeEvaluators(model: encoder)
+            let (evaluators, testEvaluators) = try configuration.makeEvaluators(model: encoder) {
+                if ensemble.isRoot { TableOptions.notice($0) }
+            }
             return (encoder, evaluators + testEvaluators)
         }
         try compute.chooseGemm(for: encoder, ensemble: ensemble)

@@ -18,6 +18,8 @@ struct InspectCommand: ParsableCommand {
     @Flag(help: "List every parameter of a model.")
     var parameters = false
 
+    @OptionGroup(title: "How a table is written") var table: TableOptions
+
     @Flag(help: "Print one JSON object.")
     var json = false
 
@@ -40,7 +42,8 @@ struct InspectCommand: ParsableCommand {
     }
 
     private func dataset() throws -> JSONObject {
-        let table = try loadTable(DatasetSpecification(path: path))
+        let table = try loadTable(DatasetSpecification(path: path, options: try table.readerOptions()))
+        for line in table.notices { TableOptions.notice(line) }
         var facts: JSONObject = ["kind": .string("data set"), "path": .string(path)]
         facts["rows"] = .integer(Int64(table.rowCount))
         var columns = JSONObject()

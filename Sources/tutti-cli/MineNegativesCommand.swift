@@ -79,7 +79,7 @@ struct MineNegativesCommand: RankedCommand {
     func run(on ensemble: any Ensemble) throws {
         _ = try RankLayout.apply(compute, ensemble: ensemble)
         let (encoder, miner, digest) = try ensemble.together("load model and texts") {
-            let data = try columns.load(input)
+            let data = try columns.load(input) { if ensemble.isRoot { TableOptions.notice($0) } }
             let encoder = try SentenceEncoder.load(model)
             let miner = try HardNegativeMiner(
                 data.pairs, options: try options(encoder), anchorName: data.anchorName,

@@ -24,16 +24,22 @@ struct MiningColumns: ParsableArguments {
     @Option(help: ArgumentHelp("The column to read of a corpus that is a data file.", valueName: "name"))
     var corpusColumn: String?
 
-    /// Reads the data set at `path`, and the corpus.
+    @OptionGroup(title: "How a table is written") var table: TableOptions
+
+    /// Reads the data set at `path`, and the corpus; `notice` gets what is odd in them.
     ///
     /// Throws: `.missingFile`; `.data` naming file and place; `.usage` when there are no two columns.
-    func load(_ path: String) throws(TuttiError) -> (pairs: MiningPairs, anchorName: String, positiveName: String) {
+    func load(
+        _ path: String, notice: (String) -> Void
+    ) throws(TuttiError) -> (pairs: MiningPairs, anchorName: String, positiveName: String) {
         // Two named columns are read alone: the others need not be texts.
         var named: [String]?
         if let anchorColumnName, let positiveColumnName, anchorColumnName != positiveColumnName {
             named = [anchorColumnName, positiveColumnName]
         }
-        let table = try loadTable(DatasetSpecification(path: path, columns: named))
+        let options = try self.table.readerOptions()
+        let table = try loadTable(DatasetSpecification(path: path, columns: named, options: options))
+        for line in table.notices { notice(line) }
         let anchor = try anchorColumnName.map { name throws(TuttiError) in try table.column(named: name) } ?? 0
         let positive: Int
         if let positiveColumnName {
@@ -55,7 +61,13 @@ struct MiningColumns: ParsableArguments {
             throw TuttiError(
                 .usage, "read the corpus", "--corpus-column", "names a column, but there is no --corpus")
         }
-        let further = try corpus.map { path throws(TuttiError) in try loadTextColumn(path, column: corpusColumn) } ?? []
+        var further: [String] = []
+        if let corpus {
+            // The options of tables are for both files; a corpus of lines, or of JSON, is none.
+            let isSeparated = [".csv", ".tsv"].contains { corpus.lowercased().hasSuffix($0) }
+            further = try loadTextColumn(
+                corpus, column: corpusColumn, options: isSeparated ? options : ReaderOptions(), notice: notice)
+        }
         let pairs = MiningPairs(
             anchors: table.texts(column: anchor), positives: table.texts(column: positive), corpus: further)
         return (pairs, table.columnNames[anchor], table.columnNames[positive])

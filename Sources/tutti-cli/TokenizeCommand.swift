@@ -21,7 +21,7 @@ struct TokenizeCommand: ParsableCommand {
         let model = try SentenceEncoder.load(text.model)
         let tokenizer = model.tokenizer
         var block = ""
-        for line in try loadTextColumn(text.input, column: text.column) {
+        for line in try text.texts() {
             let ids = tokenizer.encode(line, maximumLength: model.maximumLength)
             block += "{\"input_ids\": [" + ids.map(String.init).joined(separator: ", ") + "]"
             if tokens {

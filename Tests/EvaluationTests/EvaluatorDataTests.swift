@@ -105,6 +105,41 @@ private final class ConstantModel: SentenceEncoding {
         #expect(empty?.kind == .data && empty?.problem.contains("'fr'") == true)
     }
 
+    /// Ids may be hub ids: the slash stays in the keys and is an underscore in the file's name.
+    @Test func idsNeedNotBeNamesOfFiles() throws {
+        let made = try evaluator("BinaryClassificationEvaluator", pair, ["id": .string("org/name"), "columns": .null])
+        try withTemporaryDirectory { folder in
+            let context = EvaluationContext(outputDirectory: folder)
+            let metrics = try made.evaluate(
+                model: ConstantModel([1, 0]), ensemble: LocalEnsemble.single(), context: context)
+            #expect(metrics.allSatisfy { $0.key.hasPrefix("org/name_") })
+            let files = try FileManager.default.contentsOfDirectory(atPath: folder + "/eval")
+            #expect(files == ["binary_classification_evaluation_org_name_results.csv"])
+        }
+        let long = failure("TripletEvaluator", pair, ["id": .string(String(repeating: "n", count: 129))])
+        #expect(long?.kind == .usage && long?.subject == "evaluators[0].id")
+    }
+
+    @Test func tablesAreReadAsTheirOptionsSay() throws {
+        try withTemporaryDirectory { folder throws in
+            let path = folder + "/dev.tsv"
+            try AtomicWrite.file(path: path, text: "\"x,\" he said\tNaN\t1\n\"y\tz\t0\n")
+            let options: JSONObject = [
+                "path": .string(path), "quote": .string("none"),
+                "header": .array([.string("a"), .string("b"), .string("label")]),
+            ]
+            var whole = EvaluatorOptions(place: "e", object: options, modelSimilarity: "cosine")
+            var notices: [String] = []
+            whole.notice = { notices.append($0) }
+            _ = try EvaluatorRegistry.make(name: "BinaryClassificationEvaluator", options: whole)
+            #expect(notices.count == 1 && notices[0].contains("1 text like NaN"))
+        }
+        let wrong = failure("BinaryClassificationEvaluator", pair, ["quote": .string("none")])
+        #expect(wrong?.kind == .usage && wrong?.problem.contains("JSON") == true)
+        let word = failure("BinaryClassificationEvaluator", pair, ["delimiter": .string("ab")])
+        #expect(word?.subject == "evaluators[0].delimiter")
+    }
+
     @Test func unknownPrecisionsAreTold() {
         let error = failure("EmbeddingSimilarityEvaluator", pair, ["precision": .string("unary")])
         #expect(error?.kind == .usage && error?.hint?.contains("binary") == true)

@@ -30,6 +30,19 @@ import TuttiFormats
         #expect(try records("") == [])
     }
 
+    @Test func withoutAQuoteAllCharactersAreText() throws {
+        let text = Array("a\tb\n\"x,\" he said\t\"y\n5\"\t\"z\"\n".utf8)
+        let found = try text.withUnsafeBytes { buffer in
+            var parser = try CSVParser(buffer, source: "f.tsv", separator: "\t", quote: nil)
+            var record = CSVRecord()
+            var found: [[String]] = []
+            while try parser.next(&record) { found.append(record.fields) }
+            return found
+        }
+        #expect(found == [["a", "b"], ["\"x,\" he said", "\"y"], ["5\"", "\"z\""]])
+        #expect(failure { try records("a\n\"x\"y") }?.hint?.contains("quote: none") == true)
+    }
+
     @Test(arguments: [
         ("a,b\n1,\"x\n\ny", "2:3", "closing quote"), ("a\n\"x\"y", "2:4", "after a closing quote"),
         ("a,\"é\" ,c", "1:6", "after a closing quote"),

@@ -13,8 +13,8 @@ public protocol DatasetReader: Sendable {
     static var summary: String { get }
     /// Reads the rows of `file`; `columns` selects and orders, label included, nil takes all.
     ///
-    /// Throws: `.data` naming file and line.
-    static func read(_ file: MappedFile, columns: [String]?) throws(TuttiError) -> Table
+    /// Throws: `.data` naming file and line; `.usage` for options that have no meaning for the format.
+    static func read(_ file: MappedFile, columns: [String]?, options: ReaderOptions) throws(TuttiError) -> Table
 }
 
 /// The readers that there are.
@@ -39,15 +39,19 @@ public enum DatasetReaders {
     /// The reader for the file at `path`.
     ///
     /// Throws: `.data` for a format that is not read, with what to do instead.
-    public static func reader(for path: String) throws(TuttiError) -> any DatasetReader.Type {
+    public static func reader(
+        for path: String, options: ReaderOptions = ReaderOptions()
+    ) throws(TuttiError) -> any DatasetReader.Type {
         let ending = fileExtension(of: path)
         if let reader = registry.first(where: { $0.extensions.contains(ending) }) { return reader }
         if let refusal = refusal(of: path) { throw refusal }
+        if options.delimiter != nil { return CSVReader.self }  // what the extension does not say
         let known = registry.flatMap { $0.extensions }.map { "." + $0 }.joined(separator: ", ")
         throw TuttiError(
             .data, "read table", path,
             ending.isEmpty ? "has no extension" : "files with the extension .\(ending) are not read",
-            hint: "A data set is a file with one of the extensions \(known).")
+            hint: "A data set is a file with one of the extensions \(known); with delimiter: any other is read as "
+                + "separated values.")
     }
 
     /// The error for a known format that is not read yet, or nil.
@@ -71,13 +75,18 @@ public struct DatasetSpecification: Sendable, Equatable {
     public var path: String
     /// The columns in use, label included, in order; nil uses all.
     public var columns: [String]?
+    /// How a file of separated values is written.
+    public var options: ReaderOptions
     /// The name of the data set where there are several.
     public var name: String?
 
     /// Makes a specification from its parts.
-    public init(path: String, columns: [String]? = nil, name: String? = nil) {
+    public init(
+        path: String, columns: [String]? = nil, name: String? = nil, options: ReaderOptions = ReaderOptions()
+    ) {
         self.path = path
         self.columns = columns
+        self.options = options
         self.name = name
     }
 }
@@ -86,8 +95,8 @@ public struct DatasetSpecification: Sendable, Equatable {
 ///
 /// Throws: `.missingFile`; `.data` naming file and line for anything that is no table of texts and numeric labels.
 public func loadTable(_ specification: DatasetSpecification) throws(TuttiError) -> Table {
-    // A missing file is told as missing, whatever its extension.
+    // A missing file is reported as missing, whatever its extension.
     let file = try MappedFile(path: specification.path)
-    let reader = try DatasetReaders.reader(for: specification.path)
-    return try reader.read(file, columns: specification.columns)
+    let reader = try DatasetReaders.reader(for: specification.path, options: specification.options)
+    return try reader.read(file, columns: specification.columns, options: specification.options)
 }

@@ -11,7 +11,10 @@ public enum JSONReader: DatasetReader {
     public static let summary = "JSON: an array of objects, an object of columns, or one object a line"
 
     /// Reads the rows of `file`.
-    public static func read(_ file: MappedFile, columns: [String]?) throws(TuttiError) -> Table {
+    public static func read(
+        _ file: MappedFile, columns: [String]?, options: ReaderOptions
+    ) throws(TuttiError) -> Table {
+        try JSONRows.check(options, file)
         let bytes = file.bytes
         let first = bytes.first { ![0x20, 0x09, 0x0A, 0x0D, 0xEF, 0xBB, 0xBF].contains($0) }
         if first == UInt8(ascii: "[") { return try JSONRows.read(file, form: .array, columns: columns) }
@@ -78,13 +81,24 @@ public enum JSONLinesReader: DatasetReader {
     public static let summary = "JSON lines: one object a line"
 
     /// Reads the rows of `file`.
-    public static func read(_ file: MappedFile, columns: [String]?) throws(TuttiError) -> Table {
-        try JSONRows.read(file, form: .lines, columns: columns)
+    public static func read(
+        _ file: MappedFile, columns: [String]?, options: ReaderOptions
+    ) throws(TuttiError) -> Table {
+        try JSONRows.check(options, file)
+        return try JSONRows.read(file, form: .lines, columns: columns)
     }
 }
 
 /// Rows that are objects; the first one names the columns.
 enum JSONRows {
+    /// Refuses options of files of separated values.
+    static func check(_ options: ReaderOptions, _ file: MappedFile) throws(TuttiError) {
+        guard options != ReaderOptions() else { return }
+        throw TuttiError(
+            .usage, "read table", file.path, "delimiter, quote and header have no meaning for JSON",
+            hint: "They are options of .csv and .tsv files.")
+    }
+
     static func read(_ file: MappedFile, form: JSONSequence.Form, columns: [String]?) throws(TuttiError) -> Table {
         var rows = try JSONSequence(file.bytes, form: form, source: file.path)
         var chosen: ColumnSelection?

@@ -6,13 +6,16 @@ import TuttiGround
 /// Reads texts from `path`: one column of a CSV, TSV, JSON or JSON-lines file, or the lines of any other file.
 ///
 /// `column` may be nil for a table with one text column. Empty lines are empty texts; only the line end of the last
-/// line makes no further one.
+/// line makes no further one. `options` say how a file of separated values is written; `notice` gets what is odd in it.
 /// Throws: `.missingFile`; `.data` naming file and line; `.usage` when the column must be named.
-public func loadTextColumn(_ path: String, column: String? = nil) throws(TuttiError) -> [String] {
+public func loadTextColumn(
+    _ path: String, column: String? = nil, options: ReaderOptions = ReaderOptions(), notice: (String) -> Void = { _ in }
+) throws(TuttiError) -> [String] {
     let file = try MappedFile(path: path)
     if let refusal = DatasetReaders.refusal(of: path) { throw refusal }
     let ending = DatasetReaders.fileExtension(of: path)
-    guard let reader = DatasetReaders.registry.first(where: { $0.extensions.contains(ending) }) else {
+    let isTable = options != ReaderOptions() || DatasetReaders.registry.contains { $0.extensions.contains(ending) }
+    guard isTable else {
         if let column {
             throw TuttiError(
                 .usage, "read texts", path, "is read as lines of text, which have no column '\(column)'",
@@ -20,20 +23,16 @@ public func loadTextColumn(_ path: String, column: String? = nil) throws(TuttiEr
         }
         return try lines(of: file)
     }
-    if let column { return try reader.read(file, columns: [column]).textsOfOnlyColumn(column) }
-    let table = try reader.read(file, columns: nil)
+    let reader = try DatasetReaders.reader(for: path, options: options)
+    let table = try reader.read(file, columns: column.map { [$0] }, options: options)
+    for line in table.notices { notice(line) }
+    if let column { return table.texts(column: try table.column(named: column)) }
     guard table.columnNames.count == 1 else {
         throw TuttiError(
             .usage, "read texts", path, "has several text columns: \(table.columnNames.joined(separator: ", "))",
             hint: "Name the one to use.")
     }
     return table.texts(column: 0)
-}
-
-extension Table {
-    fileprivate func textsOfOnlyColumn(_ name: String) throws(TuttiError) -> [String] {
-        texts(column: try column(named: name))
-    }
 }
 
 private func lines(of file: MappedFile) throws(TuttiError) -> [String] {

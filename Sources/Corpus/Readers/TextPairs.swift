@@ -16,17 +16,19 @@ public enum TextPairs {
 
     /// Reads the pairs in the file at `path`.
     ///
+    /// `options` say how a file of separated values is written; they do not concern JSON.
     /// Throws: `.missingFile`; `.data` naming file and line.
-    public static func read(_ path: String) throws(TuttiError) -> [Pair] {
+    public static func read(_ path: String, options: ReaderOptions = ReaderOptions()) throws(TuttiError) -> [Pair] {
         let file = try MappedFile(path: path)
-        let reader = try DatasetReaders.reader(for: path)
+        let reader = try DatasetReaders.reader(for: path, options: options)
         let pairs: [Pair]
         if reader == JSONReader.self {
             pairs = try TextPairs.pairs(of: JSONValue.parse(file.bytes, source: path), source: path)
         } else if reader == JSONLinesReader.self {
             pairs = try lines(of: file)
         } else {
-            pairs = try records(of: file, separator: reader == TSVReader.self ? "\t" : ",")
+            pairs = try records(
+                of: file, separator: options.delimiter ?? (reader == TSVReader.self ? "\t" : ","), options)
         }
         return withExtendedLifetime(file) { pairs }
     }
@@ -69,13 +71,20 @@ public enum TextPairs {
         return pairs
     }
 
-    private static func records(of file: MappedFile, separator: Unicode.Scalar) throws(TuttiError) -> [Pair] {
-        var parser = try CSVParser(file.bytes, source: file.path, separator: separator)
+    private static func records(
+        of file: MappedFile, separator: Unicode.Scalar, _ options: ReaderOptions
+    ) throws(TuttiError) -> [Pair] {
+        var parser = try CSVParser(file.bytes, source: file.path, separator: separator, quote: options.quote)
         var record = CSVRecord()
-        guard try parser.next(&record), record.count >= 2 else {
+        var width = 2
+        switch options.header {
+        case .columns: break
+        case .names(let names): width = names.count
+        case .line: width = try parser.next(&record) ? record.count : 0
+        }
+        guard width >= 2 else {
             throw TuttiError(.data, "read pairs", "\(file.path):1", "there is no header line with two columns")
         }
-        let width = record.count
         var pairs: [Pair] = []
         while try parser.next(&record) {
             guard record.count == width else { throw parser.raggedRow(record, expected: width) }

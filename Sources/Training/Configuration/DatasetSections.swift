@@ -68,19 +68,33 @@ extension ConfigurationSection {
     }
 
     private func dataset(name: String?) throws(TuttiError) -> DatasetSpecification {
-        try allowOnly(["path", "columns"])
+        try allowOnly(["path", "columns"] + ReaderOptions.keys)
         let path = try requiredString("path", hint: "The data file, .csv .tsv .json .jsonl.")
-        return DatasetSpecification(path: path, columns: try strings("columns"), name: name)
+        let options = try ReaderOptions({ object[$0] }, error: { error($0, $1, hint: $2) })
+        let columns = try strings("columns")
+        if options.header == .columns, columns == nil {
+            throw error(
+                "header", "false, and nothing names the fields", hint: "Name all of them with columns: [...].")
+        }
+        return DatasetSpecification(path: path, columns: columns, name: name, options: options)
     }
 
-    /// The losses under `key`: `{name: ...}`, or `{dataset: {name: ...}, ...}`.
+    /// The losses under `key`: a name, `{name: ...}`, or `{dataset: {name: ...}, ...}`.
     ///
     /// Throws: a usage error where a data set has no loss, or a loss no data set.
     func losses(_ key: String, train: [DatasetSpecification], eval: [DatasetSpecification]) throws(TuttiError)
         -> LossSelection?
     {
+        if let name = object[key]?.string {
+            return .one(NamedOptions(name: name, path: path(of: key), places: places))
+        }
         guard let inner = try section(key) else { return nil }
-        let areSeveral = !inner.object.isEmpty && inner.object.values.allSatisfy { $0.object != nil }
+        // The loss of a data set may be a name alone too, but {name: TripletLoss} is one loss.
+        let known = (train + eval).compactMap(\.name)
+        let takesNames = !known.isEmpty && (inner.object["name"]?.string == nil || known.contains("name"))
+        let areSeveral =
+            !inner.object.isEmpty
+            && inner.object.values.allSatisfy { $0.object != nil || takesNames && $0.string != nil }
         guard areSeveral else { return .one(try NamedOptions(inner)) }
         let names = train.map(\.name) + eval.map(\.name)
         for (key, datasets) in [("train_dataset", train), ("eval_dataset", eval)]
@@ -100,7 +114,11 @@ extension ConfigurationSection {
                     name, "there is no data set of this name",
                     hint: TuttiError.hint(unknown: name, known: names.compactMap { $0 }))
             }
-            if let own = try inner.section(name) { losses.append((name, try NamedOptions(own))) }
+            if let loss = inner.object[name]?.string {
+                losses.append((name, NamedOptions(name: loss, path: inner.path(of: name), places: places)))
+            } else if let own = try inner.section(name) {
+                losses.append((name, try NamedOptions(own)))
+            }
         }
         return .byDataset(losses)
     }
