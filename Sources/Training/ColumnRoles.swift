@@ -43,8 +43,7 @@ struct ColumnRoles {
     /// One line for each column whose name says that it belongs elsewhere.
     var warnings: [String] {
         var lines: [String] = []
-        if let (name, place, group) = misplaced {
-            let order = group.filter(columns.contains) + columns.filter { !group.contains($0) }
+        if let (name, place, group) = misplaced, let order = usualOrder(group) {
             lines.append(
                 "\(dataset.title): '\(name)' is text column \(columns.firstIndex(of: name).map { $0 + 1 } ?? 0), and a "
                     + "column of this name usually is number \(place + 1). Losses go by the order, not by the names; "
@@ -57,6 +56,15 @@ struct ColumnRoles {
                     + "leave identifiers out with columns: [...].")
         }
         return lines
+    }
+
+    /// The columns with those of `group` in their usual places, the label last; nil where that changes nothing.
+    private func usualOrder(_ group: [String]) -> [String]? {
+        var order = columns.filter { !group.contains($0) }
+        for (place, name) in group.enumerated() where columns.contains(name) {
+            order.insert(name, at: min(place, order.count))
+        }
+        return order == columns ? nil : order + (table.labelName.map { [$0] } ?? [])
     }
 
     /// The first column that stands where its name is unusual, as the reference warns; a premise goes before a

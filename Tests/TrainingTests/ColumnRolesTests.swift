@@ -47,6 +47,33 @@ private final class Notes: TrainingObserver {
         }
     }
 
+    /// What is said of columns in an unusual order, with the columns as they are advised.
+    private func advice(_ columns: [String], labels: [Label] = [], loss: String) throws -> String? {
+        let scratch = try TemporaryDirectory()
+        let table = try Table(
+            columns: columns.map { ($0, texts) }, labelName: "score", labels: labels, source: "data.csv")
+        let inputs = TrainingInputs(
+            model: try SentenceEncoder.load(TinyRun("bert-sgd").modelPath), arguments: TrainingArguments(),
+            trainDataset: table, loss: try LossRegistry.make(name: loss), outputDirectory: scratch.path + "/run")
+        let line = inputs.columnNotices.first { $0.contains("would change it") }
+        return line.flatMap { line in
+            line.range(of: "columns: [").flatMap { start in
+                line[start.upperBound...].firstIndex(of: "]").map { String(line[start.upperBound..<$0]) }
+            }
+        }
+    }
+
+    /// The advised order changes the order, and keeps the label.
+    @Test func adviceCanBeUsedAsPrinted() throws {
+        let ranking = "MultipleNegativesRankingLoss"
+        #expect(try advice(["answer", "query"], loss: ranking) == "query, answer")
+        #expect(try advice(["response", "query"], loss: ranking) == "query, response")
+        let scores = texts.indices.map { Label.float(Double($0)) }
+        #expect(try advice(["positive", "anchor"], labels: scores, loss: "CoSENTLoss") == "anchor, positive, score")
+        #expect(try advice(["negative", "positive", "anchor"], loss: ranking) == "anchor, positive, negative")
+        #expect(try advice(["anchor", "positive"], loss: ranking) == nil)
+    }
+
     private let takes =
         "(anchor, positive) or (anchor, positive, negative) or (anchor, positive, negative_1 ... negative_n) "
         + "without a label"
