@@ -32,7 +32,11 @@ public struct ModelCard: Sendable {
 
     private var lossNames: [String] {
         var names: [String] = []
-        for dataset in facts.trainDatasets where !names.contains(dataset.lossName) { names.append(dataset.lossName) }
+        // As the reference: those of the data sets first, then those inside them.
+        for name in facts.trainDatasets.map(\.lossName) + facts.trainDatasets.flatMap(\.innerLosses)
+        where !names.contains(name) {
+            names.append(name)
+        }
         return names
     }
 
@@ -92,8 +96,7 @@ public struct ModelCard: Sendable {
             # \(title)
 
             This is a [sentence-transformers](https://www.SBERT.net) model\(origin)\(data). It maps sentences & \
-            paragraphs to a \(facts.dimension)-dimensional dense vector space and can be used for semantic textual \
-            similarity, semantic search, paraphrase mining, text classification, clustering, and more.
+            paragraphs to a \(facts.dimension)-dimensional dense vector space and can be used for \(facts.taskName).
             """
     }
 
@@ -128,12 +131,12 @@ public struct ModelCard: Sendable {
         pip install -U sentence-transformers
         ```
 
-        Then load this model from its folder and run inference.
+        Then load this model\(facts.modelID.isEmpty ? " from its folder" : "") and run inference.
 
         ```python
         from sentence_transformers import SentenceTransformer
 
-        model = SentenceTransformer("path/to/this/folder")
+        model = SentenceTransformer("\(facts.modelID.isEmpty ? "path/to/this/folder" : facts.modelID)")
         sentences = [
             "The weather is lovely today.",
             "It's so sunny outside!",

@@ -46,6 +46,8 @@ public struct ModelCardFacts: Sendable {
         public var lossName: String
         /// The loss's options.
         public var lossOptions: JSONObject
+        /// The class names of the losses inside it, which are tags too.
+        public var innerLosses: [String] = []
 
         /// A data set with its loss.
         public init(
@@ -79,6 +81,11 @@ public struct ModelCardFacts: Sendable {
 
     /// The title; empty for one made of the base model.
     public var modelName = ""
+    /// The hub id under which the model will be found; empty for none.
+    public var modelID = ""
+    /// What the model is for.
+    public var taskName =
+        "semantic textual similarity, semantic search, paraphrase mining, text classification, clustering, and more"
     /// The path or hub id that training started from; empty for unknown.
     public var baseModel = ""
     /// Languages, such as "en".

@@ -16,6 +16,8 @@ public struct LearningRateSchedule: Sendable {
     struct Entry: Sendable {
         let name: String
         let options: [String: Double]
+        /// Whether the lowest rate is given, as min_lr (a rate) or min_lr_rate (a share of learning_rate).
+        var endsAtMinimum = false
         /// (t, w, N, options) -> factor for t >= w.
         let factor: @Sendable (Double, Double, Double, [String: Double]) -> Double
         var warmsUp = true
@@ -33,7 +35,7 @@ public struct LearningRateSchedule: Sendable {
             let cycle = ((o["num_cycles"] ?? 1) * progress).truncatingRemainder(dividingBy: 1)
             return max(0, 0.5 * (1 + cos(.pi * cycle)))
         },
-        Entry(name: "cosine_with_min_lr", options: ["num_cycles": 0.5, "min_lr_rate": 0]) { t, w, n, o in
+        Entry(name: "cosine_with_min_lr", options: ["num_cycles": 0.5], endsAtMinimum: true) { t, w, n, o in
             let rate = o["min_lr_rate"] ?? 0
             let cosine = 0.5 * (1 + cos(.pi * (o["num_cycles"] ?? 0.5) * 2 * (t - w) / max(1, n - w)))
             return max(0, cosine * (1 - rate) + rate)
@@ -47,31 +49,58 @@ public struct LearningRateSchedule: Sendable {
         },
     ]
 
+    /// Whether options of the schedule `name` have no effect in the reference, whatever they are called.
+    static func ignoresOptions(_ name: String) -> Bool { ["constant", "constant_with_warmup"].contains(name) }
+
     /// The names that `lr_scheduler_type` takes.
     public static var names: [String] { registry.map(\.name) }
 
     /// Binds a schedule to a run.
     ///
-    /// - Throws: a usage error for an unknown name or option.
-    public init(name: String, options: [String: Double], warmupSteps: Int, totalSteps: Int) throws(TuttiError) {
+    /// - Parameter learningRate: the base rate, of which `min_lr` becomes a share.
+    /// - Throws: a usage error for an unknown name or option, and for the options that the reference refuses.
+    public init(
+        name: String, options: [String: Double], learningRate: Double, warmupSteps: Int, totalSteps: Int
+    ) throws(TuttiError) {
         guard let entry = Self.registry.first(where: { $0.name == name }) else {
             throw TuttiError(
                 .usage, "choose the schedule", "args.lr_scheduler_type", "unknown schedule \"\(name)\"",
                 hint: TuttiError.hint(unknown: name, known: Self.names))
         }
-        let known = Array(entry.options.keys)
-        for option in options.keys where !known.contains(option) {
-            throw TuttiError(
-                .usage, "choose the schedule", "args.lr_scheduler_kwargs.\(option)",
-                "the schedule \"\(name)\" has no such option",
-                hint: TuttiError.hint(unknown: option, known: known.sorted()))
+        func refused(_ option: String?, _ problem: String, _ hint: String? = nil) -> TuttiError {
+            TuttiError(
+                .usage, "choose the schedule", "args.lr_scheduler_kwargs" + (option.map { ".\($0)" } ?? ""), problem,
+                hint: hint)
         }
-        let settings = entry.options.merging(options) { $1 }
+        let known = entry.options.keys.sorted() + (entry.endsAtMinimum ? ["min_lr", "min_lr_rate"] : [])
+        for option in options.keys.sorted() where !known.contains(option) {
+            throw refused(
+                option, "the schedule \"\(name)\" has no such option",
+                known.isEmpty ? "It has none." : TuttiError.hint(unknown: option, known: known))
+        }
+        var settings = entry.options.merging(options) { $1 }
+        if entry.endsAtMinimum {
+            switch (options["min_lr"], options["min_lr_rate"]) {
+            case (nil, nil):
+                throw refused(
+                    nil, "\"\(name)\" needs one of min_lr or min_lr_rate",
+                    "For example lr_scheduler_kwargs: {min_lr_rate: 0.1}.")
+            case (_?, _?): throw refused("min_lr", "excludes min_lr_rate", "Keep one of the two.")
+            case (let rate?, nil):
+                guard learningRate > 0 else { throw refused("min_lr", "is a share of learning_rate, which is 0") }
+                settings["min_lr_rate"] = rate / learningRate
+            case (nil, _?): break
+            }
+        }
+        if let timescale = options["timescale"], timescale <= 0 {
+            throw refused("timescale", "\(timescale) is not a positive number")
+        }
         let (w, n, formula, warmsUp) = (Double(warmupSteps), Double(totalSteps), entry.factor, entry.warmsUp)
+        let values = settings
         factor = { step in
             let t = Double(step)
             if warmsUp, t < w { return t / max(1, w) }
-            return formula(t, w, n, settings)
+            return formula(t, w, n, values)
         }
     }
 }

@@ -10,21 +10,25 @@ extension Trainer {
     /// README.md of the model as it is now.
     func modelCard() -> String {
         var facts = inputs.model.modelCardFacts()
-        addUserFacts(to: &facts)
+        inputs.card.describe(&facts)
         func card(_ dataset: TrainingDataset) -> ModelCardFacts.Dataset {
             let (table, loss) = (dataset.table, inputs.losses[dataset.loss])
-            return ModelCardFacts.Dataset(
+            var card = ModelCardFacts.Dataset(
                 name: dataset.title, rowCount: table.rowCount,
                 columns: table.columnNames + (table.labelName.map { [$0] } ?? []),
                 lossName: loss.configured.name, lossOptions: loss.description)
+            card.innerLosses = loss.configured.loss.nested.flatMap(names)
+            return card
         }
         facts.trainDatasets = inputs.trainDatasets.map(card)
         facts.evalDatasets = inputs.evalDatasets.map(card)
-        for evaluator in inputs.evaluators {
-            var told: Set<String> = []
-            for part in evaluator.reported {
-                let keys = part.metricKeys.filter { told.insert($0).inserted }
-                if let evaluation = evaluation(part, keys) { facts.evaluations.append(evaluation) }
+        for (evaluators, logKey) in [(inputs.evaluators, evaluationKey), (inputs.testEvaluators, testKey)] {
+            for evaluator in evaluators {
+                var reported: Set<String> = []
+                for part in evaluator.reported {
+                    let keys = part.metricKeys.filter { reported.insert($0).inserted }
+                    if let evaluation = evaluation(part, keys, logKey) { facts.evaluations.append(evaluation) }
+                }
             }
         }
         let (changed, all) = inputs.arguments.hyperparameters()
@@ -42,27 +46,24 @@ extension Trainer {
     /// The names of a loss and of those inside it.
     private func names(of loss: ConfiguredLoss) -> [String] { [loss.name] + loss.loss.nested.flatMap(names) }
 
-    /// `model_card:` of the configuration.
-    private func addUserFacts(to facts: inout ModelCardFacts) {
-        let given = inputs.cardFacts
-        func texts(_ key: String) -> [String] {
-            given[key]?.array?.compactMap(\.string) ?? given[key]?.string.map { [$0] } ?? []
-        }
-        facts.languages = texts("language")
-        facts.license = given["license"]?.string ?? ""
-        facts.modelName = given["model_name"]?.string ?? ""
-        facts.tags = texts("tags")
-    }
-
-    /// The newest metrics of an evaluator under the keys `wanted`, if it has run.
-    private func evaluation(_ evaluator: any Evaluator, _ wanted: [String]) -> ModelCardFacts.Evaluation? {
-        let line = state.logHistory.last { line in wanted.contains { line[evaluationKey($0)] != nil } }
+    /// The newest metrics of an evaluator under the keys `wanted`, if it has run; `logKey` gives their keys in the log.
+    ///
+    /// The card's metrics have no evaluator's id before them: leaderboards read `cosine_ndcg@10`.
+    private func evaluation(
+        _ evaluator: any Evaluator, _ wanted: [String], _ logKey: (String) -> String
+    ) -> ModelCardFacts.Evaluation? {
+        let line = state.logHistory.last { line in wanted.contains { line[logKey($0)] != nil } }
         guard let line else { return nil }
+        let prefix = evaluator.name + "_"
+        let isNamed = !evaluator.name.isEmpty && wanted.allSatisfy { $0.hasPrefix(prefix) }
+        func bare(_ key: String) -> String {
+            isNamed && key.hasPrefix(prefix) ? String(key.dropFirst(prefix.count)) : key
+        }
         return ModelCardFacts.Evaluation(
             title: evaluator.title, className: type(of: evaluator).className, dataset: evaluator.name,
             configuration: evaluator.configuration,
-            metrics: wanted.compactMap { key in line[evaluationKey(key)]?.double.map { (key, $0) } },
-            primaryMetric: evaluator.primaryMetric)
+            metrics: wanted.compactMap { key in line[logKey(key)]?.double.map { (bare(key), $0) } },
+            primaryMetric: bare(evaluator.primaryMetric))
     }
 
     private func logLines() -> [ModelCardFacts.LogLine] {

@@ -135,3 +135,6 @@ extension Trainer {
 
 /// The key of an evaluator's metric in the log: "eval_" comes before it, unless it begins so.
 func evaluationKey(_ key: String) -> String { key.hasPrefix("eval_") ? key : "eval_\(key)" }
+
+/// The same for the evaluators of the final model: "test_" comes before it.
+func testKey(_ key: String) -> String { key.hasPrefix("test_") ? key : "test_\(key)" }

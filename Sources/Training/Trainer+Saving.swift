@@ -145,7 +145,7 @@ extension Trainer {
             outputDirectory: inputs.outputDirectory, epoch: state.epoch, step: state.globalStep)
         for evaluator in inputs.testEvaluators {
             for (key, value) in try evaluator.evaluate(model: inputs.model, ensemble: ensemble, context: context) {
-                closing[key.hasPrefix("test_") ? key : "test_\(key)"] = .number(value)
+                closing[testKey(key)] = .number(value)
             }
         }
         let runtime = PhaseClock.now() - startedAt

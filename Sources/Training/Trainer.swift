@@ -61,7 +61,7 @@ public final class Trainer {
         try inputs.checkColumns { line in if ensemble.isRoot { observer.notice(line) } }
         plan = try RunPlan(arguments: arguments, datasets: inputs.trainDatasets, world: ensemble.size)
         let schedule = try LearningRateSchedule(
-            name: arguments.schedulerType, options: arguments.schedulerOptions,
+            name: arguments.schedulerType, options: arguments.schedulerOptions, learningRate: arguments.learningRate,
             warmupSteps: arguments.warmupStepCount(totalSteps: plan.totalSteps), totalSteps: plan.totalSteps)
         objectives = try ensemble.together("prepare the loss") { try inputs.makeObjectives() }
         let runs = try updateRuns(
@@ -94,7 +94,7 @@ public final class Trainer {
         try takeMemory()
         try resumeIfPossible(start)
         StopRequest.listen()
-        for line in inputs.columnNotices { onRootOnly { $0.notice(line) } }
+        for line in inputs.columnNotices + plan.smallBatches() { onRootOnly { $0.notice(line) } }
         onRootOnly { $0.began(totalSteps: plan.totalSteps, resumedFrom: state.globalStep) }
         if inputs.arguments.evalOnStart, state.globalStep == 0 { try evaluate(choosesBest: false) }
         clock.reset()

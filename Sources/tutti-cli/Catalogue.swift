@@ -80,7 +80,7 @@ struct CatalogueEntry {
     }
 
     /// Rows of cells, all but the last as wide as the widest of their column.
-    private static func aligned(_ rows: [[String]]) -> String {
+    static func aligned(_ rows: [[String]]) -> String {
         let count = rows.map(\.count).max() ?? 0
         let widths = (0..<count).map { column in rows.map { $0[column].count }.max() ?? 0 }
         return rows.map { row in
@@ -92,7 +92,8 @@ struct CatalogueEntry {
 }
 
 extension CatalogueEntry.Option {
-    fileprivate var standardWords: String {
+    /// The default in words.
+    var standardWords: String {
         guard let standard else { return "required" }
         if case .null = standard { return "not set" }
         guard let text = standard.string, !text.isEmpty else { return standard.serialized() }

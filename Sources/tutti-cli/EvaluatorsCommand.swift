@@ -22,7 +22,7 @@ struct EvaluatorsCommand: ParsableCommand {
 }
 
 extension CatalogueEntry {
-    fileprivate init(_ entry: EvaluatorEntry) {
+    init(_ entry: EvaluatorEntry) {
         let own = Set(entry.options.map(\.name))
         let common = EvaluatorRegistry.commonOptions.filter { !own.contains($0.name) }
         self.init(

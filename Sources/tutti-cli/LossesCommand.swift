@@ -22,7 +22,7 @@ struct LossesCommand: ParsableCommand {
 }
 
 extension CatalogueEntry {
-    fileprivate init(_ entry: LossEntry) {
+    init(_ entry: LossEntry) {
         let data = entry.inputs.map { input in
             "\(input.words), \(input.label == .none ? "no label" : "label: \(input.label.words)")"
         }

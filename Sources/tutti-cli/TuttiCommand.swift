@@ -17,7 +17,7 @@ struct TuttiCommand: ParsableCommand {
         version: tuttiVersion,
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, EncodeCommand.self, TokenizeCommand.self,
-            MineNegativesCommand.self, LossesCommand.self, EvaluatorsCommand.self, InspectCommand.self,
+            MineNegativesCommand.self, ArgsCommand.self, LossesCommand.self, EvaluatorsCommand.self, InspectCommand.self,
             DoctorCommand.self, BenchCommand.self,
         ])
 }

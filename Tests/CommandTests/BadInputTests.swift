@@ -26,7 +26,7 @@ import TuttiFormats
             try $0.configure(args: "  learning_rat: 1")
         }
         try expect(64, ["outputdir", "output_dir"], "a misspelled key", args: ["--set", "outputdir=x"]) { _ in }
-        try expect(64, ["bf16"], "a refused argument") { try $0.configure(args: "  bf16: true") }
+        try expect(64, ["push_to_hub"], "a refused argument") { try $0.configure(args: "  push_to_hub: true") }
         try expect(64, ["MultipleNegativeRankingLoss", "MultipleNegativesRankingLoss"], "a misspelled loss", args: [
             "--set", "loss.name=MultipleNegativeRankingLoss",
         ]) { _ in }

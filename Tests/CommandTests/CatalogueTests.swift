@@ -5,6 +5,7 @@ import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
 import TuttiObjectives
+import TuttiTraining
 
 @Suite struct CatalogueTests {
     private let registries = [
@@ -55,6 +56,19 @@ import TuttiObjectives
         #expect(loss["citation"]?.string?.contains("@") == true)
         let text = try TuttiProcess.run("losses", "MatryoshkaLoss").output
         #expect(text.contains("what the loss inside takes") && text.contains("required"))
+    }
+
+    @Test func argumentsAreListedByClass() throws {
+        let all = try #require(try JSONValue.parse(try TuttiProcess.run("args", "--json").output).array)
+        func names(_ kind: String) -> [String] {
+            all.filter { $0["class"]?.string == kind }.compactMap { $0["name"]?.string }
+        }
+        #expect(names("effective") == TrainingArguments.options.names)
+        #expect(names("no effect").contains("fp16") && names("refused").contains("push_to_hub"))
+        let one = try TuttiProcess.run("args", "learning_rate")
+        #expect(one.output.hasPrefix("learning_rate  a number, from 0 to 1000000  5e-05  "))
+        let wrong = try TuttiProcess.run("args", "learning_rat")
+        #expect(try wrong.code == 64 && wrong.errorLine.contains("'learning_rate'"))
     }
 
     @Test func anUnknownNameIsRefusedWithTheNearest() throws {

@@ -6,7 +6,7 @@ import Testing
 @Suite struct HelpTests {
     @Test(
         arguments: [
-            "", "train", "evaluate", "encode", "tokenize", "mine-negatives", "losses", "evaluators", "inspect",
+            "", "train", "evaluate", "encode", "tokenize", "mine-negatives", "args", "losses", "evaluators", "inspect",
             "doctor", "bench", "bench kernels", "bench step", "bench tokenizer", "bench collectives",
         ])
     func helpIsAsRecorded(_ subcommand: String) throws {
@@ -19,5 +19,19 @@ import Testing
         }
         let recorded = try String(contentsOfFile: path, encoding: .utf8)
         #expect(outcome.output == recorded, "\(name): run with RECORD_SNAPSHOTS=1 if the change is meant")
+    }
+
+    /// The reference page is the one that the command makes.
+    @Test func referenceIsAsRecorded() throws {
+        let outcome = try TuttiProcess.run("args", "--markdown")
+        #expect(outcome.code == 0)
+        let path = TuttiProcess.root + "/docs/configuration.md"
+        if ProcessInfo.processInfo.environment["RECORD_SNAPSHOTS"] != nil {
+            try FileManager.default.createDirectory(
+                atPath: TuttiProcess.root + "/docs", withIntermediateDirectories: true)
+            try Data(outcome.output.utf8).write(to: URL(fileURLWithPath: path))
+        }
+        let recorded = try String(contentsOfFile: path, encoding: .utf8)
+        #expect(outcome.output == recorded, "docs/configuration.md: tutti args --markdown makes it")
     }
 }

@@ -54,6 +54,42 @@ import TuttiTraining
         #expect(one.losses?.all.count == 1 && one.losses?.index(of: "a") == 0)
     }
 
+    @Test func aLossMayBeANameAlone() throws {
+        let plain = try configuration("\"train_dataset\": \"a.csv\", \"loss\": \"CoSENTLoss\"")
+        #expect(plain.losses?.all.map(\.name) == ["CoSENTLoss"] && plain.losses?.all[0].options.isEmpty == true)
+        let data = "\"train_dataset\": {\"a\": \"a.csv\", \"b\": \"b.csv\"}"
+        let two = try configuration("\(data), \"loss\": {\"a\": \"CoSENTLoss\", \"b\": {\"name\": \"TripletLoss\"}}")
+        #expect(two.losses?.all.map(\.name) == ["CoSENTLoss", "TripletLoss"] && two.losses?.index(of: "b") == 1)
+        #expect(try configuration("\(data), \"loss\": {\"name\": \"TripletLoss\"}").losses?.all.count == 1)
+        #expect(refusal("\"train_dataset\": \"a.csv\", \"loss\": {\"nmae\": \"CoSENTLoss\"}")?.problem == "missing")
+    }
+
+    @Test func theModelCardIsReadKeyByKey() throws {
+        let data = "\"train_dataset\": \"a.csv\", \(loss)"
+        let card = try configuration("""
+            \(data), "model_card": {"language": "en", "license": "mit", "base_model": "org/base", "tags": ["x"],
+            "model_id": "org/name", "local_files_only": true}
+            """).modelCard
+        #expect(card.languages == ["en"] && card.license == "mit" && card.baseModel == "org/base" && card.tags == ["x"])
+        let unknown = refusal("\(data), \"model_card\": {\"licence\": \"mit\"}")
+        #expect(unknown?.subject == "c: model_card.licence" && unknown?.hint?.contains("'license'") == true)
+        #expect(refusal("\(data), \"model_card\": {\"license\": 3}")?.problem.contains("a string") == true)
+        #expect(refusal("\(data), \"model_card\": {\"model_id\": \"name\"}")?.kind == .usage)
+    }
+
+    @Test func keysInTheWrongPlaceAreToldWhereTheyBelong() throws {
+        let data = "\"train_dataset\": \"a.csv\", \(loss)"
+        #expect(refusal("\(data), \"max_steps\": 3")?.hint?.contains("args: {max_steps: ...}") == true)
+        #expect(refusal("\(data), \"args\": {\"model\": \"x\"}")?.hint?.contains("top level") == true)
+        _ = try configuration("\(data), \"args\": {\"output_dir\": \"other\"}")
+        let text = "{\"model\": \"m\", \(data), \"args\": {\"output_dir\": \"other\"}}"
+        let object = try #require(try JSONValue.parse(text, source: "c").object)
+        let error = #expect(throws: TuttiError.self) {
+            try TrainingConfiguration(object, places: ConfigurationPlaces(file: "c"), purpose: .training) { _ in }
+        }
+        #expect(error?.subject == "c: args.output_dir" && error?.hint?.contains("top level") == true)
+    }
+
     @Test(arguments: [
         ("\"train_dataset\": {\"a\": {\"pth\": \"x\"}}", "c: train_dataset.a.pth", "unknown key"),
         ("\"train_dataset\": {\"pth\": \"x\"}", "c: train_dataset.pth", "unknown key"),

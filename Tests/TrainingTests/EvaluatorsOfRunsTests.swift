@@ -78,7 +78,54 @@ private final class StopAfter: TrainingObserver {
         let logged = try metricsLines(scratch.path).filter { $0["eval_ir_cosine_ndcg@10"] != nil }
         #expect(logged.count == 2)
         let card = try String(contentsOfFile: scratch.path + "/final/README.md", encoding: .utf8)
-        #expect(card.contains("| **eval_ir_cosine_ndcg@10** |") && card.contains("Information Retrieval"))
+        #expect(card.contains("| **cosine_ndcg@10** |") && card.contains("Information Retrieval"))
+    }
+
+    /// The card names metrics as leaderboards read them, and has the results of the test evaluators.
+    @Test func cardsHaveBareMetricsAndTests() throws {
+        let scratch = try TemporaryDirectory()
+        var run = TinyRun("mpnet-sgd")
+        run.arguments.maxSteps = 2
+        run.arguments.evalStrategy = .steps
+        run.arguments.evalSteps = 2
+        var inputs = try run.inputs(scratch.path)
+        let (anchors, positives) = (inputs.trainDataset.texts(column: 0), inputs.trainDataset.texts(column: 1))
+        func evaluator(_ name: String) -> TripletEvaluator {
+            TripletEvaluator(anchors: anchors, positives: positives, negatives: positives.reversed(), name: name)
+        }
+        inputs.evaluators = [evaluator("all-nli-dev")]
+        inputs.testEvaluators = [evaluator("all-nli-test")]
+        inputs.card.baseModel = "org/base"
+        inputs.card.taskName = "finding answers"
+        let matryoshka: [String: LossOption] = [
+            "loss": .loss(LossSpecification(name: "MultipleNegativesRankingLoss")), "matryoshka_dims": .list([.int(8)]),
+        ]
+        inputs.losses = [TrainingLoss(try LossRegistry.make(name: "MatryoshkaLoss", options: matryoshka))]
+        _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        let card = try String(contentsOfFile: scratch.path + "/final/README.md", encoding: .utf8)
+        for part in [
+            "metrics:\n- cosine_accuracy\n", "    - type: cosine_accuracy\n", "      name: all-nli-test\n",
+            "* Datasets: `all-nli-dev` and `all-nli-test`", "| **cosine_accuracy** |", "base_model: org/base\n",
+            "can be used for finding answers.", "- loss:MatryoshkaLoss\n- loss:MultipleNegativesRankingLoss\n",
+            "- `learning_rate_mapping`: {}\n", "- `optim_args`: None\n", "- `logging_steps`: ", "- `save_total_limit`: ",
+            "oord2019representationlearningcontrastivepredictive",
+        ] {
+            #expect(card.contains(part), "\(part)")
+        }
+        #expect(!card.contains("all-nli-test_cosine") && !card.contains("`: []"))
+        // The table of training logs keeps the id: there it tells columns apart.
+        #expect(card.contains("all-nli-dev_cosine_accuracy |"))
+    }
+
+    /// Every argument that has an effect is in the card.
+    @Test func cardsListEveryArgument() throws {
+        let scratch = try TemporaryDirectory()
+        var run = TinyRun("mpnet-sgd")
+        run.arguments.maxSteps = 1
+        let inputs = try run.inputs(scratch.path)
+        _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        let card = try String(contentsOfFile: scratch.path + "/final/README.md", encoding: .utf8)
+        for name in TrainingArguments.options.names { #expect(card.contains("- `\(name)`: "), "\(name)") }
     }
 
     @Test func metricsOfOneNameAreRefused() throws {

@@ -88,6 +88,15 @@ struct ConfigurationSection {
         return ConfigurationSection(object, path: path(of: key), places: places)
     }
 
+    /// A mapping, or the text of one in JSON, as the reference takes it from a command line.
+    func section(_ key: String, orText: Bool) throws(TuttiError) -> ConfigurationSection? {
+        guard orText, let text = object[key]?.string else { return try section(key) }
+        let value: JSONValue
+        do { value = try JSONValue.parse(text) } catch { throw wrongType(key, "a mapping (key: value)", .string(text)) }
+        guard let object = value.object else { throw wrongType(key, "a mapping (key: value)", .string(text)) }
+        return ConfigurationSection(object, path: path(of: key), places: places)
+    }
+
     func strings(_ key: String) throws(TuttiError) -> [String]? {
         guard let value = present(key) else { return nil }
         guard let items = value.array else { throw wrongType(key, "a list of strings", value) }

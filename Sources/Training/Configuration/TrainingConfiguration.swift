@@ -14,6 +14,14 @@ public struct NamedOptions: Sendable {
     public let path: String
     public let places: ConfigurationPlaces
 
+    /// A name without options.
+    init(name: String, path: String, places: ConfigurationPlaces) {
+        self.name = name
+        options = JSONObject()
+        self.path = path
+        self.places = places
+    }
+
     init(_ section: ConfigurationSection) throws(TuttiError) {
         name = try section.requiredString("name", hint: "Give the class name, as in {name: TripletEvaluator, ...}.")
         var options = section.object
@@ -56,12 +64,24 @@ public struct TrainingConfiguration: Sendable {
     public var evaluators: [NamedOptions]
     public var testEvaluators: [NamedOptions]
     public var arguments: TrainingArguments
-    public var modelCard: JSONObject
+    public var modelCard: CardDescription
 
-    static let topLevelKeys = [
-        "model", "config_overrides", "max_seq_length", "output_dir", "train_dataset", "eval_dataset", "loss",
-        "evaluators", "test_evaluators", "args", "model_card",
+    /// The keys at the top level: what they take, and what they are for.
+    package static let keys: [(name: String, words: String, meaning: String)] = [
+        ("model", "a path or a hub id", "the model that training starts from"),
+        ("config_overrides", "a mapping", "values of the model's config.json that are replaced, such as dropout rates"),
+        ("max_seq_length", "a whole number, at least 3", "tokens of a text at most; by default the model's own limit"),
+        ("output_dir", "a path", "the folder that the run writes to"),
+        ("train_dataset", "a data set, or a mapping of names to data sets", "what is trained on"),
+        ("eval_dataset", "a data set, or a mapping of names to data sets", "what the loss is evaluated on"),
+        ("loss", "a name, {name: ..., options}, or a mapping of data sets to losses", "what is minimised"),
+        ("evaluators", "a list of {name: ..., options}", "what judges the model during training"),
+        ("test_evaluators", "a list of {name: ..., options}", "what judges the final model"),
+        ("args", "a mapping", "the training arguments"),
+        ("model_card", "a mapping", "what the model card says beside what follows from the run"),
     ]
+
+    static let topLevelKeys = keys.map(\.name)
 
     /// Reads and checks a configuration.
     ///
@@ -73,7 +93,14 @@ public struct TrainingConfiguration: Sendable {
         resolved = root
         self.places = places
         let section = ConfigurationSection(root, path: "", places: places)
-        try section.allowOnly(Self.topLevelKeys)
+        for key in root.keys where !Self.topLevelKeys.contains(key) {
+            let isArgument = ArgumentKey.classify(key) != nil
+            throw section.error(
+                key, "unknown key",
+                hint: isArgument
+                    ? "It is a training argument: write it under args, as in args: {\(key): ...}."
+                    : TuttiError.hint(unknown: key, known: Self.topLevelKeys))
+        }
         let training = purpose == .training
         model = try section.string("model") ?? ""
         if training, model.isEmpty { throw section.error("model", "missing", hint: "A model folder or a hub id.") }
@@ -81,7 +108,11 @@ public struct TrainingConfiguration: Sendable {
         maxSequenceLength = try section.integer("max_seq_length", atLeast: 3)
         outputDirectory = try section.string("output_dir") ?? ""
         if training, outputDirectory.isEmpty {
-            throw section.error("output_dir", "missing", hint: "The folder that the run writes to.")
+            let isMisplaced = root["args"]?.object?["output_dir"] != nil
+            throw section.error(
+                isMisplaced ? "args.output_dir" : "output_dir", isMisplaced ? "output_dir is not an argument" : "missing",
+                hint: isMisplaced
+                    ? "Write output_dir at the top level, beside args." : "The folder that the run writes to.")
         }
         trainDatasets = try section.datasets("train_dataset")
         if training, trainDatasets.isEmpty {
@@ -97,9 +128,17 @@ public struct TrainingConfiguration: Sendable {
         if !training, evaluators.isEmpty, testEvaluators.isEmpty {
             throw section.error("evaluators", "missing", hint: "There is nothing to evaluate.")
         }
-        arguments = try TrainingArguments(
-            json: try section.section("args")?.object ?? JSONObject(), places: places, notice: notice)
-        modelCard = try section.section("model_card")?.object ?? JSONObject()
+        var given = try section.section("args")?.object ?? JSONObject()
+        if let other = given["output_dir"], !outputDirectory.isEmpty {
+            // The arguments of a run of the reference, taken over as they are, name their folder too.
+            if other != .null, other != .string(outputDirectory) {
+                notice("args.output_dir is accepted and has no effect: output_dir at the top level is the folder.")
+            }
+            given["output_dir"] = nil
+        }
+        arguments = try TrainingArguments(json: given, places: places, notice: notice)
+        modelCard = CardDescription()
+        if let card = try section.section("model_card") { modelCard = try CardDescription(card, notice: notice) }
         let evaluates = arguments.evalStrategy != .no || arguments.evalOnStart
         if evaluates, evalDatasets.isEmpty, evaluators.isEmpty, training {
             throw section.error(

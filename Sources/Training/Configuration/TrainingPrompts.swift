@@ -25,23 +25,6 @@ public struct TrainingPrompts: Sendable, Equatable {
     /// Prompts by column, the same in all data sets.
     public init(byColumn prompts: [String: String]) { entries = prompts.mapValues(Entry.text) }
 
-    /// Reads `args.prompts`.
-    init(_ section: ConfigurationSection) throws(TuttiError) {
-        if let text = section.object["prompts"]?.string {
-            everywhere = text
-        } else if let prompts = try section.section("prompts") {
-            for key in prompts.object.keys {
-                if prompts.object[key]?.object != nil, let inner = try prompts.section(key) {
-                    var byColumn: [String: String] = [:]
-                    for column in inner.object.keys { byColumn[column] = try inner.string(column) ?? "" }
-                    entries[key] = .byColumn(byColumn)
-                } else {
-                    entries[key] = .text(try prompts.string(key) ?? "")
-                }
-            }
-        }
-    }
-
     /// The prompt of every column of a data set; empty for none.
     public func prompts(dataset: String?, columns: [String]) -> [String] {
         switch dataset.flatMap({ entries[$0] }) {
@@ -88,23 +71,49 @@ public struct TrainingPrompts: Sendable, Equatable {
         }
     }
 
-    /// The prompts as a model card lists them.
-    var listed: String {
-        if entries.isEmpty { return everywhere.isEmpty ? "[]" : everywhere }
-        func pairs(_ prompts: [String: String]) -> String {
-            "\(prompts.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })"
-        }
-        let texts = entries.mapValues { entry in
-            switch entry {
-            case .text(let prompt): prompt
-            case .byColumn(let prompts): pairs(prompts)
-            }
-        }
-        return pairs(texts)
-    }
-
     private func unique(_ names: [String]) -> [String] {
         var seen: Set<String> = []
         return names.filter { seen.insert($0).inserted }
+    }
+}
+
+extension TrainingPrompts: OptionValue {
+    public static var words: String { "a string, or a mapping of columns or data sets to strings" }
+
+    public init(option json: JSONValue) throws(OptionProblem) {
+        if let text = json.string {
+            everywhere = text
+            return
+        }
+        guard let object = json.object else { throw .expected(Self.words, found: json) }
+        func text(_ value: JSONValue, at path: String) throws(OptionProblem) -> String {
+            if value.isNull { return "" }
+            guard let text = value.string else { throw .expected("a string", found: value, at: path) }
+            return text
+        }
+        for (key, value) in object {
+            if let inner = value.object {
+                var byColumn: [String: String] = [:]
+                for (column, prompt) in inner { byColumn[column] = try text(prompt, at: "\(key).\(column)") }
+                entries[key] = .byColumn(byColumn)
+            } else {
+                entries[key] = .text(try text(value, at: key))
+            }
+        }
+    }
+
+    public var optionJSON: JSONValue {
+        if entries.isEmpty { return everywhere.isEmpty ? .null : .string(everywhere) }
+        var object = JSONObject()
+        for (key, entry) in entries.sorted(by: { $0.key < $1.key }) {
+            switch entry {
+            case .text(let prompt): object[key] = .string(prompt)
+            case .byColumn(let prompts):
+                var inner = JSONObject()
+                for (column, prompt) in prompts.sorted(by: { $0.key < $1.key }) { inner[column] = .string(prompt) }
+                object[key] = .object(inner)
+            }
+        }
+        return .object(object)
     }
 }

@@ -1,0 +1,131 @@
+// The types of values that options hold: numbers, texts, names, lists; and what they can be checked for.
+
+extension Bool: OptionValue {
+    public static var words: String { "true or false" }
+    public init(option json: JSONValue) throws(OptionProblem) {
+        guard let value = json.bool else { throw .expected(Self.words, found: json) }
+        self = value
+    }
+    public var optionJSON: JSONValue { .bool(self) }
+}
+
+extension Int: OptionValue {
+    public static var words: String { "a whole number" }
+    public init(option json: JSONValue) throws(OptionProblem) {
+        guard let value = json.int else { throw .expected(Self.words, found: json) }
+        self = value
+    }
+    public var optionJSON: JSONValue { .integer(Int64(self)) }
+}
+
+extension UInt64: OptionValue {
+    public static var words: String { "a whole number" }
+    public init(option json: JSONValue) throws(OptionProblem) {
+        guard let value = json.int else { throw .expected(Self.words, found: json) }
+        guard value >= 0 else { throw OptionProblem("\(value) is below 0") }
+        self = UInt64(value)
+    }
+    public var optionJSON: JSONValue { .integer(Int64(clamping: self)) }
+}
+
+extension Double: OptionValue {
+    public static var words: String { "a number" }
+    public init(option json: JSONValue) throws(OptionProblem) {
+        // YAML reads 2e-5 as a string where JSON reads a number; the reference's users write it.
+        guard let value = json.double ?? json.string.flatMap(Double.init), value.isFinite else {
+            throw .expected(Self.words, found: json)
+        }
+        self = value
+    }
+    public var optionJSON: JSONValue { .number(self) }
+}
+
+extension String: OptionValue {
+    public static var words: String { "a string" }
+    public init(option json: JSONValue) throws(OptionProblem) {
+        guard let value = json.string else { throw .expected(Self.words, found: json) }
+        self = value
+    }
+    public var optionJSON: JSONValue { .string(self) }
+}
+
+/// One value is as good as a list of it.
+extension Array: OptionValue where Element: OptionValue {
+    public static var words: String { "a list, each \(Element.words)" }
+    public init(option json: JSONValue) throws(OptionProblem) {
+        self = []
+        for (place, item) in (json.array ?? [json]).enumerated() {
+            do {
+                append(try Element(option: item))
+            } catch {
+                throw OptionProblem(
+                    error.problem, hint: error.hint, at: error.path.isEmpty ? "\(place)" : "\(place).\(error.path)")
+            }
+        }
+    }
+    public var optionJSON: JSONValue { .array(map(\.optionJSON)) }
+}
+
+/// One of several names. What is before the last dot, the name of a Python type, does not matter, nor does case.
+public protocol OptionChoice: OptionValue, CaseIterable, RawRepresentable<String> {
+    /// Further names.
+    static var synonyms: [String: Self] { get }
+}
+
+extension OptionChoice {
+    public static var synonyms: [String: Self] { [:] }
+    public static var words: String { "one of \(allCases.map(\.rawValue).joined(separator: ", "))" }
+    public init(option json: JSONValue) throws(OptionProblem) {
+        guard let text = json.string else { throw .expected(Self.words, found: json) }
+        let bare = text.split(separator: ".").last.map(String.init) ?? text
+        let folded = bare.lowercased()
+        if let choice = Self(rawValue: bare) ?? Self.synonyms[bare]
+            ?? Self.allCases.first(where: { $0.rawValue.lowercased() == folded })
+        {
+            self = choice
+            return
+        }
+        throw OptionProblem(
+            "unknown value \"\(text)\"", hint: TuttiError.hint(unknown: bare, known: Self.allCases.map(\.rawValue)))
+    }
+    public var optionJSON: JSONValue { .string(rawValue) }
+}
+
+extension OptionCheck where Value == Int {
+    /// A whole number of at least `least`.
+    public static func atLeast(_ least: Int) -> OptionCheck {
+        OptionCheck("at least \(least)") { value in
+            if value < least { return "\(value) is below \(least)" }
+            return value > Int(Int32.max) ? "\(value) is above \(Int32.max)" : nil
+        }
+    }
+}
+
+extension OptionCheck where Value == Double {
+    /// A number of at least `least`.
+    public static func atLeast(_ least: Double) -> OptionCheck {
+        OptionCheck("at least \(short(least))") { $0 < least ? "\(short($0)) is below \(short(least))" : nil }
+    }
+
+    /// A number above zero.
+    public static var positive: OptionCheck {
+        OptionCheck("above 0") { $0 > 0 ? nil : "\(short($0)) is not a positive number" }
+    }
+
+    /// A number in a range.
+    public static func within(_ range: ClosedRange<Double>) -> OptionCheck {
+        let words = "from \(short(range.lowerBound)) to \(short(range.upperBound))"
+        return OptionCheck(words) { range.contains($0) ? nil : "\(short($0)) is not \(words)" }
+    }
+
+    /// A number in a range without its upper end.
+    public static func within(_ range: Range<Double>) -> OptionCheck {
+        let words = "from \(short(range.lowerBound)) to below \(short(range.upperBound))"
+        return OptionCheck(words) { range.contains($0) ? nil : "\(short($0)) is not \(words)" }
+    }
+
+    /// Without ".0".
+    private static func short(_ value: Double) -> String {
+        Int64(exactly: value).map { "\($0)" } ?? "\(value)"
+    }
+}

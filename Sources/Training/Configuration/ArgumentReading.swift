@@ -1,0 +1,88 @@
+// `args:` of a configuration -> TrainingArguments: keys by class, values by the list of options, then combinations.
+
+import TuttiCorpus
+import TuttiFormats
+
+extension TrainingArguments {
+    /// Reads the section `args`.
+    ///
+    /// - Parameters:
+    ///   - object: the mapping under `args:`.
+    ///   - notice: called with one line for each key that is accepted without effect.
+    /// - Throws: a usage error (exit code 64) for an unknown or refused key, a wrong type or a contradiction.
+    public init(json object: JSONObject, places: ConfigurationPlaces, notice: (String) -> Void) throws(TuttiError) {
+        self.init()
+        let section = ConfigurationSection(object, path: "args", places: places)
+        try Self.checkKeys(section, notice: notice)
+        if object["global_train_batch_size"] != nil, object["per_device_train_batch_size"] != nil {
+            throw section.error(
+                "global_train_batch_size", "excludes per_device_train_batch_size", hint: "Keep one of the two.")
+        }
+        try Self.options.read(object, into: &self, error: { section.error($0, $1, hint: $2) })
+        if datasetMixing == .temperature(0) {
+            throw section.error(
+                "multi_dataset_batch_sampler", "temperature needs multi_dataset_temperature",
+                hint: "1 draws data sets in proportion to their rows, larger values draw them more evenly.")
+        }
+        try checkSchedule(section, notice: notice)
+        try checkCombinations(section)
+    }
+
+    private static func checkKeys(_ section: ConfigurationSection, notice: (String) -> Void) throws(TuttiError) {
+        for (key, value) in section.object {
+            switch ArgumentKey.classify(key) {
+            case .effective: continue
+            case .withoutMeaning(let reason):
+                guard !ArgumentKey.asksForNothing(value, key: key) else { continue }
+                notice("args.\(key) is accepted and has no effect: \(reason).")
+            case .refused(let reason):
+                guard !ArgumentKey.asksForNothing(value, key: key) else { continue }
+                throw section.error(key, "\(key): \(value.serialized()) is refused: \(reason)")
+            case nil:
+                throw section.error(key, "unknown training argument", hint: ArgumentKey.hint(unknown: key))
+            }
+        }
+    }
+
+    private mutating func checkSchedule(_ section: ConfigurationSection, notice: (String) -> Void) throws(TuttiError) {
+        for key in schedulerOptions.keys.sorted() where LearningRateSchedule.ignoresOptions(schedulerType) {
+            notice("args.lr_scheduler_kwargs.\(key) has no effect: the schedule \"\(schedulerType)\" has no options.")
+            schedulerOptions[key] = nil
+        }
+        do {
+            _ = try LearningRateSchedule(
+                name: schedulerType, options: schedulerOptions, learningRate: learningRate, warmupSteps: 0,
+                totalSteps: 1)
+        } catch {
+            let key = error.subject.hasPrefix("args.") ? String(error.subject.dropFirst("args.".count)) : error.subject
+            throw section.error(key, error.problem, hint: error.hint)
+        }
+    }
+
+    private func checkCombinations(_ section: ConfigurationSection) throws(TuttiError) {
+        for (key, strategy) in [("logging_strategy", loggingStrategy), ("eval_strategy", evalStrategy)]
+        where strategy == .best {
+            throw section.error(key, "\"best\" is a save_strategy only")
+        }
+        guard loadBestModelAtEnd else { return }
+        guard evalStrategy != .no else {
+            throw section.error("load_best_model_at_end", "needs an eval_strategy other than \"no\"")
+        }
+        guard saveStrategy == .best || saveStrategy == evalStrategy else {
+            throw section.error(
+                "load_best_model_at_end",
+                "save_strategy \"\(saveStrategy.rawValue)\" must equal eval_strategy \"\(evalStrategy.rawValue)\"",
+                hint: "Or use save_strategy: best.")
+        }
+        guard saveStrategy == .steps else { return }
+        // Shares of all steps are compared in millionths, and only with each other.
+        let evaluationSteps = evalSteps ?? loggingSteps
+        let unit = evaluationSteps < 1 && saveSteps < 1 ? 1e6 : 1
+        let (every, saves) = ((evaluationSteps * unit).rounded(), (saveSteps * unit).rounded())
+        guard (evaluationSteps < 1) == (saveSteps < 1), saves.truncatingRemainder(dividingBy: every) == 0 else {
+            throw section.error(
+                "save_steps", "\(saveSteps) is not a multiple of eval_steps \(evaluationSteps)",
+                hint: "load_best_model_at_end needs an evaluation at every save.")
+        }
+    }
+}

@@ -1,0 +1,6 @@
+// `Option` in this module is an option of a command line; TuttiFormats has a type of this name for configurations.
+
+import ArgumentParser
+
+/// An option of a command line, as ArgumentParser has it.
+typealias Option<Value> = ArgumentParser.Option<Value>
