@@ -107,7 +107,7 @@ let package = Package(
                 "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
                 "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
             ]),
-        tests("Command", ["TuttiFormats"]),
+        tests("Command", ["TuttiFormats", "TuttiEvaluation", "TuttiObjectives", "TuttiTraining"]),
         tests("Layering", []),
     ],
     swiftLanguageModes: [.v6],

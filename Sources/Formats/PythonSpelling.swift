@@ -1,5 +1,7 @@
 // Values as Python's str prints them, for model cards: None, True, 5e-05, {'a': 1}.
 
+import TuttiGround
+
 /// A value as Python's str prints it; inside lists and mappings, texts are in quotes.
 public func pythonSpelling(of value: JSONValue) -> String {
     switch value {

@@ -3,6 +3,7 @@
 import Foundation
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 

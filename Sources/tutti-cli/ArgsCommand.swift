@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import TuttiFormats
+import TuttiGround
 import TuttiTraining
 
 struct ArgsCommand: ParsableCommand {

@@ -1,4 +1,4 @@
-// `Option` in this module is an option of a command line; TuttiFormats has a type of this name for configurations.
+// `Option` in this module is an option of a command line; TuttiGround has a type of this name for configurations.
 
 import ArgumentParser
 

@@ -2,6 +2,7 @@
 
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 import TuttiObjectives
 import TuttiTraining
 

@@ -3,6 +3,7 @@
 import ArgumentParser
 import TuttiEvaluation
 import TuttiFormats
+import TuttiGround
 
 struct EvaluatorsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 /// How a .csv or .tsv file is written, where it is not as its extension says.
 struct TableOptions: ParsableArguments {

@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import TuttiFormats
+import TuttiGround
 
 @Suite struct BadInputTests {
     /// Spoils a workshop, trains, and expects `code` and a line with all of `words`.

@@ -3,6 +3,7 @@
 import Testing
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 @Suite struct MultiDatasetTests {
     private func tables(_ rows: [Int]) throws -> [Table] {

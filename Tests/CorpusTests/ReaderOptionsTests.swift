@@ -3,6 +3,7 @@
 import Testing
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 @Suite struct ReaderOptionsTests {
     private let scratch: Scratch

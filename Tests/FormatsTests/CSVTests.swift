@@ -3,6 +3,7 @@
 import Foundation
 import Testing
 import TuttiFormats
+import TuttiGround
 
 @Suite struct CSVTests {
     private func records(_ text: [UInt8], separator: Unicode.Scalar = ",") throws -> [[String]] {

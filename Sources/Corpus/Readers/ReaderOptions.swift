@@ -7,6 +7,7 @@
 // Files of the field (STS benchmark, MS MARCO) are often written without quoting: a text may begin with a double quote.
 
 import TuttiFormats
+import TuttiGround
 
 /// What is known of a file of separated values beyond its extension.
 public struct ReaderOptions: Sendable, Equatable {

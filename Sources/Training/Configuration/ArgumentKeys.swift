@@ -4,6 +4,7 @@
 // `to_dict()` writes is known here, so that the arguments of a run on GPUs can be taken over as they are.
 
 import TuttiFormats
+import TuttiGround
 
 /// The class of a training-argument key.
 package enum ArgumentKey {

@@ -4,6 +4,7 @@
 
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 extension TrainingArguments {
     /// All arguments that have an effect, in the order of the documentation.

@@ -2,6 +2,7 @@
 
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 extension TrainingArguments {
     /// Reads the section `args`.

@@ -3,6 +3,7 @@
 // The keys are those of SentenceTransformerModelCardData, and base_model, which it finds out by asking the hub.
 
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 
 /// What a run's author says of the model.

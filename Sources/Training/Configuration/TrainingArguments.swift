@@ -7,6 +7,7 @@
 
 import TuttiCorpus
 import TuttiFormats
+import TuttiGround
 
 /// When something periodic (logging, evaluation, saving) happens.
 public enum IntervalStrategy: String, Sendable, CaseIterable {

@@ -27,7 +27,7 @@ public struct OptionProblem: Error, Sendable, Equatable {
 
     /// The value is of another type than `words` say.
     public static func expected(_ words: String, found value: JSONValue, at path: String = "") -> OptionProblem {
-        OptionProblem("expected \(words), found \(value.serialized())", at: path)
+        OptionProblem("expected \(words), found \(value.shown)", at: path)
     }
 }
 
@@ -173,5 +173,20 @@ public struct OptionList<Owner>: Sendable {
     /// Name and value of the options whose values are not those of `defaults`.
     public func changes(of owner: Owner, from defaults: Owner) -> [(name: String, value: JSONValue)] {
         options.map { ($0.name, $0.write(owner), $0.write(defaults)) }.filter { $0.1 != $0.2 }.map { ($0.0, $0.1) }
+    }
+}
+
+extension JSONValue {
+    /// The value for a message, as a configuration writes it.
+    fileprivate var shown: String {
+        switch self {
+        case .null: "null"
+        case .bool(let truth): "\(truth)"
+        case .integer(let number): "\(number)"
+        case .number(let number): "\(number)"
+        case .string(let text): "\"\(text)\""
+        case .array(let items): "[\(items.map(\.shown).joined(separator: ", "))]"
+        case .object(let object): "{\(object.map { "\($0.key): \($0.value.shown)" }.joined(separator: ", "))}"
+        }
     }
 }
