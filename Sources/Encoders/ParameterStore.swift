@@ -151,8 +151,11 @@ struct TensorSlot: Sendable {
         columns = entry.shape.last ?? 1
     }
 
-    /// The tensor called `name`; several names must lie side by side and count as one tensor with more rows.
-    init(_ layout: ParameterLayout, _ names: String...) {
+    /// The tensor called `name`.
+    init(_ layout: ParameterLayout, _ name: String) { self.init(layout, [name]) }
+
+    /// The tensor called by a single name; several names must lie side by side and count as one tensor with more rows.
+    init(_ layout: ParameterLayout, _ names: [String]) {
         var offset = 0
         var rows = 0
         var columns = 0

@@ -91,13 +91,9 @@ public final class SequenceEncoder {
         }
         pooling = PoolingHead(modes: modes, includePrompt: includePrompt)
         heads = headConfigurations.indices.dropFirst().map { place in
-            let head = headConfigurations[place]
-            let names = head.tensors.map(\.name)
-            return Head(
-                configuration: head, index: place, inputWidth: widths[place], outputWidth: widths[place + 1],
-                weight: names.first.map { TensorSlot(layout, $0) },
-                bias: names.count > 1 ? TensorSlot(layout, names[1]) : nil,
-                slice: headSlices[headConfigurations.count - 1 - place])
+            Head(
+                headConfigurations[place], index: place, inputWidth: widths[place], outputWidth: widths[place + 1],
+                layout, slice: headSlices[headConfigurations.count - 1 - place])
         }
         hidden.reserveCapacity(configuration.layers + 1)
         savedBlocks.reserveCapacity(configuration.layers)

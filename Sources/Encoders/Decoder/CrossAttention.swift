@@ -12,10 +12,8 @@ import TuttiKernels
 struct CrossAttention: Sendable {
     /// The layer in the keys of dropout.
     let layer: Int
-    let value: TensorSlot  // [D, D]
-    let valueBias: TensorSlot
-    let output: TensorSlot  // [D, D]
-    let outputBias: TensorSlot
+    let value: Linear  // [D, D]
+    let output: Linear  // [D, D]
     let gamma: TensorSlot
     let beta: TensorSlot
     let heads: Int
@@ -35,10 +33,8 @@ struct CrossAttention: Sendable {
 
     init(_ configuration: EncoderConfiguration, _ names: String, layer: Int, _ layout: ParameterLayout) {
         self.layer = layer
-        value = TensorSlot(layout, names + ".self.value.weight")
-        valueBias = TensorSlot(layout, names + ".self.value.bias")
-        output = TensorSlot(layout, names + ".output.dense.weight")
-        outputBias = TensorSlot(layout, names + ".output.dense.bias")
+        value = Linear(layout, names + ".self.value")
+        output = Linear(layout, names + ".output.dense")
         gamma = TensorSlot(layout, names + ".output.LayerNorm.weight")
         beta = TensorSlot(layout, names + ".output.LayerNorm.bias")
         heads = configuration.heads
@@ -60,15 +56,15 @@ struct CrossAttention: Sendable {
         _ input: Matrix, embeddings: Matrix, _ pass: EncoderPass, _ parameters: ParameterStore, saved: Saved,
         values: Matrix
     ) {
-        Gemm.multiply(embeddings, parameters.matrix(value), transposeB: true, into: values)
-        RowKernels.addBias(values, bias: parameters.pointer(valueBias))
+        value.multiply(embeddings, parameters, into: values)
+        if let bias = value.bias(parameters) { RowKernels.addBias(values, bias: bias) }
         forEachHead(pass) { sequence, token, head, factor in
             let (from, to) = (values.row(sequence) + head * headWidth, saved.context.row(token) + head * headWidth)
             for k in 0..<headWidth { to[k] = factor * from[k] }
         }
-        Gemm.multiply(saved.context, parameters.matrix(output), transposeB: true, into: saved.sum)
+        output.multiply(saved.context, parameters, into: saved.sum)
         RowKernels.biasDropoutResidualLayerNorm(
-            branch: saved.sum, bias: parameters.pointer(outputBias), residual: input, gamma: parameters.pointer(gamma),
+            branch: saved.sum, bias: output.bias(parameters), residual: input, gamma: parameters.pointer(gamma),
             beta: parameters.pointer(beta), epsilon: epsilon, dropout: mask(pass), sum: saved.sum, mean: saved.mean,
             rstd: saved.rstd, into: saved.output)
     }
@@ -82,17 +78,16 @@ struct CrossAttention: Sendable {
         RowKernels.biasDropoutResidualLayerNormBackward(
             dOutput: stream, sum: saved.sum, mean: saved.mean, rstd: saved.rstd, gamma: parameters.pointer(gamma),
             dropout: mask(pass), dResidual: stream, dBranch: dBranch, dGamma: parameters.gradientPointer(gamma),
-            dBeta: parameters.gradientPointer(beta), dBias: parameters.gradientPointer(outputBias), scratch: scratch)
-        Gemm.multiply(dBranch, transposeA: true, saved.context, into: parameters.gradientMatrix(output), beta: 1)
-        Gemm.multiply(dBranch, parameters.matrix(output), into: dContext)
+            dBeta: parameters.gradientPointer(beta), dBias: output.biasGradient(parameters), scratch: scratch)
+        output.accumulateWeightGradient(dBranch, saved.context, parameters)
+        output.inputGradient(dBranch, parameters, into: dContext)
         dValues.fill(0)
         forEachHead(pass) { sequence, token, head, factor in
             let (from, to) = (dContext.row(token) + head * headWidth, dValues.row(sequence) + head * headWidth)
             for k in 0..<headWidth { to[k] += factor * from[k] }
         }
-        Gemm.accumulateWeightGradient(
-            dValues, embeddings, into: parameters.gradientMatrix(value), bias: parameters.gradientPointer(valueBias))
-        Gemm.multiply(dValues, parameters.matrix(value), into: dEmbeddings, beta: 1)
+        value.accumulateGradients(dValues, embeddings, parameters)
+        value.inputGradient(dValues, parameters, into: dEmbeddings, accumulates: true)
     }
 
     /// Calls `body` with what dropout makes of each probability: 0, or 1 / (1 - rate); sequences side by side.

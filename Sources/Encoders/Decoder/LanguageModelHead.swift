@@ -9,8 +9,7 @@ import TuttiKernels
 
 /// factor * sum of cross entropies of LayerNorm(f(h Wd^T + bd)) E^T + b.
 struct LanguageModelHead: Sendable {
-    let dense: TensorSlot  // [D, D]
-    let denseBias: TensorSlot
+    let dense: Linear  // [D, D]
     let gamma: TensorSlot
     let beta: TensorSlot
     let word: TensorSlot  // [V, D]
@@ -19,8 +18,7 @@ struct LanguageModelHead: Sendable {
     let epsilon: Float
 
     init(_ configuration: EncoderConfiguration, _ names: DecoderNames, _ layout: ParameterLayout) {
-        dense = TensorSlot(layout, names.head + ".transform.dense.weight")
-        denseBias = TensorSlot(layout, names.head + ".transform.dense.bias")
+        dense = Linear(layout, names.head + ".transform.dense")
         gamma = TensorSlot(layout, names.head + ".transform.LayerNorm.weight")
         beta = TensorSlot(layout, names.head + ".transform.LayerNorm.bias")
         word = TensorSlot(layout, names.embeddingNames.word)
@@ -39,9 +37,9 @@ struct LanguageModelHead: Sendable {
     ) -> Double {
         let (t, d) = (hidden.rows, hidden.columns)
         let preactivation = arena.matrix(t, d)  // [T, D], bias not yet added
-        Gemm.multiply(hidden, parameters.matrix(dense), transposeB: true, into: preactivation)
+        dense.multiply(hidden, parameters, into: preactivation)
         let activated = arena.matrix(t, d)  // [T, D]
-        RowKernels.activation(activation, preactivation, bias: parameters.pointer(denseBias), into: activated)
+        RowKernels.activation(activation, preactivation, bias: dense.bias(parameters), into: activated)
         let (mean, rstd) = (arena.floats(t), arena.floats(t))
         let normed = arena.matrix(t, d)  // [T, D]
         RowKernels.layerNorm(
@@ -74,10 +72,9 @@ struct LanguageModelHead: Sendable {
             dOutput: dNormed, x: activated, mean: mean, rstd: rstd, gamma: parameters.pointer(gamma), dX: dNormed,
             dGamma: parameters.gradientPointer(gamma), dBeta: parameters.gradientPointer(beta), scratch: scratch)
         RowKernels.activationBackward(
-            activation, preactivation, bias: parameters.pointer(denseBias), dOutput: dNormed, into: dNormed)
-        Gemm.accumulateWeightGradient(
-            dNormed, hidden, into: parameters.gradientMatrix(dense), bias: parameters.gradientPointer(denseBias))
-        Gemm.multiply(dNormed, parameters.matrix(dense), into: dHidden)
+            activation, preactivation, bias: dense.bias(parameters), dOutput: dNormed, into: dNormed)
+        dense.accumulateGradients(dNormed, hidden, parameters)
+        dense.inputGradient(dNormed, parameters, into: dHidden)
         return value
     }
 }

@@ -12,8 +12,10 @@ struct Head: Sendable {
     let index: Int
     let inputWidth: Int
     let outputWidth: Int
-    let weight: TensorSlot?
-    let bias: TensorSlot?
+    /// The product of dense.
+    private let linear: Linear?
+    /// gamma and beta of the norm.
+    private let norm: (gamma: TensorSlot, beta: TensorSlot)?
     /// The module's slice of the gradient arena; empty without parameters.
     let slice: Range<Int>
 
@@ -28,6 +30,27 @@ struct Head: Sendable {
     }
 
     private static let layerNormEpsilon: Float = 1e-5
+
+    init(
+        _ configuration: HeadConfiguration, index: Int, inputWidth: Int, outputWidth: Int, _ layout: ParameterLayout,
+        slice: Range<Int>
+    ) {
+        self.configuration = configuration
+        self.index = index
+        self.inputWidth = inputWidth
+        self.outputWidth = outputWidth
+        self.slice = slice
+        if case .dense(let name, _, _, let bias, _) = configuration {
+            linear = Linear(layout, name + ".linear", hasBias: bias)
+        } else {
+            linear = nil
+        }
+        if case .layerNorm(let name, _) = configuration {
+            norm = (TensorSlot(layout, name + ".norm.weight"), TensorSlot(layout, name + ".norm.bias"))
+        } else {
+            norm = nil
+        }
+    }
 
     /// Forward; everything that backward needs is in the result.
     func forward(
@@ -44,14 +67,13 @@ struct Head: Sendable {
         case .pooling: preconditionFailure("Head: pooling is the encoder's own")
         case .normalize: RowKernels.normalize(input, norms: saved.first, into: output)
         case .dense(_, _, _, _, let activation):
-            guard let weight else { preconditionFailure("Head: dense without weight") }
-            Gemm.multiply(input, parameters.matrix(weight), transposeB: true, into: saved.preactivation)
-            RowKernels.activation(
-                activation, saved.preactivation, bias: bias.map { UnsafePointer(parameters.pointer($0)) }, into: output)
+            guard let linear else { preconditionFailure("Head: dense without weight") }
+            linear.multiply(input, parameters, into: saved.preactivation)
+            RowKernels.activation(activation, saved.preactivation, bias: linear.bias(parameters), into: output)
         case .layerNorm:
-            guard let weight, let bias else { preconditionFailure("Head: layer norm without parameters") }
+            guard let norm else { preconditionFailure("Head: layer norm without parameters") }
             RowKernels.layerNorm(
-                input, gamma: parameters.pointer(weight), beta: parameters.pointer(bias),
+                input, gamma: parameters.pointer(norm.gamma), beta: parameters.pointer(norm.beta),
                 epsilon: Self.layerNormEpsilon, mean: saved.first, rstd: saved.second, into: output)
         case .dropout: RowKernels.dropout(input, saved.mask, into: output)
         }
@@ -69,21 +91,20 @@ struct Head: Sendable {
             RowKernels.normalizeBackward(saved.output, norms: saved.first, dY: dOutput, into: dOutput)
             return dOutput
         case .dense(_, _, _, _, let activation):
-            guard let weight else { preconditionFailure("Head: dense without weight") }
+            guard let linear else { preconditionFailure("Head: dense without weight") }
             RowKernels.activationBackward(
-                activation, saved.preactivation, bias: bias.map { UnsafePointer(parameters.pointer($0)) },
-                dOutput: dOutput, into: dOutput)
-            if let bias { RowKernels.biasGradient(dOutput, into: parameters.gradientPointer(bias)) }
-            Gemm.multiply(dOutput, transposeA: true, saved.input, into: parameters.gradientMatrix(weight), beta: 1)
+                activation, saved.preactivation, bias: linear.bias(parameters), dOutput: dOutput, into: dOutput)
+            if let dBias = linear.biasGradient(parameters) { RowKernels.biasGradient(dOutput, into: dBias) }
+            linear.accumulateWeightGradient(dOutput, saved.input, parameters)
             let dInput = arena.matrix(dOutput.rows, inputWidth)  // [R, D]
-            Gemm.multiply(dOutput, parameters.matrix(weight), into: dInput)
+            linear.inputGradient(dOutput, parameters, into: dInput)
             return dInput
         case .layerNorm:
-            guard let weight, let bias else { preconditionFailure("Head: layer norm without parameters") }
+            guard let norm else { preconditionFailure("Head: layer norm without parameters") }
             RowKernels.layerNormBackward(
                 dOutput: dOutput, x: saved.input, mean: saved.first, rstd: saved.second,
-                gamma: parameters.pointer(weight), dX: dOutput, dGamma: parameters.gradientPointer(weight),
-                dBeta: parameters.gradientPointer(bias), scratch: scratch)
+                gamma: parameters.pointer(norm.gamma), dX: dOutput, dGamma: parameters.gradientPointer(norm.gamma),
+                dBeta: parameters.gradientPointer(norm.beta), scratch: scratch)
             return dOutput
         case .dropout:
             RowKernels.dropout(dOutput, saved.mask, into: dOutput)

@@ -8,10 +8,8 @@ import TuttiKernels
 /// y = LayerNorm(h + dropout(f(h W1^T + b1) W2^T + b2)).
 struct FeedForward: Sendable {
     let layer: Int
-    let inner: TensorSlot  // [F, D]
-    let innerBias: TensorSlot
-    let output: TensorSlot  // [D, F]
-    let outputBias: TensorSlot
+    let inner: Linear  // [F, D]
+    let output: Linear  // [D, F]
     let gamma: TensorSlot
     let beta: TensorSlot
     let activation: Activation
@@ -28,10 +26,8 @@ struct FeedForward: Sendable {
 
     init(_ configuration: EncoderConfiguration, _ names: BlockNames, layer: Int, _ layout: ParameterLayout) {
         self.layer = layer
-        inner = TensorSlot(layout, names.inner + ".weight")
-        innerBias = TensorSlot(layout, names.inner + ".bias")
-        output = TensorSlot(layout, names.output + ".weight")
-        outputBias = TensorSlot(layout, names.output + ".bias")
+        inner = Linear(layout, names.inner)
+        output = Linear(layout, names.output)
         gamma = TensorSlot(layout, names.outputNorm + ".weight")
         beta = TensorSlot(layout, names.outputNorm + ".bias")
         activation = configuration.activation
@@ -44,12 +40,11 @@ struct FeedForward: Sendable {
         _ hidden: Matrix, _ pass: EncoderPass, _ parameters: ParameterStore, saved: Saved, activated: Matrix,
         into result: Matrix
     ) {
-        Gemm.multiply(hidden, parameters.matrix(inner), transposeB: true, into: saved.preactivation)
-        RowKernels.activation(
-            activation, saved.preactivation, bias: parameters.pointer(innerBias), into: activated)
-        Gemm.multiply(activated, parameters.matrix(output), transposeB: true, into: saved.sum)
+        inner.multiply(hidden, parameters, into: saved.preactivation)
+        RowKernels.activation(activation, saved.preactivation, bias: inner.bias(parameters), into: activated)
+        output.multiply(activated, parameters, into: saved.sum)
         RowKernels.biasDropoutResidualLayerNorm(
-            branch: saved.sum, bias: parameters.pointer(outputBias), residual: hidden, gamma: parameters.pointer(gamma),
+            branch: saved.sum, bias: output.bias(parameters), residual: hidden, gamma: parameters.pointer(gamma),
             beta: parameters.pointer(beta), epsilon: epsilon, dropout: mask(pass), sum: saved.sum, mean: saved.mean,
             rstd: saved.rstd, into: result)
     }
@@ -63,14 +58,13 @@ struct FeedForward: Sendable {
         RowKernels.biasDropoutResidualLayerNormBackward(
             dOutput: stream, sum: saved.sum, mean: saved.mean, rstd: saved.rstd, gamma: parameters.pointer(gamma),
             dropout: mask(pass), dResidual: stream, dBranch: dBranch, dGamma: parameters.gradientPointer(gamma),
-            dBeta: parameters.gradientPointer(beta), dBias: parameters.gradientPointer(outputBias), scratch: scratch)
-        Gemm.multiply(dBranch, parameters.matrix(output), into: dInner)
+            dBeta: parameters.gradientPointer(beta), dBias: output.biasGradient(parameters), scratch: scratch)
+        output.inputGradient(dBranch, parameters, into: dInner)
         RowKernels.activationWithGradient(
-            activation, saved.preactivation, bias: parameters.pointer(innerBias), dOutput: dInner, activated: activated)
-        Gemm.multiply(dBranch, transposeA: true, activated, into: parameters.gradientMatrix(output), beta: 1)
-        Gemm.accumulateWeightGradient(
-            dInner, hidden, into: parameters.gradientMatrix(inner), bias: parameters.gradientPointer(innerBias))
-        Gemm.multiply(dInner, parameters.matrix(inner), into: stream, beta: 1)
+            activation, saved.preactivation, bias: inner.bias(parameters), dOutput: dInner, activated: activated)
+        output.accumulateWeightGradient(dBranch, activated, parameters)
+        inner.accumulateGradients(dInner, hidden, parameters)
+        inner.inputGradient(dInner, parameters, into: stream, accumulates: true)
     }
 
     private func mask(_ pass: EncoderPass) -> DropoutMask? {

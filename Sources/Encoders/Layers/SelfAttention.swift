@@ -8,10 +8,8 @@ import TuttiKernels
 /// h = LayerNorm(x + dropout(attention(x) Wo^T + bo)).
 struct SelfAttention: Sendable {
     let layer: Int
-    let projection: TensorSlot  // [3 D, D]
-    let projectionBias: TensorSlot  // [3 D]
-    let output: TensorSlot  // [D, D]
-    let outputBias: TensorSlot
+    let projection: Linear  // [3 D, D]
+    let output: Linear  // [D, D]
     let gamma: TensorSlot
     let beta: TensorSlot
     let heads: Int
@@ -32,10 +30,8 @@ struct SelfAttention: Sendable {
 
     init(_ configuration: EncoderConfiguration, _ names: BlockNames, layer: Int, _ layout: ParameterLayout) {
         self.layer = layer
-        projection = TensorSlot(layout, names.query + ".weight", names.key + ".weight", names.value + ".weight")
-        projectionBias = TensorSlot(layout, names.query + ".bias", names.key + ".bias", names.value + ".bias")
-        output = TensorSlot(layout, names.attentionOutput + ".weight")
-        outputBias = TensorSlot(layout, names.attentionOutput + ".bias")
+        projection = Linear(layout, names.query, names.key, names.value)
+        output = Linear(layout, names.attentionOutput)
         gamma = TensorSlot(layout, names.attentionNorm + ".weight")
         beta = TensorSlot(layout, names.attentionNorm + ".bias")
         heads = configuration.heads
@@ -49,7 +45,7 @@ struct SelfAttention: Sendable {
     func kernel(_ pass: EncoderPass, _ parameters: ParameterStore) -> Attention {
         Attention(
             heads: heads, width: headWidth, offsets: pass.tokens.offsets, sequences: pass.sequences,
-            bias: parameters.pointer(projectionBias), positions: pass.positions.map { UnsafePointer($0.pointer) },
+            bias: projection.bias(parameters), positions: pass.positions.map { UnsafePointer($0.pointer) },
             maximum: pass.longest, dropout: pass.mask(layer: layer + 1, .attentionProbabilities, rate: attentionDropout))
     }
 
@@ -58,12 +54,12 @@ struct SelfAttention: Sendable {
         _ input: Matrix, _ pass: EncoderPass, _ parameters: ParameterStore, saved: Saved,
         scratch: UnsafeMutablePointer<Float>, into hidden: Matrix
     ) {
-        Gemm.multiply(input, parameters.matrix(projection), transposeB: true, into: saved.qkv)
+        projection.multiply(input, parameters, into: saved.qkv)
         kernel(pass, parameters).forward(
             qkv: saved.qkv, context: saved.context, logSumExp: saved.logSumExp, scratch: scratch)
-        Gemm.multiply(saved.context, parameters.matrix(output), transposeB: true, into: saved.sum)
+        output.multiply(saved.context, parameters, into: saved.sum)
         RowKernels.biasDropoutResidualLayerNorm(
-            branch: saved.sum, bias: parameters.pointer(outputBias), residual: input, gamma: parameters.pointer(gamma),
+            branch: saved.sum, bias: output.bias(parameters), residual: input, gamma: parameters.pointer(gamma),
             beta: parameters.pointer(beta), epsilon: epsilon, dropout: mask(pass), sum: saved.sum, mean: saved.mean,
             rstd: saved.rstd, into: hidden)
     }
@@ -76,16 +72,14 @@ struct SelfAttention: Sendable {
         RowKernels.biasDropoutResidualLayerNormBackward(
             dOutput: stream, sum: saved.sum, mean: saved.mean, rstd: saved.rstd, gamma: parameters.pointer(gamma),
             dropout: mask(pass), dResidual: stream, dBranch: dBranch, dGamma: parameters.gradientPointer(gamma),
-            dBeta: parameters.gradientPointer(beta), dBias: parameters.gradientPointer(outputBias), scratch: scratch)
-        Gemm.multiply(
-            dBranch, transposeA: true, saved.context, into: parameters.gradientMatrix(output), beta: 1)
-        Gemm.multiply(dBranch, parameters.matrix(output), into: dContext)
+            dBeta: parameters.gradientPointer(beta), dBias: output.biasGradient(parameters), scratch: scratch)
+        output.accumulateWeightGradient(dBranch, saved.context, parameters)
+        output.inputGradient(dBranch, parameters, into: dContext)
         kernel(pass, parameters).backward(
             qkv: saved.qkv, logSumExp: saved.logSumExp, dContext: dContext, dQKV: dQKV,
             dPositions: pass.dPositions?.pointer, scratch: scratch)
-        Gemm.accumulateWeightGradient(
-            dQKV, input, into: parameters.gradientMatrix(projection), bias: parameters.gradientPointer(projectionBias))
-        Gemm.multiply(dQKV, parameters.matrix(projection), into: stream, beta: 1)
+        projection.accumulateGradients(dQKV, input, parameters)
+        projection.inputGradient(dQKV, parameters, into: stream, accumulates: true)
     }
 
     private func mask(_ pass: EncoderPass) -> DropoutMask? {
