@@ -68,8 +68,9 @@ void tutti_residual_layernorm_forward(const float *branch, int64_t branch_stride
     }
 }
 
-/// One row of the fused backward: dz to `dresidual`, dropped-out dz to `dbranch`, sums dgamma, dbeta, dbias.
-INLINE void residual_backward_row(const bool masked, const float *dout, const float *z, float m, float s,
+/// One row of the fused backward: dz to `dresidual`, dropped-out dz to `dbranch`, sums dgamma, dbeta, dbias. `carried` is
+/// added to dz where `carries`: the gradient of a sum that is also carried on as it is.
+INLINE void residual_backward_row(const bool masked, const bool carries, const float *carried, const float *dout, const float *z, float m, float s,
                                   const float *gamma, row_key key, const tutti_dropout *dropout, float *dresidual,
                                   float *dbranch, float *dgamma, float *dbeta, float *dbias, int64_t columns) {
     FAST_MATH
@@ -86,6 +87,7 @@ INLINE void residual_backward_row(const bool masked, const float *dout, const fl
     for (int64_t d = 0; d < columns; d++) {
         float normal = (z[d] - m) * s, gradient = dout[d];
         float dz = s * (gradient * gamma[d] - direct - normal * along);
+        if (carries) dz += carried[d];
         float branch = dz * kept(masked, key, dropout, d);
         dgamma[d] += gradient * normal;
         dbeta[d] += gradient;
@@ -96,7 +98,8 @@ INLINE void residual_backward_row(const bool masked, const float *dout, const fl
 }
 
 TUTTI_CLONES
-void tutti_residual_layernorm_backward(const float *dout, int64_t dout_stride, const float *z, int64_t z_stride,
+void tutti_residual_layernorm_backward(const float *dout, int64_t dout_stride, const float *carried,
+                                       int64_t carried_stride, const float *z, int64_t z_stride,
                                        const float *mean, const float *rstd, const float *gamma, tutti_dropout dropout,
                                        float *dresidual, int64_t dresidual_stride, float *dbranch,
                                        int64_t dbranch_stride, float *sums, int64_t begin, int64_t end,
@@ -109,11 +112,19 @@ void tutti_residual_layernorm_backward(const float *dout, int64_t dout_stride, c
         float *residual = dresidual + t * dresidual_stride, *branch = dbranch + t * dbranch_stride;
         if (dropout.keys) {
             row_key key = key_of_row(&dropout, &sequence, t, columns);
-            residual_backward_row(true, g, row, mean[t], rstd[t], gamma, key, &dropout, residual, branch, dgamma, dbeta,
-                                  dbias, columns);
+            if (carried) {
+                residual_backward_row(true, true, carried + t * carried_stride, g, row, mean[t], rstd[t], gamma, key,
+                                      &dropout, residual, branch, dgamma, dbeta, dbias, columns);
+            } else {
+                residual_backward_row(true, false, NULL, g, row, mean[t], rstd[t], gamma, key, &dropout, residual,
+                                      branch, dgamma, dbeta, dbias, columns);
+            }
+        } else if (carried) {
+            residual_backward_row(false, true, carried + t * carried_stride, g, row, mean[t], rstd[t], gamma, no_key,
+                                  &dropout, residual, branch, dgamma, dbeta, dbias, columns);
         } else {
-            residual_backward_row(false, g, row, mean[t], rstd[t], gamma, no_key, &dropout, residual, branch, dgamma,
-                                  dbeta, dbias, columns);
+            residual_backward_row(false, false, NULL, g, row, mean[t], rstd[t], gamma, no_key, &dropout, residual,
+                                  branch, dgamma, dbeta, dbias, columns);
         }
     }
 }

@@ -76,6 +76,13 @@ public struct ParameterLayout: Sendable, Equatable {
         if owner == .model { modelCount = count }
     }
 
+    /// Adds parameters of the model behind the others; the floats that they take together.
+    mutating func append(_ tensors: [TensorSpecification]) -> Range<Int> {
+        let start = count
+        for tensor in tensors { append(tensor) }
+        return start..<count
+    }
+
     /// The reference's no-decay rule on the lower-cased name: bias|layernorm|rmsnorm|(^|\.)norm($|\.)|_norm($|\.).
     public static func isExcludedFromDecay(_ name: String) -> Bool {
         let name = name.lowercased()

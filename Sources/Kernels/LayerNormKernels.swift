@@ -28,10 +28,10 @@ extension RowKernels {
         }
     }
 
-    /// dResidual = gradient of the sum; dBranch = its dropped-out share; dGamma, dBeta, dBias accumulate.
-    /// `dResidual` may be `dOutput`; without dropout `dBranch` may be `dResidual`.
+    /// dResidual = gradient of the sum, `dCarried` included where the sum is carried on as it is; dBranch = its dropped-out share; dGamma, dBeta, dBias accumulate.
+    /// `dResidual` may be `dOutput` or `dCarried`; without dropout `dBranch` may be `dResidual`.
     public static func biasDropoutResidualLayerNormBackward(
-        dOutput: Matrix, sum: Matrix, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>,
+        dOutput: Matrix, dCarried: Matrix? = nil, sum: Matrix, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>,
         gamma: UnsafePointer<Float>, dropout mask: DropoutMask?, dResidual: Matrix, dBranch: Matrix,
         dGamma: UnsafeMutablePointer<Float>, dBeta: UnsafeMutablePointer<Float>, dBias: UnsafeMutablePointer<Float>?,
         scratch: UnsafeMutablePointer<Float>
@@ -39,13 +39,16 @@ extension RowKernels {
         requireSameShape(dOutput, sum, "residual LayerNorm backward")
         requireSameShape(dOutput, dResidual, "residual LayerNorm backward")
         requireSameShape(dOutput, dBranch, "residual LayerNorm backward")
+        if let dCarried { requireSameShape(dOutput, dCarried, "residual LayerNorm backward") }
         let columns = sum.columns
+        let carried = dCarried.map { UnsafePointer($0.pointer) }
         let dropout = DropoutMask.kernel(mask)
         inChunks(rows: sum.rows, sums: 3 * columns, scratch: scratch) { rows, sums in
             tutti_residual_layernorm_backward(
-                dOutput.pointer, Int64(dOutput.stride), sum.pointer, Int64(sum.stride), mean, rstd, gamma, dropout,
-                dResidual.pointer, Int64(dResidual.stride), dBranch.pointer, Int64(dBranch.stride), sums,
-                Int64(rows.lowerBound), Int64(rows.upperBound), Int64(columns))
+                dOutput.pointer, Int64(dOutput.stride), carried, Int64(dCarried?.stride ?? 0), sum.pointer,
+                Int64(sum.stride), mean, rstd, gamma, dropout, dResidual.pointer, Int64(dResidual.stride),
+                dBranch.pointer, Int64(dBranch.stride), sums, Int64(rows.lowerBound), Int64(rows.upperBound),
+                Int64(columns))
         }
         let partial = Matrix(scratch, gradientChunks, 3 * columns)
         biasGradient(partial.columns(0..<columns), into: dGamma)

@@ -1,6 +1,6 @@
 // The model that the decoder of a denoising loss starts from: its description, its tokenizer, its weights.
 //
-// A decoder is a BERT with cross-attention and a language-model head (Encoders/Decoder). The checkpoint may be an
+// A decoder is an encoder's plan with cross-attention and a language model's head (Encoders/Plan). The checkpoint may be an
 // encoder's: what it does not hold starts at random, as in the reference. Families of which transformers has no causal
 // language model with cross-attention are refused, as the reference refuses them.
 
@@ -11,8 +11,10 @@ import TuttiText
 
 /// What a decoder starts from.
 public struct DecoderModel: Sendable {
-    /// What the decoder is made of.
-    public let configuration: EncoderConfiguration
+    /// Its settings, of a family that has decoders.
+    private let family: any DecoderFamily
+    /// The plan of a decoder that owns all its tensors, called as in a checkpoint.
+    private let plan: DecoderPlan
     /// The tokenizer of the texts that it reconstructs.
     public let tokenizer: Tokenizer
     /// initializer_range: the deviation of weights that the checkpoint does not hold.
@@ -26,8 +28,7 @@ public struct DecoderModel: Sendable {
     /// Throws: `.usage` for a family that has no decoder; as `SentenceEncoder.load`.
     public init(tiedTo model: SentenceEncoder) throws(TuttiError) {
         try self.init(
-            model.directory, configuration: model.encoder.configuration, tokenizer: model.tokenizer,
-            source: model.sourceDescription)
+            model.directory, family: model.family, tokenizer: model.tokenizer, source: model.sourceDescription)
     }
 
     /// Loads the model that `path` names: a folder or a hub id.
@@ -38,47 +39,62 @@ public struct DecoderModel: Sendable {
         let file = ConfigurationFile(
             path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
         try self.init(
-            directory, configuration: try EncoderSettings.read(file, isDecoder: true),
+            directory, family: try EncoderSettings.read(file, isDecoder: true),
             tokenizer: try Tokenizer.load(directory: directory.transformerPath), source: path)
     }
 
     private init(
-        _ directory: ModelDirectory, configuration: EncoderConfiguration, tokenizer: Tokenizer, source: String
+        _ directory: ModelDirectory, family: any EncoderFamily, tokenizer: Tokenizer, source: String
     ) throws(TuttiError) {
         let file = ConfigurationFile(
             path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
-        let family = DecoderNames(isTied: true)
-        guard family.modelTypes.contains(configuration.architecture) else {
+        guard let family = family as? any DecoderFamily else {
+            let known = EncoderFamilies.all.filter { $0 is any DecoderFamily.Type }.flatMap { $0.modelTypes }
             throw TuttiError(
                 .usage, "make a decoder", source,
-                "the architecture '\(configuration.architecture)' has no causal language model with cross-attention",
-                hint: "Decoders exist of: \(family.modelTypes.joined(separator: ", ")). With another encoder, set"
+                "the architecture '\(type(of: family).modelTypes[0])' has no causal language model with cross-attention",
+                hint: "Decoders exist of: \(known.joined(separator: ", ")). With another encoder, set"
                     + " tie_encoder_decoder: false and decoder_name_or_path to one of these.")
         }
         if try file.bool("tie_word_embeddings") == false {
             throw file.error("tie_word_embeddings", "is false, where only the word table can project to the vocabulary")
         }
-        guard tokenizer.vocabularySize <= configuration.vocabularySize else {
+        plan = try EncoderSettings.known(file) { () throws(EncoderError) in
+            try family.decoderPlan(prefix: "", isTied: false)
+        }
+        guard tokenizer.vocabularySize <= plan.vocabularySize else {
             throw file.error(
                 "vocab_size",
-                "is \(configuration.vocabularySize), but the tokenizer has \(tokenizer.vocabularySize) tokens")
+                "is \(plan.vocabularySize), but the tokenizer has \(tokenizer.vocabularySize) tokens")
         }
-        self.configuration = configuration
+        self.family = family
         self.tokenizer = tokenizer
         initializerRange = Float(try file.double("initializer_range") ?? 0.02)
         weights = try SafetensorsFile.open(directory: directory.transformerPath)
         var names: [String: String] = [:]
-        for info in weights.tensors { names[family.canonicalName(info.name)] = info.name }
+        for info in weights.tensors { names[type(of: family).canonicalName(info.name)] = info.name }
         self.names = names
     }
 
-    /// Reads a tensor of the decoder, called as in `DecoderNames` without prefix, if the checkpoint holds it.
+    /// D.
+    public var hiddenSize: Int { plan.hiddenSize }
+
+    /// The plan of the decoder with its own tensors behind `prefix`; tied, all others are the encoder's.
+    ///
+    /// Throws: `.data` for settings that cannot be computed.
+    package func plan(prefix: String, isTied: Bool) throws(TuttiError) -> DecoderPlan {
+        do { return try family.decoderPlan(prefix: prefix, isTied: isTied) } catch {
+            throw TuttiError(.data, "make a decoder", error.subject, error.problem, hint: error.hint)
+        }
+    }
+
+    /// Reads a tensor of the decoder, called as in its plan without prefix, if the checkpoint holds it.
     ///
     /// Throws: `.data` for another shape.
     public func read(
         _ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>
     ) throws(TuttiError) -> Bool {
-        guard let info = names[DecoderNames(isTied: true).canonicalName(name)].flatMap(weights.info) else {
+        guard let info = names[type(of: family).canonicalName(name)].flatMap(weights.info) else {
             return false
         }
         guard info.shape == shape else {
@@ -92,7 +108,7 @@ public struct DecoderModel: Sendable {
     public func makeCollator(prompts: [String], maximumLength: Int) -> Collator {
         // The last token is predicted and never read, so a text may be one longer than there are positions.
         Collator(
-            tokenizer: tokenizer, maximumLength: min(maximumLength, configuration.maximumPositions + 1),
+            tokenizer: tokenizer, maximumLength: min(maximumLength, plan.longestSequence + 1),
             prompts: prompts)
     }
 }

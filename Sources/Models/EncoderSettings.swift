@@ -1,68 +1,67 @@
-// The transformer's settings, from config.json to the encoder's own description.
+// A family's settings, read from config.json by the family's own list of keys.
 //
-// What: one reading for the families whose configuration shares BERT's keys. Values that change the mathematics in a
-// way that no encoder here computes (relative position types, a decoder, cross attention) are refused, not ignored.
-//
-// Reference: transformers/models/bert/configuration_bert.py, mpnet/configuration_mpnet.py (defaults included).
+// What: every key of a family is read with its type, and a wrong value is refused with file and key. Values that change
+// the mathematics in a way that no encoder here computes (relative position types, a decoder, cross attention) are
+// refused, not ignored.
 
 import TuttiEncoders
 import TuttiFormats
 import TuttiGround
 
-/// Reads an encoder's description from config.json.
+/// Reads a family's settings from config.json.
 enum EncoderSettings {
-    /// Keys that may be overridden although a config.json leaves them out.
-    static let keys = [
-        "hidden_dropout_prob", "attention_probs_dropout_prob", "hidden_act", "layer_norm_eps",
-        "max_position_embeddings",
-        "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "type_vocab_size",
-        "pad_token_id", "relative_attention_num_buckets",
-    ]
-
-    /// The description that `file` gives, of an encoder or of what is to be a decoder.
-    ///
-    /// Throws: `.data` naming file and key.
-    static func read(_ file: ConfigurationFile, isDecoder: Bool = false) throws(TuttiError) -> EncoderConfiguration {
-        guard let architecture = try file.string("model_type") else {
-            throw file.error("model_type", "is missing, so the architecture is unknown")
+    /// Keys that may be overridden although a config.json leaves them out: those of its family.
+    static func keys(_ file: ConfigurationFile) -> [String] {
+        func names<Family: EncoderFamily>(_ family: Family.Type) -> [String] { family.keys.map(\.name) }
+        let type = file.object["model_type"]?.string
+        guard let family = EncoderFamilies.all.first(where: { type.map($0.modelTypes.contains) ?? false }) else {
+            return []
         }
-        try known(file) { () throws(EncoderError) in _ = try EncoderArchitectures.named(architecture) }
-        if let type = try file.string("position_embedding_type"), type != "absolute" {
-            throw file.error("position_embedding_type", "is '\(type)', where only 'absolute' can be computed")
-        }
-        for key in ["is_decoder", "add_cross_attention"] {
-            guard !isDecoder, try file.bool(key) ?? false else { continue }
-            throw file.error(key, "is true, where only encoders can be trained")
-        }
-        var configuration = EncoderConfiguration(
-            architecture: architecture, vocabularySize: try file.requiredInt("vocab_size"),
-            hiddenSize: try file.requiredInt("hidden_size"), layers: try file.requiredInt("num_hidden_layers"),
-            heads: try file.requiredInt("num_attention_heads"),
-            intermediateSize: try file.requiredInt("intermediate_size"),
-            maximumPositions: try file.requiredInt("max_position_embeddings"))
-        configuration.typeVocabularySize = try file.int("type_vocab_size") ?? configuration.typeVocabularySize
-        configuration.layerNormEpsilon =
-            try file.double("layer_norm_eps").map(Float.init) ?? configuration.layerNormEpsilon
-        configuration.hiddenDropout =
-            try file.double("hidden_dropout_prob").map(Float.init) ?? configuration.hiddenDropout
-        configuration.attentionDropout =
-            try file.double("attention_probs_dropout_prob").map(Float.init) ?? configuration.attentionDropout
-        configuration.padTokenID = try file.int("pad_token_id") ?? configuration.padTokenID
-        configuration.relativeAttentionBuckets =
-            try file.int("relative_attention_num_buckets") ?? configuration.relativeAttentionBuckets
-        let activation = try file.string("hidden_act") ?? "gelu"
-        var found = configuration.activation
-        try known(file, as: "hidden_act") { () throws(EncoderError) in
-            found = try EncoderConfiguration.activation(named: activation)
-        }
-        configuration.activation = found
-        return configuration
+        return names(family)
     }
 
-    /// Runs `body` and tells its error with the file that is at fault.
-    static func known(
-        _ file: ConfigurationFile, as key: String? = nil, _ body: () throws(EncoderError) -> Void
-    ) throws(TuttiError) {
-        do { try body() } catch { throw file.error(key ?? error.subject, error.problem, hint: error.hint) }
+    /// The settings that `file` gives, of an encoder or of what is to be a decoder.
+    ///
+    /// Throws: `.data` naming file and key.
+    static func read(_ file: ConfigurationFile, isDecoder: Bool = false) throws(TuttiError) -> any EncoderFamily {
+        guard let modelType = try file.string("model_type") else {
+            throw file.error("model_type", "is missing, so the architecture is unknown")
+        }
+        let family = try known(file) { () throws(EncoderError) in try EncoderFamilies.named(modelType) }
+        return try settings(of: family, file, isDecoder: isDecoder)
+    }
+
+    private static func settings<Family: EncoderFamily>(
+        of _: Family.Type, _ file: ConfigurationFile, isDecoder: Bool
+    ) throws(TuttiError) -> any EncoderFamily {
+        var settings = Family()
+        for key in Family.keys {
+            switch key.setting {
+            case .integer(let path, let isRequired):
+                let number = isRequired ? try file.requiredInt(key.name) : try file.int(key.name)
+                if let number { settings[keyPath: path] = number }
+            case .number(let path):
+                if let number = try file.double(key.name) { settings[keyPath: path] = Float(number) }
+            case .activation(let path):
+                guard let name = try file.string(key.name) else { continue }
+                settings[keyPath: path] = try known(file, as: key.name) { () throws(EncoderError) in
+                    try Activations.named(name)
+                }
+            case .only(let value):
+                guard let found = try file.string(key.name), found != value else { continue }
+                throw file.error(key.name, "is '\(found)', where only '\(value)' can be computed")
+            case .isDecoder:
+                guard !isDecoder, try file.bool(key.name) ?? false else { continue }
+                throw file.error(key.name, "is true, where only encoders can be trained")
+            }
+        }
+        return settings
+    }
+
+    /// The result of `body`; its error names the file that is at fault.
+    static func known<Result>(
+        _ file: ConfigurationFile, as key: String? = nil, _ body: () throws(EncoderError) -> Result
+    ) throws(TuttiError) -> Result {
+        do { return try body() } catch { throw file.error(key ?? error.subject, error.problem, hint: error.hint) }
     }
 }

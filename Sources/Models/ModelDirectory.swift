@@ -175,7 +175,7 @@ extension ModelDirectory {
     private static func apply(_ overrides: JSONObject?, to file: inout ConfigurationFile) throws(TuttiError) -> Bool {
         guard let overrides else { return false }
         let before = file.object
-        let known = file.object.keys + EncoderSettings.keys.filter { !file.object.contains(key: $0) }
+        let known = file.object.keys + EncoderSettings.keys(file).filter { !file.object.contains(key: $0) }
         for (key, value) in overrides {
             guard known.contains(key) else {
                 throw TuttiError(

@@ -30,11 +30,11 @@ struct ModelWeights: Sendable {
     ///
     /// Throws: `.missingFile` for a missing file with a remedy; `.data` for missing tensors and wrong shapes.
     init(
-        root: String, transformerPath: String, modules: [PlacedModule], architecture: any EncoderArchitecture,
+        root: String, transformerPath: String, modules: [PlacedModule], family: any EncoderFamily.Type,
         layout: ParameterLayout
     ) throws(TuttiError) {
         var parts = [
-            try ModelWeights.part(folder: "", path: transformerPath, layout: layout) { architecture.canonicalName($0) }
+            try ModelWeights.part(folder: "", path: transformerPath, layout: layout) { family.canonicalName($0) }
         ]
         for placed in modules where placed.module.hasWeights {
             parts.append(

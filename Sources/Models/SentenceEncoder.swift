@@ -34,7 +34,8 @@ public final class SentenceEncoder: SentenceEncoding {
     public let notices: [String]
     /// What the model was loaded from, as the user called it.
     public let sourceDescription: String
-    let architecture: any EncoderArchitecture
+    /// The transformer's settings, of its family.
+    let family: any EncoderFamily
     let weights: ModelWeights
 
     /// Loads the model that `path` names: a folder, or a hub id that the local Hugging Face cache holds.
@@ -50,29 +51,21 @@ public final class SentenceEncoder: SentenceEncoding {
     private init(_ directory: ModelDirectory, source: String) throws(TuttiError) {
         let file = ConfigurationFile(
             path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
-        let configuration = try EncoderSettings.read(file)
-        let encoder: SequenceEncoder
-        let architecture: any EncoderArchitecture
-        let longest: Int
-        do throws(EncoderError) {
-            architecture = try EncoderArchitectures.named(configuration.architecture)
-            longest = try configuration.longestSequence()
-            encoder = try SequenceEncoder(
-                configuration: configuration,
-                heads: directory.modules.map { (placed) throws(EncoderError) in try placed.head() })
-        } catch {
-            throw file.error(error.subject, error.problem, hint: error.hint)
+        let family = try EncoderSettings.read(file)
+        let encoder = try EncoderSettings.known(file) { () throws(EncoderError) in
+            try SequenceEncoder(
+                try family.plan(), heads: directory.modules.map { (placed) throws(EncoderError) in try placed.head() })
         }
-        try SentenceEncoder.checkPooling(directory, hiddenSize: configuration.hiddenSize)
+        let (vocabulary, longest) = (encoder.plan.vocabularySize, encoder.longestSequence)
+        try SentenceEncoder.checkPooling(directory, hiddenSize: encoder.plan.hiddenSize)
         weights = try ModelWeights(
             root: directory.path, transformerPath: directory.transformerPath, modules: directory.modules,
-            architecture: architecture, layout: encoder.layout)
+            family: type(of: family), layout: encoder.layout)
         try weights.load(into: encoder.parameters)
         let tokenizer = try Tokenizer.load(directory: directory.transformerPath)
-        guard tokenizer.vocabularySize <= configuration.vocabularySize else {
+        guard tokenizer.vocabularySize <= vocabulary else {
             throw file.error(
-                "vocab_size",
-                "is \(configuration.vocabularySize), but the tokenizer has \(tokenizer.vocabularySize) tokens")
+                "vocab_size", "is \(vocabulary), but the tokenizer has \(tokenizer.vocabularySize) tokens")
         }
         try SentenceEncoder.checkLowercasing(directory, tokenizer)
 
@@ -87,7 +80,7 @@ public final class SentenceEncoder: SentenceEncoding {
         self.directory = directory
         self.tokenizer = tokenizer
         self.encoder = encoder
-        self.architecture = architecture
+        self.family = family
         prompts = Dictionary(directory.prompts.map { ($0.name, $0.text) }) { _, last in last }
         defaultPromptName = directory.defaultPromptName
         similarity = directory.similarity
@@ -100,15 +93,15 @@ public final class SentenceEncoder: SentenceEncoding {
     public func restoreWeights(from path: String) throws(TuttiError) {
         let other = try ModelDirectory(path: path)
         let weights = try ModelWeights(
-            root: path, transformerPath: other.transformerPath, modules: directory.modules, architecture: architecture,
-            layout: encoder.layout.withLossParameters([], alignment: 1))
+            root: path, transformerPath: other.transformerPath, modules: directory.modules,
+            family: type(of: family), layout: encoder.layout.withLossParameters([], alignment: 1))
         try weights.load(into: encoder.parameters)
     }
 
     /// A second encoder of the same kind, with parameters of its own that are still zero.
     public func makeTwin() throws(TuttiError) -> SequenceEncoder {
         do throws(EncoderError) {
-            return try SequenceEncoder(configuration: encoder.configuration, heads: encoder.headConfigurations)
+            return try SequenceEncoder(encoder.plan, heads: encoder.headConfigurations)
         } catch {
             throw TuttiError(.data, "copy the encoder", error.subject, error.problem, hint: error.hint)
         }
@@ -174,7 +167,7 @@ extension PlacedModule {
             let name = activation.split(separator: ".").last.map(String.init) ?? activation
             return .dense(
                 name: folder, inputWidth: inputWidth, outputWidth: outputWidth, bias: bias,
-                activation: try EncoderConfiguration.activation(named: name))
+                activation: try Activations.named(name))
         case .layerNorm(let width): return .layerNorm(name: folder, width: width)
         case .dropout(let probability): return .dropout(rate: Float(probability))
         }

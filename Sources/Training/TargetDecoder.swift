@@ -1,6 +1,6 @@
 // The decoder of a denoising loss in a run: its parameters among those of the loss, and the target texts of a batch.
 //
-// Losses know no layers (Objectives/LossRequirements.swift), decoders no losses (Encoders/Decoder); here they meet. In
+// Losses know no layers (Objectives/LossRequirements.swift), decoders no losses (Encoders/TextDecoder.swift); here they meet. In
 // chunks, each chunk of texts is reconstructed forward and backward before the next: nothing is computed twice.
 
 import TuttiEncoders
@@ -17,7 +17,7 @@ final class TargetDecoder: SentenceDecoder {
     /// The parameters that are the decoder's own, with their starts where no checkpoint holds them.
     let parameters: [LossParameter]
 
-    private let names: DecoderNames
+    private let plan: DecoderPlan
     private let chunking: Chunking?
     private var decoder: TextDecoder?
     private var target = PackedBatch()
@@ -37,18 +37,18 @@ final class TargetDecoder: SentenceDecoder {
         } else {
             model = try DecoderModel(tiedTo: encoder)
         }
-        let width = model.configuration.hiddenSize
-        guard encoder.encoder.outputWidth == width, encoder.encoder.configuration.hiddenSize == width else {
+        let width = model.hiddenSize
+        guard encoder.encoder.outputWidth == width, encoder.encoder.plan.hiddenSize == width else {
             throw TuttiError(
                 .usage, "make a decoder", request.model ?? encoder.sourceDescription,
-                "has the hidden_size \(width), but the model's is \(encoder.encoder.configuration.hiddenSize) and its"
+                "has the hidden_size \(width), but the model's is \(encoder.encoder.plan.hiddenSize) and its"
                     + " embeddings have \(encoder.encoder.outputWidth) dimensions",
                 hint: "All three must be equal.")
         }
-        names = DecoderNames(prefix: prefix + "decoder.", isTied: request.isTied)
+        plan = try model.plan(prefix: prefix + "decoder.", isTied: request.isTied)
         self.chunking = chunking
         let deviation = model.initializerRange
-        parameters = DecoderNames(isTied: request.isTied).ownTensors(model.configuration).map { tensor in
+        parameters = try model.plan(prefix: "decoder.", isTied: request.isTied).ownTensors.map { tensor in
             let start: LossParameter.Start
             if tensor.name.hasSuffix(".bias") {
                 start = .constant(0)
@@ -69,7 +69,7 @@ final class TargetDecoder: SentenceDecoder {
 
     /// Finds its parameters in the arenas of the run.
     func bind(_ store: ParameterStore) {
-        decoder = TextDecoder(configuration: model.configuration, names: names, parameters: store)
+        decoder = TextDecoder(plan, parameters: store)
     }
 
     /// Takes the texts of the next batch; `dropout` nil = evaluation.

@@ -21,12 +21,12 @@ extension ComputeOptions {
     @discardableResult
     func chooseGemm(for model: SentenceEncoder, ensemble: any Ensemble) throws -> GemmChoice {
         let providers = try Self.providersOfAllRanks(ensemble)
-        let configuration = model.encoder.configuration
+        let shape = ModelShape(plan: model.encoder.plan)
         let option = gemm
         let text = try ensemble.onRoot {
             guard let wanted = GemmProvider(rawValue: option.rawValue) else {
                 let selection = GemmSelection(
-                    hidden: configuration.hiddenSize, inner: configuration.intermediateSize, providers: providers)
+                    hidden: shape.hidden, inner: shape.inner, providers: providers)
                 return selection.choice.description
             }
             guard providers.contains(wanted) else {

@@ -21,22 +21,24 @@ import TuttiKernels
         let decoder: TextDecoder
         var store: ParameterStore { encoder.parameters }
 
-        init(isTied: Bool, dropout: Float = 0.1) throws {
-            var configuration = EncoderConfiguration(
-                architecture: "bert", vocabularySize: 37, hiddenSize: 16, layers: 2, heads: 2, intermediateSize: 32,
-                maximumPositions: 10, hiddenDropout: dropout, attentionDropout: dropout)
+        init(isTied: Bool, dropout: Float = 0.1, carries: CarriedSum = .normed) throws {
+            var settings = BERT(
+                TransformerShape(
+                    vocabularySize: 37, hiddenSize: 16, layers: 2, heads: 2, innerSize: 32, maximumPositions: 10))
+            (settings.shape.hiddenDropout, settings.shape.attentionDropout) = (dropout, dropout)
             encoder = try SequenceEncoder(
-                configuration: configuration, heads: [.pooling(modes: [.mean], includePrompt: true)])
-            if !isTied { configuration.vocabularySize = 53 }
-            let names = DecoderNames(prefix: "set.decoder.", isTied: isTied)
-            encoder.parameters.setLossParameters(names.ownTensors(configuration))
+                settings.plan(), heads: [.pooling(modes: [.mean], includePrompt: true)])
+            if !isTied { settings.shape.vocabularySize = 53 }
+            var plan = try settings.decoderPlan(prefix: "set.decoder.", isTied: isTied)
+            plan.stack.carries = carries
+            encoder.parameters.setLossParameters(plan.ownTensors)
             encoder.parameters.allocateGradients()
             let random = noise(encoder.layout.count, seed: 5)
             for entry in encoder.layout.entries {
                 let isNorm = entry.name.hasSuffix("LayerNorm.weight")
                 for i in entry.elements { encoder.parameters.values[i] = 0.25 * random[i] + (isNorm ? 1 : 0) }
             }
-            decoder = TextDecoder(configuration: configuration, names: names, parameters: encoder.parameters)
+            decoder = TextDecoder(plan, parameters: encoder.parameters)
         }
 
         func value(
@@ -65,9 +67,9 @@ import TuttiKernels
         return sequences.flatMap { all[$0 * 16..<($0 + 1) * 16] }
     }
 
-    @Test(arguments: [true, false])
-    func directionalDerivatives(isTied: Bool) throws {
-        let tiny = try Tiny(isTied: isTied)
+    @Test(arguments: [true, false], [CarriedSum.normed, .plain])
+    func directionalDerivatives(isTied: Bool, carries: CarriedSum) throws {
+        let tiny = try Tiny(isTied: isTied, carries: carries)
         let (batch, texts) = (target(), texts())
         let (value, dTexts) = tiny.value(batch, texts, gradient: true)
         #expect(abs(tiny.value(batch, texts).value - value) <= 1e-12 && value > 1)

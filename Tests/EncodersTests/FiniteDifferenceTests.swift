@@ -16,14 +16,17 @@ struct FiniteDifferenceTests {
         "2_Dense", "3_LayerNorm", "4_Dense",
     ]
 
-    @Test(arguments: GoldenKind.allCases)
-    func directionalDerivatives(_ kind: GoldenKind) throws {
+    /// Post-LN as the families are, and pre-LN: the same parts with the plain sum carried on.
+    @Test(arguments: GoldenKind.allCases, [CarriedSum.normed, .plain])
+    func directionalDerivatives(_ kind: GoldenKind, _ carries: CarriedSum) throws {
         let golden = try Golden(kind)
         let encoder = try golden.encoder(
-            heads: golden.denseHeads + [.dropout(rate: 0.3)], hiddenDropout: 0.1, attentionDropout: 0.1)
+            heads: golden.denseHeads + [.dropout(rate: 0.3)], hiddenDropout: 0.1, attentionDropout: 0.1,
+            carries: carries)
+        encoder.taps = [0, 1, 2]
         let batch = try golden.batch()
         let stream = DropoutStream(seed: 1, step: 2)
-        let c = noise(batch.sequenceCount * encoder.outputWidth, seed: 11)
+        let c = noise(encoder.taps.count * batch.sequenceCount * encoder.outputWidth, seed: 11)
         _ = embed(encoder, batch, dropout: stream, keep: true)
         backpropagate(encoder, c)
         let start = Array(encoder.parameters.values)

@@ -22,27 +22,41 @@ struct Golden {
         file = try SafetensorsFile(path: "\(tests)/Golden/encoders-\(kind.rawValue).safetensors")
     }
 
-    /// The configuration that encoders.py builds, with dropout rates of the test's choice.
-    func configuration(hiddenDropout: Float = 0, attentionDropout: Float = 0) -> EncoderConfiguration {
+    /// The shape that encoders.py builds, with dropout rates of the test's choice.
+    func shape(hiddenDropout: Float = 0, attentionDropout: Float = 0) -> TransformerShape {
+        var shape: TransformerShape
         switch kind {
         case .bert:
-            EncoderConfiguration(
-                architecture: "bert", vocabularySize: 61, hiddenSize: 48, layers: 2, heads: 3, intermediateSize: 80,
-                maximumPositions: 44, hiddenDropout: hiddenDropout, attentionDropout: attentionDropout)
+            shape = TransformerShape(
+                vocabularySize: 61, hiddenSize: 48, layers: 2, heads: 3, innerSize: 80, maximumPositions: 44)
         case .mpnet:
-            EncoderConfiguration(
-                architecture: "mpnet", vocabularySize: 61, hiddenSize: 32, layers: 2, heads: 4, intermediateSize: 64,
-                maximumPositions: 46, layerNormEpsilon: 1e-5, hiddenDropout: hiddenDropout,
-                attentionDropout: attentionDropout, padTokenID: 1)
+            shape = TransformerShape(
+                vocabularySize: 61, hiddenSize: 32, layers: 2, heads: 4, innerSize: 64, maximumPositions: 46)
+            shape.layerNormEpsilon = 1e-5
+            shape.padTokenID = 1
+        }
+        shape.hiddenDropout = hiddenDropout
+        shape.attentionDropout = attentionDropout
+        return shape
+    }
+
+    /// The plan of that shape.
+    func plan(hiddenDropout: Float = 0, attentionDropout: Float = 0) throws -> EncoderPlan {
+        let shape = shape(hiddenDropout: hiddenDropout, attentionDropout: attentionDropout)
+        return switch kind {
+        case .bert: try BERT(shape).plan()
+        case .mpnet: try MPNet(shape).plan()
         }
     }
 
-    /// An encoder with the golden weights and room for gradients.
+    /// An encoder with the golden weights and room for gradients; of a pre-LN model if the residual stream `carries` the
+    /// plain sum, which no golden exists for.
     func encoder(
-        heads: [HeadConfiguration], hiddenDropout: Float = 0, attentionDropout: Float = 0
+        heads: [HeadConfiguration], hiddenDropout: Float = 0, attentionDropout: Float = 0, carries: CarriedSum = .normed
     ) throws -> SequenceEncoder {
-        let encoder = try SequenceEncoder(
-            configuration: configuration(hiddenDropout: hiddenDropout, attentionDropout: attentionDropout), heads: heads)
+        var plan = try plan(hiddenDropout: hiddenDropout, attentionDropout: attentionDropout)
+        plan.carries = carries
+        let encoder = try SequenceEncoder(plan, heads: heads)
         for entry in encoder.layout.entries {
             let info = try #require(file.info("weight." + entry.name), "\(entry.name)")
             #expect(info.shape == entry.shape, "\(entry.name)")
@@ -54,7 +68,7 @@ struct Golden {
 
     /// The heads of the case "heads".
     var denseHeads: [HeadConfiguration] {
-        let width = configuration().hiddenSize
+        let width = shape().hiddenSize
         return [
             .pooling(modes: [.mean]),
             .dense(name: "2_Dense", inputWidth: width, outputWidth: 24),

@@ -35,7 +35,7 @@ struct GoldenTests {
         let encoder = try golden.encoder(heads: [.pooling(modes: modes)])
         encoder.taps = Array(0...encoder.layerCount)
         let batch = try golden.batch()
-        let d = encoder.configuration.hiddenSize
+        let d = encoder.plan.hiddenSize
         let embeddings = embed(encoder, batch)
         #expect(embeddings == embed(encoder, batch, keep: true))
         for layer in encoder.taps {

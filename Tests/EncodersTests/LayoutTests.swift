@@ -54,47 +54,62 @@ struct LayoutTests {
     }
 
     @Test func checkpointNames() throws {
-        let bert = try EncoderArchitectures.named("bert")
-        #expect(bert.canonicalName("bert.embeddings.LayerNorm.gamma") == "embeddings.LayerNorm.weight")
-        #expect(bert.canonicalName("embeddings.LayerNorm.beta") == "embeddings.LayerNorm.bias")
-        #expect(bert.canonicalName("encoder.layer.0.output.dense.weight") == "encoder.layer.0.output.dense.weight")
-        #expect(bert.isUnused("pooler.dense.weight") && bert.isUnused("embeddings.position_ids"))
-        #expect(!bert.isUnused("embeddings.position_embeddings.weight"))
-        let mpnet = try EncoderArchitectures.named("mpnet")
-        #expect(mpnet.canonicalName("mpnet.encoder.relative_attention_bias.weight") == mpnet.relativePositionName)
-        let tensors = mpnet.tensors(try Golden(.mpnet).configuration())
+        #expect(BERT.canonicalName("bert.embeddings.LayerNorm.gamma") == "embeddings.LayerNorm.weight")
+        #expect(BERT.canonicalName("embeddings.LayerNorm.beta") == "embeddings.LayerNorm.bias")
+        #expect(BERT.canonicalName("encoder.layer.0.output.dense.weight") == "encoder.layer.0.output.dense.weight")
+        let table = "encoder.relative_attention_bias.weight"
+        #expect(MPNet.canonicalName("mpnet.\(table)") == table)
+        let tensors = try Golden(.mpnet).plan().tensors
         #expect(tensors.count == 2 * 16 + 5)
-        #expect(tensors.contains(TensorSpecification("encoder.relative_attention_bias.weight", [32, 4])))
+        #expect(tensors.contains(TensorSpecification(table, [32, 4])))
+        #expect(try EncoderFamilies.named("mpnet") == MPNet.self)
     }
 
-    @Test func refusedConfigurations() throws {
-        let good = try Golden(.bert).configuration()
+    /// What a plan says of itself is what its layout holds.
+    @Test(arguments: GoldenKind.allCases)
+    func plansCountTheirParameters(_ kind: GoldenKind) throws {
+        let golden = try Golden(kind)
+        let encoder = try golden.encoder(heads: [.pooling(modes: [.mean])])
+        let (plan, shape) = (encoder.plan, golden.shape())
+        #expect(plan.tensors.map(\.name) == encoder.layout.entries.map(\.name))
+        #expect(plan.parameterCount == encoder.layout.entries.reduce(0) { $0 + $1.elementCount })
+        let (d, f, layers) = (shape.hiddenSize, shape.innerSize, shape.layers)
+        let dense = layers * (4 * d * d + 2 * d * f)
+        #expect(plan.denseParameters == dense)
+        #expect(
+            plan.trainingFLOPs(tokens: 10, squaredLengths: 52)
+                == Double(6 * dense * 10 + 12 * layers * d * 52))
+    }
+
+    @Test func refusedSettings() throws {
         func refuses(
             _ subject: String, heads: [HeadConfiguration] = [.pooling(modes: [.mean])],
-            _ change: (inout EncoderConfiguration) -> Void = { _ in }
-        ) {
-            var configuration = good
-            change(&configuration)
-            #expect { try SequenceEncoder(configuration: configuration, heads: heads) } throws: {
+            _ change: (inout BERT) -> Void = { _ in }
+        ) throws {
+            var settings = BERT(try Golden(.bert).shape())
+            change(&settings)
+            #expect { try SequenceEncoder(settings.plan(), heads: heads) } throws: {
                 ($0 as? EncoderError)?.subject == subject
             }
         }
-        refuses("model_type") { $0.architecture = "bart" }
-        refuses("num_attention_heads") { $0.heads = 5 }
-        refuses("num_attention_heads") { $0.heads = 12 }
-        refuses("hidden_size") { $0.hiddenSize = 24 }
-        refuses("hidden_dropout_prob") { $0.hiddenDropout = 1 }
-        refuses("type_vocab_size") { $0.typeVocabularySize = 0 }
-        refuses("num_hidden_layers") { $0.layers = 0 }
-        refuses("modules", heads: [])
-        refuses("modules", heads: [.normalize])
-        refuses("modules", heads: [.pooling(modes: [.mean]), .pooling(modes: [.cls])])
-        refuses("2_Dense.in_features", heads: [.pooling(modes: [.mean, .max]), .dense(name: "2_Dense", inputWidth: 48, outputWidth: 8)])
+        try refuses("num_attention_heads") { $0.shape.heads = 5 }
+        try refuses("num_attention_heads") { $0.shape.heads = 12 }
+        try refuses("hidden_size") { $0.shape.hiddenSize = 24 }
+        try refuses("hidden_dropout_prob") { $0.shape.hiddenDropout = 1 }
+        try refuses("type_vocab_size") { $0.typeVocabularySize = 0 }
+        try refuses("num_hidden_layers") { $0.shape.layers = 0 }
+        try refuses("modules", heads: [])
+        try refuses("modules", heads: [.normalize])
+        try refuses("modules", heads: [.pooling(modes: [.mean]), .pooling(modes: [.cls])])
+        try refuses(
+            "2_Dense.in_features",
+            heads: [.pooling(modes: [.mean, .max]), .dense(name: "2_Dense", inputWidth: 48, outputWidth: 8)])
+        #expect { try EncoderFamilies.named("bart") } throws: { ($0 as? EncoderError)?.subject == "model_type" }
         #expect(throws: EncoderError.self) { try PoolingMode(name: "median") }
-        #expect(throws: EncoderError.self) { try EncoderConfiguration.activation(named: "mish") }
-        #expect(try EncoderConfiguration.activation(named: "gelu_new") == .geluTanh)
-        #expect(try good.longestSequence() == 44)
-        #expect(try Golden(.mpnet).configuration().longestSequence() == 44)
+        #expect(throws: EncoderError.self) { try Activations.named("mish") }
+        #expect(try Activations.named("gelu_new") == .geluTanh)
+        #expect(try Golden(.bert).plan().longestSequence == 44)
+        #expect(try Golden(.mpnet).plan().longestSequence == 44)
     }
 
     @Test func packedBatchKeepsItsMemory() {

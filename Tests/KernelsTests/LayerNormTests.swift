@@ -50,15 +50,20 @@ import TuttiKernels
             }
         }
 
+        /// fp64 sum before the norm for these branch, residual, bias.
+        func sum(_ branch: [Float], _ residual: [Float], _ bias: [Float]) -> [Double] {
+            (0..<rows).flatMap { t in
+                (0..<columns).map { d in
+                    Double(residual[t * columns + d])
+                        + (Double(branch[t * columns + d]) + Double(bias[d])) * factor(t, d)
+                }
+            }
+        }
+
         /// fp64 output of the fused kernel for these branch, residual, bias.
         func fused(_ branch: [Float], _ residual: [Float], _ bias: [Float], epsilon: Double) -> [Double] {
-            (0..<rows).flatMap { t in
-                norm(
-                    (0..<columns).map { d in
-                        Double(residual[t * columns + d])
-                            + (Double(branch[t * columns + d]) + Double(bias[d])) * factor(t, d)
-                    }, epsilon: epsilon)
-            }
+            let sum = sum(branch, residual, bias)
+            return (0..<rows).flatMap { norm(Array(sum[$0 * columns..<($0 + 1) * columns]), epsilon: epsilon) }
         }
     }
 
@@ -66,7 +71,7 @@ import TuttiKernels
         let output, residual, branch, gamma, beta, bias: [Float]
     }
 
-    private func run(_ p: Problem) -> Gradients {
+    private func run(_ p: Problem, carried: [Float]? = nil) -> Gradients {
         let shape = (p.rows, p.columns)
         let z = FloatBlock(p.branch)
         let residual = FloatBlock(p.residual)
@@ -77,13 +82,15 @@ import TuttiKernels
             branch: z.matrix(shape.0, shape.1), bias: p.bias.pinned, residual: residual.matrix(shape.0, shape.1),
             gamma: p.gamma.pinned, beta: p.beta.pinned, epsilon: Float(epsilon), dropout: p.mask,
             sum: z.matrix(shape.0, shape.1), mean: mean.pointer, rstd: rstd.pointer, into: out.matrix(shape.0, shape.1))
-        let dResidual = FloatBlock(p.weights)
+        let dOutput = FloatBlock(p.weights)
+        let dResidual = carried.map { FloatBlock($0) } ?? dOutput
         let dBranch = FloatBlock(count: p.rows * p.columns)
         let sums = (0..<3).map { _ in FloatBlock(count: p.columns, of: 1) }
         let scratch = FloatBlock(count: RowKernels.layerNormBackwardScratch(columns: p.columns))
         RowKernels.biasDropoutResidualLayerNormBackward(
-            dOutput: dResidual.matrix(shape.0, shape.1), sum: z.matrix(shape.0, shape.1), mean: mean.pointer,
-            rstd: rstd.pointer, gamma: p.gamma.pinned, dropout: p.mask, dResidual: dResidual.matrix(shape.0, shape.1),
+            dOutput: dOutput.matrix(shape.0, shape.1),
+            dCarried: carried.map { _ in dResidual.matrix(shape.0, shape.1) }, sum: z.matrix(shape.0, shape.1),
+            mean: mean.pointer, rstd: rstd.pointer, gamma: p.gamma.pinned, dropout: p.mask, dResidual: dResidual.matrix(shape.0, shape.1),
             dBranch: dBranch.matrix(shape.0, shape.1), dGamma: sums[0].pointer, dBeta: sums[1].pointer,
             dBias: sums[2].pointer, scratch: scratch.pointer)
         return Gradients(
@@ -118,6 +125,28 @@ import TuttiKernels
             }
             #expect(abs(Double(got.gamma[d]) - gamma) < 2e-4)
         }
+    }
+
+    /// Pre-LN: the sum is carried on beside its norm, and its gradient comes back in the same pass.
+    @Test(arguments: [37, 384], [Float(0), 0.2])
+    func aCarriedSumAddsItsGradient(columns: Int, rate: Float) {
+        let p = Problem(columns: columns, lengths: lengths, rate: rate)
+        var random = TinyRandom(91)
+        let carried = random.floats(p.rows * columns)
+        let got = run(p, carried: carried)
+        let loss = { (branch: [Float], residual: [Float], bias: [Float]) in
+            let normed = p.fused(branch, residual, bias, epsilon: self.epsilon)
+            return zip(normed, p.weights).reduce(0.0) { $0 + $1.0 * Double($1.1) }
+                + zip(p.sum(branch, residual, bias), carried).reduce(0.0) { $0 + $1.0 * Double($1.1) }
+        }
+        let ofBranch = gradientGap(at: p.branch, gradient: got.branch) { loss($0, p.residual, p.bias) }
+        let ofResidual = gradientGap(at: p.residual, gradient: got.residual) { loss(p.branch, $0, p.bias) }
+        let ofBias = gradientGap(at: p.bias, gradient: got.bias) { loss(p.branch, p.residual, $0) }
+        #expect(ofBranch < 1e-3 && ofResidual < 1e-3 && ofBias < 1e-3, "\(ofBranch) \(ofResidual) \(ofBias)")
+        // The parameters do not see what passes beside the norm, and without it the gradient is another.
+        let alone = run(p)
+        #expect(got.gamma == alone.gamma && got.beta == alone.beta && got.output == alone.output)
+        #expect(largestDifference(got.residual, alone.residual.map(Double.init)) > 0.1)
     }
 
     @Test(arguments: [16, 100], [Float(0), 0.3])

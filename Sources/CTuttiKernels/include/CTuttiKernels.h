@@ -97,13 +97,14 @@ void tutti_residual_layernorm_forward(const float *branch, int64_t branch_stride
                                       const float *gamma, const float *beta, float epsilon, tutti_dropout dropout,
                                       float *mean, float *rstd, float *out, int64_t out_stride, int64_t begin,
                                       int64_t end, int64_t columns);
-/// dresidual = dz, dbranch = dropout'(dz), rows [begin, end). Adds this range's share to
-/// sums [3, columns] = dgamma, dbeta, dbias. `dresidual` may be `dout`; `dbranch` may equal `dresidual` without dropout.
-void tutti_residual_layernorm_backward(const float *dout, int64_t dout_stride, const float *z, int64_t z_stride,
-                                       const float *mean, const float *rstd, const float *gamma, tutti_dropout dropout,
-                                       float *dresidual, int64_t dresidual_stride, float *dbranch,
-                                       int64_t dbranch_stride, float *sums, int64_t begin, int64_t end,
-                                       int64_t columns);
+/// dresidual = dz, dbranch = dropout'(dz), rows [begin, end); `carried`, the gradient of a z that is carried on as it is,
+/// adds to dz. Adds this range's share to sums [3, columns] = dgamma, dbeta, dbias. `dresidual` may be `dout` or
+/// `carried`; `dbranch` may equal `dresidual` without dropout.
+void tutti_residual_layernorm_backward(const float *dout, int64_t dout_stride, const float *_Nullable carried,
+                                       int64_t carried_stride, const float *z, int64_t z_stride, const float *mean,
+                                       const float *rstd, const float *gamma, tutti_dropout dropout, float *dresidual,
+                                       int64_t dresidual_stride, float *dbranch, int64_t dbranch_stride, float *sums,
+                                       int64_t begin, int64_t end, int64_t columns);
 /// out = dropout((x - mean) * rstd * gamma + beta); `out` may be `x` where no backward follows.
 void tutti_layernorm_forward(const float *x, int64_t x_stride, const float *gamma, const float *beta, float epsilon,
                              tutti_dropout dropout, float *mean, float *rstd, float *out, int64_t out_stride,

@@ -14,47 +14,33 @@ struct Head: Sendable {
     let outputWidth: Int
     /// The product of dense.
     private let linear: Linear?
-    /// gamma and beta of the norm.
-    private let norm: (gamma: TensorSlot, beta: TensorSlot)?
-    /// The module's slice of the gradient arena; empty without parameters.
-    let slice: Range<Int>
+    /// The norm of layerNorm.
+    private let norm: Norm?
 
     /// What backward needs.
     struct Saved {
         let input: Matrix  // [R, D]
         let output: Matrix  // [R, D']
         let preactivation: Matrix  // [R, D'] of dense, bias not yet added
-        let first: UnsafeMutablePointer<Float>  // [R] norms or means
-        let second: UnsafeMutablePointer<Float>  // [R] 1/deviations
+        let lengths: UnsafeMutablePointer<Float>  // [R] of normalize
+        let norm: Norm.Saved
         let mask: DropoutMask?
     }
 
-    private static let layerNormEpsilon: Float = 1e-5
-
     init(
-        _ configuration: HeadConfiguration, index: Int, inputWidth: Int, outputWidth: Int, _ layout: ParameterLayout,
-        slice: Range<Int>
+        _ configuration: HeadConfiguration, index: Int, inputWidth: Int, outputWidth: Int, _ layout: ParameterLayout
     ) {
         self.configuration = configuration
         self.index = index
         self.inputWidth = inputWidth
         self.outputWidth = outputWidth
-        self.slice = slice
-        if case .dense(let name, _, _, let bias, _) = configuration {
-            linear = Linear(layout, name + ".linear", hasBias: bias)
-        } else {
-            linear = nil
-        }
-        if case .layerNorm(let name, _) = configuration {
-            norm = (TensorSlot(layout, name + ".norm.weight"), TensorSlot(layout, name + ".norm.bias"))
-        } else {
-            norm = nil
-        }
+        linear = configuration.linear.map { Linear($0, layout) }
+        norm = configuration.norm.map { Norm($0, layout) }
     }
 
     /// Forward; everything that backward needs is in the result.
     func forward(
-        _ input: Matrix, _ pass: EncoderPass, _ parameters: ParameterStore, arena: inout Arena
+        _ input: Matrix, _ pass: PassContext, _ parameters: ParameterStore, arena: inout Arena
     ) -> Saved {
         let rows = input.rows
         let needsPreactivation = if case .dense = configuration { true } else { false }
@@ -62,19 +48,17 @@ struct Head: Sendable {
         let saved = Saved(
             input: input, output: output,
             preactivation: needsPreactivation ? arena.matrix(rows, outputWidth) : output,
-            first: arena.floats(rows), second: arena.floats(rows), mask: mask(pass, rows: rows, arena: &arena))
+            lengths: arena.floats(rows), norm: Norm.Saved(rows: rows, arena: &arena), mask: mask(pass, rows: rows, arena: &arena))
         switch configuration {
         case .pooling: preconditionFailure("Head: pooling is the encoder's own")
-        case .normalize: RowKernels.normalize(input, norms: saved.first, into: output)
+        case .normalize: RowKernels.normalize(input, norms: saved.lengths, into: output)
         case .dense(_, _, _, _, let activation):
             guard let linear else { preconditionFailure("Head: dense without weight") }
             linear.multiply(input, parameters, into: saved.preactivation)
             RowKernels.activation(activation, saved.preactivation, bias: linear.bias(parameters), into: output)
         case .layerNorm:
             guard let norm else { preconditionFailure("Head: layer norm without parameters") }
-            RowKernels.layerNorm(
-                input, gamma: parameters.pointer(norm.gamma), beta: parameters.pointer(norm.beta),
-                epsilon: Self.layerNormEpsilon, mean: saved.first, rstd: saved.second, into: output)
+            norm.forward(input, parameters, saved: saved.norm, into: output)
         case .dropout: RowKernels.dropout(input, saved.mask, into: output)
         }
         return saved
@@ -88,7 +72,7 @@ struct Head: Sendable {
         switch configuration {
         case .pooling: preconditionFailure("Head: pooling is the encoder's own")
         case .normalize:
-            RowKernels.normalizeBackward(saved.output, norms: saved.first, dY: dOutput, into: dOutput)
+            RowKernels.normalizeBackward(saved.output, norms: saved.lengths, dY: dOutput, into: dOutput)
             return dOutput
         case .dense(_, _, _, _, let activation):
             guard let linear else { preconditionFailure("Head: dense without weight") }
@@ -101,10 +85,7 @@ struct Head: Sendable {
             return dInput
         case .layerNorm:
             guard let norm else { preconditionFailure("Head: layer norm without parameters") }
-            RowKernels.layerNormBackward(
-                dOutput: dOutput, x: saved.input, mean: saved.first, rstd: saved.second,
-                gamma: parameters.pointer(norm.gamma), dX: dOutput, dGamma: parameters.gradientPointer(norm.gamma),
-                dBeta: parameters.gradientPointer(norm.beta), scratch: scratch)
+            norm.backward(saved.input, parameters, saved: saved.norm, inPlace: dOutput, scratch: scratch)
             return dOutput
         case .dropout:
             RowKernels.dropout(dOutput, saved.mask, into: dOutput)
@@ -113,7 +94,7 @@ struct Head: Sendable {
     }
 
     /// One key a row: a row counts as a sequence of one token.
-    private func mask(_ pass: EncoderPass, rows: Int, arena: inout Arena) -> DropoutMask? {
+    private func mask(_ pass: PassContext, rows: Int, arena: inout Arena) -> DropoutMask? {
         guard case .dropout(let rate) = configuration, rate > 0, let keys = pass.dropout?.sequenceKeys, pass.sequences > 0
         else { return nil }
         let rowKeys = arena.uint64s(rows)

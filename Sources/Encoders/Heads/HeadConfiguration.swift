@@ -65,15 +65,18 @@ public enum HeadConfiguration: Sendable, Equatable {
         }
     }
 
-    /// Parameters of the module, in the order in which its backward finishes them.
-    var tensors: [TensorSpecification] {
-        switch self {
-        case .pooling, .normalize, .dropout: []
-        case .dense(let name, let inputWidth, let outputWidth, let bias, _):
-            [.init(name + ".linear.weight", [outputWidth, inputWidth])]
-                + (bias ? [.init(name + ".linear.bias", [outputWidth])] : [])
-        case .layerNorm(let name, let width):
-            [.init(name + ".norm.weight", [width]), .init(name + ".norm.bias", [width])]
-        }
+    /// The weights of dense.
+    var linear: LinearPlan? {
+        guard case .dense(let name, let inputs, let outputs, let bias, _) = self else { return nil }
+        return LinearPlan(name + ".linear", inputs: inputs, outputs: outputs, hasBias: bias)
     }
+
+    /// The parameters of layerNorm.
+    var norm: NormPlan? {
+        guard case .layerNorm(let name, let width) = self else { return nil }
+        return NormPlan(name: name + ".norm", width: width, epsilon: 1e-5)
+    }
+
+    /// Parameters of the module, in the order in which its backward finishes them.
+    var tensors: [TensorSpecification] { (linear?.tensors ?? []) + (norm?.tensors ?? []) }
 }

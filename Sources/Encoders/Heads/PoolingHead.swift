@@ -8,7 +8,7 @@ struct PoolingHead: Sendable {
     let includePrompt: Bool
 
     /// pooled [S, modes * D] of hidden [T, D].
-    func forward(_ hidden: Matrix, _ pass: EncoderPass, into pooled: Matrix) {
+    func forward(_ hidden: Matrix, _ pass: PassContext, into pooled: Matrix) {
         for place in modes.indices {
             Pooling.forward(
                 modes[place], hidden, offsets: pass.tokens.offsets, skip: skip(pass),
@@ -17,7 +17,7 @@ struct PoolingHead: Sendable {
     }
 
     /// stream [T, D] += the adjoint of `forward`.
-    func backward(_ hidden: Matrix, _ pass: EncoderPass, dPooled: Matrix, stream: Matrix) {
+    func backward(_ hidden: Matrix, _ pass: PassContext, dPooled: Matrix, stream: Matrix) {
         for place in modes.indices {
             Pooling.backward(
                 modes[place], hidden, offsets: pass.tokens.offsets, skip: skip(pass),
@@ -25,5 +25,5 @@ struct PoolingHead: Sendable {
         }
     }
 
-    private func skip(_ pass: EncoderPass) -> UnsafePointer<Int32>? { includePrompt ? nil : pass.promptTokens }
+    private func skip(_ pass: PassContext) -> UnsafePointer<Int32>? { includePrompt ? nil : pass.promptTokens }
 }

@@ -11,15 +11,41 @@
 
 import TuttiKernels
 
+/// A dense layer as a plan describes it.
+package struct LinearPlan: Sendable, Equatable {
+    /// The modules side by side; their tensors are `<module>.weight` and `<module>.bias`.
+    let modules: [String]
+    /// I.
+    package let inputs: Int
+    /// Outputs of one module: O = modules * this.
+    let outputsOfModule: Int
+    let hasBias: Bool
+
+    init(_ modules: String..., inputs: Int, outputs: Int, hasBias: Bool = true) {
+        self.modules = modules
+        self.inputs = inputs
+        outputsOfModule = outputs
+        self.hasBias = hasBias
+    }
+
+    /// O.
+    package var outputs: Int { modules.count * outputsOfModule }
+
+    /// Its tensors: all weights, then all biases, so that either are neighbours.
+    var tensors: [TensorSpecification] {
+        modules.map { .init($0 + ".weight", [outputsOfModule, inputs]) }
+            + (hasBias ? modules.map { .init($0 + ".bias", [outputsOfModule]) } : [])
+    }
+}
+
 /// y = x W^T + b over the parameters of a store.
 struct Linear: Sendable {
     private let weight: TensorSlot  // [O, I]
     private let bias: TensorSlot?  // [O]
 
-    /// The layer made of `modules`, whose tensors are called `<module>.weight` and `<module>.bias`.
-    init(_ layout: ParameterLayout, _ modules: String..., hasBias: Bool = true) {
-        weight = TensorSlot(layout, modules.map { $0 + ".weight" })
-        bias = hasBias ? TensorSlot(layout, modules.map { $0 + ".bias" }) : nil
+    init(_ plan: LinearPlan, _ layout: ParameterLayout) {
+        weight = TensorSlot(layout, plan.modules.map { $0 + ".weight" })
+        bias = plan.hasBias ? TensorSlot(layout, plan.modules.map { $0 + ".bias" }) : nil
     }
 
     /// y [R, O] = x W^T, without the bias.

@@ -50,7 +50,7 @@ struct KernelsBenchCommand: RankedCommand {
         let report = try bench.begin("kernels", on: ensemble)
         let machine = MachineBounds(streamBytes: streamMegabytes.map { $0 << 20 } ?? MachineBounds.defaultStreamBytes)
         // AdamW works on the whole model; eight million parameters are more than any cache and enough to tell.
-        let parameters = min(shape.vocabulary * shape.hidden + shape.denseParameters, 8 << 20)
+        let parameters = min(shape.vocabulary * shape.hidden + shape.plan.denseParameters, 8 << 20)
         let largest = KernelOperands.largestOperand(shape: shape, tokens: tokens, parameters: parameters)
         let bytes = MemoryLayout<Float>.stride * largest
         let memory = RotatingMemory(bytes: max(4 * bytes, machine.streamElements * MemoryLayout<Float>.stride))

@@ -43,18 +43,14 @@ struct ShapeOptions: ParsableArguments {
     /// The shape that the options give.
     /// - Throws: what loading the model throws.
     func shape() throws -> ModelShape {
-        if let model { return ModelShape(try SentenceEncoder.load(model).encoder.configuration) }
-        return ModelShape(hidden: hidden, inner: inner, layers: layers, heads: heads, vocabulary: vocabulary)
+        if let model { return ModelShape(plan: try SentenceEncoder.load(model).encoder.plan) }
+        return try ModelShape(hidden: hidden, inner: inner, layers: layers, heads: heads, vocabulary: vocabulary)
     }
 }
 
-/// The dimensions of a transformer.
+/// The dimensions of a transformer, all layers of which are like the first.
 struct ModelShape {
-    var hidden: Int
-    var inner: Int
-    var layers: Int
-    var heads: Int
-    var vocabulary: Int
+    let plan: EncoderPlan
 
     /// One weight matrix [outputs, inputs] of a layer.
     struct Product {
@@ -67,29 +63,48 @@ struct ModelShape {
 
     /// The dense products of one layer; each is computed forward, for dX and for dW.
     var products: [Product] {
-        [
-            Product(name: "qkv", inputs: hidden, outputs: 3 * hidden, accumulatesInputGradient: true),
-            Product(name: "attention_output", inputs: hidden, outputs: hidden, accumulatesInputGradient: false),
-            Product(name: "inner", inputs: hidden, outputs: inner, accumulatesInputGradient: true),
-            Product(name: "output", inputs: inner, outputs: hidden, accumulatesInputGradient: false),
-        ]
+        func product(_ name: String, _ linear: LinearPlan, readsStream: Bool) -> Product {
+            Product(
+                name: name, inputs: linear.inputs, outputs: linear.outputs, accumulatesInputGradient: readsStream)
+        }
+        return branches.flatMap { branch -> [Product] in
+            switch branch {
+            case .selfAttention(let plan):
+                [
+                    product("qkv", plan.projection, readsStream: true),
+                    product("attention_output", plan.output, readsStream: false),
+                ]
+            case .feedForward(let plan):
+                [product("inner", plan.inner, readsStream: true), product("output", plan.output, readsStream: false)]
+            case .crossAttention: []
+            }
+        }
     }
 
-    /// Parameters in the dense products of all layers.
-    var denseParameters: Int { layers * products.reduce(0) { $0 + $1.inputs * $1.outputs } }
+    private var branches: [BranchPlan] { plan.layers.first?.stages.map(\.branch) ?? [] }
 
-    /// FLOPs of a training step: 6 * dense parameters * T (2 forward, 4 backward), and attention's two products of
-    /// 2 L^2 D forward and four backward: 12 L^2 D a layer. What is computed a second time is not counted.
-    func trainingFLOPs(tokens: Double, squaredLengths: Double) -> Double {
-        6 * Double(denseParameters) * tokens + 12 * Double(layers * hidden) * squaredLengths
+    var hidden: Int { plan.hiddenSize }
+    var layers: Int { plan.layerCount }
+    var vocabulary: Int { plan.vocabularySize }
+
+    var heads: Int {
+        for case .selfAttention(let plan) in branches { return plan.heads }
+        return 0
+    }
+
+    var inner: Int {
+        for case .feedForward(let plan) in branches { return plan.inner.outputs }
+        return 0
     }
 }
 
 extension ModelShape {
-    /// The shape of an encoder.
-    init(_ configuration: EncoderConfiguration) {
-        self.init(
-            hidden: configuration.hiddenSize, inner: configuration.intermediateSize, layers: configuration.layers,
-            heads: configuration.heads, vocabulary: configuration.vocabularySize)
+    /// A BERT of these dimensions.
+    /// - Throws: what the kernels cannot compute.
+    init(hidden: Int, inner: Int, layers: Int, heads: Int, vocabulary: Int) throws {
+        let shape = TransformerShape(
+            vocabularySize: vocabulary, hiddenSize: hidden, layers: layers, heads: heads, innerSize: inner,
+            maximumPositions: 512)
+        self.init(plan: try BERT(shape).plan())
     }
 }

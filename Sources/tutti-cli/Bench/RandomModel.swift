@@ -33,17 +33,14 @@ enum RandomModel {
     }
 
     private static func write(_ shape: ModelShape, to folder: String) throws {
-        let configuration = EncoderConfiguration(
-            architecture: "bert", vocabularySize: shape.vocabulary, hiddenSize: shape.hidden, layers: shape.layers,
-            heads: shape.heads, intermediateSize: shape.inner, maximumPositions: 512)
         var config: JSONObject = ["model_type": .string("bert"), "hidden_act": .string("gelu")]
         config.set("vocab_size", shape.vocabulary)
         config.set("hidden_size", shape.hidden)
         config.set("num_hidden_layers", shape.layers)
         config.set("num_attention_heads", shape.heads)
         config.set("intermediate_size", shape.inner)
-        config.set("max_position_embeddings", configuration.maximumPositions)
-        config.set("type_vocab_size", configuration.typeVocabularySize)
+        config.set("max_position_embeddings", shape.plan.longestSequence)
+        config.set("type_vocab_size", 2)
         config.set("pad_token_id", 0)
         config["hidden_dropout_prob"] = .number(0.1)
         config["attention_probs_dropout_prob"] = .number(0.1)
@@ -73,7 +70,7 @@ enum RandomModel {
         }
         try AtomicWrite.file(
             path: folder + "/vocab.txt", text: vocabulary(shape.vocabulary).joined(separator: "\n") + "\n")
-        try writeWeights(configuration, to: folder + "/model.safetensors")
+        try writeWeights(shape.plan, to: folder + "/model.safetensors")
     }
 
     /// Special tokens, letters, continuing letters, then words of syllables, every other one as a continuation too.
@@ -96,8 +93,8 @@ enum RandomModel {
         return tokens
     }
 
-    private static func writeWeights(_ configuration: EncoderConfiguration, to path: String) throws {
-        let encoder = try SequenceEncoder(configuration: configuration, heads: [.pooling(modes: [.mean])])
+    private static func writeWeights(_ plan: EncoderPlan, to path: String) throws {
+        let encoder = try SequenceEncoder(plan, heads: [.pooling(modes: [.mean])])
         var state: UInt64 = 7
         for entry in encoder.layout.entries {
             let values = encoder.parameters.values(of: entry)

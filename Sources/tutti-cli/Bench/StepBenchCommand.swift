@@ -60,7 +60,7 @@ struct StepBenchCommand: RankedCommand {
             try Trainer(inputs, ensemble: ensemble, observer: SilentObserver())
         }
         try trainer.timeSteps(warmup) { _ in }
-        let shape = ModelShape(inputs.model.encoder.configuration)
+        let shape = ModelShape(plan: inputs.model.encoder.plan)
         var measurement = StepMeasurement(shape: shape, ensemble: ensemble)
         try trainer.timeSteps(bench.repetitions) { try measurement.add($0) }
         let source = inputs.trainDataset.source

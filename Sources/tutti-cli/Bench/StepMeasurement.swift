@@ -47,7 +47,7 @@ struct StepMeasurement {
         let dense = shape.denseSeconds(tokens: step.tokens, memory)
         try ensemble.barrier()
         let peak = machine.fmaPeak()
-        let own = shape.trainingFLOPs(tokens: Double(step.tokens), squaredLengths: Double(step.squaredLengths))
+        let own = shape.plan.trainingFLOPs(tokens: Double(step.tokens), squaredLengths: Double(step.squaredLengths))
         let sums = try ensemble.sums([Double(step.tokens), Double(step.rows), own, peak])
         let slowest = try ensemble.maxima(
             [step.seconds, dense] + StepPhase.allCases.map { step.clock.seconds(in: $0) })
@@ -112,7 +112,7 @@ struct StepMeasurement {
         var object = JSONObject()
         object["gemm_provider"] = .string("\(Gemm.choice)")
         object.set("batch_size", batchSize)
-        object.set("dense_parameters", shape.denseParameters)
+        object.set("dense_parameters", shape.plan.denseParameters)
         object.set("step_seconds", seconds)
         object.set("dense_seconds", denseSeconds)
         object.set("step_over_dense", overDense)

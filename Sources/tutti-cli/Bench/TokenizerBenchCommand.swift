@@ -110,7 +110,7 @@ struct TokenizerBenchCommand: RankedCommand {
 
     private func loadTokenizer() throws -> Tokenizer {
         if let model { return try SentenceEncoder.load(model).tokenizer }
-        let smallest = ModelShape(hidden: 16, inner: 16, layers: 1, heads: 1, vocabulary: 30_522)
+        let smallest = try ModelShape(hidden: 16, inner: 16, layers: 1, heads: 1, vocabulary: 30_522)
         return try RandomModel.load(smallest).tokenizer
     }
 

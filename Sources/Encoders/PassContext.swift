@@ -1,9 +1,10 @@
-// What every layer of one pass reads: the packed tokens, dropout keys, relative positions. Lives in the pass's arena.
+// What every part of a model reads of one pass: the packed tokens, dropout keys, what is added to scores. Its memory is the
+// pass's arena.
 
 import TuttiKernels
 
 /// One forward (and its backward) over one packed batch.
-struct EncoderPass {
+struct PassContext {
     /// Ids and offsets, copied so that backward does not depend on the caller's batch.
     let tokens: PackedTokens
     /// [S] prompt tokens.
@@ -18,8 +19,10 @@ struct EncoderPass {
     let dropout: DropoutKeys?
     /// [H, 2 longest - 1] biases of the scores, or none.
     var positions: Matrix?
-    /// Their gradient, accumulated by all blocks.
+    /// Their gradient, accumulated by all layers.
     var dPositions: Matrix?
+    /// What cross-attentions attend to.
+    var memory: CrossAttention.Memory?
 
     /// Copies `batch` into the arena and derives the dropout keys.
     init(_ batch: PackedBatch, dropout stream: DropoutStream?, layers: Int, arena: inout Arena) {

@@ -7,24 +7,36 @@
 
 import TuttiKernels
 
+/// A language model's head as a plan describes it.
+struct LanguageModelHeadPlan: Sendable, Equatable {
+    /// [D, D]
+    let dense: LinearPlan
+    let norm: NormPlan
+    let activation: Activation
+    /// The table [V, D] that projects to the vocabulary: the embedding's own.
+    let word: String
+    /// [V]
+    let bias: String
+    let vocabularySize: Int
+
+    /// Its own tensors, in the order in which backward finishes them.
+    var tensors: [TensorSpecification] { [.init(bias, [vocabularySize])] + norm.tensors + dense.tensors }
+}
+
 /// factor * sum of cross entropies of LayerNorm(f(h Wd^T + bd)) E^T + b.
 struct LanguageModelHead: Sendable {
-    let dense: Linear  // [D, D]
-    let gamma: TensorSlot
-    let beta: TensorSlot
-    let word: TensorSlot  // [V, D]
-    let bias: TensorSlot  // [V]
-    let activation: Activation
-    let epsilon: Float
+    private let dense: Linear  // [D, D]
+    private let norm: Norm
+    private let word: TensorSlot  // [V, D]
+    private let bias: TensorSlot  // [V]
+    private let activation: Activation
 
-    init(_ configuration: EncoderConfiguration, _ names: DecoderNames, _ layout: ParameterLayout) {
-        dense = Linear(layout, names.head + ".transform.dense")
-        gamma = TensorSlot(layout, names.head + ".transform.LayerNorm.weight")
-        beta = TensorSlot(layout, names.head + ".transform.LayerNorm.bias")
-        word = TensorSlot(layout, names.embeddingNames.word)
-        bias = TensorSlot(layout, names.head + ".bias")
-        activation = configuration.activation
-        epsilon = configuration.layerNormEpsilon
+    init(_ plan: LanguageModelHeadPlan, _ layout: ParameterLayout) {
+        dense = Linear(plan.dense, layout)
+        norm = Norm(plan.norm, layout)
+        word = TensorSlot(layout, plan.word)
+        bias = TensorSlot(layout, plan.bias)
+        activation = plan.activation
     }
 
     /// The weighted sum of the cross entropies of `hidden` [T, D] with `labels` [T], of which -1 does not count.
@@ -40,11 +52,9 @@ struct LanguageModelHead: Sendable {
         dense.multiply(hidden, parameters, into: preactivation)
         let activated = arena.matrix(t, d)  // [T, D]
         RowKernels.activation(activation, preactivation, bias: dense.bias(parameters), into: activated)
-        let (mean, rstd) = (arena.floats(t), arena.floats(t))
+        let saved = Norm.Saved(rows: t, arena: &arena)
         let normed = arena.matrix(t, d)  // [T, D]
-        RowKernels.layerNorm(
-            activated, gamma: parameters.pointer(gamma), beta: parameters.pointer(beta), epsilon: epsilon, mean: mean,
-            rstd: rstd, into: normed)
+        norm.forward(activated, parameters, saved: saved, into: normed)
 
         let dNormed = dHidden.map { _ in arena.matrix(t, d) }  // [T, D]
         dNormed?.fill(0)
@@ -68,9 +78,7 @@ struct LanguageModelHead: Sendable {
         }
         guard let dHidden, let dNormed else { return value }
         if parameters.touched.watches(word) { parameters.touched.markAll() }
-        RowKernels.layerNormBackward(
-            dOutput: dNormed, x: activated, mean: mean, rstd: rstd, gamma: parameters.pointer(gamma), dX: dNormed,
-            dGamma: parameters.gradientPointer(gamma), dBeta: parameters.gradientPointer(beta), scratch: scratch)
+        norm.backward(activated, parameters, saved: saved, inPlace: dNormed, scratch: scratch)
         RowKernels.activationBackward(
             activation, preactivation, bias: dense.bias(parameters), dOutput: dNormed, into: dNormed)
         dense.accumulateGradients(dNormed, hidden, parameters)

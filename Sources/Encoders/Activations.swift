@@ -1,0 +1,19 @@
+// Activations by the names that model folders use: hidden_act of transformers, module classes of torch.
+
+import TuttiKernels
+
+/// The activations that can be computed.
+package enum Activations {
+    /// The activation that config.json calls `hidden_act` or torch calls by its module class.
+    package static func named(_ name: String) throws(EncoderError) -> Activation {
+        if let activation = all[name] { return activation }
+        let known = all.keys.sorted().joined(separator: ", ")
+        throw EncoderError("activation", "'\(name)' is not known", hint: "Known: \(known).")
+    }
+
+    private static let all: [String: Activation] = [
+        "gelu": .gelu, "gelu_new": .geluTanh, "gelu_pytorch_tanh": .geluTanh, "relu": .relu, "silu": .silu,
+        "swish": .silu, "tanh": .tanh, "sigmoid": .sigmoid, "linear": .identity, "Tanh": .tanh, "Identity": .identity,
+        "ReLU": .relu, "GELU": .gelu, "SiLU": .silu, "Sigmoid": .sigmoid,
+    ]
+}

@@ -1,0 +1,86 @@
+// BERT and what shares its layout (MiniLM, BGE, E5, GTE ...): absolute positions from 0, token types, post-LN. Its decoder
+// is BertLMHeadModel: every layer also attends to an embedding, and a head projects to the vocabulary.
+//
+// Reference: Devlin et al. 2019, arXiv 1810.04805; transformers/models/bert/modeling_bert.py.
+
+/// The settings of model_type "bert".
+package struct BERT: DecoderFamily, Equatable {
+    package static let modelTypes = ["bert"]
+    package static let checkpointPrefixes = ["bert.", "model."]
+    package static var keys: [FamilyKey<BERT>] {
+        TransformerShape.keys(at: \.shape) + [.integer("type_vocab_size", \.typeVocabularySize)]
+    }
+
+    /// Dimensions.
+    package var shape: TransformerShape
+    /// Rows of the table of token types.
+    package var typeVocabularySize = 2
+
+    package init() { shape = TransformerShape() }
+
+    /// A BERT of these dimensions.
+    package init(_ shape: TransformerShape) { self.shape = shape }
+
+    package func plan() throws(EncoderError) -> EncoderPlan {
+        try validate()
+        return stack(prefix: "", positions: .none) { _ in [] }
+    }
+
+    package func decoderPlan(prefix: String, isTied: Bool) throws(EncoderError) -> DecoderPlan {
+        try validate()
+        let (own, d) = (prefix + "bert.", shape.hiddenSize)
+        let stack = stack(prefix: isTied ? "" : own, positions: .causal(heads: shape.heads)) { layer in
+            [crossAttention("\(own)encoder.layer.\(layer).crossattention")]
+        }
+        let name = prefix + "cls.predictions"
+        let head = LanguageModelHeadPlan(
+            dense: LinearPlan(name + ".transform.dense", inputs: d, outputs: d),
+            norm: shape.norm(name + ".transform.LayerNorm"), activation: shape.activation,
+            word: stack.embedding.word.name, bias: name + ".bias", vocabularySize: shape.vocabularySize)
+        return DecoderPlan(stack: stack, head: head, padTokenID: shape.padTokenID, prefix: prefix)
+    }
+
+    private func validate() throws(EncoderError) {
+        try shape.validate()
+        guard typeVocabularySize >= 1 else {
+            throw EncoderError("type_vocab_size", "is \(typeVocabularySize)", hint: "BERT needs 1 or more.")
+        }
+    }
+
+    /// Embedding and layers; `between` gives what a layer has between self-attention and feed-forward.
+    private func stack(
+        prefix: String, positions: PositionsPlan, between: (_ layer: Int) -> [StagePlan]
+    ) -> EncoderPlan {
+        let embeddings = prefix + "embeddings."
+        let embedding = TokenEmbeddingPlan(
+            word: .init(name: embeddings + "word_embeddings.weight", rows: shape.vocabularySize),
+            position: .init(name: embeddings + "position_embeddings.weight", rows: shape.maximumPositions),
+            positionStart: 0,
+            type: .init(name: embeddings + "token_type_embeddings.weight", rows: typeVocabularySize),
+            paddingID: shape.padTokenID, norm: shape.norm(embeddings + "LayerNorm"), dropout: shape.hiddenDropout)
+        let layers = (0..<shape.layers).map { number in
+            let layer = "\(prefix)encoder.layer.\(number)."
+            let attention = shape.selfAttention(
+                query: layer + "attention.self.query", key: layer + "attention.self.key",
+                value: layer + "attention.self.value", output: layer + "attention.output.dense")
+            let feedForward = shape.feedForward(inner: layer + "intermediate.dense", output: layer + "output.dense")
+            return LayerPlan(
+                stages: [shape.stage(attention, norm: layer + "attention.output.LayerNorm")] + between(number)
+                    + [shape.stage(feedForward, norm: layer + "output.LayerNorm")])
+        }
+        return EncoderPlan(
+            embedding: embedding, layers: layers, carries: .normed, positions: positions,
+            longestSequence: shape.maximumPositions)
+    }
+
+    private func crossAttention(_ name: String) -> StagePlan {
+        func linear(_ module: String) -> LinearPlan {
+            LinearPlan("\(name).\(module)", inputs: shape.hiddenSize, outputs: shape.hiddenSize)
+        }
+        let branch = CrossAttentionPlan(
+            query: linear("self.query"), key: linear("self.key"), value: linear("self.value"),
+            output: linear("output.dense"), heads: shape.heads, headWidth: shape.headWidth,
+            dropout: shape.attentionDropout)
+        return shape.stage(.crossAttention(branch), norm: name + ".output.LayerNorm")
+    }
+}

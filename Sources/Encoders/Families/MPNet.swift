@@ -1,0 +1,66 @@
+// MPNet: no token types, positions numbered from padding_idx + 1 = 2, and a table of relative-position biases that all
+// layers add to their attention scores; post-LN.
+//
+// transformers fixes padding_idx (1) and the bucket rule (32 buckets, distances up to 128) in code, whatever the
+// configuration says; so does this file.
+// Reference: Song et al. 2020, arXiv 2004.09297; transformers/models/mpnet/modeling_mpnet.py.
+
+/// The settings of model_type "mpnet".
+package struct MPNet: EncoderFamily, Equatable {
+    package static let modelTypes = ["mpnet"]
+    package static let checkpointPrefixes = ["mpnet.", "model."]
+    package static var keys: [FamilyKey<MPNet>] {
+        TransformerShape.keys(at: \.shape) + [.integer("relative_attention_num_buckets", \.relativeAttentionBuckets)]
+    }
+
+    private static let positionStart = 2
+
+    /// Dimensions.
+    package var shape: TransformerShape
+    /// Rows of the table of relative positions.
+    package var relativeAttentionBuckets = 32
+
+    package init() { shape = TransformerShape() }
+
+    /// An MPNet of these dimensions.
+    package init(_ shape: TransformerShape) { self.shape = shape }
+
+    package func plan() throws(EncoderError) -> EncoderPlan {
+        try validate()
+        let embedding = TokenEmbeddingPlan(
+            word: .init(name: "embeddings.word_embeddings.weight", rows: shape.vocabularySize),
+            position: .init(name: "embeddings.position_embeddings.weight", rows: shape.maximumPositions),
+            positionStart: Self.positionStart, type: nil, paddingID: 1, norm: shape.norm("embeddings.LayerNorm"),
+            dropout: shape.hiddenDropout)
+        let layers = (0..<shape.layers).map { number in
+            let layer = "encoder.layer.\(number)."
+            let attention = shape.selfAttention(
+                query: layer + "attention.attn.q", key: layer + "attention.attn.k", value: layer + "attention.attn.v",
+                output: layer + "attention.attn.o")
+            let feedForward = shape.feedForward(inner: layer + "intermediate.dense", output: layer + "output.dense")
+            return LayerPlan(stages: [
+                shape.stage(attention, norm: layer + "attention.LayerNorm"),
+                shape.stage(feedForward, norm: layer + "output.LayerNorm"),
+            ])
+        }
+        return EncoderPlan(
+            embedding: embedding, layers: layers, carries: .normed,
+            positions: .relative(
+                table: "encoder.relative_attention_bias.weight", rows: relativeAttentionBuckets, heads: shape.heads),
+            longestSequence: shape.maximumPositions - Self.positionStart)
+    }
+
+    private func validate() throws(EncoderError) {
+        try shape.validate()
+        guard relativeAttentionBuckets >= Positions.buckets else {
+            throw EncoderError(
+                "relative_attention_num_buckets", "is \(relativeAttentionBuckets)",
+                hint: "MPNet's bucket rule needs at least \(Positions.buckets).")
+        }
+        guard shape.maximumPositions > Self.positionStart else {
+            throw EncoderError(
+                "max_position_embeddings", "is \(shape.maximumPositions)",
+                hint: "MPNet leaves out the first \(Self.positionStart).")
+        }
+    }
+}

@@ -1,0 +1,77 @@
+// Where a branch comes back to the residual stream: sum = residual + dropout(branch + bias), normed = norm(sum).
+//
+// Post-LN (BERT) carries `normed` on and feeds it to the next branch too. Pre-LN carries `sum` on, and only the next
+// branch reads `normed`: its norm is the one that stands in front of that branch, or the final norm. So both are the
+// same computation in the same kernel; they differ in what is carried, and in one more gradient on the way back.
+//
+// Legend: T packed tokens, D hidden.
+
+import TuttiKernels
+
+/// A junction as a plan describes it.
+struct JunctionPlan: Sendable, Equatable {
+    let norm: NormPlan
+    /// Dropout of the branch, used only while training.
+    let dropout: Float
+}
+
+/// What the residual stream of a model is.
+package enum CarriedSum: Sendable, Equatable {
+    /// The normed sum (post-LN).
+    case normed
+    /// The sum itself (pre-LN).
+    case plain
+}
+
+/// The residual sum and its norm.
+struct Junction: Sendable {
+    private let norm: Norm
+    private let rate: Float
+    private let layer: Int
+    private let site: DropoutSite
+
+    /// What backward needs.
+    struct Saved {
+        /// [T, D] the branch's product first, then the sum.
+        let sum: Matrix
+        let norm: Norm.Saved
+
+        init(tokens: Int, width: Int, arena: inout Arena) {
+            sum = arena.matrix(tokens, width)
+            norm = Norm.Saved(rows: tokens, arena: &arena)
+        }
+    }
+
+    /// A junction that draws the masks of `site` in `layer`.
+    init(_ plan: JunctionPlan, layer: Int, site: DropoutSite, _ layout: ParameterLayout) {
+        norm = Norm(plan.norm, layout)
+        rate = plan.dropout
+        self.layer = layer
+        self.site = site
+    }
+
+    /// saved.sum [T, D] and normed [T, D] from the branch's product in saved.sum; `normed` may be `residual`.
+    func forward(
+        bias: UnsafePointer<Float>?, residual: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
+        into normed: Matrix
+    ) {
+        RowKernels.biasDropoutResidualLayerNorm(
+            branch: saved.sum, bias: bias, residual: residual, gamma: norm.gamma(parameters),
+            beta: norm.beta(parameters), epsilon: norm.epsilon, dropout: mask(pass), sum: saved.sum,
+            mean: saved.norm.mean, rstd: saved.norm.rstd, into: normed)
+    }
+
+    /// dSum [T, D] and its dropped-out share dBranch [T, D] from dNormed [T, D], and from dCarried [T, D] where the sum
+    /// is carried on. dSum may be either of them.
+    func backward(
+        dNormed: Matrix, dCarried: Matrix?, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
+        into dSum: Matrix, dBranch: Matrix, dBias: UnsafeMutablePointer<Float>?, scratch: UnsafeMutablePointer<Float>
+    ) {
+        RowKernels.biasDropoutResidualLayerNormBackward(
+            dOutput: dNormed, dCarried: dCarried, sum: saved.sum, mean: saved.norm.mean, rstd: saved.norm.rstd,
+            gamma: norm.gamma(parameters), dropout: mask(pass), dResidual: dSum, dBranch: dBranch,
+            dGamma: norm.dGamma(parameters), dBeta: norm.dBeta(parameters), dBias: dBias, scratch: scratch)
+    }
+
+    private func mask(_ pass: PassContext) -> DropoutMask? { pass.mask(layer: layer, site, rate: rate) }
+}

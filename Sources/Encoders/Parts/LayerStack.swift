@@ -1,0 +1,166 @@
+// The layers of a plan, played one at a time: their stages forward, and backward in reverse. What lies before (tokens)
+// and behind (pooling, a language model's head) belongs to the caller.
+//
+// Legend: T packed tokens, D hidden, F inner, H heads, L longest sequence.
+
+import TuttiKernels
+
+/// The stages of all layers with their parameters resolved.
+struct LayerStack: Sendable {
+    private let stages: [Stage]
+    /// The stages of each layer.
+    private let ranges: [Range<Int>]
+    private let carries: CarriedSum
+    private let positions: Positions
+    private let width: Int
+    /// Widths of the widest matrix that a feed-forward branch, an attention and any branch need.
+    private let (widestInner, widestContext, widest): (Int, Int, Int)
+    /// Layers in the keys of dropout.
+    let dropoutLayers: Int
+
+    /// The layers of `plan` in `layout`.
+    ///
+    /// Dropout: layer l draws as layer l + 1; cross-attentions, which came later, count on behind the last.
+    init(_ plan: EncoderPlan, _ layout: ParameterLayout) {
+        var (stages, ranges, last) = ([Stage](), [Range<Int>](), plan.layers.count)
+        for (number, layer) in plan.layers.enumerated() {
+            let start = stages.count
+            for stage in layer.stages {
+                var place = number + 1
+                if case .crossAttention = stage.branch {
+                    place += plan.layers.count
+                    last = max(last, place)
+                }
+                stages.append(Stage(stage, layer: place, layout))
+            }
+            ranges.append(start..<stages.count)
+        }
+        self.stages = stages
+        self.ranges = ranges
+        dropoutLayers = last
+        carries = plan.carries
+        positions = Positions(plan.positions, layout)
+        width = plan.hiddenSize
+        var (inner, context, wide) = (0, 0, 0)
+        for stage in plan.layers.flatMap(\.stages) {
+            switch stage.branch {
+            case .selfAttention(let plan):
+                context = max(context, plan.heads * plan.headWidth)
+                wide = max(wide, plan.projection.outputs)
+            case .crossAttention(let plan): context = max(context, plan.heads * plan.headWidth)
+            case .feedForward(let plan): inner = max(inner, plan.inner.outputs)
+            }
+        }
+        (widestInner, widestContext, widest) = (inner, context, max(inner, wide))
+    }
+
+    /// Number of layers.
+    var count: Int { ranges.count }
+    /// Number of stages, for room to keep what they save.
+    var stageCount: Int { stages.count }
+
+    // MARK: Forward
+
+    /// Gives `pass` what all layers add to their scores, and hands out the memory that they use in turn.
+    func begin(
+        _ pass: inout PassContext, _ parameters: ParameterStore, keepsActivations: Bool, arena: inout Arena
+    ) -> Stage.ForwardScratch {
+        pass.positions = positions.expand(longest: pass.longest, parameters, arena: &arena)
+        let activated =
+            keepsActivations ? Stage.Room(rows: pass.tokenCount, widest: widestInner, arena: &arena) : nil
+        return Stage.ForwardScratch(kernel: arena.floats(kernelScratch(pass, parameters)), activated: activated)
+    }
+
+    /// The stream behind `layer`; what its backward needs is appended to `saved`.
+    func forward(
+        layer: Int, _ stream: Stage.Stream, _ pass: PassContext, _ parameters: ParameterStore,
+        scratch: Stage.ForwardScratch, saved: inout [Stage.Saved], arena: inout Arena
+    ) -> Stage.Stream {
+        var stream = stream
+        for stage in stages[ranges[layer]] {
+            let own = stage.allocate(input: stream.input, tokens: pass.tokenCount, arena: &arena)
+            let normed = arena.matrix(pass.tokenCount, width)  // [T, D]
+            stream = stage.forward(
+                stream, carries: carries, pass, parameters, saved: own, scratch: scratch, into: normed)
+            saved.append(own)
+        }
+        return stream
+    }
+
+    /// The stream behind `layer` where no backward follows: all layers use the memory of `shared`, which the first one
+    /// takes, and their outputs take the place of their inputs.
+    func evaluate(
+        layer: Int, _ stream: Stage.Stream, _ pass: PassContext, _ parameters: ParameterStore,
+        scratch: Stage.ForwardScratch, shared: inout [Stage.Saved], arena: inout Arena
+    ) -> Stage.Stream {
+        var stream = stream
+        for (place, stage) in stages[ranges[layer]].enumerated() {
+            if place == shared.count {
+                shared.append(stage.allocate(input: stream.input, tokens: pass.tokenCount, arena: &arena))
+            }
+            stream = stage.forward(
+                stream, carries: carries, pass, parameters, saved: shared[place], scratch: scratch,
+                into: stream.input)
+        }
+        return stream
+    }
+
+    /// The tokens that leave `layer` for a tap: of a pre-LN model the sum, behind the last layer its norm.
+    func output(of layer: Int, _ stream: Stage.Stream) -> Matrix {
+        layer == count ? stream.input : stream.carried
+    }
+
+    // MARK: Backward
+
+    /// Zeroed gradients of the stream, and of what all layers add to their scores.
+    func beginBackward(_ pass: inout PassContext, arena: inout Arena) -> Stage.Gradient {
+        pass.dPositions = positions.gradient(of: pass.positions, arena: &arena)
+        let carried = arena.matrix(pass.tokenCount, width)  // [T, D]
+        carried.fill(0)
+        if carries == .normed { return Stage.Gradient(carried: carried, input: carried) }
+        let input = arena.matrix(pass.tokenCount, width)  // [T, D]
+        input.fill(0)
+        return Stage.Gradient(carried: carried, input: input)
+    }
+
+    /// The memory that backwards use in turn; `kernel` = floats that the caller's own kernels need.
+    func backwardScratch(
+        _ pass: PassContext, _ parameters: ParameterStore, kernel: Int, arena: inout Arena
+    ) -> Stage.BackwardScratch {
+        let kernel = max(
+            kernel, kernelScratch(pass, parameters), RowKernels.layerNormBackwardScratch(columns: width))
+        let wide = Stage.Room(rows: pass.tokenCount, widest: widest, arena: &arena)
+        return Stage.BackwardScratch(
+            kernel: arena.floats(kernel), branch: arena.matrix(pass.tokenCount, width),
+            context: Stage.Room(rows: pass.tokenCount, widest: widestContext, arena: &arena), wide: wide)
+    }
+
+    /// Where the gradient of what a tap took from `layer` is added.
+    func gradient(of layer: Int, _ gradient: Stage.Gradient) -> Matrix {
+        layer == count ? gradient.input : gradient.carried
+    }
+
+    /// Replaces the gradients of the stream behind `layer` by those of the stream before it; gradients of its
+    /// parameters accumulate, and behind the lowest layer those of what all layers share.
+    func backward(
+        layer: Int, _ gradient: Stage.Gradient, _ pass: PassContext, _ parameters: ParameterStore,
+        saved: [Stage.Saved], scratch: Stage.BackwardScratch
+    ) {
+        for place in ranges[layer].reversed() {
+            stages[place].backward(
+                gradient, carries: carries, isFirst: place == 0, pass, parameters, saved: saved[place],
+                scratch: scratch)
+        }
+    }
+
+    /// Adds the gradient of what all layers share; to be called once, behind the lowest layer.
+    func finishBackward(_ pass: PassContext, _ parameters: ParameterStore) {
+        positions.accumulate(pass.dPositions, longest: pass.longest, parameters)
+    }
+
+    private func kernelScratch(_ pass: PassContext, _ parameters: ParameterStore) -> Int {
+        var count = 0
+        for stage in stages { count = max(count, stage.branch.scratchCount(pass, parameters)) }
+        return count
+    }
+}

@@ -1,0 +1,90 @@
+// Self-attention up to its output projection, forward and backward.
+//
+// Queries, keys and values come from one product with [3 D, D]: their weights are neighbours in the layout. The kernel
+// adds their biases, the junction behind adds that of the output.
+// Legend: T packed tokens, D hidden, H heads. Reference: BertAttention, MPNetAttention in transformers.
+
+import TuttiKernels
+
+/// Self-attention as a plan describes it.
+package struct SelfAttentionPlan: Sendable, Equatable {
+    /// Queries, keys and values, [3 D, D].
+    package let projection: LinearPlan
+    /// [D, D]
+    package let output: LinearPlan
+    /// H.
+    package let heads: Int
+    /// Width of a head, E.
+    let headWidth: Int
+    /// Dropout of the probabilities, used only while training.
+    let dropout: Float
+}
+
+/// attention(x Wqkv^T + b) Wo^T.
+struct SelfAttention: Sendable {
+    let output: Linear  // [D, D]
+    private let projection: Linear  // [3 D, D]
+    private let heads: Int
+    private let headWidth: Int
+    private let dropout: Float
+    /// The layer in the keys of dropout.
+    private let layer: Int
+
+    /// What backward needs besides the input.
+    struct Saved {
+        let qkv: Matrix  // [T, 3 D], bias not yet added
+        let context: Matrix  // [T, D]
+        let logSumExp: UnsafeMutablePointer<Float>  // [H, L] of each sequence
+    }
+
+    init(_ plan: SelfAttentionPlan, layer: Int, _ layout: ParameterLayout) {
+        output = Linear(plan.output, layout)
+        projection = Linear(plan.projection, layout)
+        heads = plan.heads
+        headWidth = plan.headWidth
+        dropout = plan.dropout
+        self.layer = layer
+    }
+
+    func allocate(tokens: Int, arena: inout Arena) -> Saved {
+        let width = heads * headWidth
+        return Saved(
+            qkv: arena.matrix(tokens, 3 * width), context: arena.matrix(tokens, width),
+            logSumExp: arena.floats(tokens * heads))
+    }
+
+    /// The attention kernel's view of this pass.
+    func kernel(_ pass: PassContext, _ parameters: ParameterStore) -> Attention {
+        Attention(
+            heads: heads, width: headWidth, offsets: pass.tokens.offsets, sequences: pass.sequences,
+            bias: projection.bias(parameters), positions: pass.positions.map { UnsafePointer($0.pointer) },
+            maximum: pass.longest, dropout: pass.mask(layer: layer, .attentionProbabilities, rate: dropout))
+    }
+
+    /// product [T, D] from input [T, D].
+    func forward(
+        _ input: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
+        scratch: UnsafeMutablePointer<Float>, into product: Matrix
+    ) {
+        projection.multiply(input, parameters, into: saved.qkv)
+        kernel(pass, parameters).forward(
+            qkv: saved.qkv, context: saved.context, logSumExp: saved.logSumExp, scratch: scratch)
+        output.multiply(saved.context, parameters, into: product)
+    }
+
+    /// dInput [T, D] from dProduct [T, D], assigned or accumulated.
+    func backward(
+        _ dProduct: Matrix, input: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
+        scratch: Stage.BackwardScratch, into dInput: Matrix, accumulates: Bool
+    ) {
+        let dContext = scratch.context.matrix(heads * headWidth)  // [T, D]
+        let dQKV = scratch.wide.matrix(3 * heads * headWidth)  // [T, 3 D]
+        output.accumulateWeightGradient(dProduct, saved.context, parameters)
+        output.inputGradient(dProduct, parameters, into: dContext)
+        kernel(pass, parameters).backward(
+            qkv: saved.qkv, logSumExp: saved.logSumExp, dContext: dContext, dQKV: dQKV,
+            dPositions: pass.dPositions?.pointer, scratch: scratch.kernel)
+        projection.accumulateGradients(dQKV, input, parameters)
+        projection.inputGradient(dQKV, parameters, into: dInput, accumulates: accumulates)
+    }
+}

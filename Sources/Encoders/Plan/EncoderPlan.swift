@@ -1,0 +1,71 @@
+// A transformer encoder as a value: its parts, their sizes and the names of their tensors in checkpoints.
+//
+// A family returns one (Families/); the engine that plays it (SequenceEncoder, TextDecoder) knows no family. The order of
+// the layout, tensor names, parameter counts and FLOPs all derive from it.
+//
+// Legend: V vocabulary, D hidden, T packed tokens, L length of a sequence.
+
+import TuttiKernels
+
+/// The parts of a transformer encoder.
+package struct EncoderPlan: Sendable, Equatable {
+    /// Tokens to vectors.
+    let embedding: TokenEmbeddingPlan
+    /// The layers, the lowest first.
+    package let layers: [LayerPlan]
+    /// What the residual stream is.
+    package var carries: CarriedSum
+    /// What all layers add to their attention scores.
+    let positions: PositionsPlan
+    /// Tokens that a sequence may have.
+    package let longestSequence: Int
+
+    /// V.
+    package var vocabularySize: Int { embedding.word.rows }
+    /// D.
+    package var hiddenSize: Int { embedding.norm.width }
+    /// Number of layers.
+    package var layerCount: Int { layers.count }
+
+    /// The tensors in the groups in which backward finishes their gradients: layer after layer from the last to the first,
+    /// then the embedding. A tensor that several parts use stands in the group of the last of them.
+    package var groups: [[TensorSpecification]] {
+        var groups = layers.reversed().map { $0.tensors + positions.tensors } + [embedding.tensors]
+        var seen: Set<String> = []
+        for place in groups.indices.reversed() { groups[place].removeAll { !seen.insert($0.name).inserted } }
+        return groups
+    }
+
+    /// All tensors, in layout order.
+    package var tensors: [TensorSpecification] { groups.flatMap { $0 } }
+
+    /// Numbers in all tensors.
+    package var parameterCount: Int { tensors.reduce(0) { $0 + $1.shape.reduce(1, *) } }
+
+    /// Numbers in the weight matrices of all layers.
+    package var denseParameters: Int {
+        layers.flatMap(\.linears).reduce(0) { $0 + $1.inputs * $1.outputs }
+    }
+
+    /// FLOPs of a training step over `tokens` tokens: 6 * dense parameters * T (2 forward, 4 backward), and attention's two
+    /// products of 2 L^2 D forward and four backward: 12 L^2 D a layer. What is computed a second time is not counted.
+    package func trainingFLOPs(tokens: Double, squaredLengths: Double) -> Double {
+        let attention = layers.flatMap(\.stages).reduce(0) { sum, stage in
+            guard case .selfAttention(let plan) = stage.branch else { return sum }
+            return sum + plan.heads * plan.headWidth
+        }
+        return 6 * Double(denseParameters) * tokens + 12 * Double(attention) * squaredLengths
+    }
+}
+
+/// One layer: stages in the order in which tokens pass them.
+package struct LayerPlan: Sendable, Equatable {
+    /// Its branches and junctions.
+    package let stages: [StagePlan]
+
+    /// Its weight matrices, in the order in which backward finishes them.
+    var linears: [LinearPlan] { stages.reversed().flatMap(\.branch.linears) }
+
+    /// Its tensors, in the order in which backward finishes them.
+    var tensors: [TensorSpecification] { stages.reversed().flatMap(\.tensors) }
+}
