@@ -1,11 +1,11 @@
 // Packed token ids to sentence embeddings, and back to parameter gradients: the engine that plays a plan.
 //
-// Forward fills one arena: with `keepActivations` every layer keeps what its backward needs, otherwise the layers take
-// turns in one set of buffers. Nothing else is allocated once the largest batch was seen.
+// A pass that a backward follows is a value (EncoderPass.swift): every layer keeps what its backward needs. Without one
+// the layers take turns in one set of buffers. Nothing is allocated once the largest batch was seen.
 //
-// Taps: forward returns one block [S, D] for each entry of `taps` (0 = embedding output, l = output of layer l), backward takes
-// one gradient a tap and adds it to the residual stream when that reaches the layer. Layers above the highest tap are not
-// computed.
+// Taps: a forward gives one block [S, D] for each layer in `taps` (0 = embedding output, l = output of layer l), and its
+// backward takes one gradient a tap and adds it to the residual stream when that reaches the layer. Layers above the highest
+// tap are not computed.
 //
 // Legend: T packed tokens, S sequences, D hidden, Dout width of an embedding.
 
@@ -21,15 +21,6 @@ public final class SequenceEncoder {
     public let parameters: ParameterStore
     /// Width of an embedding.
     public let outputWidth: Int
-    /// Layers whose output is pooled, ascending; the last layer alone by default.
-    public var taps: [Int] {
-        didSet {
-            precondition(
-                !taps.isEmpty && taps.allSatisfy((0...layerCount).contains) && zip(taps, taps.dropFirst()).allSatisfy(<),
-                "SequenceEncoder: taps \(taps) are not ascending layers 0 ... \(layerCount)")
-        }
-    }
-
     /// Where each parameter lies.
     public var layout: ParameterLayout { parameters.layout }
     /// Number of transformer layers.
@@ -44,12 +35,10 @@ public final class SequenceEncoder {
     /// The slices of the gradient arena of heads, layers from the last to the first, and embedding.
     private let slices: [Range<Int>]
 
-    private var arena = Arena()
-    private var pass: PassContext?
-    private var outputs: [Matrix] = []
-    private var savedStages: [Stage.Saved] = []
-    private var savedHeads: [Head.Saved] = []
-    private var savedEmbedding: TokenEmbedding.Saved?
+    /// The last layer alone: the taps of whoever asks for none.
+    private let lastLayer: [Int]
+    /// The memory of passes while none lives.
+    private var spare: PassMemory?
 
     /// An encoder with zero weights, to be filled through `parameters`.
     ///
@@ -69,7 +58,7 @@ public final class SequenceEncoder {
         self.headConfigurations = headConfigurations
         parameters = ParameterStore(layout: layout, wordTable: plan.embedding.word.name)
         outputWidth = widths[widths.count - 1]
-        taps = [plan.layerCount]
+        lastLayer = [plan.layerCount]
         embedding = TokenEmbedding(plan.embedding, layout)
         stack = LayerStack(plan, layout)
         pooling = PoolingHead(modes: modes, includePrompt: includePrompt)
@@ -78,71 +67,84 @@ public final class SequenceEncoder {
                 headConfigurations[place], index: place, inputWidth: widths[place], outputWidth: widths[place + 1],
                 layout)
         }
-        outputs.reserveCapacity(plan.layerCount + 1)
-        savedStages.reserveCapacity(stack.stageCount)
-        savedHeads.reserveCapacity(heads.count)
     }
 
-    /// Embeds `batch`: result [taps * S, Dout], tap after tap. `dropout` nil = evaluation.
-    /// With `keepActivations`, exactly one `backward` may follow.
-    public func forward(
-        _ batch: PackedBatch, into result: Matrix, dropout: DropoutStream?, keepActivations: Bool
-    ) {
-        requireFits(batch, result)
-        arena.reset()
-        outputs.removeAll(keepingCapacity: true)
-        savedStages.removeAll(keepingCapacity: true)
-        savedHeads.removeAll(keepingCapacity: true)
-        let (t, d) = (batch.tokenCount, plan.hiddenSize)
-        var pass = PassContext(batch, dropout: dropout, layers: stack.dropoutLayers, arena: &arena)
-        let scratch = stack.begin(&pass, parameters, keepsActivations: keepActivations, arena: &arena)
-        let pooled = arena.matrix(taps.count * pass.sequences, pooling.modes.count * d)  // [taps S, modes D]
+    /// Embeds `batch` where no backward follows: `result` [taps * S, Dout], tap after tap.
+    ///
+    /// - Parameters:
+    ///   - taps: ascending layers; nil = the last.
+    ///   - dropout: the masks; nil = evaluation.
+    public func embed(_ batch: PackedBatch, taps: [Int]? = nil, dropout: DropoutStream? = nil, into result: Matrix) {
+        let memory = takeMemory()
+        forward(batch, taps ?? lastLayer, dropout, into: result, memory, keepsActivations: false)
+        takeBack(memory)
+    }
 
-        let start = arena.matrix(t, d)  // [T, D]
-        let saved = embedding.allocate(tokens: t, arena: &arena)
+    /// Embeds `batch`, as `embed`; the pass back-propagates a gradient of `result`.
+    public func forward(
+        _ batch: PackedBatch, taps: [Int]? = nil, dropout: DropoutStream?, into result: Matrix
+    ) -> EncoderPass {
+        let memory = takeMemory()
+        forward(batch, taps ?? lastLayer, dropout, into: result, memory, keepsActivations: true)
+        return EncoderPass(self, memory)
+    }
+
+    private func forward(
+        _ batch: PackedBatch, _ taps: [Int], _ dropout: DropoutStream?, into result: Matrix, _ memory: PassMemory,
+        keepsActivations: Bool
+    ) {
+        requireFits(batch, taps, result)
+        memory.reset(taps: taps)
+        let (t, d) = (batch.tokenCount, plan.hiddenSize)
+        var pass = PassContext(batch, dropout: dropout, layers: stack.dropoutLayers, arena: &memory.arena)
+        let scratch = stack.begin(&pass, parameters, keepsActivations: keepsActivations, arena: &memory.arena)
+        let pooled = memory.arena.matrix(taps.count * pass.sequences, pooling.modes.count * d)  // [taps S, modes D]
+
+        let start = memory.arena.matrix(t, d)  // [T, D]
+        let saved = embedding.allocate(tokens: t, arena: &memory.arena)
         embedding.forward(pass, parameters, saved: saved, into: start)
-        savedEmbedding = saved
         var stream = Stage.Stream(carried: start, input: start)
-        outputs.append(start)
-        var nextTap = pool(start, layer: 0, tap: 0, pass, into: pooled)
+        memory.outputs.append(start)
+        var nextTap = pool(start, layer: 0, taps, 0, pass, into: pooled)
         for layer in 0..<taps[taps.count - 1] {
-            if keepActivations {
+            if keepsActivations {
                 stream = stack.forward(
-                    layer: layer, stream, pass, parameters, scratch: scratch, saved: &savedStages, arena: &arena)
+                    layer: layer, stream, pass, parameters, scratch: scratch, saved: &memory.stages,
+                    arena: &memory.arena)
             } else {
                 stream = stack.evaluate(
-                    layer: layer, stream, pass, parameters, scratch: scratch, shared: &savedStages, arena: &arena)
+                    layer: layer, stream, pass, parameters, scratch: scratch, shared: &memory.stages,
+                    arena: &memory.arena)
             }
             let output = stack.output(of: layer + 1, stream)
-            if keepActivations { outputs.append(output) }
-            nextTap = pool(output, layer: layer + 1, tap: nextTap, pass, into: pooled)
+            if keepsActivations { memory.outputs.append(output) }
+            nextTap = pool(output, layer: layer + 1, taps, nextTap, pass, into: pooled)
         }
         var rows = pooled
         for head in heads {
-            let saved = head.forward(rows, pass, parameters, arena: &arena)
-            savedHeads.append(saved)
+            let saved = head.forward(rows, pass, parameters, arena: &memory.arena)
+            memory.heads.append(saved)
             rows = saved.output
         }
         result.copy(from: rows)
-        self.pass = keepActivations ? pass : nil
+        (memory.embedding, memory.context) = (saved, pass)
     }
 
-    /// Adds the gradients of all parameters, given the gradient [taps * S, Dout] of the embeddings of the last forward.
-    /// `finished` gets each completed slice of the gradient arena: in layout order, together the whole arena, once each.
-    public func backward(_ dEmbeddings: Matrix, finished: (Range<Int>) -> Void) {
-        guard var pass, let savedEmbedding else {
-            preconditionFailure("SequenceEncoder: backward without a forward that kept its activations")
+    /// The backward of the pass that `memory` keeps.
+    func backward(_ dEmbeddings: Matrix, _ memory: PassMemory, finished: (Range<Int>) -> Void) {
+        guard var pass = memory.context, let embedded = memory.embedding else {
+            preconditionFailure("SequenceEncoder: a pass without a forward")
         }
-        self.pass = nil
+        let taps = memory.taps
         precondition(
             dEmbeddings.rows == taps.count * pass.sequences && dEmbeddings.columns == outputWidth,
             "SequenceEncoder: gradient [\(dEmbeddings.rows), \(dEmbeddings.columns)] for"
                 + " [\(taps.count * pass.sequences), \(outputWidth)]")
         let widest = heads.reduce(0) { max($0, $1.inputWidth) }
         let scratch = stack.backwardScratch(
-            pass, parameters, kernel: RowKernels.layerNormBackwardScratch(columns: widest), arena: &arena)
+            pass, parameters, kernel: RowKernels.layerNormBackwardScratch(columns: widest), arena: &memory.arena)
 
-        var dRows = arena.matrix(dEmbeddings.rows, dEmbeddings.columns)  // [taps S, Dout]
+        var dRows = memory.arena.matrix(dEmbeddings.rows, dEmbeddings.columns)  // [taps S, Dout]
         dRows.copy(from: dEmbeddings)
         var group = 0
         func finish() {
@@ -151,28 +153,42 @@ public final class SequenceEncoder {
         }
         for place in heads.indices.reversed() {
             dRows = heads[place].backward(
-                savedHeads[place], dOutput: dRows, parameters, scratch: scratch.kernel, arena: &arena)
+                memory.heads[place], dOutput: dRows, parameters, scratch: scratch.kernel, arena: &memory.arena)
             finish()
         }
-        let gradient = stack.beginBackward(&pass, arena: &arena)
+        let gradient = stack.beginBackward(&pass, arena: &memory.arena)
         var tap = taps.count - 1
         for layer in (0..<layerCount).reversed() {
             if layer < taps[taps.count - 1] {
-                tap = unpool(layer: layer + 1, tap: tap, pass, dPooled: dRows, into: gradient)
+                tap = unpool(layer: layer + 1, tap, memory, pass, dPooled: dRows, into: gradient)
                 stack.backward(
-                    layer: layer, gradient, pass, parameters, saved: savedStages, scratch: scratch)
+                    layer: layer, gradient, pass, parameters, saved: memory.stages, scratch: scratch)
             }
             if layer == 0 { stack.finishBackward(pass, parameters) }
             finish()
         }
-        _ = unpool(layer: 0, tap: tap, pass, dPooled: dRows, into: gradient)
+        _ = unpool(layer: 0, tap, memory, pass, dPooled: dRows, into: gradient)
         embedding.backward(
-            pass, parameters, saved: savedEmbedding, dOutput: gradient.carried, scratch: scratch.kernel)
+            pass, parameters, saved: embedded, dOutput: gradient.carried, scratch: scratch.kernel)
         finish()
     }
 
+    /// Memory for a pass: the spare one, or more where a pass lives.
+    private func takeMemory() -> PassMemory {
+        if let memory = spare {
+            spare = nil
+            return memory
+        }
+        return PassMemory(layers: layerCount, stages: stack.stageCount, heads: heads.count)
+    }
+
+    /// Keeps the memory of a pass that has ended for the next one.
+    func takeBack(_ memory: PassMemory) { spare = memory }
+
     /// Pools `layer`'s output if it is the tap that is due; returns the tap due next.
-    private func pool(_ output: Matrix, layer: Int, tap: Int, _ pass: PassContext, into pooled: Matrix) -> Int {
+    private func pool(
+        _ output: Matrix, layer: Int, _ taps: [Int], _ tap: Int, _ pass: PassContext, into pooled: Matrix
+    ) -> Int {
         guard tap < taps.count, taps[tap] == layer else { return tap }
         pooling.forward(output, pass, into: pooled.rows(tap * pass.sequences..<(tap + 1) * pass.sequences))
         return tap + 1
@@ -180,15 +196,22 @@ public final class SequenceEncoder {
 
     /// Adds the gradient of `layer`'s tap to the stream's if there is one; returns the tap due next.
     private func unpool(
-        layer: Int, tap: Int, _ pass: PassContext, dPooled: Matrix, into gradient: Stage.Gradient
+        layer: Int, _ tap: Int, _ memory: PassMemory, _ pass: PassContext, dPooled: Matrix, into gradient: Stage.Gradient
     ) -> Int {
-        guard tap >= 0, taps[tap] == layer else { return tap }
+        guard tap >= 0, memory.taps[tap] == layer else { return tap }
         let rows = dPooled.rows(tap * pass.sequences..<(tap + 1) * pass.sequences)
-        pooling.backward(outputs[layer], pass, dPooled: rows, stream: stack.gradient(of: layer, gradient))
+        pooling.backward(
+            memory.outputs[layer], pass, dPooled: rows, stream: stack.gradient(of: layer, gradient))
         return tap - 1
     }
 
-    private func requireFits(_ batch: PackedBatch, _ result: Matrix) {
+    private func requireFits(_ batch: PackedBatch, _ taps: [Int], _ result: Matrix) {
+        var isAscending = !taps.isEmpty
+        for place in taps.indices {
+            let isAbove = place == 0 || taps[place] > taps[place - 1]
+            isAscending = isAscending && isAbove && taps[place] >= 0 && taps[place] <= layerCount
+        }
+        precondition(isAscending, "SequenceEncoder: taps \(taps) are not ascending layers 0 ... \(layerCount)")
         precondition(
             batch.longest <= longestSequence,
             "SequenceEncoder: a sequence of \(batch.longest) tokens, where positions end at \(longestSequence)")

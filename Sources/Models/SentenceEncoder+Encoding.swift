@@ -57,9 +57,8 @@ extension SentenceEncoder {
         var firstRow = 0
         func run(upTo row: Int) {
             guard batch.sequenceCount > 0, let base = embeddings.values.baseAddress else { return }
-            encoder.forward(
-                batch, into: .init(base + firstRow * encoder.outputWidth, batch.sequenceCount, encoder.outputWidth),
-                dropout: nil, keepActivations: false)
+            encoder.embed(
+                batch, into: .init(base + firstRow * encoder.outputWidth, batch.sequenceCount, encoder.outputWidth))
             batch.removeAll()
             firstRow = row
         }

@@ -18,9 +18,7 @@ import TuttiObjectives
 final class ChunkedEncoder {
     let encoder: SequenceEncoder
     let chunking: Chunking?
-    private var batch = PackedBatch()
     private var chunks: [Range<Int>] = []
-    private var dropout: DropoutStream?
     private var chunk = PackedBatch()
     private var arena = Arena()
 
@@ -29,45 +27,58 @@ final class ChunkedEncoder {
         self.chunking = chunking
     }
 
-    /// Embeds `batch`: `result` [L * S, D], layer after layer. With `keepsActivations`, one `backward` may follow.
-    func forward(_ batch: PackedBatch, into result: Matrix, dropout: DropoutStream?, keepsActivations: Bool) {
-        self.batch = batch
-        self.dropout = dropout
+    /// Embeds `batch` where no backward follows: `result` [L * S, D], layer after layer.
+    func embed(_ batch: PackedBatch, taps: [Int]? = nil, dropout: DropoutStream?, into result: Matrix) {
+        Self.cut(batch, chunking, into: &chunks)
+        if chunks.count <= 1 { return encoder.embed(batch, taps: taps, dropout: dropout, into: result) }
+        for range in chunks {
+            let part = take(range, of: batch, layers: taps?.count ?? 1)
+            encoder.embed(chunk, taps: taps, dropout: dropout, into: part)
+            forEachLayer(range, of: batch, part) { whole, own in result.rows(whole).copy(from: part.rows(own)) }
+        }
+    }
+
+    /// Embeds `batch`, as `embed`; the pass back-propagates a gradient of `result`.
+    func forward(
+        _ batch: PackedBatch, taps: [Int]? = nil, dropout: DropoutStream?, into result: Matrix
+    ) -> ChunkedPass {
         Self.cut(batch, chunking, into: &chunks)
         if chunks.count <= 1 {
-            encoder.forward(batch, into: result, dropout: dropout, keepActivations: keepsActivations)
-            return
+            return .whole(encoder.forward(batch, taps: taps, dropout: dropout, into: result))
         }
-        for range in chunks {
-            arena.reset()
-            let part = forward(range, keepsActivations: false)
-            forEachLayer(range) { whole, own in result.rows(whole).copy(from: part.rows(own)) }
-        }
+        embed(batch, taps: taps, dropout: dropout, into: result)
+        return .chunks(self, batch, taps: taps, dropout: dropout)
     }
 
-    /// Adds the gradients of all parameters, given that of the embeddings, [L * S, D]; `finished` gets the slices of
-    /// the gradient arena that no chunk will add to any more.
-    func backward(_ dEmbeddings: Matrix, finished: (Range<Int>) -> Void) {
-        if chunks.count <= 1 { return encoder.backward(dEmbeddings, finished: finished) }
+    /// Encodes every chunk of `batch` again and back-propagates its share.
+    fileprivate func backward(
+        _ batch: PackedBatch, taps: [Int]?, dropout: DropoutStream?, _ dEmbeddings: Matrix,
+        finished: (Range<Int>) -> Void
+    ) {
+        Self.cut(batch, chunking, into: &chunks)
         for (number, range) in chunks.enumerated() {
-            arena.reset()
-            let part = forward(range, keepsActivations: true)
-            forEachLayer(range) { whole, own in part.rows(own).copy(from: dEmbeddings.rows(whole)) }
-            encoder.backward(part) { if number == chunks.count - 1 { finished($0) } }
+            let part = take(range, of: batch, layers: taps?.count ?? 1)
+            let pass = encoder.forward(chunk, taps: taps, dropout: dropout, into: part)
+            forEachLayer(range, of: batch, part) { whole, own in
+                part.rows(own).copy(from: dEmbeddings.rows(whole))
+            }
+            pass.backward(part) { if number == chunks.count - 1 { finished($0) } }
         }
     }
 
-    /// Embeds some sequences of the batch: [L * s, D].
-    private func forward(_ range: Range<Int>, keepsActivations: Bool) -> Matrix {
+    /// Makes `chunk` hold some sequences of `batch`; room for their embeddings, [L * s, D].
+    private func take(_ range: Range<Int>, of batch: PackedBatch, layers: Int) -> Matrix {
+        arena.reset()
         chunk.replace(by: range, of: batch)
-        let part = arena.matrix(encoder.taps.count * range.count, encoder.outputWidth)
-        encoder.forward(chunk, into: part, dropout: dropout, keepActivations: keepsActivations)
-        return part
+        return arena.matrix(layers * range.count, encoder.outputWidth)
     }
 
     /// The rows of a chunk among those of the batch, and its own, layer by layer.
-    private func forEachLayer(_ range: Range<Int>, _ body: (_ whole: Range<Int>, _ own: Range<Int>) -> Void) {
-        for layer in encoder.taps.indices {
+    private func forEachLayer(
+        _ range: Range<Int>, of batch: PackedBatch, _ part: Matrix,
+        _ body: (_ whole: Range<Int>, _ own: Range<Int>) -> Void
+    ) {
+        for layer in 0..<part.rows / range.count {
             let first = layer * batch.sequenceCount
             body(
                 first + range.lowerBound..<first + range.upperBound,
@@ -88,5 +99,23 @@ final class ChunkedEncoder {
             }
         }
         if start < batch.sequenceCount { chunks.append(start..<batch.sequenceCount) }
+    }
+}
+
+/// A forward that a backward follows, in one piece or in chunks.
+enum ChunkedPass: ~Copyable {
+    /// The activations of the whole batch are kept.
+    case whole(EncoderPass)
+    /// Nothing is kept: backward encodes the batch again, chunk by chunk.
+    case chunks(ChunkedEncoder, PackedBatch, taps: [Int]?, dropout: DropoutStream?)
+
+    /// Adds the gradients of all parameters, given that of the embeddings, [L * S, D]; `finished` gets the slices of
+    /// the gradient arena that no chunk will add to any more.
+    consuming func backward(_ dEmbeddings: Matrix, finished: (Range<Int>) -> Void) {
+        switch consume self {
+        case .whole(let pass): pass.backward(dEmbeddings, finished: finished)
+        case .chunks(let encoder, let batch, let taps, let dropout):
+            encoder.backward(batch, taps: taps, dropout: dropout, dEmbeddings, finished: finished)
+        }
     }
 }

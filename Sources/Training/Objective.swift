@@ -33,6 +33,8 @@ final class Objective {
     let decoder: TargetDecoder?
     private var ownParameters = LossParameters()
     private var arena = Arena()
+    private var pass: ChunkedPass?
+    private var twinPass: ChunkedPass?
     private var batch: LossBatch?
     private var gradients: LossGradients?
 
@@ -180,20 +182,23 @@ final class Objective {
     /// Embeds the texts of a batch; with `keepsActivations`, `evaluate` and one `backward` may follow.
     func encode(_ prepared: PreparedBatch, draw: LossDraw, isTraining: Bool) {
         arena.reset()
-        if requirements.needsLayers { encoder.taps = loss.layers(of: encoder.layerCount, draw: draw) }
-        defer { if requirements.needsLayers, !isTraining { encoder.taps = [encoder.layerCount] } }
-        let rows = encoder.taps.count * prepared.columns * prepared.rows
+        let taps = requirements.needsLayers ? loss.layers(of: encoder.layerCount, draw: draw) : nil
+        let layers = taps?.count ?? 1
+        let rows = layers * prepared.columns * prepared.rows
         let embeddings = arena.matrix(rows, encoder.outputWidth)  // [L*C*b, D]
         let dropout = DropoutStream(seed: draw.seed, step: draw.step, microStep: draw.microStep)
-        student.forward(
-            prepared.packed, into: embeddings, dropout: isTraining ? dropout : nil, keepsActivations: isTraining)
+        if isTraining {
+            pass = student.forward(prepared.packed, taps: taps, dropout: dropout, into: embeddings)
+        } else {
+            student.embed(prepared.packed, taps: taps, dropout: nil, into: embeddings)
+        }
         var batch = LossBatch(
-            embeddings: embeddings, rows: prepared.rows, columns: prepared.columns, layers: encoder.taps.count)
+            embeddings: embeddings, rows: prepared.rows, columns: prepared.columns, layers: layers)
         batch.textColumns = prepared.textColumns
-        if requirements.needsLayers { batch.layerNumbers = encoder.taps }
+        if let taps { batch.layerNumbers = taps }
         if let guide, let guideEncoder {
             let judged = arena.matrix(prepared.columns * prepared.rows, guide.encoder.outputWidth)  // [C*b, G]
-            guideEncoder.forward(prepared.guide, into: judged, dropout: nil, keepsActivations: false)
+            guideEncoder.embed(prepared.guide, dropout: nil, into: judged)
             batch.guide = judged
         }
         if let twin {
@@ -201,8 +206,11 @@ final class Objective {
             let embedded = arena.matrix(texts.sequenceCount, encoder.outputWidth)  // [C*b, D]
             var own = dropout
             own.seed = ~own.seed  // masks of its own
-            twin.forward(
-                texts, into: embedded, dropout: isTraining ? own : nil, keepsActivations: isTraining)
+            if isTraining {
+                twinPass = twin.forward(texts, dropout: own, into: embedded)
+            } else {
+                twin.embed(texts, dropout: nil, into: embedded)
+            }
             batch.twin = embedded
         }
         decoder?.take(prepared.target, dropout: isTraining ? dropout : nil)
@@ -237,11 +245,12 @@ final class Objective {
 
     /// Adds the gradients of all parameters; `finished` gets the slices of the arena that are whole.
     func backward(finished: (Range<Int>) -> Void) {
-        guard let gradients else { preconditionFailure("Objective: backward of a pass that was no training") }
-        if let twin, let dTwin = gradients.twin { twin.backward(dTwin) { _ in } }
+        guard let gradients, let pass = pass.take() else {
+            preconditionFailure("Objective: backward of a pass that was no training")
+        }
+        if let twinPass = twinPass.take(), let dTwin = gradients.twin { twinPass.backward(dTwin) { _ in } }
         if !encoder.layout.lossRange.isEmpty { finished(encoder.layout.lossRange) }
-        student.backward(gradients.embeddings, finished: finished)
-        if requirements.needsLayers { encoder.taps = [encoder.layerCount] }
+        pass.backward(gradients.embeddings, finished: finished)
         batch = nil
         self.gradients = nil
     }

@@ -1,5 +1,6 @@
 // Tiny encoders with the weights of Tests/Golden/encoders.py, for every test of this target.
 
+import TestSupport
 import Testing
 import TuttiEncoders
 import TuttiFormats
@@ -92,30 +93,30 @@ struct Golden {
     }
 }
 
-/// Embeds a batch into an array [taps * S * Dout].
+/// Embeds a batch where no backward follows: [taps * S * Dout].
 func embed(
-    _ encoder: SequenceEncoder, _ batch: PackedBatch, dropout: DropoutStream? = nil, keep: Bool = false
+    _ encoder: SequenceEncoder, _ batch: PackedBatch, taps: [Int]? = nil, dropout: DropoutStream? = nil
 ) -> [Float] {
-    let rows = encoder.taps.count * batch.sequenceCount
-    var values = [Float](repeating: .nan, count: max(rows * encoder.outputWidth, 1))
-    values.withUnsafeMutableBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { return }
-        encoder.forward(batch, into: Matrix(base, rows, encoder.outputWidth), dropout: dropout, keepActivations: keep)
-    }
-    return Array(values.prefix(rows * encoder.outputWidth))
+    let rows = (taps?.count ?? 1) * batch.sequenceCount
+    let result = FloatBlock(count: rows * encoder.outputWidth)
+    encoder.embed(batch, taps: taps, dropout: dropout, into: result.matrix(rows, encoder.outputWidth))
+    return result.values
 }
 
-/// Back-propagates a gradient [taps * S * Dout] and returns the slices that were reported.
+/// One pass: embeds a batch and back-propagates `gradient` [taps * S * Dout], or ones. The embeddings, and the slices of
+/// the arena that were reported.
 @discardableResult
-func backpropagate(_ encoder: SequenceEncoder, _ gradient: [Float]) -> [Range<Int>] {
+func backpropagate(
+    _ encoder: SequenceEncoder, _ batch: PackedBatch, _ gradient: [Float]? = nil, taps: [Int]? = nil,
+    dropout: DropoutStream? = nil
+) -> (embeddings: [Float], slices: [Range<Int>]) {
+    let rows = (taps?.count ?? 1) * batch.sequenceCount
+    let result = FloatBlock(count: rows * encoder.outputWidth)
+    let pass = encoder.forward(batch, taps: taps, dropout: dropout, into: result.matrix(rows, encoder.outputWidth))
+    let block = gradient.map { FloatBlock($0) } ?? FloatBlock(count: rows * encoder.outputWidth, of: 1)
     var slices: [Range<Int>] = []
-    var gradient = gradient.isEmpty ? [0] : gradient
-    let rows = gradient.count / encoder.outputWidth
-    gradient.withUnsafeMutableBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { return }
-        encoder.backward(Matrix(base, rows, encoder.outputWidth)) { slices.append($0) }
-    }
-    return slices
+    pass.backward(block.matrix(rows, encoder.outputWidth)) { slices.append($0) }
+    return (result.values, slices)
 }
 
 /// Largest absolute difference; infinite where lengths differ or a number is missing.

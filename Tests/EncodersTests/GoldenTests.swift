@@ -33,12 +33,12 @@ struct GoldenTests {
         let golden = try Golden(kind)
         let modes: [PoolingMode] = [.cls, .lastToken, .mean, .weightedMean, .max]
         let encoder = try golden.encoder(heads: [.pooling(modes: modes)])
-        encoder.taps = Array(0...encoder.layerCount)
+        let taps = Array(0...encoder.layerCount)
         let batch = try golden.batch()
         let d = encoder.plan.hiddenSize
-        let embeddings = embed(encoder, batch)
-        #expect(embeddings == embed(encoder, batch, keep: true))
-        for layer in encoder.taps {
+        let embeddings = embed(encoder, batch, taps: taps)
+        #expect(embeddings == backpropagate(encoder, batch, taps: taps).embeddings)
+        for layer in taps {
             let tokens = try golden.file.floats("hidden.\(layer)")
             for s in 0..<batch.sequenceCount {
                 let rows = Int(batch.offsets[s])..<Int(batch.offsets[s + 1])
@@ -76,11 +76,11 @@ struct GoldenTests {
         let heads = name == "all" ? [.pooling(modes: PoolingMode.allCases)] : golden.denseHeads
         let encoder = try golden.encoder(heads: heads)
         let batch = try golden.batch()
-        let embeddings = embed(encoder, batch, keep: true)
+        let coefficients = try golden.file.floats("coefficients.\(name)")
+        let embeddings = backpropagate(encoder, batch, coefficients).embeddings
         let expected = try golden.file.floats("embeddings.\(name)")
         let scale = Double(expected.map(abs).max() ?? 1)
         #expect(largestDifference(embeddings, expected) <= activationBound * scale)
-        backpropagate(encoder, try golden.file.floats("coefficients.\(name)"))
         let references = try encoder.layout.entries.map { try golden.file.floats("gradient.\(name).\($0.name)") }
         let largest = references.reduce(0) { $1.reduce($0) { max($0, abs($1)) } }
         for (entry, reference) in zip(encoder.layout.entries, references) {
@@ -96,8 +96,7 @@ struct GoldenTests {
             #expect(difference <= bound, "\(entry.name): \(difference) > \(bound)")
         }
         // Negative control: the bound tells a gradient from one that was added twice.
-        _ = embed(encoder, batch, keep: true)
-        backpropagate(encoder, try golden.file.floats("coefficients.\(name)"))
+        backpropagate(encoder, batch, coefficients)
         let entry = try #require(encoder.layout.entry(named: "embeddings.LayerNorm.weight"))
         let reference = try golden.file.floats("gradient.\(name).\(entry.name)")
         let own = Double(reference.reduce(0) { max($0, abs($1)) })

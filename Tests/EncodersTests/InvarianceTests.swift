@@ -1,5 +1,6 @@
 // What must not change an embedding or a gradient: batch mates, order, chunks, a replay, a second run.
 
+import TestSupport
 import Testing
 import TuttiEncoders
 import TuttiKernels
@@ -40,7 +41,7 @@ struct InvarianceTests {
         let batch = try golden.batch()
         let first = embed(encoder, batch, dropout: stream)
         #expect(embed(encoder, batch, dropout: stream) == first)
-        #expect(embed(encoder, batch, dropout: stream, keep: true) == first)
+        #expect(backpropagate(encoder, batch, dropout: stream).embeddings == first)
         for other in [
             DropoutStream(seed: 8, step: 3, microStep: 1), DropoutStream(seed: 7, step: 4, microStep: 1),
             DropoutStream(seed: 7, step: 3, microStep: 2),
@@ -61,16 +62,14 @@ struct InvarianceTests {
         let encoder = try dropoutEncoder(kind)
         let d = encoder.outputWidth
         let c = noise(8 * d, seed: 5)
-        let whole = embed(encoder, try golden.batch(), dropout: stream, keep: true)
-        backpropagate(encoder, c)
+        let whole = backpropagate(encoder, try golden.batch(), c, dropout: stream).embeddings
         let expected = gradient(encoder)
         encoder.parameters.clearGradients()
         for chunk in [0..<3, 3..<4, 4..<8] {
             let part = try golden.batch(Array(chunk))
             let range = chunk.lowerBound * d..<chunk.upperBound * d
-            let replay = embed(encoder, part, dropout: stream, keep: true)
+            let replay = backpropagate(encoder, part, Array(c[range]), dropout: stream).embeddings
             #expect(largestDifference(replay, whole[range]) <= 1e-6)
-            backpropagate(encoder, Array(c[range]))
         }
         let scale = Double(expected.map(abs).max() ?? 0)
         #expect(scale > 0.1)
@@ -83,11 +82,35 @@ struct InvarianceTests {
         var runs: [[Float]] = []
         for _ in 0..<2 {
             let encoder = try dropoutEncoder(kind)
-            _ = embed(encoder, try golden.batch(), dropout: stream, keep: true)
-            backpropagate(encoder, noise(8 * encoder.outputWidth, seed: 9))
+            backpropagate(
+                encoder, try golden.batch(), noise(8 * encoder.outputWidth, seed: 9), dropout: stream)
             runs.append(gradient(encoder))
         }
         #expect(runs[0] == runs[1])
+    }
+
+    /// A pass is a value: others may begin and end while it lives, and one may be dropped.
+    @Test(arguments: GoldenKind.allCases)
+    func passesDoNotMeet(_ kind: GoldenKind) throws {
+        let golden = try Golden(kind)
+        let encoder = try dropoutEncoder(kind)
+        let (first, second) = (try golden.batch([0, 1, 2]), try golden.batch([3, 4]))
+        let width = encoder.outputWidth
+        let (c, d) = (noise(3 * width, seed: 5), noise(2 * width, seed: 6))
+        let alone = (backpropagate(encoder, first, c, dropout: stream), backpropagate(encoder, second, d))
+        let expected = gradient(encoder)
+        encoder.parameters.clearGradients()
+        let (one, two, none) = (
+            FloatBlock(count: 3 * width), FloatBlock(count: 2 * width), FloatBlock(count: 3 * width)
+        )
+        let outer = encoder.forward(first, dropout: stream, into: one.matrix(3, width))
+        let inner = encoder.forward(second, dropout: nil, into: two.matrix(2, width))
+        _ = encoder.forward(first, dropout: nil, into: none.matrix(3, width))
+        #expect(embed(encoder, second) == two.values)
+        outer.backward(FloatBlock(c).matrix(3, width)) { _ in }
+        inner.backward(FloatBlock(d).matrix(2, width)) { _ in }
+        #expect(one.values == alone.0.embeddings && two.values == alone.1.embeddings)
+        #expect(gradient(encoder) == expected)
     }
 
     /// Slices come in layout order and cover the arena once, with an empty batch too.
@@ -96,9 +119,7 @@ struct InvarianceTests {
         let golden = try Golden(kind)
         let encoder = try golden.encoder(heads: golden.denseHeads)
         for (batch, taps) in [(try golden.batch(), [2]), (PackedBatch(), [2]), (try golden.batch(), [0, 1])] {
-            encoder.taps = taps
-            let embeddings = embed(encoder, batch, keep: true)
-            let slices = backpropagate(encoder, [Float](repeating: 1, count: embeddings.count))
+            let slices = backpropagate(encoder, batch, taps: taps).slices
             var end = 0
             for slice in slices {
                 #expect(slice.lowerBound == end && !slice.isEmpty)
@@ -117,16 +138,14 @@ struct InvarianceTests {
         let batch = try golden.batch()
         let block = batch.sequenceCount * encoder.outputWidth
         let c = noise(3 * block, seed: 3)
-        encoder.taps = [0, 1, 2]
-        let together = embed(encoder, batch, keep: true)
-        #expect(embed(encoder, batch) == together, "keeping activations changes the embeddings")
-        backpropagate(encoder, c)
+        let together = backpropagate(encoder, batch, c, taps: [0, 1, 2]).embeddings
+        #expect(embed(encoder, batch, taps: [0, 1, 2]) == together, "keeping activations changes the embeddings")
         let expected = gradient(encoder)
         encoder.parameters.clearGradients()
         for tap in 0...2 {
-            encoder.taps = [tap]
-            #expect(embed(encoder, batch, keep: true) == Array(together[tap * block..<(tap + 1) * block]))
-            backpropagate(encoder, Array(c[tap * block..<(tap + 1) * block]))
+            let range = tap * block..<(tap + 1) * block
+            let own = backpropagate(encoder, batch, Array(c[range]), taps: [tap]).embeddings
+            #expect(own == Array(together[range]))
         }
         let scale = Double(expected.map(abs).max() ?? 0)
         #expect(largestDifference(gradient(encoder), expected) <= 1e-5 * scale)
