@@ -1,7 +1,8 @@
 // Where every parameter lies in the arenas of values, gradients and optimizer state (ARCHITECTURE.md, decision 3).
 //
 // Parameters are ordered by when backward finishes their gradients, so that a finished layer is one contiguous range that
-// an all-reduce can start on without copies. Ranges are 64-byte aligned; the padding between them stays zero.
+// an all-reduce can start on without copies. Ranges are 64-byte aligned; the padding between them stays zero. Everything
+// in a layout is trained: what is frozen has a layout, and a store, of its own without gradients.
 
 /// The order, place and role of every parameter.
 public struct ParameterLayout: Sendable, Equatable {
@@ -25,10 +26,6 @@ public struct ParameterLayout: Sendable, Equatable {
         public let owner: Owner
         /// Whether weight decay applies to it (the reference's rule on names).
         public let decays: Bool
-        /// Learning-rate group; 0 unless a trainer assigns others.
-        public var group: Int
-        /// Whether an optimizer may change it.
-        public var trainable: Bool
 
         /// Floats of the tensor itself, without padding.
         public var elementCount: Int { shape.reduce(1, *) }
@@ -71,7 +68,7 @@ public struct ParameterLayout: Sendable, Equatable {
         entries.append(
             Entry(
                 name: tensor.name, shape: tensor.shape, range: count..<count + padded, owner: owner,
-                decays: !Self.isExcludedFromDecay(tensor.name), group: 0, trainable: true))
+                decays: !Self.isExcludedFromDecay(tensor.name)))
         count += padded
         if owner == .model { modelCount = count }
     }

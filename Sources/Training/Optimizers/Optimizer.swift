@@ -94,7 +94,7 @@ func updateRuns(
         }
     }
     var runs: [UpdateRun] = []
-    for entry in layout.entries where entry.trainable {
+    for entry in layout.entries {
         var rate = arguments.learningRate
         let names = [entry.name, "model.0.auto_model.\(entry.name)", "model.0.model.\(entry.name)"]
         for index in patterns.indices
