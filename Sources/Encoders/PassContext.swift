@@ -17,7 +17,7 @@ struct PassContext {
     let longest: Int
     /// Masks of a training pass; none at inference.
     let dropout: DropoutKeys?
-    /// [H, 2 longest - 1] biases of the scores, or none.
+    /// [kinds H, 2 longest - 1] biases of the scores of every kind, or none.
     var positions: Matrix?
     /// Their gradient, accumulated by all layers.
     var dPositions: Matrix?

@@ -164,7 +164,6 @@ public final class SequenceEncoder {
                 stack.backward(
                     layer: layer, gradient, pass, parameters, saved: memory.stages, scratch: scratch)
             }
-            if layer == 0 { stack.finishBackward(pass, parameters) }
             finish()
         }
         _ = unpool(layer: 0, tap, memory, pass, dPooled: dRows, into: gradient)

@@ -90,7 +90,6 @@ public final class TextDecoder {
         for layer in (0..<stack.count).reversed() {
             stack.backward(layer: layer, gradient, pass, parameters, saved: saved, scratch: scratch)
         }
-        stack.finishBackward(pass, parameters)
         embedding.backward(
             pass, parameters, saved: embedded, dOutput: gradient.carried, scratch: scratch.kernel)
         return value

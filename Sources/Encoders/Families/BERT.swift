@@ -29,7 +29,7 @@ package struct BERT: DecoderFamily, Equatable {
     package func decoderPlan(prefix: String, isTied: Bool) throws(EncoderError) -> DecoderPlan {
         try validate()
         let (own, d) = (prefix + "bert.", shape.hiddenSize)
-        let stack = stack(prefix: isTied ? "" : own, positions: .causal(heads: shape.heads)) { layer in
+        let stack = stack(prefix: isTied ? "" : own, positions: .causal) { layer in
             [crossAttention("\(own)encoder.layer.\(layer).crossattention")]
         }
         let name = prefix + "cls.predictions"
@@ -62,15 +62,14 @@ package struct BERT: DecoderFamily, Equatable {
             let layer = "\(prefix)encoder.layer.\(number)."
             let attention = shape.selfAttention(
                 query: layer + "attention.self.query", key: layer + "attention.self.key",
-                value: layer + "attention.self.value", output: layer + "attention.output.dense")
+                value: layer + "attention.self.value", output: layer + "attention.output.dense", positions: positions)
             let feedForward = shape.feedForward(inner: layer + "intermediate.dense", output: layer + "output.dense")
             return LayerPlan(
                 stages: [shape.stage(attention, norm: layer + "attention.output.LayerNorm")] + between(number)
                     + [shape.stage(feedForward, norm: layer + "output.LayerNorm")])
         }
         return EncoderPlan(
-            embedding: embedding, layers: layers, carries: .normed, positions: positions,
-            longestSequence: shape.maximumPositions)
+            embedding: embedding, layers: layers, carries: .normed, longestSequence: shape.maximumPositions)
     }
 
     private func crossAttention(_ name: String) -> StagePlan {

@@ -1,4 +1,4 @@
-// MPNet: no token types, positions numbered from padding_idx + 1 = 2, and a table of relative-position biases that all
+// MPNet: no token types, positions numbered from padding_idx + 1 = 2, and one table of relative-position biases that all
 // layers add to their attention scores; post-LN.
 //
 // transformers fixes padding_idx (1) and the bucket rule (32 buckets, distances up to 128) in code, whatever the
@@ -32,11 +32,13 @@ package struct MPNet: EncoderFamily, Equatable {
             position: .init(name: "embeddings.position_embeddings.weight", rows: shape.maximumPositions),
             positionStart: Self.positionStart, type: nil, paddingID: 1, norm: shape.norm("embeddings.LayerNorm"),
             dropout: shape.hiddenDropout)
+        let positions = PositionsPlan.relative(
+            table: "encoder.relative_attention_bias.weight", rows: relativeAttentionBuckets, heads: shape.heads)
         let layers = (0..<shape.layers).map { number in
             let layer = "encoder.layer.\(number)."
             let attention = shape.selfAttention(
                 query: layer + "attention.attn.q", key: layer + "attention.attn.k", value: layer + "attention.attn.v",
-                output: layer + "attention.attn.o")
+                output: layer + "attention.attn.o", positions: positions)
             let feedForward = shape.feedForward(inner: layer + "intermediate.dense", output: layer + "output.dense")
             return LayerPlan(stages: [
                 shape.stage(attention, norm: layer + "attention.LayerNorm"),
@@ -45,8 +47,6 @@ package struct MPNet: EncoderFamily, Equatable {
         }
         return EncoderPlan(
             embedding: embedding, layers: layers, carries: .normed,
-            positions: .relative(
-                table: "encoder.relative_attention_bias.weight", rows: relativeAttentionBuckets, heads: shape.heads),
             longestSequence: shape.maximumPositions - Self.positionStart)
     }
 

@@ -103,12 +103,14 @@ package struct TransformerShape: Sendable, Equatable {
     }
 
     /// Self-attention whose modules have these names.
-    func selfAttention(query: String, key: String, value: String, output: String) -> BranchPlan {
+    func selfAttention(
+        query: String, key: String, value: String, output: String, positions: PositionsPlan = .none
+    ) -> BranchPlan {
         .selfAttention(
             SelfAttentionPlan(
                 projection: LinearPlan(query, key, value, inputs: hiddenSize, outputs: hiddenSize),
                 output: LinearPlan(output, inputs: hiddenSize, outputs: hiddenSize), heads: heads,
-                headWidth: headWidth, dropout: attentionDropout))
+                headWidth: headWidth, positions: positions, dropout: attentionDropout))
     }
 
     /// A feed-forward branch whose modules have these names.

@@ -19,6 +19,14 @@ package enum BranchPlan: Sendable, Equatable {
         case .feedForward(let plan): [plan.output, plan.inner]
         }
     }
+
+    /// What it adds to attention scores.
+    var positions: PositionsPlan {
+        if case .selfAttention(let plan) = self { plan.positions } else { .none }
+    }
+
+    /// Its tensors, in the order in which backward finishes their gradients.
+    var tensors: [TensorSpecification] { linears.flatMap(\.tensors) + positions.tensors }
 }
 
 /// A branch from the residual stream to a product whose bias the junction adds.
@@ -34,10 +42,11 @@ enum Branch: Sendable {
         case feedForward(FeedForward.Saved)
     }
 
-    /// A branch that draws its masks in `layer`.
-    init(_ plan: BranchPlan, layer: Int, _ layout: ParameterLayout) {
+    /// A branch that draws its masks in `layer`; `isLowest` = no layer below has the same kind of biases.
+    init(_ plan: BranchPlan, layer: Int, _ positions: Positions, isLowest: Bool, _ layout: ParameterLayout) {
         switch plan {
-        case .selfAttention(let plan): self = .selfAttention(SelfAttention(plan, layer: layer, layout))
+        case .selfAttention(let plan):
+            self = .selfAttention(SelfAttention(plan, layer: layer, positions, isLowest: isLowest, layout))
         case .crossAttention(let plan): self = .crossAttention(CrossAttention(plan, layer: layer, layout))
         case .feedForward(let plan): self = .feedForward(FeedForward(plan, layout))
         }

@@ -23,6 +23,8 @@ struct LayerStack: Sendable {
     /// Dropout: layer l draws as layer l + 1; cross-attentions, which came later, count on behind the last.
     init(_ plan: EncoderPlan, _ layout: ParameterLayout) {
         var (stages, ranges, last) = ([Stage](), [Range<Int>](), plan.layers.count)
+        let positions = Positions(plan.layers.flatMap(\.selfAttentions), layout)
+        var lower: [PositionsPlan] = []
         for (number, layer) in plan.layers.enumerated() {
             let start = stages.count
             for stage in layer.stages {
@@ -31,7 +33,9 @@ struct LayerStack: Sendable {
                     place += plan.layers.count
                     last = max(last, place)
                 }
-                stages.append(Stage(stage, layer: place, layout))
+                let kind = stage.branch.positions
+                stages.append(Stage(stage, layer: place, positions, isLowest: !lower.contains(kind), layout))
+                lower.append(kind)
             }
             ranges.append(start..<stages.count)
         }
@@ -39,7 +43,7 @@ struct LayerStack: Sendable {
         self.ranges = ranges
         dropoutLayers = last
         carries = plan.carries
-        positions = Positions(plan.positions, layout)
+        self.positions = positions
         width = plan.hiddenSize
         var (inner, context, wide) = (0, 0, 0)
         for stage in plan.layers.flatMap(\.stages) {
@@ -61,7 +65,7 @@ struct LayerStack: Sendable {
 
     // MARK: Forward
 
-    /// Gives `pass` what all layers add to their scores, and hands out the memory that they use in turn.
+    /// Gives `pass` what layers add to their scores, and hands out the memory that they use in turn.
     func begin(
         _ pass: inout PassContext, _ parameters: ParameterStore, keepsActivations: Bool, arena: inout Arena
     ) -> Stage.ForwardScratch {
@@ -112,7 +116,7 @@ struct LayerStack: Sendable {
 
     // MARK: Backward
 
-    /// Zeroed gradients of the stream, and of what all layers add to their scores.
+    /// Zeroed gradients of the stream, and of what layers add to their scores.
     func beginBackward(_ pass: inout PassContext, arena: inout Arena) -> Stage.Gradient {
         pass.dPositions = positions.gradient(of: pass.positions, arena: &arena)
         let carried = arena.matrix(pass.tokenCount, width)  // [T, D]
@@ -141,7 +145,7 @@ struct LayerStack: Sendable {
     }
 
     /// Replaces the gradients of the stream behind `layer` by those of the stream before it; gradients of its
-    /// parameters accumulate, and behind the lowest layer those of what all layers share.
+    /// parameters accumulate.
     func backward(
         layer: Int, _ gradient: Stage.Gradient, _ pass: PassContext, _ parameters: ParameterStore,
         saved: [Stage.Saved], scratch: Stage.BackwardScratch
@@ -151,11 +155,6 @@ struct LayerStack: Sendable {
                 gradient, carries: carries, isFirst: place == 0, pass, parameters, saved: saved[place],
                 scratch: scratch)
         }
-    }
-
-    /// Adds the gradient of what all layers share; to be called once, behind the lowest layer.
-    func finishBackward(_ pass: PassContext, _ parameters: ParameterStore) {
-        positions.accumulate(pass.dPositions, longest: pass.longest, parameters)
     }
 
     private func kernelScratch(_ pass: PassContext, _ parameters: ParameterStore) -> Int {

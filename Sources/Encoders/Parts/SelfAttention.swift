@@ -16,6 +16,8 @@ package struct SelfAttentionPlan: Sendable, Equatable {
     package let heads: Int
     /// Width of a head, E.
     let headWidth: Int
+    /// What is added to the scores.
+    let positions: PositionsPlan
     /// Dropout of the probabilities, used only while training.
     let dropout: Float
 }
@@ -29,6 +31,10 @@ struct SelfAttention: Sendable {
     private let dropout: Float
     /// The layer in the keys of dropout.
     private let layer: Int
+    /// Where its kind of biases is among those of the pass; nil = none.
+    private let positions: Range<Int>?
+    /// The table of its biases, if it is the lowest layer that uses it: backward finishes the table's gradient here.
+    private let finishedTable: TensorSlot?
 
     /// What backward needs besides the input.
     struct Saved {
@@ -37,13 +43,22 @@ struct SelfAttention: Sendable {
         let logSumExp: UnsafeMutablePointer<Float>  // [H, L] of each sequence
     }
 
-    init(_ plan: SelfAttentionPlan, layer: Int, _ layout: ParameterLayout) {
+    /// `isLowest` = no layer below has the same kind of biases.
+    init(
+        _ plan: SelfAttentionPlan, layer: Int, _ positions: Positions, isLowest: Bool, _ layout: ParameterLayout
+    ) {
         output = Linear(plan.output, layout)
         projection = Linear(plan.projection, layout)
         heads = plan.heads
         headWidth = plan.headWidth
         dropout = plan.dropout
         self.layer = layer
+        self.positions = positions.rows(of: plan.positions)
+        if case .relative(let table, _, _) = plan.positions, isLowest {
+            finishedTable = TensorSlot(layout, table)
+        } else {
+            finishedTable = nil
+        }
     }
 
     func allocate(tokens: Int, arena: inout Arena) -> Saved {
@@ -57,7 +72,7 @@ struct SelfAttention: Sendable {
     func kernel(_ pass: PassContext, _ parameters: ParameterStore) -> Attention {
         Attention(
             heads: heads, width: headWidth, offsets: pass.tokens.offsets, sequences: pass.sequences,
-            bias: projection.bias(parameters), positions: pass.positions.map { UnsafePointer($0.pointer) },
+            bias: projection.bias(parameters), positions: own(pass.positions).map { UnsafePointer($0.pointer) },
             maximum: pass.longest, dropout: pass.mask(layer: layer, .attentionProbabilities, rate: dropout))
     }
 
@@ -79,12 +94,22 @@ struct SelfAttention: Sendable {
     ) {
         let dContext = scratch.context.matrix(heads * headWidth)  // [T, D]
         let dQKV = scratch.wide.matrix(3 * heads * headWidth)  // [T, 3 D]
+        let dPositions = own(pass.dPositions)  // [H, 2 L - 1]
         output.accumulateWeightGradient(dProduct, saved.context, parameters)
         output.inputGradient(dProduct, parameters, into: dContext)
         kernel(pass, parameters).backward(
             qkv: saved.qkv, logSumExp: saved.logSumExp, dContext: dContext, dQKV: dQKV,
-            dPositions: pass.dPositions?.pointer, scratch: scratch.kernel)
+            dPositions: dPositions?.pointer, scratch: scratch.kernel)
+        if let finishedTable, let dPositions {
+            Positions.accumulate(dPositions, longest: pass.longest, into: parameters.gradientMatrix(finishedTable))
+        }
         projection.accumulateGradients(dQKV, input, parameters)
         projection.inputGradient(dQKV, parameters, into: dInput, accumulates: accumulates)
+    }
+
+    /// The rows of its kind of biases.
+    private func own(_ kinds: Matrix?) -> Matrix? {
+        guard let kinds, let positions else { return nil }
+        return kinds.rows(positions)
     }
 }

@@ -19,7 +19,7 @@ package struct StagePlan: Sendable, Equatable {
     let junction: JunctionPlan
 
     /// Its tensors, in the order in which backward finishes their gradients.
-    var tensors: [TensorSpecification] { junction.norm.tensors + branch.linears.flatMap(\.tensors) }
+    var tensors: [TensorSpecification] { junction.norm.tensors + branch.tensors }
 }
 
 /// A branch of the residual stream and its way back.
@@ -83,9 +83,9 @@ struct Stage: Sendable {
         }
     }
 
-    /// A stage that draws its masks in `layer`.
-    init(_ plan: StagePlan, layer: Int, _ layout: ParameterLayout) {
-        branch = Branch(plan.branch, layer: layer, layout)
+    /// A stage that draws its masks in `layer`; `isLowest` = no layer below has the same kind of biases.
+    init(_ plan: StagePlan, layer: Int, _ positions: Positions, isLowest: Bool, _ layout: ParameterLayout) {
+        branch = Branch(plan.branch, layer: layer, positions, isLowest: isLowest, layout)
         junction = Junction(plan.junction, layer: layer, site: branch.site, layout)
         width = plan.junction.norm.width
     }

@@ -15,8 +15,6 @@ package struct EncoderPlan: Sendable, Equatable {
     package let layers: [LayerPlan]
     /// What the residual stream is.
     package var carries: CarriedSum
-    /// What all layers add to their attention scores.
-    let positions: PositionsPlan
     /// Tokens that a sequence may have.
     package let longestSequence: Int
 
@@ -30,7 +28,7 @@ package struct EncoderPlan: Sendable, Equatable {
     /// The tensors in the groups in which backward finishes their gradients: layer after layer from the last to the first,
     /// then the embedding. A tensor that several parts use stands in the group of the last of them.
     package var groups: [[TensorSpecification]] {
-        var groups = layers.reversed().map { $0.tensors + positions.tensors } + [embedding.tensors]
+        var groups = layers.reversed().map(\.tensors) + [embedding.tensors]
         var seen: Set<String> = []
         for place in groups.indices.reversed() { groups[place].removeAll { !seen.insert($0.name).inserted } }
         return groups
@@ -50,10 +48,7 @@ package struct EncoderPlan: Sendable, Equatable {
     /// FLOPs of a training step over `tokens` tokens: 6 * dense parameters * T (2 forward, 4 backward), and attention's two
     /// products of 2 L^2 D forward and four backward: 12 L^2 D a layer. What is computed a second time is not counted.
     package func trainingFLOPs(tokens: Double, squaredLengths: Double) -> Double {
-        let attention = layers.flatMap(\.stages).reduce(0) { sum, stage in
-            guard case .selfAttention(let plan) = stage.branch else { return sum }
-            return sum + plan.heads * plan.headWidth
-        }
+        let attention = layers.flatMap(\.selfAttentions).reduce(0) { $0 + $1.heads * $1.headWidth }
         return 6 * Double(denseParameters) * tokens + 12 * Double(attention) * squaredLengths
     }
 }
@@ -62,6 +57,11 @@ package struct EncoderPlan: Sendable, Equatable {
 package struct LayerPlan: Sendable, Equatable {
     /// Its branches and junctions.
     package let stages: [StagePlan]
+
+    /// Its self-attentions.
+    var selfAttentions: [SelfAttentionPlan] {
+        stages.compactMap { if case .selfAttention(let plan) = $0.branch { plan } else { nil } }
+    }
 
     /// Its weight matrices, in the order in which backward finishes them.
     var linears: [LinearPlan] { stages.reversed().flatMap(\.branch.linears) }
