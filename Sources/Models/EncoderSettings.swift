@@ -50,9 +50,9 @@ enum EncoderSettings {
             case .only(let value):
                 guard let found = try file.string(key.name), found != value else { continue }
                 throw file.error(key.name, "is '\(found)', where only '\(value)' can be computed")
-            case .isDecoder:
-                guard !isDecoder, try file.bool(key.name) ?? false else { continue }
-                throw file.error(key.name, "is true, where only encoders can be trained")
+            case .refused(let reason, let isDecoders):
+                guard !(isDecoder && isDecoders), try file.bool(key.name) ?? false else { continue }
+                throw file.error(key.name, "is true, where \(reason)")
             }
         }
         return settings

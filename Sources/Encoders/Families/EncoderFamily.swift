@@ -73,8 +73,8 @@ package struct FamilyKey<Family> {
         case activation(WritableKeyPath<Family, Activation>)
         /// No setting: only this text can be computed, and it is the default.
         case only(String)
-        /// No setting: true makes the model a decoder.
-        case isDecoder
+        /// No setting: true is refused for this reason, a decoder's own flags in encoders only.
+        case refused(because: String, isDecoders: Bool)
     }
 
     /// The key.
@@ -105,6 +105,8 @@ package struct FamilyKey<Family> {
     /// A key of which only the default can be computed.
     static func only(_ name: String, _ value: String) -> Self { Self(name: name, setting: .only(value)) }
 
-    /// A key that makes the model a decoder.
-    static func isDecoder(_ name: String) -> Self { Self(name: name, setting: .isDecoder) }
+    /// A flag that makes the model a decoder.
+    static func isDecoder(_ name: String) -> Self {
+        Self(name: name, setting: .refused(because: "only encoders can be trained", isDecoders: true))
+    }
 }

@@ -11,12 +11,67 @@ package enum BranchPlan: Sendable, Equatable {
     case crossAttention(CrossAttentionPlan)
     case feedForward(FeedForwardPlan)
 
+    /// A weight matrix that a layer multiplies with.
+    package struct Product {
+        /// What measurements call it.
+        package let name: String
+        /// Its widths.
+        package let linear: LinearPlan
+        /// Whether its input is the stream, to whose gradient it adds.
+        package let readsStream: Bool
+    }
+
+    /// The products, in the order of a forward.
+    package var products: [Product] {
+        switch self {
+        case .selfAttention(let plan):
+            [
+                Product(name: "qkv", linear: plan.projection, readsStream: true),
+                Product(name: "attention_output", linear: plan.output, readsStream: false),
+            ]
+        case .crossAttention(let plan):
+            [
+                Product(name: "cross_value", linear: plan.value, readsStream: false),
+                Product(name: "cross_output", linear: plan.output, readsStream: false),
+            ]
+        case .feedForward(let plan):
+            [
+                Product(name: "inner", linear: plan.inner, readsStream: true),
+                Product(name: "output", linear: plan.output, readsStream: false),
+            ]
+        }
+    }
+
     /// Its weight matrices, in the order in which backward finishes their gradients.
     var linears: [LinearPlan] {
+        let computed = products.reversed().map(\.linear)
+        if case .crossAttention(let plan) = self { return computed + [plan.key, plan.query] }
+        return computed
+    }
+
+    /// Widths of the scratch that branches use in turn.
+    struct Room {
+        /// Activations of a forward.
+        var activated = 0
+        /// Gradient of what attention gathers.
+        var context = 0
+        /// Gradient of the widest projection.
+        var wide = 0
+
+        /// Room for either.
+        func joined(with other: Room) -> Room {
+            Room(
+                activated: max(activated, other.activated), context: max(context, other.context),
+                wide: max(wide, other.wide))
+        }
+    }
+
+    /// The scratch that it needs.
+    var room: Room {
         switch self {
-        case .selfAttention(let plan): [plan.output, plan.projection]
-        case .crossAttention(let plan): [plan.output, plan.value, plan.key, plan.query]
-        case .feedForward(let plan): [plan.output, plan.inner]
+        case .selfAttention(let plan): Room(context: plan.heads * plan.headWidth, wide: plan.projection.outputs)
+        case .crossAttention(let plan): Room(context: plan.heads * plan.headWidth)
+        case .feedForward(let plan): Room(activated: plan.inner.outputs, wide: plan.inner.outputs)
         }
     }
 

@@ -13,8 +13,8 @@ struct LayerStack: Sendable {
     private let carries: CarriedSum
     private let positions: Positions
     private let width: Int
-    /// Widths of the widest matrix that a feed-forward branch, an attention and any branch need.
-    private let (widestInner, widestContext, widest): (Int, Int, Int)
+    /// Room for the widest branch of each kind.
+    private let room: BranchPlan.Room
     /// Layers in the keys of dropout.
     let dropoutLayers: Int
 
@@ -45,17 +45,7 @@ struct LayerStack: Sendable {
         carries = plan.carries
         self.positions = positions
         width = plan.hiddenSize
-        var (inner, context, wide) = (0, 0, 0)
-        for stage in plan.layers.flatMap(\.stages) {
-            switch stage.branch {
-            case .selfAttention(let plan):
-                context = max(context, plan.heads * plan.headWidth)
-                wide = max(wide, plan.projection.outputs)
-            case .crossAttention(let plan): context = max(context, plan.heads * plan.headWidth)
-            case .feedForward(let plan): inner = max(inner, plan.inner.outputs)
-            }
-        }
-        (widestInner, widestContext, widest) = (inner, context, max(inner, wide))
+        room = plan.layers.flatMap(\.stages).reduce(BranchPlan.Room()) { $0.joined(with: $1.branch.room) }
     }
 
     /// Number of layers.
@@ -71,7 +61,7 @@ struct LayerStack: Sendable {
     ) -> Stage.ForwardScratch {
         pass.positions = positions.expand(longest: pass.longest, parameters, arena: &arena)
         let activated =
-            keepsActivations ? Stage.Room(rows: pass.tokenCount, widest: widestInner, arena: &arena) : nil
+            keepsActivations ? Stage.Room(rows: pass.tokenCount, widest: room.activated, arena: &arena) : nil
         return Stage.ForwardScratch(kernel: arena.floats(kernelScratch(pass, parameters)), activated: activated)
     }
 
@@ -133,10 +123,10 @@ struct LayerStack: Sendable {
     ) -> Stage.BackwardScratch {
         let kernel = max(
             kernel, kernelScratch(pass, parameters), RowKernels.layerNormBackwardScratch(columns: width))
-        let wide = Stage.Room(rows: pass.tokenCount, widest: widest, arena: &arena)
+        let wide = Stage.Room(rows: pass.tokenCount, widest: room.wide, arena: &arena)
         return Stage.BackwardScratch(
             kernel: arena.floats(kernel), branch: arena.matrix(pass.tokenCount, width),
-            context: Stage.Room(rows: pass.tokenCount, widest: widestContext, arena: &arena), wide: wide)
+            context: Stage.Room(rows: pass.tokenCount, widest: room.context, arena: &arena), wide: wide)
     }
 
     /// Where the gradient of what a tap took from `layer` is added.

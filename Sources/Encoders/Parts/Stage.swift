@@ -12,9 +12,9 @@
 import TuttiKernels
 
 /// A branch with its junction as a plan describes it.
-package struct StagePlan: Sendable, Equatable {
+struct StagePlan: Sendable, Equatable {
     /// What it computes.
-    package let branch: BranchPlan
+    let branch: BranchPlan
     /// How it comes back to the stream.
     let junction: JunctionPlan
 

@@ -12,7 +12,7 @@ package struct EncoderPlan: Sendable, Equatable {
     /// Tokens to vectors.
     let embedding: TokenEmbeddingPlan
     /// The layers, the lowest first.
-    package let layers: [LayerPlan]
+    let layers: [LayerPlan]
     /// What the residual stream is.
     package var carries: CarriedSum
     /// Tokens that a sequence may have.
@@ -24,6 +24,10 @@ package struct EncoderPlan: Sendable, Equatable {
     package var hiddenSize: Int { embedding.norm.width }
     /// Number of layers.
     package var layerCount: Int { layers.count }
+    /// Attention heads of a layer.
+    package var heads: Int { layers.first?.selfAttentions.first?.heads ?? 0 }
+    /// The dense products of the first layer, in the order of a forward.
+    package var productsOfLayer: [BranchPlan.Product] { layers.first?.stages.flatMap(\.branch.products) ?? [] }
 
     /// The tensors in the groups in which backward finishes their gradients: layer after layer from the last to the first,
     /// then the embedding. A tensor that several parts use stands in the group of the last of them.
@@ -54,9 +58,9 @@ package struct EncoderPlan: Sendable, Equatable {
 }
 
 /// One layer: stages in the order in which tokens pass them.
-package struct LayerPlan: Sendable, Equatable {
+struct LayerPlan: Sendable, Equatable {
     /// Its branches and junctions.
-    package let stages: [StagePlan]
+    let stages: [StagePlan]
 
     /// Its self-attentions.
     var selfAttentions: [SelfAttentionPlan] {

@@ -63,39 +63,20 @@ struct ModelShape {
 
     /// The dense products of one layer; each is computed forward, for dX and for dW.
     var products: [Product] {
-        func product(_ name: String, _ linear: LinearPlan, readsStream: Bool) -> Product {
+        plan.productsOfLayer.map {
             Product(
-                name: name, inputs: linear.inputs, outputs: linear.outputs, accumulatesInputGradient: readsStream)
-        }
-        return branches.flatMap { branch -> [Product] in
-            switch branch {
-            case .selfAttention(let plan):
-                [
-                    product("qkv", plan.projection, readsStream: true),
-                    product("attention_output", plan.output, readsStream: false),
-                ]
-            case .feedForward(let plan):
-                [product("inner", plan.inner, readsStream: true), product("output", plan.output, readsStream: false)]
-            case .crossAttention: []
-            }
+                name: $0.name, inputs: $0.linear.inputs, outputs: $0.linear.outputs,
+                accumulatesInputGradient: $0.readsStream)
         }
     }
-
-    private var branches: [BranchPlan] { plan.layers.first?.stages.map(\.branch) ?? [] }
 
     var hidden: Int { plan.hiddenSize }
     var layers: Int { plan.layerCount }
     var vocabulary: Int { plan.vocabularySize }
 
-    var heads: Int {
-        for case .selfAttention(let plan) in branches { return plan.heads }
-        return 0
-    }
-
-    var inner: Int {
-        for case .feedForward(let plan) in branches { return plan.inner.outputs }
-        return 0
-    }
+    var heads: Int { plan.heads }
+    /// Of the feed-forward branch, whose products come last.
+    var inner: Int { products.last?.inputs ?? 0 }
 }
 
 extension ModelShape {
