@@ -1,5 +1,5 @@
-// What every part of a model reads of one pass: the packed tokens, dropout keys, what is added to scores. Its memory is the
-// pass's arena.
+// What every part of a model reads of one pass: the packed tokens, dropout keys, what is added to scores. Its memory is
+// the pass's arena.
 
 import TuttiKernels
 

@@ -195,7 +195,8 @@ public final class SequenceEncoder {
 
     /// Adds the gradient of `layer`'s tap to the stream's if there is one; returns the tap due next.
     private func unpool(
-        layer: Int, _ tap: Int, _ memory: PassMemory, _ pass: PassContext, dPooled: Matrix, into gradient: Stage.Gradient
+        layer: Int, _ tap: Int, _ memory: PassMemory, _ pass: PassContext, dPooled: Matrix,
+        into gradient: Stage.Gradient
     ) -> Int {
         guard tap >= 0, memory.taps[tap] == layer else { return tap }
         let rows = dPooled.rows(tap * pass.sequences..<(tap + 1) * pass.sequences)

@@ -28,7 +28,8 @@ extension RowKernels {
         }
     }
 
-    /// dResidual = gradient of the sum, `dCarried` included where the sum is carried on as it is; dBranch = its dropped-out share; dGamma, dBeta, dBias accumulate.
+    /// dResidual = gradient of the sum, `dCarried` included where the sum is carried on as it is; dBranch = its dropped-out
+    /// share; dGamma, dBeta, dBias accumulate.
     /// `dResidual` may be `dOutput` or `dCarried`; without dropout `dBranch` may be `dResidual`.
     public static func biasDropoutResidualLayerNormBackward(
         dOutput: Matrix, dCarried: Matrix? = nil, sum: Matrix, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>,

@@ -1,7 +1,7 @@
 // The decoder of a denoising loss in a run: its parameters among those of the loss, and the target texts of a batch.
 //
-// Losses know no layers (Objectives/LossRequirements.swift), decoders no losses (Encoders/TextDecoder.swift); here they meet. In
-// chunks, each chunk of texts is reconstructed forward and backward before the next: nothing is computed twice.
+// Losses know no layers (Objectives/LossRequirements.swift), decoders no losses (Encoders/TextDecoder.swift); here they
+// meet. In chunks, each chunk of texts is reconstructed forward and backward before the next: nothing is computed twice.
 
 import TuttiEncoders
 import TuttiFormats

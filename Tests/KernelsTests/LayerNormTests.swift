@@ -90,9 +90,9 @@ import TuttiKernels
         RowKernels.biasDropoutResidualLayerNormBackward(
             dOutput: dOutput.matrix(shape.0, shape.1),
             dCarried: carried.map { _ in dResidual.matrix(shape.0, shape.1) }, sum: z.matrix(shape.0, shape.1),
-            mean: mean.pointer, rstd: rstd.pointer, gamma: p.gamma.pinned, dropout: p.mask, dResidual: dResidual.matrix(shape.0, shape.1),
-            dBranch: dBranch.matrix(shape.0, shape.1), dGamma: sums[0].pointer, dBeta: sums[1].pointer,
-            dBias: sums[2].pointer, scratch: scratch.pointer)
+            mean: mean.pointer, rstd: rstd.pointer, gamma: p.gamma.pinned, dropout: p.mask,
+            dResidual: dResidual.matrix(shape.0, shape.1), dBranch: dBranch.matrix(shape.0, shape.1),
+            dGamma: sums[0].pointer, dBeta: sums[1].pointer, dBias: sums[2].pointer, scratch: scratch.pointer)
         return Gradients(
             output: out.values, residual: dResidual.values, branch: dBranch.values,
             gamma: sums[0].values.map { $0 - 1 }, beta: sums[1].values.map { $0 - 1 },

@@ -1,5 +1,5 @@
-// BERT and what shares its layout (MiniLM, BGE, E5, GTE ...): absolute positions from 0, token types, post-LN. Its decoder
-// is BertLMHeadModel: every layer also attends to an embedding, and a head projects to the vocabulary.
+// BERT and what shares its layout (MiniLM, BGE, E5, GTE ...): absolute positions from 0, token types, post-LN. Its
+// decoder is BertLMHeadModel: every layer also attends to an embedding, and a head projects to the vocabulary.
 //
 // Reference: Devlin et al. 2019, arXiv 1810.04805; transformers/models/bert/modeling_bert.py.
 

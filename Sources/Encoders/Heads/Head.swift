@@ -48,7 +48,8 @@ struct Head: Sendable {
         let saved = Saved(
             input: input, output: output,
             preactivation: needsPreactivation ? arena.matrix(rows, outputWidth) : output,
-            lengths: arena.floats(rows), norm: Norm.Saved(rows: rows, arena: &arena), mask: mask(pass, rows: rows, arena: &arena))
+            lengths: arena.floats(rows), norm: Norm.Saved(rows: rows, arena: &arena),
+            mask: mask(pass, rows: rows, arena: &arena))
         switch configuration {
         case .pooling: preconditionFailure("Head: pooling is the encoder's own")
         case .normalize: RowKernels.normalize(input, norms: saved.lengths, into: output)

@@ -65,7 +65,8 @@ struct CrossAttention: Sendable {
         value.multiply(memory.embeddings, parameters, into: memory.values)
         if let bias = value.bias(parameters) { RowKernels.addBias(memory.values, bias: bias) }
         forEachHead(pass) { sequence, token, head, factor in
-            let (from, to) = (memory.values.row(sequence) + head * headWidth, saved.context.row(token) + head * headWidth)
+            let from = memory.values.row(sequence) + head * headWidth
+            let to = saved.context.row(token) + head * headWidth
             for k in 0..<headWidth { to[k] = factor * from[k] }
         }
         output.multiply(saved.context, parameters, into: product)
@@ -73,7 +74,8 @@ struct CrossAttention: Sendable {
 
     /// The gradient of the embeddings accumulates; that of the branch's input is zero.
     func backward(
-        _ dProduct: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved, scratch: Stage.BackwardScratch
+        _ dProduct: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
+        scratch: Stage.BackwardScratch
     ) {
         let memory = memory(of: pass)
         guard let dEmbeddings = memory.dEmbeddings else {

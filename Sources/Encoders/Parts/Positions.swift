@@ -39,6 +39,8 @@ struct Positions: Sendable {
     private let plans: [PositionsPlan]
     private let kinds: [Kind]
     private let heads: Int
+    /// Whether any kind has parameters.
+    private let isTrained: Bool
 
     /// What the layers of a plan use, each kind once.
     init(_ layers: [SelfAttentionPlan], _ layout: ParameterLayout) {
@@ -52,6 +54,7 @@ struct Positions: Sendable {
             return .causal
         }
         heads = layers.first?.heads ?? 0
+        isTrained = plans.contains { !$0.tensors.isEmpty }
     }
 
     /// The rows of a kind among those of all; nil = it adds nothing.
@@ -82,7 +85,7 @@ struct Positions: Sendable {
 
     /// Room for the gradient of `expanded`, zeroed; nil where nothing is trained.
     func gradient(of expanded: Matrix?, arena: inout Arena) -> Matrix? {
-        guard let expanded, plans.contains(where: { !$0.tensors.isEmpty }) else { return nil }
+        guard isTrained, let expanded else { return nil }
         let gradient = arena.matrix(expanded.rows, expanded.columns)
         gradient.fill(0)
         return gradient

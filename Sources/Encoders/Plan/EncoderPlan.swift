@@ -29,8 +29,8 @@ package struct EncoderPlan: Sendable, Equatable {
     /// The dense products of the first layer, in the order of a forward.
     package var productsOfLayer: [BranchPlan.Product] { layers.first?.stages.flatMap(\.branch.products) ?? [] }
 
-    /// The tensors in the groups in which backward finishes their gradients: layer after layer from the last to the first,
-    /// then the embedding. A tensor that several parts use stands in the group of the last of them.
+    /// The tensors in the groups in which backward finishes their gradients: layer after layer from the last to the
+    /// first, then the embedding. A tensor that several parts use is in the group of the last of them.
     package var groups: [[TensorSpecification]] {
         var groups = layers.reversed().map(\.tensors) + [embedding.tensors]
         var seen: Set<String> = []
@@ -49,8 +49,8 @@ package struct EncoderPlan: Sendable, Equatable {
         layers.flatMap(\.linears).reduce(0) { $0 + $1.inputs * $1.outputs }
     }
 
-    /// FLOPs of a training step over `tokens` tokens: 6 * dense parameters * T (2 forward, 4 backward), and attention's two
-    /// products of 2 L^2 D forward and four backward: 12 L^2 D a layer. What is computed a second time is not counted.
+    /// FLOPs of a training step over `tokens` tokens: 6 * dense parameters * T (2 forward, 4 backward), and attention's
+    /// two products of 2 L^2 D forward and four backward: 12 L^2 D a layer. What is computed again is not counted.
     package func trainingFLOPs(tokens: Double, squaredLengths: Double) -> Double {
         let attention = layers.flatMap(\.selfAttentions).reduce(0) { $0 + $1.heads * $1.headWidth }
         return 6 * Double(denseParameters) * tokens + 12 * Double(attention) * squaredLengths
