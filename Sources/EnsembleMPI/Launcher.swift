@@ -14,20 +14,31 @@ enum Launcher: Equatable {
 
     /// Reads the variables of Open MPI, PMIx and PMI launchers.
     ///
-    /// - Throws: `EnsembleError` (code 64) if Slurm started several tasks but without MPI's variables.
+    /// - Throws: `EnsembleError` (code 64) if Slurm or torchrun started several processes, but without MPI's variables.
     static func detect(_ environment: [String: String]) throws(EnsembleError) -> Launcher {
+        if let launcher = marked(environment) { return launcher }
+        let others = [
+            ("SLURM_NTASKS", "SLURM_PROCID", "use mpirun or srun --mpi=pmix"),
+            ("WORLD_SIZE", "RANK", "torchrun starts no MPI: use mpirun or tutti launch"),
+        ]
+        for (name, rank, remedy) in others {
+            guard let text = environment[name], let count = Int(text), count > 1 else { continue }
+            throw EnsembleError(
+                operation: "start MPI", rank: Int(environment[rank] ?? "") ?? 0,
+                problem: "\(name) is \(count) but no MPI launcher's variables are set; "
+                    + "\(remedy) (or unset \(name) to run one process)",
+                code: ExitCode.usage)
+        }
+        return .none
+    }
+
+    /// The launcher of MPI that left its variables; nil if there was none.
+    static func marked(_ environment: [String: String]) -> Launcher? {
         for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"] {
             if let text = environment[name], let count = Int(text) { return .ranks(count) }
         }
         let markers = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK"]
         if markers.contains(where: { environment[$0] != nil }) { return .ranks(nil) }
-        if let text = environment["SLURM_NTASKS"], let tasks = Int(text), tasks > 1 {
-            throw EnsembleError(
-                operation: "start MPI", rank: Int(environment["SLURM_PROCID"] ?? "") ?? 0,
-                problem: "SLURM_NTASKS is \(tasks) but no MPI launcher's variables are set; "
-                    + "use mpirun or srun --mpi=pmix (or unset SLURM_NTASKS to run one process)",
-                code: ExitCode.usage)
-        }
-        return .none
+        return nil
     }
 }

@@ -30,11 +30,14 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
     private let host: String
     private var watchdog: Watchdog
 
+    /// Whether a launcher of MPI started this process.
+    package static var isLaunched: Bool { Launcher.marked(ProcessInfo.processInfo.environment) != nil }
+
     /// Starts MPI if a launcher's variables say so; nil = this process runs alone.
     ///
     /// Collective among the launched processes; to be called once.
-    /// - Throws: `EnsembleError`, code 64, if the environment contradicts itself: tasks of Slurm without MPI, another
-    ///   MPI's launcher, an unknown core policy; code 75 if MPI cannot start.
+    /// - Throws: `EnsembleError`, code 64, if the environment contradicts itself: tasks of Slurm or torchrun without MPI,
+    ///   another MPI's launcher, an unknown core policy; code 75 if MPI cannot start.
     public static func startIfLaunched() throws -> MPIEnsemble? {
         let environment = ProcessInfo.processInfo.environment
         guard case .ranks(let expected) = try Launcher.detect(environment) else { return nil }
