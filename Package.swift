@@ -38,12 +38,14 @@ let package = Package(
         .target(name: "CTuttiKernels", path: "Sources/CTuttiKernels"),
         .target(name: "CTuttiMPI", dependencies: ["COpenMPI"], path: "Sources/CTuttiMPI"),
         .target(name: "CTuttiDigest", path: "Sources/CTuttiDigest"),
+        .target(name: "CTuttiLaunch", path: "Sources/CTuttiLaunch"),
         .target(name: "CAllocationCounter", path: "Sources/CAllocationCounter"),
         .target(name: "TuttiGround", dependencies: ["CTuttiDigest"], path: "Sources/Ground"),
         // L1
         module("Formats", []),
         module("Kernels", ["COpenBLAS", "CTuttiKernels"], exclude: ["PERFORMANCE.md"]),
         module("Ensemble", []),
+        module("Launch", ["CTuttiLaunch"]),
         // L2
         module("Text", ["TuttiFormats"]),
         module("Corpus", ["TuttiFormats"]),
@@ -76,7 +78,7 @@ let package = Package(
             dependencies: [
                 "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
                 "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI", "TuttiGround",
-                argumentParser, yams,
+                "TuttiLaunch", argumentParser, yams,
             ], path: "Sources/tutti-cli"),
         .executableTarget(
             name: "TuttiWorld",
@@ -107,6 +109,7 @@ let package = Package(
                 "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
                 "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
             ]),
+        tests("Launch", ["TuttiLaunch"]),
         tests("Command", ["TuttiFormats", "TuttiEvaluation", "TuttiObjectives", "TuttiTraining"]),
         tests("Layering", []),
     ],

@@ -1,7 +1,9 @@
 // How a subcommand runs: ranks are started, threads set, errors told once, exit codes kept.
 //
 // Only rank zero prints. An error that all ranks throw together (`onRoot`, `together`) ends in order; an error that
-// one rank meets alone is told with its rank and ends the whole job.
+// one rank meets alone is told with its rank and ends the whole job. Ranks meet before any of them ends, even where the
+// command line is wrong: mpirun kills the others as soon as one ends with an error, rank zero perhaps before it has
+// spoken.
 
 import ArgumentParser
 import Foundation
@@ -37,24 +39,28 @@ enum CommandSession {
         setenv("OMP_WAIT_POLICY", "passive", 0)  // oneDNN's idle threads leave their cores to the row kernels
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)  // a file-size limit is an error of the write, not the end of the process
+        let parsed = Result { try TuttiCommand.parseAsRoot() }
+        if concernsRanks(parsed) { runOnRanks(parsed) }
         do {
-            var command = try TuttiCommand.parseAsRoot()
-            if let ranked = command as? any RankedCommand { run(ranked) }
+            var command = try parsed.get()
             try command.run()
             exit(0)
         } catch {
-            let code = exitCode(of: error)
-            if !isRankZeroByEnvironment {
-                // mpirun kills the others as soon as one rank ends with an error: let rank zero speak first.
-                if code != 0 { sleep(2) }
-                exit(code)
-            }
             report(error)
-            exit(code)
+            exit(exitCode(of: error))
         }
     }
 
-    private static func run(_ command: any RankedCommand) -> Never {
+    /// Whether all ranks meet for this command line: one that computes, or any that a launcher started several times.
+    private static func concernsRanks(_ parsed: Result<any ParsableCommand, any Error>) -> Bool {
+        if case .success(let command) = parsed {
+            if command is any RankedCommand { return true }
+            if command is LaunchCommand, !LaunchCommand.isInsideMPI { return false }
+        }
+        return MPIEnsemble.isLaunched
+    }
+
+    private static func runOnRanks(_ parsed: Result<any ParsableCommand, any Error>) -> Never {
         let world: MPIEnsemble?
         do {
             world = try MPIEnsemble.startIfLaunched()
@@ -63,9 +69,18 @@ enum CommandSession {
             exit(exitCode(of: error))
         }
         let ensemble: any Ensemble = world ?? LocalEnsemble.single()
+        LaunchCommand.tellReady(ensemble)
         var code: Int32 = 0
         do {
-            try command.run(on: ensemble)
+            let command = try agreed(parsed, ensemble)
+            if let ranked = command as? any RankedCommand {
+                try ranked.run(on: ensemble)
+            } else {
+                try onRoot(command, ensemble)
+            }
+        } catch let end as CommandEnd {
+            code = end.code
+            if ensemble.isRoot { end.show() }
         } catch let error as ArgumentParser.ExitCode {
             code = error.rawValue
         } catch let failure as RootFailure {
@@ -80,27 +95,65 @@ enum CommandSession {
         exit(code)
     }
 
-    /// Says an error on standard error, in one line.
-    private static func report(_ error: any Error) {
-        if error is TuttiError || error is EnsembleError || error is RootFailure {
-            Output.show("tutti: error: \(error)\n", on: STDERR_FILENO)
-            return
+    /// The command that every rank has read from its command line.
+    ///
+    /// - Throws: `CommandEnd`, on every rank, if one of them has read none.
+    private static func agreed(
+        _ parsed: Result<any ParsableCommand, any Error>, _ ensemble: any Ensemble
+    ) throws -> any ParsableCommand {
+        do {
+            return try ensemble.together("read the command line") {
+                do { return try parsed.get() } catch { throw CommandEnd(error) }
+            }
+        } catch let failure as RootFailure {
+            throw CommandEnd(code: failure.code, text: failure.message)
         }
-        let text = TuttiCommand.fullMessage(for: error)
-        let descriptor = exitCode(of: error) == 0 ? STDOUT_FILENO : STDERR_FILENO
-        if !text.isEmpty { Output.show(text + "\n", on: descriptor) }
     }
 
-    private static func exitCode(of error: any Error) -> Int32 {
+    /// Runs a command that needs no ranks on rank zero.
+    private static func onRoot(_ command: any ParsableCommand, _ ensemble: any Ensemble) throws {
+        do {
+            try ensemble.onRoot {
+                var command = command
+                do { try command.run() } catch { throw CommandEnd(error) }
+            }
+        } catch let failure as RootFailure {
+            throw CommandEnd(code: failure.code, text: failure.message)
+        }
+    }
+
+    /// Says an error on standard error, in one line.
+    private static func report(_ error: any Error) { CommandEnd(error).show() }
+
+    fileprivate static func exitCode(of error: any Error) -> Int32 {
         if let error = error as? TuttiError { return error.kind.rawValue }
         if error is EnsembleError || error is RootFailure { return TuttiEnsemble.ExitCode.of(error) }
         return TuttiCommand.exitCode(for: error).rawValue
     }
+}
 
-    /// Rank zero as the launcher's variables tell it, before MPI has started.
-    private static var isRankZeroByEnvironment: Bool {
-        let environment = ProcessInfo.processInfo.environment
-        let rank = environment["OMPI_COMM_WORLD_RANK"] ?? environment["PMIX_RANK"] ?? environment["PMI_RANK"]
-        return rank.map { $0 == "0" } ?? true
+/// How a command ends: its exit code and what is said about it.
+private struct CommandEnd: Error, CustomNSError, CustomStringConvertible {
+    var code: Int32
+    /// An error in one line, or the help that was asked for.
+    var text: String
+
+    var description: String { text }
+    var errorCode: Int { Int(code) }
+
+    init(code: Int32, text: String) {
+        self.code = code
+        self.text = text
+    }
+
+    init(_ error: any Error) {
+        code = CommandSession.exitCode(of: error)
+        let isOurs = error is TuttiError || error is EnsembleError || error is RootFailure
+        text = isOurs ? "tutti: error: \(error)" : TuttiCommand.fullMessage(for: error)
+    }
+
+    /// Prints the text: help on standard output, an error on standard error.
+    func show() {
+        if !text.isEmpty { Output.show(text + "\n", on: code == 0 ? STDOUT_FILENO : STDERR_FILENO) }
     }
 }

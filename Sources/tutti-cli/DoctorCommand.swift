@@ -7,12 +7,15 @@ import TuttiEnsembleMPI
 import TuttiFormats
 import TuttiGround
 import TuttiKernels
+import TuttiLaunch
 import TuttiTraining
 
 struct DoctorCommand: RankedCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor", abstract: "Say what this machine and this job look like to Tutti.",
-        discussion: "Under mpirun it also shows how ranks and cores are laid out.")
+        discussion: """
+            Under mpirun it also shows how ranks and cores are laid out; launch_plan is what `tutti launch` would do here.
+            """)
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -34,6 +37,12 @@ struct DoctorCommand: RankedCommand {
         facts["memory_gib"] = .number(
             (Double(ProcessInfo.processInfo.physicalMemory) / 1_073_741_824 * 10).rounded() / 10)
         facts["layout"] = .string(layout.description)
+        let environment = ProcessInfo.processInfo.environment
+        let plan = try MachinePlan(
+            LaunchOptions(), machine: try Machine(root: environment["TUTTI_MACHINE_ROOT"] ?? ""),
+            slurm: try SlurmJob(environment))
+        facts["launch_plan"] = .string(plan.summary(hostName: Machine.hostName))
+        facts["launch_host"] = .string(plan.host(singleCopy: MachinePlan.probesSingleCopy()))
         if json {
             try Output.line(JSONValue.object(facts).serialized(indent: 2))
         } else {

@@ -10,13 +10,13 @@ struct TuttiCommand: ParsableCommand {
         commandName: "tutti",
         abstract: "Trains sentence-embedding models on CPU clusters.",
         discussion: """
-            Alone or under mpirun or srun; launch/tutti-run plans ranks, threads and binding for this machine.
+            Alone or under mpirun or srun; tutti launch plans ranks, threads and binding for this machine.
             Exit codes: 0 done, 64 usage or configuration, 65 bad data or model, 66 missing file, 70 diverged, \
             75 failed but worth another try, 85 stopped by a signal after saving.
             """,
         version: tuttiVersion,
         subcommands: [
-            TrainCommand.self, EvaluateCommand.self, EncodeCommand.self, TokenizeCommand.self,
+            TrainCommand.self, LaunchCommand.self, EvaluateCommand.self, EncodeCommand.self, TokenizeCommand.self,
             MineNegativesCommand.self, ArgsCommand.self, LossesCommand.self, EvaluatorsCommand.self, InspectCommand.self,
             DoctorCommand.self, BenchCommand.self,
         ])

@@ -6,7 +6,8 @@ import Testing
 @Suite struct HelpTests {
     @Test(
         arguments: [
-            "", "train", "evaluate", "encode", "tokenize", "mine-negatives", "args", "losses", "evaluators", "inspect",
+            "", "train", "launch", "evaluate", "encode", "tokenize", "mine-negatives", "args", "losses", "evaluators",
+            "inspect",
             "doctor", "bench", "bench kernels", "bench step", "bench tokenizer", "bench collectives",
         ])
     func helpIsAsRecorded(_ subcommand: String) throws {

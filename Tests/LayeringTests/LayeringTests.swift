@@ -10,12 +10,14 @@ import Testing
 /// What the modules of a folder below Sources/ may import, beyond themselves and Ground, which every Swift module may.
 let layers: [String: Set<String>] = [
     // L0: C modules and system libraries import no Swift module.
-    "CTuttiKernels": [], "CTuttiMPI": [], "CTuttiDigest": [], "CAllocationCounter": [], "COpenBLAS": [], "COpenMPI": [],
+    "CTuttiKernels": [], "CTuttiMPI": [], "CTuttiDigest": [], "CTuttiLaunch": [], "CAllocationCounter": [],
+    "COpenBLAS": [], "COpenMPI": [],
     "Ground": ["CTuttiDigest"],
     // L1
     "Formats": [],
     "Kernels": ["COpenBLAS", "CTuttiKernels"],
     "Ensemble": [],
+    "Launch": ["CTuttiLaunch"],
     // L2
     "Text": ["TuttiFormats"],
     "Corpus": ["TuttiFormats"],
@@ -31,8 +33,9 @@ let layers: [String: Set<String>] = [
     "Tutti": belowTraining.union(["TuttiEvaluation", "TuttiTraining"]),
     // L6
     "TuttiMPI": ["Tutti", "TuttiEnsembleMPI"],
-    "tutti-cli": belowTraining.union(["TuttiEvaluation", "TuttiTraining", "TuttiEnsembleMPI", "ArgumentParser", "Yams"]
-    ),
+    "tutti-cli": belowTraining.union([
+        "TuttiEvaluation", "TuttiTraining", "TuttiEnsembleMPI", "TuttiLaunch", "ArgumentParser", "Yams",
+    ]),
     "tutti-world": belowTraining.union(["TuttiEvaluation", "TuttiTraining", "TuttiEnsembleMPI", "CAllocationCounter"]),
 ]
 

@@ -1,0 +1,126 @@
+// JobEnd: the exit code of a job, and the one line that says why, from what became of mpirun and what it said.
+//
+// A subcommand of ours ends with a code of the contract: its own (0, 64, 65, 66, 70, 75, 85), or 75 however a rank or a
+// host died. Another program's code is its own; 75 if a signal killed a rank or a host was lost.
+
+import Glibc
+
+/// How a job ended.
+package struct JobEnd: Equatable, Sendable {
+    /// How the mpirun process ended.
+    package enum Status: Equatable, Sendable {
+        case exited(Int32)
+        case signaled(Int32)
+    }
+
+    /// What the launcher itself did to end the job.
+    package enum Stop: Equatable, Sendable {
+        /// Nothing.
+        case none
+        /// A stop signal came before the ranks took signals: the job was ended with nothing to save.
+        case beforeBegin
+        /// The first stop signal, and what reached the ranks for it.
+        case asked(Int32, forwarded: Int32)
+        /// A second stop signal: the job was killed.
+        case killed(Int32)
+    }
+
+    /// The code that the launcher ends with.
+    package var code: Int32
+    /// What to say about it, if nobody has said it.
+    package var message: String?
+
+    /// The end of a job of which mpirun says `output`.
+    package init(_ status: Status, _ output: JobOutput, stop: Stop, isTutti: Bool) {
+        self.init(code: 0, message: nil)
+        switch (stop, status) {
+        case (.killed(let signal), _):
+            self = JobEnd(code: 128 + signal)
+        case (.beforeBegin, _):
+            self = JobEnd(code: 85, message: "stopped before the ranks had begun; nothing to save, the same command starts it")
+        case (_, .exited(0)):
+            self = JobEnd(code: 0)
+        case (_, .signaled(let signal)):
+            self = JobEnd(code: 75, message: "mpirun was killed by \(SignalName.of(signal)); \(Self.again(isTutti))")
+        case (_, .exited(let code)):
+            self = isTutti ? Self.ours(code, output, stop) : Self.others(code, output, stop)
+        }
+    }
+
+    private init(code: Int32, message: String? = nil) {
+        self.code = code
+        self.message = message
+    }
+
+    private static func ours(_ code: Int32, _ output: JobOutput, _ stop: Stop) -> JobEnd {
+        if let death = output.death, case .asked(_, forwarded: death.signal) = stop {
+            return JobEnd(code: 85, message: "stopped before rank \(death.rank) had begun; the same command starts it again")
+        }
+        if let lost = loss(output, isTutti: true) { return lost }
+        if output.programIsMissing { return JobEnd(code: 66) }
+        switch code {
+        case 64, 65, 66, 70, 75, 85: return JobEnd(code: code)
+        case 126, 127:
+            return JobEnd(code: 66, message: "a host cannot run the program (code \(code)): a file or a library is missing there")
+        case 1 where !output.rankEnded:
+            return JobEnd(code: 64, message: "mpirun did not start the job; what it says is above")
+        default: return JobEnd(code: 75, message: "the job ended with code \(code); \(again(true))")
+        }
+    }
+
+    private static func others(_ code: Int32, _ output: JobOutput, _ stop: Stop) -> JobEnd {
+        if case .asked(let signal, _) = stop, code == 1 || code > 128 { return JobEnd(code: 128 + signal) }
+        return loss(output, isTutti: false) ?? JobEnd(code: code)
+    }
+
+    /// The end of a job that lost a rank or a host.
+    private static func loss(_ output: JobOutput, isTutti: Bool) -> JobEnd? {
+        if let death = output.death {
+            let cause = SignalName.meaning(death.signal).map { " (\($0))" } ?? ""
+            return JobEnd(
+                code: 75,
+                message: "rank \(death.rank) on \(death.host) was killed by \(SignalName.of(death.signal))\(cause); "
+                    + again(isTutti))
+        }
+        if let host = output.lostHost {
+            return JobEnd(code: 75, message: "lost contact with \(host); \(again(isTutti))")
+        }
+        if output.hostIsUnreachable {
+            return JobEnd(code: 75, message: "a host cannot be reached; what mpirun says is above")
+        }
+        if isTutti, let end = output.improperEnd {
+            return JobEnd(code: 75, message: "\(end) ended without ending MPI; \(again(isTutti))")
+        }
+        return nil
+    }
+
+    private static func again(_ isTutti: Bool) -> String {
+        isTutti ? "the same command goes on from the last checkpoint" : "the job can be started again"
+    }
+}
+
+/// Signals by name.
+enum SignalName {
+    /// SIGKILL for 9.
+    static func of(_ signal: Int32) -> String { names[signal] ?? "signal \(signal)" }
+
+    /// What usually is behind it.
+    static func meaning(_ signal: Int32) -> String? {
+        switch signal {
+        case SIGKILL: "out of memory, or by hand"
+        case SIGILL, SIGTRAP: "a failed check, a bug"
+        case SIGSEGV: "an invalid address, a bug"
+        case SIGBUS: "memory that cannot be had, such as a full /dev/shm"
+        case SIGABRT: "a library gave up"
+        case SIGXCPU: "the limit of CPU time"
+        default: nil
+        }
+    }
+
+    private static let names: [Int32: String] = [
+        SIGHUP: "SIGHUP", SIGINT: "SIGINT", SIGQUIT: "SIGQUIT", SIGILL: "SIGILL", SIGTRAP: "SIGTRAP",
+        SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGKILL: "SIGKILL", SIGUSR1: "SIGUSR1",
+        SIGSEGV: "SIGSEGV", SIGUSR2: "SIGUSR2", SIGPIPE: "SIGPIPE", SIGALRM: "SIGALRM", SIGTERM: "SIGTERM",
+        SIGXCPU: "SIGXCPU", SIGXFSZ: "SIGXFSZ",
+    ]
+}

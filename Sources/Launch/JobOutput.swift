@@ -1,0 +1,198 @@
+// JobOutput: what comes out of mpirun's standard error. The ranks' own text passes at once, bytes as they are, so that a
+// progress bar moves; mpirun's reports of how a job ended, blocks between two lines of dashes, are left out and kept as
+// facts, because ranks and launcher say it better; reports that nobody else makes (too few slots, an unknown host) pass.
+//
+// Only what may begin something of mpirun's waits for the rest of its line: dashes, "mpirun", "[host:pid]".
+
+/// Separates the ranks' text from mpirun's and remembers what mpirun said.
+package struct JobOutput {
+    /// A rank that a signal killed, as mpirun tells it.
+    package struct Death: Equatable, Sendable {
+        package var rank: Int
+        package var host: String
+        package var signal: Int32
+    }
+
+    /// Rank zero said that all ranks take signals.
+    package private(set) var isReady = false
+    /// The first rank that a signal killed.
+    package private(set) var death: Death?
+    /// A host that mpirun lost.
+    package private(set) var lostHost: String?
+    /// A rank that ended without ending MPI, as "rank 1 on host".
+    package private(set) var improperEnd: String?
+    /// Whether mpirun says that a rank ended, in whatever way: else the failure is its own.
+    package private(set) var rankEnded = false
+    /// mpirun could not start the program.
+    package private(set) var programIsMissing = false
+    /// mpirun could not reach a host.
+    package private(set) var hostIsUnreachable = false
+
+    private var held: [UInt8] = []  // the beginning of a line that may be mpirun's
+    private var isAtLineStart = true
+    private var dashes: [UInt8]?  // a line of dashes that may begin a report
+    private var report: [[UInt8]]?  // the lines of a report, the dashes included
+    private var tail: [UInt8] = []  // the beginning of `Mpirun.ready`
+
+    /// Nothing has been read yet.
+    package init() {}
+
+    /// Takes what was read and returns what is to be shown of it.
+    package mutating func pass(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+        var shown: [UInt8] = []
+        for byte in withoutMarker(bytes) { take(byte, &shown) }
+        return shown
+    }
+
+    /// What was held back when the text ended.
+    package mutating func end() -> [UInt8] {
+        var shown: [UInt8] = []
+        for byte in tail { take(byte, &shown) }
+        if !held.isEmpty { line(held, &shown) }
+        shown += (report ?? []).joined() + (dashes ?? [])
+        (tail, held, report, dashes) = ([], [], nil, nil)
+        return shown
+    }
+
+    private mutating func withoutMarker(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+        let marker = Array(Mpirun.ready.utf8)
+        var passed: [UInt8] = []
+        for byte in bytes {
+            if byte != marker[tail.count] {
+                passed += tail
+                tail = []
+            }
+            if byte == marker[tail.count] { tail.append(byte) } else { passed.append(byte) }
+            if tail.count == marker.count {
+                isReady = true
+                tail = []
+            }
+        }
+        return passed
+    }
+
+    private mutating func take(_ byte: UInt8, _ shown: inout [UInt8]) {
+        let endsLine = byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r")
+        guard isAtLineStart || !held.isEmpty else {
+            shown.append(byte)
+            isAtLineStart = endsLine
+            return
+        }
+        isAtLineStart = false
+        held.append(byte)
+        if endsLine {
+            line(held, &shown)
+            held = []
+            isAtLineStart = true
+        } else if report == nil, !mayBeMpirun(held) {
+            shown += dashes ?? []
+            dashes = nil
+            shown += held
+            held = []
+        }
+    }
+
+    private static let lineOfDashes = [UInt8](repeating: UInt8(ascii: "-"), count: 74)
+    /// How the reports begin that `keep` knows.
+    private static let openings = ["mpirun", "Primary job", "MPI_ABORT was invoked", "ORTE has lost communication"]
+        .map { Array($0.utf8) }
+    private static let mostLines = 60
+
+    private func mayBeMpirun(_ start: [UInt8]) -> Bool {
+        if start[0] == UInt8(ascii: "[") { return start.count < 400 }
+        if start[0] == UInt8(ascii: "-") {
+            return start.count <= Self.lineOfDashes.count && start.allSatisfy { $0 == start[0] }
+        }
+        let openings = dashes == nil ? Self.openings.prefix(1) : Self.openings[...]
+        return openings.contains { opening in zip(opening, start).allSatisfy { $0 == $1 } }
+    }
+
+    /// Takes a whole line, its end included.
+    private mutating func line(_ bytes: [UInt8], _ shown: inout [UInt8]) {
+        let text = bytes.last.map { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") } == true
+            ? bytes.dropLast() : bytes[...]
+        let isDashes = text.elementsEqual(Self.lineOfDashes)
+        if report != nil {
+            report?.append(bytes)
+            if isDashes { close(&shown) }
+            if (report?.count ?? 0) > Self.mostLines {
+                shown += (report ?? []).joined()
+                report = nil
+            }
+            return
+        }
+        if let opening = dashes {
+            dashes = nil
+            if Self.openings.contains(where: { text.starts(with: $0) }) {
+                report = [opening, bytes]
+                return
+            }
+            shown += opening
+        }
+        if isDashes {
+            dashes = bytes
+            return
+        }
+        notice(String(decoding: text, as: UTF8.self))
+        if !isChatter(String(decoding: text, as: UTF8.self)) { shown += bytes }
+    }
+
+    /// Lines of mpirun outside reports that say nothing to a user.
+    private func isChatter(_ line: String) -> Bool {
+        line.hasPrefix("mpirun") && line.contains(": Forwarding signal ")
+            || line.contains("has sent help message help-") || line.contains("have sent help message help-")
+            || line.contains("Set MCA parameter \"orte_base_help_aggregate\"")
+    }
+
+    /// Ends a report: those that the launcher tells itself are left out.
+    private mutating func close(_ shown: inout [UInt8]) {
+        let lines = report ?? []
+        report = nil
+        if !keep(lines.dropFirst().dropLast().map { String(decoding: $0, as: UTF8.self) }.joined()) {
+            shown += lines.joined()
+        }
+    }
+
+    /// Remembers what a report says; false if it is to be shown.
+    private mutating func keep(_ report: String) -> Bool {
+        let words = report.split(whereSeparator: \.isWhitespace).map(String.init)
+        func word(after name: String) -> String? {
+            words.firstIndex(of: name).flatMap { $0 + 1 < words.count ? words[$0 + 1] : nil }
+        }
+        if report.hasPrefix("Primary job") || report.hasPrefix("MPI_ABORT was invoked")
+            || report.contains("detected that one or more processes exited") {
+            rankEnded = true
+            return true
+        }
+        if report.contains("noticed that process rank"), let rank = word(after: "rank").flatMap({ Int($0) }),
+            let signal = word(after: "signal").flatMap({ Int32($0.prefix(while: \.isNumber)) }) {
+            rankEnded = true
+            if death == nil { death = Death(rank: rank, host: word(after: "node") ?? "?", signal: signal) }
+            return true
+        }
+        if report.contains("has exited due to process rank") {
+            rankEnded = true
+            improperEnd = "rank \(word(after: "rank") ?? "?") on \(word(after: "node") ?? "?")"
+            return true
+        }
+        if report.hasPrefix("ORTE has lost communication") {
+            // "HNP daemon : [[1,0],0] on node A", "Remote daemon: [[1,0],1] on node B"
+            lostHost = words.lastIndex(of: "node").flatMap { _ in
+                words.firstIndex(of: "Remote").flatMap { remote in
+                    words[remote...].firstIndex(of: "node").flatMap { $0 + 1 < words.count ? words[$0 + 1] : nil }
+                }
+            } ?? "a host"
+            return true
+        }
+        notice(report)
+        return false
+    }
+
+    /// Remembers what a report that passes says.
+    private mutating func notice(_ text: String) {
+        if text.contains("unable to launch the specified application") || text.contains("total processes failed to start") {
+            programIsMissing = true
+        }
+        if text.contains("unable to reliably start one or more daemons") { hostIsUnreachable = true }
+    }
+}

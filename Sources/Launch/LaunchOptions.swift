@@ -1,0 +1,118 @@
+// LaunchOptions: the command line of `tutti launch`, which ends where the subcommand or the program begins.
+//
+// Read by hand: mpirun's own spellings (-np, --mca KEY VALUE) are what users type, and everything from the first word
+// that is not an option belongs to the program.
+
+import TuttiGround
+
+/// What the user asked of the launcher.
+package struct LaunchOptions: Equatable, Sendable {
+    /// What the ranks run.
+    package enum Job: Equatable, Sendable {
+        /// A subcommand of `tutti` with its arguments.
+        case subcommand([String])
+        /// Any program with its arguments.
+        case program([String])
+    }
+
+    /// Whether ranks are pinned to cores.
+    package enum Binding: String, Sendable, CaseIterable {
+        case core, none
+    }
+
+    /// A setting of Open MPI.
+    package struct Setting: Equatable, Sendable {
+        package var key: String
+        package var value: String
+    }
+
+    /// Ranks; nil = as the machine, the hosts or Slurm say.
+    package var ranks: Int?
+    /// Threads of a rank; nil = the cores that it has.
+    package var threads: Int?
+    /// A file of hosts, one `name slots=N` a line.
+    package var hostfile: String?
+    /// Hosts as A:N,B:N.
+    package var hosts: String?
+    /// Whether ranks are pinned; nil = if nobody else is pinned to the same cores.
+    package var binding: Binding?
+    /// Megabytes of memory to plan for a rank.
+    package var megabytesPerRank = 2048
+    /// Variables for the ranks of other hosts, as NAME or NAME=VALUE.
+    package var exported: [String] = []
+    /// Settings of Open MPI.
+    package var mca: [Setting] = []
+    /// Without the lines that say how ranks are laid out.
+    package var isQuiet = false
+    /// Only print what would be run.
+    package var isDryRun = false
+    /// Only print the help.
+    package var wantsHelp = false
+    /// What the ranks run.
+    package var job = Job.program([])
+
+    /// No options.
+    package init() {}
+
+    /// Reads the arguments behind `tutti launch`.
+    ///
+    /// - Throws: code 64 naming the option.
+    package init(_ arguments: [String]) throws(TuttiError) {
+        var rest = arguments[...]
+        func value(of option: String) throws(TuttiError) -> String {
+            guard let value = rest.popFirst() else { throw LaunchOptions.usage(option, "needs a value") }
+            return value
+        }
+        func number(of option: String) throws(TuttiError) -> Int {
+            let text = try value(of: option)
+            guard let number = Int(text), number > 0, text.allSatisfy(\.isNumber) else {
+                throw LaunchOptions.usage(option, "needs a whole number above 0, not \"\(text)\"")
+            }
+            return number
+        }
+        while let argument = rest.popFirst() {
+            switch argument {
+            case "-np", "-n", "--ranks": ranks = try number(of: argument)
+            case "--threads": threads = try number(of: argument)
+            case "--hostfile": hostfile = try value(of: argument)
+            case "--host": hosts = try value(of: argument)
+            case "--bind":
+                let text = try value(of: argument)
+                binding = Binding(rawValue: text)
+                if binding == nil { throw LaunchOptions.usage(argument, "is core or none, not \"\(text)\"") }
+            case "--memory-per-rank": megabytesPerRank = try number(of: argument)
+            case "-x": exported.append(try value(of: argument))
+            case "--mca":
+                guard rest.count >= 2 else { throw LaunchOptions.usage(argument, "needs a key and a value") }
+                mca.append(Setting(key: try value(of: argument), value: try value(of: argument)))
+            case "--quiet": isQuiet = true
+            case "--dry-run": isDryRun = true
+            case "-h", "--help":
+                wantsHelp = true
+                return
+            case "--":
+                guard !rest.isEmpty else { throw LaunchOptions.nothingToRun }
+                job = .program(Array(rest))
+                return
+            case let option where option.hasPrefix("-"):
+                throw TuttiError(
+                    .usage, "", option, "unknown option of launch",
+                    hint: "tutti launch --help lists them; options of the subcommand stand behind it.")
+            default:
+                let words = argument == "tutti" ? Array(rest) : [argument] + rest
+                guard !words.isEmpty else { throw LaunchOptions.nothingToRun }
+                job = .subcommand(words)
+                return
+            }
+        }
+        throw LaunchOptions.nothingToRun
+    }
+
+    private static let nothingToRun = TuttiError(
+        .usage, "", "launch", "nothing to run",
+        hint: "tutti launch -np 2 train CONFIG; tutti launch --help says more.")
+
+    private static func usage(_ option: String, _ problem: String) -> TuttiError {
+        TuttiError(.usage, "", option, problem)
+    }
+}

@@ -1,0 +1,124 @@
+// Machine: what this host offers to a job. Cores that the affinity mask holds, the CPU quota and the memory that control
+// groups leave, read below a root folder that stands for / (another one in tests).
+//
+// Hyper-threads of one core count once: products of matrices gain nothing from the second.
+
+import Foundation
+import TuttiGround
+
+/// The CPUs, cores and memory of this host that this process may use.
+package struct Machine: Equatable, Sendable {
+    /// The CPUs of the affinity mask, ascending.
+    package var cpus: [Int]
+    /// CPUs of the host that are online.
+    package var onlineCPUs: Int
+    /// Physical cores that the mask touches.
+    package var cores: Int
+    /// Physical cores of the whole host.
+    package var allCores: Int
+    /// The smallest CPU quota in force, in hundredths of a CPU; nil without one.
+    package var quota: Int?
+    /// Megabytes that may still be used.
+    package var freeMegabytes: Int
+
+    /// The name of this host.
+    package static var hostName: String {
+        var bytes = [CChar](repeating: 0, count: 256)
+        gethostname(&bytes, bytes.count - 1)
+        return String(decoding: bytes.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Cores to plan with: those of the mask, at most what the quota pays for.
+    package var usableCores: Int { min(cores, max(quota.map { $0 / 100 } ?? cores, 1)) }
+
+    /// A machine with the given facts.
+    package init(cpus: [Int], onlineCPUs: Int, cores: Int, allCores: Int, quota: Int?, freeMegabytes: Int) {
+        self.cpus = cpus
+        self.onlineCPUs = onlineCPUs
+        self.cores = cores
+        self.allCores = allCores
+        self.quota = quota
+        self.freeMegabytes = freeMegabytes
+    }
+
+    /// Reads the machine below `root`.
+    ///
+    /// - Throws: code 66 if the system does not show its CPUs or memory.
+    package init(root: String = "") throws(TuttiError) {
+        let status = try SystemFile.required(root + "/proc/self/status")
+        let mask = SystemFile.field("Cpus_allowed_list:", of: status) ?? ""
+        cpus = Machine.numbers(mask)
+        guard !cpus.isEmpty else {
+            throw TuttiError(.missingFile, "read the machine", root + "/proc/self/status", "names no CPUs")
+        }
+        onlineCPUs = Machine.numbers(try SystemFile.required(root + "/sys/devices/system/cpu/online")).count
+        cores = Machine.physicalCores(of: cpus, root: root)
+        allCores = Machine.physicalCores(of: Array(0..<onlineCPUs), root: root)
+        let groups = ControlGroups(root: root)
+        quota = groups.cpuQuota
+        let memory = try SystemFile.required(root + "/proc/meminfo")
+        guard let kilobytes = SystemFile.field("MemAvailable:", of: memory).flatMap({ Int($0) }) else {
+            throw TuttiError(.missingFile, "read the machine", root + "/proc/meminfo", "has no MemAvailable")
+        }
+        freeMegabytes = min(kilobytes / 1024, groups.freeMegabytes ?? .max)
+    }
+
+    /// The numbers of a list such as "0-3,8".
+    static func numbers(_ list: String) -> [Int] {
+        list.split { $0 == "," || $0.isWhitespace }.flatMap { part -> [Int] in
+            let ends = part.split(separator: "-").compactMap { Int($0) }
+            guard let first = ends.first, let last = ends.last, first <= last else { return [] }
+            return Array(first...last)
+        }
+    }
+
+    private static func physicalCores(of cpus: [Int], root: String) -> Int {
+        let cores = cpus.map { cpu -> String in
+            let topology = root + "/sys/devices/system/cpu/cpu\(cpu)/topology/"
+            guard let core = SystemFile.word(topology + "core_id") else { return "cpu \(cpu)" }
+            return "\(SystemFile.word(topology + "physical_package_id") ?? "0"):\(core)"
+        }
+        return Set(cores).count
+    }
+}
+
+/// Small files of /proc and /sys, whose size is not known before they are read.
+enum SystemFile {
+    /// The text of a file, or nil if it cannot be read.
+    static func text(_ path: String) -> String? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = read(descriptor, &piece, piece.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { return nil }
+            if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+            bytes += piece[..<count]
+        }
+    }
+
+    /// The text of a file that must be there.
+    static func required(_ path: String) throws(TuttiError) -> String {
+        guard let text = text(path) else {
+            throw TuttiError(.missingFile, "read the machine", path, String(cString: strerror(errno)))
+        }
+        return text
+    }
+
+    /// The first word of a file.
+    static func word(_ path: String) -> String? {
+        text(path)?.split(whereSeparator: \.isWhitespace).first.map(String.init)
+    }
+
+    /// The word behind `name` on the line that begins with it.
+    static func field(_ name: String, of text: String) -> String? {
+        for line in text.split(separator: "\n") {
+            let words = line.split(whereSeparator: \.isWhitespace)
+            if words.first.map(String.init) == name { return words.dropFirst().first.map(String.init) }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,93 @@
+// Mpirun: the command line and the environment of Open MPI's launcher for a plan.
+//
+// One host: no network interface is probed and no ssh looked for (plm isolated, btl self and vader), which containers may
+// lack. Several hosts: variables reach the ranks only by -x.
+
+import Glibc
+import TuttiGround
+
+/// The mpirun that is started: program, arguments, environment.
+package struct Mpirun: Equatable, Sendable {
+    /// The command line, the program first.
+    package var command: [String]
+    /// The variables of the launcher, which ranks on this host inherit.
+    package var environment: [String: String]
+
+    /// The variable by which ranks know that a launcher waits for `ready`; it holds the launcher's own command line up to
+    /// the subcommand, for messages that say how to start the job again.
+    package static let marker = "TUTTI_LAUNCH"
+
+    /// What rank zero writes to standard error once all ranks take signals: an escape sequence that terminals ignore and
+    /// that never reaches one, because the launcher takes it out.
+    package static let ready = "\u{1B}_tutti ready\u{1B}\\"
+
+    /// Builds the command.
+    ///
+    /// - Parameters:
+    ///   - program: what each rank runs, with its arguments.
+    ///   - isTutti: whether that is a subcommand of ours, which says when it is ready.
+    ///   - launcher: the launcher's own command line up to the subcommand.
+    ///   - singleCopy: whether ranks may read each other's memory.
+    package init(
+        _ mpirun: String, plan: MachinePlan, options: LaunchOptions, program: [String], isTutti: Bool,
+        launcher: String, singleCopy: Bool, isRoot: Bool, environment: [String: String]
+    ) {
+        var set = ["OPENBLAS_NUM_THREADS": "\(plan.threads)", "OMP_NUM_THREADS": "\(plan.threads)"]
+        if isTutti {
+            set[Mpirun.marker] = launcher
+            // A trap would otherwise hold its rank, and the job, for half a minute while Swift unwinds the stack.
+            if environment["SWIFT_BACKTRACE"] == nil { set["SWIFT_BACKTRACE"] = "enable=no" }
+        }
+        self.environment = environment.merging(set) { $1 }
+
+        command = [mpirun, "-np", "\(plan.ranks)"]
+        if isRoot { command.append("--allow-run-as-root") }
+        if let hostfile = options.hostfile { command += ["--hostfile", hostfile] }
+        if let hosts = options.hosts { command += ["--host", hosts] }
+        command +=
+            plan.isBound
+            ? ["--map-by", "slot:PE=\(plan.threads)", "--bind-to", "core"]
+            : ["--map-by", "slot", "--bind-to", "none"]
+        if !plan.isElsewhere, plan.ranks > plan.machine.allCores || plan.isOversubscribed {
+            command.append("--oversubscribe")
+        }
+        if plan.isOversubscribed { command += ["--mca", "mpi_yield_when_idle", "1"] }
+        if !singleCopy { command += ["--mca", "btl_vader_single_copy_mechanism", "none"] }
+        if !plan.isElsewhere, plan.slurm == nil {
+            command += ["--mca", "plm", "isolated", "--mca", "btl", "self,vader"]
+        } else {
+            let exported = set.keys.sorted() + ["PATH"]
+            let library = environment["LD_LIBRARY_PATH"].map { $0.isEmpty ? [] : ["LD_LIBRARY_PATH"] } ?? []
+            for name in exported + library { command += ["-x", name] }
+        }
+        for name in options.exported { command += ["-x", name] }
+        for setting in options.mca { command += ["--mca", setting.key, setting.value] }
+        command += program
+    }
+
+    /// Where `name` is found: as a path if it holds a slash, else in the folders of PATH.
+    package static func find(_ name: String, environment: [String: String]) -> String? {
+        if name.contains("/") { return isProgram(name) ? name : nil }
+        for folder in (environment["PATH"] ?? "").split(separator: ":", omittingEmptySubsequences: false) {
+            let path = (folder.isEmpty ? "." : folder) + "/" + name
+            if isProgram(path) { return path }
+        }
+        return nil
+    }
+
+    /// The command as a shell would read it.
+    package var shellLine: String { Mpirun.shellLine(command) }
+
+    /// Words as a shell would read them.
+    package static func shellLine(_ words: [String]) -> String { words.map(quoted).joined(separator: " ") }
+
+    private static func quoted(_ word: String) -> String {
+        let plain = word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "_-+./,:=@%".contains($0)) }
+        return plain && !word.isEmpty ? word : "'" + word.replacing("'", with: "'\\''") + "'"
+    }
+
+    private static func isProgram(_ path: String) -> Bool {
+        var information = stat()
+        return stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0
+    }
+}

@@ -1,0 +1,104 @@
+// ProcessTree: starting mpirun in a process group of its own, and ending what it leaves behind.
+
+import CTuttiLaunch
+import Glibc
+import TuttiGround
+
+/// Processes below this one.
+enum ProcessTree {
+    /// Starts a program with no signal blocked, ignored or handled, reading nothing, in a process group of its own, so
+    /// that a terminal's Ctrl-C reaches it through the launcher alone.
+    ///
+    /// - Returns: its number, and the end of a pipe from which its standard error is read.
+    /// - Throws: code 75 if the system refuses, 66 if the program cannot be run.
+    static func start(_ command: [String], environment: [String: String]) throws(TuttiError) -> (pid_t, Int32) {
+        func failure(_ code: Int32, _ problem: String) -> TuttiError {
+            let kind: TuttiError.Kind = [ENOENT, EACCES, ENOEXEC, ENOTDIR].contains(code) ? .missingFile : .retryable
+            return TuttiError(kind, "start mpirun", command[0], "\(problem): \(String(cString: strerror(code)))")
+        }
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw failure(errno, "no pipe") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        defer { close(ends[1]) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var (none, all) = (sigset_t(), sigset_t())
+        sigemptyset(&none)
+        sigfillset(&all)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        posix_spawnattr_setpgroup(&attributes, 0)
+        posix_spawnattr_setflags(
+            &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
+        var arguments = command.map { strdup($0) } + [nil]
+        var variables = environment.sorted { $0.key < $1.key }.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        defer { (arguments + variables).forEach { free($0) } }
+        var child: pid_t = 0
+        let code = posix_spawn(&child, command[0], &actions, &attributes, &arguments, &variables)
+        guard code == 0 else {
+            close(ends[0])
+            throw failure(code, "cannot be started")
+        }
+        return (child, ends[0])
+    }
+
+    /// The processes below `ancestor`, as /proc shows them now.
+    static func descendants(of ancestor: pid_t) -> [pid_t] {
+        var parents: [pid_t: pid_t] = [:]
+        for (process, parent) in all() { parents[process] = parent }
+        return parents.keys.filter { process in
+            var (current, steps) = (parents[process], 0)
+            while let parent = current, parent != ancestor, steps < 64 { (current, steps) = (parents[parent], steps + 1) }
+            return current == ancestor
+        }
+    }
+
+    /// Kills every process below this one and takes their ends, until none is left.
+    static func killAll() {
+        for _ in 0..<100 {
+            let left = descendants(of: getpid())
+            if left.isEmpty { return }
+            for process in left { kill(process, SIGKILL) }
+            usleep(10_000)
+            while waitpid(-1, nil, WNOHANG) > 0 {}
+        }
+    }
+
+    /// Kills a process and every process below it.
+    static func killAllBelow(_ ancestor: pid_t) {
+        for process in descendants(of: ancestor) { kill(process, SIGKILL) }
+        kill(ancestor, SIGKILL)
+    }
+
+    /// Whether a process handles `signal`.
+    static func catches(_ signal: Int32, _ process: pid_t) -> Bool {
+        guard let status = SystemFile.text("/proc/\(process)/status"),
+            let mask = SystemFile.field("SigCgt:", of: status).flatMap({ UInt64($0, radix: 16) })
+        else { return false }
+        return mask >> UInt64(signal - 1) & 1 == 1
+    }
+
+    private static func all() -> [(process: pid_t, parent: pid_t)] {
+        guard let folder = opendir("/proc") else { return [] }
+        defer { closedir(folder) }
+        var found: [(pid_t, pid_t)] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            // "PID (name) state parent ...": the name may hold spaces and parentheses.
+            guard let process = pid_t(name), let text = SystemFile.text("/proc/\(name)/stat"),
+                let close = text.lastIndex(of: ")"),
+                let parent = text[close...].split(separator: " ").dropFirst(2).first.flatMap({ pid_t($0) })
+            else { continue }
+            found.append((process, parent))
+        }
+        return found
+    }
+}

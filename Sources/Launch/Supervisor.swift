@@ -1,0 +1,166 @@
+// Supervisor: runs mpirun, hands signals to the ranks, filters what mpirun says, and ends with the job's exit code.
+//
+// The first INT, TERM, HUP or USR2 asks a subcommand of ours to save and stop: it reaches the ranks as USR2, which mpirun
+// forwards, because at a TERM or INT of its own mpirun kills the ranks within a second. Before the ranks take signals
+// there is nothing to save: the job is ended with code 85. A second one kills. Other programs get what was sent: USR1
+// and USR2 through mpirun, the others end the job as mpirun does it.
+
+import CTuttiLaunch
+import Foundation
+import Synchronization
+import TuttiGround
+
+/// Runs one job.
+package final class Supervisor {
+    /// A terminal, a scheduler or `timeout` may deliver one signal twice: what comes within this time is its echo.
+    private static let echo = 0.3
+    /// Seconds that mpirun gets to end a job before everything is killed.
+    private static let patience = 5.0
+
+    private let mpirun: Mpirun
+    private let isTutti: Bool
+    private let say: @Sendable (String) -> Void
+    private let errors = ErrorStream()
+
+    private var stop = JobEnd.Stop.none
+    private var stoppedAt = 0.0
+    private var killAt = Double.infinity
+
+    /// - Parameters:
+    ///   - isTutti: whether the ranks run a subcommand of ours, which saves when it is asked to stop.
+    ///   - say: shows a line on standard error.
+    package init(_ mpirun: Mpirun, isTutti: Bool, say: @escaping @Sendable (String) -> Void) {
+        self.mpirun = mpirun
+        self.isTutti = isTutti
+        self.say = say
+    }
+
+    /// Runs the job to its end and returns its exit code. `signals` are those that this process holds.
+    ///
+    /// - Throws: code 66 or 75 if mpirun cannot be started.
+    package func run(_ signals: SignalQueue) throws(TuttiError) -> Int32 {
+        var signals = signals
+        // Ranks whose mpirun was killed become children of this process, which ends them.
+        _ = tutti_adopt_orphans()
+        let (job, pipe) = try ProcessTree.start(mpirun.command, environment: mpirun.environment)
+        errors.pass(from: pipe)
+        var status: Int32 = 0
+        while true {
+            let signal = signals.next(within: 0.1)
+            if let signal, signal != SIGCHLD { take(signal, job) }
+            if waitpid(job, &status, WNOHANG) == job { break }
+            if now() > killAt { ProcessTree.killAllBelow(job) }
+        }
+        let exitsNormally = status & 0x7F == 0
+        if !exitsNormally || stop.endsJob { ProcessTree.killAll() }
+        let said = errors.end(within: Supervisor.patience)
+        let end = JobEnd(
+            exitsNormally ? .exited(status >> 8 & 0xFF) : .signaled(status & 0x7F), said, stop: stop,
+            isTutti: isTutti)
+        if let message = end.message { say(message) }
+        return end.code
+    }
+
+    private func take(_ signal: Int32, _ job: pid_t) {
+        let isReady = errors.said.isReady
+        if signal == SIGUSR1 {
+            if isTutti, !isReady { say("SIGUSR1 before the ranks had begun: nothing to save yet") }
+            if !isTutti || isReady { forward(SIGUSR1, job) }
+            return
+        }
+        switch stop {
+        case .none:
+            stoppedAt = now()
+            if !isTutti {
+                stop = .asked(signal, forwarded: signal)
+                forward(signal == SIGHUP ? SIGTERM : signal, job)
+            } else if isReady {
+                stop = .asked(signal, forwarded: SIGUSR2)
+                say("\(SignalName.of(signal)): the ranks save and stop; a second signal kills them")
+                forward(SIGUSR2, job)
+            } else {
+                stop = .beforeBegin
+                end(job)
+            }
+        case .beforeBegin, .asked:
+            guard now() - stoppedAt > Supervisor.echo else { return }
+            stoppedAt = now()
+            stop = .killed(signal == SIGHUP ? SIGTERM : signal)
+            end(job)
+        case .killed:
+            if now() - stoppedAt > Supervisor.echo { killAt = 0 }
+        }
+    }
+
+    /// Passes a signal to mpirun, once it is the one that takes it.
+    private func forward(_ signal: Int32, _ job: pid_t) {
+        let deadline = now() + Supervisor.patience
+        while !ProcessTree.catches(signal, job), now() < deadline, kill(job, 0) == 0 { usleep(5_000) }
+        kill(job, signal)
+    }
+
+    /// Has mpirun end the job, and everything killed if it does not in time.
+    private func end(_ job: pid_t) {
+        kill(job, SIGTERM)
+        kill(job, SIGCONT)
+        killAt = now() + Supervisor.patience
+    }
+
+    private func now() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}
+
+extension JobEnd.Stop {
+    /// Whether the launcher ended the job without the ranks' consent.
+    fileprivate var endsJob: Bool {
+        switch self {
+        case .none, .asked: false
+        case .beforeBegin, .killed: true
+        }
+    }
+}
+
+/// mpirun's standard error, read on a thread of its own and passed on.
+private final class ErrorStream: Sendable {
+    private let output = Mutex(JobOutput())
+    private let isClosed = DispatchSemaphore(value: 0)
+
+    /// What mpirun has said so far.
+    var said: JobOutput { output.withLock { $0 } }
+
+    /// Passes on what comes from a pipe until it is closed.
+    func pass(from descriptor: Int32) {
+        Thread.detachNewThread { [self] in
+            var bytes = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                let count = read(descriptor, &bytes, bytes.count)
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { break }
+                show(output.withLock { $0.pass(bytes[..<count]) })
+            }
+            show(output.withLock { $0.end() })
+            close(descriptor)
+            isClosed.signal()
+        }
+    }
+
+    /// All that mpirun said; whoever holds the pipe longer than `seconds` has nothing to do with the job any more.
+    func end(within seconds: Double) -> JobOutput {
+        _ = isClosed.wait(timeout: .now() + seconds)
+        return said
+    }
+
+    /// Writes bytes to standard error; a reader that is gone does not end the job.
+    private func show(_ bytes: [UInt8]) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return }
+            rest = rest.dropFirst(count)
+        }
+    }
+}

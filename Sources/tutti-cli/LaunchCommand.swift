@@ -1,0 +1,127 @@
+// `tutti launch`: runs a subcommand, or any program, on several ranks with mpirun, planned from the machine.
+
+import ArgumentParser
+import Foundation
+import TuttiEnsemble
+import TuttiGround
+import TuttiLaunch
+
+struct LaunchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "launch", abstract: "Run a subcommand on several ranks, planned from this machine.",
+        usage: """
+            tutti launch [options] <subcommand> ...
+            tutti launch [options] -- <program> ...
+            """,
+        discussion: """
+            The exit code is the subcommand's own; 75 if a rank or a host dies, however it dies; 64 if mpirun refuses. \
+            mpirun's own reports are left out. The first INT, TERM, HUP or USR2 has every rank save and stop (85), a \
+            second one kills; USR1 has them save and go on. Another program gets USR1 and USR2 as they are, the other \
+            signals end it.
+
+              -np, -n, --ranks <n>   Ranks (default: the smallest of the physical cores
+                                     in the affinity mask, the CPU quota and what memory
+                                     allows; Slurm's tasks; the slots of the hosts).
+              --threads <n>          Threads of a rank (default: its physical cores).
+              --hostfile <file>      Hosts, one `name slots=N` a line.
+              --host <a:n,b:n>       Hosts and their slots.
+              --bind <core|none>     Pin ranks to cores, or not (default: core if this
+                                     machine is ours alone).
+              --memory-per-rank <m>  Megabytes to plan for a rank (default: 2048).
+              -x <name[=value]>      Hand a variable to the ranks of other hosts.
+              --mca <key> <value>    Set a parameter of Open MPI.
+              --quiet                Do not say how ranks are laid out.
+              --dry-run              Only print the layout and the mpirun command.
+            """)
+
+    @Argument(parsing: .captureForPassthrough, help: .hidden)
+    var arguments: [String] = []
+
+    func run() throws {
+        let signals = SignalQueue.hold()
+        if Self.isInsideMPI {
+            throw TuttiError(.usage, "", "launch", "starts the ranks itself", hint: "Run it without mpirun.")
+        }
+        let options = try LaunchOptions(arguments)
+        if options.wantsHelp { return try Output.line(TuttiCommand.helpMessage(for: LaunchCommand.self)) }
+        if var command = try Self.rankless(options.job) {
+            signals.release()
+            return try command.run()
+        }
+        let environment = ProcessInfo.processInfo.environment
+        let (program, isTutti) = try Self.program(options.job, environment)
+        let mpirun = try Self.mpirun(environment)
+        let machine = try Machine(root: environment["TUTTI_MACHINE_ROOT"] ?? "")
+        let plan = try MachinePlan(options, machine: machine, slurm: try SlurmJob(environment))
+        let singleCopy = MachinePlan.probesSingleCopy()
+        let command = Mpirun(
+            mpirun, plan: plan, options: options, program: program, isTutti: isTutti,
+            launcher: launcher(of: options), singleCopy: singleCopy, isRoot: geteuid() == 0, environment: environment)
+        if !options.isQuiet || options.isDryRun {
+            Self.say(plan.summary(hostName: Machine.hostName))
+            Self.say(plan.host(singleCopy: singleCopy))
+        }
+        if options.isDryRun { return try Output.line(command.shellLine) }
+        let cleared = Leftovers.own(environment).clear()
+        if cleared.folders > 0, !options.isQuiet {
+            let megabytes = String(format: "%.1f", Double(cleared.bytes) / 1_048_576)
+            Self.say("cleared what a killed mpirun left: \(megabytes) MB of shared memory")
+        }
+        let supervisor = Supervisor(command, isTutti: isTutti) { Self.say($0) }
+        let code = try supervisor.run(signals)
+        throw ArgumentParser.ExitCode(code)
+    }
+
+    /// Whether Open MPI started this process.
+    static var isInsideMPI: Bool { ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_RANK"] != nil }
+
+    /// Has rank zero tell the launcher that all ranks take signals.
+    static func tellReady(_ ensemble: any Ensemble) {
+        guard ensemble.isRoot, ProcessInfo.processInfo.environment[Mpirun.marker] != nil else { return }
+        Output.show(Mpirun.ready, on: STDERR_FILENO)
+    }
+
+    /// A subcommand that needs no ranks, `--help` among them. Mistakes in the arguments of any subcommand are told here,
+    /// before a rank starts.
+    private static func rankless(_ job: LaunchOptions.Job) throws -> (any ParsableCommand)? {
+        guard case .subcommand(let words) = job else { return nil }
+        let command = try TuttiCommand.parseAsRoot(words)
+        if command is LaunchCommand { throw TuttiError(.usage, "", "launch", "cannot launch itself") }
+        return command is any RankedCommand ? nil : command
+    }
+
+    /// What each rank runs, and whether it is a subcommand of ours.
+    private static func program(
+        _ job: LaunchOptions.Job, _ environment: [String: String]
+    ) throws(TuttiError) -> (words: [String], isTutti: Bool) {
+        switch job {
+        case .subcommand(let words): return ([try ownPath()] + words, true)
+        case .program(let words):
+            if Mpirun.find(words[0], environment: environment) != nil { return (words, false) }
+            throw TuttiError(.missingFile, "", words[0], "no such program")
+        }
+    }
+
+    /// The command line up to the subcommand.
+    private func launcher(of options: LaunchOptions) -> String {
+        guard case .subcommand(let words) = options.job else { return "" }
+        let own = arguments.dropLast(words.count)
+        return Mpirun.shellLine([CommandLine.arguments[0], "launch"] + (own.last == "tutti" ? own.dropLast() : own))
+    }
+
+    private static func ownPath() throws(TuttiError) -> String {
+        guard let path = Bundle.main.executablePath else {
+            throw TuttiError(.missingFile, "", CommandLine.arguments[0], "the program's own file is not found")
+        }
+        return path
+    }
+
+    private static func mpirun(_ environment: [String: String]) throws(TuttiError) -> String {
+        for name in ["mpirun.openmpi", "mpirun"] {
+            if let path = Mpirun.find(name, environment: environment) { return path }
+        }
+        throw TuttiError(.missingFile, "", "mpirun", "not in PATH", hint: "launch/setup installs Open MPI.")
+    }
+
+    private static func say(_ text: String) { Output.show("tutti launch: \(text)\n", on: STDERR_FILENO) }
+}
