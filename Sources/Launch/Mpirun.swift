@@ -17,6 +17,9 @@ package struct Mpirun: Equatable, Sendable {
     /// the subcommand, for messages that say how to start the job again.
     package static let marker = "TUTTI_LAUNCH"
 
+    /// The variable that holds the width of the launcher's terminal, if its standard error is one: rank zero may draw a bar.
+    package static let terminal = "TUTTI_TERMINAL"
+
     /// What rank zero writes to standard error once all ranks take signals: an escape sequence that terminals ignore and
     /// that never reaches one, because the launcher takes it out.
     package static let ready = "\u{1B}_tutti ready\u{1B}\\"
@@ -27,18 +30,20 @@ package struct Mpirun: Equatable, Sendable {
     ///   - program: what each rank runs, with its arguments.
     ///   - isTutti: whether that is a subcommand of ours, which says when it is ready.
     ///   - launcher: the launcher's own command line up to the subcommand.
+    ///   - columns: the width of the terminal that standard error goes to, nil if it goes elsewhere.
     ///   - singleCopy: whether ranks may read each other's memory.
     package init(
         _ mpirun: String, plan: MachinePlan, options: LaunchOptions, program: [String], isTutti: Bool,
-        launcher: String, singleCopy: Bool, isRoot: Bool, environment: [String: String]
+        launcher: String, columns: Int? = nil, singleCopy: Bool, isRoot: Bool, environment: [String: String]
     ) {
         var set = ["OPENBLAS_NUM_THREADS": "\(plan.threads)", "OMP_NUM_THREADS": "\(plan.threads)"]
         if isTutti {
             set[Mpirun.marker] = launcher
+            set[Mpirun.terminal] = columns.map(String.init)
             // A trap would otherwise hold its rank, and the job, for half a minute while Swift unwinds the stack.
             if environment["SWIFT_BACKTRACE"] == nil { set["SWIFT_BACKTRACE"] = "enable=no" }
         }
-        self.environment = environment.merging(set) { $1 }
+        self.environment = environment.filter { $0.key != Mpirun.terminal }.merging(set) { $1 }
 
         command = [mpirun, "-np", "\(plan.ranks)"]
         if isRoot { command.append("--allow-run-as-root") }

@@ -56,7 +56,8 @@ struct LaunchCommand: ParsableCommand {
         let singleCopy = MachinePlan.probesSingleCopy()
         let command = Mpirun(
             mpirun, plan: plan, options: options, program: program, isTutti: isTutti,
-            launcher: launcher(of: options), singleCopy: singleCopy, isRoot: geteuid() == 0, environment: environment)
+            launcher: launcher(of: options), columns: Self.columns, singleCopy: singleCopy, isRoot: geteuid() == 0,
+            environment: environment)
         if !options.isQuiet || options.isDryRun {
             Self.say(plan.summary(hostName: Machine.hostName))
             Self.say(plan.host(singleCopy: singleCopy))
@@ -107,6 +108,13 @@ struct LaunchCommand: ParsableCommand {
         guard case .subcommand(let words) = options.job else { return "" }
         let own = arguments.dropLast(words.count)
         return Mpirun.shellLine([CommandLine.arguments[0], "launch"] + (own.last == "tutti" ? own.dropLast() : own))
+    }
+
+    /// The width of the terminal on standard error.
+    private static var columns: Int? {
+        guard isatty(STDERR_FILENO) == 1 else { return nil }
+        var size = winsize()
+        return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
     }
 
     private static func ownPath() throws(TuttiError) -> String {

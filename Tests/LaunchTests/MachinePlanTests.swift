@@ -129,6 +129,20 @@ import TuttiLaunch
         #expect(kind("--host a:x") == .usage)
     }
 
+    /// Ranks see a pipe where the user has a terminal.
+    @Test func ranksLearnOfTheTerminal() throws {
+        func value(_ columns: Int?) throws -> String? {
+            let options = try LaunchOptions(["train", "x"])
+            return Mpirun(
+                "mpirun", plan: try MachinePlan(options, machine: machine(), slurm: nil), options: options,
+                program: ["x"], isTutti: true, launcher: "tutti launch", columns: columns, singleCopy: true,
+                isRoot: false, environment: [:]
+            ).environment["TUTTI_TERMINAL"]
+        }
+        #expect(try value(132) == "132")
+        #expect(try value(nil) == nil)
+    }
+
     @Test func swiftDoesNotUnwindTheStackOfADeadRank() throws {
         func value(_ given: [String: String]) throws -> String? {
             let options = try LaunchOptions(["train", "x"])
