@@ -16,7 +16,11 @@ enum Launcher: Equatable {
     ///
     /// - Throws: `EnsembleError` (code 64) if Slurm or torchrun started several processes, but without MPI's variables.
     static func detect(_ environment: [String: String]) throws(EnsembleError) -> Launcher {
-        if let launcher = marked(environment) { return launcher }
+        for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"] {
+            if let text = environment[name], let count = Int(text) { return .ranks(count) }
+        }
+        let markers = openMPI + ["PMI_RANK", "MV2_COMM_WORLD_RANK"]
+        if markers.contains(where: { environment[$0] != nil }) { return .ranks(nil) }
         let others = [
             ("SLURM_NTASKS", "SLURM_PROCID", "use mpirun or srun --mpi=pmix"),
             ("WORLD_SIZE", "RANK", "torchrun starts no MPI: use mpirun or tutti launch"),
@@ -32,13 +36,6 @@ enum Launcher: Equatable {
         return .none
     }
 
-    /// The launcher of MPI that left its variables; nil if there was none.
-    static func marked(_ environment: [String: String]) -> Launcher? {
-        for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"] {
-            if let text = environment[name], let count = Int(text) { return .ranks(count) }
-        }
-        let markers = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK"]
-        if markers.contains(where: { environment[$0] != nil }) { return .ranks(nil) }
-        return nil
-    }
+    /// Variables of the ranks that Open MPI's own launchers start.
+    static let openMPI = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK"]
 }

@@ -30,8 +30,11 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
     private let host: String
     private var watchdog: Watchdog
 
-    /// Whether a launcher of MPI started this process.
-    package static var isLaunched: Bool { Launcher.marked(ProcessInfo.processInfo.environment) != nil }
+    /// Whether a launcher of this MPI started this process, so that other ranks may wait for it.
+    package static var isLaunched: Bool {
+        let environment = ProcessInfo.processInfo.environment
+        return Launcher.openMPI.contains { environment[$0] != nil }
+    }
 
     /// Starts MPI if a launcher's variables say so; nil = this process runs alone.
     ///

@@ -94,8 +94,9 @@ package struct JobOutput {
 
     private static let lineOfDashes = [UInt8](repeating: UInt8(ascii: "-"), count: 74)
     /// How the reports begin that `keep` knows.
-    private static let openings = ["mpirun", "Primary job", "MPI_ABORT was invoked", "ORTE has lost communication"]
-        .map { Array($0.utf8) }
+    private static let openings = [
+        "mpirun", "Primary job", "MPI_ABORT was invoked", "ORTE has lost communication", "ORTE was unable",
+    ].map { Array($0.utf8) }
     private static let mostLines = 60
 
     private func mayBeMpirun(_ start: [UInt8]) -> Bool {
@@ -133,7 +134,6 @@ package struct JobOutput {
             dashes = bytes
             return
         }
-        notice(String(decoding: text, as: UTF8.self))
         if !isChatter(String(decoding: text, as: UTF8.self)) { shown += bytes }
     }
 
@@ -142,6 +142,7 @@ package struct JobOutput {
         line.hasPrefix("mpirun") && line.contains(": Forwarding signal ")
             || line.contains("has sent help message help-") || line.contains("have sent help message help-")
             || line.contains("Set MCA parameter \"orte_base_help_aggregate\"")
+            || line.contains("plm:rsh: Warning: setpgid(")  // the daemon's ssh was quicker
     }
 
     /// Ends a report: those that the launcher tells itself are left out.
@@ -190,9 +191,7 @@ package struct JobOutput {
 
     /// Remembers what a report that passes says.
     private mutating func notice(_ text: String) {
-        if text.contains("unable to launch the specified application") || text.contains("total processes failed to start") {
-            programIsMissing = true
-        }
+        if text.contains("unable to launch the specified application") { programIsMissing = true }
         if text.contains("unable to reliably start one or more daemons") { hostIsUnreachable = true }
     }
 }

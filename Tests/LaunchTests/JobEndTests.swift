@@ -39,6 +39,8 @@ import TuttiLaunch
         for code in [1, 2, 3, 132, 139, 205, 255] as [Int32] { #expect(end(.exited(code)).code == 75, "\(code)") }
         let daemons = JobOutputTests.report("ORTE was unable to reliably start one or more daemons.\nThis usually ...")
         #expect(end(.exited(255), daemons).code == 75)
+        #expect(end(.exited(255), daemons).message?.hasPrefix("a host cannot be reached") == true)
+        #expect(JobOutputTests.run(daemons).shown == daemons)
     }
 
     @Test func whatWillNotPassByItselfIsNot75() {

@@ -57,6 +57,7 @@ import TuttiLaunch
                 + "terminated. The first process to do so was:\n\n  Process name: [[1,1],0]\n  Exit code:    85")
         let text = said + "mpirun: Forwarding signal 12 to job\n" + Self.ended + report
             + "[vm:12] 1 more process has sent help message help-mpi-api.txt / mpi-abort\n"
+            + "[vm:12] plm:rsh: Warning: setpgid(318,318) failed in parent with errno=Permission denied(13)\n"
             + "[vm:12] Set MCA parameter \"orte_base_help_aggregate\" to 0 to see all help / error messages\n"
         let (shown, output) = Self.run(text, size: size)
         #expect(shown == said)
