@@ -55,6 +55,7 @@ let package = Package(
         // L3
         module("Models", ["TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiCorpus", "TuttiEnsemble"]),
         // L4
+        module("Reports", ["TuttiFormats"]),
         module(
             "Evaluation",
             ["TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiObjectives"]),
@@ -62,30 +63,30 @@ let package = Package(
         module(
             "Training",
             [
-                "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus", "TuttiText",
-                "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
+                "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
+                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
             ]),
         .target(
             name: "Tutti",
             dependencies: [
-                "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
-                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiGround",
+                "TuttiTraining", "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders",
+                "TuttiCorpus", "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiGround",
             ], path: "Sources/Tutti"),
         // L6
         .target(name: "TuttiMPI", dependencies: ["Tutti", "TuttiEnsembleMPI"], path: "Sources/TuttiMPI"),
         .executableTarget(
             name: "TuttiCommand",
             dependencies: [
-                "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
-                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI", "TuttiGround",
-                "TuttiLaunch", argumentParser, yams,
+                "TuttiTraining", "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders",
+                "TuttiCorpus", "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI",
+                "TuttiGround", "TuttiLaunch", argumentParser, yams,
             ], path: "Sources/tutti-cli"),
         .executableTarget(
             name: "TuttiWorld",
             dependencies: [
-                "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
-                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI", "TuttiGround",
-                "CAllocationCounter",
+                "TuttiTraining", "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders",
+                "TuttiCorpus", "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI",
+                "TuttiGround", "CAllocationCounter",
             ], path: "Sources/tutti-world"),
         // Tests
         .target(
@@ -106,9 +107,10 @@ let package = Package(
         tests(
             "Training",
             [
-                "TuttiTraining", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
-                "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
+                "TuttiTraining", "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders",
+                "TuttiCorpus", "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
             ]),
+        tests("Reports", ["TuttiReports", "TuttiFormats"]),
         tests("Launch", ["TuttiLaunch"]),
         tests("Command", ["TuttiFormats", "TuttiEvaluation", "TuttiObjectives", "TuttiTraining"]),
         tests("Layering", []),

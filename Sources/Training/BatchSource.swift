@@ -2,6 +2,7 @@
 
 import TuttiCorpus
 import TuttiEncoders
+import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
 import TuttiKernels
@@ -144,5 +145,32 @@ final class BatchSource {
     func next() throws -> PreparedBatch {
         guard let batch = try prefetcher.next() else { preconditionFailure("more batches asked for than planned") }
         return batch
+    }
+}
+
+/// This rank's batches of a run's data sets, as their losses want them.
+struct RankBatches {
+    private let objectives: [Objective]
+    private let arguments: TrainingArguments
+    private let ensemble: any Ensemble
+
+    /// The batches that `ensemble`'s ranks share.
+    init(_ objectives: [Objective], arguments: TrainingArguments, ensemble: any Ensemble) {
+        self.objectives = objectives
+        self.arguments = arguments
+        self.ensemble = ensemble
+    }
+
+    /// The batches of `plan` over `datasets`, from number `first` on, as they are in `epoch`.
+    func source(
+        _ datasets: [TrainingDataset], _ plan: MultiDatasetPlan, from first: Int, epoch: Int
+    ) -> BatchSource {
+        let prepared = datasets.map { dataset in
+            let prompts = arguments.prompts.prompts(dataset: dataset.name, columns: dataset.table.columnNames)
+            return (dataset.table, BatchPreparation(
+                objectives[dataset.loss], columnCount: prompts.count, prompts: prompts, seed: arguments.seed,
+                epoch: epoch))
+        }
+        return BatchSource(prepared, plan: plan, from: first, rank: ensemble.rank, world: ensemble.size)
     }
 }

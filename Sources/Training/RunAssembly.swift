@@ -7,6 +7,7 @@ import TuttiFormats
 import TuttiGround
 import TuttiModels
 import TuttiObjectives
+import TuttiReports
 
 extension TrainingInputs {
     /// Loads everything that a configuration names. Collective: an error on one rank is everybody's error.
@@ -95,6 +96,12 @@ extension TrainingInputs {
         model.encoder.parameters.setLossParameters(objectives.flatMap(\.tensors))
         for objective in objectives { try objective.fill(seed: arguments.seed) }
         return objectives
+    }
+
+    /// The reports that every run has. Rank zero only.
+    func makeReports() throws -> [any Report] {
+        let context = ReportContext(outputDirectory: outputDirectory, runName: arguments.runName)
+        return try ["metrics"].map { try ReportRegistry.entry(named: $0).make(context) }
     }
 
     /// Every data set beside its loss.

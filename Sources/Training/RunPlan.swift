@@ -96,14 +96,4 @@ final class RunPlan {
                 + "\(plan.batchCount) hold fewer than half of \(size) rows, \(mean) on average over all."
         }
     }
-
-    /// The prompts that the arguments give the columns of a data set.
-    func prompts(for dataset: TrainingDataset) -> [String] {
-        arguments.prompts.prompts(dataset: dataset.name, columns: dataset.table.columnNames)
-    }
-
-    /// Epochs done after `microBatch` micro-batches of epoch `index`, as the reference logs it.
-    func epoch(_ index: Int, microBatch: Int, of batchCount: Int) -> Double {
-        Double(index) + Double(microBatch) / Double(batchCount)
-    }
 }

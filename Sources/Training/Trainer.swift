@@ -1,17 +1,15 @@
 // The training loop: epochs of global batches, steps, and what happens between steps.
 //
-// The loop is `train()` and `runEpoch()`; a step itself is Step.swift. Everything here runs on every rank; what only
-// rank zero does goes through `onRoot`, so that an error of rank zero is everybody's error.
+// A step itself is Step.swift; what a run logs is RunLog.swift, what it keeps CheckpointKeeper.swift, how it is judged
+// EvaluationRound.swift. Everything here runs on every rank; what only rank zero does goes through `onRoot`, so that an
+// error of rank zero is everybody's error.
 
 import TuttiCorpus
 import TuttiEncoders
 import TuttiEnsemble
-import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
-import TuttiKernels
-import TuttiModels
-import TuttiObjectives
+import TuttiReports
 
 /// How a run ended.
 public enum TrainingOutcome: Sendable, Equatable {
@@ -26,53 +24,50 @@ public enum TrainingOutcome: Sendable, Equatable {
 /// Trains a model; every rank makes one and calls `train()`.
 public final class Trainer {
     let inputs: TrainingInputs
-    let ensemble: any Ensemble
-    let observer: any TrainingObserver
-    let directory: RunDirectory
-    let metrics: MetricsLog
     let plan: RunPlan
+    let batches: RankBatches
+    let log: RunLog
+    private(set) var state = TrainerState()
+    private let ensemble: any Ensemble
     /// One a loss, in the order of the inputs.
-    let objectives: [Objective]
-    let step: TrainingStep
-    let events: EventPlan
-    var state = TrainerState()
-    var clock = PhaseClock()
-    /// Steps and tokens that the clock has measured since the last log line.
-    var stepsOnClock = 0
-    var tokensOnClock = 0
-    /// Steps and rows of all ranks that this process has trained on.
-    var stepsTrained = 0
-    var rowsTrained = 0
-    var lastReport = StepReport()
-    let startedAt = PhaseClock.now()
+    private let objectives: [Objective]
+    private let step: TrainingStep
+    private let round: EvaluationRound
+    private let keeper: CheckpointKeeper
+    private let events: EventPlan
     private var stopping = false
     private var epochsWithoutBatches = 0
 
     /// Prepares a run. Collective.
     ///
+    /// - Parameter reports: who hears of it beside the reports that every run has; rank zero's are called.
     /// - Throws: usage errors (unknown optimizer, schedule ...), data errors (columns that do not fit the loss, no
     ///   batch at all).
-    public init(_ inputs: TrainingInputs, ensemble: any Ensemble, observer: any TrainingObserver) throws {
+    public init(_ inputs: TrainingInputs, ensemble: any Ensemble, reports: [any Report] = []) throws {
         self.inputs = inputs
         self.ensemble = ensemble
-        self.observer = observer
         let arguments = inputs.arguments
+        let own = try ensemble.together("prepare the reports") { ensemble.isRoot ? try inputs.makeReports() : [] }
+        log = RunLog(ensemble.isRoot ? own + reports : [], ensemble: ensemble)
         try inputs.checkBestMetric()
-        try inputs.checkColumns { line in if ensemble.isRoot { observer.notice(line) } }
+        try inputs.checkColumns { [log] line in log.notice(line) }
         plan = try RunPlan(arguments: arguments, datasets: inputs.trainDatasets, world: ensemble.size)
         let schedule = try LearningRateSchedule(
             name: arguments.schedulerType, options: arguments.schedulerOptions, learningRate: arguments.learningRate,
             warmupSteps: arguments.warmupStepCount(totalSteps: plan.totalSteps), totalSteps: plan.totalSteps)
         objectives = try ensemble.together("prepare the loss") { try inputs.makeObjectives() }
-        let runs = try updateRuns(
-            layout: inputs.model.encoder.layout, losses: objectives.map(\.range), arguments: arguments)
+        let parameters = inputs.model.encoder.parameters
+        let runs = try updateRuns(layout: parameters.layout, losses: objectives.map(\.range), arguments: arguments)
+        let optimizer = try OptimizerRegistry.make(arguments)
+        let memory = TrainingMemory(parameters, runs: runs, stateNames: optimizer.stateNames)
         step = TrainingStep(
-            objectives: objectives, lossOfDataset: inputs.trainDatasets.map(\.loss), ensemble: ensemble,
-            optimizer: try OptimizerRegistry.make(arguments), runs: runs, schedule: schedule, arguments: arguments)
+            objectives, lossOfDataset: inputs.trainDatasets.map(\.loss), memory: memory,
+            update: Update(optimizer, memory: memory, arguments: arguments), schedule: schedule, arguments: arguments,
+            ensemble: ensemble)
+        batches = RankBatches(objectives, arguments: arguments, ensemble: ensemble)
+        round = EvaluationRound(inputs, objectives: objectives, batches: batches, log: log, ensemble: ensemble)
+        keeper = CheckpointKeeper(inputs, memory: memory, log: log, ensemble: ensemble)
         events = EventPlan(arguments, totalSteps: plan.totalSteps)
-        directory = RunDirectory(
-            path: inputs.outputDirectory, configuration: inputs.configuration, inputs: inputs.inputDigests)
-        metrics = MetricsLog(directory: inputs.outputDirectory)
         state.maxSteps = plan.totalSteps
         state.lossUpdates = [Int](repeating: 0, count: objectives.count)
     }
@@ -82,22 +77,9 @@ public final class Trainer {
     /// - Throws: exit 64 for a directory that holds another run, 70 for a gradient that is not finite, 75 for a write
     ///   that failed.
     public func train() throws -> TrainingOutcome {
-        do {
-            try ensemble.verifyIdentity("Tutti \(tuttiVersion), run \(directory.identity)")
-        } catch let error as EnsembleError where error.code == ExitCode.usage {
-            throw RootFailure(code: error.code, message: "\(error)")  // all ranks know it: told once
-        }
-        let (directory, overwrite) = (directory, inputs.overwrite)
-        let start = try ensemble.onRoot { try directory.start(overwrite: overwrite) }
-        if start == .finished { return .alreadyFinished }
-        if start == .resume { try takeGemm(from: try ensemble.onRoot { try directory.gemmChoice() ?? "" }) }
-        try takeMemory()
-        try resumeIfPossible(start)
-        StopRequest.listen()
-        for line in inputs.columnNotices + plan.smallBatches() { onRootOnly { $0.notice(line) } }
-        onRootOnly { $0.began(totalSteps: plan.totalSteps, resumedFrom: state.globalStep) }
-        if inputs.arguments.evalOnStart, state.globalStep == 0 { try evaluate(choosesBest: false) }
-        clock.reset()
+        if try begin() == .finished { return .alreadyFinished }
+        if inputs.arguments.evalOnStart, state.globalStep == 0 { try round.run(&state, choosesBest: false) }
+        log.startClock()
         while state.globalStep < plan.totalSteps {
             try runEpoch(state.epochIndex)
             if stopping { return .preempted(step: state.globalStep) }
@@ -106,12 +88,31 @@ public final class Trainer {
         return .finished
     }
 
+    /// Takes the output directory, and goes on from its newest checkpoint if it holds this run.
+    private func begin() throws -> RunStart {
+        let directory = keeper.directory
+        do {
+            try ensemble.verifyIdentity("Tutti \(tuttiVersion), run \(directory.identity)")
+        } catch let error as EnsembleError where error.code == ExitCode.usage {
+            throw RootFailure(code: error.code, message: "\(error)")  // all ranks know it: reported once
+        }
+        let start = try ensemble.onRoot { [inputs] in try directory.start(overwrite: inputs.overwrite) }
+        if start == .finished { return start }
+        if start == .resume { try keeper.takeGemm(from: try ensemble.onRoot { try directory.gemmChoice() ?? "" }) }
+        try takeMemory()
+        if start == .resume { try keeper.resume(&state) }
+        StopRequest.listen()
+        for line in inputs.columnNotices + plan.smallBatches() { log.notice(line) }
+        try log.begin(state)
+        return start
+    }
+
     /// Takes memory for gradients and optimizer state, before the first step. Collective.
     func takeMemory() throws {
         let obstacle = try step.memory.allocate(among: ensemble)
         for objective in objectives { objective.bind() }
         if obstacle.isEmpty { return }
-        onRootOnly { $0.notice("Ranks keep memory of their own and send gradients in messages: \(obstacle).") }
+        log.notice("Ranks keep memory of their own and send gradients in messages: \(obstacle).")
     }
 
     /// Runs the steps of one epoch that are still to do.
@@ -119,40 +120,14 @@ public final class Trainer {
         let batches = plan.batches(epoch: epoch)
         guard state.nextMicroBatch < batches.batchCount else { return try skipEpoch() }
         epochsWithoutBatches = 0
-        let source = source(inputs.trainDatasets, batches, from: state.nextMicroBatch, epoch: epoch)
+        let source = self.batches.source(inputs.trainDatasets, batches, from: state.nextMicroBatch, epoch: epoch)
         if state.nextMicroBatch == 0 {
-            for line in plan.leftOut(of: batches, epoch: epoch) { onRootOnly { $0.notice(line) } }
+            for line in plan.leftOut(of: batches, epoch: epoch) { log.notice(line) }
         }
-        let accumulation = inputs.arguments.gradientAccumulationSteps
-        while state.nextMicroBatch < batches.batchCount, state.globalStep < plan.totalSteps {
-            let count = min(accumulation, batches.batchCount - state.nextMicroBatch)
-            let report = try step.run(
-                number: state.globalStep, lossUpdates: state.lossUpdates, microBatches: count, clock: &clock,
-                nextBatch: source.next)
-            clock.enter(.other)
-            try take(report, microBatches: count, of: batches.batchCount)
-            let endsEpoch = state.nextMicroBatch == batches.batchCount
-            if endsEpoch {
-                state.epochIndex += 1
-                state.nextMicroBatch = 0
-            }
-            try afterStep(endsEpoch: endsEpoch)
-            if stopping || endsEpoch { return }
+        while state.epochIndex == epoch, state.globalStep < plan.totalSteps, !stopping {
+            let report = try takeStep(of: batches, nextBatch: source.next)
+            try afterStep(report, endsEpoch: state.epochIndex != epoch)
         }
-    }
-
-    /// This rank's rows of the batches of `datasets`, from number `first` on, as they are in `epoch`.
-    func source(
-        _ datasets: [TrainingDataset], _ batches: MultiDatasetPlan, from first: Int, epoch: Int
-    ) -> BatchSource {
-        let prepared = datasets.map { dataset in
-            let prompts = plan.prompts(for: dataset)
-            return (dataset.table, BatchPreparation(
-                objectives[dataset.loss], columnCount: prompts.count, prompts: prompts, seed: inputs.arguments.seed,
-                epoch: epoch))
-        }
-        return BatchSource(
-            prepared, plan: batches, from: first, rank: ensemble.rank, world: ensemble.size)
     }
 
     /// Goes on to the next epoch where this one has no batch; gives up where none ever comes.
@@ -169,8 +144,13 @@ public final class Trainer {
         }
     }
 
-    /// Books a finished step; stops a diverged run.
-    func take(_ report: StepReport, microBatches: Int, of batchCount: Int) throws {
+    /// Takes the next step of the epoch in progress and books it; stops a diverged run. Collective.
+    func takeStep(of batches: MultiDatasetPlan, nextBatch: () throws -> PreparedBatch) throws -> StepReport {
+        let count = min(inputs.arguments.gradientAccumulationSteps, batches.batchCount - state.nextMicroBatch)
+        let report = try step.run(
+            number: state.globalStep, lossUpdates: state.lossUpdates, microBatches: count, clock: &log.clock,
+            nextBatch: nextBatch)
+        log.clock.enter(.other)
         var sums = (loss: report.partialLoss, tokens: Double(report.tokens), rows: Double(report.rows))
         try withUnsafeMutableBytes(of: &sums) {
             try ensemble.allReduceSum($0.bindMemory(to: Double.self))
@@ -178,48 +158,42 @@ public final class Trainer {
         try state.parts.add(report.parts, among: ensemble)
         guard report.gradientNorm.isFinite, sums.loss.isFinite else {
             let step = state.globalStep + 1
-            return try ensemble.onRoot {
+            try ensemble.onRoot {
                 throw TuttiError(
                     .diverged, "train", "step \(step)", "the gradient is not finite",
                     hint: "Lower learning_rate or raise the warm-up; the last checkpoint is kept.")
             }
+            return report
         }
-        state.globalStep += 1
-        state.nextMicroBatch += microBatches
+        log.count(rows: Int(sums.rows), tokens: Int(sums.tokens))
+        state.take(loss: sums.loss, tokens: Int(sums.tokens), microBatches: count, of: batches.batchCount)
         for loss in objectives.indices where step.usedLosses[loss] { state.lossUpdates[loss] += 1 }
-        state.epoch = plan.epoch(state.epochIndex, microBatch: state.nextMicroBatch, of: batchCount)
-        state.lossSum += sums.loss
-        state.totalLoss += sums.loss
-        state.lossSteps += 1
-        state.tokensSeen += Int(sums.tokens)
-        state.tokensSinceLog += Int(sums.tokens)
-        tokensOnClock += Int(sums.tokens)
-        stepsOnClock += 1
-        stepsTrained += 1
-        rowsTrained += Int(sums.rows)
-        lastReport = report
+        return report
     }
 
     /// Logging, evaluation, saving and signals, in the reference's order.
-    private func afterStep(endsEpoch: Bool) throws {
+    private func afterStep(_ report: StepReport, endsEpoch: Bool) throws {
         let current = state.globalStep
-        onRootOnly { $0.stepped(current, of: plan.totalSteps) }
+        log.step(state)
         let isLast = current == plan.totalSteps
-        if events.logs(step: current, endsEpoch: endsEpoch || isLast) { try log() }
+        if events.logs(step: current, endsEpoch: endsEpoch || isLast) { try log.writeTraining(&state, last: report) }
         var improved = false
         if events.evaluates(step: current, epoch: state.epoch, endsEpoch: endsEpoch || isLast) {
-            improved = try evaluate()
+            improved = try round.run(&state)
         }
         let request = try StopRequest.agreed(ensemble)
         let best = inputs.arguments.saveStrategy == .best && improved
         if best || request != .none || events.saves(step: current, endsEpoch: endsEpoch || isLast) {
-            try save(isRequested: request != .none)
+            try keeper.save(&state, isRequested: request != .none)
         }
         stopping = request == .saveAndStop && !isLast
     }
 
-    /// Tells the observer something, on rank zero.
-    func onRootOnly(_ body: (any TrainingObserver) -> Void) {
-        if ensemble.isRoot { body(observer) }
+    /// Takes the best weights if asked to, runs the test evaluators, writes the closing line and `final/`. Collective.
+    private func finish() throws {
+        if inputs.arguments.loadBestModelAtEnd { try keeper.loadBest(state) }
+        try log.writeClosing(try round.test(state), &state)
+        try keeper.saveFinal(state)
+        try log.finish()
     }
 }

@@ -36,6 +36,23 @@ struct TrainerState {
     /// Everything that was logged, as in the reference's `log_history`.
     var logHistory: [JSONObject] = []
 
+    /// Books a finished step of `microBatches` of the epoch's `batchCount`, and begins the next epoch after the last.
+    mutating func take(loss: Double, tokens: Int, microBatches: Int, of batchCount: Int) {
+        globalStep += 1
+        nextMicroBatch += microBatches
+        // As the reference logs it.
+        epoch = Double(epochIndex) + Double(nextMicroBatch) / Double(batchCount)
+        lossSum += loss
+        totalLoss += loss
+        lossSteps += 1
+        tokensSeen += tokens
+        tokensSinceLog += tokens
+        if nextMicroBatch == batchCount {
+            epochIndex += 1
+            nextMicroBatch = 0
+        }
+    }
+
     /// The reference's `trainer_state.json`.
     func referenceJSON(arguments: TrainingArguments, batchRows: Int) -> JSONValue {
         var object = JSONObject()

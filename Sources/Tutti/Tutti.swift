@@ -2,7 +2,7 @@
 //
 //     let model = try SentenceTransformer.load("path/to/model")
 //     var inputs = TrainingInputs(model: model, arguments: SentenceTransformerTrainingArguments(), ...)
-//     try SentenceTransformerTrainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+//     try SentenceTransformerTrainer(inputs, ensemble: LocalEnsemble.single()).train()
 //
 // Import `TuttiMPI` instead to run on several processes.
 
@@ -14,6 +14,7 @@
 @_exported import TuttiKernels
 @_exported import TuttiModels
 @_exported import TuttiObjectives
+@_exported import TuttiReports
 @_exported import TuttiText
 @_exported import TuttiTraining
 

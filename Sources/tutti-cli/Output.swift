@@ -3,6 +3,7 @@
 import Foundation
 import TuttiFormats
 import TuttiGround
+import TuttiReports
 
 /// Writes whole texts to the standard streams.
 enum Output {
@@ -13,23 +14,12 @@ enum Output {
 
     /// Writes a text to standard output; see `line`.
     static func write(_ text: String) throws(TuttiError) {
-        guard put(text, STDOUT_FILENO) else {
+        guard StandardStream.output.put(text) else {
             throw TuttiError(
                 .retryable, "print", "standard output", "cannot be written: \(String(cString: strerror(errno)))")
         }
     }
 
     /// Shows progress or a notice: a reader that is gone does not end the work.
-    static func show(_ text: String, on descriptor: Int32) { _ = put(text, descriptor) }
-
-    private static func put(_ text: String, _ descriptor: Int32) -> Bool {
-        var rest = Array(text.utf8)[...]
-        while !rest.isEmpty {
-            let written = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
-            if written < 0, errno == EINTR { continue }
-            if written <= 0 { return false }
-            rest = rest.dropFirst(written)
-        }
-        return true
-    }
+    static func show(_ text: String, on descriptor: Int32) { StandardStream(descriptor: descriptor).put(text) }
 }

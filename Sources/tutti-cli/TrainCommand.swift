@@ -5,6 +5,7 @@ import Foundation
 import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
+import TuttiReports
 import TuttiTraining
 
 struct TrainCommand: RankedCommand {
@@ -34,42 +35,39 @@ struct TrainCommand: RankedCommand {
 
     func run(on ensemble: any Ensemble) throws {
         let layout = try RankLayout.apply(compute, ensemble: ensemble)
-        let display = ProgressDisplay()
-        let observer: any TrainingObserver = json ? JSONLinesObserver() : display
-        if ensemble.isRoot, !json { display.line(layout.description) }
+        let report: any Report = json ? JSONLines() : ProgressDisplay()
+        if ensemble.isRoot, !json { report.notice(layout.description) }
         let (config, settings) = (config, settings)
         let configuration = try ensemble.together("read the configuration") {
             let file = try ConfigurationFile(path: config, settings: settings)
             return try TrainingConfiguration(file.root, places: file.keyPlaces, purpose: .training) { text in
-                if ensemble.isRoot { observer.notice(text) }
+                if ensemble.isRoot { report.notice(text) }
             }
         }
         var inputs = try TrainingInputs(configuration, ensemble: ensemble)
         inputs.overwrite = overwrite
         inputs.gemmIsAutomatic = compute.gemm == .auto
         let choice = try compute.chooseGemm(for: inputs.model, ensemble: ensemble)
-        if ensemble.isRoot { observer.notice("Matrix products: \(choice)") }
-        if ensemble.isRoot { inputs.model.notices.forEach(observer.notice) }
+        if ensemble.isRoot { report.notice("Matrix products: \(choice)") }
+        if ensemble.isRoot { inputs.model.notices.forEach(report.notice) }
         let trainer = try ensemble.together("prepare the run") {
-            try Trainer(inputs, ensemble: ensemble, observer: observer)
+            try Trainer(inputs, ensemble: ensemble, reports: [report])
         }
         switch try trainer.train() {
         case .finished: break
         case .alreadyFinished:
             if ensemble.isRoot {
-                observer.notice("\(configuration.outputDirectory) holds this run, finished; --overwrite starts anew.")
+                report.notice("\(configuration.outputDirectory) holds this run, finished; --overwrite starts anew.")
             }
         case .preempted(let step):
-            if ensemble.isRoot { observer.notice("Stopped by a signal after step \(step); the same command resumes.") }
+            if ensemble.isRoot { report.notice("Stopped by a signal after step \(step); the same command resumes.") }
             throw ArgumentParser.ExitCode(TuttiError.Kind.preempted.rawValue)
         }
     }
 }
 
 /// Prints what a run logs as JSON lines, and everything else to standard error.
-private final class JSONLinesObserver: TrainingObserver {
-    func began(totalSteps: Int, resumedFrom: Int) {}
-    func stepped(_ step: Int, of total: Int) {}
+private final class JSONLines: Report {
     func logged(_ line: JSONObject) { Output.show(JSONValue.object(line).serialized() + "\n", on: STDOUT_FILENO) }
     func saved(_ path: String) { notice("Saved \(path)") }
     func notice(_ text: String) { Output.show(text + "\n", on: STDERR_FILENO) }

@@ -7,8 +7,7 @@
 import CAllocationCounter
 import Foundation
 import TuttiEnsemble
-import TuttiFormats
-import TuttiGround
+import TuttiReports
 import TuttiTraining
 
 let allocationLaws: [Law] = ["bert-sgd", "mpnet-sgd"].map { name in
@@ -18,7 +17,7 @@ let allocationLaws: [Law] = ["bert-sgd", "mpnet-sgd"].map { name in
         training.sampler = .sequential
         let output = try ensemble.broadcast(temporaryFolder("allocations"))
         defer { if ensemble.isRoot { removeQuietly(output) } }
-        _ = try training.run(ensemble, output: output, seed: 42, logs: false, observer: counter)
+        _ = try training.run(ensemble, output: output, seed: 42, logs: false, report: counter)
         // Rank zero hears of every step; the first epoch shows the largest batch.
         guard ensemble.isRoot else { return }
         findings.require(counter.counts.count >= 8, "only \(counter.counts.count) steps were seen")
@@ -30,7 +29,7 @@ let allocationLaws: [Law] = ["bert-sgd", "mpnet-sgd"].map { name in
 }
 
 /// Reads the counter at the end of each step.
-private final class AllocationCounter: TrainingObserver {
+private final class AllocationCounter: Report {
     private(set) var counts: [UInt64] = []
     private var last: UInt64 = 0
 
@@ -41,16 +40,12 @@ private final class AllocationCounter: TrainingObserver {
         last = tutti_allocation_count()
     }
 
-    func stepped(_ step: Int, of total: Int) {
+    func stepped(_ progress: StepProgress) {
         let now = tutti_allocation_count()
         counts.append(now - last)
         last = now
-        if step == total { tutti_count_allocations(0) }
+        if progress.step == progress.totalSteps { tutti_count_allocations(0) }
     }
-
-    func logged(_ line: JSONObject) {}
-    func saved(_ path: String) {}
-    func notice(_ text: String) {}
 
     /// Allocations of `body` on this thread.
     @inline(never)

@@ -11,6 +11,7 @@ import TuttiFormats
 import TuttiGround
 import TuttiModels
 import TuttiObjectives
+import TuttiReports
 import TuttiTraining
 
 let trainingLaws: [Law] = datasetLaws + ["bert-sgd", "mpnet-sgd"].flatMap { name in
@@ -110,7 +111,7 @@ struct TinyTraining {
     /// Ten steps on `ensemble` (twenty without logging).
     func run(
         _ ensemble: any Ensemble, output: String, seed: UInt64, logs: Bool = true,
-        observer: (any TrainingObserver)? = nil
+        report: (any Report)? = nil
     ) throws -> Result {
         var arguments = TrainingArguments()
         arguments.optim = "sgd"
@@ -142,7 +143,7 @@ struct TinyTraining {
             inputs.losses.append(TrainingLoss(loss, dataset: "pairs"))
         }
         let losses = LossRecorder()
-        _ = try Trainer(inputs, ensemble: ensemble, observer: observer ?? losses).train()
+        _ = try Trainer(inputs, ensemble: ensemble, reports: [report ?? losses]).train()
         let shared = try ensemble.onRoot { losses.values }
         return Result(start: start, end: Array(model.encoder.parameters.values), losses: shared)
     }
@@ -163,11 +164,7 @@ func removeQuietly(_ path: String) {
 }
 
 /// Keeps the losses that a run logs.
-private final class LossRecorder: TrainingObserver {
+private final class LossRecorder: Report {
     private(set) var values: [Double] = []
-    func began(totalSteps: Int, resumedFrom: Int) {}
-    func stepped(_ step: Int, of total: Int) {}
     func logged(_ line: JSONObject) { if let loss = line["loss"]?.double { values.append(loss) } }
-    func saved(_ path: String) {}
-    func notice(_ text: String) {}
 }

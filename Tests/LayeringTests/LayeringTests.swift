@@ -28,15 +28,19 @@ let layers: [String: Set<String>] = [
     "Models": ["TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiCorpus", "TuttiEnsemble"],
     // L4
     "Evaluation": ["TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiEnsemble", "TuttiObjectives", "TuttiFormats"],
+    "Reports": ["TuttiFormats"],
     // L5
-    "Training": belowTraining.union(["TuttiEvaluation"]),
-    "Tutti": belowTraining.union(["TuttiEvaluation", "TuttiTraining"]),
+    "Training": belowTraining.union(["TuttiEvaluation", "TuttiReports"]),
+    "Tutti": belowTraining.union(["TuttiEvaluation", "TuttiReports", "TuttiTraining"]),
     // L6
     "TuttiMPI": ["Tutti", "TuttiEnsembleMPI"],
     "tutti-cli": belowTraining.union([
-        "TuttiEvaluation", "TuttiTraining", "TuttiEnsembleMPI", "TuttiLaunch", "ArgumentParser", "Yams",
+        "TuttiEvaluation", "TuttiReports", "TuttiTraining", "TuttiEnsembleMPI", "TuttiLaunch", "ArgumentParser",
+        "Yams",
     ]),
-    "tutti-world": belowTraining.union(["TuttiEvaluation", "TuttiTraining", "TuttiEnsembleMPI", "CAllocationCounter"]),
+    "tutti-world": belowTraining.union([
+        "TuttiEvaluation", "TuttiReports", "TuttiTraining", "TuttiEnsembleMPI", "CAllocationCounter",
+    ]),
 ]
 
 private let belowTraining: Set<String> = [

@@ -8,19 +8,16 @@ import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
 import TuttiModels
+import TuttiReports
 import TuttiTraining
 
 /// Puts a full disk where the run's log would be.
-private final class FullLog: TrainingObserver {
+private final class FullLog: Report {
     private let output: String
     init(_ output: String) { self.output = output }
     func began(totalSteps: Int, resumedFrom: Int) {
         symlink("/dev/full", output + "/metrics.jsonl")
     }
-    func stepped(_ step: Int, of total: Int) {}
-    func logged(_ line: JSONObject) {}
-    func saved(_ path: String) {}
-    func notice(_ text: String) {}
 }
 
 @Suite struct CheckpointTests {
@@ -80,7 +77,7 @@ private final class FullLog: TrainingObserver {
         run.arguments.saveStrategy = .no
         run.arguments.evalStrategy = .no
         // A log that cannot be written stands for every failed write of rank zero.
-        let error = #expect(throws: RootFailure.self) { try run.train(output, observer: FullLog(output)) }
+        let error = #expect(throws: RootFailure.self) { try run.train(output, report: FullLog(output)) }
         #expect(error?.code == 75)
         #expect(error?.message.contains("metrics.jsonl") == true)
     }
@@ -123,7 +120,7 @@ private final class FullLog: TrainingObserver {
         let text = try String(contentsOfFile: file, encoding: .utf8)
         try Data(text.replacing("finished", with: "running").utf8).write(to: URL(fileURLWithPath: file))
         let watcher = CheckpointWatcher()
-        _ = try run.train(output, observer: watcher)
+        _ = try run.train(output, report: watcher)
         #expect(!watcher.savedPaths.isEmpty && watcher.missing.isEmpty, "\(watcher.missing)")
     }
 
@@ -147,7 +144,7 @@ private final class FullLog: TrainingObserver {
             inputs.outputDirectory = scratch.path + "/run-\(seed)"
             do {
                 let outcome = try Trainer(
-                    inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+                    inputs, ensemble: LocalEnsemble.single()).train()
                 #expect(outcome == .finished)
             } catch let error as TuttiError {
                 #expect(error.kind == .data, "an unlucky first epoch says so")
@@ -157,13 +154,9 @@ private final class FullLog: TrainingObserver {
 }
 
 /// Notes which folders exist when they are said to be saved.
-private final class CheckpointWatcher: TrainingObserver {
+private final class CheckpointWatcher: Report {
     private(set) var savedPaths: [String] = []
     private(set) var missing: [String] = []
-    func began(totalSteps: Int, resumedFrom: Int) {}
-    func stepped(_ step: Int, of total: Int) {}
-    func logged(_ line: JSONObject) {}
-    func notice(_ text: String) {}
     func saved(_ path: String) {
         savedPaths.append(path)
         if !FileManager.default.fileExists(atPath: path) { missing.append(path) }

@@ -8,15 +8,12 @@ import TuttiFormats
 import TuttiGround
 import TuttiModels
 import TuttiObjectives
+import TuttiReports
 import TuttiTraining
 
 /// Keeps what a run says.
-private final class Notes: TrainingObserver {
+private final class Notes: Report {
     private(set) var lines: [String] = []
-    func began(totalSteps: Int, resumedFrom: Int) {}
-    func stepped(_ step: Int, of total: Int) {}
-    func logged(_ line: JSONObject) {}
-    func saved(_ path: String) {}
     func notice(_ text: String) { lines.append(text) }
 }
 
@@ -40,7 +37,7 @@ private final class Notes: TrainingObserver {
             trainDataset: table, loss: try LossRegistry.make(name: loss, options: options),
             outputDirectory: scratch.path + "/run")
         do {
-            _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: notes)
+            _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), reports: [notes])
             return (nil, notes.lines)
         } catch {
             return (error as? TuttiError, notes.lines)

@@ -10,30 +10,27 @@ import TuttiFormats
 import TuttiGround
 import TuttiModels
 import TuttiObjectives
+import TuttiReports
 import TuttiTraining
 
 /// Asks the run to save and stop after a step.
-private final class StopAfter: TrainingObserver {
+private final class StopAfter: Report {
     private let step: Int
     init(_ step: Int) { self.step = step }
-    func began(totalSteps: Int, resumedFrom: Int) {}
-    func stepped(_ step: Int, of total: Int) {
-        guard step == self.step else { return }
+    func stepped(_ progress: StepProgress) {
+        guard progress.step == step else { return }
         var unblocked = sigset_t()
         sigemptyset(&unblocked)
         sigaddset(&unblocked, SIGUSR2)
         pthread_sigmask(SIG_UNBLOCK, &unblocked, nil)
         raise(SIGUSR2)
     }
-    func logged(_ line: JSONObject) {}
-    func saved(_ path: String) {}
-    func notice(_ text: String) {}
 }
 
 @Suite(.serialized) struct EvaluatorsOfRunsTests {
     /// A run that judges by retrieval at steps 2 and 4 of 5, and what it judges with.
     private func run(
-        _ output: String, functions: [SimilarityFunction], id: String = "ir", observer: any TrainingObserver
+        _ output: String, functions: [SimilarityFunction], id: String = "ir", report: (any Report)? = nil
     ) throws -> (outcome: TrainingOutcome, evaluator: InformationRetrievalEvaluator) {
         var run = TinyRun("mpnet-sgd")
         run.arguments.maxSteps = 5
@@ -49,7 +46,7 @@ private final class StopAfter: TrainingObserver {
                 queries: named(queries), documents: named(documents),
                 relevant: queries.indices.map { ("\($0)", ["\($0)"]) }), name: id, functions: functions)
         inputs.evaluators = [evaluator]
-        return (try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: observer).train(), evaluator)
+        return (try Trainer(inputs, ensemble: LocalEnsemble.single(), reports: report.map { [$0] } ?? []).train(), evaluator)
     }
 
     /// The main function is chosen at the first evaluation; a run that goes on after it keeps the choice, without
@@ -59,11 +56,11 @@ private final class StopAfter: TrainingObserver {
         let scratch = try TemporaryDirectory()
         let functions = [SimilarityFunction.dot, .manhattan]
         let (whole, parts) = (scratch.path + "/whole", scratch.path + "/parts")
-        let undisturbed = try run(whole, functions: functions, observer: SilentObserver())
+        let undisturbed = try run(whole, functions: functions)
         let chosen = undisturbed.evaluator.primaryMetric
         #expect(chosen == "ir_manhattan_ndcg@10", "a choice that is not the first function")
-        #expect(try run(parts, functions: functions, observer: StopAfter(stop)).outcome == .preempted(step: stop))
-        let resumed = try run(parts, functions: functions, observer: SilentObserver())
+        #expect(try run(parts, functions: functions, report: StopAfter(stop)).outcome == .preempted(step: stop))
+        let resumed = try run(parts, functions: functions)
         #expect(resumed.outcome == .finished && resumed.evaluator.primaryMetric == chosen)
         func card(_ path: String) throws -> String {
             try String(contentsOfFile: path + "/final/README.md", encoding: .utf8)
@@ -74,7 +71,7 @@ private final class StopAfter: TrainingObserver {
     /// Keys that begin with eval_ already are logged as they are, and the card knows them.
     @Test func cardTellsOfAnEvaluatorNamedEval() throws {
         let scratch = try TemporaryDirectory()
-        _ = try run(scratch.path, functions: [.cosine], id: "eval_ir", observer: SilentObserver())
+        _ = try run(scratch.path, functions: [.cosine], id: "eval_ir")
         let logged = try metricsLines(scratch.path).filter { $0["eval_ir_cosine_ndcg@10"] != nil }
         #expect(logged.count == 2)
         let card = try String(contentsOfFile: scratch.path + "/final/README.md", encoding: .utf8)
@@ -101,7 +98,7 @@ private final class StopAfter: TrainingObserver {
             "loss": .loss(LossSpecification(name: "MultipleNegativesRankingLoss")), "matryoshka_dims": .list([.int(8)]),
         ]
         inputs.losses = [TrainingLoss(try LossRegistry.make(name: "MatryoshkaLoss", options: matryoshka))]
-        _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        _ = try Trainer(inputs, ensemble: LocalEnsemble.single()).train()
         let card = try String(contentsOfFile: scratch.path + "/final/README.md", encoding: .utf8)
         for part in [
             "metrics:\n- cosine_accuracy\n", "    - type: cosine_accuracy\n", "      name: all-nli-test\n",
@@ -123,7 +120,7 @@ private final class StopAfter: TrainingObserver {
         var run = TinyRun("mpnet-sgd")
         run.arguments.maxSteps = 1
         let inputs = try run.inputs(scratch.path)
-        _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        _ = try Trainer(inputs, ensemble: LocalEnsemble.single()).train()
         let card = try String(contentsOfFile: scratch.path + "/final/README.md", encoding: .utf8)
         for name in TrainingArguments.options.names { #expect(card.contains("- `\(name)`: "), "\(name)") }
     }

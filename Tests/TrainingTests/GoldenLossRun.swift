@@ -76,7 +76,7 @@ struct GoldenLossRun: Sendable {
     func train(_ output: String, ensemble: any Ensemble = LocalEnsemble.single()) throws -> LossRunEnd {
         let inputs = try TrainingInputs(try configuration(output), ensemble: ensemble)
         let begin = inputs.model.encoder.parameters
-        let trainer = try Trainer(inputs, ensemble: ensemble, observer: SilentObserver())
+        let trainer = try Trainer(inputs, ensemble: ensemble)
         let start = begin.layout.entries.map { Array(begin.values(of: $0)) }
         guard try trainer.train() == .finished else { throw TestFailure("\(example.name) did not finish") }
         let store = inputs.model.encoder.parameters

@@ -49,7 +49,7 @@ import TuttiTraining
         let expected = try #require(try JSONValue.parse(file: goldens + "/\(name).json").object)
         let output = try TemporaryDirectory()
         let inputs = try inputs(expected, output.path + "/run")
-        _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        _ = try Trainer(inputs, ensemble: LocalEnsemble.single()).train()
         let bound = name == "sgd" ? 1e-5 : 1e-4
         let steps = try #require(expected["steps"]?.array)
         let lines = try trainingLines(output.path + "/run")

@@ -8,15 +8,12 @@ import TuttiFormats
 import TuttiGround
 import TuttiModels
 import TuttiObjectives
+import TuttiReports
 import TuttiTraining
 
 /// Keeps what a run says.
-private final class Notes: TrainingObserver {
+private final class Notes: Report {
     private(set) var lines: [String] = []
-    func began(totalSteps: Int, resumedFrom: Int) {}
-    func stepped(_ step: Int, of total: Int) {}
-    func logged(_ line: JSONObject) {}
-    func saved(_ path: String) {}
     func notice(_ text: String) { lines.append(text) }
 }
 
@@ -24,7 +21,7 @@ private final class Notes: TrainingObserver {
     /// Trains on `ensemble` and returns the weights.
     private static func train(
         _ output: String, rows: Int = 10, ensemble: any Ensemble = LocalEnsemble.single(),
-        observer: any TrainingObserver = SilentObserver()
+        report: (any Report)? = nil
     ) throws -> [Float] {
         let tiny = TinyRun("bert-sgd")
         let texts = try loadTable(DatasetSpecification(path: tiny.folder + "/rows.jsonl"))
@@ -43,14 +40,14 @@ private final class Notes: TrainingObserver {
         let inputs = TrainingInputs(
             model: try SentenceEncoder.load(tiny.modelPath), arguments: arguments, trainDataset: table,
             loss: ConfiguredLoss(OffsetLoss()), outputDirectory: output)
-        _ = try Trainer(inputs, ensemble: ensemble, observer: observer).train()
+        _ = try Trainer(inputs, ensemble: ensemble, reports: report.map { [$0] } ?? []).train()
         return parameterValues(inputs.model)
     }
 
     @Test func batchesAreTheSameOnAnyNumberOfRanks() throws {
         let scratch = try TemporaryDirectory()
         let notes = Notes()
-        let alone = try Self.train(scratch.path + "/1", observer: notes)
+        let alone = try Self.train(scratch.path + "/1", report: notes)
         let losses = try trainingLines(scratch.path + "/1").map { try #require($0["loss"]?.double) }
         #expect(losses.count == 2 * 5, "six pairs of two labels, five of two: 44 rows, the last batch of four is kept")
         #expect(

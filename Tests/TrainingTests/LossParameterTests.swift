@@ -11,6 +11,7 @@ import TuttiGround
 import TuttiKernels
 import TuttiModels
 import TuttiObjectives
+import TuttiReports
 import TuttiTraining
 
 @Suite(.serialized) struct LossParameterTests {
@@ -78,7 +79,7 @@ import TuttiTraining
         run.arguments.saveStrategy = .steps
         run.arguments.saveSteps = 3
         _ = try run.train(scratch.path + "/whole")
-        let stopped = try run.train(scratch.path + "/parts", observer: StopAfter(step: 5)).outcome
+        let stopped = try run.train(scratch.path + "/parts", report: StopAfter(step: 5)).outcome
         #expect(stopped == .preempted(step: 5))
         #expect(try head(scratch.path + "/parts/checkpoint-5").count == 2)
         #expect(try run.train(scratch.path + "/parts").outcome == .finished)
@@ -94,7 +95,7 @@ import TuttiTraining
         run.arguments.saveStrategy = .steps
         run.arguments.saveSteps = 2
         _ = try run.train(scratch.path + "/whole")
-        _ = try run.train(scratch.path + "/parts", observer: StopAfter(step: 5))
+        _ = try run.train(scratch.path + "/parts", report: StopAfter(step: 5))
         try FileManager.default.removeItem(atPath: scratch.path + "/parts/checkpoint-5/loss.safetensors")
         #expect(try run.train(scratch.path + "/parts").outcome == .finished)
         #expect(try head(scratch.path + "/parts/final") == head(scratch.path + "/whole/final"))
@@ -207,19 +208,15 @@ import TuttiTraining
 }
 
 /// Asks this process to save and stop after a step, as a scheduler would.
-private final class StopAfter: TrainingObserver {
+private final class StopAfter: Report {
     let step: Int
     init(step: Int) { self.step = step }
-    func began(totalSteps: Int, resumedFrom: Int) {}
-    func stepped(_ step: Int, of total: Int) {
-        guard step == self.step else { return }
+    func stepped(_ progress: StepProgress) {
+        guard progress.step == step else { return }
         var unblocked = sigset_t()  // tests run on threads that block signals
         sigemptyset(&unblocked)
         sigaddset(&unblocked, SIGUSR2)
         pthread_sigmask(SIG_UNBLOCK, &unblocked, nil)
         raise(SIGUSR2)
     }
-    func logged(_ line: JSONObject) {}
-    func saved(_ path: String) {}
-    func notice(_ text: String) {}
 }

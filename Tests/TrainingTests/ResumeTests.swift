@@ -9,19 +9,19 @@ import TuttiFormats
 import TuttiGround
 import TuttiKernels
 import TuttiModels
+import TuttiReports
 import TuttiTraining
 
 /// Sends this process a signal after a step, as a scheduler would.
-private final class SignalAfter: TrainingObserver {
+private final class SignalAfter: Report {
     let step: Int
     let signal: Int32
     init(step: Int, signal: Int32) {
         self.step = step
         self.signal = signal
     }
-    func began(totalSteps: Int, resumedFrom: Int) {}
-    func stepped(_ step: Int, of total: Int) {
-        guard step == self.step else { return }
+    func stepped(_ progress: StepProgress) {
+        guard progress.step == step else { return }
         // Tests run on threads that block signals.
         var unblocked = sigset_t()
         sigemptyset(&unblocked)
@@ -29,9 +29,6 @@ private final class SignalAfter: TrainingObserver {
         pthread_sigmask(SIG_UNBLOCK, &unblocked, nil)
         raise(signal)
     }
-    func logged(_ line: JSONObject) {}
-    func saved(_ path: String) {}
-    func notice(_ text: String) {}
 }
 
 @Suite(.serialized) struct ResumeTests {
@@ -60,7 +57,7 @@ private final class SignalAfter: TrainingObserver {
         #expect(try run().train(whole).outcome == .finished)
         let weights = try bytes(whole + "/final/model.safetensors")
         for step in [5, 9] {
-            let outcome = try run().train(parts, observer: SignalAfter(step: step, signal: SIGUSR2)).outcome
+            let outcome = try run().train(parts, report: SignalAfter(step: step, signal: SIGUSR2)).outcome
             #expect(outcome == .preempted(step: step))
         }
         #expect(try run().train(parts).outcome == .finished)
@@ -78,9 +75,9 @@ private final class SignalAfter: TrainingObserver {
         run.arguments.saveTotalLimit = nil
         func train(_ output: String, sharesNode: Bool, stopAfter step: Int?) throws -> [TrainingOutcome] {
             try LocalEnsemble.run(world: 2, sharesNode: sharesNode) { [run] ensemble in
-                let observer: any TrainingObserver =
-                    step.map { SignalAfter(step: $0, signal: SIGUSR2) } ?? SilentObserver()
-                return try run.train(output, ensemble: ensemble, observer: observer).outcome
+                let report: (any Report)? =
+                    step.map { SignalAfter(step: $0, signal: SIGUSR2) }
+                return try run.train(output, ensemble: ensemble, report: report).outcome
             }
         }
         #expect(try train(whole, sharesNode: true, stopAfter: nil) == [.finished, .finished])
@@ -103,9 +100,9 @@ private final class SignalAfter: TrainingObserver {
                 var run = run()
                 run.gemmIsAutomatic = isAutomatic
                 _ = try LocalEnsemble.run(world: world) { [run] ensemble in
-                    let observer: any TrainingObserver =
-                        stops ? SignalAfter(step: 5, signal: SIGUSR2) : SilentObserver()
-                    return try run.train(output, ensemble: ensemble, observer: observer).outcome
+                    let report: (any Report)? =
+                        stops ? SignalAfter(step: 5, signal: SIGUSR2) : nil
+                    return try run.train(output, ensemble: ensemble, report: report).outcome
                 }
                 return Gemm.choice
             }
@@ -125,7 +122,7 @@ private final class SignalAfter: TrainingObserver {
         _ = try run().train(whole)
         // What a SIGKILL in the middle of a save leaves: an unfinished folder, a damaged newest checkpoint, lines of
         // steps that no checkpoint knows, half a line.
-        #expect(try run().train(cut, observer: SignalAfter(step: 10, signal: SIGUSR2)).outcome == .preempted(step: 10))
+        #expect(try run().train(cut, report: SignalAfter(step: 10, signal: SIGUSR2)).outcome == .preempted(step: 10))
         let newest = cut + "/checkpoint-10/model.safetensors"
         var damaged = try bytes(newest)
         damaged[damaged.count / 2] ^= 1
@@ -146,16 +143,16 @@ private final class SignalAfter: TrainingObserver {
         var first = try run().inputs(output)
         first.arguments.maxSteps = 2
         first.configuration = .object(["args": .object(["seed": .integer(1)])])
-        _ = try Trainer(first, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        _ = try Trainer(first, ensemble: LocalEnsemble.single()).train()
         var second = try run().inputs(output)
         second.arguments.maxSteps = 3
         second.configuration = .object(["args": .object(["seed": .integer(2)])])
         let error = #expect(throws: RootFailure.self) {
-            try Trainer(second, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+            try Trainer(second, ensemble: LocalEnsemble.single()).train()
         }
         #expect(error?.code == 64)
         second.overwrite = true
-        let outcome = try Trainer(second, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        let outcome = try Trainer(second, ensemble: LocalEnsemble.single()).train()
         #expect(outcome == .finished)
         #expect(try metricsLines(output).last?["step"]?.int == 3)
     }
@@ -167,7 +164,7 @@ private final class SignalAfter: TrainingObserver {
         for overwrite in [false, true] {
             inputs.overwrite = overwrite
             let error = #expect(throws: RootFailure.self) {
-                try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+                try Trainer(inputs, ensemble: LocalEnsemble.single()).train()
             }
             #expect(error?.code == 64)
         }
@@ -179,7 +176,7 @@ private final class SignalAfter: TrainingObserver {
         let output = scratch.path + "/run"
         var run = run()
         run.arguments.saveStrategy = .no
-        #expect(try run.train(output, observer: SignalAfter(step: 3, signal: SIGUSR1)).outcome == .finished)
+        #expect(try run.train(output, report: SignalAfter(step: 3, signal: SIGUSR1)).outcome == .finished)
         #expect(FileManager.default.fileExists(atPath: output + "/checkpoint-3/tutti_state.json"))
     }
 
@@ -189,7 +186,7 @@ private final class SignalAfter: TrainingObserver {
         var run = run()
         run.arguments.saveOnlyModel = true
         #expect(try run.train(whole).outcome == .finished)
-        #expect(try run.train(parts, observer: SignalAfter(step: 6, signal: SIGUSR2)).outcome == .preempted(step: 6))
+        #expect(try run.train(parts, report: SignalAfter(step: 6, signal: SIGUSR2)).outcome == .preempted(step: 6))
         #expect(try run.train(parts).outcome == .finished)
         #expect(try bytes(parts + "/final/model.safetensors") == bytes(whole + "/final/model.safetensors"))
     }

@@ -11,6 +11,7 @@ import TuttiFormats
 import TuttiGround
 import TuttiModels
 import TuttiObjectives
+import TuttiReports
 import TuttiTraining
 
 /// Triplets under MultipleNegativesRankingLoss and pairs under a loss with a parameter, of a golden run's rows.
@@ -56,30 +57,27 @@ private struct TwoDatasets {
     @discardableResult
     func train(
         _ output: String, ensemble: any Ensemble = LocalEnsemble.single(),
-        observer: any TrainingObserver = SilentObserver()
+        report: (any Report)? = nil
     ) throws -> (outcome: TrainingOutcome, weights: [Float]) {
         let inputs = try inputs(output)
-        let outcome = try Trainer(inputs, ensemble: ensemble, observer: observer).train()
+        let outcome = try Trainer(inputs, ensemble: ensemble, reports: report.map { [$0] } ?? []).train()
         return (outcome, parameterValues(inputs.model))
     }
 }
 
 /// Keeps what a run says, and may send this process a signal after a step.
-private final class Listener: TrainingObserver {
+private final class Listener: Report {
     private(set) var notices: [String] = []
     private let stopAfter: Int?
     init(stopAfter: Int? = nil) { self.stopAfter = stopAfter }
-    func began(totalSteps: Int, resumedFrom: Int) {}
-    func stepped(_ step: Int, of total: Int) {
-        guard step == stopAfter else { return }
+    func stepped(_ progress: StepProgress) {
+        guard progress.step == stopAfter else { return }
         var unblocked = sigset_t()
         sigemptyset(&unblocked)
         sigaddset(&unblocked, SIGUSR2)
         pthread_sigmask(SIG_UNBLOCK, &unblocked, nil)
         raise(SIGUSR2)
     }
-    func logged(_ line: JSONObject) {}
-    func saved(_ path: String) {}
     func notice(_ text: String) { notices.append(text) }
 }
 
@@ -150,7 +148,7 @@ private final class Listener: TrainingObserver {
         let (whole, parts) = (scratch.path + "/whole", scratch.path + "/parts")
         #expect(try run.train(whole).outcome == .finished)
         for step in [5, 10] {
-            #expect(try run.train(parts, observer: Listener(stopAfter: step)).outcome == .preempted(step: step))
+            #expect(try run.train(parts, report: Listener(stopAfter: step)).outcome == .preempted(step: step))
         }
         #expect(try run.train(parts).outcome == .finished)
         for name in ["model.safetensors", "loss.safetensors"] {
@@ -226,13 +224,13 @@ private final class Listener: TrainingObserver {
         tiny.arguments.maxSteps = 6
         tiny.arguments.saveStrategy = .no
         let plain = try tiny.inputs(scratch.path + "/plain")
-        _ = try Trainer(plain, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        _ = try Trainer(plain, ensemble: LocalEnsemble.single()).train()
         let ends = parameterValues(plain.model)
         for mixing in [DatasetMixing.roundRobin, .temperature(3)] {
             tiny.arguments.datasetMixing = mixing
             var named = try tiny.inputs(scratch.path + "/\(mixing.name)")
             named.trainDatasets[0].name = "only"
-            _ = try Trainer(named, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+            _ = try Trainer(named, ensemble: LocalEnsemble.single()).train()
             #expect(parameterValues(named.model) == ends)
         }
         let text = "{\"prompts\": {\"only\": {\"anchor\": \"baba \"}}}"
@@ -241,14 +239,14 @@ private final class Listener: TrainingObserver {
             json: try #require(try JSONValue.parse(text).object), places: ConfigurationPlaces(file: "c")
         ) { _ in }.prompts
         prompted.trainDatasets[0].name = "only"
-        _ = try Trainer(prompted, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        _ = try Trainer(prompted, ensemble: LocalEnsemble.single()).train()
         var written = try tiny.inputs(scratch.path + "/written")
         let table = written.trainDataset
         written.trainDataset = try Table(
             columns: table.columnNames.enumerated().map { column, name in
                 (name, table.texts(column: column).map { name == "anchor" ? "baba " + $0 : $0 })
             })
-        _ = try Trainer(written, ensemble: LocalEnsemble.single(), observer: SilentObserver()).train()
+        _ = try Trainer(written, ensemble: LocalEnsemble.single()).train()
         let same = parameterValues(written.model)
         #expect(parameterValues(prompted.model) == same && same != ends)
     }
@@ -265,7 +263,7 @@ private final class Listener: TrainingObserver {
         inputs.trainDatasets[1].table = try Table(columns: [("answer", texts), ("question", texts)])
         inputs.losses[1].configured = try LossRegistry.make(name: "CachedMultipleNegativesRankingLoss")
         inputs.evalDatasets = []
-        _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: listener).train()
+        _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), reports: [listener]).train()
         #expect(
             listener.notices.prefix(3) == [
                 "triplets, 84 rows, MultipleNegativesRankingLoss: anchor -> anchor, positive -> positive, "
@@ -287,7 +285,7 @@ private final class Listener: TrainingObserver {
         inputs.trainDatasets[1].table = try Table(
             columns: [("a", ["x", "y"]), ("b", ["u", "v"])], source: "few.csv")
         do {
-            _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver())
+            _ = try Trainer(inputs, ensemble: LocalEnsemble.single())
             Issue.record("two rows make no batch of eleven")
         } catch let error as TuttiError {
             #expect(error.kind == .data && error.subject == "few.csv")

@@ -63,7 +63,7 @@ import TuttiTraining
         change: (inout TrainingArguments) -> Void = { _ in }
     ) throws -> [Float] {
         let inputs = try inputs(loss, rate: rate, output: output, change: change)
-        guard try Trainer(inputs, ensemble: ensemble, observer: SilentObserver()).train() == .finished else {
+        guard try Trainer(inputs, ensemble: ensemble).train() == .finished else {
             throw TuttiError(.data, "train", output, "did not finish")
         }
         return Array(inputs.model.encoder.parameters.values)
@@ -80,7 +80,7 @@ import TuttiTraining
         let alone = try train(loss, rate: rate, output: scratch.path + "/1")
         let wanted = try losses(scratch.path + "/1")
         let begin = try inputs(loss)
-        _ = try Trainer(begin, ensemble: LocalEnsemble.single(), observer: SilentObserver())
+        _ = try Trainer(begin, ensemble: LocalEnsemble.single())
         let start = Array(begin.model.encoder.parameters.values)
         let moved = distance(alone, start)
         #expect(moved >= 0.01 * distance(start, [Float](repeating: 0, count: start.count)))
@@ -156,7 +156,7 @@ import TuttiTraining
 
     @Test func aTiedDecoderOwnsCrossAttentionAndHead() throws {
         let inputs = try inputs(LossSpecification(name: "DenoisingAutoEncoderLoss"))
-        _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver())
+        _ = try Trainer(inputs, ensemble: LocalEnsemble.single())
         let store = inputs.model.encoder.parameters
         let own = store.layout.entries.filter { $0.owner == .loss }
         #expect(own.allSatisfy { $0.name.contains("crossattention") || $0.name.contains("cls.predictions") })
@@ -176,7 +176,7 @@ import TuttiTraining
 
     @Test func anUntiedDecoderStartsFromItsCheckpoint() throws {
         let inputs = try inputs(Self.cases[3].loss)
-        _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver())
+        _ = try Trainer(inputs, ensemble: LocalEnsemble.single())
         let store = inputs.model.encoder.parameters
         let file = try SafetensorsFile(path: Self.folder + "/decoder/model.safetensors")
         var compared = 0
@@ -196,7 +196,7 @@ import TuttiTraining
             ])
         let scratch = try TemporaryDirectory()
         let inputs = try inputs(loss, model: TinyRun("mpnet-sgd").modelPath, output: scratch.path + "/run")
-        let trainer = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver())
+        let trainer = try Trainer(inputs, ensemble: LocalEnsemble.single())
         let store = inputs.model.encoder.parameters
         let name = "decoder.bert.encoder.layer.0.attention.self.value.weight"
         let own = try #require(store.layout.entry(named: name))
@@ -212,7 +212,7 @@ import TuttiTraining
         func problem(_ loss: LossSpecification, model: String) throws -> TuttiError? {
             let inputs = try inputs(loss, model: model)
             do {
-                _ = try Trainer(inputs, ensemble: LocalEnsemble.single(), observer: SilentObserver())
+                _ = try Trainer(inputs, ensemble: LocalEnsemble.single())
                 return nil
             } catch let error as TuttiError {
                 return error

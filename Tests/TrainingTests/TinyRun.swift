@@ -9,6 +9,7 @@ import TuttiFormats
 import TuttiGround
 import TuttiModels
 import TuttiObjectives
+import TuttiReports
 import TuttiTraining
 
 /// A golden run's folder, and runs of its model and data with other settings.
@@ -47,10 +48,10 @@ struct TinyRun {
     /// Trains on `ensemble` and returns the outcome and the trained model.
     func train(
         _ output: String, ensemble: any Ensemble = LocalEnsemble.single(),
-        observer: any TrainingObserver = SilentObserver()
+        report: (any Report)? = nil
     ) throws -> (outcome: TrainingOutcome, model: SentenceEncoder) {
         let inputs = try inputs(output)
-        let outcome = try Trainer(inputs, ensemble: ensemble, observer: observer).train()
+        let outcome = try Trainer(inputs, ensemble: ensemble, reports: report.map { [$0] } ?? []).train()
         return (outcome, inputs.model)
     }
 }

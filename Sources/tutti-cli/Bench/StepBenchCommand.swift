@@ -56,13 +56,11 @@ struct StepBenchCommand: RankedCommand {
         let report = try bench.begin("step", on: ensemble)
         let inputs = try ensemble.together("prepare the steps") { try makeInputs(ranks: ensemble.size) }
         let gemm = try bench.compute.chooseGemm(for: inputs.model, ensemble: ensemble)
-        let trainer = try ensemble.together("prepare the run") {
-            try Trainer(inputs, ensemble: ensemble, observer: SilentObserver())
-        }
-        try trainer.timeSteps(warmup) { _ in }
+        let timer = try StepTimer(inputs, ensemble: ensemble)
+        try timer.time(warmup) { _ in }
         let shape = ModelShape(plan: inputs.model.encoder.plan)
         var measurement = StepMeasurement(shape: shape, ensemble: ensemble)
-        try trainer.timeSteps(bench.repetitions) { try measurement.add($0) }
+        try timer.time(bench.repetitions) { try measurement.add($0) }
         let source = inputs.trainDataset.source
         let name = model.model ?? "random weights"
         try report.note("\(name), \(source), \(batchSize) rows a rank and step, GEMM \(gemm)")
@@ -112,13 +110,4 @@ struct StepBenchCommand: RankedCommand {
         }
         return made
     }
-}
-
-/// Hears of a run and says nothing: a benchmark prints its own results.
-private final class SilentObserver: TrainingObserver {
-    func began(totalSteps: Int, resumedFrom: Int) {}
-    func stepped(_ step: Int, of total: Int) {}
-    func logged(_ line: JSONObject) {}
-    func saved(_ path: String) {}
-    func notice(_ text: String) {}
 }

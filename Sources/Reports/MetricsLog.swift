@@ -8,13 +8,20 @@ import TuttiFormats
 import TuttiGround
 
 /// The append-only metrics file of a run.
-struct MetricsLog {
-    let path: String
+public final class MetricsLog: Report {
+    /// The file.
+    public let path: String
 
-    init(directory: String) { path = directory + "/metrics.jsonl" }
+    /// The metrics file of the run that writes to `directory`.
+    public init(directory: String) { path = directory + "/metrics.jsonl" }
+
+    /// What the registry knows of it. Every run has it.
+    static let entry = ReportEntry(name: "metrics", summary: "output_dir/metrics.jsonl, one JSON object a line") {
+        MetricsLog(directory: $0.outputDirectory)
+    }
 
     /// Appends one object as a line.
-    func append(_ object: JSONObject) throws(TuttiError) {
+    public func logged(_ object: JSONObject) throws {
         let line = Array((JSONValue.object(object).serialized() + "\n").utf8)
         let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure("opened") }
@@ -24,7 +31,7 @@ struct MetricsLog {
     }
 
     /// Drops every line about a step after `step`, and a torn last line.
-    func rewind(to step: Int) throws(TuttiError) {
+    public func rewind(to step: Int) throws {
         guard let content = FileManager.default.contents(atPath: path) else { return }
         var kept = ""
         for line in String(decoding: content, as: UTF8.self).split(separator: "\n") {

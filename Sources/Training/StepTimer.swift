@@ -22,47 +22,51 @@ public struct StepTiming: Sendable {
     public var seconds: Double { clock.total }
 }
 
-extension Trainer {
-    /// Trains `count` steps from where the run stands and hands the cost of each to `finished`, whose own time is not
+/// Runs the steps of a training run for their time alone.
+public final class StepTimer {
+    private let trainer: Trainer
+    private let ensemble: any Ensemble
+
+    /// Prepares the steps. Collective.
+    ///
+    /// - Throws: as `Trainer.init`.
+    public init(_ inputs: TrainingInputs, ensemble: any Ensemble) throws {
+        trainer = try Trainer(inputs, ensemble: ensemble)
+        self.ensemble = ensemble
+    }
+
+    /// Trains `count` steps from where the run is and hands the cost of each to `finished`, whose own time is not
     /// counted. Begins a new epoch where the data end. Collective.
     ///
     /// - Throws: exit 70 for a gradient that is not finite, and what `finished` throws.
-    public func timeSteps(_ count: Int, _ finished: (StepTiming) throws -> Void) throws {
-        try takeMemory()
-        let accumulation = inputs.arguments.gradientAccumulationSteps
+    public func time(_ count: Int, _ finished: (StepTiming) throws -> Void) throws {
+        try trainer.takeMemory()
         var done = 0
         while done < count {
-            let batches = plan.batches(epoch: state.epochIndex)
+            let epoch = trainer.state.epochIndex
+            let batches = trainer.plan.batches(epoch: epoch)
             guard batches.batchCount > 0 else {
                 throw TuttiError(
-                    .data, "plan the batches", inputs.trainDatasets[0].table.source,
-                    "epoch \(state.epochIndex + 1) has no batch")
+                    .data, "plan the batches", trainer.inputs.trainDatasets[0].table.source,
+                    "epoch \(epoch + 1) has no batch")
             }
-            let source = source(
-                inputs.trainDatasets, batches, from: state.nextMicroBatch, epoch: state.epochIndex)
-            while done < count, state.nextMicroBatch < batches.batchCount {
-                let micro = min(accumulation, batches.batchCount - state.nextMicroBatch)
+            let source = trainer.batches.source(
+                trainer.inputs.trainDatasets, batches, from: trainer.state.nextMicroBatch, epoch: epoch)
+            while done < count, trainer.state.epochIndex == epoch {
                 var squaredLengths = 0
                 try ensemble.barrier()  // ranks begin together: a rank's exchange waits for the step, not for the bench
-                clock.reset()
-                let report = try step.run(
-                    number: state.globalStep, lossUpdates: state.lossUpdates, microBatches: micro, clock: &clock
-                ) {
+                trainer.log.startClock()
+                let report = try trainer.takeStep(of: batches) {
                     let batch = try source.next()
                     squaredLengths += batch.packed.squaredLengths
                     return batch
                 }
-                clock.enter(.other)
-                try take(report, microBatches: micro, of: batches.batchCount)
-                clock.enter(.other)
+                trainer.log.clock.enter(.other)
                 try finished(
                     StepTiming(
-                        clock: clock, tokens: report.tokens, rows: report.rows, squaredLengths: squaredLengths))
+                        clock: trainer.log.clock, tokens: report.tokens, rows: report.rows,
+                        squaredLengths: squaredLengths))
                 done += 1
-            }
-            if state.nextMicroBatch >= batches.batchCount {
-                state.epochIndex += 1
-                state.nextMicroBatch = 0
             }
         }
     }

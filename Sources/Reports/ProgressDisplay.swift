@@ -3,38 +3,35 @@
 import Foundation
 import TuttiFormats
 import TuttiGround
-import TuttiTraining
 
 /// Shows a run on standard output and standard error.
-final class ProgressDisplay: TrainingObserver {
+public final class ProgressDisplay: Report {
     private let isTerminal = isatty(STDERR_FILENO) == 1
-    private var started = PhaseClock.now()
-    private var firstStep = 0
-    private var lastDrawn = 0.0
+    private var lastDrawn = ContinuousClock.now - .seconds(1)
     private var barIsShown = false
 
-    func began(totalSteps: Int, resumedFrom: Int) {
-        started = PhaseClock.now()
-        firstStep = resumedFrom
+    /// A display of the standard streams.
+    public init() {}
+
+    public func began(totalSteps: Int, resumedFrom: Int) {
         if resumedFrom > 0 { line("Resuming after step \(resumedFrom) of \(totalSteps).") }
         if resumedFrom == 0 { line("Training for \(totalSteps) steps.") }
     }
 
-    func stepped(_ step: Int, of total: Int) {
+    public func stepped(_ progress: StepProgress) {
         guard isTerminal else { return }
-        let now = PhaseClock.now()
-        guard now - lastDrawn > 0.1 || step == total else { return }
-        lastDrawn = now
-        let rate = Double(step - firstStep) / max(now - started, 1e-9)
-        let remaining = Double(total - step) / max(rate, 1e-9)
+        let (step, total) = (progress.step, progress.totalSteps)
+        guard ContinuousClock.now - lastDrawn > .milliseconds(100) || step == total else { return }
+        lastDrawn = ContinuousClock.now
+        let rate = Double(progress.ownSteps) / max(progress.ownSeconds, 1e-9)
         let filled = 30 * step / max(total, 1)
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
-        let text = "\r\(bar) \(step)/\(total)  \(fixed(rate, 2)) steps/s  \(duration(remaining)) left\u{1B}[K"
-        Output.show(text, on: STDERR_FILENO)
+        let left = duration(progress.secondsLeft ?? 0)
+        StandardStream.error.put("\r\(bar) \(step)/\(total)  \(fixed(rate, 2)) steps/s  \(left) left\u{1B}[K")
         barIsShown = true
     }
 
-    func logged(_ entry: JSONObject) {
+    public func logged(_ entry: JSONObject) {
         let hidden: Set = ["step", "epoch", "seconds", "tokens", "step_seconds"]
         let timings = ["_runtime", "_samples_per_second", "_steps_per_second"]
         func isHidden(_ key: String) -> Bool {
@@ -50,17 +47,17 @@ final class ProgressDisplay: TrainingObserver {
         line(parts.joined(separator: "  "))
     }
 
-    func saved(_ path: String) { line("Saved \(path)") }
+    public func saved(_ path: String) { line("Saved \(path)") }
 
-    func notice(_ text: String) { line(text) }
+    public func notice(_ text: String) { line(text) }
 
     /// Prints a line, the bar out of the way.
-    func line(_ text: String) {
+    public func line(_ text: String) {
         if barIsShown {
-            Output.show("\r\u{1B}[K", on: STDERR_FILENO)
+            StandardStream.error.put("\r\u{1B}[K")
             barIsShown = false
         }
-        Output.show(text + "\n", on: STDOUT_FILENO)
+        StandardStream.output.put(text + "\n")
     }
 
     private func fixed(_ number: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", number) }

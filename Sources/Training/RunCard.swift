@@ -7,9 +7,19 @@ import TuttiGround
 import TuttiModels
 import TuttiObjectives
 
-extension Trainer {
+/// The model card of a run at a moment of it.
+struct RunCard {
+    private let inputs: TrainingInputs
+    private let state: TrainerState
+
+    /// The card of a run in the state `state`.
+    init(_ inputs: TrainingInputs, _ state: TrainerState) {
+        self.inputs = inputs
+        self.state = state
+    }
+
     /// README.md of the model as it is now.
-    func modelCard() -> String {
+    var text: String {
         var facts = inputs.model.modelCardFacts()
         inputs.card.describe(&facts)
         func card(_ dataset: TrainingDataset) -> ModelCardFacts.Dataset {

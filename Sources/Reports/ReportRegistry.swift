@@ -1,0 +1,66 @@
+// The registry of reports: one line each, and open to reports written outside the package.
+
+import Synchronization
+import TuttiFormats
+import TuttiGround
+
+/// What a report knows of its run when it is made.
+public struct ReportContext: Sendable {
+    /// Where the run writes.
+    public var outputDirectory: String
+    /// `args.run_name`; nil where the run has no name.
+    public var runName: String?
+
+    /// A run's folder and name.
+    public init(outputDirectory: String, runName: String? = nil) {
+        self.outputDirectory = outputDirectory
+        self.runName = runName
+    }
+}
+
+/// A kind of report that `report_to` can name.
+public struct ReportEntry: Sendable {
+    /// Its name in a configuration.
+    public let name: String
+    /// What it is, in a few words.
+    public let summary: String
+    /// Makes it for a run; called on rank zero.
+    public let make: @Sendable (ReportContext) throws -> any Report
+
+    /// Describes a kind of report.
+    public init(name: String, summary: String, make: @escaping @Sendable (ReportContext) throws -> any Report) {
+        self.name = name
+        self.summary = summary
+        self.make = make
+    }
+}
+
+/// The known reports.
+public enum ReportRegistry {
+    /// One line a report.
+    private static let builtIn = [MetricsLog.entry]
+    private static let added = Mutex<[ReportEntry]>([])
+
+    /// All of them, those of the package first.
+    public static var all: [ReportEntry] { builtIn + added.withLock { $0 } }
+
+    /// Adds a report from outside the package; one of the same name is replaced.
+    public static func add(_ entry: ReportEntry) {
+        precondition(!builtIn.contains { $0.name == entry.name }, "ReportRegistry: '\(entry.name)' is built in")
+        added.withLock { entries in
+            entries.removeAll { $0.name == entry.name }
+            entries.append(entry)
+        }
+    }
+
+    /// The entry of a name.
+    ///
+    /// - Throws: a usage error with the nearest name.
+    public static func entry(named name: String) throws(TuttiError) -> ReportEntry {
+        let all = all
+        if let entry = all.first(where: { $0.name == name }) { return entry }
+        throw TuttiError(
+            .usage, "choose the reports", "args.report_to", "unknown report \"\(name)\"",
+            hint: TuttiError.hint(unknown: name, known: all.map(\.name)))
+    }
+}

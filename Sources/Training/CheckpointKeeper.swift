@@ -1,0 +1,176 @@
+// What a run keeps on disk: its checkpoints, going back to one, and the finished model.
+
+import Foundation
+import TuttiEnsemble
+import TuttiEvaluation
+import TuttiFormats
+import TuttiGround
+import TuttiKernels
+import TuttiModels
+
+/// Writes and reads what a run keeps.
+final class CheckpointKeeper {
+    let directory: RunDirectory
+    private let inputs: TrainingInputs
+    private let memory: TrainingMemory
+    private let log: RunLog
+    private let ensemble: any Ensemble
+
+    /// The keeper of a run whose parameters and optimizer state are in `memory`.
+    init(_ inputs: TrainingInputs, memory: TrainingMemory, log: RunLog, ensemble: any Ensemble) {
+        self.inputs = inputs
+        self.memory = memory
+        self.log = log
+        self.ensemble = ensemble
+        directory = RunDirectory(
+            path: inputs.outputDirectory, configuration: inputs.configuration, inputs: inputs.inputDigests)
+    }
+
+    private var surroundings: Surroundings {
+        Surroundings(
+            world: ensemble.size, batchRows: inputs.arguments.trainBatchRows(world: ensemble.size),
+            gemmProvider: Gemm.choice.description, threads: Parallel.threads, blasCoreType: Gemm.coreType)
+    }
+
+    // MARK: Saving
+
+    /// Writes a checkpoint of the current step and rotates older ones. Collective.
+    ///
+    /// - Parameter isRequested: asked for by a signal: resumable even with `save_only_model`.
+    func save(_ state: inout TrainerState, isRequested: Bool = false) throws {
+        try log.pausing {
+            if state.bestGlobalStep == state.globalStep { state.bestCheckpoint = "checkpoint-\(state.globalStep)" }
+            let optimizer = inputs.arguments.saveOnlyModel && !isRequested ? nil : memory.state
+            let card = RunCard(inputs, state).text
+            let name = try ensemble.onRoot {
+                let name = try Checkpoint.write(
+                    directory: directory.path, model: inputs.model, card: card, optimizer: optimizer, state: state,
+                    arguments: inputs.arguments, surroundings: surroundings, identity: directory.identity)
+                try Checkpoint.rotate(
+                    in: directory.path, upTo: state.globalStep, limit: inputs.arguments.saveTotalLimit,
+                    best: state.bestCheckpoint)
+                return name
+            }
+            log.tell { $0.saved(directory.path + "/" + name) }
+        }
+    }
+
+    /// Writes `final/` and marks the run as finished. Collective.
+    func saveFinal(_ state: TrainerState) throws {
+        let (model, card) = (inputs.model, RunCard(inputs, state).text)
+        try ensemble.onRoot {
+            let path = directory.path + "/final"
+            if FileManager.default.fileExists(atPath: path) { try Checkpoint.remove(path) }
+            try AtomicWrite.directory(finalPath: path) {
+                try model.save(to: $0, card: card)
+                try LossFile.save(to: $0, from: model.encoder.parameters)
+            }
+            try directory.finish()
+        }
+        log.tell { $0.saved(directory.path + "/final") }
+    }
+
+    // MARK: Going back
+
+    /// Goes back to the newest valid checkpoint of this run, if there is one. Collective.
+    func resume(_ state: inout TrainerState) throws {
+        let path = try ensemble.onRoot {
+            try Checkpoint.removeUnfinished(in: directory.path)
+            let newest = try Checkpoint.newest(in: directory.path, identity: directory.identity) { log.notice($0) }
+            try log.rewind(to: newest?.state.globalStep ?? -1)
+            return newest?.path ?? ""
+        }
+        if path.isEmpty {
+            log.notice("No checkpoint yet in \(directory.path): starting from the beginning.")
+            return
+        }
+        var found = state
+        let before = try ensemble.together("resume") { try restore(from: path, &found) }
+        state = found
+        try takeGemm(from: before["gemm_provider"]?.string ?? "")
+        noteDifferences(from: before)
+    }
+
+    /// Takes an earlier choice of providers if this one was automatic and every rank has them: the same bits as without
+    /// the interruption, whatever is fastest today. `text` is equal on all ranks. Collective.
+    func takeGemm(from text: String) throws {
+        guard inputs.gemmIsAutomatic, let choice = GemmChoice(text: text) else { return }
+        let today = Gemm.choice
+        guard try ensemble.agree(code: choice.isAvailable ? 0 : 1) == 0, choice != today else { return }
+        Gemm.choice = choice
+        log.notice("Matrix products: \(choice), as the run began with.")
+    }
+
+    /// Loads weights, optimizer state and counters of a checkpoint; returns its surroundings.
+    private func restore(from path: String, _ state: inout TrainerState) throws -> JSONObject {
+        guard let checkpoint = Checkpoint.validate(path, identity: directory.identity) else {
+            throw TuttiError(
+                .data, "resume", path, "this rank cannot read the checkpoint that rank zero found",
+                hint: "Every rank must see the same output_dir.")
+        }
+        let rows = inputs.arguments.trainBatchRows(world: ensemble.size)
+        if let before = checkpoint.surroundings["global_train_batch_size"]?.int, before != rows {
+            throw TuttiError(
+                .usage, "resume", path, "the global batch had \(before) rows and would now have \(rows)",
+                hint: "Start with the same number of ranks, or set args.global_train_batch_size from the beginning.")
+        }
+        if memory.isWriter {
+            try restoreWeights(from: path)
+            try memory.state.load(from: path + "/optimizer.safetensors", layout: memory.parameters.layout)
+        }
+        let maxSteps = state.maxSteps
+        state = checkpoint.state
+        if state.lossUpdates.count != inputs.losses.count {
+            let steps = state.globalStep  // from before losses were counted one by one
+            state.lossUpdates = inputs.losses.map { _ in steps }
+        }
+        if let best = state.bestCheckpoint, !FileManager.default.fileExists(atPath: directory.path + "/" + best) {
+            state.bestCheckpoint = nil  // rotated away after the damaged checkpoint that this one stands in for
+            state.bestMetric = nil
+            state.bestGlobalStep = nil
+        }
+        state.maxSteps = maxSteps
+        for evaluator in inputs.evaluators {
+            if let first = firstMetrics(of: evaluator, in: state.logHistory) { evaluator.recall(first) }
+        }
+        return checkpoint.surroundings
+    }
+
+    /// What an evaluator gave when it first ran; nil if it has not run yet.
+    private func firstMetrics(of evaluator: any Evaluator, in history: [JSONObject]) -> [Metric]? {
+        let keys = evaluator.metricKeys
+        guard let line = history.first(where: { line in keys.contains { line[evaluationKey($0)] != nil } })
+        else { return nil }
+        return keys.compactMap { key in line[evaluationKey(key)]?.double.map { (key, $0) } }
+    }
+
+    /// Takes the weights of a checkpoint, the loss's own parameters among them.
+    private func restoreWeights(from path: String) throws(TuttiError) {
+        try inputs.model.restoreWeights(from: path)
+        try LossFile.load(from: path, into: inputs.model.encoder.parameters)
+    }
+
+    /// Tells what is not as it was when the checkpoint was written.
+    private func noteDifferences(from before: JSONObject) {
+        let now = surroundings.json()
+        for key in ["world_size", "gemm_provider", "threads", "blas_core_type"] where before[key] != now[key] {
+            log.notice(
+                "\(key) was \(before[key]?.serialized() ?? "unknown") and is "
+                    + "\(now[key]?.serialized() ?? "unknown"): the run goes on, but not to the last bit.")
+        }
+    }
+
+    /// Takes the weights of the best checkpoint, if an evaluation chose one. Collective.
+    func loadBest(_ state: TrainerState) throws {
+        guard let best = state.bestCheckpoint else {
+            log.notice("No evaluation chose a best checkpoint: the final model is that of the last step.")
+            return
+        }
+        let path = directory.path + "/" + best
+        try ensemble.together("load the best model") {
+            if memory.isWriter { try restoreWeights(from: path) }
+        }
+        let metric = state.bestMetric.map { "\($0)" } ?? ""
+        log.notice("Best model: \(best), \(inputs.arguments.bestMetricName) \(metric).")
+    }
+}

@@ -1,0 +1,155 @@
+// What a run logs and reports between steps, and the clock behind it.
+//
+// Lines of training, of evaluations and of the end go to the history in the run's state and to every report. Rank zero
+// alone has reports; what one of them throws is every rank's error.
+
+import TuttiEnsemble
+import TuttiFormats
+import TuttiGround
+import TuttiReports
+
+/// The log of a run.
+final class RunLog {
+    private let ensemble: any Ensemble
+    /// Rank zero's reports; none on the other ranks.
+    private let reports: [any Report]
+    /// Main-thread time by phase, of the steps since the last training line.
+    var clock = PhaseClock()
+    private var stepsOnClock = 0
+    private var tokensOnClock = 0
+    /// Steps and rows of all ranks that this process has trained on, and its seconds before the clock's.
+    private var ownSteps = 0
+    private var ownRows = 0
+    private var earlierSeconds = 0.0
+    private let startedAt = PhaseClock.now()
+
+    /// A log that reports to `reports`, which are empty but on rank zero.
+    init(_ reports: [any Report], ensemble: any Ensemble) {
+        self.reports = reports
+        self.ensemble = ensemble
+    }
+
+    // MARK: Reports
+
+    /// Tells every report of something that cannot fail.
+    func tell(_ body: (any Report) -> Void) {
+        for report in reports { body(report) }
+    }
+
+    /// Reports something worth one line.
+    func notice(_ text: String) { tell { $0.notice(text) } }
+
+    /// Cuts the reports back to `step`, as a resumed run knows it. Rank zero only.
+    func rewind(to step: Int) throws {
+        for report in reports { try report.rewind(to: step) }
+    }
+
+    /// Reports that training begins. Collective.
+    func begin(_ state: TrainerState) throws {
+        try ensemble.onRoot {
+            for report in reports { try report.began(totalSteps: state.maxSteps, resumedFrom: state.globalStep) }
+        }
+    }
+
+    /// Reports that the run is finished. Collective.
+    func finish() throws {
+        try ensemble.onRoot { for report in reports { try report.finished() } }
+    }
+
+    // MARK: Steps
+
+    /// Counts a step of `rows` rows and `tokens` tokens of all ranks.
+    func count(rows: Int, tokens: Int) {
+        stepsOnClock += 1
+        tokensOnClock += tokens
+        ownSteps += 1
+        ownRows += rows
+    }
+
+    /// Reports the step that the state has just taken.
+    func step(_ state: TrainerState) {
+        let progress = StepProgress(
+            step: state.globalStep, totalSteps: state.maxSteps, ownSteps: ownSteps,
+            ownSeconds: earlierSeconds + clock.total)
+        tell { $0.stepped(progress) }
+    }
+
+    /// Starts the clock of the steps.
+    func startClock() { clock.reset() }
+
+    /// Runs what is no part of a training step, such as an evaluation: the clock stands still.
+    func pausing<Result>(_ body: () throws -> Result) rethrows -> Result {
+        clock.enter(.other)
+        let paused = clock
+        let result = try body()
+        clock = paused
+        clock.skip()
+        return result
+    }
+
+    // MARK: Lines
+
+    /// Logs the mean loss since the last training line, with the norm and rate of the last step. Collective.
+    func writeTraining(_ state: inout TrainerState, last: StepReport) throws {
+        var line = state.linePlace
+        line["loss"] = .number(state.lossSum / Double(max(1, state.lossSteps)))
+        let parts = state.parts.means
+        for (name, mean) in parts { line[name] = .number(mean) }
+        line["grad_norm"] = .number(last.gradientNorm)
+        line["learning_rate"] = .number(last.learningRate)
+        addTimes(to: &line, tokens: state.tokensSinceLog)
+        state.lossSum = 0
+        state.lossSteps = 0
+        state.parts = LossPartSums()
+        state.tokensSinceLog = 0
+        let keys = ["epoch", "grad_norm", "learning_rate", "loss", "step"] + parts.map(\.name)
+        try write(line, &state, historyKeys: keys)
+    }
+
+    /// Tokens and main-thread seconds a step, by phase, over the steps since the last training line.
+    private func addTimes(to line: inout JSONObject, tokens: Int) {
+        clock.enter(.other)
+        let steps = Double(max(1, stepsOnClock))
+        let seconds = clock.total
+        line["tokens"] = .integer(Int64(tokens))
+        line["tokens_per_second"] = .number(Double(tokensOnClock) / max(seconds, 1e-9))
+        line["step_seconds"] = .number(seconds / steps)
+        var phases = JSONObject()
+        for phase in StepPhase.allCases { phases["\(phase)"] = .number(clock.seconds(in: phase) / steps) }
+        line["seconds"] = .object(phases)
+        earlierSeconds += seconds
+        stepsOnClock = 0
+        tokensOnClock = 0
+        clock.reset()
+    }
+
+    /// Logs the closing line, with the metrics of the test evaluators. Collective.
+    func writeClosing(_ metrics: JSONObject, _ state: inout TrainerState) throws {
+        var line = metrics
+        let runtime = PhaseClock.now() - startedAt
+        for (key, value) in state.linePlace { line[key] = value }
+        line["train_loss"] = .number(state.totalLoss / Double(max(1, state.globalStep)))
+        line["train_runtime"] = .number(runtime)
+        line["train_samples_per_second"] = .number(Double(ownRows) / max(runtime, 1e-9))
+        line["train_steps_per_second"] = .number(Double(ownSteps) / max(runtime, 1e-9))
+        try write(line, &state)
+    }
+
+    /// Appends a line to the history, in which only `historyKeys` are kept if given, and reports it. Collective.
+    func write(_ line: JSONObject, _ state: inout TrainerState, historyKeys: [String]? = nil) throws {
+        var entry = JSONObject()
+        for key in historyKeys ?? line.keys { entry[key] = line[key] }
+        state.logHistory.append(entry)
+        try ensemble.onRoot { for report in reports { try report.logged(line) } }
+    }
+}
+
+extension TrainerState {
+    /// The beginning of every line: step and epoch.
+    var linePlace: JSONObject {
+        var line = JSONObject()
+        line["step"] = .integer(Int64(globalStep))
+        line["epoch"] = .number(epoch)
+        return line
+    }
+}

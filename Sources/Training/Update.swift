@@ -1,0 +1,50 @@
+// The update of a step: clipping and the optimizer, over this rank's runs of the parameter arena.
+
+import TuttiEncoders
+import TuttiKernels
+
+/// Moves the parameters along their summed gradient.
+struct Update {
+    private let optimizer: any Optimizer
+    private let memory: TrainingMemory
+    private let arguments: TrainingArguments
+
+    /// Updates the parameters of `memory` as the arguments say.
+    init(_ optimizer: any Optimizer, memory: TrainingMemory, arguments: TrainingArguments) {
+        self.optimizer = optimizer
+        self.memory = memory
+        self.arguments = arguments
+    }
+
+    /// Updates every run of this rank's shard.
+    ///
+    /// - Parameters:
+    ///   - number: the optimizer step, 0 for the first.
+    ///   - factor: the schedule's factor of every base rate.
+    ///   - norms: of the summed gradient, before clipping.
+    ///   - usedLosses: the losses that had a part in the step.
+    ///   - lossUpdates: how often the parameters of each loss were updated before.
+    func apply(number: Int, factor: Double, norms: Reducer.Norms, usedLosses: [Bool], lossUpdates: [Int]) {
+        let clipsAll = arguments.clipLossParameters
+        let scale = clipCoefficient(clipsAll ? norms.all : norms.model)
+        let modelCount = memory.parameters.layout.modelCount
+        Parallel.forRange(memory.runs.count, grain: 1) { places in
+            for run in memory.runs[places] {
+                var updates = number
+                if let loss = run.loss {
+                    // As the reference's optimizer passes over parameters without a gradient: no decay, no momentum.
+                    guard usedLosses[loss] else { continue }
+                    updates = lossUpdates[loss]
+                }
+                optimizer.update(
+                    run, of: memory.parameters, state: memory.state, step: updates + 1, factor: factor,
+                    gradientScale: clipsAll || run.range.lowerBound < modelCount ? scale : 1)
+            }
+        }
+    }
+
+    /// What scales the gradient down to norm `max_grad_norm`, as torch's clip_grad_norm_; 1 where it is smaller.
+    private func clipCoefficient(_ norm: Double) -> Float {
+        arguments.maxGradNorm > 0 ? Float(min(1, arguments.maxGradNorm / (norm + 1e-6))) : 1
+    }
+}

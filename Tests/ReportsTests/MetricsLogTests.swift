@@ -1,0 +1,50 @@
+// metrics.jsonl: lines are appended, and cut back to what a checkpoint knows.
+
+import Foundation
+import TestSupport
+import Testing
+import TuttiFormats
+import TuttiGround
+import TuttiReports
+
+@Suite struct MetricsLogTests {
+    private func line(_ step: Int, _ key: String = "loss") -> JSONObject {
+        ["step": .integer(Int64(step)), key: .number(0.1)]
+    }
+
+    private func text(_ log: MetricsLog) throws -> String { try String(contentsOfFile: log.path, encoding: .utf8) }
+
+    @Test func linesAreAppendedAtFullPrecision() throws {
+        let scratch = try TemporaryDirectory()
+        let log = MetricsLog(directory: scratch.path)
+        try log.logged(["step": .integer(1), "loss": .number(1.0 / 3)])
+        try MetricsLog(directory: scratch.path).logged(line(2))
+        #expect(try text(log) == "{\"step\": 1, \"loss\": 0.3333333333333333}\n{\"step\": 2, \"loss\": 0.1}\n")
+    }
+
+    @Test func aRunIsCutBackToItsCheckpoint() throws {
+        let scratch = try TemporaryDirectory()
+        let log = MetricsLog(directory: scratch.path)
+        try log.rewind(to: 3)  // nothing is there yet
+        #expect(!FileManager.default.fileExists(atPath: log.path))
+        for step in 1...4 { try log.logged(line(step)) }
+        let whole = try text(log)
+        try (whole + "{\"step\": 5, \"lo").write(toFile: log.path, atomically: false, encoding: .utf8)
+        try log.rewind(to: 4)
+        #expect(try text(log) == whole)
+        try log.rewind(to: 2)
+        #expect(try text(log).split(separator: "\n").count == 2)
+        try log.logged(line(2, "train_runtime"))  // the closing line of an end that was not the last
+        try log.rewind(to: 2)
+        #expect(try text(log).split(separator: "\n").count == 2)
+        try log.rewind(to: -1)
+        #expect(try text(log).isEmpty)
+    }
+
+    @Test func aLineThatCannotBeWrittenIsRetryable() throws {
+        let scratch = try TemporaryDirectory()
+        let log = MetricsLog(directory: scratch.path + "/missing")
+        let error = #expect(throws: TuttiError.self) { try log.logged(line(1)) }
+        #expect(error?.kind == .retryable)
+    }
+}
