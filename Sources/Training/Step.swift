@@ -7,7 +7,7 @@ import TuttiEncoders
 import TuttiEnsemble
 import TuttiObjectives
 
-/// The parts of a training step, made once a run; `memory.allocate` comes before the first.
+/// The parts of a training step, made once a run; `memory.place` comes before the first.
 final class TrainingStep {
     /// One a loss, and the loss of every data set.
     let objectives: [Objective]
@@ -15,7 +15,6 @@ final class TrainingStep {
     /// The losses that had a part in the last step: those of the data sets of its micro-batches, equal on all ranks.
     private(set) var usedLosses: [Bool]
     let memory: TrainingMemory
-    private let reducer: Reducer
     private let update: Update
     private let schedule: LearningRateSchedule
     private let arguments: TrainingArguments
@@ -30,6 +29,7 @@ final class TrainingStep {
         nextBatch: () throws -> PreparedBatch
     ) throws -> StepReport {
         var report = StepReport()
+        let exchange = memory.exchange
         memory.parameters.clearGradients()
         for loss in usedLosses.indices { usedLosses[loss] = false }
         for micro in 0..<count {
@@ -48,12 +48,12 @@ final class TrainingStep {
 
             clock.enter(.backward)
             let isLast = micro == count - 1
-            objective.backward { slice in if isLast { reducer.reduce(slice) } }
+            objective.backward { slice in if isLast { exchange.finished(slice) } }
             report.tokens += batch.packed.tokenCount
             report.rows += batch.rows
         }
         clock.enter(.exchange)
-        let norms = try reducer.finish()
+        let norms = try exchange.sum()
         report.gradientNorm = norms.model
 
         clock.enter(.optimizer)
@@ -61,7 +61,7 @@ final class TrainingStep {
         let factor = schedule.factor(number)
         report.learningRate = arguments.learningRate * factor
         update.apply(number: number, factor: factor, norms: norms, usedLosses: usedLosses, lossUpdates: lossUpdates)
-        try reducer.meetAfterUpdate()
+        try exchange.publish()
         return report
     }
 
@@ -72,6 +72,5 @@ final class TrainingStep {
         (self.memory, self.update, self.schedule) = (memory, update, schedule)
         (self.arguments, self.ensemble) = (arguments, ensemble)
         usedLosses = [Bool](repeating: false, count: objectives.count)
-        reducer = Reducer(memory, ensemble: ensemble)
     }
 }

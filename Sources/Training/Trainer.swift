@@ -109,10 +109,9 @@ public final class Trainer {
 
     /// Takes memory for gradients and optimizer state, before the first step. Collective.
     func takeMemory() throws {
-        let obstacle = try step.memory.allocate(among: ensemble)
+        let exchange = try step.memory.place(among: ensemble)
         for objective in objectives { objective.bind() }
-        if obstacle.isEmpty { return }
-        log.notice("Ranks keep memory of their own and send gradients in messages: \(obstacle).")
+        if let exchange { log.notice(exchange) }
     }
 
     /// Runs the steps of one epoch that are still to do.

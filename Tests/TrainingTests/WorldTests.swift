@@ -6,6 +6,7 @@ import Testing
 import TuttiEnsemble
 import TuttiFormats
 import TuttiModels
+import TuttiReports
 import TuttiTraining
 
 @Suite(.serialized) struct WorldTests {
@@ -101,6 +102,23 @@ import TuttiTraining
         }
     }
 
+    /// The exchange is chosen once and printed, where there is more than one rank.
+    @Test func theRunSaysHowItsRanksExchangeGradients() throws {
+        let scratch = try TemporaryDirectory()
+        let (path, run) = (scratch.path, run("bert-sgd"))
+        for (sharesNode, words) in [(true, "in shared memory"), (false, "by messages")] {
+            let notices = try LocalEnsemble.run(world: 2, sharesNode: sharesNode) { ensemble in
+                let heard = Notices()
+                _ = try run.train(path + "/\(sharesNode)", ensemble: ensemble, report: heard)
+                return heard.lines.filter { $0.hasPrefix("Gradients of 2 ranks: ") }
+            }
+            #expect(notices[0].count == 1 && notices[0].first?.contains(words) == true && notices[1].isEmpty)
+        }
+        let heard = Notices()
+        _ = try run.train(scratch.path + "/alone", report: heard)
+        #expect(!heard.lines.contains { $0.contains("Gradients of") })
+    }
+
     @Test func aMaskThatDependsOnTheSeedIsNoticed() throws {
         let scratch = try TemporaryDirectory()
         var run = run("bert-sgd")
@@ -115,4 +133,10 @@ import TuttiTraining
     private func distance(_ a: [Float], _ b: [Float]) -> Double {
         zip(a, b).reduce(0.0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }.squareRoot()
     }
+}
+
+/// Keeps what a run says.
+private final class Notices: Report {
+    private(set) var lines: [String] = []
+    func notice(_ text: String) { lines.append(text) }
 }

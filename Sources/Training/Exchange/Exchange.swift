@@ -1,0 +1,96 @@
+// Exchange: how the ranks of a run keep its arenas and add up their gradients. A value, chosen once a run and printed.
+//
+// Messages (ranks that keep memory of their own) and SharedNode (ranks of one node that keep memory together). A step
+// knows neither: it reports finished slices, asks for the sum, updates its shard, and says that it is done.
+//
+// Gradients are summed, never averaged: each rank's loss is already divided by the global denominator (decision 6 of
+// Sources/README.md).
+
+import TuttiEncoders
+import TuttiEnsemble
+import TuttiKernels
+
+/// Norms of the summed gradient: of the model's own parameters, and with those that losses own.
+struct GradientNorms {
+    var model: Double
+    var all: Double
+}
+
+/// Where an exchange has placed the arenas of a run, and what of them this rank is to do.
+struct Placement {
+    /// The optimizer's arenas, zeros.
+    var state: [UnsafeMutableBufferPointer<Float>]
+    /// The chunks of the arenas that this rank sums and updates, ascending.
+    var shard: [Range<Int>]
+    /// Whether this rank writes values and state where all ranks would write the same: one rank for memory of all.
+    var isWriter: Bool
+}
+
+/// A way to keep the arenas and to sum gradients over ranks. Making one places the arenas.
+///
+/// All ranks make the same calls in the same order; no call allocates.
+protocol Exchange: AnyObject {
+    /// Where everything lies.
+    var placement: Placement { get }
+
+    /// What the run prints about it, a few words.
+    var summary: String { get }
+
+    /// Takes over a slice of the gradient arena that backward has finished.
+    func finished(_ slice: Range<Int>)
+
+    /// Returns when this rank's shard of the gradients holds the sum over ranks; the norms are those of the whole sum,
+    /// the same bits on every rank. Collective.
+    func sum() throws -> GradientNorms
+
+    /// Returns when every rank has updated its shard: values may be read again. Collective.
+    func publish() throws
+}
+
+/// The exchange of a run: shared memory where the ranks can have it, else messages. Collective.
+///
+/// - Returns: the exchange, and why ranks of one node keep memory of their own ("" if they share it or need not).
+func makeExchange(
+    _ parameters: ParameterStore, stateCount: Int, among ensemble: any Ensemble
+) throws -> (exchange: any Exchange, obstacle: String) {
+    var obstacle = ""
+    if ensemble.sharesNode {
+        let regions = SharedNode.regions(parameters, stateCount: stateCount, ranks: ensemble.size)
+        let answer = try NodeMemory.share(regions: regions, among: ensemble)
+        if let memory = answer.memory {
+            return (try SharedNode(parameters, stateCount: stateCount, in: memory, among: ensemble), "")
+        }
+        obstacle = answer.obstacle
+    }
+    return (Messages(parameters, stateCount: stateCount, among: ensemble), obstacle)
+}
+
+/// The arenas as whole chunks of 64 K floats, and their sums of squares.
+struct ArenaChunks {
+    /// Floats of an arena.
+    let floats: Int
+    /// Floats of the model's own parameters; those of losses begin with a chunk of their own.
+    let modelFloats: Int
+
+    init(_ layout: ParameterLayout) { (floats, modelFloats) = (layout.count, layout.modelCount) }
+
+    /// Chunks of an arena.
+    var count: Int { (floats + OptimizerKernels.chunk - 1) / OptimizerKernels.chunk }
+
+    /// Every `step`-th chunk from `first` on, as floats of the arena.
+    func dealt(from first: Int, by step: Int) -> [Range<Int>] {
+        stride(from: first, to: count, by: step).map { chunk in
+            let start = chunk * OptimizerKernels.chunk
+            return start..<min(start + OptimizerKernels.chunk, floats)
+        }
+    }
+
+    /// The norms that the sums of squares of all chunks give.
+    func norms(_ squares: UnsafeMutableBufferPointer<Double>) -> GradientNorms {
+        let chunk = OptimizerKernels.chunk
+        let modelChunks = min(squares.count, (modelFloats + chunk - 1) / chunk)
+        let model = squares[..<modelChunks].reduce(0, +)
+        return GradientNorms(
+            model: model.squareRoot(), all: squares[modelChunks...].reduce(model, +).squareRoot())
+    }
+}

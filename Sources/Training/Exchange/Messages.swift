@@ -1,0 +1,127 @@
+// Messages: every rank keeps all arenas to itself, and gradients travel while the backward pass goes on.
+//
+// The encoder reports every finished slice in the order of the layout; adjacent slices are merged into buckets of at
+// least `minimumBucket` floats, and each bucket is a plain range of the arena: no copies, no negotiation, the same
+// order on every rank. Of the word table only the rows that some rank touched travel, packed, at the end. Each rank
+// then holds the whole sum and updates everything.
+//
+// One rank alone is the same path without messages.
+
+import TuttiEncoders
+import TuttiEnsemble
+import TuttiKernels
+
+/// The sum of all ranks' gradients by messages, bucket by bucket.
+final class Messages: Exchange {
+    let placement: Placement
+    let summary = "summed by messages"
+
+    private let parameters: ParameterStore
+    private let ensemble: any Ensemble
+    /// Floats that are worth a message of their own: 4 MB.
+    private let minimumBucket: Int
+    private let chunks: ArenaChunks
+    private let squares: UnsafeMutableBufferPointer<Double>  // [chunks]
+    private let packed: UnsafeMutableBufferPointer<Float>  // [minimumBucket], where touched rows travel
+    private var arena = Arena()
+    private var pending = 0..<0
+    private var failure: (any Error)?
+
+    init(_ parameters: ParameterStore, stateCount: Int, among ensemble: any Ensemble, minimumBucket: Int = 1 << 20) {
+        self.parameters = parameters
+        self.ensemble = ensemble
+        self.minimumBucket = minimumBucket
+        parameters.allocateGradients()
+        var arena = Arena()
+        let chunks = ArenaChunks(parameters.layout)
+        let state = (0..<stateCount).map { _ in
+            UnsafeMutableBufferPointer(start: arena.zeros(chunks.floats), count: chunks.floats)
+        }
+        squares = UnsafeMutableBufferPointer(start: arena.doubles(chunks.count), count: chunks.count)
+        let travelling = ensemble.size > 1 ? min(minimumBucket, parameters.touched.table.count) : 0
+        packed = UnsafeMutableBufferPointer(start: arena.floats(travelling), count: travelling)
+        self.chunks = chunks
+        placement = Placement(state: state, shard: chunks.dealt(from: 0, by: 1), isWriter: true)
+        swap(&self.arena, &arena)
+    }
+
+    func finished(_ slice: Range<Int>) {
+        let table = parameters.touched.table
+        queue(slice.clamped(to: 0..<table.lowerBound))
+        queue(slice.clamped(to: table.upperBound..<max(table.upperBound, slice.upperBound)))
+    }
+
+    func sum() throws -> GradientNorms {
+        flush()
+        if let failure {
+            self.failure = nil
+            throw failure
+        }
+        try ensemble.finishAllReduces()
+        if ensemble.size > 1 { try ensemble.allReduceSum(parameters.touched.marks) }
+        parameters.touched.collect()
+        if ensemble.size > 1 { try sumTouchedRows() }
+        Parallel.forRange(placement.shard.count, grain: 1) { places in
+            for chunk in placement.shard[places] {
+                squares[chunk.lowerBound / OptimizerKernels.chunk] = OptimizerKernels.sumOfSquares { add in
+                    parameters.touched.forEachStretch(in: chunk) {
+                        add(UnsafeBufferPointer(rebasing: parameters.gradients[$0]))
+                    }
+                }
+            }
+        }
+        return chunks.norms(squares)
+    }
+
+    /// Nothing: nobody reads another rank's values.
+    func publish() {}
+
+    /// Sums the touched rows of the word table, packed into messages of at most `minimumBucket` floats.
+    private func sumTouchedRows() throws {
+        var left = parameters.touched.table
+        while !left.isEmpty {
+            let part = parameters.touched.longestPrefix(of: left, floats: packed.count)
+            var count = 0
+            forEachTouched(in: part) { gradients in
+                _ = packed[count...].update(fromContentsOf: gradients)
+                count += gradients.count
+            }
+            if count > 0 { try ensemble.allReduceSum(UnsafeMutableBufferPointer(rebasing: packed[..<count])) }
+            count = 0
+            forEachTouched(in: part) { gradients in
+                _ = gradients.update(fromContentsOf: packed[count..<count + gradients.count])
+                count += gradients.count
+            }
+            left = part.upperBound..<left.upperBound
+        }
+    }
+
+    private func forEachTouched(in range: Range<Int>, _ body: (UnsafeMutableBufferPointer<Float>) -> Void) {
+        parameters.touched.forEachStretch(in: range) {
+            body(UnsafeMutableBufferPointer(rebasing: parameters.gradients[$0]))
+        }
+    }
+
+    private func queue(_ slice: Range<Int>) {
+        if slice.isEmpty { return }
+        if pending.isEmpty {
+            pending = slice
+        } else if pending.upperBound == slice.lowerBound {
+            pending = pending.lowerBound..<slice.upperBound
+        } else {
+            flush()
+            pending = slice
+        }
+        if pending.count >= minimumBucket { flush() }
+    }
+
+    private func flush() {
+        guard !pending.isEmpty, failure == nil else { return }
+        do {
+            try ensemble.beginAllReduceSum(UnsafeMutableBufferPointer(rebasing: parameters.gradients[pending]))
+        } catch {
+            failure = error  // backward cannot throw; sum() reports it
+        }
+        pending = 0..<0
+    }
+}

@@ -1,0 +1,92 @@
+// SharedNode: the ranks of one node keep ONE copy of the values and of the optimizer's state, and a gradient arena for
+// each rank that all can read. Each sums over ranks and updates only its shard, and nothing is copied anywhere.
+//
+// A shard is made of whole chunks of 64 K floats, dealt like cards: chunk c belongs to rank c mod W. Dense layers cost
+// more than the word table with its untouched rows, and every rank gets its share of both.
+//
+// The sum happens at the end of the backward pass, between three meetings of the ranks: (1) all gradients are there;
+// each rank sums its shard over all arenas, in the order of ranks, into its own; (2) all sums of squares are there;
+// each rank updates its shard; (3) all values are there. Of the word table only touched rows are summed.
+//
+// Who may write when: a rank reads values from the start of a step to the end of its backward pass, and between steps
+// (evaluation, saving). Values and state are written only between the second and the third meeting of a step, which
+// every rank enters with its backward pass done and leaves when all shards are written; and by rank zero while the
+// others wait (loading a checkpoint). Gradients and marks are written by their own rank only, and read by the others
+// only between the first and the second meeting.
+
+import TuttiEncoders
+import TuttiEnsemble
+import TuttiKernels
+
+/// The sum of all ranks' gradients in memory that they keep together, shard by shard.
+final class SharedNode: Exchange {
+    let placement: Placement
+    let summary = "summed in shared memory, a shard by each rank"
+
+    private let parameters: ParameterStore
+    private let ensemble: any Ensemble
+    private let chunks: ArenaChunks
+    private let squares: UnsafeMutableBufferPointer<Double>  // [chunks], of all ranks
+    /// The gradient arena and the marked rows of every rank, in the order of ranks.
+    private let gradientsOfRanks: [UnsafePointer<Float>]
+    private let marksOfRanks: [UnsafeMutableBufferPointer<Float>]
+
+    /// The bytes of each region that it takes.
+    static func regions(_ parameters: ParameterStore, stateCount: Int, ranks: Int) -> [Int] {
+        let chunks = ArenaChunks(parameters.layout)
+        let arenas = 1 + stateCount + ranks  // values, state, gradients
+        return Array(repeating: chunks.floats * 4, count: arenas)
+            + Array(repeating: parameters.touched.marks.count * 4, count: ranks) + [chunks.count * 8]
+    }
+
+    /// Lays everything into `memory`, in the same order on every rank; rank zero brings the values. Collective.
+    init(
+        _ parameters: ParameterStore, stateCount: Int, in memory: NodeMemory, among ensemble: any Ensemble
+    ) throws {
+        self.parameters = parameters
+        self.ensemble = ensemble
+        let chunks = ArenaChunks(parameters.layout)
+        let values = memory.take(Float.self, chunks.floats)
+        let state = (0..<stateCount).map { _ in memory.take(Float.self, chunks.floats) }
+        let gradients = (0..<ensemble.size).map { _ in memory.take(Float.self, chunks.floats) }
+        marksOfRanks = (0..<ensemble.size).map { _ in memory.take(Float.self, parameters.touched.marks.count) }
+        squares = memory.take(Double.self, chunks.count)
+        gradientsOfRanks = gradients.compactMap { UnsafePointer($0.baseAddress) }
+        self.chunks = chunks
+        placement = Placement(
+            state: state, shard: chunks.dealt(from: ensemble.rank, by: ensemble.size), isWriter: ensemble.isRoot)
+        if ensemble.isRoot { _ = values.update(fromContentsOf: parameters.values) }
+        try ensemble.barrier()
+        // Written by its own rank first: a node of several memories keeps it near.
+        gradients[ensemble.rank].update(repeating: 0)
+        parameters.move(
+            values: values, gradients: gradients[ensemble.rank], marks: marksOfRanks[ensemble.rank], owner: memory)
+    }
+
+    /// Nothing: the others read the slice where it lies, at the end.
+    func finished(_ slice: Range<Int>) {}
+
+    func sum() throws -> GradientNorms {
+        try ensemble.barrier()  // the first meeting
+        parameters.touched.collect(from: marksOfRanks)
+        Parallel.forRange(placement.shard.count, grain: 1) { places in
+            for chunk in placement.shard[places] { sumAndSquare(chunk) }
+        }
+        try ensemble.barrier()  // the second
+        return chunks.norms(squares)
+    }
+
+    func publish() throws { try ensemble.barrier() }  // the third
+
+    /// Makes this rank's arena hold the sum over ranks in a chunk of its shard, and takes the chunk's sum of squares.
+    private func sumAndSquare(_ chunk: Range<Int>) {
+        squares[chunk.lowerBound / OptimizerKernels.chunk] = OptimizerKernels.sumOfSquares { add in
+            parameters.touched.forEachStretch(in: chunk) { stretch in
+                if let own = parameters.gradients.baseAddress {
+                    OptimizerKernels.sum(gradientsOfRanks, over: stretch, into: own)
+                }
+                add(UnsafeBufferPointer(rebasing: parameters.gradients[stretch]))
+            }
+        }
+    }
+}
