@@ -3,11 +3,18 @@
 #include "CTuttiMPI.h"
 #include <mpi.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+// The communicators by number. One thread makes every call, so nothing is locked.
+static MPI_Comm first[8];
+static MPI_Comm *comms = first;
+static int count = 1, capacity = 8;
+
 int tutti_mpi_start(void) {
     int provided = 0;
+    comms[0] = MPI_COMM_WORLD;
     int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
     if (code != MPI_SUCCESS) return code;
     if (provided < MPI_THREAD_FUNNELED) return MPI_ERR_OTHER;
@@ -16,9 +23,33 @@ int tutti_mpi_start(void) {
 
 int tutti_mpi_finalize(void) { return MPI_Finalize(); }
 
-int tutti_mpi_rank(int *rank) { return MPI_Comm_rank(MPI_COMM_WORLD, rank); }
+int tutti_mpi_rank(int comm, int *rank) { return MPI_Comm_rank(comms[comm], rank); }
 
-int tutti_mpi_size(int *size) { return MPI_Comm_size(MPI_COMM_WORLD, size); }
+int tutti_mpi_size(int comm, int *size) { return MPI_Comm_size(comms[comm], size); }
+
+int tutti_mpi_split(int comm, int color, int *part) {
+    if (count == capacity) {
+        int wanted = 2 * capacity;
+        MPI_Comm *grown = realloc(comms == first ? NULL : comms, (size_t)wanted * sizeof *comms);
+        if (!grown) return MPI_ERR_NO_MEM;
+        if (comms == first) memcpy(grown, first, sizeof first);
+        comms = grown;
+        capacity = wanted;
+    }
+    int code = MPI_Comm_split(comms[comm], color, 0, &comms[count]);
+    if (code == MPI_SUCCESS) code = MPI_Comm_set_errhandler(comms[count], MPI_ERRORS_RETURN);
+    if (code == MPI_SUCCESS) *part = count++;
+    return code;
+}
+
+int tutti_mpi_node(int *lowest) {
+    MPI_Comm node;
+    int code = MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+    if (code == MPI_SUCCESS) code = MPI_Comm_rank(MPI_COMM_WORLD, lowest);
+    if (code == MPI_SUCCESS) code = MPI_Bcast(lowest, 1, MPI_INT, 0, node);
+    if (code == MPI_SUCCESS) code = MPI_Comm_free(&node);
+    return code;
+}
 
 void tutti_mpi_error_text(int code, char *text, int capacity) {
     char full[MPI_MAX_ERROR_STRING + 1];
@@ -51,37 +82,37 @@ void tutti_mpi_abort(int code) {
     _exit(code);
 }
 
-int tutti_mpi_barrier(void) { return MPI_Barrier(MPI_COMM_WORLD); }
+int tutti_mpi_barrier(int comm) { return MPI_Barrier(comms[comm]); }
 
-int tutti_mpi_broadcast(void *bytes, int count, int root) {
-    return MPI_Bcast(bytes, count, MPI_BYTE, root, MPI_COMM_WORLD);
+int tutti_mpi_broadcast(int comm, void *bytes, int count, int root) {
+    return MPI_Bcast(bytes, count, MPI_BYTE, root, comms[comm]);
 }
 
-int tutti_mpi_sum_floats(float *values, int count) {
-    return MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+int tutti_mpi_sum_floats(int comm, float *values, int count) {
+    return MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_FLOAT, MPI_SUM, comms[comm]);
 }
 
-int tutti_mpi_sum_doubles(double *values, int count) {
-    return MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
+int tutti_mpi_sum_doubles(int comm, double *values, int count) {
+    return MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_SUM, comms[comm]);
 }
 
-int tutti_mpi_max_doubles(double *values, int count) {
-    return MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
+int tutti_mpi_max_doubles(int comm, double *values, int count) {
+    return MPI_Allreduce(MPI_IN_PLACE, values, count, MPI_DOUBLE, MPI_MAX, comms[comm]);
 }
 
-int tutti_mpi_gather_bytes(const void *own, int count, void *all, const int *counts, const int *starts) {
-    return MPI_Allgatherv(own, count, MPI_BYTE, all, counts, starts, MPI_BYTE, MPI_COMM_WORLD);
+int tutti_mpi_gather_bytes(int comm, const void *own, int count, void *all, const int *counts, const int *starts) {
+    return MPI_Allgatherv(own, count, MPI_BYTE, all, counts, starts, MPI_BYTE, comms[comm]);
 }
 
-int tutti_mpi_reduce_scatter_floats(const float *send, float *own, const int *counts) {
-    return MPI_Reduce_scatter(send, own, counts, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+int tutti_mpi_reduce_scatter_floats(int comm, const float *send, float *own, const int *counts) {
+    return MPI_Reduce_scatter(send, own, counts, MPI_FLOAT, MPI_SUM, comms[comm]);
 }
 
-int tutti_mpi_rotate_bytes(const void *own, void *other, int count, int next, int previous) {
-    return MPI_Sendrecv(own, count, MPI_BYTE, next, 0, other, count, MPI_BYTE, previous, 0, MPI_COMM_WORLD,
+int tutti_mpi_rotate_bytes(int comm, const void *own, void *other, int count, int next, int previous) {
+    return MPI_Sendrecv(own, count, MPI_BYTE, next, 0, other, count, MPI_BYTE, previous, 0, comms[comm],
                         MPI_STATUS_IGNORE);
 }
 
-int tutti_mpi_sum_floats_at(const float *send, float *sum, int count, int root) {
-    return MPI_Reduce(send, sum, count, MPI_FLOAT, MPI_SUM, root, MPI_COMM_WORLD);
+int tutti_mpi_sum_floats_at(int comm, const float *send, float *sum, int count, int root) {
+    return MPI_Reduce(send, sum, count, MPI_FLOAT, MPI_SUM, root, comms[comm]);
 }

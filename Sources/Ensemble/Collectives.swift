@@ -25,6 +25,18 @@ public protocol Ensemble: AnyObject, Sendable {
     /// Then a `barrier` also orders memory: what a rank wrote before it, every rank reads after it.
     var sharesNode: Bool { get }
 
+    /// The node that this rank runs on: the same number on the ranks of one node, and on no others.
+    var node: Int { get }
+
+    /// The ranks that give the same `color` as this one, in their order here, as an ensemble of their own.
+    ///
+    /// Every rank gets the ensemble of its color. The collectives of an ensemble concern its own ranks: those of
+    /// another color may call others, or none. It serves as long as this one does, and errors name ranks by their
+    /// numbers in the whole run.
+    ///
+    /// - Parameter color: not negative.
+    func split(color: Int) throws -> any Ensemble
+
     /// Returns when every rank has called it.
     func barrier() throws
 

@@ -16,22 +16,29 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
     /// The number of ranks.
     public var size: Int { meeting.size }
 
-    /// Whether the ranks may keep memory together.
-    public let sharesNode: Bool
+    /// Whether the ranks may keep memory together: threads always could, so the nodes are what a test says.
+    public var sharesNode: Bool { size > 1 && meeting.members.allSatisfy { nodes[$0] == node } }
+
+    /// The node that this rank is said to run on.
+    public var node: Int { nodes[meeting.members[rank]] }
 
     private let meeting: MeetingPoint
+    private let nodes: [Int]  // of all ranks of the run
+    private let waitLimit: Double
     private let watchdog: Watchdog?
+    private var splits = 0
     private var queue: [UnsafeMutableBufferPointer<Float>] = []  // touched by this rank's thread only
 
-    private init(rank: Int, meeting: MeetingPoint, sharesNode: Bool, waitLimit: Double) {
+    private init(rank: Int, meeting: MeetingPoint, nodes: [Int], waitLimit: Double) {
         self.rank = rank
-        self.sharesNode = sharesNode
         self.meeting = meeting
+        self.nodes = nodes
+        self.waitLimit = waitLimit
         queue.reserveCapacity(64)
         watchdog =
             meeting.size == 1
             ? nil
-            : Watchdog(who: "rank \(rank)", limit: waitLimit) { line in
+            : Watchdog(who: "rank \(meeting.members[rank])", limit: waitLimit) { line in
                 let absent = meeting.absentRanks().map(String.init).joined(separator: ", ")
                 FileHandle.standardError.write(Data("\(line) (not there: rank \(absent))\n".utf8))
             }
@@ -39,29 +46,40 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
 
     /// The plain run: one rank, no threads, collectives that cost nothing.
     public static func single() -> LocalEnsemble {
-        LocalEnsemble(rank: 0, meeting: MeetingPoint(size: 1), sharesNode: false, waitLimit: 0)
+        LocalEnsemble(rank: 0, meeting: MeetingPoint(members: [0]), nodes: [0], waitLimit: 0)
     }
 
     /// Runs `body` on `world` threads, each with its own rank, and returns their results in the order of ranks.
     ///
-    /// - Parameters:
-    ///   - sharesNode: false = the ranks exchange messages, as if they ran on nodes of their own.
-    ///   - waitLimit: seconds after which a rank that waits in a collective is reported on standard error.
-    /// - Throws: the error of the rank that failed first. The other ranks are released from the collective they wait
-    ///   in, or from the next one, by an `EnsembleError` that names that rank.
+    /// - Parameter sharesNode: false = the ranks exchange messages, as if they ran on nodes of their own.
+    /// - Throws: as `run(nodes:waitLimit:_:)`.
     public static func run<T: Sendable>(
         world: Int, sharesNode: Bool = true, waitLimit: Double = 60,
         _ body: @escaping @Sendable (any Ensemble) throws -> T
     ) throws -> [T] {
         precondition(world > 0, "LocalEnsemble.run: \(world) ranks")
+        return try run(nodes: (0..<world).map { sharesNode ? 0 : $0 }, waitLimit: waitLimit, body)
+    }
+
+    /// Runs `body` on a thread for each of `nodes`, as if that rank ran on that node, and returns the results in the
+    /// order of ranks.
+    ///
+    /// - Parameters:
+    ///   - nodes: the node of each rank, by any numbers.
+    ///   - waitLimit: seconds after which a rank that waits in a collective is reported on standard error.
+    /// - Throws: the error of the rank that failed first. The other ranks are released from the collective they wait
+    ///   in, or from the next one, by an `EnsembleError` that names that rank.
+    public static func run<T: Sendable>(
+        nodes: [Int], waitLimit: Double = 60, _ body: @escaping @Sendable (any Ensemble) throws -> T
+    ) throws -> [T] {
+        let world = nodes.count
         if world == 1 { return [try body(single())] }
-        let meeting = MeetingPoint(size: world)
+        let meeting = MeetingPoint(members: Array(0..<world))
         let outcome = Outcome<T>(size: world)
         var threads: [RankThread] = []
         for rank in 0..<world {
             let thread = RankThread {
-                let ensemble = LocalEnsemble(
-                    rank: rank, meeting: meeting, sharesNode: sharesNode, waitLimit: waitLimit)
+                let ensemble = LocalEnsemble(rank: rank, meeting: meeting, nodes: nodes, waitLimit: waitLimit)
                 do {
                     outcome.succeed(rank, try body(ensemble))
                     meeting.depart(rank: rank)
@@ -80,6 +98,18 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
         }
         threads.forEach { $0.join() }
         return try outcome.results()
+    }
+
+    /// The ranks that give the same `color`, as an ensemble of their own.
+    public func split(color: Int) throws -> any Ensemble {
+        precondition(color >= 0, "split: color \(color)")
+        let colors = try gatherCounts(color)
+        let ranks = colors.indices.filter { colors[$0] == color }
+        let place = ranks.prefix { $0 < rank }.count
+        splits += 1
+        return LocalEnsemble(
+            rank: place, meeting: meeting.part(split: splits, color: color, ranks: ranks), nodes: nodes,
+            waitLimit: waitLimit)
     }
 
     /// Returns when every rank has called it.
@@ -197,7 +227,7 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
 
     /// Says why on standard error and ends the process.
     public func abort(code: Int32, message: String) -> Never {
-        FileHandle.standardError.write(Data("\(size > 1 ? "rank \(rank): " : "")\(message)\n".utf8))
+        FileHandle.standardError.write(Data("\(nodes.count > 1 ? "rank \(meeting.members[rank]): " : "")\(message)\n".utf8))
         exit(code)
     }
 

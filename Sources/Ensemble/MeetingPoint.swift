@@ -3,6 +3,9 @@
 // A collective = post (what I bring) -> meet (all have posted) -> work on everybody's buffers -> meet (all are done).
 // Posts are compared, so that ranks that call different collectives, or lengths, fail at once with both named
 // instead of hanging. A rank that throws or returns early releases the ranks that wait for it.
+//
+// A part of the ranks that plays by itself (`Ensemble.split`) has a meeting point of its own. A rank that throws
+// releases all of them, for then the run is over; a rank that returns early only those that it belongs to.
 
 /// What one rank brings to a collective.
 struct Post {
@@ -16,16 +19,33 @@ struct Post {
 
 /// The shared state of W threads. Posts are written by their rank before a meeting and read by all after it.
 final class MeetingPoint: @unchecked Sendable {
-    let size: Int
+    /// The numbers of its ranks in the whole run, ascending.
+    let members: [Int]
     private let lock = SleepLock()
     private let posts: UnsafeMutableBufferPointer<Post>
     private let present: UnsafeMutableBufferPointer<Bool>
     private var arrived = 0
     private var generation = 0
-    private var failure: EnsembleError?
+    private var releases: [Release] = []
+    private var parts: [Part: MeetingPoint] = [:]
 
-    init(size: Int) {
-        self.size = size
+    /// Why ranks that wait, now or later, wait in vain.
+    private struct Release {
+        var error: EnsembleError
+        /// Whether all ranks are concerned, or only those that wait for `error.rank`.
+        var endsRun: Bool
+    }
+
+    /// One color of one split.
+    private struct Part: Hashable {
+        var split: Int
+        var color: Int
+    }
+
+    /// Where the ranks with these numbers in the whole run meet.
+    init(members: [Int]) {
+        self.members = members
+        let size = members.count
         posts = .allocate(capacity: size)
         posts.initialize(repeating: Post())
         present = .allocate(capacity: size)
@@ -37,7 +57,25 @@ final class MeetingPoint: @unchecked Sendable {
         present.deallocate()
     }
 
+    var size: Int { members.count }
+
     subscript(rank: Int) -> Post { posts[rank] }
+
+    /// Where the ranks of one color meet: the same object for all that ask with the same numbers.
+    ///
+    /// - Parameters:
+    ///   - split: counts the splits.
+    ///   - ranks: those of this meeting point that are in it, ascending.
+    func part(split: Int, color: Int, ranks: [Int]) -> MeetingPoint {
+        lock.locked {
+            let key = Part(split: split, color: color)
+            if let part = parts[key] { return part }
+            let part = MeetingPoint(members: ranks.map { members[$0] })
+            releases.forEach(part.release)
+            parts[key] = part
+            return part
+        }
+    }
 
     /// Posts and meets; throws on every rank if the ranks do not call the same collective with the same length.
     func open(_ post: Post, rank: Int) throws(EnsembleError) {
@@ -45,8 +83,8 @@ final class MeetingPoint: @unchecked Sendable {
         try meet(rank: rank, post.operation)
         for other in 1..<size where !agree(posts[0], posts[other]) {
             throw EnsembleError(
-                operation: post.operation.description, rank: other,
-                problem: "calls \(say(posts[other])) while rank 0 calls \(say(posts[0]))")
+                operation: post.operation.description, rank: members[other],
+                problem: "calls \(say(posts[other])) while rank \(members[0]) calls \(say(posts[0]))")
         }
     }
 
@@ -56,29 +94,35 @@ final class MeetingPoint: @unchecked Sendable {
     /// Releases the ranks that wait, now and later, because `rank` threw `error`.
     func fail(rank: Int, _ error: any Error) {
         // A rank that was itself released by the first failure adds nothing.
-        release(EnsembleError(operation: "", rank: rank, problem: "failed: \(error)", code: ExitCode.of(error)))
+        let error = EnsembleError(operation: "", rank: rank, problem: "failed: \(error)", code: ExitCode.of(error))
+        release(Release(error: error, endsRun: true))
     }
 
     /// Releases the ranks that wait, now and later, because `rank` has returned from its body.
     func depart(rank: Int) {
-        release(EnsembleError(operation: "", rank: rank, problem: "has already finished and will not take part"))
+        let error = EnsembleError(operation: "", rank: rank, problem: "has already finished and will not take part")
+        release(Release(error: error, endsRun: false))
     }
 
-    /// The ranks that have not come to the current meeting, for the watchdog.
+    /// The ranks of the run that have not come to the current meeting, for the watchdog.
     func absentRanks() -> [Int] {
-        lock.locked { (0..<size).filter { !present[$0] } }
+        lock.locked { (0..<size).filter { !present[$0] }.map { members[$0] } }
     }
 
-    private func release(_ error: EnsembleError) {
-        lock.locked {
-            if failure == nil { failure = error }
-            lock.wakeAll()
+    private func release(_ release: Release) {
+        let parts = lock.locked {
+            if release.endsRun || members.contains(release.error.rank) {
+                releases.append(release)
+                lock.wakeAll()
+            }
+            return self.parts.values
         }
+        for part in parts { part.release(release) }
     }
 
     private func meet(rank: Int, _ operation: StaticString) throws(EnsembleError) {
         let released: EnsembleError? = lock.locked {
-            if let failure { return failure }
+            if let first = releases.first { return first.error }
             let mine = generation
             present[rank] = true
             arrived += 1
@@ -89,9 +133,9 @@ final class MeetingPoint: @unchecked Sendable {
                 lock.wakeAll()
                 return nil
             }
-            while generation == mine && failure == nil { lock.wait() }
+            while generation == mine && releases.isEmpty { lock.wait() }
             // A meeting that took place counts, even if a rank failed right after it.
-            return generation == mine ? failure : nil
+            return generation == mine ? releases.first?.error : nil
         }
         if var released {
             released.operation = operation.description

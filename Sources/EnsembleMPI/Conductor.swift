@@ -25,6 +25,7 @@ final class Conductor: @unchecked Sendable {
     private struct Bucket {
         var values: UnsafeMutablePointer<Float>?
         var count: Int
+        var ranks: MPIRanks
     }
 
     // Everything below is guarded by `lock`.
@@ -76,10 +77,10 @@ final class Conductor: @unchecked Sendable {
         }
     }
 
-    /// Queues a bucket.
-    func queue(_ values: UnsafeMutableBufferPointer<Float>) {
+    /// Queues a bucket that is to be summed over `ranks`.
+    func queue(_ values: UnsafeMutableBufferPointer<Float>, among ranks: MPIRanks) {
         lock.locked {
-            buckets.append(Bucket(values: values.baseAddress, count: values.count))
+            buckets.append(Bucket(values: values.baseAddress, count: values.count, ranks: ranks))
             if sumsAtOnce { lock.wakeAll() }
         }
     }
@@ -114,15 +115,15 @@ final class Conductor: @unchecked Sendable {
         var started = World()
         started.code = tutti_mpi_start()
         var (rank, size): (Int32, Int32) = (0, 1)
-        if started.code == 0 { started.code = tutti_mpi_rank(&rank) }
-        if started.code == 0 { started.code = tutti_mpi_size(&size) }
+        if started.code == 0 { started.code = tutti_mpi_rank(0, &rank) }
+        if started.code == 0 { started.code = tutti_mpi_size(0, &size) }
         (started.rank, started.size) = (Int(rank), Int(size))
         lock.locked {
             world = started
             lock.wakeAll()
         }
         if started.code != 0 { return }
-        let executor = MPIExecutor(rank: started.rank, size: started.size)
+        let executor = MPIExecutor(size: started.size)
         while true {
             let next = nextCall()
             let answer = executor.execute(next.call)
@@ -155,7 +156,9 @@ final class Conductor: @unchecked Sendable {
                     // After an error the rest is not worth a call.
                     let kind: MPICall.Kind = bucketCode == 0 ? .sumFloats : .none
                     let target = UnsafeMutableRawPointer(bucket.values)
-                    return (MPICall(kind: kind, operation: "allReduceSum", target: target, count: bucket.count), true)
+                    let call = MPICall(
+                        kind: kind, ranks: bucket.ranks, operation: "allReduceSum", target: target, count: bucket.count)
+                    return (call, true)
                 }
                 if callIsPending { return (call, false) }
                 lock.wait()

@@ -6,13 +6,24 @@
 import CTuttiMPI
 import TuttiEnsemble
 
+/// A communicator, and this rank in it.
+struct MPIRanks: Sendable {
+    /// Its number in CTuttiMPI; 0 = all ranks.
+    var communicator: Int32 = 0
+    var rank = 0
+    var size = 1
+}
+
 /// A collective with its arguments; pointers are the caller's, who sleeps until it is done.
 struct MPICall: @unchecked Sendable {
     enum Kind {
-        case none, barrier, broadcast, sumFloats, sumDoubles, maxDoubles, gather, reduceScatter, rotate, finalize
+        case none, barrier, broadcast, sumFloats, sumDoubles, maxDoubles, gather, reduceScatter, rotate
+        case split, node, finalize
     }
 
     var kind: Kind
+    /// Among whom.
+    var ranks = MPIRanks()
     var operation: StaticString
     var source: UnsafeRawPointer?
     var target: UnsafeMutableRawPointer?
@@ -28,15 +39,12 @@ struct MPICall: @unchecked Sendable {
 
 /// Executes calls on the thread that owns MPI, and keeps the text of an error until the caller reads it.
 struct MPIExecutor: ~Copyable {
-    let rank: Int
-    let size: Int
     private let lengths: UnsafeMutablePointer<Int32>  // [W]
     private let starts: UnsafeMutablePointer<Int32>  // [W]
     private let nothing: UnsafeMutablePointer<Double>  // an address for buffers of no length
 
-    init(rank: Int, size: Int) {
-        self.rank = rank
-        self.size = size
+    /// An executor for the calls of at most `size` ranks.
+    init(size: Int) {
         lengths = .allocate(capacity: size)
         starts = .allocate(capacity: size)
         nothing = .allocate(capacity: 1)
@@ -52,28 +60,33 @@ struct MPIExecutor: ~Copyable {
     func execute(_ call: MPICall) -> Int32 {
         let target = call.target ?? UnsafeMutableRawPointer(nothing)
         let source = call.source ?? UnsafeRawPointer(nothing)
+        let comm = call.ranks.communicator
         switch call.kind {
         case .none: return 0
         case .finalize: return tutti_mpi_finalize()
-        case .barrier: return tutti_mpi_barrier()
+        case .split: return tutti_mpi_split(comm, Int32(call.root), target.assumingMemoryBound(to: Int32.self))
+        case .node: return tutti_mpi_node(target.assumingMemoryBound(to: Int32.self))
+        case .barrier: return tutti_mpi_barrier(comm)
         case .broadcast:
-            return pieces(call.count) { tutti_mpi_broadcast(target + $0, $1, Int32(call.root)) }
+            return pieces(call.count) { tutti_mpi_broadcast(comm, target + $0, $1, Int32(call.root)) }
         case .sumFloats:
             let values = target.assumingMemoryBound(to: Float.self)
-            return pieces(call.count) { tutti_mpi_sum_floats(values + $0, $1) }
+            return pieces(call.count) { tutti_mpi_sum_floats(comm, values + $0, $1) }
         case .sumDoubles:
             let values = target.assumingMemoryBound(to: Double.self)
-            return pieces(call.count) { tutti_mpi_sum_doubles(values + $0, $1) }
+            return pieces(call.count) { tutti_mpi_sum_doubles(comm, values + $0, $1) }
         case .maxDoubles:
             let values = target.assumingMemoryBound(to: Double.self)
-            return pieces(call.count) { tutti_mpi_max_doubles(values + $0, $1) }
-        case .gather: return gather(source, call.counts, into: target)
+            return pieces(call.count) { tutti_mpi_max_doubles(comm, values + $0, $1) }
+        case .gather: return gather(source, call.counts, into: target, among: call.ranks)
         case .reduceScatter:
             let values = target.assumingMemoryBound(to: Float.self)
-            return reduceScatter(source.assumingMemoryBound(to: Float.self), call.counts, into: values)
+            return reduceScatter(
+                source.assumingMemoryBound(to: Float.self), call.counts, into: values, among: call.ranks)
         case .rotate:
+            let (rank, size) = (call.ranks.rank, call.ranks.size)
             let (next, previous) = (Int32((rank + 1) % size), Int32((rank + size - 1) % size))
-            return pieces(call.count) { tutti_mpi_rotate_bytes(source + $0, target + $0, $1, next, previous) }
+            return pieces(call.count) { tutti_mpi_rotate_bytes(comm, source + $0, target + $0, $1, next, previous) }
         }
     }
 
@@ -89,20 +102,22 @@ struct MPIExecutor: ~Copyable {
     }
 
     private func gather(
-        _ own: UnsafeRawPointer, _ counts: UnsafeBufferPointer<Int>?, into all: UnsafeMutableRawPointer
+        _ own: UnsafeRawPointer, _ counts: UnsafeBufferPointer<Int>?, into all: UnsafeMutableRawPointer,
+        among ranks: MPIRanks
     ) -> Int32 {
         guard let counts else { return 0 }
+        let (comm, rank) = (ranks.communicator, ranks.rank)
         let total = counts.reduce(0, +)
         if total == 0 { return 0 }
         if total <= Int(Int32.max) {
             setLengths(counts)
-            return tutti_mpi_gather_bytes(own, lengths[rank], all, lengths, starts)
+            return tutti_mpi_gather_bytes(comm, own, lengths[rank], all, lengths, starts)
         }
         // Too long for 32-bit displacements: every rank sends its part to all, in pieces.
         var start = 0
-        for root in 0..<size {
+        for root in counts.indices {
             if root == rank { (all + start).copyMemory(from: own, byteCount: counts[root]) }
-            let code = pieces(counts[root]) { tutti_mpi_broadcast(all + start + $0, $1, Int32(root)) }
+            let code = pieces(counts[root]) { tutti_mpi_broadcast(comm, all + start + $0, $1, Int32(root)) }
             if code != 0 { return code }
             start += counts[root]
         }
@@ -110,18 +125,22 @@ struct MPIExecutor: ~Copyable {
     }
 
     private func reduceScatter(
-        _ send: UnsafePointer<Float>, _ counts: UnsafeBufferPointer<Int>?, into own: UnsafeMutablePointer<Float>
+        _ send: UnsafePointer<Float>, _ counts: UnsafeBufferPointer<Int>?, into own: UnsafeMutablePointer<Float>,
+        among ranks: MPIRanks
     ) -> Int32 {
         guard let counts else { return 0 }
+        let comm = ranks.communicator
         let total = counts.reduce(0, +)
         if total == 0 { return 0 }
         if total <= MPICall.pieceLimit {
             setLengths(counts)
-            return tutti_mpi_reduce_scatter_floats(send, own, lengths)
+            return tutti_mpi_reduce_scatter_floats(comm, send, own, lengths)
         }
         var start = 0
-        for root in 0..<size {
-            let code = pieces(counts[root]) { tutti_mpi_sum_floats_at(send + start + $0, own + $0, $1, Int32(root)) }
+        for root in counts.indices {
+            let code = pieces(counts[root]) {
+                tutti_mpi_sum_floats_at(comm, send + start + $0, own + $0, $1, Int32(root))
+            }
             if code != 0 { return code }
             start += counts[root]
         }
@@ -130,7 +149,7 @@ struct MPIExecutor: ~Copyable {
 
     private func setLengths(_ counts: UnsafeBufferPointer<Int>) {
         var start = 0
-        for other in 0..<size {
+        for other in counts.indices {
             lengths[other] = Int32(counts[other])
             starts[other] = Int32(start)
             start += counts[other]

@@ -15,10 +15,10 @@ import TuttiEnsemble
 /// W ranks in W processes; see `startIfLaunched()`.
 public final class MPIEnsemble: Ensemble, @unchecked Sendable {
     /// This rank, `0 ..< size`.
-    public let rank: Int
+    public var rank: Int { ranks.rank }
 
     /// The number of ranks.
-    public let size: Int
+    public var size: Int { ranks.size }
 
     /// Which rank runs where, and what follows for threads; equal on all ranks.
     public private(set) var topology: Topology
@@ -26,9 +26,14 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
     /// Whether the ranks may keep memory together.
     public var sharesNode: Bool { topology.sharesNode }
 
+    /// The node of this rank, by MPI's word on who can share memory.
+    public var node: Int { topology.places[rank].node }
+
+    private let ranks: MPIRanks
+    private let worldRank: Int
     private let conductor: Conductor
     private let host: String
-    private var watchdog: Watchdog
+    private let watchdog: Watchdog
 
     /// Whether a launcher of this MPI started this process, so that other ranks may wait for it.
     package static var isLaunched: Bool {
@@ -61,14 +66,15 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         let world = conductor.start()
         if world.code != 0 { throw mpiError(world.code, "start MPI", rank: world.rank) }
         self.conductor = conductor
-        (rank, size) = (world.rank, world.size)
+        ranks = MPIRanks(rank: world.rank, size: world.size)
+        worldRank = world.rank
         let place = Topology.ownPlace()
         host = place.host
         topology = Topology(places: [place], library: "")
         let who = "rank \(world.rank) on \(place.host)"
         watchdog = Watchdog(
-            who: who, limit: try Self.seconds("TUTTI_WAIT_REPORT", environment, rank: rank) ?? 60,
-            abortLimit: try Self.seconds("TUTTI_WAIT_ABORT", environment, rank: rank),
+            who: who, limit: try Self.seconds("TUTTI_WAIT_REPORT", environment, rank: world.rank) ?? 60,
+            abortLimit: try Self.seconds("TUTTI_WAIT_ABORT", environment, rank: world.rank),
             report: { FileHandle.standardError.write(Data("\($0)\n".utf8)) },
             onAbort: { line in
                 FileHandle.standardError.write(Data("\(line): gives up\n".utf8))
@@ -80,7 +86,9 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         let policy: CorePolicy? = try choice("TUTTI_CORE_POLICY", environment)
         let memory: MemoryPolicy = try choice("TUTTI_NODE_MEMORY", environment) ?? .shared
         let keepsApart = try agree(code: memory == .private ? 1 : 0) == 1  // one rank's wish: all must do the same
-        let own = try JSONEncoder().encode(topology.places[0])
+        var place = topology.places[0]
+        place.node = Int(try number(of: MPICall(kind: .node, operation: "find the ranks of a node")))
+        let own = try JSONEncoder().encode(place)
         let places = try gather([UInt8](own)).map { try JSONDecoder().decode(RankPlace.self, from: Data($0)) }
         let library = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
             buffer.initialize(repeating: 0)
@@ -91,6 +99,24 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         topology = Topology(
             places: places, library: library, chosen: policy, memory: keepsApart ? .private : .shared)
         conductor.setPolicy(sumsAtOnce: topology.policy == .reserved, boundCPU: topology.conductorCPU(rank: rank))
+    }
+
+    /// A part of the ranks of `whole`.
+    private init(_ ranks: MPIRanks, of whole: MPIEnsemble, topology: Topology) {
+        self.ranks = ranks
+        self.topology = topology
+        (worldRank, conductor, host, watchdog) = (whole.worldRank, whole.conductor, whole.host, whole.watchdog)
+    }
+
+    /// The ranks that give the same `color`, as an ensemble of their own: another communicator of the same conductor.
+    public func split(color: Int) throws -> any Ensemble {
+        precondition(color >= 0 && color <= Int(Int32.max), "split: color \(color)")
+        let colors = try gatherCounts(color)
+        let members = colors.indices.filter { colors[$0] == color }
+        let communicator = try number(of: MPICall(kind: .split, operation: "split", root: color))
+        let part = MPIRanks(
+            communicator: communicator, rank: members.prefix { $0 < rank }.count, size: members.count)
+        return MPIEnsemble(part, of: self, topology: topology.part(members))
     }
 
     /// Ends MPI; nothing collective may follow. Collective.
@@ -164,7 +190,9 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
     }
 
     /// Queues a sum over ranks; see `CorePolicy` for when it runs.
-    public func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws { conductor.queue(values) }
+    public func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
+        conductor.queue(values, among: ranks)
+    }
 
     /// Sleeps until every queued bucket holds its sum.
     public func finishAllReduces() throws {
@@ -172,22 +200,34 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         watchdog.enter(operation)
         defer { watchdog.leave() }
         let code = conductor.finish()
-        if code != 0 { throw mpiError(code, operation, rank: rank) }
+        if code != 0 { throw mpiError(code, operation, rank: worldRank) }
     }
 
     /// Says which rank, where and why on standard error, and ends all ranks with exit code `code`.
     public func abort(code: Int32, message: String) -> Never {
-        FileHandle.standardError.write(Data("rank \(rank) on \(host): \(message)\n".utf8))
+        FileHandle.standardError.write(Data("rank \(worldRank) on \(host): \(message)\n".utf8))
         // Not handed to the conductor: it may be blocked in the very collective that will never complete.
         tutti_mpi_abort(code)
         exit(code)
     }
 
     private func perform(_ call: MPICall) throws {
+        var call = call
+        call.ranks = ranks
         watchdog.enter(call.operation)
         defer { watchdog.leave() }
         let code = conductor.perform(call)
-        if code != 0 { throw mpiError(code, call.operation, rank: rank) }
+        if code != 0 { throw mpiError(code, call.operation, rank: worldRank) }
+    }
+
+    /// The number that a call answers with.
+    private func number(of call: MPICall) throws -> Int32 {
+        var (call, number) = (call, Int32(0))
+        try withUnsafeMutablePointer(to: &number) {
+            call.target = UnsafeMutableRawPointer($0)
+            try perform(call)
+        }
+        return number
     }
 
     /// The value of a variable that names one of a few policies; nil where it is not set.

@@ -42,12 +42,15 @@ public struct RankPlace: Sendable, Codable, Equatable {
     public var cpus: [Int]
     /// The physical core of each of them: hyper-threads of one core have equal numbers.
     public var cores: [Int]
+    /// The lowest of the ranks that can share memory with this one, by MPI: it stands for their node.
+    public var node: Int
 
     /// Creates a place.
-    public init(host: String, cpus: [Int], cores: [Int]) {
+    public init(host: String, cpus: [Int], cores: [Int], node: Int = 0) {
         self.host = host
         self.cpus = cpus
         self.cores = cores
+        self.node = node
     }
 }
 
@@ -58,6 +61,8 @@ public struct Topology: Sendable, CustomStringConvertible {
 
     /// The MPI library and its version.
     public let library: String
+
+    private let memory: MemoryPolicy
 
     /// Physical cores for one rank, the smallest over ranks; below 1 if ranks must share cores.
     public let coresPerRank: Double
@@ -79,8 +84,14 @@ public struct Topology: Sendable, CustomStringConvertible {
         self.places = places
         self.library = library
         coresPerRank = Self.smallestShare(places)
-        sharesNode = memory == .shared && places.count > 1 && Set(places.map(\.host)).count == 1
+        self.memory = memory
+        sharesNode = memory == .shared && places.count > 1 && Set(places.map(\.node)).count == 1
         policy = chosen ?? (coresPerRank >= CorePolicy.coresForReserved && !sharesNode ? .reserved : .waiting)
+    }
+
+    /// The same for some of the ranks alone; who sums when is decided for all.
+    func part(_ ranks: [Int]) -> Topology {
+        Topology(places: ranks.map { places[$0] }, library: library, chosen: policy, memory: memory)
     }
 
     /// The CPU that the conductor of `rank` is bound to, if it has a core that no other rank may use.
@@ -106,7 +117,7 @@ public struct Topology: Sendable, CustomStringConvertible {
         if hosts.count > 8 { lines.append("  ... and \(hosts.count - 8) hosts more") }
         let isWhole = coresPerRank == coresPerRank.rounded()
         let cores = isWhole ? String(Int(coresPerRank)) : String(format: "%.2f", coresPerRank)
-        let sums = sharesNode ? "gradients meet in shared memory" : "core policy \(policy.rawValue): \(policy.meaning)"
+        let sums = sharesNode ? "ranks may keep memory together" : "core policy \(policy.rawValue): \(policy.meaning)"
         lines.append(
             "  \(cores) core\(cores == "1" ? "" : "s") and \(count(computeThreads, "compute thread")) a rank; "
                 + sums)

@@ -35,6 +35,10 @@ final class AlteredEnsemble: Ensemble, @unchecked Sendable {
 
     var sharesNode: Bool { inner.sharesNode && fault != .nodesApart && fault != .dividedByRanks }
 
+    var node: Int { inner.node }
+
+    func split(color: Int) throws -> any Ensemble { AlteredEnsemble(try inner.split(color: color), fault) }
+
     func barrier() throws { if fault != .noBarrier { try inner.barrier() } }
 
     func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws {

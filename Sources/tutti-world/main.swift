@@ -10,7 +10,7 @@ import Foundation
 import TuttiEnsemble
 import TuttiEnsembleMPI
 
-let laws = collectiveLaws + objectiveLaws + trainingLaws + nodeLaws + miningLaws + allocationLaws
+let laws = collectiveLaws + splitLaws + objectiveLaws + trainingLaws + nodeLaws + miningLaws + allocationLaws
 
 do {
     let world = try MPIEnsemble.startIfLaunched()

@@ -143,6 +143,8 @@ private final class WithoutExchange: Ensemble, @unchecked Sendable {
     var rank: Int { inner.rank }
     var size: Int { inner.size }
     var sharesNode: Bool { inner.sharesNode }
+    var node: Int { inner.node }
+    func split(color: Int) throws -> any Ensemble { try inner.split(color: color) }
     func barrier() throws { try inner.barrier() }
     func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws { try inner.broadcast(bytes, root: root) }
     func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {}
