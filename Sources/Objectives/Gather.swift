@@ -1,46 +1,16 @@
-// Gather: the scaling law, in types.
+// Gather: how row matrices cross ranks, and where the number of ranks would sneak in.
 //
-// A value that W ranks compute together is one of three things:
-//   Sharded     each rank holds its own rows;
-//   Partial     each rank holds a summand: the true value is the sum over ranks;
-//   Replicated  each rank holds the true value.
-// Every operation between them has one adjoint, and the type of what follows decides which. Gathered rows that are
-// consumed into a Partial loss receive Partial gradients, so the adjoint of the gather is a reduce-scatter *sum*; where
-// the consumer ends Replicated, the gradient is already whole on every rank and the adjoint is the own slice. Picking
-// the wrong one of the two is the error by W or 1 / W of three in seven published recipes; here it does not compile.
-// W itself appears in no formula: losses divide by global denominators, and the reducer sums.
+// THE LOSS IS THE SUM OF WHAT THE RANKS RETURN. So a rank that uses gathered rows makes a summand of their gradient, and
+// the adjoint of the gather is the reduce-scatter *sum* of all ranks' summands, each rank keeping its own rows. To keep
+// the own slice instead, or to divide by W, is the error of three in seven published recipes. What every rank computes
+// in full, one of them returns (`Tape.once`). W appears in no formula: losses divide by global denominators, and the
+// exchange sums. That it is so is held by laws over 1 to 4 ranks for every registered loss, each with a negative
+// control (Tests/ObjectivesTests/LossLawTests.swift, tutti-world).
 //
 // Legend: `W` ranks, `b` rows on this rank, `N` rows of all ranks.
 
 import TuttiEnsemble
 import TuttiKernels
-
-/// A value of which each rank holds its own rows.
-public struct Sharded<Value> {
-    /// This rank's rows.
-    public let own: Value
-
-    /// Declares that `own` is this rank's rows.
-    public init(_ own: Value) { self.own = own }
-}
-
-/// A value of which each rank holds a summand.
-public struct Partial<Value> {
-    /// This rank's summand.
-    public let summand: Value
-
-    /// Declares that the true value is the sum of the ranks' summands.
-    public init(_ summand: Value) { self.summand = summand }
-}
-
-/// A value that every rank holds.
-public struct Replicated<Value> {
-    /// The true value.
-    public let value: Value
-
-    /// Declares that every rank holds `value`.
-    public init(_ value: Value) { self.value = value }
-}
 
 /// How the rows of a batch are dealt to the ranks, and the exchange of row matrices among them.
 public struct RankGather {
@@ -73,9 +43,10 @@ public struct RankGather {
 
     /// Rows of all ranks, in the order of ranks. Collective.
     ///
-    /// - Parameter into: receives them, `[N, D]`, without gaps between rows.
-    public func gatherRows(_ matrix: Sharded<Matrix>, into: Matrix) throws -> Replicated<Matrix> {
-        let source = matrix.own
+    /// - Parameters:
+    ///   - source: this rank's, `[b, D]`, without gaps between rows.
+    ///   - into: receives those of all, `[N, D]`, without gaps between rows.
+    public func gatherRows(_ source: Matrix, into: Matrix) throws {
         requireRows(source, own, "gatherRows own")
         requireRows(into, total, "gatherRows into")
         precondition(source.columns == into.columns, "gatherRows: \(source.columns) columns into \(into.columns)")
@@ -85,32 +56,22 @@ public struct RankGather {
             UnsafeRawBufferPointer(start: source.pointer, count: own * rowBytes),
             counts: UnsafeBufferPointer(lengths),
             into: UnsafeMutableRawBufferPointer(start: into.pointer, count: total * rowBytes))
-        return Replicated(into)
     }
 
-    /// The adjoint of `gatherRows` where its consumer ends Partial: the sum over ranks, each keeping its own rows.
-    /// Collective.
+    /// The adjoint of `gatherRows`: the sum over ranks, each keeping its own rows. Collective.
     ///
     /// - Parameters:
     ///   - gradient: this rank's summand of the derivative by the gathered rows, `[N, D]`.
     ///   - into: receives the derivative by this rank's rows, `[b, D]`.
-    public func gatherRowsAdjoint(_ gradient: Partial<Matrix>, into: Matrix) throws -> Sharded<Matrix> {
-        let source = gradient.summand
-        requireRows(source, total, "gatherRowsAdjoint gradient")
+    public func gatherRowsAdjoint(_ gradient: Matrix, into: Matrix) throws {
+        requireRows(gradient, total, "gatherRowsAdjoint gradient")
         requireRows(into, own, "gatherRowsAdjoint into")
-        precondition(source.columns == into.columns, "gatherRowsAdjoint: \(source.columns) into \(into.columns)")
-        for rank in rows.indices { lengths[rank] = rows[rank] * source.columns }
+        precondition(gradient.columns == into.columns, "gatherRowsAdjoint: \(gradient.columns) into \(into.columns)")
+        for rank in rows.indices { lengths[rank] = rows[rank] * gradient.columns }
         try ensemble.reduceScatterSum(
-            UnsafeBufferPointer(start: source.pointer, count: total * source.columns),
+            UnsafeBufferPointer(start: gradient.pointer, count: total * gradient.columns),
             counts: UnsafeBufferPointer(lengths),
-            into: UnsafeMutableBufferPointer(start: into.pointer, count: own * source.columns))
-        return Sharded(into)
-    }
-
-    /// The adjoint of `gatherRows` where its consumer ends Replicated: the own slice, no exchange.
-    public func gatherRowsAdjoint(_ gradient: Replicated<Matrix>) -> Sharded<Matrix> {
-        requireRows(gradient.value, total, "gatherRowsAdjoint gradient")
-        return Sharded(gradient.value.rows(offset..<offset + own))
+            into: UnsafeMutableBufferPointer(start: into.pointer, count: own * gradient.columns))
     }
 
     /// A whole number of each row, of all ranks, `[b]` to `[N]`. Collective.
@@ -122,22 +83,22 @@ public struct RankGather {
             into: UnsafeMutableRawBufferPointer(into))
     }
 
-    /// The true value of a Partial number; its adjoint is the identity. Collective.
-    public func sumRanks(_ value: Partial<Double>) throws -> Replicated<Double> {
-        var sum = value.summand
+    /// The sum of the ranks' numbers. Collective.
+    public func sumRanks(_ value: Double) throws -> Double {
+        var sum = value
         try withUnsafeMutablePointer(to: &sum) {
             try ensemble.allReduceSum(UnsafeMutableBufferPointer(start: $0, count: 1))
         }
-        return Replicated(sum)
+        return sum
     }
 
     /// The largest of the ranks' numbers, for selections (no gradient flows through it). Collective.
-    public func maxRanks(_ value: Sharded<Double>) throws -> Replicated<Double> {
-        var largest = value.own
+    public func maxRanks(_ value: Double) throws -> Double {
+        var largest = value
         try withUnsafeMutablePointer(to: &largest) {
             try ensemble.allReduceMax(UnsafeMutableBufferPointer(start: $0, count: 1))
         }
-        return Replicated(largest)
+        return largest
     }
 
     private func requireRows(_ matrix: Matrix, _ count: Int, _ name: String) {

@@ -10,10 +10,10 @@ extension Tape {
     public func gatherRows(_ x: TapeValue) throws -> TapeValue {
         let (ranks, own) = (ranks, contiguous(x.matrix))
         let result = newMatrix(ranks.total, x.columns)
-        _ = try ranks.gatherRows(Sharded(own), into: result)
+        try ranks.gatherRows(own, into: result)
         return record(result, from: [x], isCollective: true) { [unowned self] d in
             let mine = newMatrix(x.rows, x.columns)
-            _ = try ranks.gatherRowsAdjoint(Partial(d), into: mine)
+            try ranks.gatherRowsAdjoint(d, into: mine)
             add(gradient: mine, to: x)
         }
     }
@@ -33,10 +33,10 @@ extension Tape {
     public func once(_ x: TapeValue) -> TapeValue { scaled(x, by: context.ensemble.isRoot ? 1 : 0) }
 
     /// A count or another number without a gradient, summed over ranks. Collective.
-    public func sumOverRanks(_ value: Double) throws -> Double { try ranks.sumRanks(Partial(value)).value }
+    public func sumOverRanks(_ value: Double) throws -> Double { try ranks.sumRanks(value) }
 
     /// The largest of the ranks' numbers. Collective.
-    public func maxOverRanks(_ value: Double) throws -> Double { try ranks.maxRanks(Sharded(value)).value }
+    public func maxOverRanks(_ value: Double) throws -> Double { try ranks.maxRanks(value) }
 
     /// Whole numbers of each row, of all ranks: for text keys and classes. Collective.
     public func gatherKeys(_ own: UnsafeBufferPointer<UInt64>) throws -> UnsafeBufferPointer<UInt64> {

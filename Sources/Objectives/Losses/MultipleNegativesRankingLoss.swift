@@ -158,7 +158,7 @@ public final class MultipleNegativesRankingLoss: Loss {
             let own = rows.rows((column + 1) * b..<(column + 2) * b)  // [b, D]
             let place = candidates.rows(column * perColumn..<(column + 1) * perColumn)  // [N, D]
             if gathersAcrossRanks {
-                _ = try gather.gatherRows(Sharded(own), into: place)
+                try gather.gatherRows(own, into: place)
             } else {
                 place.copy(from: own)
             }
@@ -175,7 +175,7 @@ public final class MultipleNegativesRankingLoss: Loss {
                 let place = dCandidates.rows(column * perColumn..<(column + 1) * perColumn)  // [N, D]
                 let own = dRows.rows((column + 1) * b..<(column + 2) * b)  // [b, D]
                 if gathersAcrossRanks {
-                    _ = try gather.gatherRowsAdjoint(Partial(place), into: own)
+                    try gather.gatherRowsAdjoint(place, into: own)
                 } else {
                     own.copy(from: place)
                 }
