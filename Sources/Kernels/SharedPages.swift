@@ -1,7 +1,7 @@
 // Zeroed memory that processes of one node map together.
 //
 // One process makes it and tells the others its process number and descriptor; they open /proc/PROCESS/fd/DESCRIPTOR.
-// Who asks whom, and whether all succeeded, is for the ranks to agree on (Training/NodeMemory.swift).
+// Who asks whom, and whether all succeeded, is for the ranks to agree on (Training/Exchange/NodeMemory.swift).
 
 import CTuttiKernels
 import Glibc

@@ -1,8 +1,9 @@
 // Loss: what an objective is: a function from embeddings and labels to a value and the gradient of the embeddings.
 //
 // A loss never sees an encoder, so one chunked step serves every loss, and it sees all ranks, so that its value does
-// not depend on how rows were dealt to them. What else it needs it declares (LossRequirements.swift): a frozen guide, a
-// trained twin, lower layers, a decoder, parameters of its own. Training provides that and calls `evaluate`.
+// not depend on how rows were dealt to them. What else it needs it declares (LossRequirements.swift): other roles such as
+// frozen guides or a trained twin, lower layers, a decoder, parameters of its own. Training provides that and calls
+// `evaluate`.
 //
 // One rule covers all distribution: THE LOSS IS THE SUM OF WHAT THE RANKS RETURN, and every gradient is the derivative
 // of that sum. What every rank computes alike, one rank returns (`Tape.once`).
@@ -39,11 +40,8 @@ public struct LossBatch {
     /// Numbers in one label.
     public var labelWidth: Int
 
-    /// What the frozen guide says of the same texts, if the loss asked for one.
-    public var guide: Matrix?  // [C * b, G]
-
-    /// What the trained twin says of the same texts, if the loss asked for one.
-    public var twin: Matrix?  // [C * b, D]
+    /// What the other roles that the loss asked for make of their texts, column after column.
+    public var others: [Role: Matrix] = [:]  // [columns of the role * b, width of the role]
 
     /// Numbers that are equal where texts have equal tokens, if the loss asked for them: of all columns of the data.
     public var textKeys: UnsafeBufferPointer<UInt64>?  // [textColumns * b]
@@ -69,6 +67,9 @@ public struct LossBatch {
         self.labelWidth = labelWidth
     }
 
+    /// The embeddings by a role; nil where the loss did not ask for it.
+    public subscript(role: Role) -> Matrix? { role == .student ? embeddings : others[role] }
+
     /// The embeddings of one text column at the last layer.
     public func column(_ index: Int) -> Matrix {  // [b, D]
         let first = ((layers - 1) * columns + index) * rows
@@ -90,14 +91,17 @@ public struct LossGradients {
     /// The derivative by `LossBatch.embeddings`.
     public var embeddings: Matrix  // [L * C * b, D]
 
-    /// The derivative by `LossBatch.twin`, where there is one.
-    public var twin: Matrix?  // [C * b, D]
+    /// The derivatives by those of `LossBatch.others` that are trained.
+    public var others: [Role: Matrix]
 
     /// Room for gradients in the shapes of the batch.
-    public init(embeddings: Matrix, twin: Matrix? = nil) {
+    public init(embeddings: Matrix, others: [Role: Matrix] = [:]) {
         self.embeddings = embeddings
-        self.twin = twin
+        self.others = others
     }
+
+    /// The derivative by the embeddings of a role; nil where it is not trained or was not asked for.
+    public subscript(role: Role) -> Matrix? { role == .student ? embeddings : others[role] }
 }
 
 /// With whom, with what and when a loss is evaluated.
@@ -140,8 +144,8 @@ public protocol Loss: AnyObject {
     /// Whether the value depends on which rank has which rows; then every rank gets as many as any other.
     var dependsOnDealing: Bool { get }
 
-    /// The summands that are logged under their own names, of the last evaluation; Partial like the value. The same
-    /// names in the same order after every evaluation.
+    /// The summands that are logged under their own names, of the last evaluation; this rank's parts, like the value.
+    /// The same names in the same order after every evaluation.
     var parts: [(name: String, value: Double)] { get }
 
     /// Refuses a model or data that the loss cannot work with, before the first step.
@@ -149,6 +153,9 @@ public protocol Loss: AnyObject {
 
     /// The parameters that it owns, for embeddings of the model in `setting`.
     func parameters(_ setting: LossSetting) -> [LossParameter]
+
+    /// The classifier of pairs that it trains, if it does: evaluators judge it as it is then.
+    var classifier: LossClassifier? { get }
 
     /// The layers that it looks at in a step, ascending, the last layer included; 0 is the embedding output.
     func layers(of count: Int, draw: LossDraw) -> [Int]
@@ -159,7 +166,7 @@ public protocol Loss: AnyObject {
     ///   - batch: this rank's rows; an empty rank calls too.
     ///   - gradients: assigned `context.weight` times the derivative of the *whole* loss by this rank's embeddings;
     ///     gradients of own parameters are added to. nil = evaluation only, the same choice on all ranks.
-    /// - Returns: the Partial value, already divided by the *global* denominator.
+    /// - Returns: this rank's summand of the value, already divided by the *global* denominator.
     /// - Throws: `EnsembleError` of a collective, `LossError` if the batch does not suit the loss.
     func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double
 }
@@ -175,6 +182,8 @@ extension Loss {
     }
 
     public func parameters(_ setting: LossSetting) -> [LossParameter] { nested.flatMap { $0.loss.parameters(setting) } }
+
+    public var classifier: LossClassifier? { nested.lazy.compactMap(\.loss.classifier).first }
 
     public func layers(of count: Int, draw: LossDraw) -> [Int] {
         nested.first { $0.loss.requirements.needsLayers }?.loss.layers(of: count, draw: draw) ?? [count]

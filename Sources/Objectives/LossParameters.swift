@@ -1,6 +1,6 @@
 // LossParameters: the parameters that a loss owns (a classifier, a projection, a temperature).
 //
-// They lie in the same arenas as the model's, behind them: the same reducer sums their gradients, the same optimizer
+// They lie in the same arenas as the model's, behind them: the same exchange sums their gradients, the same optimizer
 // updates them, and `loss.safetensors` keeps them beside every saved model. Names are those of the reference's state
 // dictionary.
 
@@ -62,6 +62,28 @@ public struct LossParameter: Sendable, Equatable {
                 values[index] = deviation * Float(radius * cos(angle))
             }
         }
+    }
+}
+
+/// A linear classifier of pairs of embeddings that a loss trains: where its numbers are among the loss's parameters.
+public struct LossClassifier: Sendable, Equatable {
+    /// Number of classes.
+    public var classes: Int
+    /// What it sees of a pair.
+    public var features: SoftmaxLoss.Features
+    /// What stands before `weight` and `bias` in the names of its parameters.
+    public var prefix: String
+
+    /// A classifier of `features` whose parameters are called `prefix` + "weight" and `prefix` + "bias".
+    public init(classes: Int, features: SoftmaxLoss.Features, prefix: String) {
+        (self.classes, self.features, self.prefix) = (classes, features, prefix)
+    }
+
+    /// The same classifier among the parameters of a loss that calls those of the inner one `prefix` and their names.
+    func scoped(_ prefix: String) -> LossClassifier {
+        var scoped = self
+        scoped.prefix = prefix + scoped.prefix
+        return scoped
     }
 }
 

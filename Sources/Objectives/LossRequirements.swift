@@ -8,11 +8,9 @@ import TuttiKernels
 
 /// What a loss needs of a step.
 public struct LossRequirements: Sendable {
-    /// The folder or hub id of a frozen model that embeds the same texts.
-    public var guide: String?
-
-    /// Whether a second encoder, started as a copy and trained beside the model, embeds the same texts.
-    public var needsTwin = false
+    /// Who reads which text columns; a student that is not named reads all. Embedding roles that the loss compares row
+    /// by row read equally many columns.
+    public var texts: [Role: TextColumns] = [:]
 
     /// Whether it looks at layers below the last one: then `Loss.layers` is asked in every step.
     public var needsLayers = false
@@ -23,35 +21,29 @@ public struct LossRequirements: Sendable {
     /// The decoder that reconstructs a text from an embedding.
     public var decoder: DecoderRequest?
 
-    /// The text columns that the encoder embeds; nil stands for all, -1 for the last.
-    public var encodedColumns: [Int]?
-
-    /// The text columns that the twin embeds, as many as the encoder; nil stands for the same ones.
-    public var twinColumns: [Int]?
-
     /// Needs nothing.
     public init() {}
 
     /// Needs what any of `losses` needs.
     init(of losses: [ConfiguredLoss]) {
         for inner in losses.map(\.loss.requirements) {
-            guide = guide ?? inner.guide
-            needsTwin = needsTwin || inner.needsTwin
+            texts.merge(inner.texts) { own, _ in own }
             needsLayers = needsLayers || inner.needsLayers
             needsTextKeys = needsTextKeys || inner.needsTextKeys
             decoder = decoder ?? inner.decoder
-            encodedColumns = encodedColumns ?? inner.encodedColumns
-            twinColumns = twinColumns ?? inner.twinColumns
         }
     }
 
-    /// The columns that a list of this type names where the data have `count` text columns.
-    public static func columns(_ chosen: [Int]?, of count: Int) -> [Int] {
-        chosen?.map { $0 < 0 ? count + $0 : $0 } ?? Array(0..<count)
+    /// The text columns that a role reads.
+    public func columns(of role: Role) -> TextColumns { texts[role] ?? .all }
+
+    /// Frozen models by their folders or hub ids, in the order of their names.
+    public var guides: [String] {
+        texts.keys.compactMap { if case .guide(let path) = $0 { path } else { nil } }.sorted()
     }
 }
 
-/// The decoder of a denoising loss: it reconstructs the last text column.
+/// The decoder of a denoising loss: it reconstructs the text columns of the role `decoder`.
 public struct DecoderRequest: Sendable, Equatable {
     /// The folder or hub id of the model that the decoder starts from; nil = the encoder's own.
     public var model: String?
@@ -99,16 +91,12 @@ public struct LossSetting: Sendable {
     /// The label column.
     public var labels: LossLabels
 
-    /// Width of the guide's embeddings, if there is a guide.
-    public var guideWidth: Int?
-
     /// What is known before the first step.
-    public init(width: Int, layers: Int = 0, columns: [String], labels: LossLabels = .none, guideWidth: Int? = nil) {
+    public init(width: Int, layers: Int = 0, columns: [String], labels: LossLabels = .none) {
         self.width = width
         self.layers = layers
         self.columns = columns
         self.labels = labels
-        self.guideWidth = guideWidth
     }
 }
 

@@ -47,7 +47,7 @@ public final class Tape {
     private(set) var context: LossContext
     private var isRecording = false
     private var root: TapeValue?
-    private var twinRoot: TapeValue?
+    private var others: [Role: TapeValue] = [:]
     private var gathered: RankGather?
     private var tiles: Tape?
 
@@ -99,16 +99,16 @@ public final class Tape {
     /// back. Collective.
     ///
     /// - Parameters:
-    ///   - batch: what `inner` sees; its matrices are `embeddings` and `twin`.
+    ///   - batch: what `inner` sees; its embeddings are `embeddings`, and `trained` by the other roles that are trained.
     ///   - branch: tells the random draws of several evaluations apart.
     /// - Returns: weight times the value.
     func evaluate(
-        _ inner: any Loss, _ batch: LossBatch, embeddings: TapeValue, twin: TapeValue? = nil, weight: Double,
-        branch: Int = 0, parameters: LossParameters? = nil
+        _ inner: any Loss, _ batch: LossBatch, embeddings: TapeValue, trained: [Role: TapeValue] = [:],
+        weight: Double, branch: Int = 0, parameters: LossParameters? = nil
     ) throws -> Double {
         var (batch, context) = (batch, context)
         batch.embeddings = embeddings.matrix
-        batch.twin = twin?.matrix
+        for (role, value) in trained { batch.others[role] = value.matrix }
         context.weight *= weight
         context.draw.branch = context.draw.branch &* 31 &+ UInt32(truncatingIfNeeded: branch)
         if let parameters { context.parameters = parameters }
@@ -116,12 +116,12 @@ public final class Tape {
         if isRecording {
             gradients = LossGradients(
                 embeddings: newMatrix(embeddings.rows, embeddings.columns),
-                twin: twin.map { newMatrix($0.rows, $0.columns) })
+                others: trained.mapValues { newMatrix($0.rows, $0.columns) })
         }
         let value = try inner.evaluate(batch, gradients: gradients, in: context)
         if let gradients {
             add(gradient: gradients.embeddings, to: embeddings)
-            if let twin, let dTwin = gradients.twin { add(gradient: dTwin, to: twin) }
+            for (role, value) in trained { if let own = gradients[role] { add(gradient: own, to: value) } }
         }
         return weight * value
     }
@@ -134,7 +134,8 @@ public final class Tape {
         isRecording = gradients != nil
         gathered = try RankGather(rows: batch.rows, ensemble: context.ensemble, arena: &arena)
         root = input(batch.embeddings, gradient: gradients?.embeddings)
-        twinRoot = batch.twin.map { input($0, gradient: gradients?.twin) }
+        others.removeAll(keepingCapacity: true)
+        for (role, matrix) in batch.others { others[role] = input(matrix, gradient: gradients?.others[role]) }
     }
 
     private func playBack() throws {
@@ -210,27 +211,20 @@ public final class Tape {
     }
 
     /// The embeddings of one text column at the last layer: `[b, D]`.
-    public func column(_ index: Int) -> TapeValue { column(index, of: embeddings, layers: batch.layers) }
-
-    /// The embeddings of one text column by the trained twin: `[b, D]`.
-    public func twinColumn(_ index: Int) -> TapeValue {
-        guard let twinRoot else { preconditionFailure("Tape: the loss asked for no twin") }
-        return column(index, of: twinRoot, layers: 1)
+    public func column(_ index: Int) -> TapeValue {
+        let first = ((batch.layers - 1) * batch.columns + index) * batch.rows
+        return rows(embeddings, first..<first + batch.rows)
     }
 
-    /// The embeddings of one text column by the frozen guide: `[b, G]`, without a gradient.
-    public func guideColumn(_ index: Int) -> TapeValue {
-        guard let guide = batch.guide else { preconditionFailure("Tape: the loss asked for no guide") }
-        return constant(guide.rows(index * batch.rows..<(index + 1) * batch.rows))
+    /// The embeddings of one of the text columns that `role` reads, `[b, width]`; a frozen role's have no gradient.
+    public func column(_ index: Int, of role: Role) -> TapeValue {
+        if role == .student { return column(index) }
+        guard let value = others[role] else { preconditionFailure("Tape: the loss did not ask for \(role)") }
+        return rows(value, index * batch.rows..<(index + 1) * batch.rows)
     }
 
-    private func column(_ index: Int, of value: TapeValue, layers: Int) -> TapeValue {
-        let first = ((layers - 1) * batch.columns + index) * batch.rows
-        return rows(value, first..<first + batch.rows)
-    }
-
-    /// All embeddings by the trained twin, where there is one: `[C * b, D]`.
-    public var twin: TapeValue? { twinRoot }
+    /// All embeddings by the roles besides the student that are trained.
+    public var trained: [Role: TapeValue] { others.filter { $0.key.isTrained } }
 
     /// The labels: `[b, labelWidth]`, without a gradient.
     ///

@@ -90,8 +90,8 @@ final class EvaluationRound {
         let draw = LossDraw(seed: arguments.seed, step: .max)  // the same at every evaluation
         for index in 0..<plan.batchCount {
             let batch = try source.next()
-            objective.encode(batch, draw: draw, isTraining: false)
-            let value = try objective.evaluate(batch, draw: draw, weight: 1, ensemble: ensemble)
+            let pass = ObjectivePass(objective, batch, draw: draw, isTraining: false)
+            let value = try pass.evaluate(weight: 1, ensemble: ensemble)
             sum += value * Double(plan.rows(index).count)
         }
         try withUnsafeMutablePointer(to: &sum) {

@@ -59,22 +59,18 @@ extension TrainingInputs {
         for path in losses.compactMap(\.configured.initialParameters) { inputDigests.append(try Checkpoint.sha256(of: path)) }
     }
 
-    /// The head of the first SoftmaxLoss of the run, as it is whenever it is asked; nil where no loss has one.
+    /// The first classifier that a loss of the run trains, as it is whenever it is asked; nil where no loss has one.
     var softmaxClassifier: SoftmaxClassifier? {
-        func head(of loss: any Loss, _ prefix: String) -> (loss: SoftmaxLoss, prefix: String)? {
-            if let softmax = loss as? SoftmaxLoss { return (softmax, prefix) }
-            return loss.nested.enumerated().lazy.compactMap { place, inner in
-                head(of: inner.loss, loss is SumLoss ? "\(prefix)losses.\(place)." : prefix)
-            }.first
+        let heads = losses.lazy.compactMap { loss in
+            loss.configured.loss.classifier.map { ($0, prefix: (loss.dataset.map { "\($0)." } ?? "") + $0.prefix) }
         }
-        let heads = losses.lazy.compactMap { head(of: $0.configured.loss, $0.dataset.map { "\($0)." } ?? "") }
-        guard let (softmax, prefix) = heads.first else { return nil }
+        guard let (head, prefix) = heads.first else { return nil }
         let store = model.encoder.parameters
         return SoftmaxClassifier(
-            classCount: softmax.classes, dimension: model.encoder.outputWidth, features: softmax.features
+            classCount: head.classes, dimension: model.encoder.outputWidth, features: head.features
         ) {
             func values(_ name: String) -> [Float]? {
-                store.layout.entry(named: "\(prefix)classifier.\(name)").map { Array(store.values(of: $0)) }
+                store.layout.entry(named: prefix + name).map { Array(store.values(of: $0)) }
             }
             guard let weight = values("weight") else { preconditionFailure("the head has no place in the arenas yet") }
             return (weight, values("bias"))
@@ -93,8 +89,8 @@ extension TrainingInputs {
                     tables: (trainDatasets + evalDatasets).filter { $0.loss == place }.map(\.table), guides: &guides,
                     chunking: limits == Chunking() ? nil : limits))
         }
-        model.encoder.parameters.setLossParameters(objectives.flatMap(\.tensors))
-        for objective in objectives { try objective.fill(seed: arguments.seed) }
+        model.encoder.parameters.setLossParameters(objectives.flatMap(\.parameters.tensors))
+        for objective in objectives { try objective.parameters.fill(seed: arguments.seed) }
         return objectives
     }
 

@@ -40,16 +40,16 @@ final class TrainingStep {
             usedLosses[lossOfDataset[batch.dataset]] = true
 
             clock.enter(.forward)
-            objective.encode(batch, draw: draw, isTraining: true)
+            let pass = ObjectivePass(objective, batch, draw: draw, isTraining: true)
 
             clock.enter(.loss)
-            let value = try objective.evaluate(batch, draw: draw, weight: 1 / Double(count), ensemble: ensemble)
+            let value = try pass.evaluate(weight: 1 / Double(count), ensemble: ensemble)
             report.add(value, parts: objective.loss.parts, count: count)
 
             clock.enter(.backward)
             let isLast = micro == count - 1
-            objective.backward { slice in if isLast { exchange.finished(slice) } }
-            report.tokens += batch.packed.tokenCount
+            pass.backward { slice in if isLast { exchange.finished(slice) } }
+            report.tokens += batch[.student].tokenCount
             report.rows += batch.rows
         }
         clock.enter(.exchange)

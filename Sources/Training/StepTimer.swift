@@ -58,7 +58,7 @@ public final class StepTimer {
                 trainer.log.startClock()
                 let report = try trainer.takeStep(of: batches) {
                     let batch = try source.next()
-                    squaredLengths += batch.packed.squaredLengths
+                    squaredLengths += batch[.student].squaredLengths
                     return batch
                 }
                 trainer.log.clock.enter(.other)

@@ -57,7 +57,7 @@ public final class Trainer {
             warmupSteps: arguments.warmupStepCount(totalSteps: plan.totalSteps), totalSteps: plan.totalSteps)
         objectives = try ensemble.together("prepare the loss") { try inputs.makeObjectives() }
         let parameters = inputs.model.encoder.parameters
-        let runs = try updateRuns(layout: parameters.layout, losses: objectives.map(\.range), arguments: arguments)
+        let runs = try updateRuns(layout: parameters.layout, losses: objectives.map(\.parameters.range), arguments: arguments)
         let optimizer = try OptimizerRegistry.make(arguments)
         let memory = TrainingMemory(parameters, runs: runs, stateNames: optimizer.stateNames)
         step = TrainingStep(
@@ -110,7 +110,7 @@ public final class Trainer {
     /// Takes memory for gradients and optimizer state, before the first step. Collective.
     func takeMemory() throws {
         let exchange = try step.memory.place(among: ensemble)
-        for objective in objectives { objective.bind() }
+        for objective in objectives { objective.parameters.bind() }
         if let exchange { log.notice(exchange) }
     }
 

@@ -24,7 +24,7 @@ struct Update {
     ///   - norms: of the summed gradient, before clipping.
     ///   - usedLosses: the losses that had a part in the step.
     ///   - lossUpdates: how often the parameters of each loss were updated before.
-    func apply(number: Int, factor: Double, norms: Reducer.Norms, usedLosses: [Bool], lossUpdates: [Int]) {
+    func apply(number: Int, factor: Double, norms: GradientNorms, usedLosses: [Bool], lossUpdates: [Int]) {
         let clipsAll = arguments.clipLossParameters
         let scale = clipCoefficient(clipsAll ? norms.all : norms.model)
         let modelCount = memory.parameters.layout.modelCount

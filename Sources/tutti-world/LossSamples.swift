@@ -99,8 +99,7 @@ extension LossSample {
         case .lists(let width): kind = .lists(width)
         }
         return LossSetting(
-            width: width, layers: modelLayers, columns: (0..<columns).map { "text\($0)" }, labels: kind,
-            guideWidth: guideWidth)
+            width: width, layers: modelLayers, columns: (0..<columns).map { "text\($0)" }, labels: kind)
     }
 
     /// Numbers of the rows `own`, block after block; rows of one item resemble each other, as embeddings do.
@@ -136,20 +135,24 @@ extension LossSample {
         let needs = loss.requirements
         let draw = LossDraw(seed: 3, step: 2)
         let layers = needs.needsLayers ? loss.layers(of: modelLayers, draw: draw) : []
-        let encoded = needs.encodedColumns?.count ?? columns
+        let encoded = needs.columns(of: .student).numbers(of: columns).count
         let blocks = max(layers.count, 1) * encoded
         var batch = LossBatch(
             embeddings: matrix(own, blocks: blocks, width: width, salt: 0, &arena), rows: own.count, columns: encoded,
             layers: max(layers.count, 1))
         batch.layerNumbers = layers
         batch.textColumns = columns
-        if needs.guide != nil { batch.guide = matrix(own, blocks: encoded, width: guideWidth, salt: 7_000, &arena) }
-        if needs.needsTwin { batch.twin = matrix(own, blocks: encoded, width: width, salt: 9_000, &arena) }
-        let gradients = LossGradients(
-            embeddings: arena.matrix(blocks * own.count, width),
-            twin: batch.twin.map { arena.matrix($0.rows, $0.columns) })
+        for (place, path) in needs.guides.enumerated() {
+            batch.others[.guide(path)] = matrix(
+                own, blocks: encoded, width: guideWidth, salt: 7_000 + UInt64(100 * place), &arena)
+        }
+        var gradients = LossGradients(embeddings: arena.matrix(blocks * own.count, width))
+        if needs.texts[.twin] != nil {
+            batch.others[.twin] = matrix(own, blocks: encoded, width: width, salt: 9_000, &arena)
+            gradients.others[.twin] = arena.matrix(encoded * own.count, width)
+        }
         gradients.embeddings.fill(.nan)
-        gradients.twin?.fill(.nan)
+        gradients[.twin]?.fill(.nan)
         var context = LossContext(ensemble: ensemble)
         context.draw = draw
         var tensors: [String: LossParameters.Tensor] = [:]
@@ -183,7 +186,7 @@ extension LossSample {
             return Array(UnsafeBufferPointer(start: matrix.pointer, count: matrix.rows * matrix.columns))
         }
         return LossSampleResult(
-            value: value, blocks: blocks, gradient: numbers(gradients.embeddings), twin: numbers(gradients.twin),
+            value: value, blocks: blocks, gradient: numbers(gradients.embeddings), twin: numbers(gradients[.twin]),
             parameters: owned.flatMap { numbers($0) })
     }
 }

@@ -29,7 +29,9 @@ private struct PlaneBatch: Sendable {
         let judged = FloatBlock((guide ?? []).flatMap { $0[own].flatMap { $0 } })
         let height = columns.count * own.count
         var batch = LossBatch(embeddings: embeddings.matrix(height, 2), rows: own.count, columns: columns.count)
-        if guide != nil { batch.guide = judged.matrix(height, 2) }
+        if guide != nil {
+            for path in loss.requirements.guides { batch.others[.guide(path)] = judged.matrix(height, 2) }
+        }
         var context = LossContext(ensemble: ensemble)
         let setting = LossSetting(width: 2, columns: columns.indices.map { "text\($0)" })
         let parameters = loss.parameters(setting)

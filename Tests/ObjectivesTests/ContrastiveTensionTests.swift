@@ -15,7 +15,7 @@ import TuttiObjectives
     ) throws -> Double {
         let (own, other) = (FloatBlock(model.flatMap { $0 }), FloatBlock(twin.flatMap { $0 }))
         var batch = LossBatch(embeddings: Matrix(own.pointer, model.count, 2), rows: model.count, columns: 1)
-        batch.twin = Matrix(other.pointer, twin.count, 2)
+        batch.others[.twin] = Matrix(other.pointer, twin.count, 2)
         batch.textColumns = textColumns
         var context = LossContext(ensemble: LocalEnsemble.single())
         context.draw = LossDraw(seed: 1, step: step)

@@ -69,7 +69,7 @@ struct LossCase: Sendable, CustomTestStringConvertible {
 
     /// Columns that the encoder embeds.
     var encoded: Int {
-        get throws { try make().requirements.encodedColumns?.count ?? columns }
+        get throws { try make().requirements.columns(of: .student).numbers(of: columns).count }
     }
 
     func make() throws -> any Loss { try LossRegistry.make(specification).loss }
@@ -113,8 +113,7 @@ struct LossCase: Sendable, CustomTestStringConvertible {
         case .lists(let width): kind = .lists(width)
         }
         return LossSetting(
-            width: width, layers: modelLayers ?? max(layers - 1, 1), columns: (0..<columns).map { "text\($0)" }, labels: kind,
-            guideWidth: hasGuide ? 6 : nil)
+            width: width, layers: modelLayers ?? max(layers - 1, 1), columns: (0..<columns).map { "text\($0)" }, labels: kind)
     }
 }
 
@@ -178,8 +177,10 @@ extension LossCase {
             embeddings: Matrix(own_.pointer, blocks * own.count, width), rows: own.count, columns: columns,
             layers: layers)
         if layers > 1 { batch.layerNumbers = loss.layers(of: setting.layers, draw: LossDraw(seed: 3, step: 2)) }
-        if hasTwin { batch.twin = Matrix(twin.pointer, columns * own.count, width) }
-        if hasGuide { batch.guide = Matrix(guide.pointer, columns * own.count, 6) }
+        if hasTwin { batch.others[.twin] = Matrix(twin.pointer, columns * own.count, width) }
+        for path in loss.requirements.guides {
+            batch.others[.guide(path)] = Matrix(guide.pointer, columns * own.count, 6)
+        }
         var context = LossContext(ensemble: ensemble)
         context.weight = weight
         context.draw = LossDraw(seed: 3, step: 2)
@@ -199,7 +200,7 @@ extension LossCase {
         if wantsGradients {
             gradients = LossGradients(
                 embeddings: Matrix(gradient.pointer, blocks * own.count, width),
-                twin: hasTwin ? Matrix(dTwin.pointer, columns * own.count, width) : nil)
+                others: hasTwin ? [.twin: Matrix(dTwin.pointer, columns * own.count, width)] : [:])
         }
         let (labels, labelWidth) = labelValues
         let ownLabels = Array(labels[own.lowerBound * labelWidth..<own.upperBound * labelWidth])

@@ -25,7 +25,7 @@ extension LossCase {
     func aCaseFitsItsLoss(_ example: LossCase) throws {
         let loss = try example.make()
         let needs = loss.requirements
-        #expect(needs.needsTwin == example.hasTwin && (needs.guide != nil) == example.hasGuide)
+        #expect((needs.texts[.twin] != nil) == example.hasTwin && needs.guides.isEmpty != example.hasGuide)
         #expect((needs.decoder != nil) == example.hasDecoder)
         if needs.needsLayers {
             let count = example.setting.layers

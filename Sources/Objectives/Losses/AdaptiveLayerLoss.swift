@@ -122,12 +122,12 @@ public final class AdaptiveLayerLoss: Loss {
             }
             let (last, priors) = (batch.layers - 1, batch.layers - 1)
             var total = try tape.evaluate(
-                inner.loss, batch.layer(last), embeddings: layer(last), twin: tape.twin,
+                inner.loss, batch.layer(last), embeddings: layer(last), trained: tape.trained,
                 weight: settings.lastLayerWeight, branch: last)
             for place in 0..<priors {
                 let weight = settings.weighting.weight(batch.layerNumbers[place])
                 total += try tape.evaluate(
-                    inner.loss, batch.layer(place), embeddings: layer(place), twin: tape.twin,
+                    inner.loss, batch.layer(place), embeddings: layer(place), trained: tape.trained,
                     weight: settings.priorLayersWeight * weight / Double(priors), branch: place)
                 if settings.temperature > 0 {
                     total += tape.minimise(

@@ -64,9 +64,7 @@ public final class ContrastiveTensionLoss: Loss {
     /// A twin that reads the first column, while the model reads the last; and which texts are equal.
     public var requirements: LossRequirements {
         var needs = LossRequirements()
-        needs.needsTwin = true
-        needs.encodedColumns = [-1]
-        needs.twinColumns = [0]
+        needs.texts = [.student: .last, .twin: .first]
         needs.needsTextKeys = true
         return needs
     }
@@ -95,7 +93,7 @@ public final class ContrastiveTensionLoss: Loss {
     /// This rank's part of the sum over pairs. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in
-            let first = tape.twinColumn(0)  // [b, D]
+            let first = tape.column(0, of: .twin)  // [b, D]
             let second = batch.textColumns == 1 ? try partners(tape) : tape.column(0)  // [b, D]
             let scores = tape.rowProducts(first, second)  // [b, 1]
             let answers = try answers(batch, tape)  // [b, 1]

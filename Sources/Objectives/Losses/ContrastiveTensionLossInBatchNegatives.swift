@@ -63,9 +63,7 @@ public final class ContrastiveTensionLossInBatchNegatives: Loss {
     /// A twin; both read the first column.
     public var requirements: LossRequirements {
         var needs = LossRequirements()
-        needs.needsTwin = true
-        needs.encodedColumns = [0]
-        needs.twinColumns = [0]
+        needs.texts = [.student: .first, .twin: .first]
         return needs
     }
 
@@ -86,7 +84,7 @@ public final class ContrastiveTensionLossInBatchNegatives: Loss {
     /// This rank's part of the mean over all rows and columns. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in
-            let (twin, model) = (tape.twinColumn(0), tape.column(0))  // [b, D] each
+            let (twin, model) = (tape.column(0, of: .twin), tape.column(0))  // [b, D] each
             let factor = tape.exponential(tape.parameter("logit_scale"))  // [1, 1]
             let first = tape.ranks.offset
             /// The cross entropies of own rows with those that the other side has of all texts, summed.

@@ -80,7 +80,7 @@ public final class DenoisingAutoEncoderLoss: Loss {
     /// A decoder of the last text column; the model reads the first.
     public var requirements: LossRequirements {
         var needs = LossRequirements()
-        needs.encodedColumns = [0]
+        needs.texts = [.student: .first, .decoder: .last]
         needs.decoder = DecoderRequest(model: decoder, isTied: isTied, deletionRatio: deletionRatio)
         return needs
     }

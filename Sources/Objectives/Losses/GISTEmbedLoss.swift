@@ -74,7 +74,7 @@ public final class GISTEmbedLoss: Loss {
     /// The guide.
     public var requirements: LossRequirements {
         var needs = LossRequirements()
-        needs.guide = guide
+        needs.texts[.guide(guide)] = .all
         return needs
     }
 
@@ -102,7 +102,7 @@ public final class GISTEmbedLoss: Loss {
         return try tape.evaluate(batch, gradients, context) { tape in
             let columns = 0..<batch.columns
             let own = columns.map { tape.normalized(tape.column($0), epsilon: 1e-8) }  // [b, D] each
-            let ownGuide = columns.map { tape.normalized(tape.guideColumn($0), epsilon: 1e-8) }  // [b, G] each
+            let ownGuide = columns.map { tape.normalized(tape.column($0, of: .guide(guide)), epsilon: 1e-8) }  // [b, G] each
             let all = gathersAcrossRanks ? try own.map { try tape.gatherRows($0) } : own  // [N, D] each
             let allGuide = gathersAcrossRanks ? try ownGuide.map { try tape.gatherRows($0) } : ownGuide  // [N, G] each
             let first = gathersAcrossRanks ? tape.ranks.offset : 0

@@ -108,7 +108,7 @@ public final class MatryoshkaLoss: Loss {
                 func cut(_ value: TapeValue) -> TapeValue { tape.normalized(tape.columns(value, 0..<width)) }  // [.., d]
                 try withCutLabels(of: batch, from: full, to: width) { part in
                     total += try tape.evaluate(
-                        inner.loss, part, embeddings: cut(tape.embeddings), twin: tape.twin.map(cut),
+                        inner.loss, part, embeddings: cut(tape.embeddings), trained: tape.trained.mapValues(cut),
                         weight: weights[place], branch: place)
                 }
             }

@@ -115,6 +115,11 @@ public final class SoftmaxLoss: Loss {
         LossParameter.linear("classifier", inputs: features.count * setting.width, outputs: classes)
     }
 
+    /// The classifier.
+    public var classifier: LossClassifier? {
+        LossClassifier(classes: classes, features: features, prefix: "classifier.")
+    }
+
     /// This rank's part of the mean over all rows. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in

@@ -59,16 +59,18 @@ public final class SumLoss: Loss {
         return parts
     }
 
-    /// Refuses losses that look at different layers, have different guides or decoders, or encode different columns.
+    /// Refuses losses that look at different layers, have different decoders, or read different columns in one role.
     public func check(_ setting: LossSetting) throws(LossError) {
         let needs = nested.map(\.loss.requirements)
         func refuse(_ what: String) throws(LossError) {
             throw LossError(loss: Self.name, option: "losses", problem: what, hint: "Train with one of them.")
         }
         if needs.count(where: \.needsLayers) > 1 { try refuse("several of them look at lower layers") }
-        if Set(needs.compactMap(\.guide)).count > 1 { try refuse("they have different guides") }
         if needs.count(where: { $0.decoder != nil }) > 1 { try refuse("several of them have a decoder") }
-        if Set(needs.map { $0.encodedColumns ?? [] }).count > 1 { try refuse("they encode different text columns") }
+        for role in Set(needs.flatMap(\.texts.keys)) {
+            let columns = needs.filter { role == .student || $0.texts[role] != nil }.map { $0.columns(of: role) }
+            if Set(columns).count > 1 { try refuse("they encode different text columns") }
+        }
         for inner in nested { try inner.loss.check(setting) }
     }
 
@@ -81,6 +83,11 @@ public final class SumLoss: Loss {
         }
     }
 
+    /// The first classifier among them, by the name that its parameters have here.
+    public var classifier: LossClassifier? {
+        nested.enumerated().lazy.compactMap { place, inner in inner.loss.classifier?.scoped("losses.\(place).") }.first
+    }
+
     /// This rank's part of the sum. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluateInner(batch, gradients, context) { tape in
@@ -90,7 +97,7 @@ public final class SumLoss: Loss {
                 let seesLayers = inner.loss.requirements.needsLayers
                 values[place] = try tape.evaluate(
                     inner.loss, seesLayers ? batch : batch.layer(batch.layers - 1),
-                    embeddings: seesLayers ? tape.embeddings : last, twin: tape.twin, weight: weights[place],
+                    embeddings: seesLayers ? tape.embeddings : last, trained: tape.trained, weight: weights[place],
                     branch: place, parameters: context.parameters.scoped("losses.\(place)."))
             }
             return values.reduce(0, +)

@@ -1,0 +1,118 @@
+// A rank's rows become what the roles of a loss read: token ids, packed, with labels and keys beside them.
+
+import TuttiCorpus
+import TuttiEncoders
+import TuttiGround
+import TuttiModels
+import TuttiObjectives
+
+/// One micro-batch of this rank, ready to be encoded.
+struct PreparedBatch: Sendable {
+    /// The number of its data set.
+    var dataset = 0
+    /// What each role reads: its text columns, column after column, packed without padding.
+    var texts: [Role: PackedBatch] = [:]
+    /// Rows on this rank, b; may be zero.
+    var rows: Int
+    /// Text columns that the student reads, C.
+    var columns: Int
+    /// Text columns of the data.
+    var textColumns: Int
+    var labels: [Float]  // [b * labelWidth]
+    var labelWidth: Int
+    /// Equal where texts have equal tokens; empty where nobody asks.
+    var textKeys: [UInt64]  // [textColumns * b] or []
+
+    /// The texts of a role; none where nobody has asked for it.
+    subscript(role: Role) -> PackedBatch { texts[role] ?? PackedBatch() }
+}
+
+/// Turns a rank's rows into what the roles and the loss read.
+struct BatchPreparation: Sendable {
+    /// How texts reach one role.
+    private struct Reader {
+        let role: Role
+        let collator: Collator
+        let columns: [Int]
+    }
+
+    /// One a role, the student's first.
+    private let readers: [Reader]
+    /// The student's.
+    private let collator: Collator
+    private let textColumns: Int
+    /// Damages the texts that the model encodes and a decoder reconstructs.
+    private let deletion: WordDeletion?
+    private let needsTextKeys: Bool
+    /// Whether ranks get as many rows each, rather than as much text.
+    private let equalRows: Bool
+
+    /// What `objective` needs of a table with `columnCount` text columns, whose columns have these prompts.
+    ///
+    /// - Parameters:
+    ///   - seed: seed of the run.
+    ///   - epoch: the epoch, of which damaged texts are a function.
+    init(_ objective: Objective, columnCount: Int, prompts: [String], seed: UInt64, epoch: Int) {
+        let requirements = objective.requirements
+        readers = objective.roles.map { role in
+            Reader(
+                role: role, collator: objective.makeCollator(for: role, prompts: prompts),
+                columns: requirements.columns(of: role).numbers(of: columnCount))
+        }
+        collator = readers[0].collator
+        textColumns = columnCount
+        deletion = columnCount > 1 ? nil : requirements.decoder.map {
+            WordDeletion(ratio: $0.deletionRatio, seed: seed, epoch: UInt32(truncatingIfNeeded: epoch))
+        }
+        needsTextKeys = requirements.needsTextKeys
+        equalRows = objective.loss.dependsOnDealing
+    }
+
+    /// This rank's share of a global batch.
+    func batch(of table: Table, _ globalRows: ArraySlice<Int32>, rank: Int, world: Int) -> PreparedBatch {
+        let texts = TextBatch(
+            table: table, globalRows: globalRows, rank: rank, world: world,
+            longestText: equalRows ? nil : collator.longestText)
+        // The width is that of the batch: a rank without rows has labels too, none of them.
+        let labelWidth = globalRows.first.flatMap { table.label(row: Int($0)) }.map { Self.numbers($0).count } ?? 0
+        var batch = PreparedBatch(
+            rows: texts.rows.count, columns: readers[0].columns.count, textColumns: textColumns,
+            labels: texts.labels.flatMap(Self.numbers), labelWidth: labelWidth, textKeys: [])
+        for reader in readers {
+            if reader.role == .twin, reader.columns == readers[0].columns {
+                batch.texts[.twin] = batch.texts[.student]  // the same tokens
+                continue
+            }
+            var packed = PackedBatch()
+            if let deletion, reader.role == .student {
+                for (place, row) in texts.rows.enumerated() {
+                    reader.collator.append(
+                        deletion.damaged(texts.columns[0][place], row: row),
+                        slot: UInt64(texts.slots.lowerBound + place), column: 0, to: &packed)
+                }
+            } else {
+                for column in reader.columns { reader.collator.append(texts, column: column, to: &packed) }
+            }
+            batch.texts[reader.role] = packed
+        }
+        if needsTextKeys { batch.textKeys = keys(texts) }
+        return batch
+    }
+
+    /// Fingerprints of the tokens of all texts, column after column.
+    private func keys(_ texts: TextBatch) -> [UInt64] {
+        var packed = PackedBatch()
+        collator.pack(texts, into: &packed)
+        return (0..<packed.sequenceCount).map { s in
+            packed.ids[Int(packed.offsets[s])..<Int(packed.offsets[s + 1])].withUnsafeBytes { Digest.of($0).key }
+        }
+    }
+
+    private static func numbers(_ label: Label) -> [Float] {
+        switch label {
+        case .integer(let class_): return [Float(class_)]
+        case .float(let score): return [Float(score)]
+        case .floats(let scores): return scores.map(Float.init)
+        }
+    }
+}
