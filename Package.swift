@@ -90,8 +90,11 @@ let package = Package(
             ], path: "Sources/tutti-world"),
         // Tests
         .target(
-            name: "TestSupport", dependencies: ["TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiGround"],
-            path: "Tests/TestSupport"),
+            name: "TestSupport",
+            dependencies: [
+                "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiCorpus", "TuttiModels", "TuttiObjectives",
+                "TuttiTraining", "TuttiGround", "TuttiReports",
+            ], path: "Tests/TestSupport"),
         tests("Ground", ["CTuttiDigest"]),
         tests("Formats", ["TuttiFormats"]),
         tests("Kernels", ["TuttiKernels", "CTuttiKernels"]),

@@ -1,5 +1,6 @@
 // group_by_label: the reference's counts, and the laws that its batches keep.
 
+import TestSupport
 import Foundation
 import Testing
 import TuttiCorpus
@@ -101,9 +102,7 @@ import TuttiGround
 
 /// The objects of a file below Tests/Golden.
 func goldenLines(_ name: String) throws -> [JSONObject] {
-    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    let path = folder.appendingPathComponent("Golden/\(name)").path
-    return try MappedFile(path: path).text.split(separator: "\n").map { line in
+    try MappedFile(path: Goldens.path(name)).text.split(separator: "\n").map { line in
         try #require(try JSONValue.parse(String(line), source: name).object)
     }
 }

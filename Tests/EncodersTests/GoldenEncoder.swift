@@ -19,8 +19,7 @@ struct Golden {
 
     init(_ kind: GoldenKind) throws {
         self.kind = kind
-        let tests = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/")
-        file = try SafetensorsFile(path: "\(tests)/Golden/encoders-\(kind.rawValue).safetensors")
+        file = try SafetensorsFile(path: Goldens.path("encoders-\(kind.rawValue).safetensors"))
     }
 
     /// The shape that encoders.py builds, with dropout rates of the test's choice.

@@ -94,7 +94,7 @@ import TuttiEnsemble
     @Test func nodesSplitIntoRowsAndColumns() throws {
         for nodes in [[7, 7, 7, 7], [0, 0, 1, 1], [4, 2, 4, 2], [0, 1, 2, 3], [0, 0, 0, 1], [2, 1, 1, 1], [0]] {
             let places = nodes.indices.map { rank in nodes[..<rank].count { $0 == nodes[rank] } }
-            try LocalEnsemble.run(nodes: nodes) { ensemble in
+            _ = try LocalEnsemble.run(nodes: nodes) { ensemble in
                 let split = try ensemble.splitByNode()
                 let (rank, place) = (ensemble.rank, places[ensemble.rank])
                 let own = try split.own.gatherCounts(rank)

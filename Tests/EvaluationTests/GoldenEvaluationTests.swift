@@ -42,8 +42,7 @@ private final class Lines: Sendable {
 
 @Suite struct GoldenEvaluationTests {
     static let cases: [JSONValue] = {
-        let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
-        return (try? JSONValue.parse(file: tests + "/Golden/evaluation/cases.json").array) ?? []
+        (try? JSONValue.parse(file: Goldens.path("evaluation/cases.json")).array) ?? []
     }()
 
     /// The evaluator of a case, its data written to files and read back as a user's are.

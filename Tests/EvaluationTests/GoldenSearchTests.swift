@@ -10,8 +10,7 @@ import TuttiGround
 
 @Suite struct GoldenSearchTests {
     static let cases: [JSONValue] = {
-        let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
-        return (try? JSONValue.parse(file: tests + "/Golden/evaluation/search.json").array) ?? []
+        (try? JSONValue.parse(file: Goldens.path("evaluation/search.json")).array) ?? []
     }()
     private static let prompts = ["query": "query: ", "document": "doc: ", "third": "third: "]
 

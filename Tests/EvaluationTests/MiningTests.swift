@@ -81,12 +81,10 @@ struct MiningGoldens {
     private let model: String
 
     init() {
-        let folder =
-            URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path + "/Golden"
-        let file = try? JSONValue.parse(file: folder + "/mining/cases.json")
+        let file = try? JSONValue.parse(file: Goldens.path("mining/cases.json"))
         cases = file?["cases"]?.array ?? []
         texts = (file?["texts"]?.array ?? []).compactMap(\.string)
-        model = folder + "/training/bert-sgd/model"
+        model = TinyRun("bert-sgd").modelPath
     }
 
     private func text(_ value: JSONValue?) -> String { texts[value?["t"]?.int ?? 0] }

@@ -28,8 +28,7 @@ private final class LosingModel: SentenceEncoding {
 }
 
 @Suite struct WorldSizeTests {
-    private static let folder =
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path + "/Golden/models"
+    private static let folder = Goldens.path("models")
 
     private static func evaluators(_ texts: [String]) throws -> [any Evaluator] {
         let shifted = texts.indices.map { texts[($0 + 1) % texts.count] }

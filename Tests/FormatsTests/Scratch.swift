@@ -27,10 +27,7 @@ final class Scratch {
 
 func bytes(of path: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) }
 
-func golden(_ name: String) -> String {
-    URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
-        + "/Golden/corpus-formats/" + name
-}
+func golden(_ name: String) -> String { Goldens.path("corpus-formats/" + name) }
 
 /// The error that `body` throws, or nil.
 func failure<Value>(_ body: () throws -> Value) -> TuttiError? {

@@ -7,9 +7,7 @@ import TuttiGround
 
 /// The folders and embeddings that Tests/Golden/models.py wrote.
 enum GoldenModels {
-    static let folder =
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
-        + "/Golden/models"
+    static let folder = Goldens.path("models")
 
     /// Texts that every golden embedding belongs to.
     static func texts() throws -> [String] {

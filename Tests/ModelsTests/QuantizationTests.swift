@@ -1,5 +1,6 @@
 // Quantized embeddings against the reference's, byte for byte, and what cannot be quantized.
 
+import TestSupport
 import Foundation
 import Testing
 import TuttiFormats
@@ -8,8 +9,7 @@ import TuttiModels
 
 @Suite struct QuantizationTests {
     private static let cases: [JSONValue] = {
-        let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
-        return (try? JSONValue.parse(file: tests + "/Golden/evaluation/quantization.json").array) ?? []
+        (try? JSONValue.parse(file: Goldens.path("evaluation/quantization.json")).array) ?? []
     }()
 
     @Test func bytesAreTheReferences() throws {

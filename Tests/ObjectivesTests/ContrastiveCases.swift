@@ -20,8 +20,7 @@ struct ContrastiveCase: Codable, Sendable {
 
     /// The goldens of the reference.
     static func goldens() throws -> [ContrastiveCase] {
-        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        let file = folder.appendingPathComponent("Golden/objectives/multiple_negatives_ranking.jsonl")
+        let file = URL(fileURLWithPath: Goldens.path("objectives/multiple_negatives_ranking.jsonl"))
         return try Data(contentsOf: file).split(separator: UInt8(ascii: "\n")).map {
             try JSONDecoder().decode(ContrastiveCase.self, from: Data($0))
         }

@@ -1,5 +1,6 @@
 // Token ids against the goldens of Tests/Golden/tokenizers.py: more than 5,000 strings in sixteen classes, three models.
 
+import TestSupport
 import Foundation
 import Testing
 import TuttiFormats
@@ -12,8 +13,7 @@ struct GoldenText: Sendable {
     let text: String
     let ids: [String: [Int32]]
 
-    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("Golden/tokenizers").path
+    static let folder = Goldens.path("tokenizers")
 
     static func all() throws -> [GoldenText] {
         let path = folder + "/texts.jsonl"

@@ -1,5 +1,6 @@
 // Runs of the cases in Tests/Golden/losses: one loss with one set of options each, from a configuration to the end.
 
+import TestSupport
 import Foundation
 import Testing
 import TuttiEncoders
@@ -15,8 +16,7 @@ struct GoldenLossCase: Sendable, CustomTestStringConvertible {
     let name: String
     let object: JSONObject
 
-    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("Golden/losses").path
+    static let folder = Goldens.path("losses")
 
     /// Every case there is, by name.
     static let all: [GoldenLossCase] = {

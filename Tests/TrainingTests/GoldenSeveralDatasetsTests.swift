@@ -13,7 +13,7 @@ import TuttiTraining
 
 @Suite struct GoldenSeveralDatasetsTests {
     private let tiny = TinyRun("bert-sgd")
-    private var goldens: String { TinyRun.goldens + "/../several-datasets" }
+    private var goldens: String { Goldens.path("several-datasets") }
 
     private func inputs(_ expected: JSONObject, _ output: String) throws -> TrainingInputs {
         var object = try #require(expected["args"]?.object)

@@ -2,7 +2,7 @@
 
 import TestSupport
 import Testing
-import TuttiFormats
+import TuttiGround
 import TuttiObjectives
 
 @Suite(.serialized) struct RoleRunTests {

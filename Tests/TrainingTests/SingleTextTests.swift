@@ -14,8 +14,7 @@ import TuttiObjectives
 import TuttiTraining
 
 @Suite(.serialized) struct SingleTextTests {
-    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("Golden/losses").path
+    private static let folder = Goldens.path("losses")
 
     /// The loss, and the rate at which it moves the tiny model by some per cent.
     static let cases: [(loss: LossSpecification, rate: Double)] = [

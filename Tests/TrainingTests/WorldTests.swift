@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiReports
 import TuttiTraining

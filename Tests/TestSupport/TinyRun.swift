@@ -1,0 +1,108 @@
+// Short runs of the tiny models in Tests/Golden/training, for tests of training, evaluation and the command.
+
+import Foundation
+import TuttiCorpus
+import TuttiEnsemble
+import TuttiFormats
+import TuttiGround
+import TuttiModels
+import TuttiObjectives
+import TuttiReports
+import TuttiTraining
+
+/// Where the golden files are.
+public enum Goldens {
+    /// Tests/Golden.
+    public static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("Golden").path
+
+    /// A file or folder of Tests/Golden.
+    public static func path(_ name: String) -> String { folder + "/" + name }
+}
+
+/// A golden run's folder, and runs of its model and data with other settings.
+public struct TinyRun: Sendable {
+    /// The golden run's folder, with model/ and rows.jsonl.
+    public let folder: String
+    /// The settings of the run.
+    public var arguments = TrainingArguments()
+    /// Changes to the model's configuration.
+    public var overrides: JSONObject?
+    /// Whether the loss is evaluated on the training data.
+    public var evaluation = false
+    /// As `TrainingInputs.gemmIsAutomatic`.
+    public var gemmIsAutomatic = false
+    /// The loss.
+    public var loss = LossSpecification(name: "MultipleNegativesRankingLoss")
+    /// Makes the training data from those of the golden run.
+    public var change: @Sendable (Table) throws -> Table = { $0 }
+
+    /// The golden run called `name`: bert-sgd, bert-adamw, mpnet-sgd ...
+    public init(_ name: String) { folder = Goldens.path("training/" + name) }
+
+    /// The model's folder.
+    public var modelPath: String { folder + "/model" }
+
+    /// What the reference found.
+    public func expected() throws -> JSONObject {
+        try unwrap(JSONValue.parse(file: folder + "/expected.json").object, folder + "/expected.json")
+    }
+
+    /// What the run is made of, writing to `output`.
+    public func inputs(_ output: String) throws -> TrainingInputs {
+        let table = try change(loadTable(DatasetSpecification(path: folder + "/rows.jsonl")))
+        let model = try SentenceEncoder.load(modelPath, configOverrides: overrides)
+        var inputs = TrainingInputs(
+            model: model, arguments: arguments, trainDataset: table,
+            loss: try LossRegistry.make(loss), outputDirectory: output)
+        if evaluation { inputs.evalDataset = table }
+        inputs.gemmIsAutomatic = gemmIsAutomatic
+        return inputs
+    }
+
+    /// Trains on `ensemble` and returns the outcome and the trained model.
+    public func train(
+        _ output: String, ensemble: any Ensemble = LocalEnsemble.single(),
+        report: (any Report)? = nil
+    ) throws -> (outcome: TrainingOutcome, model: SentenceEncoder) {
+        let inputs = try inputs(output)
+        let outcome = try Trainer(inputs, ensemble: ensemble, reports: report.map { [$0] } ?? []).train()
+        return (outcome, inputs.model)
+    }
+}
+
+/// All parameters of a model, which the call keeps alive.
+public func parameterValues(_ model: SentenceEncoder) -> [Float] {
+    withExtendedLifetime(model) { Array(model.encoder.parameters.values) }
+}
+
+/// The objects of a run's metrics file.
+public func metricsLines(_ output: String) throws -> [JSONObject] {
+    let text = try String(contentsOfFile: output + "/metrics.jsonl", encoding: .utf8)
+    return try text.split(separator: "\n").map { line in
+        try unwrap(JSONValue.parse(String(line), source: "metrics.jsonl").object, "metrics.jsonl")
+    }
+}
+
+/// The lines without what depends on the clock.
+public func timeless(_ lines: [JSONObject]) -> [String] {
+    let timed = [
+        "seconds", "step_seconds", "tokens_per_second", "eval_runtime", "eval_samples_per_second",
+        "eval_steps_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second",
+    ]
+    return lines.map { line in
+        var kept = line
+        for key in timed { kept.remove(key) }
+        return JSONValue.object(kept).serialized()
+    }
+}
+
+/// Training lines only: those with a learning rate.
+public func trainingLines(_ output: String) throws -> [JSONObject] {
+    try metricsLines(output).filter { $0["learning_rate"] != nil }
+}
+
+private func unwrap(_ object: JSONObject?, _ source: String) throws -> JSONObject {
+    guard let object else { throw TuttiError(.data, "read", source, "holds no JSON object") }
+    return object
+}
