@@ -44,13 +44,13 @@ public struct TuttiError: Error, Sendable, Equatable, CustomStringConvertible {
         self.hint = hint
     }
 
-    /// The error as one line: "subject: problem (while: operation). hint".
+    /// The error as one line without control characters: "subject: problem (while: operation). hint".
     public var description: String {
         var line = subject.isEmpty ? problem : "\(subject): \(problem)"
         if !operation.isEmpty { line += " (while: \(operation))" }
         line += "."
         if let hint, !hint.isEmpty { line += " \(hint)" }
-        return String(line.map { $0.isNewline ? " " : $0 })
+        return String(line.map { $0.isNewline ? " " : $0 }).printable
     }
 }
 

@@ -57,7 +57,7 @@ public final class ProgressDisplay: Report {
             StandardStream.error.put("\r\u{1B}[K")
             barIsShown = false
         }
-        StandardStream.output.put(text + "\n")
+        StandardStream.output.put(text.printable + "\n")
     }
 
     private func fixed(_ number: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", number) }

@@ -1,4 +1,4 @@
-// `tutti inspect PATH`: what a model, a data set or a run is.
+// `tutti inspect PATH`: what a model, a data set, a retrieval collection or a run is.
 
 import ArgumentParser
 import Foundation
@@ -10,7 +10,10 @@ import TuttiModels
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect", abstract: "Say what a model, a data set or a run is.",
-        discussion: "A folder with tutti_run.json is a run, a folder with a model is a model, a file is a data set.")
+        discussion: """
+            A folder with tutti_run.json is a run, one with config.json or modules.json a model, one with corpus.jsonl a \
+            retrieval collection (BEIR); a file is a data set.
+            """)
 
     @Argument(help: ArgumentHelp("Model folder, hub id, data file or output_dir of a run.", valueName: "path"))
     var path: String
@@ -24,21 +27,58 @@ struct InspectCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        var isDirectory: ObjCBool = false
-        let exists = FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
-        let facts: JSONObject
-        if exists, !isDirectory.boolValue {
-            facts = try dataset()
-        } else if exists, FileManager.default.fileExists(atPath: path + "/tutti_run.json") {
-            facts = try trainingRun()
-        } else {
-            facts = try model()
-        }
+        let facts = try facts()
         if json {
             try Output.line(JSONValue.object(facts).serialized(indent: 2))
         } else {
             try Self.show(facts, indent: "")
         }
+    }
+
+    private func facts() throws -> JSONObject {
+        let files = FileManager.default
+        var isDirectory: ObjCBool = false
+        guard files.fileExists(atPath: path, isDirectory: &isDirectory) else {
+            guard let folder = try cachedModel() else {
+                throw TuttiError(
+                    .missingFile, "inspect", path, "there is no such file or folder, nor such a model in the local cache")
+            }
+            return try model(folder)
+        }
+        guard isDirectory.boolValue else { return try dataset() }
+        func holds(_ name: String) -> Bool { files.fileExists(atPath: path + "/" + name) }
+        if holds("tutti_run.json") { return try trainingRun() }
+        if holds("config.json") || holds("modules.json") { return try model(path) }
+        if holds("corpus.jsonl") || holds("queries.jsonl") { return try collection() }
+        throw TuttiError(
+            .data, "inspect", path, "is neither a run, a model, nor a retrieval collection",
+            hint: "It would hold tutti_run.json, config.json or modules.json, or corpus.jsonl and queries.jsonl.")
+    }
+
+    /// The folder of a hub id that the local cache holds.
+    private func cachedModel() throws(TuttiError) -> String? {
+        do throws(TuttiError) {
+            return try ModelHub.resolve(path)
+        } catch {
+            guard error.kind == .missingFile else { throw error }
+            return nil
+        }
+    }
+
+    private func collection() throws -> JSONObject {
+        var facts: JSONObject = ["kind": .string("retrieval collection"), "path": .string(path)]
+        for (key, name) in [("documents", "corpus.jsonl"), ("queries", "queries.jsonl")] {
+            let table = try loadTable(DatasetSpecification(path: path + "/" + name))
+            facts[key] = .integer(Int64(table.rowCount))
+        }
+        let folder = path + "/qrels"
+        var judgements: [String] = FileManager.default.fileExists(atPath: path + "/qrels.tsv") ? ["qrels.tsv"] : []
+        if FileManager.default.fileExists(atPath: folder) {
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+            judgements += names.filter { $0.hasSuffix(".tsv") }.map { "qrels/" + $0 }
+        }
+        facts["qrels"] = .array(judgements.map { .string($0) })
+        return facts
     }
 
     private func dataset() throws -> JSONObject {
@@ -82,8 +122,8 @@ struct InspectCommand: ParsableCommand {
         return facts
     }
 
-    private func model() throws -> JSONObject {
-        let model = try SentenceEncoder.load(path)
+    private func model(_ folder: String) throws -> JSONObject {
+        let model = try SentenceEncoder.load(folder)
         let layout = model.encoder.layout
         var facts: JSONObject = ["kind": .string("model"), "path": .string(path)]
         facts["architecture"] = .string(model.architectureName)
@@ -91,6 +131,7 @@ struct InspectCommand: ParsableCommand {
         facts["dimension"] = .integer(Int64(model.dimension))
         facts["layers"] = .integer(Int64(model.encoder.layerCount))
         facts["max_seq_length"] = .integer(Int64(model.maximumLength))
+        facts["positions"] = .integer(Int64(model.encoder.longestSequence))
         facts["vocabulary"] = .integer(Int64(model.tokenizer.vocabularySize))
         facts["similarity"] = .string(model.similarity)
         var prompts = JSONObject()

@@ -136,6 +136,6 @@ private final class MiningDisplay {
         guard isTerminal || Date().timeIntervalSince(lastShown) > 10 else { return }
         lastShown = Date()
         let line = "\(what): \(done) of \(total)"
-        Output.show(isTerminal ? "\r\(line)\u{1B}[K" + (done == total ? "\n" : "") : line + "\n", on: STDERR_FILENO)
+        Output.draw(isTerminal ? "\r\(line)\u{1B}[K" + (done == total ? "\n" : "") : line + "\n", on: STDERR_FILENO)
     }
 }

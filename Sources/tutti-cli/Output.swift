@@ -1,4 +1,5 @@
 // Standard output and standard error, written without traps: a closed pipe or a full disk is an error, not a crash.
+// Control characters are spelled out, since names and texts of files are printed; only `draw` sends them.
 
 import Foundation
 import TuttiFormats
@@ -14,12 +15,17 @@ enum Output {
 
     /// Writes a text to standard output; see `line`.
     static func write(_ text: String) throws(TuttiError) {
-        guard StandardStream.output.put(text) else {
+        guard StandardStream.output.put(text.printable) else {
             throw TuttiError(
                 .retryable, "print", "standard output", "cannot be written: \(String(cString: strerror(errno)))")
         }
     }
 
     /// Shows progress or a notice: a reader that is gone does not end the work.
-    static func show(_ text: String, on descriptor: Int32) { StandardStream(descriptor: descriptor).put(text) }
+    static func show(_ text: String, on descriptor: Int32) {
+        StandardStream(descriptor: descriptor).put(text.printable)
+    }
+
+    /// Sends a text as it is, with the codes that redraw a line of a terminal.
+    static func draw(_ text: String, on descriptor: Int32) { StandardStream(descriptor: descriptor).put(text) }
 }

@@ -112,6 +112,39 @@ import TuttiGround
         #expect(data["text_columns"]?.object?.keys == ["anchor", "positive", "negative_1"])
     }
 
+    @Test func inspectTellsWhatIsThere() throws {
+        let folder = try TemporaryDirectory()
+        let missing = try TuttiProcess.run("inspect", folder.path + "/none.csv")
+        #expect(missing.code == 66)
+        #expect(try missing.errorLine.contains("no such file"))
+        let bare = try TuttiProcess.run("inspect", "none.csv")
+        #expect(try bare.code == 66 && bare.errorLine.contains("no such file"))
+        #expect(try TuttiProcess.run("inspect", folder.path).code == 65)
+        let rows = "{\"_id\": \"1\", \"text\": \"one\"}\n{\"_id\": \"2\", \"text\": \"two\"}\n"
+        try AtomicWrite.file(path: folder.path + "/corpus.jsonl", text: rows)
+        try AtomicWrite.file(path: folder.path + "/queries.jsonl", text: rows)
+        try FileManager.default.createDirectory(atPath: folder.path + "/qrels", withIntermediateDirectories: false)
+        try AtomicWrite.file(path: folder.path + "/qrels/test.tsv", text: "query-id\tcorpus-id\tscore\n1\t2\t1\n")
+        let facts = try JSONValue.parse(try TuttiProcess.run("inspect", folder.path, "--json").output)
+        #expect(facts["kind"]?.string == "retrieval collection" && facts["documents"]?.int == 2)
+        #expect(facts["qrels"]?.array == [.string("qrels/test.tsv")])
+    }
+
+    @Test func escapeCodesOfFilesDoNotReachTheTerminal() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path + "/rows.csv"
+        try AtomicWrite.file(path: path, text: "text\u{1B}[31m,other\na\u{1B}]0;title\u{7}b,c\u{9B}2J\n")
+        for arguments in [["inspect", path], ["inspect", path, "--json"], ["tokenize", "--model", path, "--input", path]] {
+            let outcome = try TuttiProcess.run(arguments)
+            let all = outcome.output + outcome.errors
+            #expect(!all.unicodeScalars.contains { $0.value < 0x20 && $0 != "\n" && $0 != "\t" || $0.value == 0x9B })
+        }
+        #expect(try TuttiProcess.run("inspect", path).output.contains("text\\u001b[31m"))
+        let other = folder.path + "/\u{1B}[2Jnone"
+        let error = try TuttiProcess.run("inspect", other)
+        #expect(error.code == 66 && !error.errors.contains("\u{1B}"))
+    }
+
     @Test func aRunIsInspectedAndAClosedPipeEndsNothing() throws {
         let folder = try TemporaryDirectory()
         let workshop = try Workshop(folder.path)
