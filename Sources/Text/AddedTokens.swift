@@ -5,6 +5,8 @@
 // text, in their own normal form; the others in the raw text. Reference:
 // tokenizers/src/tokenizer/added_vocabulary.rs.
 
+import TuttiGround
+
 /// One added token.
 struct AddedToken: Sendable, Equatable {
     var content: String
@@ -23,19 +25,23 @@ struct AddedTokenMatcher: Sendable {
     private let root: UInt32
     private var startsToken = [Bool](repeating: false, count: 256)
 
-    /// A piece of a text: an added token, or what lies between two of them.
+    /// A piece of a text: an added token, or what is between two of them.
     struct Piece: Equatable {
         let range: Range<Int>
         let id: Int32?
     }
 
     /// A matcher; `patterns` are what is looked for, in the order of `tokens`. Empty patterns never match.
-    init(_ tokens: [AddedToken], patterns: [[UInt8]]) {
+    ///
+    /// Throws: `.data` when the patterns are too long together.
+    init(_ tokens: [AddedToken], patterns: [[UInt8]], path: String) throws(TuttiError) {
         self.tokens = tokens
         root = trie.addRoot()
         for (index, pattern) in patterns.enumerated() {
             guard let first = pattern.first else { continue }
-            trie.insert(pattern, below: root, value: Int32(index))
+            guard trie.insert(pattern, below: root, value: Int32(index)) else {
+                throw TokenizerPlace(path: path).tooLarge("added_tokens")
+            }
             startsToken[Int(first)] = true
         }
     }

@@ -90,14 +90,14 @@ struct BertNormalizer: Sendable {
             if !pending.isEmpty { flush(&pending, to: &target, properties) }
             if !properties.flags(point).contains(.nonspacing) { write(point, to: &target, properties) }
         } else if !properties.flags(point).contains(.nonspacing) {
-            let place = pending.firstIndex { $0.0 > combiningClass } ?? pending.count
-            pending.insert((combiningClass, point), at: place)
+            pending.append((combiningClass, point))
         }
     }
 
     private func flush(
         _ pending: inout [(UInt8, UInt32)], to target: inout [UInt8], _ properties: UnicodeProperties
     ) {
+        NormalizationForm.sortMarks(&pending)
         for (_, point) in pending { write(point, to: &target, properties) }
         pending.removeAll(keepingCapacity: true)
     }

@@ -23,16 +23,19 @@ struct ByteTrie: Sendable {
         return UInt32(values.count - 1)
     }
 
-    /// Sets the value, at least 0, of the string `bytes` below `root`.
-    mutating func insert<Bytes: Sequence>(_ bytes: Bytes, below root: UInt32, value: Int32)
+    /// The largest number of nodes: a key is a node and a byte in 32 bits.
+    static let nodeLimit = 1 << 24
+
+    /// Sets the value, at least 0, of the string `bytes` below `root`; false when the trie is full.
+    mutating func insert<Bytes: Sequence>(_ bytes: Bytes, below root: UInt32, value: Int32) -> Bool
     where Bytes.Element == UInt8 {
         var node = root
         for byte in bytes {
             if let child = child(of: node, byte) {
                 node = child
             } else {
+                guard values.count < ByteTrie.nodeLimit - 1 else { return false }
                 let child = addRoot()
-                precondition(child < 1 << 24, "a vocabulary may have 16 million distinct prefixes at most")
                 if edgeCount * 2 >= keys.count { grow() }
                 place(node << 8 | UInt32(byte), child)
                 edgeCount += 1
@@ -40,6 +43,7 @@ struct ByteTrie: Sendable {
             }
         }
         values[Int(node)] = value
+        return true
     }
 
     /// The end and the value of the longest string below `root` that `bytes[start..<end]` starts with; value -1: none.

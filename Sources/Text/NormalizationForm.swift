@@ -46,15 +46,22 @@ enum NormalizationForm: String, Sendable, CaseIterable {
         for point in points {
             let combiningClass = properties.combiningClass(point)
             if combiningClass == 0 {
+                sortMarks(&pending)
                 ordered += pending.map(\.1)
                 pending.removeAll(keepingCapacity: true)
                 ordered.append(point)
             } else {
-                let place = pending.firstIndex { $0.0 > combiningClass } ?? pending.count
-                pending.insert((combiningClass, point), at: place)
+                pending.append((combiningClass, point))
             }
         }
+        sortMarks(&pending)
         return ordered + pending.map(\.1)
+    }
+
+    /// Sorts marks by combining class, equal classes in their order; a long run of them costs no more than sorting.
+    static func sortMarks(_ marks: inout [(UInt8, UInt32)]) {
+        guard marks.count > 1, zip(marks, marks.dropFirst()).contains(where: { $0.0 > $1.0 }) else { return }
+        marks = marks.enumerated().sorted { ($0.element.0, $0.offset) < ($1.element.0, $1.offset) }.map(\.element)
     }
 
     private static func compose(_ points: [UInt32]) -> [UInt32] {

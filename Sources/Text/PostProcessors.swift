@@ -30,8 +30,10 @@ struct PostProcessor: Sendable, Equatable {
 
     /// The id of a `["token", id]` pair.
     private static func pairId(_ value: JSONValue, _ key: String, _ place: TokenizerPlace) throws(TuttiError) -> Int32 {
-        guard let pair = value[key]?.array, pair.count == 2, let id = pair[1].int, let exact = Int32(exactly: id) else {
-            throw place.error(key: "post_processor.\(key)", "expected [\"token\", id]")
+        guard let pair = value[key]?.array, pair.count == 2, let id = pair[1].int, let exact = Int32(exactly: id),
+            exact >= 0
+        else {
+            throw place.error(key: "post_processor.\(key)", "expected [\"token\", id] with an id of at least 0")
         }
         return exact
     }
@@ -47,8 +49,9 @@ struct PostProcessor: Sendable, Equatable {
                     throw place.error(key: "post_processor.special_tokens", "has no ids of '\(name)'")
                 }
                 for id in ids {
-                    guard let id = id.int, let exact = Int32(exactly: id) else {
-                        throw place.error(key: "post_processor.special_tokens.\(name).ids", "expected whole numbers")
+                    guard let id = id.int, let exact = Int32(exactly: id), exact >= 0 else {
+                        throw place.error(
+                            key: "post_processor.special_tokens.\(name).ids", "expected integers of at least 0")
                     }
                     if textCount == 0 { processor.prefix.append(exact) } else { processor.suffix.append(exact) }
                 }

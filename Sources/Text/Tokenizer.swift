@@ -1,4 +1,4 @@
-// Text to token ids, identical to Hugging Face tokenizers: added tokens are cut out of the raw text, what lies
+// Text to token ids, identical to Hugging Face tokenizers: added tokens are cut out of the raw text, what is
 // between is normalised, cut into words, and each word is split by the model; special tokens go around the whole.
 //
 // A Tokenizer never changes after loading and may be used from several threads at once. Everything works on UTF-8
@@ -29,6 +29,12 @@ public final class Tokenizer: Sendable {
     public let modelMaximumLength: Int?
     /// The tokenizer's files, to be copied when a model is saved; a model with vocab.txt alone gets a tokenizer.json.
     public let files: [(name: String, bytes: [UInt8])]
+    /// Lines that a user should read once: where the files disagree, and which one counts.
+    public let notices: [String]
+    /// The largest id that a text can get, of the vocabulary, the added tokens and the template.
+    package let largestID: Int32
+    /// How many special tokens go around a text.
+    package let templateCount: Int
 
     private let parts: TokenizerFile
     private let rawMatcher: AddedTokenMatcher
@@ -37,22 +43,29 @@ public final class Tokenizer: Sendable {
 
     /// A tokenizer from the parsed contents of its files.
     init(
-        _ document: JSONValue, path: String, configuration: JSONValue, files: [(name: String, bytes: [UInt8])]
+        _ document: JSONValue, path: String, configuration: JSONValue, files: [(name: String, bytes: [UInt8])],
+        notices: [String]
     ) throws(TuttiError) {
         let parts = try TokenizerFile(document, path: path)
         self.parts = parts
         self.files = files
+        self.notices = notices
         vocabularySize = parts.tokens.count
-        let limit = configuration["model_max_length"]?.double
+        let template = parts.postProcessor.prefix + parts.postProcessor.suffix
+        templateCount = template.count
+        largestID = max(parts.tokens.keys.max() ?? 0, template.max() ?? 0)
+        let limit = (configuration["model_max_length"] ?? configuration["max_len"])?.double
         modelMaximumLength = limit.flatMap { $0 >= 1 && $0 < 1e9 ? Int($0) : nil }
         if let side = configuration["truncation_side"]?.string {
             truncatesLeft = side == "left"
         } else {
             truncatesLeft = parts.truncatesLeft
         }
-        let raw = parts.addedTokens.filter { !$0.isNormalized }
-        rawMatcher = AddedTokenMatcher(raw, patterns: raw.map { Array($0.content.utf8) })
-        let normalized = parts.addedTokens.filter(\.isNormalized)
+        let splitsSpecial = configuration["split_special_tokens"]?.bool ?? false
+        let matched = parts.addedTokens.filter { !(splitsSpecial && $0.isSpecial) }
+        let raw = matched.filter { !$0.isNormalized }
+        rawMatcher = try AddedTokenMatcher(raw, patterns: raw.map { Array($0.content.utf8) }, path: path)
+        let normalized = matched.filter(\.isNormalized)
         var pending: [(UInt8, UInt32)] = []
         let patterns = normalized.map { token in
             let content = Array(token.content.utf8)
@@ -61,7 +74,7 @@ public final class Tokenizer: Sendable {
             normalizer.normalize(content, 0..<content.count, to: &pattern, pending: &pending)
             return pattern
         }
-        normalizedMatcher = AddedTokenMatcher(normalized, patterns: patterns)
+        normalizedMatcher = try AddedTokenMatcher(normalized, patterns: patterns, path: path)
     }
 
     /// The token of `id`; nil when there is none.

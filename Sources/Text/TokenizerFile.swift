@@ -40,6 +40,7 @@ struct TokenizerFile: Sendable {
         model = .wordPiece(try TokenizerFile.wordPiece(description, entries, place))
 
         normalizer = try Normalizer.parse(document["normalizer"], place)
+        try normalizer?.checkGrowth(place)
         preTokenizer = try PreTokenizer.parse(document["pre_tokenizer"], place)
         postProcessor = try PostProcessor.parse(document["post_processor"], place)
         truncatesLeft = document["truncation"]?["direction"]?.string == "Left"
@@ -57,7 +58,7 @@ struct TokenizerFile: Sendable {
         var entries: [(token: String, id: Int32)] = []
         for (token, value) in try place.object(description, "vocab") {
             guard let id = value.int, let exact = Int32(exactly: id), exact >= 0 else {
-                throw place.error(key: "model.vocab", "the id of '\(token)' is no whole number of at least 0")
+                throw place.error(key: "model.vocab", "the id of '\(token)' is not an integer of at least 0")
             }
             entries.append((token, exact))
         }
@@ -74,12 +75,15 @@ struct TokenizerFile: Sendable {
         }
         let limit = description["max_input_chars_per_word"] ?? .integer(100)
         guard let maximumCharacters = limit.int, maximumCharacters >= 0 else {
-            throw place.error(key: "model.max_input_chars_per_word", "expected a whole number of at least 0")
+            throw place.error(key: "model.max_input_chars_per_word", "expected an integer of at least 0")
         }
-        return WordPiece(
-            entries: entries, unknownId: entry.id,
-            continuationPrefix: description["continuing_subword_prefix"]?.string ?? "##",
-            maximumCharacters: maximumCharacters)
+        guard
+            let model = WordPiece(
+                entries: entries, unknownId: entry.id,
+                continuationPrefix: description["continuing_subword_prefix"]?.string ?? "##",
+                maximumCharacters: maximumCharacters)
+        else { throw place.tooLarge("model.vocab") }
+        return model
     }
 
     /// The added tokens; as in the reference, the vocabulary decides on the id, and new ones are counted on from its end.
@@ -91,19 +95,16 @@ struct TokenizerFile: Sendable {
             throw place.error(key: "added_tokens", "expected an array, found \(list.kindName)")
         }
         var added: [AddedToken] = []
-        var nextId = Int32(clamping: vocabularyCount)
+        var places: [ExactText: Int] = [:]
+        var counter = AddedTokenCounter(vocabularyCount: vocabularyCount)
         for value in values {
             let content = try place.string(value, "content")
             if content.isEmpty { continue }
-            let same = added.firstIndex { $0.content.utf8.elementsEqual(content.utf8) }
-            let id: Int32
-            if let same {
-                id = added[same].id
-            } else if case .wordPiece(let wordPiece) = model, let known = wordPiece.id(of: content) {
-                id = known
-            } else {
-                id = nextId
-                nextId += 1
+            let same = places[ExactText(content)]
+            var known = same.map { added[$0].id }
+            if known == nil, case .wordPiece(let wordPiece) = model { known = wordPiece.id(of: content) }
+            guard let id = counter.id(known: known) else {
+                throw place.error(key: "added_tokens", "no id is left for '\(content)'")
             }
             let isSpecial = try place.bool(value, "special", default: false)
             let token = AddedToken(
@@ -112,8 +113,20 @@ struct TokenizerFile: Sendable {
                 isSingleWord: try place.bool(value, "single_word", default: false),
                 stripsLeft: try place.bool(value, "lstrip", default: false),
                 stripsRight: try place.bool(value, "rstrip", default: false))
-            if let same { added[same] = token } else { added.append(token) }
+            if let same {
+                added[same] = token
+            } else {
+                places[ExactText(content)] = added.count
+                added.append(token)
+            }
         }
         return added
     }
+}
+
+/// A string compared by its bytes: canonically equivalent tokens are different tokens.
+struct ExactText: Hashable, Sendable {
+    private let bytes: [UInt8]
+
+    init(_ text: String) { bytes = Array(text.utf8) }
 }

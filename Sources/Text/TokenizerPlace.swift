@@ -19,6 +19,11 @@ struct TokenizerPlace {
             hint: "Known: \(known.joined(separator: ", ")).")
     }
 
+    /// The refusal of tokens that are too many or too long to be searched.
+    func tooLarge(_ key: String) -> TuttiError {
+        error(key: key, "the tokens have more than \(ByteTrie.nodeLimit) different beginnings, which is the limit")
+    }
+
     func string(_ value: JSONValue, _ key: String) throws(TuttiError) -> String {
         guard let string = value[key]?.string else { throw expected("a string", value, key) }
         return string

@@ -1,7 +1,7 @@
 // Properties, decompositions and lower-casing of code points, unpacked once from UnicodeTables.
 //
 // One byte of flags a code point in a two-level table (4,352 blocks of 256, equal blocks shared) answers every
-// predicate of the normalisers and pre-tokenizers with two loads. Mappings are few and lie in dictionaries that only
+// predicate of the normalisers and pre-tokenizers with two loads. Mappings are few and kept in dictionaries that only
 // flagged code points reach. Hangul syllables are composed and decomposed by arithmetic (The Unicode Standard, 3.12).
 
 /// Flags of one code point.
@@ -113,7 +113,7 @@ final class UnicodeProperties: Sendable {
     }
 
     private static func hexadecimal<Digits: StringProtocol>(_ digits: Digits) -> UInt32 {
-        guard let value = UInt32(digits, radix: 16) else { preconditionFailure("table entry '\(digits)' is no number") }
+        guard let value = UInt32(digits, radix: 16) else { preconditionFailure("table entry '\(digits)' is not a number") }
         return value
     }
 

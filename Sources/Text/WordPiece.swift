@@ -11,17 +11,16 @@ struct WordPiece: Sendable {
     let unknownId: Int32
     private let maximumCharacters: Int
 
-    /// A model of the vocabulary `entries`; `maximumCharacters` counts code points.
-    init(entries: [(token: String, id: Int32)], unknownId: Int32, continuationPrefix: String, maximumCharacters: Int) {
+    /// A model of the vocabulary `entries`; `maximumCharacters` counts code points. nil when it is too large.
+    init?(entries: [(token: String, id: Int32)], unknownId: Int32, continuationPrefix: String, maximumCharacters: Int) {
         var trie = ByteTrie()
         wordRoot = trie.addRoot()
         continuationRoot = trie.addRoot()
         let prefix = Array(continuationPrefix.utf8)
         for (token, id) in entries {
-            trie.insert(token.utf8, below: wordRoot, value: id)
-            if token.utf8.starts(with: prefix) {
-                trie.insert(token.utf8.dropFirst(prefix.count), below: continuationRoot, value: id)
-            }
+            guard trie.insert(token.utf8, below: wordRoot, value: id) else { return nil }
+            guard token.utf8.starts(with: prefix) else { continue }
+            guard trie.insert(token.utf8.dropFirst(prefix.count), below: continuationRoot, value: id) else { return nil }
         }
         self.trie = trie
         self.unknownId = unknownId

@@ -129,4 +129,41 @@ import TuttiText
             #expect(try failure(["tokenizer.json": text]).description.contains("Metaspace"))
         }
     }
+
+    @Test func idsThatAreNoneAreRefused() throws {
+        let vocabulary = #"{"type":"WordPiece","vocab":{"[UNK]":0,"a":-1}}"#
+        #expect(try failure(["tokenizer.json": document(model: vocabulary)]).subject.contains("model.vocab"))
+        let negative = #"{"type":"BertProcessing","sep":["x",-3],"cls":["A",8]}"#
+        #expect(try failure(["tokenizer.json": document(post: negative)]).subject.contains("post_processor.sep"))
+        let huge = #"{"type":"WordPiece","vocab":{"[UNK]":0,"a":2147483647}}"#
+        let full = document(model: huge, added: #"[{"content":"a"},{"content":"new"}]"#)
+        #expect(try failure(["tokenizer.json": full]).subject.contains("added_tokens"))
+    }
+
+    @Test func normalizersThatMultiplyTextsAreRefused() throws {
+        func steps(_ contents: [(String, String)]) -> String {
+            let list = contents.map { #"{"type":"Replace","pattern":{"String":"\#($0.0)"},"content":"\#($0.1)"}"# }
+            return #"{"type":"Sequence","normalizers":[\#(list.joined(separator: ","))]}"#
+        }
+        let doubled = steps(Array(repeating: ("a", "aa"), count: 34))
+        let error = try failure(["tokenizer.json": document(normalizer: doubled)])
+        #expect(error.kind == .data && error.problem.contains("17179869184 times") && error.problem.contains("1024"))
+        let turned = steps([("ab", "baba"), ("ba", "abab")] + Array(repeating: ("ab", "abab"), count: 20))
+        #expect(try failure(["tokenizer.json": document(normalizer: turned)]).kind == .data)
+        let prefix = #"{"type":"Prepend","prepend":"\#(String(repeating: "x", count: 5000))"}"#
+        #expect(try failure(["tokenizer.json": document(normalizer: prefix)]).problem.contains("4096"))
+        // Many replacements that do not feed each other are no growth, and a few that do are allowed.
+        let many = steps((0..<40).map { (String(UnicodeScalar(0x4E00 + $0)!), "\($0) of 40") })
+        #expect(try ids(document(normalizer: many), "a") == [1])
+        #expect(try ids(document(normalizer: steps([("y", "xx"), ("x", "xx")])), "y") == [10, 11, 11, 11])
+    }
+
+    @Test(.timeLimit(.minutes(1))) func longRunsOfMarksAreSorted() throws {
+        // Two marks of classes 216 and 224 in turn: sorting them by insertion would take minutes.
+        let marks = String(repeating: "\u{302E}\u{1D165}", count: 200_000)
+        for normalizer in [#"{"type":"NFC"}"#, #"{"type":"BertNormalizer"}"#] {
+            let tokenizer = try load(["tokenizer.json": document(normalizer: normalizer)])
+            #expect(tokenizer.encode("a" + marks) == [0])
+        }
+    }
 }

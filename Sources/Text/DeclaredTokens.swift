@@ -1,0 +1,218 @@
+// The tokens that the files beside a vocabulary add to it: which, in which order, and how each is matched.
+//
+// tokenizer_config.json's added_tokens_decoder decides where it is given. Otherwise special_tokens_map.json,
+// added_tokens.json and the added tokens of tokenizer.json count together. Then come the named special tokens
+// (cls_token ...) and the further ones (additional_special_tokens, extra_special_tokens) that are not among them.
+// Reference: transformers/tokenization_utils_base.py (_from_pretrained), tokenization_utils_tokenizers.py (__init__).
+
+import TuttiGround
+
+/// A token as a file declares it.
+struct DeclaredToken: Sendable, Equatable {
+    var content: String
+    var isSpecial = false
+    /// nil follows `isSpecial`: ordinary tokens are matched in the normalised text, special ones in the raw one.
+    var isNormalized: Bool?
+    var isSingleWord = false
+    var stripsLeft = false
+    var stripsRight = false
+    /// The content, to be compared by its bytes.
+    var key: ExactText { ExactText(content) }
+
+    /// A token without flags.
+    init(_ content: String, stripsLeft: Bool = false) {
+        self.content = content
+        self.stripsLeft = stripsLeft
+    }
+
+    /// The token that an object {"content": ..., "lstrip": ...} describes.
+    ///
+    /// Throws: `.data` naming `key` for a wrong type.
+    init(_ value: JSONValue, key: String, _ place: TokenizerPlace) throws(TuttiError) {
+        guard let content = value["content"]?.string else {
+            throw place.error(key: key, "expected an object with the string 'content'")
+        }
+        self.content = content
+        isSpecial = try place.bool(value, "special", default: false)
+        isNormalized = try place.optionalBool(value, "normalized")
+        isSingleWord = try place.bool(value, "single_word", default: false)
+        stripsLeft = try place.bool(value, "lstrip", default: false)
+        stripsRight = try place.bool(value, "rstrip", default: false)
+    }
+
+    /// The token as tokenizer.json spells it.
+    func json(id: Int32) -> JSONValue {
+        .object([
+            "id": .integer(Int64(id)), "content": .string(content), "single_word": .bool(isSingleWord),
+            "lstrip": .bool(stripsLeft), "rstrip": .bool(stripsRight),
+            "normalized": .bool(isNormalized ?? !isSpecial), "special": .bool(isSpecial),
+        ])
+    }
+}
+
+/// The files beside a vocabulary, as they bear on added tokens; null where a file is missing.
+struct TokenFiles {
+    /// tokenizer_config.json.
+    var configuration = JSONValue.null
+    /// special_tokens_map.json.
+    var specialTokens = JSONValue.null
+    /// added_tokens.json: ids by token.
+    var addedTokens = JSONValue.null
+    /// config.json, for the class of a folder that names none.
+    var model = JSONValue.null
+    /// The added_tokens of tokenizer.json.
+    var fileTokens: [JSONValue] = []
+}
+
+/// The tokens that the files of one folder add.
+struct DeclaredTokens {
+    /// All of them, in the order in which they get their ids.
+    private(set) var tokens: [DeclaredToken] = []
+    /// The named ones by role: "cls_token" ...
+    private(set) var named: [String: DeclaredToken]
+
+    private static let roles = [
+        "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
+    ]
+    /// The roles without which no text can be encoded.
+    private static let neededRoles = ["unk_token", "sep_token", "cls_token"]
+
+    /// Collects the tokens; `isKnown` says what the vocabulary holds.
+    ///
+    /// A token of the class that neither a file nor the vocabulary holds is left out unless it is needed: the reference
+    /// gives it an id beyond the embedding table and fails on a text that contains it.
+    /// Throws: `.data` naming the key at fault.
+    init(
+        _ files: TokenFiles, of tokenizerClass: TokenizerClass, _ place: TokenizerPlace, isKnown: (String) -> Bool
+    ) throws(TuttiError) {
+        var given = GivenTokens(tokenizerClass: tokenizerClass, place: place)
+        try given.read(files.configuration.object ?? JSONObject(), isMap: false)
+        let added: [DeclaredToken]
+        if let decoder = files.configuration["added_tokens_decoder"], !decoder.isNull {
+            added = try DeclaredTokens.decoder(files.configuration, place)
+        } else {
+            var special = Set(given.further.map(\.key))
+            try given.read(files.specialTokens.object ?? JSONObject(), isMap: true)
+            special.formUnion(given.named.values.map(\.key))
+            added = try DeclaredTokens.legacy(files, special: special, place)
+        }
+        let byContent = Dictionary(added.map { ($0.key, $0) }) { _, last in last }
+        for (role, token) in given.named { given.named[role] = byContent[token.key] ?? token }
+        for (role, token) in tokenizerClass.defaultTokens
+        where given.named[role] == nil && !given.absent.contains(role) {
+            given.named[role] = token
+        }
+        named = given.named
+        for role in DeclaredTokens.neededRoles where named[role] == nil {
+            throw place.error(key: role, "is null, but the tokenizer class needs it")
+        }
+
+        var contents = Set(byContent.keys)
+        tokens = added
+        for role in DeclaredTokens.roles + given.furtherRoles {
+            guard let token = named[role], !contents.contains(token.key) else { continue }
+            if DeclaredTokens.roles.contains(role), !isKnown(token.content) {
+                guard !DeclaredTokens.neededRoles.contains(role) else {
+                    throw place.error(key: role, "the token '\(token.content)' is not in the vocabulary")
+                }
+                continue
+            }
+            contents.insert(token.key)
+            tokens.append(token)
+        }
+        for token in given.further where contents.insert(token.key).inserted { tokens.append(token) }
+        let special = Set(named.values.map(\.key))
+        for place in tokens.indices where special.contains(tokens[place].key) { tokens[place].isSpecial = true }
+    }
+
+    /// The tokens of added_tokens_decoder by rising id.
+    private static func decoder(_ file: JSONValue, _ place: TokenizerPlace) throws(TuttiError) -> [DeclaredToken] {
+        var added: [Int: DeclaredToken] = [:]
+        for (text, value) in try place.object(file, "added_tokens_decoder") {
+            guard let id = Int(text) else {
+                throw place.error(key: "added_tokens_decoder", "'\(text)' is not a token id")
+            }
+            added[id] = try DeclaredToken(value, key: "added_tokens_decoder.\(text)", place)
+        }
+        return added.sorted { $0.key < $1.key }.map(\.value)
+    }
+
+    /// The tokens of added_tokens.json and tokenizer.json by rising id.
+    private static func legacy(
+        _ files: TokenFiles, special: Set<ExactText>, _ place: TokenizerPlace
+    ) throws(TuttiError) -> [DeclaredToken] {
+        var added: [Int: DeclaredToken] = [:]
+        for (content, value) in files.addedTokens.object ?? JSONObject() {
+            guard let id = value.int else {
+                throw place.error(key: "added_tokens.json", "the id of '\(content)' is not an integer")
+            }
+            var token = DeclaredToken(content)
+            token.isSpecial = special.contains(token.key)
+            token.isNormalized = !token.isSpecial
+            added[id] = token
+        }
+        for value in files.fileTokens {
+            guard let id = value["id"]?.int else { throw place.error(key: "added_tokens", "an entry has no id") }
+            added[id] = try DeclaredToken(value, key: "added_tokens", place)
+        }
+        return added.sorted { $0.key < $1.key }.map(\.value)
+    }
+}
+
+/// What tokenizer_config.json and special_tokens_map.json say of special tokens, the later file over the earlier.
+private struct GivenTokens {
+    let tokenizerClass: TokenizerClass
+    let place: TokenizerPlace
+    var named: [String: DeclaredToken] = [:]
+    /// Roles that a file sets to null.
+    var absent: Set<String> = []
+    /// Roles beyond the usual ones, in their order.
+    var furtherRoles: [String] = []
+    /// Special tokens without a role.
+    var further: [DeclaredToken] = []
+
+    init(tokenizerClass: TokenizerClass, place: TokenizerPlace) {
+        self.tokenizerClass = tokenizerClass
+        self.place = place
+    }
+
+    mutating func read(_ file: JSONObject, isMap: Bool) throws(TuttiError) {
+        for (role, value) in file where role.hasSuffix("_token") { try readNamed(role, value) }
+        if let extra = file["extra_special_tokens"] {
+            for (role, value) in extra.object ?? JSONObject() { try readNamed(role, value) }
+            further += try list(extra, "extra_special_tokens")
+        }
+        // The map's additional tokens count only where tokenizer_config.json names none.
+        if further.isEmpty, let additional = file["additional_special_tokens"] {
+            further = try list(additional, "additional_special_tokens")
+        }
+    }
+
+    private mutating func readNamed(_ role: String, _ value: JSONValue) throws(TuttiError) {
+        switch value {
+        case .null:
+            named[role] = nil
+            absent.insert(role)
+            return
+        case .string(let content): named[role] = tokenizerClass.token(named: role, content)
+        case .object: named[role] = try DeclaredToken(value, key: role, place)
+        default: return  // add_bos_token and its like are flags
+        }
+        absent.remove(role)
+        if !furtherRoles.contains(role) { furtherRoles.append(role) }
+    }
+
+    private func list(_ value: JSONValue, _ key: String) throws(TuttiError) -> [DeclaredToken] {
+        var tokens: [DeclaredToken] = []
+        for item in value.array ?? [] {
+            if let content = item.string {
+                var token = DeclaredToken(content)
+                token.isSpecial = true
+                tokens.append(token)
+            } else {
+                tokens.append(try DeclaredToken(item, key: key, place))
+            }
+        }
+        return tokens
+    }
+}
