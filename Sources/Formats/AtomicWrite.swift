@@ -3,6 +3,7 @@
 // Everything is written to "<name>.tmp" beside the target, made durable with fsync, renamed over the target, and the
 // parent folder is made durable too. A folder cannot be renamed over one that holds something, so an older one is
 // renamed to "<name>.old" first; if a crash falls between the two renames, the next write, or `recover`, puts it back.
+// Links are never written through: a target that is one is replaced, and temporary files are made anew (OutputFile).
 
 import Foundation
 import TuttiGround
@@ -64,7 +65,7 @@ public enum AtomicWrite {
             try syncTree(temporary)
             try replaceFolder(finalPath, by: temporary)
         } catch {
-            // The first error is the one to tell; what cannot be removed now is removed by the next write.
+            // The first error is the one to report; what cannot be removed now is removed by the next write.
             do throws(TuttiError) { try removeTree(temporary) } catch {}
             throw error
         }
@@ -76,11 +77,11 @@ public enum AtomicWrite {
     /// Throws: `.retryable` naming the place and the reason.
     public static func recover(finalPath: String) throws(TuttiError) {
         let old = withoutTrailingSlash(finalPath) + ".old"
-        guard exists(old), exists(old + "/") else { return }
+        guard isFolder(old) else { return }
         if exists(finalPath) { try removeTree(old) } else { try rename(old, to: withoutTrailingSlash(finalPath)) }
     }
 
-    /// Removes a file or a folder with all it holds; nothing there is no error.
+    /// Removes a file or a folder with all it holds; a path with nothing there is fine.
     ///
     /// Throws: `.retryable` naming the place and the reason.
     public static func removeTree(_ path: String) throws(TuttiError) {
@@ -142,6 +143,12 @@ public enum AtomicWrite {
     private static func exists(_ path: String) -> Bool {
         var status = stat()
         return lstat(path, &status) == 0
+    }
+
+    /// True for a folder itself; a link to one is none of ours.
+    private static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     private static func parent(of path: String) -> String {

@@ -13,16 +13,18 @@ public final class MappedFile: Sendable {
 
     /// Maps the file at `path`.
     ///
-    /// Throws: `.missingFile` when there is none, `.data` when it is no plain file or cannot be read.
+    /// Throws: `.missingFile` when there is none, `.data` when it is not a regular file or cannot be read.
     public init(path: String) throws(TuttiError) {
         self.path = path
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw MappedFile.cannotOpen(path, code: errno) }
         defer { close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw MappedFile.cannotOpen(path, code: errno) }
         guard status.st_mode & S_IFMT == S_IFREG else {
-            let what = status.st_mode & S_IFMT == S_IFDIR ? "is a directory, not a file" : "is not a plain file"
+            let isFolder = status.st_mode & S_IFMT == S_IFDIR
+            let what = isFolder ? "is a directory, not a file" : "is a pipe or a device, not a regular file"
             throw TuttiError(.data, "open file", path, what)
         }
         let count = Int(status.st_size)
@@ -52,6 +54,8 @@ public final class MappedFile: Sendable {
             return TuttiError(.missingFile, "open file", path, "there is no such file", hint: "Check the path.")
         case EACCES, EPERM:
             return TuttiError(.data, "open file", path, "may not be read", hint: "Check the file's permissions.")
+        case ENXIO:
+            return TuttiError(.data, "open file", path, "is a socket or a device, not a regular file")
         default:
             return TuttiError(.retryable, "open file", path, "cannot be opened: \(systemMessage(code))")
         }

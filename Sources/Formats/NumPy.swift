@@ -48,9 +48,9 @@ public enum NumPy {
         let bytes = file.bytes
         func malformed(_ problem: String) -> TuttiError { TuttiError(.data, "read array", path, problem) }
         guard bytes.count >= 10, bytes[0] == 0x93, bytes[1..<6].elementsEqual("NUMPY".utf8) else {
-            throw malformed("is no .npy file")
+            throw malformed("is not an .npy file")
         }
-        guard (1...3).contains(bytes[6]) else { throw malformed("is of the unknown .npy version \(bytes[6])") }
+        guard (1...3).contains(bytes[6]) else { throw malformed("has the unknown .npy version \(bytes[6])") }
         let isShort = bytes[6] == 1
         let prefix = isShort ? 10 : 12
         guard bytes.count >= prefix else { throw malformed("is truncated") }

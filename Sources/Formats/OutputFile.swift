@@ -1,4 +1,4 @@
-// A file being written, whose every failure is told: at open, write, fsync and close.
+// A file being written, whose every failure is reported: at open, write, fsync and close.
 //
 // A full disk may show only at fsync or close (delayed allocation, NFS quotas), so a file counts as written after
 // `finish()` alone. All such errors are `.retryable`: nothing is wrong with what was to be written. A process that runs
@@ -15,13 +15,23 @@ public final class OutputFile {
     private var pending: [UInt8] = []
     private static let pendingLimit = 1 << 16
 
-    /// Opens `path` for writing, empty unless `appending`.
+    /// Makes the file `path`, in place of one that is there. A link there is replaced, never followed; devices and pipes
+    /// are written to.
     ///
     /// Throws: `.missingFile` when the folder does not exist, `.retryable` for everything else.
-    public init(path: String, appending: Bool = false) throws(TuttiError) {
+    public init(path: String) throws(TuttiError) {
         self.path = path
-        let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (appending ? O_APPEND : O_TRUNC)
-        descriptor = open(path, flags, 0o666)
+        descriptor = -1
+        var status = stat()
+        var flags = O_CREAT | O_EXCL
+        if lstat(path, &status) == 0 {
+            switch status.st_mode & S_IFMT {
+            case S_IFREG, S_IFLNK:
+                guard unlink(path) == 0 else { throw OutputFile.writeError(path, code: errno) }
+            default: flags = 0
+            }
+        }
+        descriptor = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | flags, 0o666)
         guard descriptor >= 0 else { throw OutputFile.writeError(path, code: errno) }
     }
 

@@ -21,7 +21,7 @@ public struct SafetensorsFile: Sendable {
         public let dtype: TensorType
         /// Its shape; empty for a scalar.
         public let shape: [Int]
-        /// Where its bytes lie in its file.
+        /// Where its bytes are in its file.
         public let byteRange: Range<Int>
         /// Its place in `files`.
         public let file: Int
@@ -134,7 +134,7 @@ public struct SafetensorsFile: Sendable {
     private init(indexPath: String, directory: String) throws(TuttiError) {
         let index = try JSONValue.parse(file: indexPath)
         guard let map = index["weight_map"]?.object else {
-            throw TuttiError(.data, "read weights", indexPath, "has no object 'weight_map'")
+            throw TuttiError(.data, "read weights", indexPath, "needs the object 'weight_map'")
         }
         var fileNames: [String] = []
         var numbers: [String: Int] = [:]
@@ -142,7 +142,7 @@ public struct SafetensorsFile: Sendable {
             guard let fileName = value.string, !fileName.hasPrefix("/"), !fileName.contains(".."), !fileName.isEmpty
             else {
                 throw TuttiError(
-                    .data, "read weights", indexPath, "names no file of this folder for the tensor '\(name)'")
+                    .data, "read weights", indexPath, "names a file outside of this folder for the tensor '\(name)'")
             }
             if numbers[fileName] == nil {
                 numbers[fileName] = fileNames.count

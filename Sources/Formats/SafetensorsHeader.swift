@@ -16,7 +16,7 @@ struct SafetensorsHeader {
         func malformed(_ problem: String) -> TuttiError {
             TuttiError(
                 .data, "read weights", file.path, problem,
-                hint: "The file is damaged or no safetensors file; fetch it again.")
+                hint: "The file is damaged or not a safetensors file; fetch it again.")
         }
         guard bytes.count >= 8 else { throw malformed("is too short for a safetensors file (\(bytes.count) bytes)") }
         let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
@@ -28,19 +28,19 @@ struct SafetensorsHeader {
             throw malformed("is truncated: the header has \(length) bytes, the whole file \(bytes.count)")
         }
         let text = UnsafeRawBufferPointer(rebasing: bytes[8..<dataStart])
-        guard text.first == UInt8(ascii: "{") else { throw malformed("has a header that is no JSON object") }
+        guard text.first == UInt8(ascii: "{") else { throw malformed("has a header that is not a JSON object") }
         guard let members = try JSONValue.parse(text, source: file.path + ": header", repeatedKeys: .refused).object
-        else { throw malformed("has a header that is no JSON object") }
+        else { throw malformed("has a header that is not a JSON object") }
 
         var metadata: [String: String] = [:]
         var tensors: [SafetensorsFile.TensorInfo] = []
         tensors.reserveCapacity(members.count)
         for (name, value) in members {
             if name == "__metadata__" {
-                guard let pairs = value.object else { throw malformed("has a __metadata__ that is no object") }
+                guard let pairs = value.object else { throw malformed("has a __metadata__ that is not an object") }
                 for (key, value) in pairs {
                     guard let text = value.string else {
-                        throw malformed("has a __metadata__ '\(key)' that is no string")
+                        throw malformed("has a __metadata__ '\(key)' that is not a string")
                     }
                     metadata[key] = text
                 }
@@ -80,18 +80,18 @@ struct SafetensorsHeader {
         guard let typeName = value["dtype"]?.string else { throw Flaw(problem: "has no dtype") }
         guard let dtype = TensorType(rawValue: typeName) else {
             let known = TensorType.allCases.map(\.rawValue).joined(separator: ", ")
-            throw Flaw(problem: "is of the unknown type \(typeName) (known: \(known))")
+            throw Flaw(problem: "has the unknown type \(typeName) (known: \(known))")
         }
         guard let dimensions = value["shape"]?.array else { throw Flaw(problem: "has no shape") }
         var shape: [Int] = []
         var size = dtype.width
         for dimension in dimensions {
             guard case .integer(let number) = dimension, number >= 0 else {
-                throw Flaw(problem: "has a dimension that is no whole number")
+                throw Flaw(problem: "has a dimension that is not an integer of at least 0")
             }
             shape.append(Int(number))
             let (product, overflows) = size.multipliedReportingOverflow(by: Int(number))
-            guard !overflows else { throw Flaw(problem: "has a shape beyond all memory: \(shape)") }
+            guard !overflows else { throw Flaw(problem: "has a shape that is too large: \(shape)") }
             size = product
         }
         guard let offsets = value["data_offsets"]?.array, offsets.count == 2,

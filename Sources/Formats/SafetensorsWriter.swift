@@ -11,28 +11,21 @@ public enum SafetensorsWriter {
     /// A tensor to be written: its bytes are little-endian, row-major, and stay valid during the call.
     public typealias Tensor = (name: String, dtype: TensorType, shape: [Int], bytes: UnsafeRawBufferPointer)
 
-    /// Writes `tensors` to the file at `path`, durable and, unless `atomically` is false, whole or not at all.
+    /// Writes `tensors` to the file at `path`, durable and whole or not at all.
     ///
     /// Throws: `.retryable` naming the file and the reason. Two tensors of one name and a size that does not fit its
     /// shape are bugs of the caller.
     public static func write(
-        path: String, tensors: [Tensor], metadata: [String: String] = [:], atomically: Bool = true
+        path: String, tensors: [Tensor], metadata: [String: String] = [:]
     ) throws(TuttiError) {
         let ordered = tensors.sorted { a, b in
             if a.dtype != b.dtype { return a.dtype.writingRank > b.dtype.writingRank }
             return a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
         }
         let start = header(ordered, metadata: metadata)
-        func writeAll(_ output: OutputFile) throws(TuttiError) {
+        try AtomicWrite.file(path: path) { output throws(TuttiError) in
             try output.write(start)
             for tensor in ordered { try output.write(tensor.bytes) }
-        }
-        if atomically {
-            try AtomicWrite.file(path: path, writeAll)
-        } else {
-            let output = try OutputFile(path: path)
-            try writeAll(output)
-            try output.finish()
         }
     }
 

@@ -82,8 +82,10 @@ public enum JSONValue: Sendable, Equatable {
 /// A JSON object that keeps the order of its keys; equal to another with the same members in any order.
 public struct JSONObject: Sendable, Equatable, Sequence, ExpressibleByDictionaryLiteral {
     private var entries: [(key: String, value: JSONValue)] = []
-    /// Places of the keys, kept only for objects with more than `directLimit` members.
+    /// Places of the keys, kept only for objects with more than `directLimit` entries.
     private var places: [ExactKey: Int] = [:]
+    /// Entries of a large object that were removed and still hold their places, so that removing many is not quadratic.
+    private var holes: Set<Int> = []
 
     /// A key compared by its code points: JSON knows no canonical equivalence, which String's == applies.
     private struct ExactKey: Hashable {
@@ -107,16 +109,16 @@ public struct JSONObject: Sendable, Equatable, Sequence, ExpressibleByDictionary
     }
 
     /// The number of members.
-    public var count: Int { entries.count }
+    public var count: Int { entries.count - holes.count }
 
     /// True when there are no members.
-    public var isEmpty: Bool { entries.isEmpty }
+    public var isEmpty: Bool { count == 0 }
 
     /// The keys in order.
-    public var keys: [String] { entries.map(\.key) }
+    public var keys: [String] { members.map(\.key) }
 
     /// The values in the order of their keys.
-    public var values: [JSONValue] { entries.map(\.value) }
+    public var values: [JSONValue] { members.map(\.value) }
 
     /// The value of `key`; setting nil removes the member, a new key goes to the end.
     public subscript(key: String) -> JSONValue? {
@@ -139,8 +141,17 @@ public struct JSONObject: Sendable, Equatable, Sequence, ExpressibleByDictionary
     @discardableResult
     public mutating func remove(_ key: String) -> JSONValue? {
         guard let place = place(of: key) else { return nil }
-        let removed = entries.remove(at: place).value
-        if !places.isEmpty {
+        let removed = entries[place].value
+        guard !places.isEmpty else {
+            entries.remove(at: place)
+            return removed
+        }
+        places[ExactKey(text: key)] = nil
+        entries[place].value = .null
+        holes.insert(place)
+        if holes.count * 2 > entries.count {
+            entries = members
+            holes.removeAll()
             places.removeAll()
             indexIfLarge()
         }
@@ -151,11 +162,16 @@ public struct JSONObject: Sendable, Equatable, Sequence, ExpressibleByDictionary
     public func contains(key: String) -> Bool { place(of: key) != nil }
 
     /// Iterates over the members in order.
-    public func makeIterator() -> IndexingIterator<[(key: String, value: JSONValue)]> { entries.makeIterator() }
+    public func makeIterator() -> IndexingIterator<[(key: String, value: JSONValue)]> { members.makeIterator() }
 
     /// Equal members in any order.
     public static func == (a: JSONObject, b: JSONObject) -> Bool {
-        a.count == b.count && a.entries.allSatisfy { b[$0.key] == $0.value }
+        a.count == b.count && a.members.allSatisfy { b[$0.key] == $0.value }
+    }
+
+    /// The entries that are members.
+    private var members: [(key: String, value: JSONValue)] {
+        holes.isEmpty ? entries : entries.indices.filter { !holes.contains($0) }.map { entries[$0] }
     }
 
     private func place(of key: String) -> Int? {

@@ -1,6 +1,7 @@
 // JSON against Python's spelling of it, its errors with their places, and a fuzz that must never crash.
 
 import Foundation
+import TestSupport
 import Testing
 import TuttiFormats
 import TuttiGround
@@ -125,6 +126,19 @@ import TuttiGround
         #expect(object == reordered)
         reordered["key1"] = .bool(false)
         #expect(object != reordered)
+    }
+
+    @Test(.timeLimit(.minutes(1))) func largeObjectsLoseTheirKeysOneByOne() throws {
+        let count = 100_000
+        let text = "{" + (0..<count).map { "\"key\($0)\": \($0)" }.joined(separator: ", ") + "}"
+        var object = try #require(try JSONValue.parse(text, source: "text").object)
+        #expect(object.count == count)
+        for index in 0..<count where index % 5 != 2 { object.remove("key\(index)") }
+        #expect(object.count == count / 5 && object.keys.first == "key2" && object["key3"] == nil)
+        object["key3"] = .bool(true)
+        #expect(object.keys.last == "key3" && object["key7"] == .integer(7) && object.values.count == object.count)
+        for key in object.keys { object.remove(key) }
+        #expect(object.isEmpty && object.serialized() == "{}" && object == JSONObject())
     }
 
     @Test func sequencesGiveValuesWithTheirLines() throws {

@@ -122,13 +122,31 @@ import TuttiFormats
         #expect(failure { try AtomicWrite.directory(finalPath: scratch.file("none/b")) { _ in } }?.kind == .missingFile)
     }
 
-    @Test func filesCanBeAppendedTo() throws {
+    @Test func linksAreReplacedAndNeverWrittenThrough() throws {
         let scratch = try Scratch()
-        for line in ["one\n", "two\n"] {
-            let output = try OutputFile(path: scratch.file("log"), appending: true)
-            try output.write(line)
-            try output.finish()
+        try AtomicWrite.file(path: scratch.file("victim"), text: "untouched")
+        let target = scratch.file("results.csv")
+        for link in [target, target + ".tmp"] {
+            try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: scratch.file("victim"))
         }
-        #expect(try text(scratch.file("log")) == "one\ntwo\n")
+        try AtomicWrite.file(path: target, text: "rows")
+        let output = try OutputFile(path: target)
+        try output.write("more rows")
+        try output.finish()
+        #expect(try text(scratch.file("victim")) == "untouched")
+        #expect(try text(target) == "more rows")
+        #expect(try scratch.names == ["results.csv", "victim"])
+    }
+
+    @Test func aPlantedLinkIsNotTakenForTheOlderFolder() throws {
+        let scratch = try Scratch()
+        try AtomicWrite.directory(finalPath: scratch.file("foreign")) {
+            try AtomicWrite.file(path: $0 + "/a", text: "untouched")
+        }
+        try FileManager.default.createSymbolicLink(
+            atPath: scratch.file("final.old"), withDestinationPath: scratch.file("foreign"))
+        try AtomicWrite.recover(finalPath: scratch.file("final"))
+        #expect(!FileManager.default.fileExists(atPath: scratch.file("final")))
+        #expect(try text(scratch.file("foreign/a")) == "untouched")
     }
 }

@@ -114,7 +114,7 @@ enum RandomModel {
                     name: entry.name, dtype: .f32, shape: entry.shape,
                     bytes: UnsafeRawBufferPointer(encoder.parameters.values(of: entry))
                 )
-            }, atomically: false)
+            })
         withExtendedLifetime(encoder) {}
     }
 }
