@@ -36,7 +36,7 @@ struct EvaluateCommand: RankedCommand {
         _ = try RankLayout.apply(compute, ensemble: ensemble)
         let (config, settings, model) = (config, settings, model)
         let (encoder, evaluators) = try ensemble.together("load the evaluation") {
-            let file = try ConfigurationFile(path: config, settings: settings)
+            let file = try YAMLConfiguration(path: config, settings: settings)
             let configuration = try TrainingConfiguration(
                 file.root, places: file.keyPlaces, purpose: .evaluation) { _ in }
             guard let path = model ?? (configuration.model.isEmpty ? nil : configuration.model) else {

@@ -39,7 +39,7 @@ struct TrainCommand: RankedCommand {
         if ensemble.isRoot, !json { report.notice(layout.description) }
         let (config, settings) = (config, settings)
         let configuration = try ensemble.together("read the configuration") {
-            let file = try ConfigurationFile(path: config, settings: settings)
+            let file = try YAMLConfiguration(path: config, settings: settings)
             return try TrainingConfiguration(file.root, places: file.keyPlaces, purpose: .training) { text in
                 if ensemble.isRoot { report.notice(text) }
             }

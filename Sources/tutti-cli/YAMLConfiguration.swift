@@ -1,6 +1,7 @@
 // A configuration file: YAML (so JSON too) -> JSON values with the place of every key, and `--set key=value`.
 //
-// Plain scalars follow the YAML 1.2 core schema: `no` is a string (an eval_strategy), 2e-5 is a number.
+// Plain scalars follow the YAML 1.2 core schema: `no` is a string (an eval_strategy), 2e-5 is a number. A few lines of
+// nested aliases can stand for billions of values, so values are counted as they are unfolded.
 
 import TuttiFormats
 import TuttiGround
@@ -8,22 +9,33 @@ import TuttiTraining
 import Yams
 
 /// A configuration as read from a file, with overrides applied.
-struct ConfigurationFile {
+struct YAMLConfiguration {
     private(set) var root: JSONObject
     private(set) var places: [String: String] = [:]
     let path: String
+    private var valueCount = 0
+
+    /// Values that a file may hold, aliases unfolded, and bytes that it may have.
+    private static let valueLimit = 1_000_000
+    private static let byteLimit = 64 << 20
 
     /// What errors name as the place of a key.
     var keyPlaces: ConfigurationPlaces { ConfigurationPlaces(file: path, places: places) }
 
     /// Reads `path` and applies `settings`, each `key.path=value` with the value in YAML.
     ///
-    /// - Throws: exit 66 for a missing file, 64 for YAML that cannot be read (with line and column).
+    /// - Throws: exit 66 for a missing file, 65 for bytes that are not UTF-8, 64 for YAML that cannot be read; with line
+    ///   and column.
     init(path: String, settings: [String]) throws {
         self.path = path
         let file = try MappedFile(path: path)
         root = JSONObject()
-        let text = file.text
+        guard file.bytes.count <= Self.byteLimit else {
+            throw unusable("1:1", "the file has \(file.bytes.count) bytes; at most \(Self.byteLimit) are read")
+        }
+        try UTF8Text.check(file.bytes, source: path, operation: "read the configuration")
+        let mark = "\u{FEFF}".utf8  // a byte-order mark, as some editors write it
+        let text = String(decoding: file.contents.dropFirst(file.bytes.starts(with: mark) ? mark.count : 0), as: UTF8.self)
         guard let node = try compose(text, source: path) else { throw unusable("1:1", "the file is empty") }
         guard case .object(let object) = try convert(node, path: "", record: true) else {
             throw unusable("1:1", "expected a mapping (key: value) at the top")
@@ -38,7 +50,7 @@ struct ConfigurationFile {
 
     private func compose(_ text: String, source: String) throws(TuttiError) -> Node? {
         do {
-            return try Yams.compose(yaml: text)
+            return try Yams.compose(yaml: text, .basic)  // `value(of:)` tells the types of scalars itself
         } catch {
             throw TuttiError(
                 .usage, "read the configuration", source, "not YAML: \(Self.oneLine("\(error)"))",
@@ -53,6 +65,12 @@ struct ConfigurationFile {
     // MARK: YAML to JSON
 
     private mutating func convert(_ node: Node, path keyPath: String, record: Bool) throws(TuttiError) -> JSONValue {
+        valueCount += 1
+        guard valueCount <= Self.valueLimit else {
+            throw unusable(
+                "\(node.mark?.line ?? 1):\(node.mark?.column ?? 1)",
+                "the file stands for more than \(Self.valueLimit) values, aliases unfolded, which is the limit")
+        }
         if record, let mark = node.mark, places[keyPath] == nil {
             places[keyPath] = "\(path):\(mark.line):\(mark.column)"
         }
@@ -68,18 +86,18 @@ struct ConfigurationFile {
             var object = JSONObject()
             for (keyNode, valueNode) in mapping {
                 guard let key = keyNode.scalar?.string else {
-                    throw unusable("\(keyNode.mark?.line ?? 1):\(keyNode.mark?.column ?? 1)", "a key must be a word")
+                    throw unusable("\(keyNode.mark?.line ?? 1):\(keyNode.mark?.column ?? 1)", "a key must be a string")
                 }
                 let childPath = Self.join(keyPath, key)
                 if let mark = keyNode.mark, record { places[childPath] = "\(path):\(mark.line):\(mark.column)" }
                 guard object[key] == nil else {
-                    throw unusable("\(keyNode.mark?.line ?? 1):\(keyNode.mark?.column ?? 1)", "\"\(key)\" stands twice")
+                    throw unusable("\(keyNode.mark?.line ?? 1):\(keyNode.mark?.column ?? 1)", "duplicate key \"\(key)\"")
                 }
                 object[key] = try convert(valueNode, path: childPath, record: record)
             }
             return .object(object)
         case .alias:
-            throw unusable("\(node.mark?.line ?? 1):\(node.mark?.column ?? 1)", "an alias that stands for nothing")
+            throw unusable("\(node.mark?.line ?? 1):\(node.mark?.column ?? 1)", "an alias without an anchor")
         }
     }
 
@@ -133,7 +151,7 @@ struct ConfigurationFile {
             guard let index = Int(key), items.indices.contains(index) else {
                 throw TuttiError(
                     .usage, "apply --set", "--set \(setting)",
-                    "\"\(key)\" is no place in a list of \(items.count)", hint: "Count from 0.")
+                    "\"\(key)\" is not an index of a list of \(items.count)", hint: "Count from 0.")
             }
             items[index] = try set(value, at: rest, in: items[index], setting: setting)
             return .array(items)
