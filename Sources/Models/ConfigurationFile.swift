@@ -1,6 +1,6 @@
 // A JSON configuration file of a model folder whose values are asked for by key and type.
 //
-// Why: every wrong value must be told with its file and key, what was found and what was expected; asking through this
+// Why: every wrong value must be reported with its file and key, what was found and what was expected; asking through this
 // type makes that the only way to ask.
 
 import Foundation

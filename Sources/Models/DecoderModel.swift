@@ -40,7 +40,8 @@ public struct DecoderModel: Sendable {
             path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
         try self.init(
             directory, family: try EncoderSettings.read(file, isDecoder: true),
-            tokenizer: try Tokenizer.load(directory: directory.transformerPath), source: path)
+            tokenizer: try Tokenizer.load(directory: directory.transformerPath, lowercases: directory.lowercases),
+            source: path)
     }
 
     private init(
@@ -59,18 +60,15 @@ public struct DecoderModel: Sendable {
         if try file.bool("tie_word_embeddings") == false {
             throw file.error("tie_word_embeddings", "is false, where only the word table can project to the vocabulary")
         }
+        weights = try SafetensorsFile.open(directory: directory.transformerPath)
+        try ModelSizes(weights).check(file)
         plan = try EncoderSettings.known(file) { () throws(EncoderError) in
             try family.decoderPlan(prefix: "", isTied: false)
         }
-        guard tokenizer.vocabularySize <= plan.vocabularySize else {
-            throw file.error(
-                "vocab_size",
-                "is \(plan.vocabularySize), but the tokenizer has \(tokenizer.vocabularySize) tokens")
-        }
+        try file.check(tokenizer, fits: plan.vocabularySize)
         self.family = family
         self.tokenizer = tokenizer
         initializerRange = Float(try file.double("initializer_range") ?? 0.02)
-        weights = try SafetensorsFile.open(directory: directory.transformerPath)
         var names: [String: String] = [:]
         for info in weights.tensors { names[type(of: family).canonicalName(info.name)] = info.name }
         self.names = names

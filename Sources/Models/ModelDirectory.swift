@@ -115,6 +115,9 @@ public struct ModelDirectory: Sendable {
         }
         self.similarity = similarity
         truncatedDimension = try settings?.int("truncate_dim")
+        if let settings, let width = truncatedDimension, width < 1 {
+            throw settings.error("truncate_dim", "is \(width), which must be at least 1")
+        }
         self.notices = notices
     }
 }
@@ -125,15 +128,23 @@ extension ModelDirectory {
         let file = path + "/modules.json"
         guard FileManager.default.fileExists(atPath: file) else { return ("", nil) }
         guard let list = try JSONValue.parse(file: file).array else {
-            throw TuttiError(.data, "read model", file, "holds no list of modules")
+            throw TuttiError(.data, "read model", file, "is not a list of modules")
         }
         var transformerFolder: String?
         var modules: [PlacedModule] = []
+        var owners: [String: Int] = [:]
         for (index, value) in list.enumerated() {
             let place = "\(file): [\(index)]"
-            guard let type = value["type"]?.string, let folder = value["path"]?.string else {
-                throw TuttiError(.data, "read model", place, "has no strings 'type' and 'path'")
+            guard let type = value["type"]?.string, let text = value["path"]?.string else {
+                throw TuttiError(.data, "read model", place, "needs the strings 'type' and 'path'")
             }
+            let modulePath = try ModulePath(text, isFirst: index == 0, root: path, place: place)
+            if let other = owners.updateValue(index, forKey: modulePath.identity(in: path)) {
+                throw TuttiError(
+                    .data, "read model", place, "the path '\(text)' is also that of module \(other)",
+                    hint: "Each module needs a folder of its own.")
+            }
+            let folder = modulePath.folder
             let className = type.split(separator: ".").last.map(String.init) ?? type
             if index == 0 {
                 guard className == "Transformer" else {
@@ -154,7 +165,7 @@ extension ModelDirectory {
         guard let transformerFolder else { throw TuttiError(.data, "read model", file, "the list of modules is empty") }
         guard case .pooling? = modules.first?.module else {
             throw TuttiError(
-                .data, "read model", file, "the module after the Transformer is no Pooling",
+                .data, "read model", file, "the module after the Transformer is not Pooling",
                 hint: "Tutti trains models of one transformer, one pooling and the heads after it.")
         }
         return (transformerFolder, modules)
@@ -179,7 +190,7 @@ extension ModelDirectory {
         for (key, value) in overrides {
             guard known.contains(key) else {
                 throw TuttiError(
-                    .usage, "override model configuration", "config_overrides.\(key)", "is no key of \(file.path)",
+                    .usage, "override model configuration", "config_overrides.\(key)", "is not a key of \(file.path)",
                     hint: nearestName(to: key, among: known).map { "Did you mean '\($0)'?" })
             }
             file.object.set(key, value)

@@ -32,7 +32,7 @@ public enum ModelHub {
         }
         let cache = cacheFolder(environment)
         for id in candidates(model) {
-            if let snapshot = newestSnapshot(of: id, in: cache) { return snapshot }
+            if let snapshot = try newestSnapshot(of: id, in: cache) { return snapshot }
         }
         let id = candidates(model)[0]
         throw TuttiError(
@@ -62,10 +62,11 @@ public enum ModelHub {
         return (environment["HOME"] ?? NSHomeDirectory()) + "/.cache/huggingface/hub"
     }
 
-    private static func newestSnapshot(of id: String, in cache: String) -> String? {
+    private static func newestSnapshot(of id: String, in cache: String) throws(TuttiError) -> String? {
         let folder = cache + "/models--" + id.replacingOccurrences(of: "/", with: "--")
-        guard let reference = FileManager.default.contents(atPath: folder + "/refs/main") else { return nil }
-        let commit = String(decoding: reference, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        let reference = folder + "/refs/main"
+        guard FileManager.default.fileExists(atPath: reference) else { return nil }
+        let commit = try MappedFile(path: reference).text.trimmingCharacters(in: .whitespacesAndNewlines)
         let snapshot = folder + "/snapshots/" + commit
         return !commit.isEmpty && FileManager.default.fileExists(atPath: snapshot) ? snapshot : nil
     }

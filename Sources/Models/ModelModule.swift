@@ -79,7 +79,7 @@ extension ModelModule {
             let file = try ConfigurationFile(path: directory + "/config.json")
             let probability = try file.double("dropout") ?? 0.2
             guard probability >= 0, probability < 1 else {
-                throw file.error("dropout", "is \(probability), which must lie in [0, 1)")
+                throw file.error("dropout", "is \(probability), which must be in [0, 1)")
             }
             return .dropout(probability: probability)
         default:
@@ -115,7 +115,7 @@ extension ModelModule {
         let knownKeys = poolingModes.map(\.key)
         for key in file.object.keys where key.hasPrefix("pooling_mode_") && !knownKeys.contains(key) {
             guard try file.bool(key) ?? false else { continue }
-            throw file.error(key, "is no pooling mode", hint: TuttiError.hint(unknown: key, known: knownKeys))
+            throw file.error(key, "is not a pooling mode", hint: TuttiError.hint(unknown: key, known: knownKeys))
         }
         guard !modes.isEmpty else {
             throw file.error("pooling_mode", "names no mode", hint: "Known: \(known.joined(separator: ", ")).")

@@ -26,7 +26,7 @@ struct ModelWeights: Sendable {
     /// The transformer's part first.
     let parts: [Part]
 
-    /// Opens the weight files of `root`, whose transformer lies in `transformerPath`, and finds the parameters.
+    /// Opens the weight files of `root`, whose transformer is in `transformerPath`, and finds the parameters.
     ///
     /// Throws: `.missingFile` for a missing file with a remedy; `.data` for missing tensors and wrong shapes.
     init(
@@ -34,13 +34,15 @@ struct ModelWeights: Sendable {
         layout: ParameterLayout
     ) throws(TuttiError) {
         var parts = [
-            try ModelWeights.part(folder: "", path: transformerPath, layout: layout) { family.canonicalName($0) }
+            try ModelWeights.part(folder: "", try ModelWeights.file(in: transformerPath), layout: layout) {
+                family.canonicalName($0)
+            }
         ]
         for placed in modules where placed.module.hasWeights {
             parts.append(
-                try ModelWeights.part(folder: placed.folder, path: root + "/" + placed.folder, layout: layout) {
-                    placed.folder + "." + $0
-                })
+                try ModelWeights.part(
+                    folder: placed.folder, try ModelWeights.file(in: root + "/" + placed.folder), layout: layout
+                ) { placed.folder + "." + $0 })
         }
         self.parts = parts
         let found = Set(parts.flatMap(\.parameters.values))
@@ -66,12 +68,10 @@ struct ModelWeights: Sendable {
                 }
                 let values = store.values(of: entry)
                 try part.file.readFloats(info.name, into: values)
-                guard let place = firstNonFinite(values) else { continue }
+                guard let place = values.firstNonFinite else { continue }
                 throw part.file.tensorError(
                     info,
-                    "holds \(values[place]) at \(ModelWeights.index(of: place, in: info.shape)), "
-                        + "which is no finite number"
-                )
+                    "holds \(values[place]) at \(ModelWeights.index(of: place, in: info.shape)), which is not finite")
             }
             part.file.files.forEach { $0.releasePages() }  // kept for what is no parameter: seldom needed again
         }
@@ -92,23 +92,28 @@ struct ModelWeights: Sendable {
             }
             let path = part.folder.isEmpty ? directory : directory + "/" + part.folder
             let metadata = part.file.metadata.isEmpty ? ["format": "pt"] : part.file.metadata
-            try SafetensorsWriter.write(
-                path: path + "/model.safetensors", tensors: tensors, metadata: metadata, atomically: false)
+            try SafetensorsWriter.write(path: path + "/model.safetensors", tensors: tensors, metadata: metadata)
         }
     }
 
+    /// The weight file of a folder, header checked.
+    ///
+    /// Throws: `.missingFile` with a remedy; `.data` for anything malformed.
+    static func file(in folder: String) throws(TuttiError) -> SafetensorsFile {
+        try refuseTorchPickle(folder)
+        return try SafetensorsFile.open(directory: folder)
+    }
+
     private static func part(
-        folder: String, path: String, layout: ParameterLayout, canonicalName: (String) -> String
+        folder: String, _ file: SafetensorsFile, layout: ParameterLayout, canonicalName: (String) -> String
     ) throws(TuttiError) -> Part {
-        try refuseTorchPickle(path)
-        let file = try SafetensorsFile.open(directory: path)
         var parameters: [String: String] = [:]
         var owners: [String: String] = [:]
         for info in file.tensors {
             let name = canonicalName(info.name)
             guard let entry = layout.entry(named: name) else { continue }
             if let other = owners.updateValue(info.name, forKey: name) {
-                throw file.tensorError(info, "stands for the same parameter as '\(other)'")
+                throw file.tensorError(info, "is the same parameter as '\(other)'")
             }
             guard info.shape == entry.shape else {
                 throw file.tensorError(info, "has the shape \(info.shape), where config.json asks for \(entry.shape)")
@@ -157,12 +162,4 @@ extension ModelModule {
         case .pooling, .normalize, .dropout: false
         }
     }
-}
-
-/// The place of the first NaN or infinity.
-private func firstNonFinite(_ values: UnsafeMutableBufferPointer<Float>) -> Int? {
-    let exponent: UInt32 = 0x7F80_0000
-    var found: UInt32 = 0  // counted without a branch, so that the loop is vectorised
-    for value in values { found |= (value.bitPattern & exponent) == exponent ? 1 : 0 }
-    return found == 0 ? nil : values.firstIndex { !$0.isFinite }
 }

@@ -71,12 +71,12 @@ extension Embeddings {
                 .data, "quantize embeddings", "row \(row + 1)", "holds values that are not finite numbers")
         }
         switch precision {
-        case .float32: preconditionFailure("single precision is no quantization")
+        case .float32: preconditionFailure("single precision is not quantized")
         case .int8, .uint8:
             guard count != 1 else {
                 throw TuttiError(
                     .usage, "quantize embeddings", precision.rawValue,
-                    "the range of values cannot be told from a single embedding",
+                    "the range of values cannot be taken from a single embedding",
                     hint: "Quantize several at once, or use binary or ubinary, which need no range.")
             }
             return QuantizedEmbeddings(

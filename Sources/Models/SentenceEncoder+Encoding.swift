@@ -9,12 +9,13 @@
 import TuttiEncoders
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 
 extension SentenceEncoder {
     /// The embeddings of `texts` in their order, computed without dropout.
     ///
     /// `prompt` is put before every text; nil stands for the default prompt of the model, "" for none.
-    /// Throws: `EnsembleError` when another rank fails.
+    /// Throws: `.diverged` for embeddings that are not finite, on every rank; `EnsembleError` when another rank fails.
     /// Collective: with an ensemble every rank must call with the same texts, and every rank gets all rows.
     public func encode(
         _ texts: [String], prompt: String? = nil, tokensPerBatch: Int = 8192, ensemble: (any Ensemble)? = nil
@@ -40,7 +41,17 @@ extension SentenceEncoder {
         var rows = [Int](repeating: 0, count: texts.count)
         for (row, text) in shares.joined().enumerated() { rows[text] = row }
         let ordered = withExtendedLifetime(own) { joined.gathering(rows) }
+        try requireFinite(ordered)
         return directory.truncatedDimension.map(ordered.truncated) ?? ordered
+    }
+
+    /// Refuses embeddings that are not finite: finite weights may still be too large to compute with.
+    private func requireFinite(_ embeddings: Embeddings) throws(TuttiError) {
+        guard let place = withExtendedLifetime(embeddings, { embeddings.values.firstNonFinite }) else { return }
+        throw TuttiError(
+            .diverged, "encode texts", sourceDescription,
+            "the embedding of text \(place / embeddings.dimension + 1) is not finite",
+            hint: "The weights are too large for single precision: training has diverged, or the model file is damaged.")
     }
 
     /// The places of the texts by falling length in bytes, equal lengths in their order.

@@ -83,6 +83,12 @@ extension SentenceEncoder {
     }
 
     private func makeFolder(_ path: String) throws(TuttiError) {
+        var status = stat()
+        if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK {
+            throw TuttiError(
+                .usage, "save model", path, "is a link, and a model is not written through links",
+                hint: "Save into an empty folder.")
+        }
         do {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         } catch {

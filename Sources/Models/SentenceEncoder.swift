@@ -20,9 +20,13 @@ public final class SentenceEncoder: SentenceEncoding {
     public let encoder: SequenceEncoder
     /// What the model's folder says, weights apart.
     public let directory: ModelDirectory
-    /// Texts are cut to this number of tokens, special ones included.
+    /// Texts are cut to this number of tokens, special ones included; at most `encoder.longestSequence`.
     public var maximumLength: Int {
-        didSet { precondition(maximumLength >= 1, "a maximum length of \(maximumLength)") }
+        didSet {
+            precondition(
+                (max(1, tokenizer.templateCount)...encoder.longestSequence).contains(maximumLength),
+                "a maximum length of \(maximumLength) tokens")
+        }
     }
     /// Prompts by name.
     public var prompts: [String: String]
@@ -51,6 +55,7 @@ public final class SentenceEncoder: SentenceEncoding {
     private init(_ directory: ModelDirectory, source: String) throws(TuttiError) {
         let file = ConfigurationFile(
             path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
+        try SentenceEncoder.checkSizes(directory, file)
         let family = try EncoderSettings.read(file)
         let encoder = try EncoderSettings.known(file) { () throws(EncoderError) in
             try SequenceEncoder(
@@ -62,20 +67,22 @@ public final class SentenceEncoder: SentenceEncoding {
             root: directory.path, transformerPath: directory.transformerPath, modules: directory.modules,
             family: type(of: family), layout: encoder.layout)
         try weights.load(into: encoder.parameters)
-        let tokenizer = try Tokenizer.load(directory: directory.transformerPath)
-        guard tokenizer.vocabularySize <= vocabulary else {
-            throw file.error(
-                "vocab_size", "is \(vocabulary), but the tokenizer has \(tokenizer.vocabularySize) tokens")
-        }
-        try SentenceEncoder.checkLowercasing(directory, tokenizer)
+        let tokenizer = try Tokenizer.load(directory: directory.transformerPath, lowercases: directory.lowercases)
+        try file.check(tokenizer, fits: vocabulary)
 
-        var notices = directory.notices
+        var notices = directory.notices + tokenizer.notices
         let wanted = directory.maximumLength ?? min(tokenizer.modelMaximumLength ?? longest, longest)
         if wanted > longest {
             notices.append(
                 "max_seq_length \(wanted) is more than the model has positions for: texts are cut to \(longest) tokens")
         }
         maximumLength = min(wanted, longest)
+        guard tokenizer.templateCount <= maximumLength else {
+            throw TuttiError(
+                .data, "read model", directory.path,
+                "the tokenizer puts \(tokenizer.templateCount) special tokens around a text, but the model takes"
+                    + " \(maximumLength)")
+        }
         self.notices = notices
         self.directory = directory
         self.tokenizer = tokenizer
@@ -142,15 +149,24 @@ extension SentenceEncoder {
         }
     }
 
-    /// do_lower_case asks for lower case whatever the tokenizer does; a tokenizer that keeps case cannot serve it.
-    private static func checkLowercasing(_ directory: ModelDirectory, _ tokenizer: Tokenizer) throws(TuttiError) {
-        guard directory.lowercases else { return }
-        let (upper, lower) = ("ABC XYZ \u{C4}\u{D6}", "abc xyz \u{E4}\u{F6}")
-        guard tokenizer.encode(upper) != tokenizer.encode(lower) else { return }
-        throw TuttiError(
-            .data, "read model configuration", "\(directory.transformerPath)/sentence_bert_config.json: do_lower_case",
-            "is true, but the tokenizer keeps case",
-            hint: "Add {\"type\": \"Lowercase\"} to the normalizer in tokenizer.json.")
+    /// Compares sizes with the weight files' headers, before anything is made of them.
+    private static func checkSizes(_ directory: ModelDirectory, _ file: ConfigurationFile) throws(TuttiError) {
+        try ModelSizes(try ModelWeights.file(in: directory.transformerPath)).check(file)
+        for placed in directory.modules where placed.module.hasWeights {
+            let weights = try ModelWeights.file(in: directory.path + "/" + placed.folder)
+            try ModelSizes(weights).check(placed, root: directory.path)
+        }
+    }
+}
+
+extension ConfigurationFile {
+    /// Refuses a tokenizer with ids beyond the word table.
+    ///
+    /// Throws: `.data` naming vocab_size.
+    func check(_ tokenizer: Tokenizer, fits vocabularySize: Int) throws(TuttiError) {
+        guard Int(tokenizer.largestID) >= vocabularySize else { return }
+        let token = tokenizer.token(tokenizer.largestID).map { " ('\($0)')" } ?? ""
+        throw error("vocab_size", "is \(vocabularySize), but the tokenizer has the id \(tokenizer.largestID)\(token)")
     }
 }
 

@@ -139,16 +139,22 @@ extension TrainingInputs {
     }
 }
 
-/// The model of a configuration, with its limit on the length of texts.
+/// The model of a configuration, with its limit on the length of texts: up to the encoder's positions, whatever limit was
+/// saved with the model.
 public func loadModel(
     _ configuration: TrainingConfiguration, path: String? = nil
 ) throws(TuttiError) -> SentenceEncoder {
     let model = try SentenceEncoder.load(path ?? configuration.model, configOverrides: configuration.configOverrides)
     if let limit = configuration.maxSequenceLength {
-        guard limit <= model.maximumLength else {
+        guard limit <= model.encoder.longestSequence else {
             throw TuttiError(
                 .usage, "limit the length of texts", "max_seq_length",
-                "\(limit) tokens, but \(model.sourceDescription) takes \(model.maximumLength)")
+                "is \(limit), but \(model.sourceDescription) has positions for \(model.encoder.longestSequence) tokens")
+        }
+        guard limit >= model.tokenizer.templateCount else {
+            throw TuttiError(
+                .usage, "limit the length of texts", "max_seq_length",
+                "is \(limit), but \(model.tokenizer.templateCount) special tokens go around a text")
         }
         model.maximumLength = limit
     }

@@ -73,7 +73,7 @@ struct StepBenchCommand: RankedCommand {
         } else {
             try RandomModel.load(try model.shape())
         }
-        if let maxSeqLength { encoder.maximumLength = min(maxSeqLength, encoder.maximumLength) }
+        if let maxSeqLength { encoder.maximumLength = min(maxSeqLength, encoder.encoder.longestSequence) }
         let steps = warmup + bench.repetitions
         let table: Table
         if let data {

@@ -1,0 +1,69 @@
+// Are the sizes that config.json asks for those of a model of about the weights' size? Asked before memory is taken.
+//
+// Why: a config.json with vocab_size 2^40 or 2^31 layers is a damaged or hostile file. Every tensor's shape is compared
+// later, but only once the layout exists; a layout of 2^31 layers or an arena of 2^50 numbers must not be built for
+// that. All products are checked for overflow.
+
+import TuttiFormats
+import TuttiGround
+
+/// The comparison of a configuration with its weight files.
+struct ModelSizes {
+    /// How much larger than its weights a model may be: smaller errors are reported tensor by tensor.
+    private static let slack = 4
+    private static let floor = 1 << 20
+
+    private let elements: Int
+    private let tensors: Int
+    private let path: String
+
+    init(_ weights: SafetensorsFile) {
+        elements = weights.tensors.reduce(0) { $0 + $1.count }
+        tensors = weights.tensors.count
+        path = weights.path
+    }
+
+    /// Refuses a config.json that describes a transformer far larger than its weights.
+    ///
+    /// Throws: `.data` naming the file and the key.
+    func check(_ file: ConfigurationFile) throws(TuttiError) {
+        let layers = try file.int("num_hidden_layers") ?? 1
+        guard layers <= tensors else {
+            throw file.error("num_hidden_layers", "is \(layers), but \(path) holds \(tensors) tensors")
+        }
+        let width = max(1, try file.int("hidden_size") ?? 1)
+        try check([width, width], "hidden_size", file)
+        for key in ["vocab_size", "max_position_embeddings", "intermediate_size", "type_vocab_size"] {
+            try check([try file.int(key) ?? 1, width], key, file)
+        }
+        for key in ["num_attention_heads", "relative_attention_num_buckets"] {
+            try check([try file.int(key) ?? 1], key, file)
+        }
+        try check([layers, width, width], "num_hidden_layers", file)
+        try check([layers, try file.int("intermediate_size") ?? 1, width], "num_hidden_layers", file)
+        guard let vocabulary = try file.int("vocab_size"), let padding = try file.int("pad_token_id") else { return }
+        guard padding >= 0, padding < vocabulary else {
+            throw file.error("pad_token_id", "is \(padding), which is outside of the vocabulary")
+        }
+    }
+
+    /// Refuses a dense layer that is far larger than its weights.
+    ///
+    /// Throws: `.data` naming the module's folder.
+    func check(_ placed: PlacedModule, root: String) throws(TuttiError) {
+        guard case .dense(let inputWidth, let outputWidth, _, _) = placed.module else { return }
+        try check(
+            [inputWidth, outputWidth], "out_features",
+            ConfigurationFile(path: "\(root)/\(placed.folder)/config.json", object: JSONObject()))
+    }
+
+    private func check(_ shape: [Int], _ key: String, _ file: ConfigurationFile) throws(TuttiError) {
+        var product = 1
+        var overflows = false
+        for size in shape where !overflows { (product, overflows) = product.multipliedReportingOverflow(by: size) }
+        guard overflows || product > max(ModelSizes.floor, elements.multipliedReportingOverflow(by: ModelSizes.slack).0)
+        else { return }
+        let spelled = shape.map(String.init).joined(separator: " x ")
+        throw file.error(key, "asks for \(spelled) numbers, but \(path) holds \(elements)")
+    }
+}
