@@ -23,7 +23,7 @@ public final class MetricsLog: Report {
     /// Appends one object as a line.
     public func logged(_ object: JSONObject) throws {
         let line = Array((JSONValue.object(object).serialized() + "\n").utf8)
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure("opened") }
         defer { close(descriptor) }
         let written = line.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
