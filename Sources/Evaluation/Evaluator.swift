@@ -76,6 +76,9 @@ extension Evaluator {
     /// Nothing was decided.
     public func recall(_ first: [Metric]) {}
 
+    /// What it does, in a few words for a progress display.
+    public var task: String { "Evaluating " + (name.isEmpty ? title : name) }
+
     /// `key` with the name of the data before it.
     func prefixed(_ key: String) -> String { metricKey(key, of: name) }
 }

@@ -20,12 +20,25 @@ extension SentenceEncoder {
     public func encode(
         _ texts: [String], prompt: String? = nil, tokensPerBatch: Int = 8192, ensemble: (any Ensemble)? = nil
     ) throws -> Embeddings {
+        try encode(texts, prompt: prompt, tokensPerBatch: tokensPerBatch, ensemble: ensemble) { _, _ in }
+    }
+
+    /// The same, and `observe` gets the texts that are done, of all texts, from zero on: those of this rank's share as
+    /// if the other ranks kept pace. Collective.
+    public func encode(
+        _ texts: [String], prompt: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?,
+        observe: (_ done: Int, _ total: Int) -> Void
+    ) throws -> Embeddings {
         precondition(tokensPerBatch >= 1, "batches of \(tokensPerBatch) tokens")
         let prompt = prompt ?? defaultPromptName.flatMap { prompts[$0] } ?? ""
         let order = longestFirst(texts)
         let (rank, world) = (ensemble?.rank ?? 0, ensemble?.size ?? 1)
         let shares = (0..<world).map { share in stride(from: share, to: order.count, by: world).map { order[$0] } }
-        let own = encodeShare(shares[rank].map { texts[$0] }, prompt: prompt, tokensPerBatch: tokensPerBatch)
+        observe(0, texts.count)
+        let share = shares[rank].map { texts[$0] }
+        let own = encodeShare(share, prompt: prompt, tokensPerBatch: tokensPerBatch) { done in
+            observe(done == share.count ? texts.count : done * world, texts.count)
+        }
         let joined: Embeddings  // rows of rank 0, then of rank 1 ...
         if let ensemble, world > 1 {
             joined = Embeddings(count: texts.count, dimension: encoder.outputWidth)
@@ -61,7 +74,9 @@ extension SentenceEncoder {
     }
 
     /// The embeddings of one rank's texts, in their order.
-    private func encodeShare(_ texts: [String], prompt: String, tokensPerBatch: Int) -> Embeddings {
+    private func encodeShare(
+        _ texts: [String], prompt: String, tokensPerBatch: Int, observe: (_ done: Int) -> Void
+    ) -> Embeddings {
         let embeddings = Embeddings(count: texts.count, dimension: encoder.outputWidth)
         let collator = makeCollator(prompts: [prompt])
         var batch = PackedBatch()
@@ -72,6 +87,7 @@ extension SentenceEncoder {
                 batch, into: .init(base + firstRow * encoder.outputWidth, batch.sequenceCount, encoder.outputWidth))
             batch.removeAll()
             firstRow = row
+            observe(row)
         }
         for (row, text) in texts.enumerated() {
             collator.append(text, slot: UInt64(row), column: 0, to: &batch)

@@ -20,9 +20,9 @@ public final class MetricsLog: Report {
         MetricsLog(directory: $0.outputDirectory)
     }
 
-    /// Appends one object as a line.
-    public func logged(_ object: JSONObject) throws {
-        let line = Array((JSONValue.object(object).serialized() + "\n").utf8)
+    /// Appends a line.
+    public func logged(_ line: LogLine) throws {
+        let line = Array((JSONValue.object(line.values).serialized() + "\n").utf8)
         let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure("opened") }
         defer { close(descriptor) }

@@ -1,48 +1,55 @@
-// The progress of a run: a bar on a terminal, plain lines otherwise. Rank zero alone shows it.
+// A run as people read it: lines on standard output, the bar on standard error.
+//
+// A training line gives step, loss, rate and the time that is left; an evaluation is one line with the metrics by which
+// the model is judged and how they changed. All other numbers are in metrics.jsonl and eval/.
 
 import Foundation
 import TuttiFormats
 import TuttiGround
 
-/// Shows a run on standard output and standard error.
+/// Shows a run on the standard streams.
 public final class ProgressDisplay: Report {
-    private let isTerminal = isatty(STDERR_FILENO) == 1
-    private var lastDrawn = ContinuousClock.now - .seconds(1)
-    private var barIsShown = false
+    private let bar: ProgressBar
+    private let print: (String) -> Void
+    private var run = ReportedRun(totalSteps: 0)
+    private var lastStep: StepProgress?
+    /// The main metrics of the last evaluation.
+    private var before: [String: Double] = [:]
 
     /// A display of the standard streams.
-    public init() {}
+    public convenience init() { self.init(bar: ProgressBar()) { StandardStream.output.put($0) } }
 
-    public func began(totalSteps: Int, resumedFrom: Int) {
-        if resumedFrom > 0 { line("Resuming after step \(resumedFrom) of \(totalSteps).") }
-        if resumedFrom == 0 { line("Training for \(totalSteps) steps.") }
+    /// A display with a bar and a stream of its own.
+    package init(bar: ProgressBar, print: @escaping (String) -> Void) {
+        self.bar = bar
+        self.print = print
+    }
+
+    public func began(_ run: ReportedRun) {
+        self.run = run
+        let name = run.name.map { " \($0)" } ?? ""
+        line(
+            run.resumedFrom > 0
+                ? "Resuming\(name) after step \(run.resumedFrom) of \(run.totalSteps)."
+                : "Training\(name) for \(run.totalSteps) steps.")
     }
 
     public func stepped(_ progress: StepProgress) {
-        guard isTerminal else { return }
-        let (step, total) = (progress.step, progress.totalSteps)
-        guard ContinuousClock.now - lastDrawn > .milliseconds(100) || step == total else { return }
-        lastDrawn = ContinuousClock.now
-        let rate = Double(progress.ownSteps) / max(progress.ownSeconds, 1e-9)
-        let filled = 30 * step / max(total, 1)
-        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
-        let left = duration(progress.secondsLeft ?? 0)
-        StandardStream.error.put("\r\(bar) \(step)/\(total)  \(fixed(rate, 2)) steps/s  \(left) left\u{1B}[K")
-        barIsShown = true
+        lastStep = progress
+        bar.show(progress)
     }
 
-    public func logged(_ entry: JSONObject) {
-        let hidden: Set = ["step", "epoch", "seconds", "tokens", "step_seconds"]
-        let timings = ["_runtime", "_samples_per_second", "_steps_per_second"]
-        func isHidden(_ key: String) -> Bool {
-            hidden.contains(key) || key.hasPrefix("eval_") && timings.contains { key.hasSuffix($0) }
+    public func worked(_ progress: TaskProgress) { bar.show(progress) }
+
+    public func logged(_ entry: LogLine) {
+        let epoch = ProgressBar.fixed(entry.values["epoch"]?.double ?? 0, 3)
+        var parts = ["step \(entry.step)/\(run.totalSteps)", "epoch \(epoch)"]
+        for (key, value) in entry.values {
+            guard let number = value.double, Self.shows(key, of: entry) else { continue }
+            parts.append("\(key) \(Self.short(number, key))" + (entry.kind == .evaluation ? change(key, number) : ""))
         }
-        var parts = ["step \(entry["step"]?.int ?? 0)", "epoch \(fixed(entry["epoch"]?.double ?? 0, 3))"]
-        for (key, value) in entry where !isHidden(key) {
-            guard let number = value.double else { continue }
-            let digits = ["tokens_per_second": 0, "train_runtime": 1][key] ?? 4
-            let short = key == "learning_rate" ? String(format: "%.3g", number) : fixed(number, digits)
-            parts.append("\(key) \(short)")
+        if entry.kind == .training, let lastStep, entry.step < run.totalSteps, let left = lastStep.secondsLeft {
+            parts.append("\(ProgressBar.duration(left)) left")
         }
         line(parts.joined(separator: "  "))
     }
@@ -51,20 +58,35 @@ public final class ProgressDisplay: Report {
 
     public func notice(_ text: String) { line(text) }
 
-    /// Prints a line, the bar out of the way.
-    public func line(_ text: String) {
-        if barIsShown {
-            StandardStream.error.put("\r\u{1B}[K")
-            barIsShown = false
+    /// Of evaluations only the main metrics are shown.
+    private static func shows(_ key: String, of line: LogLine) -> Bool {
+        if ["step", "epoch", "seconds", "tokens", "step_seconds"].contains(key) { return false }
+        switch line.kind {
+        case .training: return true
+        case .evaluation: return line.mainMetrics.contains(key)
+        case .closing: return key.hasPrefix("train_") || line.mainMetrics.contains(key)
         }
-        StandardStream.output.put(text.printable + "\n")
     }
 
-    private func fixed(_ number: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", number) }
+    /// How a metric changed since the last evaluation, in brackets.
+    private func change(_ key: String, _ value: Double) -> String {
+        defer { before[key] = value }
+        guard let last = before[key], value.isFinite, last.isFinite else { return "" }
+        return " (\(value < last ? "" : "+")\(ProgressBar.fixed(value - last, 4)))"
+    }
 
-    private func duration(_ seconds: Double) -> String {
-        let whole = Int(min(seconds, 8.6e6))
-        if whole >= 3600 { return "\(whole / 3600) h \(whole % 3600 / 60) min" }
-        return whole >= 60 ? "\(whole / 60) min \(whole % 60) s" : "\(whole) s"
+    private static func short(_ number: Double, _ key: String) -> String {
+        switch key {
+        case "learning_rate": String(format: "%.3g", number)
+        case "tokens_per_second": ProgressBar.fixed(number, 0)
+        case "train_runtime": ProgressBar.fixed(number, 1)
+        default: ProgressBar.fixed(number, 4)
+        }
+    }
+
+    /// Prints a line, the bar out of the way.
+    private func line(_ text: String) {
+        bar.clear()
+        print(text.printable + "\n")
     }
 }

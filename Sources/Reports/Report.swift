@@ -13,14 +13,14 @@ public protocol Report: AnyObject {
     ///
     /// A run that was killed may have logged steps that its newest checkpoint does not know. Called before `began`.
     func rewind(to step: Int) throws
-    /// Training starts, or goes on after `resumedFrom` finished steps.
-    func began(totalSteps: Int, resumedFrom: Int) throws
+    /// Training starts, or goes on from a checkpoint.
+    func began(_ run: ReportedRun) throws
     /// An optimizer step is done.
     func stepped(_ progress: StepProgress)
     /// Another part of a long task between steps is done, such as an evaluation.
     func worked(_ progress: TaskProgress)
-    /// A line was logged: of training, of an evaluation, or the closing one.
-    func logged(_ line: JSONObject) throws
+    /// A line was logged.
+    func logged(_ line: LogLine) throws
     /// A folder was written.
     func saved(_ path: String)
     /// Something worth one line happened.
@@ -31,13 +31,58 @@ public protocol Report: AnyObject {
 
 extension Report {
     public func rewind(to step: Int) throws {}
-    public func began(totalSteps: Int, resumedFrom: Int) throws {}
+    public func began(_ run: ReportedRun) throws {}
     public func stepped(_ progress: StepProgress) {}
     public func worked(_ progress: TaskProgress) {}
-    public func logged(_ line: JSONObject) throws {}
+    public func logged(_ line: LogLine) throws {}
     public func saved(_ path: String) {}
     public func notice(_ text: String) {}
     public func finished() throws {}
+}
+
+/// A run that begins or goes on.
+public struct ReportedRun: Sendable, Equatable {
+    /// `args.run_name`; nil where the run has no name.
+    public var name: String?
+    /// Optimizer steps of the whole run, and those that were done before.
+    public var totalSteps: Int
+    public var resumedFrom: Int
+
+    /// Describes a run.
+    public init(name: String? = nil, totalSteps: Int, resumedFrom: Int = 0) {
+        self.name = name
+        self.totalSteps = totalSteps
+        self.resumedFrom = resumedFrom
+    }
+}
+
+/// One line of the log, as metrics.jsonl has it.
+public struct LogLine: Sendable, Equatable {
+    /// What a line is about.
+    public enum Kind: Sendable, Equatable {
+        /// Steps of training.
+        case training
+        /// An evaluation.
+        case evaluation
+        /// The end of the run, with the metrics of the test evaluators.
+        case closing
+    }
+
+    public var kind: Kind
+    /// Step, epoch and everything measured, under the reference's keys.
+    public var values: JSONObject
+    /// The keys by which the model is judged: losses on evaluation data, an evaluator's primary metric.
+    public var mainMetrics: [String]
+
+    /// A line of the log.
+    public init(_ kind: Kind, _ values: JSONObject, mainMetrics: [String] = []) {
+        self.kind = kind
+        self.values = values
+        self.mainMetrics = mainMetrics
+    }
+
+    /// The optimizer step.
+    public var step: Int { values["step"]?.int ?? 0 }
 }
 
 /// How far training has come.

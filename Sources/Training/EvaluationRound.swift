@@ -5,7 +5,9 @@ import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
+import TuttiModels
 import TuttiObjectives
+import TuttiReports
 
 /// Evaluates the model of a run between its steps.
 final class EvaluationRound {
@@ -14,16 +16,47 @@ final class EvaluationRound {
     private let batches: RankBatches
     private let log: RunLog
     private let ensemble: any Ensemble
+    /// The batches of every evaluation data set, the same at every evaluation; none where the run never evaluates.
+    private let plans: [MultiDatasetPlan]
 
     /// The evaluations of a run.
+    ///
+    /// - Throws: what training would throw of such data: labels that do not fit the sampler, rows that make no batch.
     init(
         _ inputs: TrainingInputs, objectives: [Objective], batches: RankBatches, log: RunLog, ensemble: any Ensemble
-    ) {
+    ) throws(TuttiError) {
         self.inputs = inputs
         self.objectives = objectives
         self.batches = batches
         self.log = log
         self.ensemble = ensemble
+        let evaluates = inputs.arguments.evalStrategy != .no || inputs.arguments.evalOnStart
+        var plans: [MultiDatasetPlan] = []
+        for dataset in inputs.evalDatasets where evaluates {
+            plans.append(try Self.plan(inputs.arguments, dataset, world: ensemble.size))
+        }
+        self.plans = plans
+    }
+
+    /// The batches of an evaluation: those of the sampler that training uses, in its first epoch.
+    private static func plan(
+        _ arguments: TrainingArguments, _ dataset: TrainingDataset, world: Int
+    ) throws(TuttiError) -> MultiDatasetPlan {
+        let rows = arguments.evalBatchRows(world: world)
+        try arguments.batchSampler.check(dataset.table, globalBatchSize: rows)
+        let seed = arguments.dataSeed ?? arguments.seed
+        let plan = planDatasets(.proportional, count: 1, epoch: 0, seed: seed) { _, _ in
+            planEpoch(
+                arguments.batchSampler, dataset.table, globalBatchSize: rows, epoch: 0, seed: seed,
+                dropLast: arguments.dataloaderDropLast)
+        }
+        guard plan.batchCount > 0 else {
+            throw TuttiError(
+                .data, "plan the batches of the evaluation", dataset.table.source,
+                "\(dataset.table.rowCount) rows make no batch of \(rows)",
+                hint: "Lower the evaluation batch size, or set dataloader_drop_last: false.")
+        }
+        return plan
     }
 
     /// Evaluates and logs the result. Collective.
@@ -34,14 +67,7 @@ final class EvaluationRound {
     func run(_ state: inout TrainerState, choosesBest: Bool = true) throws -> Bool {
         try log.pausing {
             var line = state.linePlace
-            for dataset in inputs.evalDatasets {
-                let result = try evaluateLoss(dataset)
-                let prefix = dataset.evaluationPrefix
-                line["\(prefix)_loss"] = .number(result.loss)
-                line["\(prefix)_runtime"] = .number(result.seconds)
-                line["\(prefix)_samples_per_second"] = .number(Double(result.rows) / max(result.seconds, 1e-9))
-                line["\(prefix)_steps_per_second"] = .number(Double(result.batches) / max(result.seconds, 1e-9))
-            }
+            for (dataset, plan) in zip(inputs.evalDatasets, plans) { try evaluateLoss(dataset, plan, into: &line) }
             for evaluator in inputs.evaluators {
                 for (key, value) in try metrics(of: evaluator, state) { line[evaluationKey(key)] = .number(value) }
             }
@@ -52,53 +78,71 @@ final class EvaluationRound {
                 line["eval_sequential_score"] = score
             }
             let improved = choosesBest && noteBest(line, &state)
-            try log.write(line, &state)
+            try log.write(LogLine(.evaluation, line, mainMetrics: mainMetrics), &state)
             return improved
         }
     }
 
-    /// The metrics of the test evaluators, under their keys of the closing line. Collective.
-    func test(_ state: TrainerState) throws -> JSONObject {
+    /// The metrics of the test evaluators under their keys of the closing line, and the keys of their main ones.
+    /// Collective.
+    func test(_ state: TrainerState) throws -> (metrics: JSONObject, mainMetrics: [String]) {
         var line = JSONObject()
         for evaluator in inputs.testEvaluators {
-            for (key, value) in try metrics(of: evaluator, state) {
-                line[testKey(key)] = .number(value)
-            }
+            for (key, value) in try metrics(of: evaluator, state) { line[testKey(key)] = .number(value) }
         }
-        return line
+        return (line, inputs.testEvaluators.map { testKey($0.primaryMetric) })
+    }
+
+    /// The keys by which an evaluation judges the model: the losses, the evaluators' primary metrics, the watched one.
+    private var mainMetrics: [String] {
+        inputs.evalDatasets.map { "\($0.evaluationPrefix)_loss" }
+            + inputs.evaluators.map { evaluationKey($0.primaryMetric) } + [evaluationKey(inputs.arguments.bestMetricName)]
     }
 
     private func metrics(of evaluator: any Evaluator, _ state: TrainerState) throws -> [Metric] {
         let context = EvaluationContext(
             outputDirectory: inputs.outputDirectory, epoch: state.epoch, step: state.globalStep)
-        return try evaluator.evaluate(model: inputs.model, ensemble: ensemble, context: context)
+        let task = evaluator.task
+        let model = ObservedEncoding(inputs.model) { [log] done, total in
+            log.tell { $0.worked(TaskProgress(task, done: done, of: total)) }
+        }
+        return try evaluator.evaluate(model: model, ensemble: ensemble, context: context)
     }
 
-    /// Mean loss over the evaluation data in file order, dropout off, weighted by rows. Collective.
+    /// The loss on a data set, dropout off. Collective.
+    ///
+    /// As in the reference, it is the mean over the rows of all batches, and its named parts are means over the batches.
     private func evaluateLoss(
-        _ dataset: TrainingDataset
-    ) throws -> (loss: Double, rows: Int, batches: Int, seconds: Double) {
+        _ dataset: TrainingDataset, _ plan: MultiDatasetPlan, into line: inout JSONObject
+    ) throws {
         let started = PhaseClock.now()
-        let (arguments, objective) = (inputs.arguments, objectives[dataset.loss])
-        let plan = planDatasets(.proportional, count: 1, epoch: 0, seed: arguments.seed) { _, _ in
-            planEpoch(
-                .sequential, dataset.table, globalBatchSize: arguments.evalBatchRows(world: ensemble.size), epoch: 0,
-                seed: arguments.seed, dropLast: false)
-        }
+        let objective = objectives[dataset.loss]
         let source = batches.source([dataset], plan, from: 0, epoch: -1)
-        var sum = 0.0
-        let draw = LossDraw(seed: arguments.seed, step: .max)  // the same at every evaluation
+        let draw = LossDraw(seed: inputs.arguments.seed, step: .max)  // the same at every evaluation
+        var (sum, rows) = (0.0, 0)
+        var report = StepReport()
+        let task = "Evaluating the loss" + (dataset.name.map { " on \($0)" } ?? "")
         for index in 0..<plan.batchCount {
+            log.tell { $0.worked(TaskProgress(task, done: index, of: plan.batchCount)) }
             let batch = try source.next()
             let pass = ObjectivePass(objective, batch, draw: draw, isTraining: false)
             let value = try pass.evaluate(weight: 1, ensemble: ensemble)
+            report.add(value, parts: objective.loss.parts, count: plan.batchCount)
             sum += value * Double(plan.rows(index).count)
+            rows += plan.rows(index).count
         }
+        log.tell { $0.worked(TaskProgress(task, done: plan.batchCount, of: plan.batchCount)) }
         try withUnsafeMutablePointer(to: &sum) {
             try ensemble.allReduceSum(UnsafeMutableBufferPointer(start: $0, count: 1))
         }
-        let rows = dataset.table.rowCount
-        return (sum / Double(max(1, rows)), rows, plan.batchCount, PhaseClock.now() - started)
+        var parts = LossPartSums()
+        try parts.add(report.parts, among: ensemble)
+        let (prefix, seconds) = (dataset.evaluationPrefix, max(PhaseClock.now() - started, 1e-9))
+        line["\(prefix)_loss"] = .number(sum / Double(max(1, rows)))
+        for (name, mean) in parts.means { line["\(prefix)_\(name)"] = .number(mean) }
+        line["\(prefix)_runtime"] = .number(seconds)
+        line["\(prefix)_samples_per_second"] = .number(Double(rows) / seconds)
+        line["\(prefix)_steps_per_second"] = .number(Double(plan.batchCount) / seconds)
     }
 
     /// Compares the watched metric with the best so far.

@@ -94,10 +94,12 @@ extension TrainingInputs {
         return objectives
     }
 
-    /// The reports that every run has. Rank zero only.
+    /// metrics.jsonl and the reports that the arguments name. Rank zero only.
     func makeReports() throws -> [any Report] {
         let context = ReportContext(outputDirectory: outputDirectory, runName: arguments.runName)
-        return try ["metrics"].map { try ReportRegistry.entry(named: $0).make(context) }
+        var names = ["metrics"]
+        for name in arguments.reportTo where !names.contains(name) { names.append(name) }
+        return try names.map { try ReportRegistry.entry(named: $0).make(context) }
     }
 
     /// Every data set beside its loss.

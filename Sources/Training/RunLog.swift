@@ -45,10 +45,8 @@ final class RunLog {
     }
 
     /// Reports that training begins. Collective.
-    func begin(_ state: TrainerState) throws {
-        try ensemble.onRoot {
-            for report in reports { try report.began(totalSteps: state.maxSteps, resumedFrom: state.globalStep) }
-        }
+    func begin(_ run: ReportedRun) throws {
+        try ensemble.onRoot { for report in reports { try report.began(run) } }
     }
 
     /// Reports that the run is finished. Collective.
@@ -103,7 +101,7 @@ final class RunLog {
         state.parts = LossPartSums()
         state.tokensSinceLog = 0
         let keys = ["epoch", "grad_norm", "learning_rate", "loss", "step"] + parts.map(\.name)
-        try write(line, &state, historyKeys: keys)
+        try write(LogLine(.training, line), &state, historyKeys: keys)
     }
 
     /// Tokens and main-thread seconds a step, by phase, over the steps since the last training line.
@@ -123,8 +121,10 @@ final class RunLog {
         clock.reset()
     }
 
-    /// Logs the closing line, with the metrics of the test evaluators. Collective.
-    func writeClosing(_ metrics: JSONObject, _ state: inout TrainerState) throws {
+    /// Logs the closing line: `metrics`, those of the test evaluators, and sums of the run. Collective.
+    func writeClosing(
+        _ metrics: JSONObject, mainMetrics: [String], _ state: inout TrainerState
+    ) throws {
         var line = metrics
         let runtime = PhaseClock.now() - startedAt
         for (key, value) in state.linePlace { line[key] = value }
@@ -132,13 +132,13 @@ final class RunLog {
         line["train_runtime"] = .number(runtime)
         line["train_samples_per_second"] = .number(Double(ownRows) / max(runtime, 1e-9))
         line["train_steps_per_second"] = .number(Double(ownSteps) / max(runtime, 1e-9))
-        try write(line, &state)
+        try write(LogLine(.closing, line, mainMetrics: mainMetrics), &state)
     }
 
     /// Appends a line to the history, in which only `historyKeys` are kept if given, and reports it. Collective.
-    func write(_ line: JSONObject, _ state: inout TrainerState, historyKeys: [String]? = nil) throws {
+    func write(_ line: LogLine, _ state: inout TrainerState, historyKeys: [String]? = nil) throws {
         var entry = JSONObject()
-        for key in historyKeys ?? line.keys { entry[key] = line[key] }
+        for key in historyKeys ?? line.values.keys { entry[key] = line.values[key] }
         state.logHistory.append(entry)
         try ensemble.onRoot { for report in reports { try report.logged(line) } }
     }

@@ -65,7 +65,7 @@ public final class Trainer {
             update: Update(optimizer, memory: memory, arguments: arguments), schedule: schedule, arguments: arguments,
             ensemble: ensemble)
         batches = RankBatches(objectives, arguments: arguments, ensemble: ensemble)
-        round = EvaluationRound(inputs, objectives: objectives, batches: batches, log: log, ensemble: ensemble)
+        round = try EvaluationRound(inputs, objectives: objectives, batches: batches, log: log, ensemble: ensemble)
         keeper = CheckpointKeeper(inputs, memory: memory, log: log, ensemble: ensemble)
         events = EventPlan(arguments, totalSteps: plan.totalSteps)
         state.maxSteps = plan.totalSteps
@@ -103,7 +103,9 @@ public final class Trainer {
         if start == .resume { try keeper.resume(&state) }
         StopRequest.listen()
         for line in inputs.columnNotices + plan.smallBatches() { log.notice(line) }
-        try log.begin(state)
+        try log.begin(
+            ReportedRun(
+                name: inputs.arguments.runName, totalSteps: plan.totalSteps, resumedFrom: state.globalStep))
         return start
     }
 
@@ -191,7 +193,8 @@ public final class Trainer {
     /// Takes the best weights if asked to, runs the test evaluators, writes the closing line and `final/`. Collective.
     private func finish() throws {
         if inputs.arguments.loadBestModelAtEnd { try keeper.loadBest(state) }
-        try log.writeClosing(try round.test(state), &state)
+        let test = try round.test(state)
+        try log.writeClosing(test.metrics, mainMetrics: test.mainMetrics, &state)
         try keeper.saveFinal(state)
         try log.finish()
     }

@@ -8,6 +8,7 @@ import TuttiFormats
 import TuttiGround
 import TuttiKernels
 import TuttiModels
+import TuttiReports
 
 /// Options of commands that read texts.
 struct TextInputOptions: ParsableArguments {
@@ -76,10 +77,13 @@ struct EncodeCommand: RankedCommand {
             return (model, try text.texts(isRoot: ensemble.isRoot), try chosenPrompt(model))
         }
         try compute.chooseGemm(for: model, ensemble: ensemble)
+        let display = ensemble.isRoot ? ProgressDisplay() : nil
         let started = Date()
         // Larger batches are no faster, but each thread needs enough of one.
         let batchTokens = batchTokens ?? min(8192, 2048 * Parallel.threads)
-        let embeddings = try model.encode(texts, prompt: prefix, tokensPerBatch: batchTokens, ensemble: ensemble)
+        let embeddings = try model.encode(
+            texts, prompt: prefix, tokensPerBatch: batchTokens, ensemble: ensemble
+        ) { display?.worked(TaskProgress("Encoding texts", done: $0, of: $1)) }
         let seconds = Date().timeIntervalSince(started)
         let normalize = normalize
         let columns = try ensemble.onRoot {

@@ -6,6 +6,8 @@ import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
+import TuttiModels
+import TuttiReports
 import TuttiTraining
 
 struct EvaluateCommand: RankedCommand {
@@ -51,9 +53,13 @@ struct EvaluateCommand: RankedCommand {
         }
         try compute.chooseGemm(for: encoder, ensemble: ensemble)
         let context = EvaluationContext(outputDirectory: output)
+        let display = ensemble.isRoot ? ProgressDisplay() : nil
         var metrics = JSONObject()
         for evaluator in evaluators {
-            for (key, value) in try evaluator.evaluate(model: encoder, ensemble: ensemble, context: context) {
+            let observed = ObservedEncoding(encoder) { done, total in
+                display?.worked(TaskProgress(evaluator.task, done: done, of: total))
+            }
+            for (key, value) in try evaluator.evaluate(model: observed, ensemble: ensemble, context: context) {
                 metrics[key] = .number(value)
             }
         }

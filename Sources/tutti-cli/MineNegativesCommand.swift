@@ -9,6 +9,7 @@ import TuttiFormats
 import TuttiGround
 import TuttiKernels
 import TuttiModels
+import TuttiReports
 
 extension NegativeSampling: ExpressibleByArgument {}
 extension MinedFormat: ExpressibleByArgument {}
@@ -93,7 +94,7 @@ struct MineNegativesCommand: RankedCommand {
             try compute.chooseGemm(for: encoder, ensemble: ensemble)
         }
         if ensemble.isRoot, !json { for line in miner.plan { try Output.line(line) } }
-        let display = MiningDisplay()
+        let display = ProgressDisplay()
         let outcome = try miner.mine(
             model: encoder, modelDigest: digest, ensemble: ensemble, overwrites: overwrite, observe: display.show)
         guard ensemble.isRoot else { return }
@@ -122,20 +123,12 @@ struct MineNegativesCommand: RankedCommand {
     }
 }
 
-/// Shows progress on standard error: a line that is replaced on a terminal, else a line now and then.
-private final class MiningDisplay {
-    private let isTerminal = isatty(STDERR_FILENO) == 1
-    private var lastShown = Date()
-
-    func show(_ progress: MiningProgress) {
-        let (what, done, total): (String, Int, Int)
+extension ProgressDisplay {
+    /// Shows how far mining has come.
+    fileprivate func show(_ progress: MiningProgress) {
         switch progress {
-        case .documents(let count, let all): (what, done, total) = ("Encoded documents", count, all)
-        case .queries(let count, let all): (what, done, total) = ("Searched queries", count, all)
+        case .documents(let done, let total): worked(TaskProgress("Encoding documents", done: done, of: total))
+        case .queries(let done, let total): worked(TaskProgress("Searching queries", done: done, of: total))
         }
-        guard isTerminal || Date().timeIntervalSince(lastShown) > 10 else { return }
-        lastShown = Date()
-        let line = "\(what): \(done) of \(total)"
-        Output.draw(isTerminal ? "\r\(line)\u{1B}[K" + (done == total ? "\n" : "") : line + "\n", on: STDERR_FILENO)
     }
 }

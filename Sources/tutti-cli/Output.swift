@@ -1,5 +1,5 @@
 // Standard output and standard error, written without traps: a closed pipe or a full disk is an error, not a crash.
-// Control characters are spelled out, since names and texts of files are printed; only `draw` sends them.
+// Control characters are spelled out, since names and texts of files are printed; only the progress bar sends them.
 
 import Foundation
 import TuttiFormats
@@ -25,7 +25,4 @@ enum Output {
     static func show(_ text: String, on descriptor: Int32) {
         StandardStream(descriptor: descriptor).put(text.printable)
     }
-
-    /// Sends a text as it is, with the codes that redraw a line of a terminal.
-    static func draw(_ text: String, on descriptor: Int32) { StandardStream(descriptor: descriptor).put(text) }
 }

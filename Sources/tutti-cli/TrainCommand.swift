@@ -68,7 +68,7 @@ struct TrainCommand: RankedCommand {
 
 /// Prints what a run logs as JSON lines, and everything else to standard error.
 private final class JSONLines: Report {
-    func logged(_ line: JSONObject) { Output.show(JSONValue.object(line).serialized() + "\n", on: STDOUT_FILENO) }
+    func logged(_ line: LogLine) { Output.show(JSONValue.object(line.values).serialized() + "\n", on: STDOUT_FILENO) }
     func saved(_ path: String) { notice("Saved \(path)") }
     func notice(_ text: String) { Output.show(text + "\n", on: STDERR_FILENO) }
 }

@@ -35,7 +35,7 @@ private final class AllocationCounter: Report {
 
     init() { counts.reserveCapacity(1000) }
 
-    func began(totalSteps: Int, resumedFrom: Int) {
+    func began(_ run: ReportedRun) {
         tutti_count_allocations(1)
         last = tutti_allocation_count()
     }

@@ -166,5 +166,5 @@ func removeQuietly(_ path: String) {
 /// Keeps the losses that a run logs.
 private final class LossRecorder: Report {
     private(set) var values: [Double] = []
-    func logged(_ line: JSONObject) { if let loss = line["loss"]?.double { values.append(loss) } }
+    func logged(_ line: LogLine) { if let loss = line.values["loss"]?.double { values.append(loss) } }
 }

@@ -38,7 +38,9 @@ enum TuttiProcess {
     }
 
     /// Starts the command without waiting.
-    static func start(_ arguments: [String], output: Pipe = Pipe(), errors: Pipe = Pipe()) throws -> Process {
+    static func start(
+        _ arguments: [String], output: Pipe = Pipe(), errors: Pipe = Pipe(), environment more: [String: String] = [:]
+    ) throws -> Process {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: try executable)
         process.arguments = arguments
@@ -49,7 +51,8 @@ enum TuttiProcess {
         for name in environment.keys where name.hasPrefix("OMPI_") || name.hasPrefix("PMI") || name.hasPrefix("SLURM") {
             environment[name] = nil
         }
-        process.environment = environment
+        environment["TUTTI_TERMINAL"] = nil
+        process.environment = environment.merging(more) { $1 }
         try process.run()
         return process
     }
@@ -57,9 +60,9 @@ enum TuttiProcess {
     /// Runs the command to its end.
     static func run(_ arguments: String...) throws -> Outcome { try run(arguments) }
 
-    static func run(_ arguments: [String]) throws -> Outcome {
+    static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Outcome {
         let (output, errors) = (Pipe(), Pipe())
-        let process = try start(arguments, output: output, errors: errors)
+        let process = try start(arguments, output: output, errors: errors, environment: environment)
         // Small outputs only: both fit into the pipes.
         let said = output.fileHandleForReading.readDataToEndOfFile()
         let complained = errors.fileHandleForReading.readDataToEndOfFile()

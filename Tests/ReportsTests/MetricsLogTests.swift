@@ -8,8 +8,8 @@ import TuttiGround
 import TuttiReports
 
 @Suite struct MetricsLogTests {
-    private func line(_ step: Int, _ key: String = "loss") -> JSONObject {
-        ["step": .integer(Int64(step)), key: .number(0.1)]
+    private func line(_ step: Int, _ key: String = "loss") -> LogLine {
+        LogLine(.training, ["step": .integer(Int64(step)), key: .number(0.1)])
     }
 
     private func text(_ log: MetricsLog) throws -> String { try String(contentsOfFile: log.path, encoding: .utf8) }
@@ -17,7 +17,7 @@ import TuttiReports
     @Test func linesAreAppendedAtFullPrecision() throws {
         let scratch = try TemporaryDirectory()
         let log = MetricsLog(directory: scratch.path)
-        try log.logged(["step": .integer(1), "loss": .number(1.0 / 3)])
+        try log.logged(LogLine(.training, ["step": .integer(1), "loss": .number(1.0 / 3)]))
         try MetricsLog(directory: scratch.path).logged(line(2))
         #expect(try text(log) == "{\"step\": 1, \"loss\": 0.3333333333333333}\n{\"step\": 2, \"loss\": 0.1}\n")
     }

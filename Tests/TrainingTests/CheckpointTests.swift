@@ -15,7 +15,7 @@ import TuttiTraining
 private final class FullLog: Report {
     private let output: String
     init(_ output: String) { self.output = output }
-    func began(totalSteps: Int, resumedFrom: Int) {
+    func began(_ run: ReportedRun) {
         symlink("/dev/full", output + "/metrics.jsonl")
     }
 }

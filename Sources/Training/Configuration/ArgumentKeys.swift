@@ -127,7 +127,6 @@ package enum ArgumentKey {
         "deepspeed": "it needs PyTorch", "fsdp": "it needs PyTorch",
         "push_to_hub": hub, "hub_model_id": hub, "hub_token": hub, "hub_private_repo": hub,
         "hub_always_push": hub, "hub_revision": hub,
-        "report_to": "metrics go to metrics.jsonl; no reporting service is known",
         "router_mapping": "Router modules are not known", "label_smoothing_factor": "no loss here uses it",
         "neftune_noise_alpha": "not available", "optim_target_modules": "no optimizer here uses it",
         "resume_from_checkpoint": "a run resumes by itself when the same configuration is started again",

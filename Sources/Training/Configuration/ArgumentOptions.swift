@@ -5,6 +5,7 @@
 import TuttiCorpus
 import TuttiFormats
 import TuttiGround
+import TuttiReports
 
 extension TrainingArguments {
     /// All arguments that have an effect, in the order of the documentation.
@@ -156,8 +157,33 @@ extension TrainingArguments {
         Option("prompts", \.prompts, "what is put before texts: one for all, by column, by data set, or both"),
         Option("seed", \.seed, "of everything that is drawn", check: nil),
         Option("data_seed", \.dataSeed, "of the order of rows; seed if not given"),
-        Option("run_name", \.runName, "a name for the run"),
+        Option("run_name", \.runName, "a name for the run, which its reports show"),
+        Option(
+            "report_to", words: "a name, a list of names, none or all",
+            "the reports beside metrics.jsonl: \(ReportRegistry.all.map(\.name).joined(separator: ", "))",
+            read: { (json, arguments) throws(OptionProblem) in arguments.reportTo = try reports(json) },
+            write: { arguments in .array(arguments.reportTo.map(JSONValue.string)) }),
     ]
+
+    /// The names of reports that `report_to` asks for.
+    private static func reports(_ json: JSONValue) throws(OptionProblem) -> [String] {
+        let known = ReportRegistry.all.map(\.name)
+        let wanted = (json.array ?? (json.isNull ? [] : [json]))
+        var names: [String] = []
+        for item in wanted {
+            guard let name = item.string else { throw OptionProblem.expected("a name", found: item) }
+            if name == "all" {
+                names += known
+            } else if name != "none", !name.isEmpty {
+                guard known.contains(name) else {
+                    throw OptionProblem(
+                        "unknown report \"\(name)\"", hint: TuttiError.hint(unknown: name, known: known))
+                }
+                names.append(name)
+            }
+        }
+        return names
+    }
 
     /// "key=value,key=value".
     private static func pairs(_ text: String) throws(OptionProblem) -> [String: String] {

@@ -74,6 +74,8 @@ public struct TrainingArguments: Sendable {
     public var greaterIsBetter: Bool?
     public var prompts = TrainingPrompts()
     public var runName: String?
+    /// The reports beside metrics.jsonl, by their names in `ReportRegistry`.
+    public var reportTo: [String] = []
 
     /// The reference's defaults.
     public init() {}

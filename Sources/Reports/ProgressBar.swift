@@ -1,0 +1,113 @@
+// Progress on standard error: a bar that is drawn again and again on a terminal, a line now and then elsewhere.
+
+import Foundation
+import TuttiGround
+
+/// Draws how far something has come.
+package final class ProgressBar {
+    private let columns: Int?
+    private let write: (String) -> Void
+    private let now: () -> ContinuousClock.Instant
+    private var lastDrawn: ContinuousClock.Instant
+    private var isShown = false
+    private var task = ""
+    private var taskBegan: ContinuousClock.Instant
+
+    /// Whether a bar is drawn, rather than lines.
+    package var isBar: Bool { columns != nil }
+
+    /// A bar of at most `columns` columns, or lines where there is no terminal.
+    ///
+    /// - Parameters:
+    ///   - write: takes what is drawn; standard error by default.
+    ///   - now: the clock.
+    package init(
+        columns: Int? = Terminal.columns, write: @escaping (String) -> Void = { StandardStream.error.put($0) },
+        now: @escaping () -> ContinuousClock.Instant = { .now }
+    ) {
+        self.columns = columns
+        self.write = write
+        self.now = now
+        lastDrawn = now() - .seconds(3600)
+        taskBegan = now()
+    }
+
+    /// Shows the steps of a run; lines are left to what is logged.
+    package func show(_ progress: StepProgress) {
+        guard columns != nil, isDue(every: .milliseconds(100), last: progress.step == progress.totalSteps) else {
+            return
+        }
+        var facts = ""
+        if let left = progress.secondsLeft {
+            let rate = Double(progress.ownSteps) / max(progress.ownSeconds, 1e-9)
+            facts = "\(Self.fixed(rate, 2)) steps/s  \(Self.duration(left)) left"
+        }
+        draw("", progress.step, progress.totalSteps, facts)
+    }
+
+    /// Shows a task; its first call, with nothing done, starts its clock. A bar goes when the task is done.
+    package func show(_ progress: TaskProgress) {
+        if progress.task != task || progress.done == 0 {
+            task = progress.task
+            taskBegan = now()
+            if columns == nil { lastDrawn = now() }  // what takes less than ten seconds has no line
+        }
+        let isDone = progress.done >= progress.total
+        if isDone, columns != nil { return clear() }
+        guard isDue(every: columns != nil ? .milliseconds(100) : .seconds(10), last: false), !isDone else { return }
+        let elapsed = Self.seconds(now() - taskBegan)
+        var facts = ""
+        if progress.done > 0 {
+            facts = Self.duration(elapsed / Double(progress.done) * Double(progress.total - progress.done)) + " left"
+        }
+        if columns != nil {
+            draw(progress.task, progress.done, progress.total, facts)
+        } else {
+            let left = facts.isEmpty ? "" : ", \(facts)"
+            write("\(progress.task.printable): \(progress.done)/\(progress.total)\(left)\n")
+        }
+    }
+
+    /// Takes the bar away, so that a line can be printed in its place.
+    package func clear() {
+        if isShown { write("\r\u{1B}[K") }
+        isShown = false
+    }
+
+    private func isDue(every interval: Duration, last: Bool) -> Bool {
+        let time = now()
+        guard last || time - lastDrawn >= interval else { return false }
+        lastDrawn = time
+        return true
+    }
+
+    private func draw(_ title: String, _ done: Int, _ total: Int, _ facts: String) {
+        guard let columns else { return }
+        let words = [title.printable, "\(done)/\(total)", facts].filter { !$0.isEmpty }.joined(separator: "  ")
+        // One column stays free: a full line would wrap.
+        let width = min(30, columns - 3 - words.count)
+        var text = words
+        if width >= 5 {
+            let filled = min(width, width * done / max(total, 1))
+            text = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled) + " " + words
+        }
+        write("\r\(text.prefix(max(1, columns - 1)))\u{1B}[K")
+        isShown = true
+    }
+
+    // MARK: Words
+
+    /// A number with `digits` digits behind the dot.
+    package static func fixed(_ number: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", number) }
+
+    /// Seconds in words: "1 h 5 min", "2 min 3 s", "9 s".
+    package static func duration(_ seconds: Double) -> String {
+        let whole = Int(min(max(seconds, 0), 8.6e6))
+        if whole >= 3600 { return "\(whole / 3600) h \(whole % 3600 / 60) min" }
+        return whole >= 60 ? "\(whole / 60) min \(whole % 60) s" : "\(whole) s"
+    }
+
+    private static func seconds(_ duration: Duration) -> Double {
+        Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+    }
+}
