@@ -14,6 +14,8 @@ struct ColumnSelection {
     let label: Int?
     /// Names of all the file's columns.
     let header: [String]
+    /// The same names, for a look-up in each row.
+    let names: Set<String>
 
     /// The names that make a column the label, the first that is present counts.
     static let labelNames = ["label", "labels", "score", "scores"]
@@ -22,9 +24,11 @@ struct ColumnSelection {
         func flawed(_ problem: String, _ hint: String?) -> TuttiError {
             TuttiError(.data, "read columns", source, problem, hint: hint)
         }
-        for (place, name) in header.enumerated() where header[..<place].contains(name) && !name.isEmpty {
+        var names: Set<String> = []
+        for name in header where !names.insert(name).inserted && !name.isEmpty {
             throw flawed("the column '\(name)' occurs twice", "Column names must differ.")
         }
+        self.names = names
         var places: [Int] = []
         if let columns {
             for (number, name) in columns.enumerated() {

@@ -20,7 +20,7 @@ public func nearestName(to name: String, among names: [String]) -> String? {
 extension TuttiError {
     /// A hint for an unknown name: the nearest known one if there is one, and the list of all when it is short.
     public static func hint(unknown name: String, known names: [String]) -> String {
-        let list = names.joined(separator: ", ")
+        let list = names.prefix(24).joined(separator: ", ") + (names.count > 24 ? " ..." : "")
         guard let nearest = nearestName(to: name, among: names) else {
             return names.isEmpty ? "There are none." : "Known: \(list)."
         }

@@ -49,11 +49,12 @@ public enum JSONReader: DatasetReader {
     ) throws(TuttiError) -> Table {
         let selection = try ColumnSelection(header: object.keys, columns: columns, source: source)
         var lists: [[JSONValue]] = []
+        let values = object.values
         for place in selection.texts + (selection.label.map { [$0] } ?? []) {
-            guard let list = object.values[place].array else {
+            guard let list = values[place].array else {
                 throw TuttiError(
                     .data, "read table", source,
-                    "'\(selection.header[place])' is \(object.values[place].kindName), where a list is needed",
+                    "'\(selection.header[place])' is \(values[place].kindName), where a list is needed",
                     hint: "A JSON data set is an array of objects, or an object whose members are the columns.")
             }
             if let first = lists.first, first.count != list.count {
@@ -119,7 +120,7 @@ enum JSONRows {
                 chosen = selection
                 builder = selection.builder(source: file.path)
             }
-            if columns == nil, let extra = object.keys.first(where: { !selection.header.contains($0) }) {
+            if columns == nil, let extra = object.keys.first(where: { !selection.names.contains($0) }) {
                 throw TuttiError(
                     .data, "read table", place, "the row has a column '\(extra)' that the first row has not",
                     hint: TuttiError.hint(unknown: extra, known: selection.header))
