@@ -74,6 +74,7 @@ struct EncodeCommand: RankedCommand {
         _ = try RankLayout.apply(compute, ensemble: ensemble)
         let (model, texts, prefix) = try ensemble.together("load model and texts") {
             let model = try SentenceEncoder.load(text.model)
+            if ensemble.isRoot { model.notices.forEach(TableOptions.notice) }
             return (model, try text.texts(isRoot: ensemble.isRoot), try chosenPrompt(model))
         }
         try compute.chooseGemm(for: model, ensemble: ensemble)

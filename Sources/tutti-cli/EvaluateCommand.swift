@@ -46,6 +46,7 @@ struct EvaluateCommand: RankedCommand {
                     .usage, "evaluate", config, "no model is given", hint: "Pass --model DIR or set `model:`.")
             }
             let encoder = try loadModel(configuration, path: path)
+            if ensemble.isRoot { encoder.notices.forEach(TableOptions.notice) }
             let (evaluators, testEvaluators) = try configuration.makeEvaluators(model: encoder) {
                 if ensemble.isRoot { TableOptions.notice($0) }
             }

@@ -124,6 +124,7 @@ struct InspectCommand: ParsableCommand {
 
     private func model(_ folder: String) throws -> JSONObject {
         let model = try SentenceEncoder.load(folder)
+        model.notices.forEach(TableOptions.notice)
         let layout = model.encoder.layout
         var facts: JSONObject = ["kind": .string("model"), "path": .string(path)]
         facts["architecture"] = .string(model.architectureName)

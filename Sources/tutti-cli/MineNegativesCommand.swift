@@ -82,6 +82,7 @@ struct MineNegativesCommand: RankedCommand {
         let (encoder, miner, digest) = try ensemble.together("load model and texts") {
             let data = try columns.load(input) { if ensemble.isRoot { TableOptions.notice($0) } }
             let encoder = try SentenceEncoder.load(model)
+            if ensemble.isRoot { encoder.notices.forEach(TableOptions.notice) }
             let miner = try HardNegativeMiner(
                 data.pairs, options: try options(encoder), anchorName: data.anchorName,
                 positiveName: data.positiveName, output: output)

@@ -19,6 +19,7 @@ struct TokenizeCommand: ParsableCommand {
 
     func run() throws {
         let model = try SentenceEncoder.load(text.model)
+        model.notices.forEach(TableOptions.notice)
         let tokenizer = model.tokenizer
         var block = ""
         for line in try text.texts() {
