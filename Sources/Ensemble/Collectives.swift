@@ -11,8 +11,8 @@
 
 /// The ranks that play every step together.
 ///
-/// Every method is Collective and throws `EnsembleError`; buffers of a call must stay alive until it returns
-/// (`beginAllReduceSum`: until `finishAllReduces` returns).
+/// Every method is Collective and throws a `TuttiError` that names the rank; buffers of a call must stay alive until it
+/// returns (`beginAllReduceSum`: until `finishAllReduces` returns).
 public protocol Ensemble: AnyObject, Sendable {
     /// This rank, `0 ..< size`.
     var rank: Int { get }

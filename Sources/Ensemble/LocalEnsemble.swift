@@ -7,6 +7,7 @@
 // Unsafe: buffers of all threads are reached through `MeetingPoint`, between its two meetings only.
 
 import Foundation
+import TuttiGround
 
 /// W ranks in one process; see `single()` and `run(world:_:)`.
 public final class LocalEnsemble: Ensemble, @unchecked Sendable {
@@ -68,7 +69,7 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
     ///   - nodes: the node of each rank, by any numbers.
     ///   - waitLimit: seconds after which a rank that waits in a collective is reported on standard error.
     /// - Throws: the error of the rank that failed first. The other ranks are released from the collective they wait
-    ///   in, or from the next one, by an `EnsembleError` that names that rank.
+    ///   in, or from the next one, by an error that names that rank.
     public static func run<T: Sendable>(
         nodes: [Int], waitLimit: Double = 60, _ body: @escaping @Sendable (any Ensemble) throws -> T
     ) throws -> [T] {
@@ -89,7 +90,7 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
                 }
             }
             guard let thread else {
-                let error = EnsembleError(operation: "start", rank: rank, problem: "the system refuses another thread")
+                let error = TuttiError(.retryable, "start", "", "the system refuses another thread", rank: rank)
                 outcome.fail(error)
                 meeting.fail(rank: rank, error)
                 break

@@ -7,6 +7,8 @@
 // A part of the ranks that plays by itself (`Ensemble.split`) has a meeting point of its own. A rank that throws
 // releases all of them, for then the run is over; a rank that returns early only those that it belongs to.
 
+import TuttiGround
+
 /// What one rank brings to a collective.
 struct Post {
     var operation: StaticString = "nothing"
@@ -31,7 +33,7 @@ final class MeetingPoint: @unchecked Sendable {
 
     /// Why ranks that wait, now or later, wait in vain.
     private struct Release {
-        var error: EnsembleError
+        var error: TuttiError
         /// Whether all ranks are concerned, or only those that wait for `error.rank`.
         var endsRun: Bool
     }
@@ -78,29 +80,30 @@ final class MeetingPoint: @unchecked Sendable {
     }
 
     /// Posts and meets; throws on every rank if the ranks do not call the same collective with the same length.
-    func open(_ post: Post, rank: Int) throws(EnsembleError) {
+    func open(_ post: Post, rank: Int) throws(TuttiError) {
         posts[rank] = post
         try meet(rank: rank, post.operation)
         for other in 1..<size where !agree(posts[0], posts[other]) {
-            throw EnsembleError(
-                operation: post.operation.description, rank: members[other],
-                problem: "calls \(say(posts[other])) while rank \(members[0]) calls \(say(posts[0]))")
+            throw TuttiError(
+                .retryable, post.operation.description, "",
+                "calls \(say(posts[other])) while rank \(members[0]) calls \(say(posts[0]))", rank: members[other])
         }
     }
 
     /// Waits until every rank is done with the buffers of the collective that `open` began.
-    func close(rank: Int) throws(EnsembleError) { try meet(rank: rank, posts[rank].operation) }
+    func close(rank: Int) throws(TuttiError) { try meet(rank: rank, posts[rank].operation) }
 
     /// Releases the ranks that wait, now and later, because `rank` threw `error`.
     func fail(rank: Int, _ error: any Error) {
         // A rank that was itself released by the first failure adds nothing.
-        let error = EnsembleError(operation: "", rank: rank, problem: "failed: \(error)", code: ExitCode.of(error))
+        let cause = TuttiError(error)
+        let error = TuttiError(cause.kind, "", "", "failed: \(cause)", rank: rank)
         release(Release(error: error, endsRun: true))
     }
 
     /// Releases the ranks that wait, now and later, because `rank` has returned from its body.
     func depart(rank: Int) {
-        let error = EnsembleError(operation: "", rank: rank, problem: "has already finished and will not take part")
+        let error = TuttiError(.retryable, "", "", "has already finished and will not take part", rank: rank)
         release(Release(error: error, endsRun: false))
     }
 
@@ -111,7 +114,7 @@ final class MeetingPoint: @unchecked Sendable {
 
     private func release(_ release: Release) {
         let parts = lock.locked {
-            if release.endsRun || members.contains(release.error.rank) {
+            if release.endsRun || release.error.rank.map(members.contains) == true {
                 releases.append(release)
                 lock.wakeAll()
             }
@@ -120,8 +123,8 @@ final class MeetingPoint: @unchecked Sendable {
         for part in parts { part.release(release) }
     }
 
-    private func meet(rank: Int, _ operation: StaticString) throws(EnsembleError) {
-        let released: EnsembleError? = lock.locked {
+    private func meet(rank: Int, _ operation: StaticString) throws(TuttiError) {
+        let released: TuttiError? = lock.locked {
             if let first = releases.first { return first.error }
             let mine = generation
             present[rank] = true

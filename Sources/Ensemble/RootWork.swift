@@ -4,6 +4,7 @@
 // no rank waits for a message that a failed rank zero will never send.
 
 import Foundation
+import TuttiGround
 
 extension Ensemble {
     /// Rank `root`'s bytes on every rank; the argument of the other ranks is ignored. Collective.
@@ -73,8 +74,8 @@ extension Ensemble {
 
     /// Runs `body` on rank zero and returns its result on every rank. Collective.
     ///
-    /// - Throws: `RootFailure` with the text and exit code of the error that `body` threw, on every rank, rank zero
-    ///   included; `EnsembleError` if the broadcast itself fails. `body` must not call collectives.
+    /// - Throws: the error that `body` threw, as a `TuttiError`, on every rank, rank zero included. `body` must not call
+    ///   collectives.
     public func onRoot<T: Codable>(_ body: () throws -> T) throws -> T {
         var result: T?
         var envelope = RootEnvelope()
@@ -84,7 +85,8 @@ extension Ensemble {
                 result = value
                 if size > 1 { envelope.value = try RootEnvelope.encoder().encode(RootValue(value: value)) }
             } catch {
-                envelope.failure = RootFailure(error)
+                envelope.failure = TuttiError(error)
+                envelope.failure?.isShared = true
             }
         }
         if size > 1 {
@@ -95,12 +97,12 @@ extension Ensemble {
         if let failure = envelope.failure { throw failure }
         if let result { return result }
         guard let value = envelope.value else {
-            throw EnsembleError(operation: "onRoot", rank: 0, problem: "the result of rank zero did not arrive")
+            throw TuttiError(.retryable, "onRoot", "", "the result of rank zero did not arrive", rank: 0)
         }
         return try RootEnvelope.decoder().decode(RootValue<T>.self, from: value).value
     }
 
-    /// Runs `body` on rank zero; every rank returns after it, or throws its `RootFailure`. Collective.
+    /// Runs `body` on rank zero; every rank returns after it, or throws its error. Collective.
     public func onRoot(_ body: () throws -> Void) throws {
         _ = try onRoot { () throws -> Bool in
             try body()
@@ -111,33 +113,24 @@ extension Ensemble {
     /// Checks that every rank runs the same thing: version, configuration digest, data digest. Collective.
     ///
     /// - Parameter identity: one line; it must be the same text on all ranks.
-    /// - Throws: `EnsembleError` (code 64) on every rank, naming the first rank that differs and both texts.
+    /// - Throws: a usage error on every rank, naming the first rank that differs and both texts.
     public func verifyIdentity(_ identity: String) throws {
         let all = try gather(Array(identity.utf8))
         guard let differing = all.firstIndex(where: { $0 != all[0] }) else { return }
         let theirs = String(decoding: all[differing], as: UTF8.self)
         let first = String(decoding: all[0], as: UTF8.self)
-        throw EnsembleError(
-            operation: "compare the ranks", rank: differing,
-            problem: "runs \"\(theirs)\" but rank 0 runs \"\(first)\"; start all ranks with the same program and files",
-            code: ExitCode.usage)
-    }
-}
-
-extension RootFailure {
-    init(_ error: any Error) {
-        if let failure = error as? RootFailure {
-            self = failure
-        } else {
-            self.init(code: ExitCode.of(error), message: String(describing: error))
-        }
+        var error = TuttiError(
+            .usage, "compare the ranks", "", "runs \"\(theirs)\" but rank 0 runs \"\(first)\"",
+            hint: "Start all ranks with the same program and files.", rank: differing)
+        error.isShared = true
+        throw error
     }
 }
 
 /// What travels from rank zero: the encoded value, or the failure.
 private struct RootEnvelope: Codable {
     var value: Data?
-    var failure: RootFailure?
+    var failure: TuttiError?
 
     static func encoder() -> JSONEncoder {
         let encoder = JSONEncoder()

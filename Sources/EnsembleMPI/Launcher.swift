@@ -3,7 +3,7 @@
 // MPI must not start otherwise: a plain `tutti train` needs no network, and a process that believes to be alone while
 // seven others believe the same would overwrite their results.
 
-import TuttiEnsemble
+import TuttiGround
 
 /// What the environment says about how this process was started.
 enum Launcher: Equatable {
@@ -14,24 +14,23 @@ enum Launcher: Equatable {
 
     /// Reads the variables of Open MPI, PMIx and PMI launchers.
     ///
-    /// - Throws: `EnsembleError` (code 64) if Slurm or torchrun started several processes, but without MPI's variables.
-    static func detect(_ environment: [String: String]) throws(EnsembleError) -> Launcher {
+    /// - Throws: a usage error if Slurm or torchrun started several processes, but without MPI's variables.
+    static func detect(_ environment: [String: String]) throws(TuttiError) -> Launcher {
         for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"] {
             if let text = environment[name], let count = Int(text) { return .ranks(count) }
         }
         let markers = openMPI + ["PMI_RANK", "MV2_COMM_WORLD_RANK"]
         if markers.contains(where: { environment[$0] != nil }) { return .ranks(nil) }
         let others = [
-            ("SLURM_NTASKS", "SLURM_PROCID", "use mpirun or srun --mpi=pmix"),
+            ("SLURM_NTASKS", "SLURM_PROCID", "Use mpirun or srun --mpi=pmix"),
             ("WORLD_SIZE", "RANK", "torchrun starts no MPI: use mpirun or tutti launch"),
         ]
         for (name, rank, remedy) in others {
             guard let text = environment[name], let count = Int(text), count > 1 else { continue }
-            throw EnsembleError(
-                operation: "start MPI", rank: Int(environment[rank] ?? "") ?? 0,
-                problem: "\(name) is \(count) but no MPI launcher's variables are set; "
-                    + "\(remedy) (or unset \(name) to run one process)",
-                code: ExitCode.usage)
+            throw TuttiError(
+                .usage, "start MPI", name, "is \(count), but no MPI launcher's variables are set",
+                hint: "\(remedy) (or unset \(name) to run one process).",
+                rank: environment[rank].flatMap { Int($0) })
         }
         return .none
     }

@@ -1,10 +1,11 @@
 // MPICall: one collective as a value that one thread hands to another, and its execution.
 //
 // The calls take 32-bit counts, so long messages go in pieces of at most 2^28 values. Whatever MPI answers becomes
-// one `EnsembleError` with MPI's own text. Nothing here allocates.
+// one error with MPI's own text. Nothing here allocates.
 
 import CTuttiMPI
 import TuttiEnsemble
+import TuttiGround
 
 /// A communicator, and this rank in it.
 struct MPIRanks: Sendable {
@@ -158,12 +159,12 @@ struct MPIExecutor: ~Copyable {
 }
 
 /// The typed error of a code that MPI returned.
-func mpiError(_ code: Int32, _ operation: StaticString, rank: Int) -> EnsembleError {
+func mpiError(_ code: Int32, _ operation: StaticString, rank: Int) -> TuttiError {
     let text = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { buffer in
         buffer.initialize(repeating: 0)
         guard let start = buffer.baseAddress else { return "" }
         tutti_mpi_error_text(code, start, Int32(buffer.count))
         return String(cString: start)
     }
-    return EnsembleError(operation: operation.description, rank: rank, problem: "MPI answered \(code): \(text)")
+    return TuttiError(.retryable, operation.description, "", "MPI answered \(code): \(text)", rank: rank)
 }

@@ -11,6 +11,7 @@
 import CTuttiMPI
 import Foundation
 import TuttiEnsemble
+import TuttiGround
 
 /// W ranks in W processes; see `startIfLaunched()`.
 public final class MPIEnsemble: Ensemble, @unchecked Sendable {
@@ -44,18 +45,17 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
     /// Starts MPI if a launcher's variables say so; nil = this process runs alone.
     ///
     /// Collective among the launched processes; to be called once.
-    /// - Throws: `EnsembleError`, code 64, if the environment contradicts itself: tasks of Slurm or torchrun without MPI,
+    /// - Throws: a usage error if the environment contradicts itself: tasks of Slurm or torchrun without MPI,
     ///   another MPI's launcher, an unknown core policy; code 75 if MPI cannot start.
     public static func startIfLaunched() throws -> MPIEnsemble? {
         let environment = ProcessInfo.processInfo.environment
         guard case .ranks(let expected) = try Launcher.detect(environment) else { return nil }
         let ensemble = try MPIEnsemble(environment)
         if let expected, expected != ensemble.size {
-            throw EnsembleError(
-                operation: "start MPI", rank: ensemble.rank,
-                problem: "the launcher started \(expected) ranks, but MPI sees \(ensemble.size); "
-                    + "start with the mpirun of the MPI library that this program was built with",
-                code: ExitCode.usage)
+            throw TuttiError(
+                .usage, "start MPI", "", "the launcher started \(expected) ranks, but MPI sees \(ensemble.size)",
+                hint: "Start with the mpirun of the MPI library that this program was built with.",
+                rank: ensemble.rank)
         }
         try ensemble.learnTopology(environment)
         return ensemble
@@ -78,7 +78,7 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
             report: { FileHandle.standardError.write(Data("\($0)\n".utf8)) },
             onAbort: { line in
                 FileHandle.standardError.write(Data("\(line): gives up\n".utf8))
-                tutti_mpi_abort(ExitCode.retryable)
+                tutti_mpi_abort(TuttiError.Kind.retryable.rawValue)
             })
     }
 
@@ -237,17 +237,15 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         guard let text = environment[name], !text.isEmpty else { return nil }
         if let policy = Policy(rawValue: text) { return policy }
         let known = Policy.allCases.map(\.rawValue).joined(separator: ", ")
-        throw EnsembleError(
-            operation: "read \(name)", rank: rank, problem: "unknown policy \"\(text)\"; known: \(known)",
-            code: ExitCode.usage)
+        throw TuttiError(
+            .usage, "start MPI", name, "unknown policy \"\(text)\"", hint: "Known: \(known).", rank: rank)
     }
 
     private static func seconds(_ name: String, _ environment: [String: String], rank: Int) throws -> Double? {
         guard let text = environment[name], !text.isEmpty else { return nil }
         guard let value = Double(text), value.isFinite else {
-            throw EnsembleError(
-                operation: "read \(name)", rank: rank, problem: "\"\(text)\" is not a number of seconds",
-                code: ExitCode.usage)
+            throw TuttiError(
+                .usage, "start MPI", name, "\"\(text)\" is not a number of seconds", rank: rank)
         }
         return value
     }

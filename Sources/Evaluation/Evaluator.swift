@@ -59,7 +59,7 @@ public protocol Evaluator: AnyObject {
 
     /// Evaluates `model` and returns its metrics, the same on every rank.
     ///
-    /// Throws: `RootFailure` on every rank when the results cannot be written.
+    /// Throws: the error of rank zero on every rank when the results cannot be written.
     /// Collective: every rank must call with the same model and context.
     func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext

@@ -7,16 +7,16 @@
 import Foundation
 
 /// An error in the world outside the program: place, problem, remedy and the exit code that belongs to it.
-public struct TuttiError: Error, Sendable, Equatable, CustomStringConvertible {
+public struct TuttiError: Error, Sendable, Equatable, Codable, CustomStringConvertible {
     /// What kind of failure it is; the raw value is the exit code of the command.
-    public enum Kind: Int32, Sendable {
+    public enum Kind: Int32, Sendable, Codable {
         /// A wrong command line or configuration, or an output directory that holds another run.
         case usage = 64
         /// Data or a model file that cannot be used: ragged, truncated, wrong encoding, unknown architecture.
         case data = 65
         /// A file that is not there.
         case missingFile = 66
-        /// Training left the finite numbers.
+        /// Training left the finite numbers; also the code of a failure inside the program that has no other.
         case diverged = 70
         /// The same command may succeed later: full disk, lost rank.
         case retryable = 75
@@ -35,18 +35,50 @@ public struct TuttiError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What the user can do about it, if that is known.
     public var hint: String?
 
+    /// The rank at fault, where it is one of several; not always the rank that reports it.
+    public var rank: Int?
+    /// Whether every rank of the run throws it, so that it is reported once.
+    public var isShared = false
+
     /// Makes an error from its parts.
-    public init(_ kind: Kind, _ operation: String, _ subject: String, _ problem: String, hint: String? = nil) {
+    public init(
+        _ kind: Kind, _ operation: String, _ subject: String, _ problem: String, hint: String? = nil, rank: Int? = nil
+    ) {
         self.kind = kind
         self.operation = operation
         self.subject = subject
         self.problem = problem
         self.hint = hint
+        self.rank = rank
     }
 
-    /// The error as one line without control characters: "subject: problem (while: operation). hint".
+    /// What any error is as one of this type; one of another type keeps its text and its exit code.
+    public init(_ error: any Error) {
+        if let error = error as? TuttiError {
+            self = error
+        } else {
+            let kind = Kind(rawValue: Self.exitCode(of: error)) ?? .diverged
+            self.init(kind, "", "", Self.withoutFullStop("\(error)"))
+        }
+    }
+
+    /// The exit code of any error: its own, that of Foundation's `CustomNSError`, or 70.
+    public static func exitCode(of error: any Error) -> Int32 {
+        switch error {
+        case let error as TuttiError: return error.kind.rawValue
+        case let coded as any CustomNSError: return Int32(clamping: coded.errorCode)
+        default: return Kind.diverged.rawValue
+        }
+    }
+
+    private static func withoutFullStop(_ text: String) -> String {
+        text.hasSuffix(".") ? String(text.dropLast()) : text
+    }
+
+    /// The error as one line without control characters: "rank R: subject: problem (while: operation). hint".
     public var description: String {
         var line = subject.isEmpty ? problem : "\(subject): \(problem)"
+        if let rank { line = "rank \(rank): \(line)" }
         if !operation.isEmpty { line += " (while: \(operation))" }
         line += "."
         if let hint, !hint.isEmpty { line += " \(hint)" }

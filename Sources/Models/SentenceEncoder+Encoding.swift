@@ -15,7 +15,7 @@ extension SentenceEncoder {
     /// The embeddings of `texts` in their order, computed without dropout.
     ///
     /// `prompt` is put before every text; nil stands for the default prompt of the model, "" for none.
-    /// Throws: `.diverged` for embeddings that are not finite, on every rank; `EnsembleError` when another rank fails.
+    /// Throws: `.diverged` for embeddings that are not finite, on every rank; the error of another rank.
     /// Collective: with an ensemble every rank must call with the same texts, and every rank gets all rows.
     public func encode(
         _ texts: [String], prompt: String? = nil, tokensPerBatch: Int = 8192, ensemble: (any Ensemble)? = nil

@@ -167,7 +167,7 @@ public protocol Loss: AnyObject {
     ///   - gradients: assigned `context.weight` times the derivative of the *whole* loss by this rank's embeddings;
     ///     gradients of own parameters are added to. nil = evaluation only, the same choice on all ranks.
     /// - Returns: this rank's summand of the value, already divided by the *global* denominator.
-    /// - Throws: `EnsembleError` of a collective, `LossError` if the batch does not suit the loss.
+    /// - Throws: `TuttiError` of a collective, `LossError` if the batch does not suit the loss.
     func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double
 }
 

@@ -91,11 +91,7 @@ public final class Trainer {
     /// Takes the output directory, and goes on from its newest checkpoint if it holds this run.
     private func begin() throws -> RunStart {
         let directory = keeper.directory
-        do {
-            try ensemble.verifyIdentity("Tutti \(tuttiVersion), run \(directory.identity)")
-        } catch let error as EnsembleError where error.code == ExitCode.usage {
-            throw RootFailure(code: error.code, message: "\(error)")  // all ranks know it: reported once
-        }
+        try ensemble.verifyIdentity("Tutti \(tuttiVersion), run \(directory.identity)")
         let start = try ensemble.onRoot { [inputs] in try directory.start(overwrite: inputs.overwrite) }
         if start == .finished { return start }
         if start == .resume { try keeper.takeGemm(from: try ensemble.onRoot { try directory.gemmChoice() ?? "" }) }

@@ -83,9 +83,9 @@ enum CommandSession {
             if ensemble.isRoot { end.show() }
         } catch let error as ArgumentParser.ExitCode {
             code = error.rawValue
-        } catch let failure as RootFailure {
-            code = failure.code
-            if ensemble.isRoot { report(failure) }
+        } catch let error as TuttiError where error.isShared {
+            code = error.kind.rawValue
+            if ensemble.isRoot { report(error) }
         } catch {
             code = exitCode(of: error)
             if ensemble.size > 1 { ensemble.abort(code: code, message: "\(error)") }
@@ -101,24 +101,23 @@ enum CommandSession {
     private static func agreed(
         _ parsed: Result<any ParsableCommand, any Error>, _ ensemble: any Ensemble
     ) throws -> any ParsableCommand {
-        do {
-            return try ensemble.together("read the command line") {
-                do { return try parsed.get() } catch { throw CommandEnd(error) }
-            }
-        } catch let failure as RootFailure {
-            throw CommandEnd(code: failure.code, text: failure.message)
+        var own: [UInt8] = []
+        if case .failure(let error) = parsed { own = [UInt8](try JSONEncoder().encode(CommandEnd(error))) }
+        let ends = try ensemble.gather(own)
+        if let end = ends.first(where: { !$0.isEmpty }) {
+            throw try JSONDecoder().decode(CommandEnd.self, from: Data(end))
         }
+        return try parsed.get()
     }
 
     /// Runs a command that needs no ranks on rank zero.
+    ///
+    /// - Throws: `CommandEnd`, on every rank, whether the command succeeds or fails.
     private static func onRoot(_ command: any ParsableCommand, _ ensemble: any Ensemble) throws {
-        do {
-            try ensemble.onRoot {
-                var command = command
-                do { try command.run() } catch { throw CommandEnd(error) }
-            }
-        } catch let failure as RootFailure {
-            throw CommandEnd(code: failure.code, text: failure.message)
+        throw try ensemble.onRoot { () -> CommandEnd in
+            var command = command
+            do { try command.run() } catch { return CommandEnd(error) }
+            return CommandEnd(code: 0, text: "")
         }
     }
 
@@ -127,19 +126,15 @@ enum CommandSession {
 
     fileprivate static func exitCode(of error: any Error) -> Int32 {
         if let error = error as? TuttiError { return error.kind.rawValue }
-        if error is EnsembleError || error is RootFailure { return TuttiEnsemble.ExitCode.of(error) }
         return TuttiCommand.exitCode(for: error).rawValue
     }
 }
 
 /// How a command ends: its exit code and what is said about it.
-private struct CommandEnd: Error, CustomNSError, CustomStringConvertible {
+private struct CommandEnd: Error, Codable {
     var code: Int32
     /// An error in one line, or the help that was asked for.
     var text: String
-
-    var description: String { text }
-    var errorCode: Int { Int(code) }
 
     init(code: Int32, text: String) {
         self.code = code
@@ -148,7 +143,7 @@ private struct CommandEnd: Error, CustomNSError, CustomStringConvertible {
 
     init(_ error: any Error) {
         code = CommandSession.exitCode(of: error)
-        let isOurs = error is TuttiError || error is EnsembleError || error is RootFailure
+        let isOurs = error is TuttiError
         text = isOurs ? "tutti: error: \(error)" : TuttiCommand.fullMessage(for: error)
     }
 

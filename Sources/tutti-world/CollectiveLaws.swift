@@ -1,6 +1,7 @@
 // CollectiveLaws: what every collective promises, checked on the real transport.
 
 import TuttiEnsemble
+import TuttiGround
 
 let collectiveLaws: [Law] = [
     Law(name: "allReduceSum adds, exactly for whole numbers, at every length") { ensemble, findings in
@@ -117,11 +118,11 @@ let collectiveLaws: [Law] = [
         findings.require(result == ["rank": [0, 0.1, .infinity]], "the result is \(result)")
     },
     Law(name: "onRoot throws rank zero's error, text and exit code, on all") { ensemble, findings in
-        let cause = EnsembleError(operation: "save", rank: 0, problem: "disk full", code: 75)
+        var cause = TuttiError(.retryable, "save", "a file", "disk full", hint: "Make room.")
         var caught: (any Error)?
         do { try ensemble.onRoot { throw cause } } catch { caught = error }
-        let expected = RootFailure(code: 75, message: cause.description)
-        findings.require(caught as? RootFailure == expected, "caught \(String(describing: caught))")
+        cause.isShared = true
+        findings.require(caught as? TuttiError == cause, "caught \(String(describing: caught))")
     },
     Law(name: "agree is the largest code of all ranks") { ensemble, findings in
         let code = try ensemble.agree(code: ensemble.rank == ensemble.size - 1 ? 85 : 0)
@@ -132,8 +133,8 @@ let collectiveLaws: [Law] = [
         if ensemble.size == 1 { return }
         var caught: (any Error)?
         do { try ensemble.verifyIdentity(ensemble.rank == 1 ? "tutti other" : "tutti test") } catch { caught = error }
-        let error = caught as? EnsembleError
-        findings.require(error?.rank == 1 && error?.code == 64, "caught \(String(describing: caught))")
+        let error = caught as? TuttiError
+        findings.require(error?.rank == 1 && error?.kind == .usage, "caught \(String(describing: caught))")
     },
 ]
 

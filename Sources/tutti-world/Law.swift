@@ -35,7 +35,7 @@ struct Law: Sendable {
             let inner = Findings()
             do {
                 try check(ensemble, inner)
-            } catch let failure as RootFailure where failure.code == TuttiError.Kind.diverged.rawValue {
+            } catch let failure as TuttiError where failure.isShared && failure.kind == .diverged {
                 inner.require(false, "\(failure)")  // a run that breaks down, on all ranks together, has noticed it too
             }
             let isNoticed = try ensemble.agree(code: inner.first.isEmpty ? 0 : 1) == 1

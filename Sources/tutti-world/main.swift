@@ -9,6 +9,7 @@
 import Foundation
 import TuttiEnsemble
 import TuttiEnsembleMPI
+import TuttiGround
 
 let laws = collectiveLaws + splitLaws + objectiveLaws + trainingLaws + nodeLaws + miningLaws + allocationLaws
 
@@ -24,19 +25,19 @@ do {
         case "measure": try measureAllReduce(megabytes: 90, repeats: 7, on: ensemble)
         case "fail":
             if ensemble.rank == ensemble.size - 1 {
-                throw EnsembleError(operation: "tutti-world fail", rank: ensemble.rank, problem: "gives up on purpose")
+                throw TuttiError(.retryable, "tutti-world fail", "", "gives up on purpose", rank: ensemble.rank)
             }
             try ensemble.barrier()
         case let argument?:
             say("unknown argument \"\(argument)\"; usage: tutti-world [measure | fail]", on: ensemble)
-            code = ExitCode.usage
+            code = TuttiError.Kind.usage.rawValue
         }
     } catch {
-        ensemble.abort(code: ExitCode.of(error), message: "\(error)")
+        ensemble.abort(code: TuttiError.exitCode(of: error), message: "\(error)")
     }
     world?.finalize()
     exit(code)
 } catch {
     FileHandle.standardError.write(Data("\(error)\n".utf8))
-    exit(ExitCode.of(error))
+    exit(TuttiError.exitCode(of: error))
 }

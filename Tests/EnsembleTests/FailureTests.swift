@@ -5,6 +5,7 @@ import Synchronization
 import Testing
 import TestSupport
 import TuttiEnsemble
+import TuttiGround
 
 private struct Oops: Error, CustomStringConvertible {
     var description: String { "no milk" }
@@ -17,14 +18,14 @@ private struct Coded: Error, CustomNSError, CustomStringConvertible {
 
 @Suite struct FailureTests {
     @Test func aRankThatThrowsReleasesTheOthersAndIsNamed() throws {
-        let seen = Mutex<[Int: EnsembleError]>([:])
+        let seen = Mutex<[Int: TuttiError]>([:])
         #expect(throws: Oops.self) {
             _ = try LocalEnsemble.run(world: 4) { ensemble in
                 try ensemble.barrier()
                 if ensemble.rank == 2 { throw Oops() }
                 do {
                     try ensemble.barrier()
-                } catch let error as EnsembleError {
+                } catch let error as TuttiError {
                     seen.withLock { $0[ensemble.rank] = error }
                     throw error
                 }
@@ -59,10 +60,15 @@ private struct Coded: Error, CustomNSError, CustomStringConvertible {
         try withEvery(world: 1...4) { ensemble in
             let result = try ensemble.onRoot { ["a": [1.5, .infinity, Double(ensemble.rank)]] }
             #expect(result == ["a": [1.5, .infinity, 0]])
-            #expect(throws: RootFailure(code: 70, message: "no milk")) { try ensemble.onRoot { throw Oops() } }
-            #expect(throws: RootFailure(code: 66, message: "no file")) {
-                _ = try ensemble.onRoot { () throws -> Int in throw Coded() }
+            func failure(_ cause: any Error) -> TuttiError? {
+                #expect(throws: TuttiError.self) { _ = try ensemble.onRoot { () throws -> Int in throw cause } }
             }
+            let milk = failure(Oops())
+            #expect(milk?.kind == .diverged && milk?.description == "no milk." && milk?.isShared == true)
+            #expect(failure(Coded())?.kind == .missingFile)
+            var whole = TuttiError(.data, "read", "a.csv:3", "is ragged", hint: "Mend it.", rank: 0)
+            whole.isShared = true
+            #expect(failure(TuttiError(.data, "read", "a.csv:3", "is ragged", hint: "Mend it.", rank: 0)) == whole)
             // The ranks are still in step.
             let largest = try ensemble.agree(code: Int32(ensemble.rank))
             #expect(largest == Int32(ensemble.size - 1))
@@ -80,7 +86,7 @@ private struct Coded: Error, CustomNSError, CustomStringConvertible {
     @Test func theHandshakeNamesTheRankThatDiffers() throws {
         try withEvery(world: 1...4) { try $0.verifyIdentity("v1 abc") }
         let error = failure(world: 3) { try $0.verifyIdentity($0.rank == 2 ? "v1 abd" : "v1 abc") }
-        #expect(error?.rank == 2 && error?.code == 64)
+        #expect(error?.rank == 2 && error?.kind == .usage)
         #expect(error?.problem.contains("v1 abd") == true && error?.problem.contains("v1 abc") == true)
     }
 
@@ -111,12 +117,12 @@ private struct Coded: Error, CustomNSError, CustomStringConvertible {
     }
 
     /// What a run of `world` ranks ends with.
-    private func failure(world: Int, _ body: @escaping @Sendable (any Ensemble) throws -> Void) -> EnsembleError? {
+    private func failure(world: Int, _ body: @escaping @Sendable (any Ensemble) throws -> Void) -> TuttiError? {
         do {
             _ = try LocalEnsemble.run(world: world, body)
             return nil
         } catch {
-            return error as? EnsembleError
+            return error as? TuttiError
         }
     }
 }

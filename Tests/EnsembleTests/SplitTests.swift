@@ -4,6 +4,7 @@ import Synchronization
 import Testing
 import TestSupport
 import TuttiEnsemble
+import TuttiGround
 
 @Suite struct SplitTests {
     /// Colors of up to four ranks, even and uneven; a world of W takes the first W.
@@ -122,14 +123,14 @@ import TuttiEnsemble
 
     /// A rank that fails ends the run for all, also for those who wait where it would never have come.
     @Test func aFailureReachesEveryPart() throws {
-        let seen = Mutex<[Int: EnsembleError]>([:])
+        let seen = Mutex<[Int: TuttiError]>([:])
         #expect(throws: Oops.self) {
             _ = try LocalEnsemble.run(world: 4) { ensemble in
                 let part = try ensemble.split(color: ensemble.rank == 3 ? 1 : 0)
                 if ensemble.rank == 3 { throw Oops() }
                 do {
                     while true { try part.barrier() }
-                } catch let error as EnsembleError {
+                } catch let error as TuttiError {
                     seen.withLock { $0[ensemble.rank] = error }
                     throw error
                 }
@@ -142,14 +143,14 @@ import TuttiEnsemble
 
     /// A rank that returns is missed by its own part, under its number in the run, and by no other.
     @Test func aRankThatHasFinishedIsMissedByItsPartAlone() throws {
-        let seen = Mutex<EnsembleError?>(nil)
+        let seen = Mutex<TuttiError?>(nil)
         let rounds = try LocalEnsemble.run(world: 4) { ensemble in
             let part = try ensemble.split(color: ensemble.rank / 2)  // {0, 1}, {2, 3}
             if ensemble.rank == 3 { return 0 }
             if ensemble.rank == 2 {
                 do {
                     while true { try part.barrier() }
-                } catch let error as EnsembleError {
+                } catch let error as TuttiError {
                     seen.withLock { $0 = error }
                 }
                 return 0
@@ -163,14 +164,14 @@ import TuttiEnsemble
     }
 
     @Test func ranksOfAPartThatCallDifferentThingsAreNamedByTheRun() throws {
-        var found: EnsembleError?
+        var found: TuttiError?
         do {
             _ = try LocalEnsemble.run(world: 4) { ensemble in
                 let part = try ensemble.split(color: ensemble.rank / 2)
                 if ensemble.rank == 3 { return try part.barrier() }
                 _ = try part.agree(code: 1)
             }
-        } catch { found = error as? EnsembleError }
+        } catch { found = error as? TuttiError }
         #expect(found?.rank == 3 && found?.problem.contains("while rank 2 calls") == true)
     }
 }

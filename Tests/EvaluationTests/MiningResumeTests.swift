@@ -99,10 +99,10 @@ private final class Told: @unchecked Sendable {
             #expect(try run(overwrites: false) { _ in }.count == 2)
             let before = bytes()
             for (digest, seed) in [("1", UInt64(7)), ("2", 42)] {  // other weights under the same name, too
-                let failure = #expect(throws: RootFailure.self) {
+                let failure = #expect(throws: TuttiError.self) {
                     try run(overwrites: false, digest: digest) { $0.seed = seed }
                 }
-                #expect(failure?.code == 64 && failure?.message.contains("another run") == true)
+                #expect(failure?.kind == .usage && failure?.description.contains("another run") == true)
             }
             #expect(bytes() == before)
             #expect(try run(overwrites: true) { $0.minimumScore = 0.9 }.isEmpty, "only another selection")
@@ -110,8 +110,8 @@ private final class Told: @unchecked Sendable {
             #expect(try run(overwrites: true, digest: "2") { _ in }.count == 2)
             #expect(bytes() == before)
             try FileManager.default.removeItem(atPath: output + ".work")
-            let failure = #expect(throws: RootFailure.self) { try run(overwrites: false) { _ in } }
-            #expect(failure?.code == 64 && failure?.message.contains("was not written by this") == true)
+            let failure = #expect(throws: TuttiError.self) { try run(overwrites: false) { _ in } }
+            #expect(failure?.kind == .usage && failure?.description.contains("was not written by this") == true)
         }
     }
 
@@ -127,7 +127,7 @@ private final class Told: @unchecked Sendable {
                         if stops, case .queries = event { throw Stop() }
                     }, adjust: { $0.chunkSize = 9 })
             }
-            #expect(throws: RootFailure.self) { try mine(stops: true) }
+            #expect(throws: TuttiError.self) { try mine(stops: true) }
             let whole = try NumPy.read(path: output + ".work/documents-00000.npy")
             for path in ["documents-00001.npy", "queries-00000.npy", "candidates-00000.safetensors"] {
                 let path = output + ".work/" + path
@@ -140,11 +140,11 @@ private final class Told: @unchecked Sendable {
                     let bytes = try #require(FileManager.default.contents(atPath: path))
                     try bytes.prefix(bytes.count / 2).write(to: URL(fileURLWithPath: path))
                 }
-                let failure = #expect(throws: RootFailure.self) { try mine() }
-                #expect(failure?.code == 65 && failure?.message.contains(path) == true, "\(failure?.message ?? "")")
-                #expect(failure?.message.contains("Remove this file") == true)
+                let failure = #expect(throws: TuttiError.self) { try mine() }
+                #expect(failure?.kind == .data && failure?.description.contains(path) == true, "\(failure?.description ?? "")")
+                #expect(failure?.description.contains("Remove this file") == true)
                 try FileManager.default.removeItem(atPath: path)
-                if path.contains("queries") { #expect(throws: RootFailure.self) { try mine(stops: true) } }
+                if path.contains("queries") { #expect(throws: TuttiError.self) { try mine(stops: true) } }
             }
             try mine()
             #expect(FileManager.default.fileExists(atPath: output))

@@ -77,9 +77,9 @@ private final class FullLog: Report {
         run.arguments.saveStrategy = .no
         run.arguments.evalStrategy = .no
         // A log that cannot be written stands for every failed write of rank zero.
-        let error = #expect(throws: RootFailure.self) { try run.train(output, report: FullLog(output)) }
-        #expect(error?.code == 75)
-        #expect(error?.message.contains("metrics.jsonl") == true)
+        let error = #expect(throws: TuttiError.self) { try run.train(output, report: FullLog(output)) }
+        #expect(error?.kind == .retryable)
+        #expect(error?.description.contains("metrics.jsonl") == true)
     }
 
     @Test func aDivergingRunStopsWithItsCode() throws {
@@ -87,8 +87,8 @@ private final class FullLog: Report {
         var run = run()
         run.arguments.learningRate = 1e30
         run.arguments.maxGradNorm = 0
-        let error = #expect(throws: RootFailure.self) { try run.train(scratch.path + "/run") }
-        #expect(error?.code == 70)
+        let error = #expect(throws: TuttiError.self) { try run.train(scratch.path + "/run") }
+        #expect(error?.kind == .diverged)
     }
 
     @Test func anEvaluationBeforeTheFirstStepIsNeverTheBest() throws {

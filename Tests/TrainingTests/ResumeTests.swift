@@ -147,10 +147,10 @@ private final class SignalAfter: Report {
         var second = try run().inputs(output)
         second.arguments.maxSteps = 3
         second.configuration = .object(["args": .object(["seed": .integer(2)])])
-        let error = #expect(throws: RootFailure.self) {
+        let error = #expect(throws: TuttiError.self) {
             try Trainer(second, ensemble: LocalEnsemble.single()).train()
         }
-        #expect(error?.code == 64)
+        #expect(error?.kind == .usage)
         second.overwrite = true
         let outcome = try Trainer(second, ensemble: LocalEnsemble.single()).train()
         #expect(outcome == .finished)
@@ -163,10 +163,10 @@ private final class SignalAfter: Report {
         var inputs = try run().inputs(scratch.path)
         for overwrite in [false, true] {
             inputs.overwrite = overwrite
-            let error = #expect(throws: RootFailure.self) {
+            let error = #expect(throws: TuttiError.self) {
                 try Trainer(inputs, ensemble: LocalEnsemble.single()).train()
             }
-            #expect(error?.code == 64)
+            #expect(error?.kind == .usage)
         }
         #expect(try bytes(scratch.path + "/thesis.txt") == Array("mine".utf8))
     }

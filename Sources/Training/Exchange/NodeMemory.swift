@@ -18,7 +18,7 @@ public final class NodeMemory {
     /// Memory for `regions` of so many bytes; or nil on every rank, with the reason of the first that failed.
     /// Collective.
     ///
-    /// - Throws: `EnsembleError` if the ranks cannot talk to each other.
+    /// - Throws: `TuttiError` if the ranks cannot talk to each other.
     public static func share(
         regions: [Int], among ensemble: any Ensemble
     ) throws -> (memory: NodeMemory?, obstacle: String) {
