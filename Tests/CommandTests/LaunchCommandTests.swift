@@ -52,15 +52,68 @@ import Testing
         #expect(try run(["launch", "--hostfile", "/nowhere/hosts", "--", "true"]).code == 66)
     }
 
+    /// A folder for PATH that holds the given programs of the system and nothing else.
+    private func tools(_ names: [String]) throws -> String {
+        let folder = folder.path + "/tools"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        for name in names {
+            let path = ["/usr/bin/", "/bin/"].map { $0 + name }.first { FileManager.default.fileExists(atPath: $0) }
+            try FileManager.default.createSymbolicLink(
+                atPath: folder + "/" + name, withDestinationPath: try #require(path))
+        }
+        return folder
+    }
+
+    private func writeProgram(_ name: String, _ text: String) throws {
+        try write(name, "#!/bin/sh\n" + text)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder.path + "/" + name)
+    }
+
+    private func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: folder.path + "/" + name) }
+
+    /// A checkout in which nothing is built, and a compiler that does as it is told.
+    private func checkout(swift: String) throws -> (script: String, environment: [String: String]) {
+        let tools = try tools(["bash", "env", "dirname", "true"])
+        let copy = folder.path + "/checkout/launch/tutti-run"
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/checkout/launch", withIntermediateDirectories: true)
+        try FileManager.default.copyItem(atPath: script, toPath: copy)
+        try writeProgram("tools/swift", swift)
+        return (copy, ["PATH": tools, "TUTTI": ""])
+    }
+
+    @Test func theScriptBuildsWhatIsMissing() throws {
+        let built = folder.path + "/checkout/.build/release"
+        let (script, environment) = try checkout(
+            swift: "echo built >>\(folder.path)/calls; /bin/mkdir -p \(built); /bin/cp \(folder.path)/ready \(built)/tutti\n")
+        try writeProgram("ready", "echo \"$@\"\n")
+        let first = try run(["-np", "2", "doctor"], program: script, environment: environment)
+        #expect(first.code == 0 && first.output == "launch -np 2 doctor\n")
+        #expect(try first.errorLine.contains("building it"))
+        let second = try run(["--", "true"], program: script, environment: environment)
+        #expect(second.code == 0 && second.output == "launch -- true\n" && second.errors.isEmpty)
+        #expect(try String(contentsOfFile: folder.path + "/calls", encoding: .utf8) == "built\n", "once")
+    }
+
+    @Test func theScriptStopsBeforeAnythingRuns() throws {
+        let (script, environment) = try checkout(swift: "echo up >\(folder.path)/up; exec /bin/sleep 60\n")
+        let job = try LaunchedJob(["doctor"], in: folder.path, program: script, environment: environment)
+        #expect(job.wait { exists("up") })
+        job.signal(SIGUSR1)
+        job.signal(SIGTERM)
+        #expect(job.code(within: 10) == 85, "\(job.errors)")
+    }
+
+    @Test func theScriptSaysThatABuildFailed() throws {
+        let (script, environment) = try checkout(swift: "echo 'error: no such thing' >&2; exit 1\n")
+        let outcome = try run(["doctor"], program: script, environment: environment)
+        #expect(outcome.code == 66)
+        #expect(outcome.errors.contains("error: no such thing") && outcome.errors.contains("the build failed"))
+    }
+
     /// Nothing but mpirun is asked before a run: with python3 out of reach the answer is the same.
     @Test func noPythonIsAsked() throws {
-        let tools = folder.path + "/bin"
-        try FileManager.default.createDirectory(atPath: tools, withIntermediateDirectories: true)
-        for tool in ["bash", "env", "dirname", "true", "mpirun"] {
-            let path = ["/usr/bin/", "/bin/"].map { $0 + tool }.first { FileManager.default.fileExists(atPath: $0) }
-            try FileManager.default.createSymbolicLink(
-                atPath: tools + "/" + tool, withDestinationPath: try #require(path))
-        }
+        let tools = try tools(["bash", "env", "dirname", "true", "mpirun"])
         func answer(_ environment: [String: String]) throws -> Substring {
             let outcome = try run(
                 ["--dry-run", "--", "true"], program: script, environment: try handingOver.merging(environment) { $1 })
@@ -77,9 +130,7 @@ import Testing
             _ = try outcome.errorLine
         }
         // A mpirun that leaves a trace if it is called.
-        try write("bin/mpirun.openmpi", "#!/bin/sh\ntouch \(folder.path)/called\n")
-        try FileManager.default.setAttributes(
-            [.posixPermissions: 0o755], ofItemAtPath: folder.path + "/bin/mpirun.openmpi")
+        try writeProgram("bin/mpirun.openmpi", "touch \(folder.path)/called\n")
         let path = ["PATH": folder.path + "/bin:" + (ProcessInfo.processInfo.environment["PATH"] ?? "")]
         let wrong = try run(["launch", "-np", "2", "train", "--nosuch"], environment: path)
         #expect(wrong.code == 64 && wrong.errors.contains("--nosuch"))
@@ -87,9 +138,9 @@ import Testing
         #expect(help.code == 0 && help.output.hasPrefix("OVERVIEW"))
         let losses = try run(["launch", "-np", "2", "losses", "--json"], environment: path)
         #expect(try losses.output == TuttiProcess.run("losses", "--json").output, "it needs no ranks")
-        #expect(!FileManager.default.fileExists(atPath: folder.path + "/called"))
+        #expect(!exists("called"))
         #expect(try run(["launch", "-np", "2", "--quiet", "doctor"], environment: path).code == 0)
-        #expect(FileManager.default.fileExists(atPath: folder.path + "/called"))
+        #expect(exists("called"))
     }
 
     private func mpirun(_ arguments: [String]) throws -> Outcome {

@@ -13,8 +13,8 @@ final class LaunchedJob {
 
     /// Starts `tutti` with `arguments`, or `program` in its place.
     ///
-    /// Signals that the tests' own parent ignores are not ignored by the job; `holdingSignals`: it starts with them
-    /// blocked; another MPI's variables do not reach it.
+    /// Signals that the tests' parent ignores or this thread blocks act in the job as usual; `holdingSignals`: it starts
+    /// with them blocked; another MPI's variables do not reach it.
     init(
         _ arguments: [String], in folder: String, program: String? = nil, environment added: [String: String] = [:],
         holdingSignals: Bool = false
@@ -26,7 +26,7 @@ final class LaunchedJob {
         }
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments =
-            ["--default-signal=INT", "--default-signal=HUP"]
+            ["--default-signal"]
             + (holdingSignals ? ["--block-signal=HUP", "--block-signal=USR1", "--block-signal=USR2"] : [])
             + [try program ?? TuttiProcess.executable] + arguments
         process.environment = environment.merging(added) { $1 }
