@@ -12,6 +12,8 @@ package final class ProgressBar {
     private var isShown = false
     private var task = ""
     private var taskBegan: ContinuousClock.Instant
+    /// What was done of the task when its clock started.
+    private var firstDone = 0
 
     /// Whether a bar is drawn, rather than lines.
     package var isBar: Bool { columns != nil }
@@ -34,6 +36,7 @@ package final class ProgressBar {
 
     /// Shows the steps of a run; lines are left to what is logged.
     package func show(_ progress: StepProgress) {
+        task = ""
         guard columns != nil, isDue(every: .milliseconds(100), last: progress.step == progress.totalSteps) else {
             return
         }
@@ -45,20 +48,21 @@ package final class ProgressBar {
         draw("", progress.step, progress.totalSteps, facts)
     }
 
-    /// Shows a task; its first call, with nothing done, starts its clock. A bar goes when the task is done.
+    /// Shows a task; its clock starts when it begins, and again where it has several rounds. A bar goes when the task is
+    /// done.
     package func show(_ progress: TaskProgress) {
+        if progress.task != task, columns == nil { lastDrawn = now() }  // a task of less than ten seconds has no line
         if progress.task != task || progress.done == 0 {
-            task = progress.task
-            taskBegan = now()
-            if columns == nil { lastDrawn = now() }  // what takes less than ten seconds has no line
+            (task, taskBegan, firstDone) = (progress.task, now(), progress.done)
         }
         let isDone = progress.done >= progress.total
         if isDone, columns != nil { return clear() }
-        guard isDue(every: columns != nil ? .milliseconds(100) : .seconds(10), last: false), !isDone else { return }
+        guard !isDone, isDue(every: columns != nil ? .milliseconds(100) : .seconds(10), last: false) else { return }
         let elapsed = Self.seconds(now() - taskBegan)
         var facts = ""
-        if progress.done > 0 {
-            facts = Self.duration(elapsed / Double(progress.done) * Double(progress.total - progress.done)) + " left"
+        if progress.done > firstDone {
+            let pace = elapsed / Double(progress.done - firstDone)
+            facts = Self.duration(pace * Double(progress.total - progress.done)) + " left"
         }
         if columns != nil {
             draw(progress.task, progress.done, progress.total, facts)

@@ -129,10 +129,35 @@ private final class Screen {
     @Test func aShortTaskSaysNothing() {
         let screen = Screen()
         let bar = screen.bar(columns: nil)
-        bar.show(TaskProgress("Encoding texts", done: 0, of: 2))
-        screen.pass(3)
-        bar.show(TaskProgress("Encoding texts", done: 2, of: 2))
+        for evaluation in 1...3 {
+            bar.show(TaskProgress("Evaluating dev", done: 0, of: 2))
+            screen.pass(3)
+            bar.show(TaskProgress("Evaluating dev", done: 1, of: 2))
+            bar.show(TaskProgress("Evaluating dev", done: 2, of: 2))
+            screen.pass(60)
+            bar.show(step(evaluation, seconds: 60))
+        }
         #expect(screen.drawn.isEmpty)
+    }
+
+    /// An evaluator may encode in many short rounds, and a miner begins to tell with its first chunk.
+    @Test func roundsOfALongTask() {
+        let screen = Screen()
+        let bar = screen.bar(columns: nil)
+        for _ in 0..<4 {
+            for done in 0...2 {
+                bar.show(TaskProgress("Evaluating ir", done: done, of: 2))
+                screen.pass(2)
+            }
+        }
+        #expect(screen.drawn == "Evaluating ir: 0/2\n")  // after twelve seconds, at the start of a round
+        let miner = Screen()
+        let mining = miner.bar(columns: 80)
+        mining.show(TaskProgress("Encoding documents", done: 2048, of: 8192))
+        #expect(miner.shownLine.hasSuffix("2048/8192"))
+        miner.pass(2)
+        mining.show(TaskProgress("Encoding documents", done: 4096, of: 8192))
+        #expect(miner.shownLine.hasSuffix("4096/8192  4 s left"))
     }
 
     @Test func aTaskTakesItsBarAwayWhenItIsDone() {
