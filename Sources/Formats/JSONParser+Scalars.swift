@@ -21,7 +21,7 @@ extension JSONParser {
             guard byte >= 0x20 else { throw controlCharacter(byte) }
             position += 1
         }
-        throw error("the string that begins here has no closing quote", at: opening)
+        throw error("this string has no closing quote", at: opening)
     }
 
     /// Goes on with a string at its first backslash.
@@ -41,7 +41,7 @@ extension JSONParser {
                 position += 1
             }
         }
-        throw error("the string that begins here has no closing quote", at: opening)
+        throw error("this string has no closing quote", at: opening)
     }
 
     private mutating func parseEscape(into unescaped: inout [UInt8]) throws(TuttiError) {
@@ -59,7 +59,7 @@ extension JSONParser {
             unescaped.append(contentsOf: String(Character(try parseUnicodeEscape())).utf8)
             return
         default:
-            throw error("a backslash may stand only before one of \" \\ / b f n r t u")
+            throw error("a backslash must be followed by one of \" \\ / b f n r t u")
         }
         unescaped.append(plain)
         position += 2
@@ -72,11 +72,11 @@ extension JSONParser {
         if let scalar = Unicode.Scalar(unit) { return scalar }
         guard unit < 0xDC00, position + 1 < count, start[position] == UInt8(ascii: "\\"),
             start[position + 1] == UInt8(ascii: "u")
-        else { throw error("a lone surrogate escape stands for no character", at: begin) }
+        else { throw error("a lone surrogate escape is not a character", at: begin) }
         let low = try parseHexadecimalUnit()
         guard (0xDC00...0xDFFF).contains(low),
             let scalar = Unicode.Scalar(0x10000 + (unit - 0xD800) << 10 + (low - 0xDC00))
-        else { throw error("a lone surrogate escape stands for no character", at: begin) }
+        else { throw error("a lone surrogate escape is not a character", at: begin) }
         return scalar
     }
 
@@ -123,7 +123,7 @@ extension JSONParser {
             isInteger = false
             let fraction = position
             takeDigits(into: &digits)
-            guard position > fraction else { throw error("expected a digit after the point, found \(found())") }
+            guard position > fraction else { throw error("expected a digit after the decimal point, found \(found())") }
             exponent = fraction - position
         }
         if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {

@@ -134,7 +134,7 @@ struct JSONParser {
             let keyPosition = position
             let key = try parseString()
             if refusesRepeatedKeys, object.contains(key: key) {
-                throw error("the key \"\(key)\" occurs twice", at: keyPosition)
+                throw error("duplicate key \"\(key)\"", at: keyPosition)
             }
             skipSpace()
             guard take(UInt8(ascii: ":")) else { throw error("expected ':' after a key, found \(found())") }

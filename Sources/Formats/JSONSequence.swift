@@ -1,11 +1,11 @@
-// JSON values one after the other, so that a large file never stands in memory as one value: the elements of a
+// JSON values one after the other, so that a large file is never in memory as one value: the elements of a
 // top-level array, or the lines of a JSON-lines file. Each comes with the line it begins on, for errors about it.
 
 import TuttiGround
 
 /// Reads the values of a JSON text one at a time.
 public struct JSONSequence {
-    /// How the values lie in the text.
+    /// How the values are laid out in the text.
     public enum Form: Sendable {
         /// One array; its elements are the values.
         case array

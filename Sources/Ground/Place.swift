@@ -1,5 +1,5 @@
 // Places in text files as users count them (line and column from one, columns in Unicode scalars), and the check that
-// bytes are UTF-8 at all. Both are needed by every text format; positions are computed only when an error is told.
+// bytes are UTF-8 at all. Both are needed by every text format; positions are computed only for an error.
 
 /// A line and a column, both counted from one.
 public struct TextPosition: Sendable, Equatable, CustomStringConvertible {

@@ -1,6 +1,6 @@
 // The one error of everything above the kernels: where it happened, what is wrong, what to do about it.
 //
-// A failure that a user can meet (a file, a configuration, a full disk) is told in one line that names the place, the
+// A failure that a user can meet (a file, a configuration, a full disk) is reported in one line that names the place, the
 // problem and a remedy, and ends the process with a code that scripts can branch on. Callers' bugs are preconditions,
 // never a TuttiError.
 

@@ -75,7 +75,7 @@ import TuttiFormats
         ),
         (
             #"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"a":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}"#,
-            8, "twice"
+            8, "duplicate key"
         ),
         (#"{"__metadata__":{"x":1}}"#, 0, "__metadata__"),
         (#"{"a":{"dtype":"F32","#, 0, "expected"),
