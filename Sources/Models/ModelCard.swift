@@ -11,8 +11,6 @@ import TuttiGround
 
 /// A model card made of facts.
 public struct ModelCard: Sendable {
-    /// The version of Tutti that cards and model folders name.
-    public static let version = "0.1.0"
     /// The facts.
     public var facts: ModelCardFacts
 

@@ -117,7 +117,7 @@ public struct ModelCardFacts: Sendable {
     /// The step whose weights were kept, printed in bold.
     public var bestStep: Int?
     /// Names and versions of what the model was trained with.
-    public var versions: [(name: String, version: String)] = [("Tutti", ModelCard.version)]
+    public var versions: [(name: String, version: String)] = [("Tutti", tuttiVersion)]
     /// Citations by the names of the losses.
     public var citations: [(name: String, bibtex: String)] = []
 

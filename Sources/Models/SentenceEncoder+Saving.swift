@@ -63,7 +63,7 @@ extension SentenceEncoder {
         for name in prompts.keys.sorted() { named.set(name, .string(prompts[name] ?? "")) }
         var settings: JSONObject = [
             "model_type": .string("SentenceTransformer"),
-            "__version__": .object(["sentence_transformers": .string("3.0.0"), "tutti": .string(ModelCard.version)]),
+            "__version__": .object(["sentence_transformers": .string("3.0.0"), "tutti": .string(tuttiVersion)]),
             "prompts": .object(named), "default_prompt_name": defaultPromptName.map { .string($0) } ?? .null,
             "similarity_fn_name": .string(similarity),
         ]

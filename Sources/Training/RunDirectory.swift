@@ -118,9 +118,6 @@ struct RunDirectory {
     }
 }
 
-/// The version that checkpoints, cards and `--version` state.
-public let tuttiVersion = ModelCard.version
-
 /// The names in a folder; none where there is no folder.
 func entries(of directory: String) throws(TuttiError) -> [String] {
     guard FileManager.default.fileExists(atPath: directory) else { return [] }

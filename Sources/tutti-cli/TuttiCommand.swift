@@ -2,7 +2,7 @@
 
 import ArgumentParser
 import Foundation
-import TuttiTraining
+import TuttiGround
 
 /// The root command; one file a subcommand.
 struct TuttiCommand: ParsableCommand {
