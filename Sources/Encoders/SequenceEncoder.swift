@@ -9,6 +9,7 @@
 //
 // Legend: T packed tokens, S sequences, D hidden, Dout width of an embedding.
 
+import TuttiGround
 import TuttiKernels
 
 /// A transformer encoder with pooling and the modules behind it. Used by one thread at a time.
@@ -43,13 +44,13 @@ public final class SequenceEncoder {
     /// An encoder with zero weights, to be filled through `parameters`.
     ///
     /// Throws: modules that do not fit each other or the plan.
-    package init(_ plan: EncoderPlan, heads headConfigurations: [HeadConfiguration]) throws(EncoderError) {
+    package init(_ plan: EncoderPlan, heads headConfigurations: [HeadConfiguration]) throws(TuttiError) {
         guard case .pooling(let modes, let includePrompt)? = headConfigurations.first, !modes.isEmpty else {
-            throw EncoderError("modules", "the module behind the transformer is not a pooling with at least one mode")
+            throw planError("modules", "the module behind the transformer is not a pooling with at least one mode")
         }
         var widths = [plan.hiddenSize]
         for (place, head) in headConfigurations.enumerated() {
-            if case .pooling = head, place > 0 { throw EncoderError("modules", "there is a second pooling module") }
+            if case .pooling = head, place > 0 { throw planError("modules", "there is a second pooling module") }
             widths.append(try head.outputWidth(from: widths[place]))
         }
         var layout = ParameterLayout()

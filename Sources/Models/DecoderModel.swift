@@ -62,7 +62,7 @@ public struct DecoderModel: Sendable {
         }
         weights = try SafetensorsFile.open(directory: directory.transformerPath)
         try ModelSizes(weights).check(file)
-        plan = try EncoderSettings.known(file) { () throws(EncoderError) in
+        plan = try EncoderSettings.known(file) { () throws(TuttiError) in
             try family.decoderPlan(prefix: "", isTied: false)
         }
         try file.check(tokenizer, fits: plan.vocabularySize)

@@ -27,7 +27,7 @@ enum EncoderSettings {
         guard let modelType = try file.string("model_type") else {
             throw file.error("model_type", "is missing, so the architecture is unknown")
         }
-        let family = try known(file) { () throws(EncoderError) in try EncoderFamilies.named(modelType) }
+        let family = try known(file) { () throws(TuttiError) in try EncoderFamilies.named(modelType) }
         return try settings(of: family, file, isDecoder: isDecoder)
     }
 
@@ -44,7 +44,7 @@ enum EncoderSettings {
                 if let number = try file.double(key.name) { settings[keyPath: path] = Float(number) }
             case .activation(let path):
                 guard let name = try file.string(key.name) else { continue }
-                settings[keyPath: path] = try known(file, as: key.name) { () throws(EncoderError) in
+                settings[keyPath: path] = try known(file, as: key.name) { () throws(TuttiError) in
                     try Activations.named(name)
                 }
             case .only(let value):
@@ -60,7 +60,7 @@ enum EncoderSettings {
 
     /// The result of `body`; its error names the file that is at fault.
     static func known<Result>(
-        _ file: ConfigurationFile, as key: String? = nil, _ body: () throws(EncoderError) -> Result
+        _ file: ConfigurationFile, as key: String? = nil, _ body: () throws(TuttiError) -> Result
     ) throws(TuttiError) -> Result {
         do { return try body() } catch { throw file.error(key ?? error.subject, error.problem, hint: error.hint) }
     }

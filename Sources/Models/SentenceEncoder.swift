@@ -57,9 +57,9 @@ public final class SentenceEncoder: SentenceEncoding {
             path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
         try SentenceEncoder.checkSizes(directory, file)
         let family = try EncoderSettings.read(file)
-        let encoder = try EncoderSettings.known(file) { () throws(EncoderError) in
+        let encoder = try EncoderSettings.known(file) { () throws(TuttiError) in
             try SequenceEncoder(
-                try family.plan(), heads: directory.modules.map { (placed) throws(EncoderError) in try placed.head() })
+                try family.plan(), heads: directory.modules.map { (placed) throws(TuttiError) in try placed.head() })
         }
         let (vocabulary, longest) = (encoder.plan.vocabularySize, encoder.longestSequence)
         try SentenceEncoder.checkPooling(directory, hiddenSize: encoder.plan.hiddenSize)
@@ -107,11 +107,7 @@ public final class SentenceEncoder: SentenceEncoding {
 
     /// A second encoder of the same kind, with parameters of its own that are still zero.
     public func makeTwin() throws(TuttiError) -> SequenceEncoder {
-        do throws(EncoderError) {
-            return try SequenceEncoder(encoder.plan, heads: encoder.headConfigurations)
-        } catch {
-            throw TuttiError(.data, "copy the encoder", error.subject, error.problem, hint: error.hint)
-        }
+        try SequenceEncoder(encoder.plan, heads: encoder.headConfigurations)
     }
 
     /// The width of the embeddings that `encode` returns.
@@ -172,7 +168,7 @@ extension ConfigurationFile {
 
 extension PlacedModule {
     /// The module as the encoder describes it.
-    func head() throws(EncoderError) -> HeadConfiguration {
+    func head() throws(TuttiError) -> HeadConfiguration {
         switch module {
         case .pooling(let modes, _, let includePrompt):
             var poolingModes: [PoolingMode] = []

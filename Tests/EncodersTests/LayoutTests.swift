@@ -2,6 +2,7 @@
 
 import Testing
 import TuttiEncoders
+import TuttiGround
 import TuttiKernels
 
 struct LayoutTests {
@@ -89,7 +90,7 @@ struct LayoutTests {
             var settings = BERT(try Golden(.bert).shape())
             change(&settings)
             #expect { try SequenceEncoder(settings.plan(), heads: heads) } throws: {
-                ($0 as? EncoderError)?.subject == subject
+                ($0 as? TuttiError)?.subject == subject
             }
         }
         try refuses("num_attention_heads") { $0.shape.heads = 5 }
@@ -104,9 +105,9 @@ struct LayoutTests {
         try refuses(
             "2_Dense.in_features",
             heads: [.pooling(modes: [.mean, .max]), .dense(name: "2_Dense", inputWidth: 48, outputWidth: 8)])
-        #expect { try EncoderFamilies.named("bart") } throws: { ($0 as? EncoderError)?.subject == "model_type" }
-        #expect(throws: EncoderError.self) { try PoolingMode(name: "median") }
-        #expect(throws: EncoderError.self) { try Activations.named("mish") }
+        #expect { try EncoderFamilies.named("bart") } throws: { ($0 as? TuttiError)?.subject == "model_type" }
+        #expect(throws: TuttiError.self) { try PoolingMode(name: "median") }
+        #expect(throws: TuttiError.self) { try Activations.named("mish") }
         #expect(try Activations.named("gelu_new") == .geluTanh)
         #expect(try Golden(.bert).plan().longestSequence == 44)
         #expect(try Golden(.mpnet).plan().longestSequence == 44)

@@ -3,6 +3,8 @@
 //
 // Reference: Devlin et al. 2019, arXiv 1810.04805; transformers/models/bert/modeling_bert.py.
 
+import TuttiGround
+
 /// The settings of model_type "bert".
 package struct BERT: DecoderFamily, Equatable {
     package static let modelTypes = ["bert"]
@@ -21,12 +23,12 @@ package struct BERT: DecoderFamily, Equatable {
     /// A BERT of these dimensions.
     package init(_ shape: TransformerShape) { self.shape = shape }
 
-    package func plan() throws(EncoderError) -> EncoderPlan {
+    package func plan() throws(TuttiError) -> EncoderPlan {
         try validate()
         return stack(prefix: "", positions: .none) { _ in [] }
     }
 
-    package func decoderPlan(prefix: String, isTied: Bool) throws(EncoderError) -> DecoderPlan {
+    package func decoderPlan(prefix: String, isTied: Bool) throws(TuttiError) -> DecoderPlan {
         try validate()
         let (own, d) = (prefix + "bert.", shape.hiddenSize)
         let stack = stack(prefix: isTied ? "" : own, positions: .causal) { layer in
@@ -40,10 +42,10 @@ package struct BERT: DecoderFamily, Equatable {
         return DecoderPlan(stack: stack, head: head, padTokenID: shape.padTokenID, prefix: prefix)
     }
 
-    private func validate() throws(EncoderError) {
+    private func validate() throws(TuttiError) {
         try shape.validate()
         guard typeVocabularySize >= 1 else {
-            throw EncoderError("type_vocab_size", "is \(typeVocabularySize)", hint: "BERT needs 1 or more.")
+            throw planError("type_vocab_size", "is \(typeVocabularySize)", hint: "BERT needs 1 or more.")
         }
     }
 

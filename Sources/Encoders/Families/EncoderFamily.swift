@@ -2,6 +2,7 @@
 //
 // Adding a family = one file in this folder + one line in `EncoderFamilies.all` + goldens.
 
+import TuttiGround
 import TuttiKernels
 
 /// A family's settings, read from config.json; its plan is what they mean.
@@ -19,7 +20,7 @@ package protocol EncoderFamily: Sendable {
     /// The encoder that the settings describe.
     ///
     /// Throws: a setting that cannot be computed.
-    func plan() throws(EncoderError) -> EncoderPlan
+    func plan() throws(TuttiError) -> EncoderPlan
 }
 
 /// A family of which transformers has a causal language model with cross-attention.
@@ -28,7 +29,7 @@ package protocol DecoderFamily: EncoderFamily {
     /// self-attention and feed-forward are those of the encoder with the same settings.
     ///
     /// Throws: a setting that cannot be computed.
-    func decoderPlan(prefix: String, isTied: Bool) throws(EncoderError) -> DecoderPlan
+    func decoderPlan(prefix: String, isTied: Bool) throws(TuttiError) -> DecoderPlan
 }
 
 extension EncoderFamily {
@@ -54,10 +55,10 @@ package enum EncoderFamilies {
     ]
 
     /// The family that config.json's model_type names.
-    package static func named(_ modelType: String) throws(EncoderError) -> any EncoderFamily.Type {
+    package static func named(_ modelType: String) throws(TuttiError) -> any EncoderFamily.Type {
         if let found = all.first(where: { $0.modelTypes.contains(modelType) }) { return found }
         let known = all.flatMap { $0.modelTypes }.joined(separator: ", ")
-        throw EncoderError("model_type", "the architecture '\(modelType)' is not known", hint: "Known: \(known).")
+        throw planError("model_type", "the architecture '\(modelType)' is not known", hint: "Known: \(known).")
     }
 }
 

@@ -5,6 +5,8 @@
 // configuration says; so does this file.
 // Reference: Song et al. 2020, arXiv 2004.09297; transformers/models/mpnet/modeling_mpnet.py.
 
+import TuttiGround
+
 /// The settings of model_type "mpnet".
 package struct MPNet: EncoderFamily, Equatable {
     package static let modelTypes = ["mpnet"]
@@ -25,7 +27,7 @@ package struct MPNet: EncoderFamily, Equatable {
     /// An MPNet of these dimensions.
     package init(_ shape: TransformerShape) { self.shape = shape }
 
-    package func plan() throws(EncoderError) -> EncoderPlan {
+    package func plan() throws(TuttiError) -> EncoderPlan {
         try validate()
         let embedding = TokenEmbeddingPlan(
             word: .init(name: "embeddings.word_embeddings.weight", rows: shape.vocabularySize),
@@ -50,15 +52,15 @@ package struct MPNet: EncoderFamily, Equatable {
             longestSequence: shape.maximumPositions - Self.positionStart)
     }
 
-    private func validate() throws(EncoderError) {
+    private func validate() throws(TuttiError) {
         try shape.validate()
         guard relativeAttentionBuckets >= Positions.buckets else {
-            throw EncoderError(
+            throw planError(
                 "relative_attention_num_buckets", "is \(relativeAttentionBuckets)",
                 hint: "MPNet's bucket rule needs at least \(Positions.buckets).")
         }
         guard shape.maximumPositions > Self.positionStart else {
-            throw EncoderError(
+            throw planError(
                 "max_position_embeddings", "is \(shape.maximumPositions)",
                 hint: "MPNet leaves out the first \(Self.positionStart).")
         }

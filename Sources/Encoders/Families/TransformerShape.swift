@@ -2,6 +2,7 @@
 //
 // Legend: D hidden, H heads, E = D / H head width, F inner, V vocabulary.
 
+import TuttiGround
 import TuttiKernels
 
 /// A transformer's dimensions and settings.
@@ -66,30 +67,30 @@ package struct TransformerShape: Sendable, Equatable {
     }
 
     /// Refuses dimensions that the kernels cannot compute, by their keys.
-    func validate() throws(EncoderError) {
+    func validate() throws(TuttiError) {
         for (name, value) in [
             ("vocab_size", vocabularySize), ("hidden_size", hiddenSize), ("num_hidden_layers", layers),
             ("num_attention_heads", heads), ("intermediate_size", innerSize),
             ("max_position_embeddings", maximumPositions),
         ] where value < 1 {
-            throw EncoderError(name, "is \(value)", hint: "It must be at least 1.")
+            throw planError(name, "is \(value)", hint: "It must be at least 1.")
         }
         guard hiddenSize % heads == 0 else {
-            throw EncoderError("num_attention_heads", "\(heads) does not divide hidden_size \(hiddenSize)")
+            throw planError("num_attention_heads", "\(heads) does not divide hidden_size \(hiddenSize)")
         }
         guard hiddenSize % 16 == 0 else {
-            throw EncoderError("hidden_size", "is \(hiddenSize)", hint: "It must be a multiple of 16.")
+            throw planError("hidden_size", "is \(hiddenSize)", hint: "It must be a multiple of 16.")
         }
         guard headWidth % 8 == 0, headWidth <= 128 else {
-            throw EncoderError(
+            throw planError(
                 "num_attention_heads", "heads are \(headWidth) wide", hint: "A multiple of 8 up to 128 is supported.")
         }
         for (name, rate) in [
             ("hidden_dropout_prob", hiddenDropout), ("attention_probs_dropout_prob", attentionDropout),
         ] where !(rate >= 0 && rate < 1) {
-            throw EncoderError(name, "is \(rate)", hint: "It must be in 0 ..< 1.")
+            throw planError(name, "is \(rate)", hint: "It must be in 0 ..< 1.")
         }
-        guard layerNormEpsilon > 0 else { throw EncoderError("layer_norm_eps", "is \(layerNormEpsilon)") }
+        guard layerNormEpsilon > 0 else { throw planError("layer_norm_eps", "is \(layerNormEpsilon)") }
     }
 
     // MARK: Parts

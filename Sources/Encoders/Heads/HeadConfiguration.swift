@@ -1,5 +1,6 @@
 // The modules behind the transformer, as a model folder lists them.
 
+import TuttiGround
 import TuttiKernels
 
 /// How token vectors become a sentence vector.
@@ -7,13 +8,13 @@ public typealias PoolingMode = Pooling.Mode
 
 extension Pooling.Mode {
     /// The mode by its name in sentence-transformers ("mean", "mean_sqrt_len_tokens" ...).
-    public init(name: String) throws(EncoderError) {
+    public init(name: String) throws(TuttiError) {
         for mode in Self.allCases where mode.name == name || (mode == .meanSqrtLength && name == "mean_sqrt_len") {
             self = mode
             return
         }
         let known = Self.allCases.map(\.name).joined(separator: ", ")
-        throw EncoderError("pooling_mode", "'\(name)' is not known", hint: "Known: \(known).")
+        throw planError("pooling_mode", "'\(name)' is not known", hint: "Known: \(known).")
     }
 
     /// The mode's name in sentence-transformers.
@@ -44,23 +45,23 @@ public enum HeadConfiguration: Sendable, Equatable {
     case dropout(rate: Float)
 
     /// Width of the rows that leave the module, given those that enter.
-    func outputWidth(from width: Int) throws(EncoderError) -> Int {
+    func outputWidth(from width: Int) throws(TuttiError) -> Int {
         switch self {
         case .pooling(let modes, _): return modes.count * width
         case .normalize: return width
         case .dense(let name, let inputWidth, let outputWidth, _, _):
             guard inputWidth == width else {
-                throw EncoderError("\(name).in_features", "is \(inputWidth), but the module before gives \(width) numbers")
+                throw planError("\(name).in_features", "is \(inputWidth), but the module before gives \(width) numbers")
             }
-            guard outputWidth > 0 else { throw EncoderError("\(name).out_features", "is \(outputWidth)") }
+            guard outputWidth > 0 else { throw planError("\(name).out_features", "is \(outputWidth)") }
             return outputWidth
         case .layerNorm(let name, let dimension):
             guard dimension == width else {
-                throw EncoderError("\(name).dimension", "is \(dimension), but the module before gives \(width) numbers")
+                throw planError("\(name).dimension", "is \(dimension), but the module before gives \(width) numbers")
             }
             return width
         case .dropout(let rate):
-            guard rate >= 0, rate < 1 else { throw EncoderError("dropout", "is \(rate)", hint: "It must be in 0 ..< 1.") }
+            guard rate >= 0, rate < 1 else { throw planError("dropout", "is \(rate)", hint: "It must be in 0 ..< 1.") }
             return width
         }
     }
