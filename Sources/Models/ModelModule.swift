@@ -12,7 +12,7 @@ import Foundation
 import TuttiFormats
 import TuttiGround
 
-/// What a module after the transformer does, with its configuration.
+/// A module after the transformer as its folder spells it; `HeadConfiguration` is what the encoder computes of it.
 public enum ModelModule: Sendable, Equatable {
     /// Token embeddings to one embedding a sequence; several modes are concatenated in their order.
     case pooling(modes: [String], width: Int, includePrompt: Bool)
@@ -46,6 +46,9 @@ public enum ModelModule: Sendable, Equatable {
         ("weightedmean", "pooling_mode_weightedmean_tokens"),
         ("lasttoken", "pooling_mode_lasttoken"),
     ]
+
+    /// The most modes that one pooling may put side by side.
+    private static let poolingLimit = 64
 
     /// Activations of Dense by the last component of their torch class path.
     public static let activations = ["Tanh", "Identity", "ReLU", "GELU", "SiLU", "Sigmoid"]
@@ -107,6 +110,9 @@ extension ModelModule {
         case .some(let value): throw file.mismatch("pooling_mode", value, "a string or a list of strings")
         }
         let known = poolingModes.map(\.name)
+        guard modes.count <= poolingLimit else {
+            throw file.error("pooling_mode", "names \(modes.count) modes; at most \(poolingLimit) are read")
+        }
         for mode in modes where !known.contains(mode) {
             throw file.error(
                 "pooling_mode", "the pooling mode '\(mode)' is not known",
