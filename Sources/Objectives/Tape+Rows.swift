@@ -88,19 +88,6 @@ extension Tape {
         }
     }
 
-    /// The columns of x plus `factor` times one column: `[n, m]` with `[n, 1]`.
-    public func addColumn(_ x: TapeValue, _ column: TapeValue, times factor: Double = 1) -> TapeValue {
-        precondition(column.rows == x.rows && column.columns == 1, "Tape: a column of \(column.rows) to \(x.rows) rows")
-        let factor = Float(factor)
-        let result = newMatrix(x.rows, x.columns)
-        for r in 0..<x.rows { for c in 0..<x.columns { result[r, c] = x.matrix[r, c] + factor * column.matrix[r, 0] } }
-        return record(result, from: [x, column]) { [unowned self] d in
-            add(gradient: d, to: x)
-            guard let dColumn = gradient(of: column) else { return }
-            for r in 0..<d.rows { for c in 0..<d.columns { dColumn[r, 0] += factor * d[r, c] } }
-        }
-    }
-
     // MARK: Rows
 
     /// Rows of unit length: x / max(|x|, epsilon).

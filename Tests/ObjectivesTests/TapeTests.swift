@@ -103,9 +103,6 @@ struct TapeCase: Sendable, CustomTestStringConvertible {
         TapeCase("add row", { t, x, y in t.addRow(x, t.rows(y, 2..<3)) }) { x, y in
             x.map { zip($0, y[2]).map(+) }
         },
-        TapeCase("add column", { t, x, y in t.addColumn(x, t.columns(y, 1..<2), times: -2) }) { x, y in
-            zip(x, y).map { row, other in row.map { $0 - 2 * other[1] } }
-        },
         TapeCase("normalized", { t, x, _ in t.normalized(x) }) { x, _ in x.map { row in row.map { $0 / length(row) } } },
         TapeCase("row sums", { t, x, _ in t.rowSums(x) }) { x, _ in x.map { [$0.reduce(0, +)] } },
         TapeCase("map rows", { t, x, _ in
