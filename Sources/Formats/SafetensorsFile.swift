@@ -10,9 +10,6 @@ import TuttiGround
 
 /// One safetensors file, or the shards that an index file names, mapped into memory.
 public struct SafetensorsFile: Sendable {
-    /// The element type of a stored tensor.
-    public typealias DType = TensorType
-
     /// What the header says of one tensor.
     public struct TensorInfo: Sendable, Equatable {
         /// The tensor's name.

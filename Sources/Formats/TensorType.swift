@@ -41,14 +41,6 @@ public enum TensorType: String, Sendable, CaseIterable {
         }
     }
 
-    /// True for types that hold fractions.
-    public var isFloatingPoint: Bool {
-        switch self {
-        case .f16, .bf16, .f32, .f64: return true
-        default: return false
-        }
-    }
-
     /// The place in the reference writer's order, in which tensors of later types come first.
     var writingRank: Int { TensorType.allCases.firstIndex(of: self) ?? 0 }
 
