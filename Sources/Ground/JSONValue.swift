@@ -158,6 +158,13 @@ public struct JSONObject: Sendable, Equatable, Sequence, ExpressibleByDictionary
         return removed
     }
 
+    /// These members with those of `other`, which win.
+    public func merging(_ other: JSONObject) -> JSONObject {
+        var merged = self
+        for (key, value) in other { merged.set(key, value) }
+        return merged
+    }
+
     /// True when `key` is a member.
     public func contains(key: String) -> Bool { place(of: key) != nil }
 

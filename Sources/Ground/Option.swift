@@ -27,7 +27,7 @@ public struct OptionProblem: Error, Sendable, Equatable {
 
     /// The value is of another type than `words` say.
     public static func expected(_ words: String, found value: JSONValue, at path: String = "") -> OptionProblem {
-        OptionProblem("expected \(words), found \(value.shown)", at: path)
+        OptionProblem("expected \(words), found \(value.configurationText)", at: path)
     }
 }
 
@@ -114,6 +114,15 @@ public struct Option<Owner>: Sendable {
             }, write: { $0[keyPath: path]?.optionJSON ?? .null })
     }
 
+    /// The same option of a type that holds an `Owner` at `path`.
+    public func lifted<Outer>(to path: WritableKeyPath<Outer, Owner> & Sendable) -> Option<Outer> {
+        let (read, write) = (read, write)
+        return Option<Outer>(
+            name, words: words, meaning, isRequired: isRequired,
+            read: { (json, outer) throws(OptionProblem) in try read(json, &outer[keyPath: path]) },
+            write: { write($0[keyPath: path]) })
+    }
+
     private static func words<Value: OptionValue>(_: Value.Type, _ check: OptionCheck<Value>?) -> String {
         check.map { "\(Value.words), \($0.words)" } ?? Value.words
     }
@@ -177,16 +186,16 @@ public struct OptionList<Owner>: Sendable {
 }
 
 extension JSONValue {
-    /// The value for a message, as a configuration writes it.
-    fileprivate var shown: String {
+    /// The value as a configuration writes it, for messages.
+    public var configurationText: String {
         switch self {
         case .null: "null"
         case .bool(let truth): "\(truth)"
         case .integer(let number): "\(number)"
         case .number(let number): "\(number)"
         case .string(let text): "\"\(text)\""
-        case .array(let items): "[\(items.map(\.shown).joined(separator: ", "))]"
-        case .object(let object): "{\(object.map { "\($0.key): \($0.value.shown)" }.joined(separator: ", "))}"
+        case .array(let items): "[\(items.map(\.configurationText).joined(separator: ", "))]"
+        case .object(let object): "{\(object.map { "\($0.key): \($0.value.configurationText)" }.joined(separator: ", "))}"
         }
     }
 }

@@ -5,6 +5,7 @@
 //
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width.
 
+import TuttiGround
 import TuttiKernels
 
 /// Distances between all rows of a batch.
@@ -15,21 +16,26 @@ public enum BatchTripletDistance: String, Sendable, CaseIterable {
     case cosine = "cosine_distance"
 }
 
+extension BatchTripletDistance: OptionChoice {
+    /// `eucledian_distance` is how older versions of the reference spell it.
+    public static var synonyms: [String: BatchTripletDistance] { ["eucledian_distance": .euclidean] }
+}
+
 extension BatchTripletDistance {
-    /// The option as all these losses describe it.
-    static let option = LossOptionDescription(
-        "distance_metric", .string("euclidean_distance"), "euclidean_distance or cosine_distance")
-    /// The option of the margin.
-    static let marginOption = LossOptionDescription(
-        "margin", .double(5), "how much farther a negative must be than a positive")
+    /// The options of the losses with a margin.
+    struct Settings: LossSettings {
+        var distance = BatchTripletDistance.euclidean
+        var margin = 5.0
+
+        static let options = OptionList<Settings>([
+            Option("distance_metric", \.distance, "the distance"),
+            Option(
+                "margin", \.margin, "how much farther a negative must be than a positive", check: .atLeast(0)),
+        ])
+    }
+
     /// The shape of data that these losses take.
     static let inputs = [LossInput("sentence", label: .classNumber)]
-
-    /// The option's value; `eucledian_distance` is how older versions of the reference spell it.
-    init(_ options: LossOptions) throws(LossError) {
-        self = try options.member(
-            "distance_metric", of: BatchTripletDistance.self, synonyms: ["eucledian_distance": .euclidean])
-    }
 }
 
 /// The rows of this rank as anchors among the rows of all ranks.

@@ -7,35 +7,27 @@
 // Legend: `t` rows of a tile, `b` rows on this rank, `N` rows that are compared (of all ranks, or own), `K` document
 // columns, `M` = K N, `P` positives of a row, `D` width.
 
+import TuttiGround
 import TuttiKernels
 
 /// The options of in-batch negatives, and their value on a tape.
 struct InBatchSoftmax: Sendable {
     /// Who is compared with whom.
-    enum Direction: String, CaseIterable, Sendable {
+    enum Direction: String, OptionChoice {
         case queryToDocument = "query_to_doc"
         case queryToQuery = "query_to_query"
         case documentToQuery = "doc_to_query"
         case documentToDocument = "doc_to_doc"
-
-        init(_ name: String, of options: LossOptions) throws(LossError) {
-            guard let direction = Self(rawValue: name) else {
-                throw options.error(
-                    "directions", "unknown direction \"\(name)\"",
-                    hint: suggestion(for: name, among: Self.allCases.map(\.rawValue), "Known directions"))
-            }
-            self = direction
-        }
     }
 
     /// How several directions make one loss.
-    enum Partition: String, CaseIterable, Sendable {
+    enum Partition: String, OptionChoice {
         case joint
         case perDirection = "per_direction"
     }
 
     /// Which negatives count more.
-    enum Hardness: String, CaseIterable, Sendable {
+    enum Hardness: String, OptionChoice {
         case inBatch = "in_batch_negatives"
         case hard = "hard_negatives"
         case all = "all_negatives"
@@ -50,15 +42,21 @@ struct InBatchSoftmax: Sendable {
         }
     }
 
-    var scale: Double
-    var similarity: SimilarityFunction
-    var gathersAcrossRanks: Bool
+    /// Which right answers are no negatives.
+    enum FalseNegatives: String, OptionChoice { case none, text }
+
+    var scale = 20.0
+    var similarity = SimilarityFunction.cosine
+    var gathersAcrossRanks = true
     var directions = [Direction.queryToDocument]
     var partition = Partition.joint
     var hardness: Hardness?
     var hardnessStrength = 0.0
     var positives = 1
-    var masksFalseNegatives = false
+    var falseNegatives = FalseNegatives.none
+
+    /// Whether a candidate that is the text of a right answer is left out.
+    var masksFalseNegatives: Bool { falseNegatives == .text }
 
     /// The similarity of the form that the fused kernel computes; nil for all other forms.
     var plainSimilarity: InnerProductSimilarity? {
@@ -68,23 +66,10 @@ struct InBatchSoftmax: Sendable {
         return InnerProductSimilarity(similarity)
     }
 
-    /// All options by their names.
-    var options: [(name: String, value: LossOption)] {
-        [
-            ("scale", .double(scale)), ("similarity_fct", .string(similarity.functionName)),
-            ("gather_across_devices", .bool(gathersAcrossRanks)),
-            ("directions", .list(directions.map { .string($0.rawValue) })),
-            ("partition_mode", .string(partition.rawValue)),
-            ("hardness_mode", hardness.map { .string($0.rawValue) } ?? .null),
-            ("hardness_strength", .double(hardnessStrength)), ("positives", .int(positives)),
-            ("mask_false_negatives", .string(masksFalseNegatives ? "text" : "none")),
-        ]
-    }
-
     /// Refuses options that do not go together.
-    func check(_ loss: String) throws(LossError) {
-        func refuse(_ option: String, _ problem: String, _ hint: String? = nil) -> LossError {
-            LossError(loss: loss, option: option, problem: problem, hint: hint)
+    func check(_ loss: String) throws(TuttiError) {
+        func refuse(_ option: String, _ problem: String, _ hint: String? = nil) -> TuttiError {
+            TuttiError.loss(loss, option: option, problem: problem, hint: hint)
         }
         guard scale.isFinite, scale > 0 else { throw refuse("scale", "\(scale) is not a positive number") }
         guard positives >= 1 else { throw refuse("positives", "\(positives) is not a positive number") }

@@ -11,6 +11,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` embedding width, `L` layers looked at.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// The embeddings of one batch on this rank; a view, owned by the caller.
@@ -133,7 +134,7 @@ public protocol Loss: AnyObject {
     static var name: String { get }
 
     /// The options in effect, in the order of the documentation, for the model card.
-    var options: [(name: String, value: LossOption)] { get }
+    var options: [(name: String, value: JSONValue)] { get }
 
     /// What it needs besides the embeddings of the last layer.
     var requirements: LossRequirements { get }
@@ -149,7 +150,7 @@ public protocol Loss: AnyObject {
     var parts: [(name: String, value: Double)] { get }
 
     /// Refuses a model or data that the loss cannot work with, before the first step.
-    func check(_ setting: LossSetting) throws(LossError)
+    func check(_ setting: LossSetting) throws(TuttiError)
 
     /// The parameters that it owns, for embeddings of the model in `setting`.
     func parameters(_ setting: LossSetting) -> [LossParameter]
@@ -167,7 +168,7 @@ public protocol Loss: AnyObject {
     ///   - gradients: assigned `context.weight` times the derivative of the *whole* loss by this rank's embeddings;
     ///     gradients of own parameters are added to. nil = evaluation only, the same choice on all ranks.
     /// - Returns: this rank's summand of the value, already divided by the *global* denominator.
-    /// - Throws: `TuttiError` of a collective, `LossError` if the batch does not suit the loss.
+    /// - Throws: `TuttiError` of a collective, or if the batch does not suit the loss.
     func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double
 }
 
@@ -177,7 +178,7 @@ extension Loss {
     public var dependsOnDealing: Bool { nested.contains { $0.loss.dependsOnDealing } }
     public var parts: [(name: String, value: Double)] { [] }
 
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         for inner in nested { try inner.loss.check(setting) }
     }
 

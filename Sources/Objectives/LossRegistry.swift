@@ -1,5 +1,7 @@
 // LossRegistry: every loss there is. Adding one = one file in Losses/ + one line in `all` + one test.
 
+import TuttiGround
+
 /// One shape of data that a loss takes.
 public struct LossInput: Sendable, Equatable {
     /// What a label must be.
@@ -77,25 +79,25 @@ public struct LossEntry: Sendable {
     /// The chunks in which it encodes where nothing else is asked for.
     public var chunking: Chunking?
 
-    /// The option that turns `chunking` off where it is false.
-    var chunkingSwitch: String?
+    /// Makes it from the options of its own; says whether it encodes in `chunking` where nothing else is asked for.
+    var make: @Sendable (JSONObject) throws(TuttiError) -> (loss: any Loss, isChunked: Bool)
 
-    /// Makes it from checked options.
-    var make: @Sendable (LossOptions) throws(LossError) -> any Loss
-
-    init(
-        name: String, summary: String, inputs: [LossInput], options: [LossOptionDescription], citation: String = "",
-        chunking: Chunking? = nil, chunkingSwitch: String? = nil,
-        make: @escaping @Sendable (LossOptions) throws(LossError) -> any Loss
+    init<Settings: LossSettings>(
+        name: String, summary: String, inputs: [LossInput], settings: Settings.Type, citation: String = "",
+        chunking: Chunking? = nil, chunks: @escaping @Sendable (Settings) -> Bool = { _ in true },
+        make: @escaping @Sendable (Settings) throws(TuttiError) -> any Loss
     ) {
         self.name = name
         self.summary = summary
         self.inputs = inputs
-        self.options = options
+        options = Settings.described
         self.citation = citation
         self.chunking = chunking
-        self.chunkingSwitch = chunkingSwitch
-        self.make = make
+        self.make = { (given) throws(TuttiError) in
+            var settings = Settings()
+            try Settings.options.read(given, into: &settings) { TuttiError.loss(name, option: $0, problem: $1, hint: $2) }
+            return (try make(settings), chunks(settings))
+        }
     }
 
     /// The same loss under another name that encodes in chunks by default: the reference's Cached classes.
@@ -109,15 +111,7 @@ public struct LossEntry: Sendable {
     }
 
     /// Options that every loss takes.
-    public static let commonOptions: [LossOptionDescription] = [
-        LossOptionDescription(
-            "mini_batch_size", .int, .null, "encode so many texts at a time (GradCache): less memory, the same result"),
-        LossOptionDescription("mini_batch_tokens", .int, .null, "encode about so many tokens at a time"),
-        LossOptionDescription("mini_batch_num_tokens", .int, .null, "the reference's name of mini_batch_tokens"),
-        LossOptionDescription("show_progress_bar", .bool, .null, "accepted without effect"),
-        LossOptionDescription(
-            "initial_parameters", .string, .null, "a safetensors file with start values of the loss's own parameters"),
-    ]
+    public static let commonOptions = CommonLossSettings.described
 }
 
 /// How many texts or tokens are encoded at a time.
@@ -219,45 +213,36 @@ public enum LossRegistry {
         """
 
     /// The entry of a loss.
-    public static func entry(named name: String) throws(LossError) -> LossEntry {
+    public static func entry(named name: String) throws(TuttiError) -> LossEntry {
         if let entry = all.first(where: { $0.name == name }) { return entry }
-        throw LossError(
-            loss: name, problem: "unknown loss",
-            hint: suggestion(for: name, among: all.map(\.name), "Known losses"))
+        throw TuttiError.loss(name, problem: "unknown loss",
+            hint: TuttiError.hint(unknown: name, known: all.map(\.name)))
     }
 
     /// Makes a loss from its name and options; a name or an option that is not known is an error with a suggestion.
-    public static func make(_ specification: LossSpecification) throws(LossError) -> ConfiguredLoss {
+    public static func make(_ specification: LossSpecification) throws(TuttiError) -> ConfiguredLoss {
         let entry = try entry(named: specification.name)
         let own = Set(entry.options.map(\.name))
-        let common = LossEntry.commonOptions.filter { !own.contains($0.name) }
-        let options = try LossOptions(
-            specification.options, loss: entry.name, known: entry.options + common)
-        var made = ConfiguredLoss(try entry.make(options), name: entry.name)
-        let isChunked = entry.chunkingSwitch.map(options.bool) ?? true
-        made.chunking = try isChunked ? chunking(options, own: own) ?? entry.chunking : nil
-        if made.chunking == nil { made.chunking = made.loss.nested.lazy.compactMap(\.chunking).first }
-        if options.has("initial_parameters") { made.initialParameters = options.string("initial_parameters") }
-        if made.initialParameters == nil {
-            made.initialParameters = made.loss.nested.lazy.compactMap(\.initialParameters).first
+        let known = entry.options.map(\.name) + CommonLossSettings.options.names.filter { !own.contains($0) }
+        func refused(_ option: String, _ problem: String, _ hint: String?) -> TuttiError {
+            .loss(entry.name, option: option, problem: problem, hint: hint)
         }
+        for key in specification.options.keys where !known.contains(key) {
+            throw refused(key, "unknown option", TuttiError.hint(unknown: key, known: known))
+        }
+        var common = CommonLossSettings()
+        try CommonLossSettings.options.read(specification.options, into: &common, error: refused)
+        let (loss, isChunked) = try entry.make(specification.options)
+        var made = ConfiguredLoss(loss, name: entry.name)
+        made.chunking = isChunked ? common.chunking ?? entry.chunking : nil
+        if made.chunking == nil { made.chunking = made.loss.nested.lazy.compactMap(\.chunking).first }
+        made.initialParameters =
+            common.initialParameters ?? made.loss.nested.lazy.compactMap(\.initialParameters).first
         return made
     }
 
     /// Makes a loss from its name and options.
-    public static func make(name: String, options: [String: LossOption] = [:]) throws(LossError) -> ConfiguredLoss {
+    public static func make(name: String, options: JSONObject = JSONObject()) throws(TuttiError) -> ConfiguredLoss {
         try make(LossSpecification(name: name, options: options))
-    }
-
-    /// The chunks that the options ask for.
-    private static func chunking(_ options: LossOptions, own: Set<String>) throws(LossError) -> Chunking? {
-        var chunking = Chunking()
-        for name in ["mini_batch_size", "mini_batch_tokens", "mini_batch_num_tokens"]
-        where !own.contains(name) && options.has(name) {
-            let value = options.int(name)
-            guard value >= 1 else { throw options.error(name, "\(value) is not a positive number") }
-            if name == "mini_batch_size" { chunking.rows = value } else { chunking.tokens = value }
-        }
-        return chunking == Chunking() ? nil : chunking
     }
 }

@@ -1,18 +1,18 @@
 // LossSetting+Check: whether data have one of the shapes that a loss takes, before the first step.
 
+import TuttiGround
+
 extension LossSetting {
     /// Refuses data whose text columns or labels have none of the shapes of `entry`.
-    func check(against entry: LossEntry) throws(LossError) {
+    func check(against entry: LossEntry) throws(TuttiError) {
         let fitting = entry.inputs.filter { $0.accepts(columns: columns.count) }
         let names = columns.joined(separator: ", ")
         guard !fitting.isEmpty else {
-            throw LossError(
-                loss: entry.name, problem: "the data have \(columns.count) text columns (\(names))",
+            throw TuttiError.loss(entry.name, problem: "the data have \(columns.count) text columns (\(names))",
                 hint: "It takes \(entry.inputs.map(\.words).joined(separator: " or ")).")
         }
         guard fitting.contains(where: { labels.fit($0.label) }) else {
-            throw LossError(
-                loss: entry.name, problem: "the labels are \(labels.words)",
+            throw TuttiError.loss(entry.name, problem: "the labels are \(labels.words)",
                 hint: "For (\(names)) it takes \(fitting.map(\.label.words).joined(separator: " or ")).")
         }
     }

@@ -3,10 +3,11 @@
 // The enumerations differ in the name of the cosine and in what a Euclidean distance is: contrastive losses take torch's
 // F.pairwise_distance, which adds 1e-6 to every difference; TripletLoss takes the distance itself.
 
+import TuttiGround
 import TuttiKernels
 
 /// Distances of ContrastiveLoss and OnlineContrastiveLoss.
-public enum SiameseDistanceMetric: String, Sendable, CaseIterable {
+public enum SiameseDistanceMetric: String, OptionChoice {
     /// 1 - cosine.
     case cosine = "COSINE_DISTANCE"
     /// |x - y + 1e-6|.
@@ -16,7 +17,7 @@ public enum SiameseDistanceMetric: String, Sendable, CaseIterable {
 }
 
 /// Distances of TripletLoss.
-public enum TripletDistanceMetric: String, Sendable, CaseIterable {
+public enum TripletDistanceMetric: String, OptionChoice {
     /// 1 - cosine.
     case cosine = "COSINE"
     /// |x - y|, with derivative 0 at 0.

@@ -1,5 +1,6 @@
 // Similarity: the functions that compare embeddings, and how rows are made ready for a product of matrices.
 
+import TuttiGround
 import TuttiKernels
 
 /// How two embeddings are compared; the names are those of a model's `similarity_fn_name`.
@@ -103,22 +104,34 @@ enum InnerProductSimilarity: Sendable {
     }
 }
 
-extension LossOptions {
-    /// The similarity that an option names.
-    func similarity(_ name: String) throws(LossError) -> SimilarityFunction {
-        let text = string(name)
-        if let function = SimilarityFunction(functionName: text) { return function }
-        throw error(
-            name, "unknown function \"\(text)\"",
-            hint: suggestion(for: text, among: SimilarityFunction.allCases.map(\.functionName), "Known functions"))
+extension SimilarityFunction: OptionValue {
+    public static var words: String { "one of \(allCases.map(\.functionName).joined(separator: ", "))" }
+
+    public init(option json: JSONValue) throws(OptionProblem) {
+        let text = try String(option: json)
+        guard let function = SimilarityFunction(functionName: text) else {
+            throw OptionProblem(
+                "unknown function \"\(text)\"",
+                hint: TuttiError.hint(unknown: text, known: SimilarityFunction.allCases.map(\.functionName)))
+        }
+        self = function
     }
 
-    /// The similarity of the two embeddings of a row that an option names.
-    func pairSimilarity(_ name: String) throws(LossError) -> PairSimilarity {
-        let text = string(name)
-        if let function = PairSimilarity(functionName: text) { return function }
-        throw error(
-            name, "unknown function \"\(text)\"",
-            hint: suggestion(for: text, among: PairSimilarity.all.map(\.functionName), "Known functions"))
+    public var optionJSON: JSONValue { .string(functionName) }
+}
+
+extension PairSimilarity: OptionValue {
+    public static var words: String { "one of \(all.map(\.functionName).joined(separator: ", "))" }
+
+    public init(option json: JSONValue) throws(OptionProblem) {
+        let text = try String(option: json)
+        guard let function = PairSimilarity(functionName: text) else {
+            throw OptionProblem(
+                "unknown function \"\(text)\"",
+                hint: TuttiError.hint(unknown: text, known: PairSimilarity.all.map(\.functionName)))
+        }
+        self = function
     }
+
+    public var optionJSON: JSONValue { .string(functionName) }
 }

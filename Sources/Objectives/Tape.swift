@@ -11,6 +11,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width; comments give a value's shape.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// A matrix on a tape.
@@ -228,9 +229,9 @@ public final class Tape {
 
     /// The labels: `[b, labelWidth]`, without a gradient.
     ///
-    /// - Throws: `LossError` where the data have none.
-    public func labels(of loss: String) throws(LossError) -> TapeValue {
-        guard let labels = batch.labels else { throw LossError(loss: loss, problem: "the data have no labels") }
+    /// - Throws: `TuttiError` where the data have none.
+    public func labels(of loss: String) throws(TuttiError) -> TapeValue {
+        guard let labels = batch.labels else { throw TuttiError.loss(loss, problem: "the data have no labels") }
         let matrix = newMatrix(batch.rows, batch.labelWidth)
         for index in 0..<labels.count { matrix.pointer[index] = labels[index] }
         return constant(matrix)

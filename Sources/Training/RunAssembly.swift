@@ -204,30 +204,12 @@ extension NamedOptions {
     /// The loss of this name.
     func makeLoss() throws(TuttiError) -> ConfiguredLoss {
         do {
-            return try LossRegistry.make(LossSpecification(name: name, options: lossOptions(options)))
+            return try LossRegistry.make(LossSpecification(name: name, options: options))
         } catch {
-            throw self.error(error.option ?? "name", "\(error.loss): \(error.problem)", hint: error.hint)
-        }
-    }
-
-    private func lossOptions(_ object: JSONObject) -> [String: LossOption] {
-        var given: [String: LossOption] = [:]
-        for (key, value) in object { given[key] = lossOption(value) }
-        return given
-    }
-
-    private func lossOption(_ value: JSONValue) -> LossOption {
-        switch value {
-        case .bool(let flag): return .bool(flag)
-        case .integer(let number): return .int(Int(number))
-        case .number(let number): return .double(number)
-        case .string(let text): return .string(text)
-        case .array(let items): return .list(items.map(lossOption))
-        case .object(var object):
-            let name = object["name"]?.string ?? ""
-            object["name"] = nil
-            return .loss(LossSpecification(name: name, options: lossOptions(object)))
-        default: return .null
+            // "TripletLoss.triplet_margin": the key is what comes after the loss.
+            let parts = error.subject.split(separator: ".", maxSplits: 1)
+            let key = parts.count > 1 ? String(parts[1]) : "name"
+            throw self.error(key, "\(parts.first ?? ""): \(error.problem)", hint: error.hint)
         }
     }
 

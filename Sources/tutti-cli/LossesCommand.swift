@@ -29,7 +29,7 @@ extension CatalogueEntry {
         let own = Set(entry.options.map(\.name))
         var common = LossEntry.commonOptions.filter { !own.contains($0.name) }
         for place in common.indices where common[place].name == "mini_batch_size" {
-            if let rows = entry.chunking?.rows { common[place].standard = .int(rows) }
+            if let rows = entry.chunking?.rows { common[place].standard = .integer(Int64(rows)) }
         }
         self.init(
             name: entry.name, summary: entry.summary, data: data.isEmpty ? ["what the loss inside takes"] : data,
@@ -48,27 +48,7 @@ extension CatalogueEntry {
 extension CatalogueEntry.Option {
     fileprivate init(_ option: LossOptionDescription, isCommon: Bool) {
         self.init(
-            name: option.name, kind: option.kind.words, standard: option.standard.map(JSONValue.init),
-            meaning: option.meaning, isCommon: isCommon)
-    }
-}
-
-extension JSONValue {
-    /// The value as a configuration spells it.
-    fileprivate init(_ option: LossOption) {
-        switch option {
-        case .null: self = .null
-        case .bool(let flag): self = .bool(flag)
-        case .int(let number): self = .integer(Int64(number))
-        case .double(let number): self = .number(number)
-        case .string(let text): self = .string(text)
-        case .list(let values): self = .array(values.map(JSONValue.init))
-        case .loss(let specification):
-            var object: JSONObject = ["name": .string(specification.name)]
-            for key in specification.options.keys.sorted() {
-                object[key] = specification.options[key].map(JSONValue.init)
-            }
-            self = .object(object)
-        }
+            name: option.name, kind: option.words, standard: option.standard, meaning: option.meaning,
+            isCommon: isCommon)
     }
 }

@@ -4,6 +4,7 @@
 // own parameters) is made here from numbers too. Adding a loss: one line in `all`.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 import TuttiObjectives
 
@@ -25,13 +26,13 @@ struct LossSample: Sendable {
     let width = 24
     let guideWidth = 16
 
-    init(_ name: String, _ options: [String: LossOption] = [:], columns: Int, labels: Labels = .none) {
+    init(_ name: String, _ options: JSONObject = [:], columns: Int, labels: Labels = .none) {
         specification = LossSpecification(name: name, options: options)
         self.columns = columns
         self.labels = labels
     }
 
-    private static let ranking = LossOption.loss(LossSpecification(name: "MultipleNegativesRankingLoss"))
+    private static let ranking = JSONValue.loss(LossSpecification(name: "MultipleNegativesRankingLoss"))
 
     /// Candidates go round the ranks.
     static let travelling = LossSample("MultipleNegativesRankingLoss", ["ring_exchange": .bool(true)], columns: 3)
@@ -41,37 +42,37 @@ struct LossSample: Sendable {
         LossSample("MultipleNegativesRankingLoss", columns: 3),
         LossSample("CachedMultipleNegativesRankingLoss", ["similarity_fct": .string("dot_score")], columns: 6),
         LossSample(
-            "MatryoshkaLoss", ["loss": ranking, "matryoshka_dims": .list([.int(24), .int(12), .int(5)])], columns: 2),
-        LossSample("AdaptiveLayerLoss", ["loss": ranking, "n_layers_per_step": .int(2)], columns: 2),
-        LossSample("Matryoshka2dLoss", ["loss": ranking, "matryoshka_dims": .list([.int(24), .int(8)])], columns: 2),
-        LossSample("Sum", ["losses": .list([ranking, ranking])], columns: 3),
+            "MatryoshkaLoss", ["loss": ranking, "matryoshka_dims": .array([.integer(24), .integer(12), .integer(5)])], columns: 2),
+        LossSample("AdaptiveLayerLoss", ["loss": ranking, "n_layers_per_step": .integer(2)], columns: 2),
+        LossSample("Matryoshka2dLoss", ["loss": ranking, "matryoshka_dims": .array([.integer(24), .integer(8)])], columns: 2),
+        LossSample("Sum", ["losses": .array([ranking, ranking])], columns: 3),
         travelling,
         LossSample(
             "MultipleNegativesRankingLoss",
             [
                 "mask_false_negatives": .string("text"),
-                "directions": .list(["query_to_doc", "query_to_query", "doc_to_query"].map { .string($0) }),
+                "directions": .array(["query_to_doc", "query_to_query", "doc_to_query"].map { .string($0) }),
             ], columns: 3),
         LossSample("MultipleNegativesSymmetricRankingLoss", columns: 3),
-        LossSample("CachedMultipleNegativesSymmetricRankingLoss", ["scale": .int(5)], columns: 2),
-        LossSample("GISTEmbedLoss", ["guide": .string("guide"), "temperature": .double(0.1)], columns: 3),
-        LossSample("CachedGISTEmbedLoss", ["guide": .string("guide"), "temperature": .double(0.2)], columns: 4),
+        LossSample("CachedMultipleNegativesSymmetricRankingLoss", ["scale": .integer(5)], columns: 2),
+        LossSample("GISTEmbedLoss", ["guide": .string("guide"), "temperature": .number(0.1)], columns: 3),
+        LossSample("CachedGISTEmbedLoss", ["guide": .string("guide"), "temperature": .number(0.2)], columns: 4),
         LossSample("SigmoidContrastiveLoss", columns: 3),
         LossSample("MegaBatchMarginLoss", columns: 2),
         LossSample("GlobalOrthogonalRegularizationLoss", columns: 2),
         LossSample("ContrastiveTensionLoss", columns: 2, labels: .binary),
-        LossSample("ContrastiveTensionLossInBatchNegatives", ["scale": .double(2)], columns: 1),
+        LossSample("ContrastiveTensionLossInBatchNegatives", ["scale": .number(2)], columns: 1),
         LossSample("CosineSimilarityLoss", columns: 2, labels: .scores),
         LossSample("CoSENTLoss", columns: 2, labels: .scores),
         LossSample("AnglELoss", columns: 2, labels: .scores),
         LossSample("ContrastiveLoss", ["distance_metric": .string("EUCLIDEAN")], columns: 2, labels: .binary),
         LossSample("OnlineContrastiveLoss", columns: 2, labels: .binary),
-        LossSample("SoftmaxLoss", ["num_labels": .int(3)], columns: 2, labels: .classes(3)),
-        LossSample("MSELoss", ["projection_dim": .int(7)], columns: 2, labels: .lists(7)),
+        LossSample("SoftmaxLoss", ["num_labels": .integer(3)], columns: 2, labels: .classes(3)),
+        LossSample("MSELoss", ["projection_dim": .integer(7)], columns: 2, labels: .lists(7)),
         LossSample("EmbedDistillLoss", columns: 1, labels: .lists(24)),
         LossSample("MarginMSELoss", columns: 3, labels: .scores),
         LossSample("DistillKLDivLoss", columns: 4, labels: .lists(3)),
-        LossSample("TripletLoss", ["triplet_margin": .double(1)], columns: 3),
+        LossSample("TripletLoss", ["triplet_margin": .number(1)], columns: 3),
         LossSample("BatchAllTripletLoss", columns: 1, labels: .classes(5)),
         LossSample("BatchHardTripletLoss", columns: 1, labels: .classes(5)),
         LossSample("BatchHardSoftMarginTripletLoss", columns: 1, labels: .classes(5)),

@@ -136,7 +136,7 @@ struct TinyTraining {
         if isOverTwoDatasets {
             let pairs = try loadTable(DatasetSpecification(path: rows, columns: ["anchor", "positive"]))
             let loss = try LossRegistry.make(
-                name: "CachedMultipleNegativesRankingLoss", options: ["mini_batch_size": .int(4), "scale": .double(5)])
+                name: "CachedMultipleNegativesRankingLoss", options: ["mini_batch_size": .integer(4), "scale": .number(5)])
             inputs.trainDatasets[0].name = "triplets"
             inputs.trainDatasets.append(TrainingDataset(pairs, name: "pairs", loss: 1))
             inputs.losses[0].dataset = "triplets"

@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 import TuttiObjectives
 
@@ -37,8 +38,8 @@ struct ContrastiveCase: Codable, Sendable {
     }
 
     func makeLoss(gather: Bool = true) throws -> any Loss {
-        let options: [String: LossOption] = [
-            "scale": .double(scale), "similarity_fct": .string(similarity_fct), "gather_across_devices": .bool(gather),
+        let options: JSONObject = [
+            "scale": .number(scale), "similarity_fct": .string(similarity_fct), "gather_across_devices": .bool(gather),
         ]
         return try LossRegistry.make(name: "MultipleNegativesRankingLoss", options: options).loss
     }

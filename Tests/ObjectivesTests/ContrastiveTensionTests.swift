@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 import TuttiObjectives
 
@@ -80,7 +81,7 @@ import TuttiObjectives
     }
 
     @Test func theFactorIsLearnedFromTheScale() throws {
-        let loss = try LossRegistry.make(name: ContrastiveTensionLossInBatchNegatives.name, options: ["scale": .int(5)])
+        let loss = try LossRegistry.make(name: ContrastiveTensionLossInBatchNegatives.name, options: ["scale": .integer(5)])
         let parameters = loss.loss.parameters(LossSetting(width: 4, columns: ["text"]))
         #expect(parameters == [LossParameter("logit_scale", [], start: .constant(Float(log(5.0))))])
     }
@@ -89,22 +90,22 @@ import TuttiObjectives
         let pair = ["a", "b"]
         let tension = try ContrastiveTensionLoss()
         for labels: LossLabels in [.integers(0...2), .integers(-1...1), .numbers(0...1.5), .lists(2)] {
-            #expect(throws: LossError.self) { try tension.check(LossSetting(width: 2, columns: pair, labels: labels)) }
+            #expect(throws: TuttiError.self) { try tension.check(LossSetting(width: 2, columns: pair, labels: labels)) }
         }
         for labels: LossLabels in [.none, .integers(0...1), .numbers(0...1)] {
             try tension.check(LossSetting(width: 2, columns: pair, labels: labels))
         }
-        #expect(throws: LossError.self) {
+        #expect(throws: TuttiError.self) {
             try tension.check(LossSetting(width: 2, columns: ["a"], labels: .integers(0...1)))
         }
-        #expect(throws: LossError.self) { try tension.check(LossSetting(width: 2, columns: ["a", "b", "c"])) }
-        #expect(throws: LossError.self) { try ContrastiveTensionLoss(posNegRatio: 0) }
+        #expect(throws: TuttiError.self) { try tension.check(LossSetting(width: 2, columns: ["a", "b", "c"])) }
+        #expect(throws: TuttiError.self) { try ContrastiveTensionLoss(posNegRatio: 0) }
         let inBatch = try ContrastiveTensionLossInBatchNegatives()
-        #expect(throws: LossError.self) {
+        #expect(throws: TuttiError.self) {
             try inBatch.check(LossSetting(width: 2, columns: ["a"], labels: .integers(0...1)))
         }
-        #expect(throws: LossError.self) { try ContrastiveTensionLossInBatchNegatives(scale: 0) }
-        #expect(throws: LossError.self) {
+        #expect(throws: TuttiError.self) { try ContrastiveTensionLossInBatchNegatives(scale: 0) }
+        #expect(throws: TuttiError.self) {
             try LossRegistry.make(
                 name: ContrastiveTensionLossInBatchNegatives.name, options: ["similarity_fct": .string("cosine_sim")])
         }

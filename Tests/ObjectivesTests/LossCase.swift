@@ -6,6 +6,7 @@
 import TestSupport
 import Testing
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 import TuttiObjectives
 
@@ -50,7 +51,7 @@ struct LossCase: Sendable, CustomTestStringConvertible {
     var scale: Float = 1
     var seed: UInt64 = 5
 
-    init(_ name: String, _ options: [String: LossOption] = [:], columns: Int, labels: Labels = .none) {
+    init(_ name: String, _ options: JSONObject = [:], columns: Int, labels: Labels = .none) {
         specification = LossSpecification(name: name, options: options)
         self.columns = columns
         self.labels = labels

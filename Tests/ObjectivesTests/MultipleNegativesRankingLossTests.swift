@@ -1,8 +1,9 @@
 // MultipleNegativesRankingLoss: the reference's numbers, finite differences, world-size invariance and its controls.
 
-import Testing
 import TestSupport
+import Testing
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 import TuttiObjectives
 
@@ -117,7 +118,7 @@ import TuttiObjectives
 
     @Test func oneColumnIsRefused() throws {
         let batch = ContrastiveCase.random(rows: 4, columns: 1, width: 8, similarity: "cos_sim")
-        #expect(throws: LossError.self) { try batch.evaluate() }
+        #expect(throws: TuttiError.self) { try batch.evaluate() }
     }
 }
 

@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import Testing
+import TuttiGround
 import TuttiObjectives
 
 @Suite struct PairLossTests {
@@ -11,7 +12,7 @@ import TuttiObjectives
     // MARK: Order of scores
 
     @Test func coSENTComparesEveryPairOfOtherScores() throws {
-        let value = try SmallBatch(cosines: [0.8, 0, 0.6], labels: [0, 5, 7]).evaluate("CoSENTLoss", ["scale": .int(2)])
+        let value = try SmallBatch(cosines: [0.8, 0, 0.6], labels: [0, 5, 7]).evaluate("CoSENTLoss", ["scale": .integer(2)])
         #expect(isNear(value.value, log(1 + exp(1.6 - 0) + exp(1.6 - 1.2) + exp(0 - 1.2))))
         let alike = try SmallBatch(cosines: [0.8, 0, 0.6], labels: [1, 1, 1]).evaluate("CoSENTLoss")
         #expect(alike.value == 0 && alike.gradient.allSatisfy { $0 == 0 })
@@ -26,7 +27,7 @@ import TuttiObjectives
         let labels = (0..<150).map { _ in Float(Int.random(in: 0...9, using: &random)) }
         for scale in [1.0, 20, 100] {
             let pairs = SmallBatch(cosines: cosines, labels: labels)
-            let found = try pairs.evaluate("CoSENTLoss", ["scale": .double(scale)])
+            let found = try pairs.evaluate("CoSENTLoss", ["scale": .number(scale)])
             var (largest, terms) = (0.0, [0.0])
             for i in cosines.indices {
                 for j in cosines.indices where labels[i] < labels[j] {
@@ -49,19 +50,19 @@ import TuttiObjectives
     /// The positive of a row counts with its label, 1 without labels; negatives with 1 - label.
     @Test func anglesOfTuples() throws {
         var tuple = SmallBatch([[[1, 0]], [[1, 0]], [[-1, 1]]])  // angles 1 and sqrt 2
-        #expect(try isNear(tuple.evaluate("AnglELoss", ["scale": .int(1)]).value, log(1 + exp(2.0.squareRoot() - 1))))
+        #expect(try isNear(tuple.evaluate("AnglELoss", ["scale": .integer(1)]).value, log(1 + exp(2.0.squareRoot() - 1))))
         tuple.labels = [0]
-        #expect(try isNear(tuple.evaluate("AnglELoss", ["scale": .int(1)]).value, log(1 + exp(1 - 2.0.squareRoot()))))
-        #expect(throws: LossError.self) { try SmallBatch([[[1, 0]], [[1, 0]]]).evaluate("AnglELoss") }
+        #expect(try isNear(tuple.evaluate("AnglELoss", ["scale": .integer(1)]).value, log(1 + exp(1 - 2.0.squareRoot()))))
+        #expect(throws: TuttiError.self) { try SmallBatch([[[1, 0]], [[1, 0]]]).evaluate("AnglELoss") }
     }
 
     // MARK: Labelled pairs
 
     @Test func crossEntropiesOfCosines() throws {
         let pair = SmallBatch(cosines: [0], labels: [0.25])
-        let sigmoid = ["cos_score_transformation": LossOption.string("Sigmoid")]
-        func value(_ function: String, _ options: [String: LossOption]) throws -> Double {
-            try pair.evaluate("CosineSimilarityLoss", options.merging(["loss_fct": .string(function)]) { $1 }).value
+        let sigmoid: JSONObject = ["cos_score_transformation": .string("Sigmoid")]
+        func value(_ function: String, _ options: JSONObject) throws -> Double {
+            try pair.evaluate("CosineSimilarityLoss", options.merging(["loss_fct": .string(function)])).value
         }
         #expect(try isNear(value("BCELoss", sigmoid), log(2)))
         #expect(try isNear(value("BCEWithLogitsLoss", [:]), log(2)))
@@ -104,7 +105,7 @@ import TuttiObjectives
         let same = try SmallBatch(texts, labels: [13, 12], labelWidth: 2).evaluate("DistillKLDivLoss")
         #expect(abs(same.value) <= 1e-6)
         let other = try SmallBatch(texts, labels: [8, 8], labelWidth: 2).evaluate(
-            "DistillKLDivLoss", ["student_temperature": .int(2), "teacher_temperature": .double(0.1)])
+            "DistillKLDivLoss", ["student_temperature": .integer(2), "teacher_temperature": .number(0.1)])
         let first = 1 / (1 + exp(-0.5))
         #expect(isNear(other.value, 4 * 0.5 * (log(0.5 / first) + log(0.5 / (1 - first)))))
         let sure = try SmallBatch(texts, labels: [0, 900], labelWidth: 2).evaluate("DistillKLDivLoss")
@@ -144,24 +145,24 @@ import TuttiObjectives
     }
 
     @Test(arguments: [
-        ("ContrastiveLoss", ["distance_metric": LossOption.string("EUCLIDIAN")], "Did you mean \"EUCLIDEAN\""),
+        ("ContrastiveLoss", ["distance_metric": JSONValue.string("EUCLIDIAN")], "Did you mean 'EUCLIDEAN'"),
         ("CosineSimilarityLoss", ["loss_fct": .string("BCELoss")], "cos_score_transformation Sigmoid"),
-        ("CoSENTLoss", ["similarity_fct": .string("pairwise_angel_sim")], "Did you mean \"pairwise_angle_sim\""),
-        ("CoSENTLoss", ["scale": .int(0)], "not a positive number"),
+        ("CoSENTLoss", ["similarity_fct": .string("pairwise_angel_sim")], "Did you mean 'pairwise_angle_sim'"),
+        ("CoSENTLoss", ["scale": .integer(0)], "not a positive number"),
         ("SoftmaxLoss", [:], "num_labels: is missing"),
-        ("SoftmaxLoss", ["num_labels": .int(0)], "not a positive number"),
+        ("SoftmaxLoss", ["num_labels": .integer(0)], "below 1"),
         (
             "SoftmaxLoss",
             [
-                "num_labels": .int(2), "concatenation_sent_rep": .bool(false),
+                "num_labels": .integer(2), "concatenation_sent_rep": .bool(false),
                 "concatenation_sent_difference": .bool(false),
             ], "the classifier sees nothing"
         ),
-        ("MSELoss", ["projection_dim": .int(0)], "not a positive number"),
-        ("DistillKLDivLoss", ["student_temperature": .int(0)], "not a positive number"),
-        ("TripletLoss", ["triplet_margin": .int(-1)], "negative"),
-    ] as [(String, [String: LossOption], String)])
-    func optionsThatCannotWork(_ loss: String, _ options: [String: LossOption], _ words: String) {
+        ("MSELoss", ["projection_dim": .integer(0)], "below 1"),
+        ("DistillKLDivLoss", ["student_temperature": .integer(0)], "not a positive number"),
+        ("TripletLoss", ["triplet_margin": .integer(-1)], "below 0"),
+    ] as [(String, JSONObject, String)])
+    func optionsThatCannotWork(_ loss: String, _ options: JSONObject, _ words: String) {
         #expect { _ = try LossRegistry.make(name: loss, options: options) } throws: { "\($0)".contains(words) }
     }
 
@@ -178,7 +179,7 @@ import TuttiObjectives
         ("BatchHardTripletLoss", 2, .integers(0...1), "2 text columns"),
     ] as [(String, Int, LossLabels, String)])
     func dataThatDoNotFit(_ loss: String, _ columns: Int, _ labels: LossLabels, _ words: String) throws {
-        let options: [String: LossOption] = loss == "SoftmaxLoss" ? ["num_labels": .int(3)] : [:]
+        let options: JSONObject = loss == "SoftmaxLoss" ? ["num_labels": .integer(3)] : [:]
         let made = try LossRegistry.make(name: loss, options: options).loss
         let setting = LossSetting(width: 8, columns: (0..<columns).map { "text\($0)" }, labels: labels)
         #expect { try made.check(setting) } throws: { "\($0)".contains(words) }
@@ -189,7 +190,7 @@ import TuttiObjectives
             name: "CosineSimilarityLoss", options: ["loss_fct": .string("BCEWithLogits")])
         let scores = LossSetting(width: 8, columns: ["a", "b"], labels: .numbers(0...5))
         #expect { try cosine.loss.check(scores) } throws: { "\($0)".contains("needs scores of 0 to 1") }
-        let options: [String: LossOption] = ["num_labels": .int(3), "sentence_embedding_dimension": .int(9)]
+        let options: JSONObject = ["num_labels": .integer(3), "sentence_embedding_dimension": .integer(9)]
         let softmax = try LossRegistry.make(name: "SoftmaxLoss", options: options)
         let classes = LossSetting(width: 8, columns: ["a", "b"], labels: .integers(0...2))
         #expect { try softmax.loss.check(classes) } throws: { "\($0)".contains("the model has 8") }

@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 import TuttiEnsemble
 import TuttiKernels
+import TuttiGround
 import TuttiObjectives
 
 @Suite struct RoleTests {
@@ -25,7 +26,7 @@ import TuttiObjectives
     }
 
     private func gist(_ guide: String) -> LossSpecification {
-        LossSpecification(name: "GISTEmbedLoss", options: ["guide": .string(guide), "temperature": .double(0.5)])
+        LossSpecification(name: "GISTEmbedLoss", options: ["guide": .string(guide), "temperature": .number(0.5)])
     }
 
     /// Two frozen guides are two roles of one batch; the sum is that of the losses alone.
@@ -33,7 +34,7 @@ import TuttiObjectives
         let (a, b) = (try evaluate(LossRegistry.make(gist("a")).loss), try evaluate(LossRegistry.make(gist("b")).loss))
         #expect(abs(a.value - b.value) > 1e-3)
         let sum = try LossRegistry.make(
-            name: "Sum", options: ["losses": .list([.loss(gist("a")), .loss(gist("b"))])]).loss
+            name: "Sum", options: ["losses": .array([.loss(gist("a")), .loss(gist("b"))])]).loss
         #expect(sum.requirements.guides == ["a", "b"])
         try sum.check(LossSetting(width: 5, columns: ["anchor", "positive"]))
         let both = try evaluate(sum)
@@ -45,8 +46,8 @@ import TuttiObjectives
     @Test func lossesThatReadOtherColumnsAreRefused() throws {
         let plain = LossSpecification(name: "MultipleNegativesRankingLoss")
         let tension = LossSpecification(name: "ContrastiveTensionLossInBatchNegatives")
-        let sum = try LossRegistry.make(name: "Sum", options: ["losses": .list([.loss(plain), .loss(tension)])]).loss
-        #expect(throws: LossError.self) { try sum.check(LossSetting(width: 4, columns: ["a", "b"])) }
+        let sum = try LossRegistry.make(name: "Sum", options: ["losses": .array([.loss(plain), .loss(tension)])]).loss
+        #expect(throws: TuttiError.self) { try sum.check(LossSetting(width: 4, columns: ["a", "b"])) }
     }
 
     @Test func columnsAreNamedByTheirPlace() {
@@ -57,11 +58,11 @@ import TuttiObjectives
 
     /// A loss hands out the head that it trains, under the name that its parameters have outside.
     @Test func aLossHandsOutItsClassifier() throws {
-        let softmax = LossSpecification(name: "SoftmaxLoss", options: ["num_labels": .int(3)])
+        let softmax = LossSpecification(name: "SoftmaxLoss", options: ["num_labels": .integer(3)])
         let alone = try LossRegistry.make(softmax).loss.classifier
         #expect(alone == LossClassifier(classes: 3, features: SoftmaxLoss.Features(), prefix: "classifier."))
         let plain = LossSpecification(name: "CoSENTLoss")
-        let sum = LossSpecification(name: "Sum", options: ["losses": .list([.loss(plain), .loss(softmax)])])
+        let sum = LossSpecification(name: "Sum", options: ["losses": .array([.loss(plain), .loss(softmax)])])
         let inner = try LossRegistry.make(sum).loss
         #expect(inner.classifier?.prefix == "losses.1.classifier.")
         let names = inner.parameters(LossSetting(width: 4, columns: ["a", "b"], labels: .integers(0...2))).map(\.name)

@@ -2,6 +2,7 @@
 
 import TestSupport
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 import TuttiObjectives
 
@@ -23,7 +24,7 @@ struct SmallBatch {
 
     /// The value and the gradient of a loss without parameters, in one process.
     func evaluate(
-        _ name: String, _ options: [String: LossOption] = [:]
+        _ name: String, _ options: JSONObject = [:]
     ) throws -> (value: Double, gradient: [Float]) {
         let loss = try LossRegistry.make(name: name, options: options).loss
         let (rows, width) = (columns[0].count, columns[0].first?.count ?? 2)

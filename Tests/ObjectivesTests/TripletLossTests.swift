@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import Testing
+import TuttiGround
 import TuttiObjectives
 
 @Suite struct TripletLossTests {
@@ -13,7 +14,7 @@ import TuttiObjectives
     @Test func nearerIsBetter() throws {
         let triplet = SmallBatch([[[0, 0]], [[3, 4]], [[6, 8]]])
         func value(_ metric: String, _ margin: Int) throws -> Double {
-            let options: [String: LossOption] = ["distance_metric": .string(metric), "triplet_margin": .int(margin)]
+            let options: JSONObject = ["distance_metric": .string(metric), "triplet_margin": .integer(Int64(margin))]
             return try triplet.evaluate("TripletLoss", options).value
         }
         for (metric, difference) in [("EUCLIDEAN", 5), ("MANHATTAN", 7)] {
@@ -21,7 +22,7 @@ import TuttiObjectives
             #expect(try isNear(value(metric, difference + 1), 1))
         }
         let angles = SmallBatch([[[1, 0]], [[2, 0]], [[0, 1]]])
-        let options: [String: LossOption] = ["distance_metric": .string("COSINE"), "triplet_margin": .double(1.5)]
+        let options: JSONObject = ["distance_metric": .string("COSINE"), "triplet_margin": .number(1.5)]
         #expect(try isNear(angles.evaluate("TripletLoss", options).value, 0.5))
     }
 
@@ -72,9 +73,9 @@ import TuttiObjectives
     private func check(_ rows: [[Float]], _ classes: [Float], margin: Double, _ note: String) throws {
         for name in Self.names {
             for cosine in [false, true] {
-                var options: [String: LossOption] = [:]
+                var options: JSONObject = [:]
                 if cosine { options["distance_metric"] = .string("cosine_distance") }
-                if !name.contains("Soft") { options["margin"] = .double(margin) }
+                if !name.contains("Soft") { options["margin"] = .number(margin) }
                 let found = try SmallBatch([rows], labels: classes).evaluate(name, options)
                 let wanted = wanted(name, rows.map { $0.map(Double.init) }, classes, cosine: cosine, margin: margin)
                 #expect(isNear(found.value, wanted), "\(name) \(note) cosine \(cosine): \(found.value), not \(wanted)")

@@ -6,17 +6,18 @@ import TestSupport
 import Testing
 import TuttiEnsemble
 import TuttiFormats
+import TuttiGround
 import TuttiModels
 import TuttiObjectives
 import TuttiTraining
 
 @Suite(.serialized) struct ChunkedTests {
-    private static let ranking = LossOption.loss(LossSpecification(name: "MultipleNegativesRankingLoss"))
+    private static let ranking = JSONValue.loss(LossSpecification(name: "MultipleNegativesRankingLoss"))
     static let losses: [LossSpecification] = [
         LossSpecification(name: "MultipleNegativesRankingLoss"),
         LossSpecification(
             name: "MatryoshkaLoss",
-            options: ["loss": ranking, "matryoshka_dims": .list([.int(32), .int(16), .int(8)]), "n_dims_per_step": .int(2)]),
+            options: ["loss": ranking, "matryoshka_dims": .array([.integer(32), .integer(16), .integer(8)]), "n_dims_per_step": .integer(2)]),
         LossSpecification(name: "AdaptiveLayerLoss", options: ["loss": ranking]),
     ]
 

@@ -27,10 +27,10 @@ private final class Notes: Report {
         let scratch = try TemporaryDirectory()
         let notes = Notes()
         let table = try Table(columns: columns.map { ($0, texts) }, labels: labels, source: "data.csv")
-        var options: [String: LossOption] = [:]
+        var options: JSONObject = [:]
         if loss == "MatryoshkaLoss" {
             let inner = LossSpecification(name: "MultipleNegativesRankingLoss")
-            options = ["loss": .loss(inner), "matryoshka_dims": .list([.int(16)])]
+            options = ["loss": .loss(inner), "matryoshka_dims": .array([.integer(16)])]
         }
         let inputs = TrainingInputs(
             model: try SentenceEncoder.load(TinyRun("bert-sgd").modelPath), arguments: TrainingArguments(),

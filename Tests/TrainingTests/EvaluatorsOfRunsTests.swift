@@ -94,8 +94,8 @@ private final class StopAfter: Report {
         inputs.testEvaluators = [evaluator("all-nli-test")]
         inputs.card.baseModel = "org/base"
         inputs.card.taskName = "finding answers"
-        let matryoshka: [String: LossOption] = [
-            "loss": .loss(LossSpecification(name: "MultipleNegativesRankingLoss")), "matryoshka_dims": .list([.int(8)]),
+        let matryoshka: JSONObject = [
+            "loss": .loss(LossSpecification(name: "MultipleNegativesRankingLoss")), "matryoshka_dims": .array([.integer(8)]),
         ]
         inputs.losses = [TrainingLoss(try LossRegistry.make(name: "MatryoshkaLoss", options: matryoshka))]
         _ = try Trainer(inputs, ensemble: LocalEnsemble.single()).train()

@@ -18,7 +18,7 @@ import TuttiTraining
     /// SoftmaxLoss with three classes on two columns of the tiny run.
     private func run() -> TinyRun {
         var run = TinyRun("bert-sgd")
-        run.loss = LossSpecification(name: "SoftmaxLoss", options: ["num_labels": .int(3)])
+        run.loss = LossSpecification(name: "SoftmaxLoss", options: ["num_labels": .integer(3)])
         run.change = { table in
             try Table(
                 columns: [0, 1].map { (table.columnNames[$0], table.texts(column: $0)) },

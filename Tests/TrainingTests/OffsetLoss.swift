@@ -1,12 +1,13 @@
 // A loss with a parameter of its own, for tests: the mean over rows of |a + offset - p|^2 / 2.
 
+import TuttiGround
 import TuttiKernels
 import TuttiObjectives
 
 /// Moves anchors by a trained offset onto their positives.
 final class OffsetLoss: Loss {
     static let name = "OffsetLoss"
-    var options: [(name: String, value: LossOption)] { [] }
+    var options: [(name: String, value: JSONValue)] { [] }
 
     func parameters(_ setting: LossSetting) -> [LossParameter] {
         [LossParameter("offset", [setting.width], start: .normal(deviation: 0.3))]

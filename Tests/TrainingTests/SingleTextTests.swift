@@ -18,15 +18,15 @@ import TuttiTraining
 
     /// The loss, and the rate at which it moves the tiny model by some per cent.
     static let cases: [(loss: LossSpecification, rate: Double)] = [
-        (LossSpecification(name: "ContrastiveTensionLoss", options: ["pos_neg_ratio": .int(3)]), 0.002),
-        (LossSpecification(name: "ContrastiveTensionLossInBatchNegatives", options: ["scale": .double(8)]), 0.1),
+        (LossSpecification(name: "ContrastiveTensionLoss", options: ["pos_neg_ratio": .integer(3)]), 0.002),
+        (LossSpecification(name: "ContrastiveTensionLossInBatchNegatives", options: ["scale": .number(8)]), 0.1),
         (LossSpecification(name: "DenoisingAutoEncoderLoss"), 0.3),
         (
             LossSpecification(
                 name: "DenoisingAutoEncoderLoss",
                 options: [
                     "tie_encoder_decoder": .bool(false), "decoder_name_or_path": .string(folder + "/decoder"),
-                    "del_ratio": .double(0.3),
+                    "del_ratio": .number(0.3),
                 ]), 0.5
         ),
     ]
@@ -222,9 +222,9 @@ import TuttiTraining
         #expect(tied?.kind == .usage && tied?.problem.contains("mpnet") == true)
         let narrow = try problem(Self.cases[3].loss, model: TinyRun("bert-sgd").modelPath)
         #expect(narrow?.kind == .usage && narrow?.problem.contains("hidden_size 16") == true)
-        #expect(throws: LossError.self) { try DenoisingAutoEncoderLoss(tieEncoderDecoder: false) }
-        #expect(throws: LossError.self) { try DenoisingAutoEncoderLoss(deletionRatio: 1) }
-        #expect(throws: LossError.self) {
+        #expect(throws: TuttiError.self) { try DenoisingAutoEncoderLoss(tieEncoderDecoder: false) }
+        #expect(throws: TuttiError.self) { try DenoisingAutoEncoderLoss(deletionRatio: 1) }
+        #expect(throws: TuttiError.self) {
             try DenoisingAutoEncoderLoss().check(LossSetting(width: 4, columns: ["a"], labels: .integers(0...1)))
         }
     }

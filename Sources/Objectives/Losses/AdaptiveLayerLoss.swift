@@ -3,6 +3,7 @@
 // Legend: `L` layers looked at, `D` width, `C` text columns, `b` rows on this rank, `N` of all.
 
 import Foundation
+import TuttiGround
 import TuttiKernels
 
 /// Trains a model whose upper layers can be left out: another loss at the last layer and at some lower ones, which are
@@ -40,7 +41,7 @@ public final class AdaptiveLayerLoss: Loss {
     public static let name = "AdaptiveLayerLoss"
 
     /// How much a lower layer counts.
-    public enum Weighting: String, Sendable, CaseIterable {
+    public enum Weighting: String, OptionChoice {
         case uniform, log, linear
 
         /// The weight of layer `l`.
@@ -70,6 +71,30 @@ public final class AdaptiveLayerLoss: Loss {
 
         /// The reference's defaults.
         public init() {}
+
+        static let options: [Option<Settings>] = [
+            Option("n_layers_per_step", \.layersPerStep, "lower layers drawn for a step; all if not positive"),
+            Option("last_layer_weight", \.lastLayerWeight, "weight of the inner loss at the last layer"),
+            Option(
+                "prior_layers_weight", \.priorLayersWeight, "weight of the mean of the inner losses below it"),
+            Option("kl_div_weight", \.divergenceWeight, "weight of each divergence from the last layer"),
+            Option(
+                "kl_temperature", \.temperature, "temperature of the divergence; 0 leaves it out",
+                check: .atLeast(0)),
+            Option(
+                "layer_weighting", \.weighting,
+                "weight of layer l: uniform 1, log 1 / (1 + ln(1 + l)), linear 1 / (1 + l)"),
+        ]
+    }
+
+    /// The options with the inner loss.
+    struct OwnSettings: LossSettings {
+        var loss = LossSpecification(name: "")
+        var layers = Settings()
+
+        static let options = OptionList<OwnSettings>(
+            [Option("loss", \.loss, "the inner loss", isRequired: true)]
+                + Settings.options.map { $0.lifted(to: \.layers) })
     }
 
     private let inner: ConfiguredLoss
@@ -91,15 +116,14 @@ public final class AdaptiveLayerLoss: Loss {
     }
 
     /// All options of the documentation.
-    public var options: [(name: String, value: LossOption)] {
-        [("loss", .string(inner.name))] + Self.values(settings)
+    public var options: [(name: String, value: JSONValue)] {
+        OwnSettings(loss: LossSpecification(name: inner.name), layers: settings).listed
     }
 
     /// Refuses an inner loss that looks at layers itself.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         guard !inner.loss.requirements.needsLayers else {
-            throw LossError(
-                loss: Self.name, option: "loss", problem: "\(inner.name) looks at lower layers itself",
+            throw TuttiError.loss(Self.name, option: "loss", problem: "\(inner.name) looks at lower layers itself",
                 hint: "Wrap it once.")
         }
         try inner.loss.check(setting)
@@ -148,41 +172,6 @@ public final class AdaptiveLayerLoss: Loss {
         return tape.sum(gaps, times: 1 / texts)
     }
 
-    /// The options besides the inner loss, as the reference names them.
-    static func values(_ settings: Settings) -> [(name: String, value: LossOption)] {
-        [
-            ("n_layers_per_step", .int(settings.layersPerStep)),
-            ("last_layer_weight", .double(settings.lastLayerWeight)),
-            ("prior_layers_weight", .double(settings.priorLayersWeight)),
-            ("kl_div_weight", .double(settings.divergenceWeight)), ("kl_temperature", .double(settings.temperature)),
-            ("layer_weighting", .string(settings.weighting.rawValue)),
-        ]
-    }
-
-    /// What the registry says of them.
-    static let layerOptions = [
-        LossOptionDescription("n_layers_per_step", .int(1), "lower layers drawn for a step; all if not positive"),
-        LossOptionDescription("last_layer_weight", .double(1), "weight of the inner loss at the last layer"),
-        LossOptionDescription("prior_layers_weight", .double(1), "weight of the mean of the inner losses below it"),
-        LossOptionDescription("kl_div_weight", .double(1), "weight of each divergence from the last layer"),
-        LossOptionDescription("kl_temperature", .double(0.3), "temperature of the divergence; 0 leaves it out"),
-        LossOptionDescription(
-            "layer_weighting", .choice(Weighting.allCases.map(\.rawValue)), .string("uniform"),
-            "weight of layer l: uniform 1, log 1 / (1 + ln(1 + l)), linear 1 / (1 + l)"),
-    ]
-
-    /// Reads them.
-    static func settings(_ options: LossOptions) throws(LossError) -> Settings {
-        var settings = Settings()
-        settings.layersPerStep = options.int("n_layers_per_step")
-        settings.lastLayerWeight = options.double("last_layer_weight")
-        settings.priorLayersWeight = options.double("prior_layers_weight")
-        settings.divergenceWeight = options.double("kl_div_weight")
-        settings.temperature = try options.nonNegative("kl_temperature")
-        settings.weighting = Weighting(rawValue: options.string("layer_weighting")) ?? .uniform
-        return settings
-    }
-
     static let citation = """
         @misc{li20242d,
             title={2D Matryoshka Sentence Embeddings},
@@ -197,8 +186,8 @@ public final class AdaptiveLayerLoss: Loss {
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name, summary: "another loss on lower layers too, so that the upper ones can be left out", inputs: [],
-        options: [LossOptionDescription("loss", .loss, nil, "the inner loss")] + layerOptions, citation: citation,
-        make: { options throws(LossError) in
-            AdaptiveLayerLoss(try options.loss("loss"), try settings(options))
+        settings: OwnSettings.self, citation: citation,
+        make: { settings throws(TuttiError) in
+            AdaptiveLayerLoss(try settings.loss.make(at: "loss", in: name), settings.layers)
         })
 }

@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// CoSENTLoss with the angle of two embeddings that are read as complex numbers.
@@ -39,28 +40,36 @@ public final class AnglELoss: Loss {
     /// "AnglELoss".
     public static let name = "AnglELoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var scale = 20.0
+
+        static let options = OptionList<Settings>([
+            Option("scale", \.scale, "factor on the angles, the inverse temperature", check: .positive),
+        ])
+    }
+
     private let scale: Double
     private let tape = Tape()
 
     /// Creates the loss.
     ///
-    /// - Throws: `LossError` for a scale that is not a positive number.
-    public init(scale: Double = 20) throws(LossError) {
+    /// - Throws: `TuttiError` for a scale that is not a positive number.
+    public init(scale: Double = 20) throws(TuttiError) {
         guard scale.isFinite, scale > 0 else {
-            throw LossError(loss: Self.name, option: "scale", problem: "\(scale) is not a positive number")
+            throw TuttiError.loss(Self.name, option: "scale", problem: "\(scale) is not a positive number")
         }
         self.scale = scale
     }
 
     /// scale.
-    public var options: [(name: String, value: LossOption)] { [("scale", .double(scale))] }
+    public var options: [(name: String, value: JSONValue)] { Settings(scale: scale).listed }
 
     /// Refuses pairs without a score, and labels that are lists.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         guard setting.labels.width <= 1 else {
-            throw LossError(
-                loss: Self.name, problem: "the labels are \(setting.labels.words)", hint: "It takes one score a row.")
+            throw TuttiError.loss(Self.name, problem: "the labels are \(setting.labels.words)", hint: "It takes one score a row.")
         }
     }
 
@@ -95,7 +104,7 @@ public final class AnglELoss: Loss {
             LossInput("anchor", "positive", "negative", repeatsLast: true),
             LossInput("anchor", "positive", "negative", repeatsLast: true, label: .score),
         ],
-        options: [LossOptionDescription("scale", .double(20), "factor on the angles, the inverse temperature")],
+        settings: Settings.self,
         citation: """
             @inproceedings{li-li-2024-aoe,
                 title = "{A}o{E}: Angle-optimized Embeddings for Semantic Textual Similarity",
@@ -106,5 +115,5 @@ public final class AnglELoss: Loss {
                 doi = "10.18653/v1/2024.acl-long.101"
             }
             """,
-        make: { options throws(LossError) in return try AnglELoss(scale: options.positive("scale")) })
+        make: { settings throws(TuttiError) in try AnglELoss(scale: settings.scale) })
 }

@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `d_ij` the distance of row i from row j.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// The triplet of every row with its farthest positive and its nearest negative in the global batch, without a margin.
@@ -35,6 +36,15 @@ public final class BatchHardSoftMarginTripletLoss: Loss {
     /// "BatchHardSoftMarginTripletLoss".
     public static let name = "BatchHardSoftMarginTripletLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var distance = BatchTripletDistance.euclidean
+
+        static let options = OptionList<Settings>([
+            Option("distance_metric", \.distance, "the distance"),
+        ])
+    }
+
     private let distance: BatchTripletDistance
     private let tape = Tape()
 
@@ -44,12 +54,10 @@ public final class BatchHardSoftMarginTripletLoss: Loss {
     }
 
     /// distance_metric.
-    public var options: [(name: String, value: LossOption)] {
-        [("distance_metric", .string(distance.rawValue))]
-    }
+    public var options: [(name: String, value: JSONValue)] { Settings(distance: distance).listed }
 
     /// Refuses other data than single texts with a class.
-    public func check(_ setting: LossSetting) throws(LossError) { try setting.check(against: Self.entry) }
+    public func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the mean over all rows. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
@@ -62,9 +70,7 @@ public final class BatchHardSoftMarginTripletLoss: Loss {
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name, summary: "BatchHardTripletLoss with a smooth function instead of a margin",
-        inputs: BatchTripletDistance.inputs, options: [BatchTripletDistance.option],
+        inputs: BatchTripletDistance.inputs, settings: Settings.self,
         citation: TripletLoss.hermans2017,
-        make: { options throws(LossError) in
-            return BatchHardSoftMarginTripletLoss(distance: try BatchTripletDistance(options))
-        })
+        make: { BatchHardSoftMarginTripletLoss(distance: $0.distance) })
 }

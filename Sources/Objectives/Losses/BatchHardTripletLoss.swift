@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `d_ij` the distance of row i from row j.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// The triplet of every row with its farthest positive and its nearest negative in the global batch.
@@ -47,12 +48,12 @@ public final class BatchHardTripletLoss: Loss {
     }
 
     /// distance_metric and margin.
-    public var options: [(name: String, value: LossOption)] {
-        [("distance_metric", .string(distance.rawValue)), ("margin", .double(margin))]
+    public var options: [(name: String, value: JSONValue)] {
+        BatchTripletDistance.Settings(distance: distance, margin: margin).listed
     }
 
     /// Refuses other data than single texts with a class.
-    public func check(_ setting: LossSetting) throws(LossError) { try setting.check(against: Self.entry) }
+    public func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the mean over all rows. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
@@ -67,10 +68,7 @@ public final class BatchHardTripletLoss: Loss {
     static let entry = LossEntry(
         name: name, summary: "each text with the farthest of its class and the nearest of the others",
         inputs: BatchTripletDistance.inputs,
-        options: [BatchTripletDistance.option, BatchTripletDistance.marginOption],
+        settings: BatchTripletDistance.Settings.self,
         citation: TripletLoss.hermans2017,
-        make: { options throws(LossError) in
-            return BatchHardTripletLoss(
-                distance: try BatchTripletDistance(options), margin: try options.nonNegative("margin"))
-        })
+        make: { BatchHardTripletLoss(distance: $0.distance, margin: $0.margin) })
 }

@@ -4,6 +4,7 @@
 
 import Foundation
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// Orders similarities as the scores are: a pair is compared with all that have a higher score.
@@ -37,28 +38,37 @@ public final class CoSENTLoss: Loss {
     /// "CoSENTLoss".
     public static let name = "CoSENTLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var scale = 20.0
+        var similarity = PairSimilarity.other(.cosine)
+
+        static let options = OptionList<Settings>([
+            Option("scale", \.scale, "factor on the similarities, the inverse temperature", check: .positive),
+            Option("similarity_fct", \.similarity, "what compares two embeddings"),
+        ])
+    }
+
     private let scale: Double
     private let similarity: PairSimilarity
     private let tape = Tape()
 
     /// Creates the loss.
     ///
-    /// - Throws: `LossError` for a scale that is not a positive number.
-    public init(scale: Double = 20, similarity: PairSimilarity = .other(.cosine)) throws(LossError) {
+    /// - Throws: `TuttiError` for a scale that is not a positive number.
+    public init(scale: Double = 20, similarity: PairSimilarity = .other(.cosine)) throws(TuttiError) {
         guard scale.isFinite, scale > 0 else {
-            throw LossError(loss: Self.name, option: "scale", problem: "\(scale) is not a positive number")
+            throw TuttiError.loss(Self.name, option: "scale", problem: "\(scale) is not a positive number")
         }
         self.scale = scale
         self.similarity = similarity
     }
 
     /// scale and similarity_fct.
-    public var options: [(name: String, value: LossOption)] {
-        [("scale", .double(scale)), ("similarity_fct", .string(similarity.functionName))]
-    }
+    public var options: [(name: String, value: JSONValue)] { Settings(scale: scale, similarity: similarity).listed }
 
     /// Refuses other data than pairs with a score.
-    public func check(_ setting: LossSetting) throws(LossError) { try setting.check(against: Self.entry) }
+    public func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// The loss on rank zero, zero elsewhere. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
@@ -74,13 +84,7 @@ public final class CoSENTLoss: Loss {
         name: name,
         summary: "similarities must be in the order of the scores, over all pairs of the global batch",
         inputs: [LossInput("sentence_A", "sentence_B", label: .score)],
-        options: [
-            LossOptionDescription("scale", .double(20), "factor on the similarities, the inverse temperature"),
-            LossOptionDescription(
-                "similarity_fct", .string("pairwise_cos_sim"),
-                "pairwise_cos_sim, pairwise_dot_score, pairwise_euclidean_sim, pairwise_manhattan_sim or "
-                    + "pairwise_angle_sim"),
-        ],
+        settings: Settings.self,
         citation: """
             @article{10531646,
                 title={CoSENT: Consistent Sentence Embedding via Similarity Ranking},
@@ -91,9 +95,8 @@ public final class CoSENTLoss: Loss {
                 doi={10.1109/TASLP.2024.3402087}
             }
             """,
-        make: { options throws(LossError) in
-            return try CoSENTLoss(
-                scale: options.positive("scale"), similarity: options.pairSimilarity("similarity_fct"))
+        make: { settings throws(TuttiError) in
+            try CoSENTLoss(scale: settings.scale, similarity: settings.similarity)
         })
 }
 

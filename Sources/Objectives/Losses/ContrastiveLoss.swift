@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `d` a pair's distance, `y` its label.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// Squared distances of pairs that are alike, squared shortfalls from the margin of those that are not.
@@ -34,6 +35,19 @@ public final class ContrastiveLoss: Loss {
     /// "ContrastiveLoss".
     public static let name = "ContrastiveLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var metric = SiameseDistanceMetric.cosine
+        var margin = 0.5
+        var averages = true
+
+        static let options = OptionList<Settings>([
+            Option("distance_metric", \.metric, "the distance"),
+            Option("margin", \.margin, "how far apart pairs must be that are not alike", check: .atLeast(0)),
+            Option("size_average", \.averages, "the mean over rows, or the sum"),
+        ])
+    }
+
     private let metric: SiameseDistanceMetric
     private let margin: Double
     private let averages: Bool
@@ -49,15 +63,12 @@ public final class ContrastiveLoss: Loss {
     }
 
     /// distance_metric, margin and size_average.
-    public var options: [(name: String, value: LossOption)] {
-        [
-            ("distance_metric", .string(metric.rawValue)), ("margin", .double(margin)),
-            ("size_average", .bool(averages)),
-        ]
+    public var options: [(name: String, value: JSONValue)] {
+        Settings(metric: metric, margin: margin, averages: averages).listed
     }
 
     /// Refuses other data than pairs with one label.
-    public func check(_ setting: LossSetting) throws(LossError) { try setting.check(against: Self.entry) }
+    public func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the mean or sum over all rows. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
@@ -77,12 +88,7 @@ public final class ContrastiveLoss: Loss {
         name: name,
         summary: "pairs that are alike come together, others are pushed apart up to a margin",
         inputs: [LossInput("anchor", "other", label: .binary)],
-        options: [
-            LossOptionDescription(
-                "distance_metric", .string("COSINE_DISTANCE"), "COSINE_DISTANCE, EUCLIDEAN or MANHATTAN"),
-            LossOptionDescription("margin", .double(0.5), "how far apart pairs must be that are not alike"),
-            LossOptionDescription("size_average", .bool(true), "the mean over rows, or the sum"),
-        ],
+        settings: Settings.self,
         citation: """
             @inproceedings{hadsell2006dimensionality,
                 title={Dimensionality Reduction by Learning an Invariant Mapping},
@@ -94,9 +100,5 @@ public final class ContrastiveLoss: Loss {
                 doi={10.1109/CVPR.2006.100}
             }
             """,
-        make: { options throws(LossError) in
-            return ContrastiveLoss(
-                metric: try options.member("distance_metric", of: SiameseDistanceMetric.self),
-                margin: try options.nonNegative("margin"), averages: options.bool("size_average"))
-        })
+        make: { ContrastiveLoss(metric: $0.metric, margin: $0.margin, averages: $0.averages) })
 }

@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// Contrastive tension: the model and a twin, which begins as its copy and is trained beside it, embed the two texts of
@@ -44,22 +45,32 @@ public final class ContrastiveTensionLoss: Loss {
     /// "ContrastiveTensionLoss".
     public static let name = "ContrastiveTensionLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var posNegRatio = 8
+
+        static let options = OptionList<Settings>([
+            Option(
+                "pos_neg_ratio", \.posNegRatio, "with one text column: one pair in so many is of equal texts",
+                check: .atLeast(1)),
+        ])
+    }
+
     private let posNegRatio: Int
     private let tape = Tape()
 
     /// Creates the loss.
     ///
-    /// - Throws: `LossError` for a ratio below 1.
-    public init(posNegRatio: Int = 8) throws(LossError) {
+    /// - Throws: `TuttiError` for a ratio below 1.
+    public init(posNegRatio: Int = 8) throws(TuttiError) {
         guard posNegRatio >= 1 else {
-            throw LossError(
-                loss: Self.name, option: "pos_neg_ratio", problem: "\(posNegRatio) is not a positive number")
+            throw TuttiError.loss(Self.name, option: "pos_neg_ratio", problem: "\(posNegRatio) is not a positive number")
         }
         self.posNegRatio = posNegRatio
     }
 
     /// pos_neg_ratio.
-    public var options: [(name: String, value: LossOption)] { [("pos_neg_ratio", .int(posNegRatio))] }
+    public var options: [(name: String, value: JSONValue)] { Settings(posNegRatio: posNegRatio).listed }
 
     /// A twin that reads the first column, while the model reads the last; and which texts are equal.
     public var requirements: LossRequirements {
@@ -70,10 +81,9 @@ public final class ContrastiveTensionLoss: Loss {
     }
 
     /// Refuses labels that are no answers to "the same text?", and more than two columns.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         guard (1...2).contains(setting.columns.count) else {
-            throw LossError(
-                loss: Self.name, problem: "the data have \(setting.columns.count) text columns",
+            throw TuttiError.loss(Self.name, problem: "the data have \(setting.columns.count) text columns",
                 hint: "It needs one, or pairs of texts.")
         }
         let suits: Bool
@@ -84,8 +94,7 @@ public final class ContrastiveTensionLoss: Loss {
         case .lists: suits = false
         }
         guard suits else {
-            throw LossError(
-                loss: Self.name, problem: "the labels are not 1 for the same text and 0 for different ones",
+            throw TuttiError.loss(Self.name, problem: "the labels are not 1 for the same text and 0 for different ones",
                 hint: "Leave the label column out with columns: [...]; equal texts are then found by themselves.")
         }
     }
@@ -149,10 +158,7 @@ public final class ContrastiveTensionLoss: Loss {
             LossInput("text"), LossInput("sentence_A", "sentence_B"),
             LossInput("sentence_A", "sentence_B", label: .binary),
         ],
-        options: [
-            LossOptionDescription(
-                "pos_neg_ratio", .int(8), "with one text column: one pair in so many is of equal texts")
-        ],
+        settings: Settings.self,
         citation: citation,
-        make: { options throws(LossError) in try ContrastiveTensionLoss(posNegRatio: options.int("pos_neg_ratio")) })
+        make: { settings throws(TuttiError) in try ContrastiveTensionLoss(posNegRatio: settings.posNegRatio) })
 }

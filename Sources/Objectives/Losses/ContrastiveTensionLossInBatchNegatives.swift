@@ -5,6 +5,7 @@
 
 import Foundation
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// Contrastive tension with in-batch negatives: the model and a twin, which begins as its copy and is trained beside
@@ -40,25 +41,35 @@ public final class ContrastiveTensionLossInBatchNegatives: Loss {
     /// "ContrastiveTensionLossInBatchNegatives".
     public static let name = "ContrastiveTensionLossInBatchNegatives"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var scale = 20.0
+        var similarity = SimilarityFunction.cosine
+
+        static let options = OptionList<Settings>([
+            Option(
+                "scale", \.scale, "factor on the similarities at the start; it is learned", check: .positive),
+            Option("similarity_fct", \.similarity, "what compares two embeddings"),
+        ])
+    }
+
     private let scale: Double
     private let similarity: SimilarityFunction
     private let tape = Tape()
 
     /// Creates the loss.
     ///
-    /// - Throws: `LossError` for a scale that is not a positive number.
-    public init(scale: Double = 20, similarity: SimilarityFunction = .cosine) throws(LossError) {
+    /// - Throws: `TuttiError` for a scale that is not a positive number.
+    public init(scale: Double = 20, similarity: SimilarityFunction = .cosine) throws(TuttiError) {
         guard scale.isFinite, scale > 0 else {
-            throw LossError(loss: Self.name, option: "scale", problem: "\(scale) is not a positive number")
+            throw TuttiError.loss(Self.name, option: "scale", problem: "\(scale) is not a positive number")
         }
         self.scale = scale
         self.similarity = similarity
     }
 
     /// scale and similarity_fct.
-    public var options: [(name: String, value: LossOption)] {
-        [("scale", .double(scale)), ("similarity_fct", .string(similarity.functionName))]
-    }
+    public var options: [(name: String, value: JSONValue)] { Settings(scale: scale, similarity: similarity).listed }
 
     /// A twin; both read the first column.
     public var requirements: LossRequirements {
@@ -68,10 +79,9 @@ public final class ContrastiveTensionLossInBatchNegatives: Loss {
     }
 
     /// Refuses labels, which say nothing about single texts, and more than two columns.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         guard setting.labels == .none, (1...2).contains(setting.columns.count) else {
-            throw LossError(
-                loss: Self.name, problem: "it takes one text column and no labels",
+            throw TuttiError.loss(Self.name, problem: "it takes one text column and no labels",
                 hint: "Choose the text column with columns: [...].")
         }
     }
@@ -102,14 +112,9 @@ public final class ContrastiveTensionLossInBatchNegatives: Loss {
         name: name,
         summary: "model and twin find each other's embedding of a text in the global batch: needs only texts",
         inputs: [LossInput("text"), LossInput("anchor", "anchor")],
-        options: [
-            LossOptionDescription("scale", .double(20), "factor on the similarities at the start; it is learned"),
-            LossOptionDescription(
-                "similarity_fct", .string("cos_sim"), "cos_sim, dot_score, euclidean_sim or manhattan_sim"),
-        ],
+        settings: Settings.self,
         citation: ContrastiveTensionLoss.citation,
-        make: { options throws(LossError) in
-            try ContrastiveTensionLossInBatchNegatives(
-                scale: options.double("scale"), similarity: options.similarity("similarity_fct"))
+        make: { settings throws(TuttiError) in
+            try ContrastiveTensionLossInBatchNegatives(scale: settings.scale, similarity: settings.similarity)
         })
 }

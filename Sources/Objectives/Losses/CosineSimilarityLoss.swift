@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// The mean distance of each pair's cosine from its score.
@@ -36,7 +37,7 @@ public final class CosineSimilarityLoss: Loss {
     public static let name = "CosineSimilarityLoss"
 
     /// What compares a cosine with its score.
-    public enum Comparison: String, Sendable, CaseIterable {
+    public enum Comparison: String, OptionChoice {
         /// The squared difference.
         case squared = "MSELoss"
         /// The absolute difference.
@@ -45,14 +46,30 @@ public final class CosineSimilarityLoss: Loss {
         case crossEntropy = "BCELoss"
         /// The cross entropy with the sigmoid of the number.
         case logitCrossEntropy = "BCEWithLogitsLoss"
+
+        /// The names without "Loss".
+        public static var synonyms: [String: Comparison] {
+            ["MSE": .squared, "L1": .absolute, "BCE": .crossEntropy, "BCEWithLogits": .logitCrossEntropy]
+        }
     }
 
     /// What is done to a cosine before it is compared.
-    public enum Transformation: String, Sendable, CaseIterable {
+    public enum Transformation: String, OptionChoice {
         /// Nothing.
         case identity = "Identity"
         /// 1 / (1 + e^-x).
         case sigmoid = "Sigmoid"
+    }
+
+    /// Its options.
+    struct Settings: LossSettings {
+        var comparison = Comparison.squared
+        var transformation = Transformation.identity
+
+        static let options = OptionList<Settings>([
+            Option("loss_fct", \.comparison, "what compares cosine and score; BCELoss needs Sigmoid"),
+            Option("cos_score_transformation", \.transformation, "applied to the cosine"),
+        ])
     }
 
     private let comparison: Comparison
@@ -61,11 +78,10 @@ public final class CosineSimilarityLoss: Loss {
 
     /// Creates the loss.
     ///
-    /// - Throws: `LossError` for the cross entropy of a cosine that is no probability.
-    public init(comparison: Comparison = .squared, transformation: Transformation = .identity) throws(LossError) {
+    /// - Throws: `TuttiError` for the cross entropy of a cosine that is no probability.
+    public init(comparison: Comparison = .squared, transformation: Transformation = .identity) throws(TuttiError) {
         guard comparison != .crossEntropy || transformation == .sigmoid else {
-            throw LossError(
-                loss: Self.name, option: "loss_fct", problem: "BCELoss of a cosine, which may be negative",
+            throw TuttiError.loss(Self.name, option: "loss_fct", problem: "BCELoss of a cosine, which may be negative",
                 hint: "Use cos_score_transformation Sigmoid, or BCEWithLogitsLoss.")
         }
         self.comparison = comparison
@@ -73,15 +89,10 @@ public final class CosineSimilarityLoss: Loss {
     }
 
     /// loss_fct and cos_score_transformation.
-    public var options: [(name: String, value: LossOption)] {
-        [
-            ("loss_fct", .string(comparison.rawValue)),
-            ("cos_score_transformation", .string(transformation.rawValue)),
-        ]
-    }
+    public var options: [(name: String, value: JSONValue)] { Settings(comparison: comparison, transformation: transformation).listed }
 
     /// Refuses other data than pairs with a score, and scores that are no probabilities for a cross entropy.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         let range: ClosedRange<Double>
         switch setting.labels {
@@ -92,8 +103,7 @@ public final class CosineSimilarityLoss: Loss {
         guard comparison != .squared, comparison != .absolute, range.lowerBound < 0 || range.upperBound > 1 else {
             return
         }
-        throw LossError(
-            loss: Self.name, option: "loss_fct",
+        throw TuttiError.loss(Self.name, option: "loss_fct",
             problem: "\(comparison.rawValue) needs scores of 0 to 1, and the labels are \(setting.labels.words)",
             hint: "Scale the scores, or use MSELoss.")
     }
@@ -128,19 +138,8 @@ public final class CosineSimilarityLoss: Loss {
         name: name,
         summary: "the cosine of a pair must be its score",
         inputs: [LossInput("sentence_A", "sentence_B", label: .score)],
-        options: [
-            LossOptionDescription(
-                "loss_fct", .string("MSELoss"), "MSELoss, L1Loss, BCELoss (with Sigmoid) or BCEWithLogitsLoss"),
-            LossOptionDescription(
-                "cos_score_transformation", .string("Identity"), "Identity or Sigmoid, applied to the cosine"),
-        ],
-        make: { options throws(LossError) in
-            return try CosineSimilarityLoss(
-                comparison: options.member(
-                    "loss_fct", of: Comparison.self,
-                    synonyms: [
-                        "MSE": .squared, "L1": .absolute, "BCE": .crossEntropy, "BCEWithLogits": .logitCrossEntropy,
-                    ]),
-                transformation: options.member("cos_score_transformation", of: Transformation.self))
+        settings: Settings.self,
+        make: { settings throws(TuttiError) in
+            try CosineSimilarityLoss(comparison: settings.comparison, transformation: settings.transformation)
         })
 }

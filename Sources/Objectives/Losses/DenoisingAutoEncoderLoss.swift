@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `D` width.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// A decoder predicts each token of the original text from the tokens before it and from the one embedding of the
@@ -45,6 +46,22 @@ public final class DenoisingAutoEncoderLoss: Loss {
     /// "DenoisingAutoEncoderLoss".
     public static let name = "DenoisingAutoEncoderLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var decoder: String?
+        var isTied = true
+        var deletionRatio = 0.6
+
+        static let options = OptionList<Settings>([
+            Option(
+                "decoder_name_or_path", \.decoder, "the model that the decoder starts from, if it is not tied"),
+            Option("tie_encoder_decoder", \.isTied, "the decoder computes with the encoder's weights"),
+            Option(
+                "del_ratio", \.deletionRatio, "with one text column: the share of words that is deleted",
+                check: .within(0..<1)),
+        ])
+    }
+
     private let decoder: String?
     private let isTied: Bool
     private let deletionRatio: Double
@@ -52,17 +69,16 @@ public final class DenoisingAutoEncoderLoss: Loss {
 
     /// Creates the loss.
     ///
-    /// - Throws: `LossError` for an untied decoder without a model to start from, or a ratio outside 0 ..< 1.
+    /// - Throws: `TuttiError` for an untied decoder without a model to start from, or a ratio outside 0 ..< 1.
     public init(
         decoderNameOrPath: String? = nil, tieEncoderDecoder: Bool = true, deletionRatio: Double = 0.6
-    ) throws(LossError) {
+    ) throws(TuttiError) {
         guard tieEncoderDecoder || decoderNameOrPath != nil else {
-            throw LossError(
-                loss: Self.name, option: "decoder_name_or_path", problem: "is missing, and the decoder is not tied",
+            throw TuttiError.loss(Self.name, option: "decoder_name_or_path", problem: "is missing, and the decoder is not tied",
                 hint: "Name the model that the decoder starts from, or set tie_encoder_decoder: true.")
         }
         guard deletionRatio >= 0, deletionRatio < 1 else {
-            throw LossError(loss: Self.name, option: "del_ratio", problem: "\(deletionRatio) is not in 0 ..< 1")
+            throw TuttiError.loss(Self.name, option: "del_ratio", problem: "\(deletionRatio) is not in 0 ..< 1")
         }
         decoder = tieEncoderDecoder ? nil : decoderNameOrPath
         isTied = tieEncoderDecoder
@@ -70,12 +86,7 @@ public final class DenoisingAutoEncoderLoss: Loss {
     }
 
     /// decoder_name_or_path, tie_encoder_decoder and del_ratio.
-    public var options: [(name: String, value: LossOption)] {
-        [
-            ("decoder_name_or_path", decoder.map { .string($0) } ?? .null), ("tie_encoder_decoder", .bool(isTied)),
-            ("del_ratio", .double(deletionRatio)),
-        ]
-    }
+    public var options: [(name: String, value: JSONValue)] { Settings(decoder: decoder, isTied: isTied, deletionRatio: deletionRatio).listed }
 
     /// A decoder of the last text column; the model reads the first.
     public var requirements: LossRequirements {
@@ -86,10 +97,9 @@ public final class DenoisingAutoEncoderLoss: Loss {
     }
 
     /// Refuses labels, and more than two columns.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         guard setting.labels == .none, (1...2).contains(setting.columns.count) else {
-            throw LossError(
-                loss: Self.name, problem: "it takes texts, or (damaged, original), and no labels",
+            throw TuttiError.loss(Self.name, problem: "it takes texts, or (damaged, original), and no labels",
                 hint: "Choose the text columns with columns: [...].")
         }
     }
@@ -113,14 +123,7 @@ public final class DenoisingAutoEncoderLoss: Loss {
         name: name,
         summary: "a decoder reconstructs texts from embeddings of their damaged forms (TSDAE): needs only texts",
         inputs: [LossInput("text"), LossInput("damaged", "original")],
-        options: [
-            LossOptionDescription(
-                "decoder_name_or_path", .string, .null, "the model that the decoder starts from, if it is not tied"),
-            LossOptionDescription(
-                "tie_encoder_decoder", .bool(true), "the decoder computes with the encoder's weights"),
-            LossOptionDescription(
-                "del_ratio", .double(0.6), "with one text column: the share of words that is deleted"),
-        ],
+        settings: Settings.self,
         citation: """
             @inproceedings{wang-2021-TSDAE,
                 title = "TSDAE: Using Transformer-based Sequential Denoising Auto-Encoder for Unsupervised Sentence
@@ -135,9 +138,9 @@ public final class DenoisingAutoEncoderLoss: Loss {
                 url = "https://arxiv.org/abs/2104.06979",
             }
             """,
-        make: { options throws(LossError) in
+        make: { settings throws(TuttiError) in
             try DenoisingAutoEncoderLoss(
-                decoderNameOrPath: options.has("decoder_name_or_path") ? options.string("decoder_name_or_path") : nil,
-                tieEncoderDecoder: options.bool("tie_encoder_decoder"), deletionRatio: options.double("del_ratio"))
+                decoderNameOrPath: settings.decoder, tieEncoderDecoder: settings.isTied,
+                deletionRatio: settings.deletionRatio)
         })
 }

@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `n` candidates a row, `D` width.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// The Kullback-Leibler divergence of the student's softmax over a row's candidates from the teacher's.
@@ -36,6 +37,23 @@ public final class DistillKLDivLoss: Loss {
     /// "DistillKLDivLoss".
     public static let name = "DistillKLDivLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var similarity = PairSimilarity.other(.dot)
+        var temperature = 1.0
+        var studentTemperature: Double?
+        var teacherTemperature: Double?
+
+        static let options = OptionList<Settings>([
+            Option("similarity_fct", \.similarity, "what compares two embeddings"),
+            Option("temperature", \.temperature, "divides the scores of student and teacher", check: .positive),
+            Option(
+                "student_temperature", \.studentTemperature, "divides the student's; else temperature", check: .positive),
+            Option(
+                "teacher_temperature", \.teacherTemperature, "divides the teacher's; else temperature", check: .positive),
+        ])
+    }
+
     private let similarity: PairSimilarity
     private let temperature: Double
     private let studentTemperature: Double
@@ -57,25 +75,23 @@ public final class DistillKLDivLoss: Loss {
     }
 
     /// similarity_fct and temperature; those of student and teacher where they differ.
-    public var options: [(name: String, value: LossOption)] {
-        var options: [(name: String, value: LossOption)] = [
-            ("similarity_fct", .string(similarity.functionName)), ("temperature", .double(temperature)),
-        ]
-        if studentTemperature != temperature { options.append(("student_temperature", .double(studentTemperature))) }
-        if teacherTemperature != temperature { options.append(("teacher_temperature", .double(teacherTemperature))) }
-        return options
+    public var options: [(name: String, value: JSONValue)] {
+        Settings(
+            similarity: similarity, temperature: temperature,
+            studentTemperature: studentTemperature == temperature ? nil : studentTemperature,
+            teacherTemperature: teacherTemperature == temperature ? nil : teacherTemperature
+        ).listed
     }
 
     /// Refuses a single candidate, and another number of scores than of candidates.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         try check(labels: setting.labels.width, candidates: setting.columns.count - 1)
     }
 
-    private func check(labels: Int, candidates: Int) throws(LossError) {
+    private func check(labels: Int, candidates: Int) throws(TuttiError) {
         if labels == candidates { return }
-        throw LossError(
-            loss: Self.name, problem: "labels of \(labels) numbers for \(candidates) candidates",
+        throw TuttiError.loss(Self.name, problem: "labels of \(labels) numbers for \(candidates) candidates",
             hint: "It takes the teacher's score of every text after the query.")
     }
 
@@ -103,14 +119,7 @@ public final class DistillKLDivLoss: Loss {
             LossInput("query", "positive", "negative", label: .scores),
             LossInput("query", "positive", "negative", repeatsLast: true, label: .scores),
         ],
-        options: [
-            LossOptionDescription(
-                "similarity_fct", .string("pairwise_dot_score"),
-                "pairwise_dot_score, pairwise_cos_sim, pairwise_euclidean_sim or pairwise_manhattan_sim"),
-            LossOptionDescription("temperature", .double(1), "divides the scores of student and teacher"),
-            LossOptionDescription("student_temperature", .double, .null, "divides the student's; else temperature"),
-            LossOptionDescription("teacher_temperature", .double, .null, "divides the teacher's; else temperature"),
-        ],
+        settings: Settings.self,
         citation: """
             @misc{lin2020distillingdenserepresentationsranking,
                 title={Distilling Dense Representations for Ranking using Tightly-Coupled Teachers},
@@ -122,14 +131,9 @@ public final class DistillKLDivLoss: Loss {
                 url={https://arxiv.org/abs/2010.11386},
             }
             """,
-        make: { options throws(LossError) in
-            func given(_ name: String) throws(LossError) -> Double? {
-                options.has(name) ? try options.positive(name) : nil
-            }
-            return DistillKLDivLoss(
-                similarity: try options.pairSimilarity("similarity_fct"),
-                temperature: try options.positive("temperature"),
-                studentTemperature: try given("student_temperature"),
-                teacherTemperature: try given("teacher_temperature"))
+        make: {
+            DistillKLDivLoss(
+                similarity: $0.similarity, temperature: $0.temperature, studentTemperature: $0.studentTemperature,
+                teacherTemperature: $0.teacherTemperature)
         })
 }

@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width, `T` width of the teacher.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// The distance of each embedding from the teacher's, the mean over rows and text columns.
@@ -39,13 +40,29 @@ public class EmbedDistillLoss: Loss {
     public class var name: String { "EmbedDistillLoss" }
 
     /// The distance of an embedding from the teacher's.
-    public enum Metric: String, Sendable, CaseIterable {
+    public enum Metric: String, OptionChoice {
         /// 1 - cosine.
         case cosine
         /// The Euclidean distance.
         case l2
         /// The mean squared difference.
         case mse
+    }
+
+    /// Its options.
+    struct Settings: LossSettings {
+        var metric = Metric.cosine
+        var projection: Int?
+
+        static let options = OptionList<Settings>([
+            Option("distance_metric", \.metric, "the distance of an embedding from the teacher's"),
+            projectionOption,
+        ])
+
+        /// The option that MSELoss has too.
+        static let projectionOption = Option<Settings>(
+            "projection_dim", \.projection, "a trained linear layer to so many numbers, the teacher's width",
+            check: .atLeast(1))
     }
 
     private let metric: Metric
@@ -63,18 +80,17 @@ public class EmbedDistillLoss: Loss {
     }
 
     /// distance_metric and projection_dim.
-    public var options: [(name: String, value: LossOption)] {
-        [("distance_metric", .string(metric.rawValue)), ("projection_dim", projection.map(LossOption.int) ?? .null)]
+    public var options: [(name: String, value: JSONValue)] {
+        Settings(metric: metric, projection: projection).listed
     }
 
     /// Refuses labels that are not as wide as the embeddings.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         let (width, columns, labels) = (projection ?? setting.width, setting.columns.count, setting.labels.width)
         guard labels != width, labels != columns * width else { return }
         let all = columns > 1 ? ", or \(columns * width) for all \(columns) texts" : ""
-        throw LossError(
-            loss: loss, problem: "the labels are lists of \(labels) numbers, and embeddings have \(width)\(all)",
+        throw TuttiError.loss(loss, problem: "the labels are lists of \(labels) numbers, and embeddings have \(width)\(all)",
             hint: projection == nil ? "projection_dim: \(labels) trains a linear layer to the teacher's width." : nil)
     }
 
@@ -89,7 +105,7 @@ public class EmbedDistillLoss: Loss {
             let labels = try tape.labels(of: loss)  // [b, T] or [b, C T]
             let width = projection ?? batch.embeddings.columns
             guard [width, batch.columns * width].contains(labels.columns) else {
-                throw LossError(loss: loss, problem: "labels of \(labels.columns) numbers for embeddings of \(width)")
+                throw TuttiError.loss(loss, problem: "labels of \(labels.columns) numbers for embeddings of \(width)")
             }
             var sums: [TapeValue] = []
             for column in 0..<batch.columns {
@@ -116,15 +132,6 @@ public class EmbedDistillLoss: Loss {
     fileprivate static let inputs = [
         LossInput("sentence", label: .embedding), LossInput("sentence", repeatsLast: true, label: .embedding),
     ]
-    fileprivate static let projectionOption = LossOptionDescription(
-        "projection_dim", .int, .null, "a trained linear layer to so many numbers, the teacher's width")
-
-    fileprivate static func projection(_ options: LossOptions) throws(LossError) -> Int? {
-        guard options.has("projection_dim") else { return nil }
-        let width = options.int("projection_dim")
-        guard width > 0 else { throw options.error("projection_dim", "\(width) is not a positive number") }
-        return width
-    }
 
     /// What the registry knows of it.
     class var entry: LossEntry {
@@ -132,11 +139,7 @@ public class EmbedDistillLoss: Loss {
             name: EmbedDistillLoss.name,
             summary: "embeddings must be those of a teacher, by cosine, distance or squares",
             inputs: inputs,
-            options: [
-                LossOptionDescription(
-                    "distance_metric", .choice(Metric.allCases.map(\.rawValue)), .string("cosine"),
-                    "the distance of an embedding from the teacher's"), projectionOption,
-            ],
+            settings: Settings.self,
             citation: """
                 @article{kim2023embeddistill,
                     title={EmbedDistill: A Geometric Knowledge Distillation for Information Retrieval},
@@ -149,10 +152,7 @@ public class EmbedDistillLoss: Loss {
                     primaryClass={cs.IR}
                 }
                 """,
-            make: { options throws(LossError) in
-                return EmbedDistillLoss(
-                    metric: try options.member("distance_metric", of: Metric.self), projection: try projection(options))
-            })
+            make: { EmbedDistillLoss(metric: $0.metric, projection: $0.projection) })
     }
 }
 
@@ -179,9 +179,16 @@ public final class MSELoss: EmbedDistillLoss {
     /// Creates the loss.
     public init(projection: Int? = nil) { super.init(metric: .mse, projection: projection) }
 
+    /// Its options.
+    struct OwnSettings: LossSettings {
+        var all = EmbedDistillLoss.Settings()
+
+        static let options = OptionList<OwnSettings>([EmbedDistillLoss.Settings.projectionOption.lifted(to: \.all)])
+    }
+
     /// projection_dim.
-    override public var options: [(name: String, value: LossOption)] {
-        [("projection_dim", projection.map(LossOption.int) ?? .null)]
+    override public var options: [(name: String, value: JSONValue)] {
+        OwnSettings(all: EmbedDistillLoss.Settings(projection: projection)).listed
     }
 
     /// What the registry knows of it.
@@ -189,7 +196,7 @@ public final class MSELoss: EmbedDistillLoss {
         LossEntry(
             name: MSELoss.name,
             summary: "embeddings must be those of a teacher, by mean squared difference",
-            inputs: inputs, options: [projectionOption],
+            inputs: inputs, settings: OwnSettings.self,
             citation: """
                 @inproceedings{reimers-2020-multilingual-sentence-bert,
                     title = "Making Monolingual Sentence Embeddings Multilingual using Knowledge Distillation",
@@ -202,6 +209,6 @@ public final class MSELoss: EmbedDistillLoss {
                     url = "https://arxiv.org/abs/2004.09813",
                 }
                 """,
-            make: { options throws(LossError) in return MSELoss(projection: try projection(options)) })
+            make: { MSELoss(projection: $0.all.projection) })
     }
 }

@@ -3,6 +3,7 @@
 // Legend: `t` rows of a tile, `b` rows on this rank, `N` rows that are compared (of all ranks, or own), `C` text
 // columns, `D` width, `G` width of the guide; "own" = of the row itself.
 
+import TuttiGround
 import TuttiKernels
 
 /// Guided in-sample selection of negatives: the cross entropy of MultipleNegativesRankingLoss over more candidates,
@@ -51,6 +52,33 @@ public final class GISTEmbedLoss: Loss {
     /// The guide's cosines of equal texts differ by rounding; a tie is no reason to leave a candidate out.
     private static let tie = 1e-6
 
+    /// What a margin is.
+    enum MarginStrategy: String, OptionChoice { case absolute, relative }
+
+    /// Its options.
+    struct Settings: LossSettings {
+        var guide = ""
+        var temperature = 0.01
+        var strategy = MarginStrategy.absolute
+        var margin = 0.0
+        var contrastsAnchors = true
+        var contrastsPositives = true
+        var gathersAcrossRanks = true
+
+        static let options = OptionList<Settings>([
+            Option("guide", \.guide, "folder or hub id of the frozen guide", isRequired: true),
+            Option("temperature", \.temperature, "divides the cosines", check: .positive),
+            Option("margin_strategy", \.strategy, "whether the margin is a cosine or a share of the pair's"),
+            Option("margin", \.margin, "how far below the own pair a negative must be for the guide"),
+            Option("contrast_anchors", \.contrastsAnchors, "other anchors are candidates of an anchor"),
+            Option("contrast_positives", \.contrastsPositives, "other positives are candidates of a positive"),
+            Option(
+                "gather_across_devices", \.gathersAcrossRanks,
+                "take the candidates of all ranks, or of the own rank only"),
+        ])
+    }
+
+    private let settings: Settings
     private let guide: String
     private let temperature: Double
     private let isRelative: Bool
@@ -60,15 +88,15 @@ public final class GISTEmbedLoss: Loss {
     private let gathersAcrossRanks: Bool
     private let tape = Tape()
 
-    init(_ options: LossOptions) throws(LossError) {
-        guide = options.string("guide")
-        temperature = try options.positive("temperature")
-        isRelative = options.string("margin_strategy") == "relative"
-        margin = options.double("margin")
-        contrastsAnchors = options.bool("contrast_anchors")
-        contrastsPositives = options.bool("contrast_positives")
-        gathersAcrossRanks = options.bool("gather_across_devices")
-        guard margin.isFinite else { throw options.error("margin", "\(margin) is not a number") }
+    init(_ settings: Settings) {
+        self.settings = settings
+        guide = settings.guide
+        temperature = settings.temperature
+        isRelative = settings.strategy == .relative
+        margin = settings.margin
+        contrastsAnchors = settings.contrastsAnchors
+        contrastsPositives = settings.contrastsPositives
+        gathersAcrossRanks = settings.gathersAcrossRanks
     }
 
     /// The guide.
@@ -82,17 +110,10 @@ public final class GISTEmbedLoss: Loss {
     public var dependsOnDealing: Bool { !gathersAcrossRanks }
 
     /// All options, in the order of the documentation.
-    public var options: [(name: String, value: LossOption)] {
-        [
-            ("guide", .string(guide)), ("temperature", .double(temperature)),
-            ("margin_strategy", .string(isRelative ? "relative" : "absolute")), ("margin", .double(margin)),
-            ("contrast_anchors", .bool(contrastsAnchors)), ("contrast_positives", .bool(contrastsPositives)),
-            ("gather_across_devices", .bool(gathersAcrossRanks)),
-        ]
-    }
+    public var options: [(name: String, value: JSONValue)] { settings.listed }
 
     /// Refuses data without a positive column.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         try requireColumns(setting.columns.count, loss: Self.name)
     }
 
@@ -146,18 +167,7 @@ public final class GISTEmbedLoss: Loss {
         name: name,
         summary: "in-batch negatives without those that a frozen guide finds nearer than the pair itself",
         inputs: MultipleNegativesRankingLoss.inputs,
-        options: [
-            LossOptionDescription("guide", .string, nil, "folder or hub id of the frozen guide"),
-            LossOptionDescription("temperature", .double(0.01), "divides the cosines"),
-            LossOptionDescription(
-                "margin_strategy", .choice(["absolute", "relative"]), .string("absolute"),
-                "whether the margin is a cosine or a share of the pair's"),
-            LossOptionDescription("margin", .double(0), "how far below the own pair a negative must lie for the guide"),
-            LossOptionDescription("contrast_anchors", .bool(true), "other anchors are candidates of an anchor"),
-            LossOptionDescription("contrast_positives", .bool(true), "other positives are candidates of a positive"),
-            LossOptionDescription(
-                "gather_across_devices", .bool(true), "take the candidates of all ranks, or of the own rank only"),
-        ],
+        settings: Settings.self,
         citation: """
             @misc{solatorio2024gistembed,
                 title={GISTEmbed: Guided In-sample Selection of Training Negatives for Text Embedding Fine-tuning},
@@ -168,14 +178,13 @@ public final class GISTEmbedLoss: Loss {
                 primaryClass={cs.LG}
             }
             """,
-        make: { options throws(LossError) in try GISTEmbedLoss(options) })
+        make: { GISTEmbedLoss($0) })
 }
 
 /// Refuses fewer than two text columns.
-func requireColumns(_ count: Int, loss: String) throws(LossError) {
+func requireColumns(_ count: Int, loss: String) throws(TuttiError) {
     guard count >= 2 else {
-        throw LossError(
-            loss: loss, problem: "the data set has one text column",
+        throw TuttiError.loss(loss, problem: "the data set has one text column",
             hint: "It needs (anchor, positive), and may have any number of negatives.")
     }
 }

@@ -2,6 +2,7 @@
 //
 // Legend: `t` rows of a tile, `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width.
 
+import TuttiGround
 import TuttiKernels
 
 /// Spreads out the embeddings of each column: the mean of the similarities of different rows is pushed to zero, and
@@ -36,6 +37,28 @@ public final class GlobalOrthogonalRegularizationLoss: Loss {
     /// "GlobalOrthogonalRegularizationLoss".
     public static let name = "GlobalOrthogonalRegularizationLoss"
 
+    /// How text columns are put together.
+    enum Aggregation: String, OptionChoice { case mean, sum }
+
+    /// Its options.
+    struct Settings: LossSettings {
+        var similarity = SimilarityFunction.cosine
+        var meanWeight: Double? = 1
+        var momentWeight: Double? = 1
+        var aggregation = Aggregation.mean
+
+        static let options = OptionList<Settings>([
+            Option("similarity_fct", \.similarity, "what compares two embeddings"),
+            Option(
+                "mean_weight", \.meanWeight, "weight of the squared mean similarity; null or 0 leaves it out"),
+            Option(
+                "second_moment_weight", \.momentWeight,
+                "weight of the second moment beyond 1 / D; null or 0 leaves it out"),
+            Option("aggregation", \.aggregation, "mean or sum over text columns"),
+        ])
+    }
+
+    private let settings: Settings
     private let similarity: SimilarityFunction
     private let meanWeight: Double
     private let momentWeight: Double
@@ -43,27 +66,19 @@ public final class GlobalOrthogonalRegularizationLoss: Loss {
     private let tape = Tape()
     private var summands = [0.0, 0.0]
 
-    init(_ options: LossOptions) throws(LossError) {
-        similarity = try options.similarity("similarity_fct")
-        meanWeight = options.has("mean_weight") ? options.double("mean_weight") : 0
-        momentWeight = options.has("second_moment_weight") ? options.double("second_moment_weight") : 0
-        sumsColumns = options.string("aggregation") == "sum"
-        for (name, value) in [("mean_weight", meanWeight), ("second_moment_weight", momentWeight)]
-        where !value.isFinite {
-            throw options.error(name, "\(value) is not a number")
-        }
+    init(_ settings: Settings) throws(TuttiError) {
+        self.settings = settings
+        similarity = settings.similarity
+        meanWeight = settings.meanWeight ?? 0
+        momentWeight = settings.momentWeight ?? 0
+        sumsColumns = settings.aggregation == .sum
         guard meanWeight != 0 || momentWeight != 0 else {
-            throw options.error("mean_weight", "both weights are 0 or null, so nothing is left")
+            throw .loss(Self.name, option: "mean_weight", problem: "both weights are 0 or null, so nothing is left")
         }
     }
 
     /// All options, in the order of the documentation.
-    public var options: [(name: String, value: LossOption)] {
-        [
-            ("similarity_fct", .string(similarity.functionName)), ("mean_weight", .double(meanWeight)),
-            ("second_moment_weight", .double(momentWeight)), ("aggregation", .string(sumsColumns ? "sum" : "mean")),
-        ]
-    }
+    public var options: [(name: String, value: JSONValue)] { settings.listed }
 
     /// gor_mean and gor_second_moment, those that have a weight.
     public var parts: [(name: String, value: Double)] {
@@ -113,18 +128,7 @@ public final class GlobalOrthogonalRegularizationLoss: Loss {
         name: name,
         summary: "spreads embeddings out: similarities of different rows as those of random directions",
         inputs: [LossInput("text"), LossInput("text", "text", repeatsLast: true)],
-        options: [
-            LossOptionDescription(
-                "similarity_fct", .string("cos_sim"), "cos_sim, dot_score, euclidean_sim or manhattan_sim"),
-            LossOptionDescription(
-                "mean_weight", .double(1), "weight of the squared mean similarity; null or 0 leaves it out"
-            ).orNull(),
-            LossOptionDescription(
-                "second_moment_weight", .double(1), "weight of the second moment beyond 1 / D; null or 0 leaves it out"
-            ).orNull(),
-            LossOptionDescription(
-                "aggregation", .choice(["mean", "sum"]), .string("mean"), "mean or sum over text columns"),
-        ],
+        settings: Settings.self,
         citation: """
             @misc{zhang2017learningspreadoutlocalfeature,
                   title={Learning Spread-out Local Feature Descriptors},
@@ -136,5 +140,5 @@ public final class GlobalOrthogonalRegularizationLoss: Loss {
                   url={https://arxiv.org/abs/1708.06320},
             }
             """,
-        make: { options throws(LossError) in try GlobalOrthogonalRegularizationLoss(options) })
+        make: { settings throws(TuttiError) in try GlobalOrthogonalRegularizationLoss(settings) })
 }

@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `n` negatives a row, `D` width.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// The mean squared difference of margins between positive and negatives from a teacher's.
@@ -33,6 +34,15 @@ public final class MarginMSELoss: Loss {
     /// "MarginMSELoss".
     public static let name = "MarginMSELoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var similarity = PairSimilarity.other(.dot)
+
+        static let options = OptionList<Settings>([
+            Option("similarity_fct", \.similarity, "what compares two embeddings"),
+        ])
+    }
+
     private let similarity: PairSimilarity
     private let tape = Tape()
 
@@ -40,18 +50,17 @@ public final class MarginMSELoss: Loss {
     public init(similarity: PairSimilarity = .other(.dot)) { self.similarity = similarity }
 
     /// similarity_fct.
-    public var options: [(name: String, value: LossOption)] { [("similarity_fct", .string(similarity.functionName))] }
+    public var options: [(name: String, value: JSONValue)] { Settings(similarity: similarity).listed }
 
     /// Refuses labels that are neither margins nor scores.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         try check(labels: setting.labels.width, negatives: setting.columns.count - 2)
     }
 
-    private func check(labels: Int, negatives: Int) throws(LossError) {
+    private func check(labels: Int, negatives: Int) throws(TuttiError) {
         guard labels != negatives, labels != negatives + 1 else { return }
-        throw LossError(
-            loss: Self.name, problem: "labels of \(labels) numbers for \(negatives) negatives",
+        throw TuttiError.loss(Self.name, problem: "labels of \(labels) numbers for \(negatives) negatives",
             hint: "It takes \(negatives) margins (positive minus negative) or \(negatives + 1) scores.")
     }
 
@@ -89,11 +98,7 @@ public final class MarginMSELoss: Loss {
             LossInput("query", "positive", "negative", label: .scores),
             LossInput("query", "positive", "negative", repeatsLast: true, label: .scores),
         ],
-        options: [
-            LossOptionDescription(
-                "similarity_fct", .string("pairwise_dot_score"),
-                "pairwise_dot_score, pairwise_cos_sim, pairwise_euclidean_sim or pairwise_manhattan_sim")
-        ],
+        settings: Settings.self,
         citation: """
             @misc{hofstätter2021improving,
                 title={Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation},
@@ -105,7 +110,5 @@ public final class MarginMSELoss: Loss {
                 primaryClass={cs.IR}
             }
             """,
-        make: { options throws(LossError) in
-            return MarginMSELoss(similarity: try options.pairSimilarity("similarity_fct"))
-        })
+        make: { MarginMSELoss(similarity: $0.similarity) })
 }

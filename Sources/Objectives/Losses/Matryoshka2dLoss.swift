@@ -1,5 +1,7 @@
 // Matryoshka2dLoss: fewer layers and fewer dimensions at once.
 
+import TuttiGround
+
 /// `AdaptiveLayerLoss` around `MatryoshkaLoss`, by default with one lower layer and one width a step.
 ///
 /// **When to use it**: when users of the model will both run fewer layers and shorten embeddings.
@@ -15,6 +17,20 @@ public final class Matryoshka2dLoss: Loss {
     /// "Matryoshka2dLoss".
     public static let name = "Matryoshka2dLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var loss = LossSpecification(name: "")
+        var widths = MatryoshkaLoss.Widths()
+        var widthsPerStep = 1
+        var layers = AdaptiveLayerLoss.Settings()
+
+        static let options = OptionList<Settings>(
+            [Option("loss", \.loss, "the inner loss", isRequired: true)]
+                + MatryoshkaLoss.Widths.options.map { $0.lifted(to: \.widths) }
+                + [Option("n_dims_per_step", \.widthsPerStep, "widths drawn at each layer; all if not positive")]
+                + AdaptiveLayerLoss.Settings.options.map { $0.lifted(to: \.layers) })
+    }
+
     private let inner: ConfiguredLoss
     private let widths: MatryoshkaLoss
     private let layersLoss: AdaptiveLayerLoss
@@ -22,11 +38,11 @@ public final class Matryoshka2dLoss: Loss {
 
     /// Wraps a loss.
     ///
-    /// - Throws: `LossError` for widths that are not positive or weights of another number.
+    /// - Throws: `TuttiError` for widths that are not positive or weights of another number.
     public init(
         _ inner: ConfiguredLoss, matryoshkaDims: [Int], matryoshkaWeights: [Double]? = nil, nDimsPerStep: Int = 1,
         _ settings: AdaptiveLayerLoss.Settings = AdaptiveLayerLoss.Settings()
-    ) throws(LossError) {
+    ) throws(TuttiError) {
         self.inner = inner
         self.settings = settings
         widths = try MatryoshkaLoss(
@@ -39,9 +55,11 @@ public final class Matryoshka2dLoss: Loss {
     public var requirements: LossRequirements { layersLoss.requirements }
 
     /// All options of the documentation.
-    public var options: [(name: String, value: LossOption)] { widths.options + AdaptiveLayerLoss.values(settings) }
+    public var options: [(name: String, value: JSONValue)] {
+        widths.options + AdaptiveLayerLoss.Settings.options.map { ($0.name, $0.write(settings)) }
+    }
 
-    public func check(_ setting: LossSetting) throws(LossError) { try layersLoss.check(setting) }
+    public func check(_ setting: LossSetting) throws(TuttiError) { try layersLoss.check(setting) }
 
     public func layers(of count: Int, draw: LossDraw) -> [Int] { layersLoss.layers(of: count, draw: draw) }
 
@@ -53,13 +71,10 @@ public final class Matryoshka2dLoss: Loss {
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name, summary: "another loss on lower layers and on leading parts of the embeddings", inputs: [],
-        options: [LossOptionDescription("loss", .loss, nil, "the inner loss")] + MatryoshkaLoss.widthOptions + [
-            LossOptionDescription("n_dims_per_step", .int(1), "widths drawn at each layer; all if not positive")
-        ] + AdaptiveLayerLoss.layerOptions, citation: AdaptiveLayerLoss.citation,
-        make: { options throws(LossError) in
+        settings: Settings.self, citation: AdaptiveLayerLoss.citation,
+        make: { settings throws(TuttiError) in
             try Matryoshka2dLoss(
-                options.loss("loss"), matryoshkaDims: options.ints("matryoshka_dims"),
-                matryoshkaWeights: options.has("matryoshka_weights") ? options.doubles("matryoshka_weights") : nil,
-                nDimsPerStep: options.int("n_dims_per_step"), AdaptiveLayerLoss.settings(options))
+                settings.loss.make(at: "loss", in: name), matryoshkaDims: settings.widths.dims,
+                matryoshkaWeights: settings.widths.weights, nDimsPerStep: settings.widthsPerStep, settings.layers)
         })
 }

@@ -2,6 +2,7 @@
 //
 // Legend: `D` width, `d` a smaller width, `C` text columns, `b` rows on this rank.
 
+import TuttiGround
 import TuttiKernels
 
 /// Trains embeddings whose leading dimensions are embeddings too: the sum of another loss over several widths.
@@ -34,6 +35,30 @@ public final class MatryoshkaLoss: Loss {
     /// "MatryoshkaLoss".
     public static let name = "MatryoshkaLoss"
 
+    /// The widths and their weights, which Matryoshka2dLoss has too.
+    struct Widths: Sendable {
+        var dims: [Int] = []
+        var weights: [Double]?
+
+        static let options: [Option<Widths>] = [
+            Option(
+                "matryoshka_dims", \.dims, "the widths, such as [768, 512, 256, 128, 64]", isRequired: true),
+            Option("matryoshka_weights", \.weights, "a weight a width; all 1 if left out"),
+        ]
+    }
+
+    /// Its options.
+    struct Settings: LossSettings {
+        var loss = LossSpecification(name: "")
+        var widths = Widths()
+        var widthsPerStep = -1
+
+        static let options = OptionList<Settings>(
+            [Option("loss", \.loss, "the inner loss", isRequired: true)]
+                + Widths.options.map { $0.lifted(to: \.widths) }
+                + [Option("n_dims_per_step", \.widthsPerStep, "widths drawn for a step; all if not positive")])
+    }
+
     private let inner: ConfiguredLoss
     private let widths: [Int]
     private let weights: [Double]
@@ -42,18 +67,16 @@ public final class MatryoshkaLoss: Loss {
 
     /// Wraps a loss.
     ///
-    /// - Throws: `LossError` for widths that are not positive or weights of another number.
+    /// - Throws: `TuttiError` for widths that are not positive or weights of another number.
     public init(
         _ inner: ConfiguredLoss, matryoshkaDims: [Int], matryoshkaWeights: [Double]? = nil, nDimsPerStep: Int = -1
-    ) throws(LossError) {
+    ) throws(TuttiError) {
         guard !matryoshkaDims.isEmpty, matryoshkaDims.allSatisfy({ $0 > 0 }) else {
-            throw LossError(
-                loss: Self.name, option: "matryoshka_dims", problem: "\(matryoshkaDims) is not a list of widths above 0")
+            throw TuttiError.loss(Self.name, option: "matryoshka_dims", problem: "\(matryoshkaDims) is not a list of widths above 0")
         }
         let weights = matryoshkaWeights ?? matryoshkaDims.map { _ in 1 }
         guard weights.count == matryoshkaDims.count else {
-            throw LossError(
-                loss: Self.name, option: "matryoshka_weights",
+            throw TuttiError.loss(Self.name, option: "matryoshka_weights",
                 problem: "\(weights.count) weights for \(matryoshkaDims.count) widths", hint: "Give one a width.")
         }
         self.inner = inner
@@ -66,19 +89,18 @@ public final class MatryoshkaLoss: Loss {
     public var nested: [ConfiguredLoss] { [inner] }
 
     /// loss, matryoshka_dims, matryoshka_weights and n_dims_per_step.
-    public var options: [(name: String, value: LossOption)] {
-        [
-            ("loss", .string(inner.name)), ("matryoshka_dims", .list(widths.map { .int($0) })),
-            ("matryoshka_weights", .list(weights.map { .double($0) })), ("n_dims_per_step", .int(widthsPerStep)),
-        ]
+    public var options: [(name: String, value: JSONValue)] {
+        Settings(
+            loss: LossSpecification(name: inner.name), widths: Widths(dims: widths, weights: weights),
+            widthsPerStep: widthsPerStep
+        ).listed
     }
 
     /// Refuses widths beyond the model's, and inner losses whose own parameters have the model's width.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         for width in widths {
             guard width <= setting.width else {
-                throw LossError(
-                    loss: Self.name, option: "matryoshka_dims",
+                throw TuttiError.loss(Self.name, option: "matryoshka_dims",
                     problem: "\(width) dimensions, but the model's embeddings have \(setting.width)",
                     hint: "Leave out what is larger.")
             }
@@ -90,8 +112,7 @@ public final class MatryoshkaLoss: Loss {
             try inner.loss.check(cut)
             let isFixed = inner.loss.parameters(cut) != inner.loss.parameters(setting)
             guard !isFixed, inner.loss.requirements.decoder == nil else {
-                throw LossError(
-                    loss: Self.name, option: "loss",
+                throw TuttiError.loss(Self.name, option: "loss",
                     problem: "\(inner.name) has parameters of the model's own width and cannot see \(width) dimensions",
                     hint: "Choose an inner loss that compares embeddings.")
             }
@@ -138,19 +159,11 @@ public final class MatryoshkaLoss: Loss {
         try body(part)
     }
 
-    /// Options that wrappers of widths share.
-    static let widthOptions = [
-        LossOptionDescription("matryoshka_dims", .ints, nil, "the widths, such as [768, 512, 256, 128, 64]"),
-        LossOptionDescription("matryoshka_weights", .doubles, .null, "a weight a width; all 1 if left out"),
-    ]
-
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name, summary: "another loss on several leading parts of the embeddings, which can then be shortened",
         inputs: [],
-        options: [LossOptionDescription("loss", .loss, nil, "the inner loss")] + widthOptions + [
-            LossOptionDescription("n_dims_per_step", .int(-1), "widths drawn for a step; all if not positive")
-        ],
+        settings: Settings.self,
         citation: """
             @misc{kusupati2024matryoshka,
                 title={Matryoshka Representation Learning},
@@ -163,10 +176,9 @@ public final class MatryoshkaLoss: Loss {
                 primaryClass={cs.LG}
             }
             """,
-        make: { options throws(LossError) in
+        make: { settings throws(TuttiError) in
             try MatryoshkaLoss(
-                options.loss("loss"), matryoshkaDims: options.ints("matryoshka_dims"),
-                matryoshkaWeights: options.has("matryoshka_weights") ? options.doubles("matryoshka_weights") : nil,
-                nDimsPerStep: options.int("n_dims_per_step"))
+                settings.loss.make(at: "loss", in: name), matryoshkaDims: settings.widths.dims,
+                matryoshkaWeights: settings.widths.weights, nDimsPerStep: settings.widthsPerStep)
         })
 }

@@ -2,6 +2,7 @@
 //
 // Legend: `t` rows of a tile, `b` rows on this rank, `N` rows of all ranks, `D` width.
 
+import TuttiGround
 import TuttiKernels
 
 /// The pair must be more alike than a margin, and the most similar positive of any other row less alike than another:
@@ -33,31 +34,40 @@ public final class MegaBatchMarginLoss: Loss {
     /// "MegaBatchMarginLoss".
     public static let name = "MegaBatchMarginLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var positiveMargin = 0.8
+        var negativeMargin = 0.3
+        var encodesInChunks = true
+
+        static let options = OptionList<Settings>([
+            Option("positive_margin", \.positiveMargin, "pairs beyond this cosine are alike enough"),
+            Option("negative_margin", \.negativeMargin, "other rows below this cosine are far enough"),
+            Option(
+                "use_mini_batched_version", \.encodesInChunks, "encode in chunks of mini_batch_size texts (50)"),
+        ])
+    }
+
     private let positiveMargin: Double
     private let negativeMargin: Double
     private let encodesInChunks: Bool
     private let tape = Tape()
 
-    init(_ options: LossOptions) throws(LossError) {
-        positiveMargin = options.double("positive_margin")
-        negativeMargin = options.double("negative_margin")
-        encodesInChunks = options.bool("use_mini_batched_version")
-        for (name, value) in [("positive_margin", positiveMargin), ("negative_margin", negativeMargin)]
-        where !value.isFinite {
-            throw options.error(name, "\(value) is not a number")
-        }
+    init(_ settings: Settings) {
+        positiveMargin = settings.positiveMargin
+        negativeMargin = settings.negativeMargin
+        encodesInChunks = settings.encodesInChunks
     }
 
     /// The margins, and whether texts are encoded in chunks.
-    public var options: [(name: String, value: LossOption)] {
-        [
-            ("positive_margin", .double(positiveMargin)), ("negative_margin", .double(negativeMargin)),
-            ("use_mini_batched_version", .bool(encodesInChunks)),
-        ]
+    public var options: [(name: String, value: JSONValue)] {
+        Settings(
+            positiveMargin: positiveMargin, negativeMargin: negativeMargin, encodesInChunks: encodesInChunks
+        ).listed
     }
 
     /// Refuses data that are not pairs.
-    public func check(_ setting: LossSetting) throws(LossError) { try require(columns: setting.columns.count) }
+    public func check(_ setting: LossSetting) throws(TuttiError) { try require(columns: setting.columns.count) }
 
     /// This rank's part of the mean over all rows. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
@@ -84,10 +94,9 @@ public final class MegaBatchMarginLoss: Loss {
         }
     }
 
-    private func require(columns: Int) throws(LossError) {
+    private func require(columns: Int) throws(TuttiError) {
         guard columns == 2 else {
-            throw LossError(
-                loss: Self.name, problem: "the data set has \(columns) text columns, (anchor, positive) are needed",
+            throw TuttiError.loss(Self.name, problem: "the data set has \(columns) text columns, (anchor, positive) are needed",
                 hint: columns > 2 ? "MultipleNegativesRankingLoss learns from negatives of one's own." : nil)
         }
     }
@@ -97,12 +106,7 @@ public final class MegaBatchMarginLoss: Loss {
         name: name,
         summary: "the pair must be alike, the hardest positive of another row must not, each by a margin",
         inputs: [LossInput("anchor", "positive")],
-        options: [
-            LossOptionDescription("positive_margin", .double(0.8), "pairs beyond this cosine are alike enough"),
-            LossOptionDescription("negative_margin", .double(0.3), "other rows below this cosine are far enough"),
-            LossOptionDescription(
-                "use_mini_batched_version", .bool(true), "encode in chunks of mini_batch_size texts (50)"),
-        ],
+        settings: Settings.self,
         citation: """
             @inproceedings{wieting-gimpel-2018-paranmt,
                 title = "{P}ara{NMT}-50{M}: Pushing the Limits of Paraphrastic Sentence Embeddings with Millions of \
@@ -120,6 +124,7 @@ public final class MegaBatchMarginLoss: Loss {
                 pages = "451--462",
             }
             """,
-        chunking: Chunking(rows: 50), chunkingSwitch: "use_mini_batched_version",
-        make: { options throws(LossError) in try MegaBatchMarginLoss(options) })
+        chunking: Chunking(rows: 50),
+        chunks: { $0.encodesInChunks },
+        make: { MegaBatchMarginLoss($0) })
 }

@@ -6,6 +6,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width, `M` = (C - 1) N candidates.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// In-batch negatives (InfoNCE): the cross entropy of each anchor's similarities to all candidates, its own positive
@@ -70,6 +71,43 @@ public final class MultipleNegativesRankingLoss: Loss {
     /// "MultipleNegativesRankingLoss".
     public static let name = "MultipleNegativesRankingLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var form = InBatchSoftmax()
+        var ringExchange = false
+
+        static let options = OptionList<Settings>(plain + [
+            Option(
+                "directions", \.form.directions,
+                "what is compared: query_to_doc, and any of query_to_query, doc_to_query, doc_to_doc"),
+            Option(
+                "partition_mode", \.form.partition,
+                "one softmax over all directions (joint), or the mean of one a direction (per_direction)"),
+            Option(
+                "hardness_mode", \.form.hardness, "the negatives that count more, the more similar they are"),
+            Option("hardness_strength", \.form.hardnessStrength, "how much more they count", check: .atLeast(0)),
+            Option(
+                "positives", \.form.positives, "how many columns after the anchor are positives",
+                check: .atLeast(1)),
+            Option(
+                "mask_false_negatives", \.form.falseNegatives,
+                "text: a candidate that is the text of a right answer is no negative"),
+            Option(
+                "ring_exchange", \.ringExchange,
+                "candidates travel round the ranks: memory of two ranks' candidates"),
+        ])
+
+        /// The options that the symmetric loss has too.
+        static let plain: [Option<Settings>] = [
+            Option(
+                "scale", \.form.scale, "factor on the similarities, the inverse temperature", check: .positive),
+            Option("similarity_fct", \.form.similarity, "what compares two embeddings"),
+            Option(
+                "gather_across_devices", \.form.gathersAcrossRanks,
+                "take the candidates of all ranks, or of the own rank only"),
+        ]
+    }
+
     private let form: InBatchSoftmax
     private let plainSimilarity: InnerProductSimilarity?
     private let ringExchange: Bool
@@ -79,21 +117,20 @@ public final class MultipleNegativesRankingLoss: Loss {
 
     /// Creates the plain form.
     ///
-    /// - Throws: `LossError` for a scale that is not a positive number.
+    /// - Throws: `TuttiError` for a scale that is not a positive number.
     public convenience init(
         scale: Double = 20, similarity: SimilarityFunction = .cosine, gatherAcrossDevices: Bool = true,
         ringExchange: Bool = false
-    ) throws(LossError) {
+    ) throws(TuttiError) {
         try self.init(
             InBatchSoftmax(scale: scale, similarity: similarity, gathersAcrossRanks: gatherAcrossDevices),
             ringExchange: ringExchange, name: Self.name)
     }
 
-    init(_ form: InBatchSoftmax, ringExchange: Bool, name: String) throws(LossError) {
+    init(_ form: InBatchSoftmax, ringExchange: Bool, name: String) throws(TuttiError) {
         try form.check(name)
         if ringExchange, form.plainSimilarity == nil || !form.gathersAcrossRanks {
-            throw LossError(
-                loss: name, option: "ring_exchange", problem: "serves the plain form over all ranks alone",
+            throw TuttiError.loss(name, option: "ring_exchange", problem: "serves the plain form over all ranks alone",
                 hint: "Leave other options than scale and similarity_fct (cos_sim or dot_score) at their defaults.")
         }
         self.form = form
@@ -113,12 +150,13 @@ public final class MultipleNegativesRankingLoss: Loss {
     }
 
     /// All options, in the order of the documentation; of the symmetric loss, those that it leaves open.
-    public var options: [(name: String, value: LossOption)] {
-        isSymmetric ? Array(form.options.prefix(3)) : form.options + [("ring_exchange", .bool(ringExchange))]
+    public var options: [(name: String, value: JSONValue)] {
+        let values = Settings(form: form, ringExchange: ringExchange).listed
+        return isSymmetric ? Array(values.prefix(Settings.plain.count)) : values
     }
 
     /// Refuses data without a text column for every positive.
-    public func check(_ setting: LossSetting) throws(LossError) { try require(columns: setting.columns.count) }
+    public func check(_ setting: LossSetting) throws(TuttiError) { try require(columns: setting.columns.count) }
 
     /// This rank's part of the mean over all rows, and the whole gradient of its embeddings. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
@@ -184,10 +222,10 @@ public final class MultipleNegativesRankingLoss: Loss {
         return value
     }
 
-    private func require(columns: Int) throws(LossError) {
+    private func require(columns: Int) throws(TuttiError) {
         guard columns > form.positives else {
-            throw LossError(
-                loss: Self.name,
+            throw TuttiError.loss(
+                Self.name,
                 problem: columns == 1
                     ? "the data set has one text column"
                     : "the data set has \(columns) text columns, positives: \(form.positives) needs one more at least",
@@ -200,29 +238,7 @@ public final class MultipleNegativesRankingLoss: Loss {
         name: name,
         summary: "each anchor must find its own positive among all candidates of the global batch (InfoNCE)",
         inputs: inputs,
-        options: [
-            LossOptionDescription("scale", .double(20), "factor on the similarities, the inverse temperature"),
-            LossOptionDescription(
-                "similarity_fct", .string("cos_sim"), "cos_sim, dot_score, euclidean_sim or manhattan_sim"),
-            LossOptionDescription(
-                "gather_across_devices", .bool(true), "take the candidates of all ranks, or of the own rank only"),
-            LossOptionDescription(
-                "directions", .strings, .list([.string("query_to_doc")]),
-                "what is compared: query_to_doc, and any of query_to_query, doc_to_query, doc_to_doc"),
-            LossOptionDescription(
-                "partition_mode", .choice(InBatchSoftmax.Partition.allCases.map(\.rawValue)), .string("joint"),
-                "one softmax over all directions (joint), or the mean of one a direction (per_direction)"),
-            LossOptionDescription(
-                "hardness_mode", .choice(InBatchSoftmax.Hardness.allCases.map(\.rawValue)), .null,
-                "the negatives that count more, the more similar they are"),
-            LossOptionDescription("hardness_strength", .double(0), "how much more they count"),
-            LossOptionDescription("positives", .int(1), "how many columns after the anchor are positives"),
-            LossOptionDescription(
-                "mask_false_negatives", .choice(["none", "text"]), .string("none"),
-                "text: a candidate that is the text of a right answer is no negative"),
-            LossOptionDescription(
-                "ring_exchange", .bool(false), "candidates travel round the ranks: memory of two ranks' candidates"),
-        ],
+        settings: Settings.self,
         citation: """
             @misc{oord2019representationlearningcontrastivepredictive,
                   title={Representation Learning with Contrastive Predictive Coding},
@@ -234,19 +250,8 @@ public final class MultipleNegativesRankingLoss: Loss {
                   url={https://arxiv.org/abs/1807.03748},
             }
             """,
-        make: { options throws(LossError) in
-            try MultipleNegativesRankingLoss(
-                InBatchSoftmax(
-                    scale: options.double("scale"), similarity: options.similarity("similarity_fct"),
-                    gathersAcrossRanks: options.bool("gather_across_devices"),
-                    directions: try options.strings("directions").map { name throws(LossError) in
-                        try InBatchSoftmax.Direction(name, of: options)
-                    },
-                    partition: .init(rawValue: options.string("partition_mode")) ?? .joint,
-                    hardness: options.has("hardness_mode") ? .init(rawValue: options.string("hardness_mode")) : nil,
-                    hardnessStrength: options.nonNegative("hardness_strength"), positives: options.int("positives"),
-                    masksFalseNegatives: options.string("mask_false_negatives") == "text"),
-                ringExchange: options.bool("ring_exchange"), name: name)
+        make: { settings throws(TuttiError) in
+            try MultipleNegativesRankingLoss(settings.form, ringExchange: settings.ringExchange, name: name)
         })
 
     /// (anchor, positive) and any number of negatives.

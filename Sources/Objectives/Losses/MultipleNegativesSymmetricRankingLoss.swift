@@ -1,5 +1,7 @@
 // MultipleNegativesSymmetricRankingLoss: MultipleNegativesRankingLoss that also asks each positive for its anchor.
 
+import TuttiGround
+
 /// The mean of two cross entropies: each anchor must find its positive among all candidates, and each positive its
 /// anchor among all anchors.
 ///
@@ -28,25 +30,25 @@ public enum MultipleNegativesSymmetricRankingLoss {
     /// "MultipleNegativesSymmetricRankingLoss".
     public static let name = "MultipleNegativesSymmetricRankingLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var plain = MultipleNegativesRankingLoss.Settings()
+
+        static let options = OptionList<Settings>(
+            MultipleNegativesRankingLoss.Settings.plain.map { $0.lifted(to: \.plain) })
+    }
+
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name,
         summary: "each anchor must find its positive among all candidates, and each positive its anchor",
         inputs: MultipleNegativesRankingLoss.inputs,
-        options: [
-            LossOptionDescription("scale", .double(20), "factor on the similarities, the inverse temperature"),
-            LossOptionDescription(
-                "similarity_fct", .string("cos_sim"), "cos_sim, dot_score, euclidean_sim or manhattan_sim"),
-            LossOptionDescription(
-                "gather_across_devices", .bool(true), "take the texts of all ranks, or of the own rank only"),
-        ],
+        settings: Settings.self,
         citation: MultipleNegativesRankingLoss.entry.citation,
-        make: { options throws(LossError) in
-            try MultipleNegativesRankingLoss(
-                InBatchSoftmax(
-                    scale: options.double("scale"), similarity: options.similarity("similarity_fct"),
-                    gathersAcrossRanks: options.bool("gather_across_devices"),
-                    directions: [.queryToDocument, .documentToQuery], partition: .perDirection),
-                ringExchange: false, name: name)
+        make: { settings throws(TuttiError) in
+            var form = settings.plain.form
+            form.directions = [.queryToDocument, .documentToQuery]
+            form.partition = .perDirection
+            return try MultipleNegativesRankingLoss(form, ringExchange: false, name: name)
         })
 }

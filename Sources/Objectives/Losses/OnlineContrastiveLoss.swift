@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `d` a pair's distance, `y` its label.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// Squared distances of alike pairs that are farther apart than the nearest pair that is not, and the reverse.
@@ -36,6 +37,17 @@ public final class OnlineContrastiveLoss: Loss {
     /// "OnlineContrastiveLoss".
     public static let name = "OnlineContrastiveLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var metric = SiameseDistanceMetric.cosine
+        var margin = 0.5
+
+        static let options = OptionList<Settings>([
+            Option("distance_metric", \.metric, "the distance"),
+            Option("margin", \.margin, "how far apart pairs must be that are not alike", check: .atLeast(0)),
+        ])
+    }
+
     private let metric: SiameseDistanceMetric
     private let margin: Double
     private let tape = Tape()
@@ -47,12 +59,10 @@ public final class OnlineContrastiveLoss: Loss {
     }
 
     /// distance_metric and margin.
-    public var options: [(name: String, value: LossOption)] {
-        [("distance_metric", .string(metric.rawValue)), ("margin", .double(margin))]
-    }
+    public var options: [(name: String, value: JSONValue)] { Settings(metric: metric, margin: margin).listed }
 
     /// Refuses other data than pairs with one label.
-    public func check(_ setting: LossSetting) throws(LossError) { try setting.check(against: Self.entry) }
+    public func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the sum over the hard pairs of all ranks. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
@@ -76,16 +86,8 @@ public final class OnlineContrastiveLoss: Loss {
         name: name,
         summary: "ContrastiveLoss of the hard pairs of the global batch",
         inputs: [LossInput("anchor", "other", label: .binary)],
-        options: [
-            LossOptionDescription(
-                "distance_metric", .string("COSINE_DISTANCE"), "COSINE_DISTANCE, EUCLIDEAN or MANHATTAN"),
-            LossOptionDescription("margin", .double(0.5), "how far apart pairs must be that are not alike"),
-        ],
-        make: { options throws(LossError) in
-            return OnlineContrastiveLoss(
-                metric: try options.member("distance_metric", of: SiameseDistanceMetric.self),
-                margin: try options.nonNegative("margin"))
-        })
+        settings: Settings.self,
+        make: { OnlineContrastiveLoss(metric: $0.metric, margin: $0.margin) })
 }
 
 /// The pairs of all ranks that have one label: no gradient flows through what is known of them.

@@ -4,6 +4,7 @@
 // `M` = (C - 1) N candidates.
 
 import Foundation
+import TuttiGround
 import TuttiKernels
 
 /// The pairwise sigmoid loss of SigLIP: the binary cross entropy of all pairs of an anchor and a candidate, with a
@@ -41,23 +42,31 @@ public final class SigmoidContrastiveLoss: Loss {
     /// "SigmoidContrastiveLoss".
     public static let name = "SigmoidContrastiveLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var scale = 10.0
+        var bias = -10.0
+
+        static let options = OptionList<Settings>([
+            Option("logit_scale", \.scale, "the factor on cosines at the start", check: .positive),
+            Option("logit_bias", \.bias, "the bias at the start"),
+        ])
+    }
+
     private let scale: Double
     private let bias: Double
     private let tape = Tape()
 
-    init(_ options: LossOptions) throws(LossError) {
-        scale = try options.positive("logit_scale")
-        bias = options.double("logit_bias")
-        guard bias.isFinite else { throw options.error("logit_bias", "\(bias) is not a number") }
+    init(_ settings: Settings) {
+        scale = settings.scale
+        bias = settings.bias
     }
 
     /// logit_scale and logit_bias.
-    public var options: [(name: String, value: LossOption)] {
-        [("logit_scale", .double(scale)), ("logit_bias", .double(bias))]
-    }
+    public var options: [(name: String, value: JSONValue)] { Settings(scale: scale, bias: bias).listed }
 
     /// Refuses data without a positive column.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         try requireColumns(setting.columns.count, loss: Self.name)
     }
 
@@ -95,10 +104,7 @@ public final class SigmoidContrastiveLoss: Loss {
         name: name,
         summary: "each pair of an anchor and a candidate is a match or not (SigLIP), with learnt scale and bias",
         inputs: MultipleNegativesRankingLoss.inputs,
-        options: [
-            LossOptionDescription("logit_scale", .double(10), "the factor on cosines at the start"),
-            LossOptionDescription("logit_bias", .double(-10), "the bias at the start"),
-        ],
+        settings: Settings.self,
         citation: """
             @misc{zhai2023sigmoid,
                 title={Sigmoid Loss for Language Image Pre-Training},
@@ -109,5 +115,5 @@ public final class SigmoidContrastiveLoss: Loss {
                 primaryClass={cs.CV}
             }
             """,
-        make: { options throws(LossError) in try SigmoidContrastiveLoss(options) })
+        make: { SigmoidContrastiveLoss($0) })
 }

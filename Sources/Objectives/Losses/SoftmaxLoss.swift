@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `K` classes, `V` vectors beside each other.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// The cross entropy of a linear classifier that sees both embeddings of a pair.
@@ -58,6 +59,23 @@ public final class SoftmaxLoss: Loss {
         public var count: Int { (embeddings ? 2 : 0) + (difference ? 1 : 0) + (product ? 1 : 0) }
     }
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var classes = 0
+        var features = Features()
+        var width: Int?
+        var oldWidth: Int?
+
+        static let options = OptionList<Settings>([
+            Option("num_labels", \.classes, "number of classes", check: .atLeast(1), isRequired: true),
+            Option("embedding_dimension", \.width, "the model's, if given"),
+            Option("sentence_embedding_dimension", \.oldWidth, "the old name of embedding_dimension"),
+            Option("concatenation_sent_rep", \.features.embeddings, "the classifier sees u and v"),
+            Option("concatenation_sent_difference", \.features.difference, "the classifier sees |u - v|"),
+            Option("concatenation_sent_multiplication", \.features.product, "the classifier sees u * v"),
+        ])
+    }
+
     /// Number of classes, `K`.
     public let classes: Int
 
@@ -70,14 +88,13 @@ public final class SoftmaxLoss: Loss {
     /// Creates the loss.
     ///
     /// - Parameter width: the width of the embeddings; nil = the model's.
-    /// - Throws: `LossError` without a class or without a feature.
-    public init(classes: Int, features: Features = Features(), width: Int? = nil) throws(LossError) {
+    /// - Throws: `TuttiError` without a class or without a feature.
+    public init(classes: Int, features: Features = Features(), width: Int? = nil) throws(TuttiError) {
         guard classes > 0 else {
-            throw LossError(loss: Self.name, option: "num_labels", problem: "\(classes) is not a positive number")
+            throw TuttiError.loss(Self.name, option: "num_labels", problem: "\(classes) is not a positive number")
         }
         guard features.count > 0 else {
-            throw LossError(
-                loss: Self.name, problem: "the classifier sees nothing",
+            throw TuttiError.loss(Self.name, problem: "the classifier sees nothing",
                 hint: "One of concatenation_sent_rep, concatenation_sent_difference and "
                     + "concatenation_sent_multiplication must be true.")
         }
@@ -85,26 +102,18 @@ public final class SoftmaxLoss: Loss {
     }
 
     /// num_labels and what the classifier sees.
-    public var options: [(name: String, value: LossOption)] {
-        [
-            ("num_labels", .int(classes)), ("concatenation_sent_rep", .bool(features.embeddings)),
-            ("concatenation_sent_difference", .bool(features.difference)),
-            ("concatenation_sent_multiplication", .bool(features.product)),
-        ]
-    }
+    public var options: [(name: String, value: JSONValue)] { Settings(classes: classes, features: features, width: width).listed }
 
     /// Refuses another width than the model's, and labels that are no classes.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         if let width, width != setting.width {
-            throw LossError(
-                loss: Self.name, option: "embedding_dimension",
+            throw TuttiError.loss(Self.name, option: "embedding_dimension",
                 problem: "\(width), where the model has \(setting.width)",
                 hint: "Leave it out.")
         }
         if case .integers(let range) = setting.labels, range.lowerBound < 0 || range.upperBound >= classes {
-            throw LossError(
-                loss: Self.name, option: "num_labels",
+            throw TuttiError.loss(Self.name, option: "num_labels",
                 problem: "\(classes) classes, and the labels are \(setting.labels.words)",
                 hint: "Labels must be 0 to num_labels - 1.")
         }
@@ -125,8 +134,7 @@ public final class SoftmaxLoss: Loss {
         try tape.evaluate(batch, gradients, context) { tape in
             let labels = try tape.labels(of: Self.name).matrix  // [b, 1]
             for row in 0..<labels.rows where !(0..<Float(classes)).contains(labels[row, 0]) {
-                throw LossError(
-                    loss: Self.name, problem: "the label \(labels[row, 0]) among \(classes) classes",
+                throw TuttiError.loss(Self.name, problem: "the label \(labels[row, 0]) among \(classes) classes",
                     hint: "Labels must be 0 to num_labels - 1.")
             }
             let costs = tape.crossEntropy(logits(tape.column(0), tape.column(1))) { Int(labels[$0, 0]) }  // [b, 1]
@@ -147,14 +155,7 @@ public final class SoftmaxLoss: Loss {
         name: name,
         summary: "a linear classifier on top of two embeddings (natural language inference)",
         inputs: [LossInput("sentence_A", "sentence_B", label: .classNumber)],
-        options: [
-            LossOptionDescription("num_labels", .int, nil, "number of classes"),
-            LossOptionDescription("embedding_dimension", .int, .null, "the model's, if given"),
-            LossOptionDescription("sentence_embedding_dimension", .int, .null, "the old name of embedding_dimension"),
-            LossOptionDescription("concatenation_sent_rep", .bool(true), "the classifier sees u and v"),
-            LossOptionDescription("concatenation_sent_difference", .bool(true), "the classifier sees |u - v|"),
-            LossOptionDescription("concatenation_sent_multiplication", .bool(false), "the classifier sees u * v"),
-        ],
+        settings: Settings.self,
         citation: """
             @inproceedings{reimers-2019-sentence-bert,
                 title = "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
@@ -166,14 +167,8 @@ public final class SoftmaxLoss: Loss {
                 url = "https://arxiv.org/abs/1908.10084",
             }
             """,
-        make: { options throws(LossError) in
-            let names = ["embedding_dimension", "sentence_embedding_dimension"]
-            return try SoftmaxLoss(
-                classes: options.int("num_labels"),
-                features: Features(
-                    embeddings: options.bool("concatenation_sent_rep"),
-                    difference: options.bool("concatenation_sent_difference"),
-                    product: options.bool("concatenation_sent_multiplication")),
-                width: names.first(where: options.has).map(options.int))
+        make: { settings throws(TuttiError) in
+            try SoftmaxLoss(
+                classes: settings.classes, features: settings.features, width: settings.width ?? settings.oldWidth)
         })
 }

@@ -1,5 +1,7 @@
 // Sum: several losses on the same batch, added up and logged one by one.
 
+import TuttiGround
+
 /// The weighted sum of several losses of the same data.
 ///
 /// **When to use it**: for a regulariser beside the main loss, such as GlobalOrthogonalRegularizationLoss beside
@@ -21,6 +23,17 @@ public final class SumLoss: Loss {
     /// "Sum".
     public static let name = "Sum"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var losses: [LossSpecification] = []
+        var weights: [Double]?
+
+        static let options = OptionList<Settings>([
+            Option("losses", \.losses, "the losses", isRequired: true),
+            Option("weights", \.weights, "a weight a loss; all 1 if left out"),
+        ])
+    }
+
     public let nested: [ConfiguredLoss]
     private let weights: [Double]
     private var values: [Double]
@@ -28,13 +41,12 @@ public final class SumLoss: Loss {
 
     /// Adds up losses.
     ///
-    /// - Throws: `LossError` for no loss at all, or weights of another number.
-    public init(_ losses: [ConfiguredLoss], weights: [Double]? = nil) throws(LossError) {
+    /// - Throws: `TuttiError` for no loss at all, or weights of another number.
+    public init(_ losses: [ConfiguredLoss], weights: [Double]? = nil) throws(TuttiError) {
         let weights = weights ?? losses.map { _ in 1 }
-        guard !losses.isEmpty else { throw LossError(loss: Self.name, option: "losses", problem: "is empty") }
+        guard !losses.isEmpty else { throw TuttiError.loss(Self.name, option: "losses", problem: "is empty") }
         guard weights.count == losses.count else {
-            throw LossError(
-                loss: Self.name, option: "weights", problem: "\(weights.count) weights for \(losses.count) losses")
+            throw TuttiError.loss(Self.name, option: "weights", problem: "\(weights.count) weights for \(losses.count) losses")
         }
         nested = losses
         self.weights = weights
@@ -42,10 +54,8 @@ public final class SumLoss: Loss {
     }
 
     /// losses and weights.
-    public var options: [(name: String, value: LossOption)] {
-        [
-            ("losses", .list(nested.map { .string($0.name) })), ("weights", .list(weights.map { .double($0) })),
-        ]
+    public var options: [(name: String, value: JSONValue)] {
+        Settings(losses: nested.map { LossSpecification(name: $0.name) }, weights: weights).listed
     }
 
     /// The weighted summands by the losses' names, and the parts of those that have some.
@@ -60,10 +70,10 @@ public final class SumLoss: Loss {
     }
 
     /// Refuses losses that look at different layers, have different decoders, or read different columns in one role.
-    public func check(_ setting: LossSetting) throws(LossError) {
+    public func check(_ setting: LossSetting) throws(TuttiError) {
         let needs = nested.map(\.loss.requirements)
-        func refuse(_ what: String) throws(LossError) {
-            throw LossError(loss: Self.name, option: "losses", problem: what, hint: "Train with one of them.")
+        func refuse(_ what: String) throws(TuttiError) {
+            throw TuttiError.loss(Self.name, option: "losses", problem: what, hint: "Train with one of them.")
         }
         if needs.count(where: \.needsLayers) > 1 { try refuse("several of them look at lower layers") }
         if needs.count(where: { $0.decoder != nil }) > 1 { try refuse("several of them have a decoder") }
@@ -107,12 +117,12 @@ public final class SumLoss: Loss {
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name, summary: "several losses on the same batch, added up and logged one by one", inputs: [],
-        options: [
-            LossOptionDescription("losses", .losses, nil, "the losses"),
-            LossOptionDescription("weights", .doubles, .null, "a weight a loss; all 1 if left out"),
-        ],
-        make: { options throws(LossError) in
-            try SumLoss(
-                options.losses("losses"), weights: options.has("weights") ? options.doubles("weights") : nil)
+        settings: Settings.self,
+        make: { settings throws(TuttiError) in
+            var losses: [ConfiguredLoss] = []
+            for (place, loss) in settings.losses.enumerated() {
+                losses.append(try loss.make(at: "losses.\(place)", in: name))
+            }
+            return try SumLoss(losses, weights: settings.weights)
         })
 }

@@ -3,6 +3,7 @@
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width.
 
 import TuttiEnsemble
+import TuttiGround
 import TuttiKernels
 
 /// The shortfall of the difference of two distances from a margin.
@@ -34,6 +35,17 @@ public final class TripletLoss: Loss {
     /// "TripletLoss".
     public static let name = "TripletLoss"
 
+    /// Its options.
+    struct Settings: LossSettings {
+        var metric = TripletDistanceMetric.euclidean
+        var margin = 5.0
+
+        static let options = OptionList<Settings>([
+            Option("distance_metric", \.metric, "the distance"),
+            Option("triplet_margin", \.margin, "how much farther the negative must be", check: .atLeast(0)),
+        ])
+    }
+
     private let metric: TripletDistanceMetric
     private let margin: Double
     private let tape = Tape()
@@ -45,12 +57,10 @@ public final class TripletLoss: Loss {
     }
 
     /// distance_metric and triplet_margin.
-    public var options: [(name: String, value: LossOption)] {
-        [("distance_metric", .string(metric.rawValue)), ("triplet_margin", .double(margin))]
-    }
+    public var options: [(name: String, value: JSONValue)] { Settings(metric: metric, margin: margin).listed }
 
     /// Refuses other data than triplets.
-    public func check(_ setting: LossSetting) throws(LossError) { try setting.check(against: Self.entry) }
+    public func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the mean over all rows. Collective.
     public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
@@ -67,16 +77,9 @@ public final class TripletLoss: Loss {
         name: name,
         summary: "an anchor must be nearer to its positive than to its negative, by a margin",
         inputs: [LossInput("anchor", "positive", "negative")],
-        options: [
-            LossOptionDescription("distance_metric", .string("EUCLIDEAN"), "EUCLIDEAN, COSINE or MANHATTAN"),
-            LossOptionDescription("triplet_margin", .double(5), "how much farther the negative must be"),
-        ],
+        settings: Settings.self,
         citation: hermans2017,
-        make: { options throws(LossError) in
-            return TripletLoss(
-                metric: try options.member("distance_metric", of: TripletDistanceMetric.self),
-                margin: try options.nonNegative("triplet_margin"))
-        })
+        make: { TripletLoss(metric: $0.metric, margin: $0.margin) })
 
     /// The paper of all triplet losses here.
     static let hermans2017 = """

@@ -42,13 +42,7 @@ final class ObjectiveParameters {
         by configured: ConfiguredLoss, of model: SentenceEncoder, tables: [Table]
     ) throws(TuttiError) -> [LossParameter] {
         let settings = LossSetting.all(tables, model: model)
-        do throws(LossError) {
-            for setting in settings { try configured.loss.check(setting) }
-        } catch {
-            throw TuttiError(
-                .usage, "fit the loss to model and data", "\(error.loss)\(error.option.map { ".\($0)" } ?? "")",
-                error.problem, hint: error.hint)
-        }
+        for setting in settings { try configured.loss.check(setting) }
         let needs = settings.map(configured.loss.parameters)
         guard let first = needs.first, needs.allSatisfy({ $0 == first }) else {
             throw TuttiError(
