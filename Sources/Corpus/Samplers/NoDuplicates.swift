@@ -6,7 +6,7 @@
 // unique by construction: all batches that hold a text lie before its mark. Rows that meet a batch mate with the same
 // text thus wait for a later batch. In the end, batches under half size are dissolved: each of their rows is tried in a
 // bounded number of kept batches with room, the rest is packed among itself once more, and what is then still in
-// batches under half size is left out and counted. Where that would be more than a tenth of the rows, because there are
+// batches under half size is left out and counted. Where that would be a batch and a tenth of the rows, because there are
 // few different texts, these batches are kept as small as they are, as in the reference: rather small batches than none.
 // Full batches come first, so that the short ones end the epoch.
 
@@ -22,7 +22,9 @@ func planWithoutDuplicates(_ table: Table, order: [Int32], size: Int, dropLast: 
         var second = BatchPacking(numbering: numbering, size: size)
         for row in dissolved { second.place(row) }
         var (more, rest) = second.split(least: least)
-        if !dropLast, rest.count * 10 > order.count { (more, rest) = second.split(least: 1) }
+        if !dropLast, rest.count * 10 > order.count, rest.count >= min(size, table.rowCount) {
+            (more, rest) = second.split(least: 1)
+        }
         kept += more
         dissolved = rest
     }
