@@ -9,7 +9,7 @@ import TuttiObjectives
     private func gist(_ model: String) -> LossSpecification {
         LossSpecification(
             name: "GISTEmbedLoss",
-            options: ["guide": .string(TinyRun(model).modelPath), "temperature": .double(0.2)])
+            options: ["guide": .string(TinyRun(model).modelPath), "temperature": .number(0.2)])
     }
 
     /// The parts of the loss of the first step.
@@ -27,7 +27,7 @@ import TuttiObjectives
     @Test func twoGuidesReadTheSameBatch() throws {
         let scratch = try TemporaryDirectory()
         let both = LossSpecification(
-            name: "Sum", options: ["losses": .list([.loss(gist("bert-sgd")), .loss(gist("mpnet-sgd"))])])
+            name: "Sum", options: ["losses": .array([.loss(gist("bert-sgd")), .loss(gist("mpnet-sgd"))])])
         let line = try firstLine(both, scratch.path + "/both")
         let alone = try ["bert-sgd", "mpnet-sgd"].map {
             try #require(try firstLine(gist($0), scratch.path + "/" + $0)["loss"]?.double)
