@@ -187,8 +187,9 @@ extension ModelDirectory {
         guard let overrides else { return false }
         let before = file.object
         let known = file.object.keys + EncoderSettings.keys(file).filter { !file.object.contains(key: $0) }
+        let names = Set(known)
         for (key, value) in overrides {
-            guard known.contains(key) else {
+            guard names.contains(key) else {
                 throw TuttiError(
                     .usage, "override model configuration", "config_overrides.\(key)", "is not a key of \(file.path)",
                     hint: nearestName(to: key, among: known).map { "Did you mean '\($0)'?" })

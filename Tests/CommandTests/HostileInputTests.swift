@@ -113,8 +113,8 @@ import TuttiGround
         #expect(try workshop.train("--set", "args.max_steps=1").code == 0)
         try workshop.write("many.jsonl", "{" + keys + "}\n")
         #expect(try TuttiProcess.run("inspect", workshop.path + "/many.jsonl").code == 65)
-        let text = String(decoding: try workshop.read("run.yaml"), as: UTF8.self)
-        try workshop.write("run.yaml", text + "config_overrides: {\(keys)}\n")
-        #expect(try workshop.train().code == 64)
+        try workshop.write("model/config.json", config)
+        try workshop.write("many.yaml", "model: \(workshop.path)/model\nconfig_overrides: {\(keys)}\n")
+        #expect(try TuttiProcess.run("train", workshop.path + "/many.yaml").code == 64)
     }
 }
