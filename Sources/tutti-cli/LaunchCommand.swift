@@ -79,7 +79,7 @@ struct LaunchCommand: ParsableCommand {
     /// Has rank zero tell the launcher that all ranks take signals.
     static func tellReady(_ ensemble: any Ensemble) {
         guard ensemble.isRoot, ProcessInfo.processInfo.environment[Mpirun.marker] != nil else { return }
-        Output.show(Mpirun.ready, on: STDERR_FILENO)
+        Output.draw(Mpirun.ready, on: STDERR_FILENO)
     }
 
     /// A subcommand that needs no ranks, `--help` among them. Mistakes in the arguments of any subcommand are told here,
