@@ -5,6 +5,7 @@ import Foundation
 import TuttiEnsemble
 import TuttiGround
 import TuttiLaunch
+import TuttiReports
 
 struct LaunchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -79,7 +80,7 @@ struct LaunchCommand: ParsableCommand {
     /// Has rank zero tell the launcher that all ranks take signals.
     static func tellReady(_ ensemble: any Ensemble) {
         guard ensemble.isRoot, ProcessInfo.processInfo.environment[Mpirun.marker] != nil else { return }
-        Output.draw(Mpirun.ready, on: STDERR_FILENO)
+        StandardStream.error.put(Mpirun.ready)  // as it is: an escape code for the launcher
     }
 
     /// A subcommand that needs no ranks, `--help` among them. Mistakes in the arguments of any subcommand are told here,
