@@ -70,7 +70,10 @@ package struct JobEnd: Equatable, Sendable {
 
     private static func others(_ code: Int32, _ output: JobOutput, _ stop: Stop) -> JobEnd {
         if case .asked(let signal, _) = stop, code == 1 || code > 128 { return JobEnd(code: 128 + signal) }
-        return loss(output, isTutti: false) ?? JobEnd(code: code)
+        if let lost = loss(output, isTutti: false) { return lost }
+        // mpirun does not name a rank that is killed while it starts.
+        guard code == 128 + SIGKILL else { return JobEnd(code: code) }
+        return JobEnd(code: 75, message: "a rank was killed by SIGKILL; \(again(false))")
     }
 
     /// The end of a job that lost a rank or a host.

@@ -132,7 +132,7 @@ import Testing
         // A mpirun that leaves a trace if it is called.
         try writeProgram("bin/mpirun.openmpi", "touch \(folder.path)/called\n")
         let path = ["PATH": folder.path + "/bin:" + (ProcessInfo.processInfo.environment["PATH"] ?? "")]
-        let wrong = try run(["launch", "-np", "2", "train", "--nosuch"], environment: path)
+        let wrong = try run(["launch", "-np", "2", "train", "x", "--nosuch"], environment: path)
         #expect(wrong.code == 64 && wrong.errors.contains("--nosuch"))
         let help = try run(["launch", "-np", "2", "train", "--help"], environment: path)
         #expect(help.code == 0 && help.output.hasPrefix("OVERVIEW"))
@@ -153,7 +153,7 @@ import Testing
     /// Every rank finds the same mistake; whichever is first, rank zero says it, and says it once.
     @Test func ranksUnderMpirunSayAMistakeOnce() throws {
         for _ in 0..<3 {
-            let outcome = try mpirun(["train", "--nosuch"])
+            let outcome = try mpirun(["train", "x", "--nosuch"])
             #expect(outcome.code == 64)
             #expect(outcome.errors.components(separatedBy: "Unknown option '--nosuch'").count == 2, "\(outcome.errors)")
         }
