@@ -1,0 +1,166 @@
+// A lock on an output folder: one process writes to it, also when the others are on other hosts that share it by NFS.
+//
+// What: a file that names its owner and carries a counter, the beat, which the owner's own thread raises every few
+// seconds. It is made by link(2), which is atomic on NFS too; flock is not there everywhere.
+// A dead owner does not keep it: where its process can be looked up (same machine, same process namespace), it is taken
+// over as soon as the process is gone, also if its number was given to another one; elsewhere after a time without a
+// beat, measured by the waiting process's own clock, so that clocks need not agree.
+// Taking over renames the file aside, which only one process can, and looks once more whether it is the one that was
+// judged; a lock that has changed is put back.
+// An owner that was suspended may find that another has taken over: it has lost the folder and must stop writing.
+
+import Foundation
+import TuttiGround
+
+/// A lock that this process holds on a folder, until `release` or the end of the process.
+package final class FolderLock: @unchecked Sendable {
+    /// How long things take, in seconds.
+    package struct Times: Sendable {
+        /// Between two beats.
+        package var beat = 5.0
+        /// Without a beat, after which an owner that cannot be looked up is taken for dead.
+        package var stale = 30.0
+        /// A start waits so long for the lock.
+        package var patience = 60.0
+        /// After taking over, before the lock counts as held: whoever judged the same owner has noticed by then.
+        package var settling = 0.2
+
+        package init() {}
+    }
+
+    private let path: String
+    private let file: LockFile
+    private let times: Times
+    private let onLoss: @Sendable () -> Void
+    private let writing = NSLock()
+    private let state = NSCondition()
+    // Guarded by `state`.
+    private var isReleased = false
+    private var loss: TuttiError?
+    private var seen = 0.0
+
+    /// Takes the lock file at `path`, waiting for another owner as long as `times` allow.
+    ///
+    /// - Parameters:
+    ///   - purpose: what the owner is doing, for people who read the file.
+    ///   - waiting: gets one line if another process holds the lock.
+    ///   - onLoss: called from the lock's own thread when another process has taken over.
+    /// - Throws: `.usage` naming the owner if it does not give the lock up in time; `.retryable` if no lock can be made.
+    package init(
+        path: String, purpose: String, times: Times = Times(), waiting: (String) -> Void = { _ in },
+        onLoss: @escaping @Sendable () -> Void
+    ) throws(TuttiError) {
+        self.path = path
+        self.times = times
+        self.onLoss = onLoss
+        file = LockFile(path: path, purpose: purpose)
+        try FolderLock.take(file, times: times, waiting: waiting)
+        seen = FolderLock.now()
+        let thread = Thread { self.keepBeating() }
+        thread.stackSize = 256 << 10
+        thread.start()
+    }
+
+    /// Gives the lock up; a second call does nothing.
+    package func release() {
+        state.lock()
+        let (wasReleased, isLost) = (isReleased, loss != nil)
+        isReleased = true
+        state.broadcast()
+        state.unlock()
+        guard !wasReleased else { return }
+        writing.lock()
+        defer { writing.unlock() }
+        if isLost { file.close() } else { file.remove() }
+    }
+
+    /// Returns if the lock is still held: asked before something is written.
+    ///
+    /// - Throws: `.retryable` once another process has taken over.
+    package func check() throws(TuttiError) {
+        state.lock()
+        let (known, age) = (loss, FolderLock.now() - seen)
+        state.unlock()
+        if let known { throw known }
+        // The thread has not looked for long: this process may have been suspended.
+        if age > 3 * times.beat, let found = look() { throw found }
+    }
+
+    /// What the lock's own thread does: looks, and raises the beat.
+    private func keepBeating() {
+        while true {
+            state.lock()
+            if !isReleased { _ = state.wait(until: Date(timeIntervalSinceNow: times.beat)) }
+            let isOver = isReleased
+            state.unlock()
+            if isOver { return }
+            if look() != nil { return onLoss() }
+            // Not under `state`: a file system that hangs must not hold up the run.
+            writing.lock()
+            file.raiseBeat()
+            writing.unlock()
+        }
+    }
+
+    /// Looks whether the lock is still this process's; the loss, once there is one.
+    private func look() -> TuttiError? {
+        var found = file.look()
+        state.lock()
+        defer { state.unlock() }
+        if isReleased || loss != nil { return loss }
+        if case .absent = found {
+            // Deleted by hand: it is made again, unless the folder is gone or another was faster.
+            do { if try file.create() { found = file.look() } } catch {}
+        }
+        switch found {
+        case .unknown: break  // a file system that does not answer now may answer next time
+        case .content(let content) where content.owner == file.owner: seen = FolderLock.now()
+        case .absent, .content:
+            var taker = "another process"
+            if case .content(let content) = found, let owner = content.owner { taker = "\(owner)" }
+            if case .absent = found { taker = "whoever deleted the lock" }
+            loss = TuttiError(
+                .retryable, "keep the output directory", path, "\(taker) has taken it over",
+                hint: "This run stops without writing anything more; start the same command again when the other ends.")
+        }
+        return loss
+    }
+
+    private static func take(_ file: LockFile, times: Times, waiting: (String) -> Void) throws(TuttiError) {
+        let began = now()
+        var seen: (content: LockContent, since: Double)?
+        var hasSaid = false
+        while try !file.create() {
+            var owner: LockOwner?
+            if case .content(let content) = file.look() {
+                if seen?.content != content { seen = (content, now()) }
+                owner = content.owner
+                let isStale = seen.map { now() - $0.since >= times.stale } ?? false
+                if owner?.isDead == true || isStale {
+                    guard try file.takeOver(from: content) else { continue }
+                    Thread.sleep(forTimeInterval: times.settling)
+                    if case .content(let own) = file.look(), own.owner == file.owner { return }
+                    seen = nil
+                    continue
+                }
+            }
+            let name = owner.map { "\($0)" } ?? "another process"
+            if now() - began >= times.patience {
+                throw TuttiError(
+                    .usage, "start the run", file.path, "\(name) is writing to this directory",
+                    hint: "Wait for it or stop it, or choose another output_dir.")
+            }
+            if !hasSaid {
+                waiting("\(name) is writing to the output directory; waiting for it, \(Int(times.patience)) s at most.")
+                hasSaid = true
+            }
+            Thread.sleep(forTimeInterval: min(0.5, times.stale / 10))
+        }
+    }
+
+    private static func now() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}

@@ -1,0 +1,152 @@
+// The file of a `FolderLock`: a beat of fixed width in the first line, its owner as JSON in the second.
+//
+// The beat is written in place, into the file that was opened when the lock was made: if another process has replaced
+// that file, the beat goes nowhere and hurts nobody.
+
+import Foundation
+import TuttiGround
+
+/// What a lock file holds.
+struct LockContent: Equatable {
+    let bytes: [UInt8]
+    /// Nil if the file does not say, for example because it is just being written.
+    let owner: LockOwner?
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+        let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
+        owner = lines.count > 1 ? LockOwner(json: String(lines[1])) : nil
+    }
+}
+
+/// The lock file of one process, held or not.
+final class LockFile {
+    /// What stands at the path.
+    enum Look {
+        case absent
+        /// The file system gives no answer.
+        case unknown
+        case content(LockContent)
+    }
+
+    let path: String
+    let owner: LockOwner
+    private var descriptor: Int32 = -1
+    private var beat = 0
+
+    init(path: String, purpose: String) {
+        self.path = path
+        owner = .thisProcess(purpose: purpose)
+    }
+
+    deinit { close() }
+
+    /// What is at the path now.
+    func look() -> Look {
+        let reading = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard reading >= 0 else { return errno == ENOENT ? .absent : .unknown }
+        defer { Foundation.close(reading) }
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = bytes.withUnsafeMutableBytes { pread(reading, $0.baseAddress, $0.count, 0) }
+        return count >= 0 ? .content(LockContent(Array(bytes[..<count]))) : .unknown
+    }
+
+    /// Makes the file; false if there is one.
+    ///
+    /// - Throws: `.retryable` if the folder takes no files.
+    func create() throws(TuttiError) -> Bool {
+        let unique = uniqueName()
+        let made = open(unique, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
+        guard made >= 0 else { throw OutputFile.writeError(path, code: errno) }
+        guard put(made), fsync(made) == 0 else {
+            let error = OutputFile.writeError(path, code: errno)
+            Foundation.close(made)
+            unlink(unique)
+            throw error
+        }
+        let (isLinked, code) = LockFile.link(unique, path)
+        unlink(unique)
+        if isLinked {
+            keep(made)
+            return true
+        }
+        Foundation.close(made)
+        switch code {
+        case EEXIST: return false
+        case EPERM, ENOTSUP, ENOSYS, EMLINK: return try createWithoutLink()
+        default: throw OutputFile.writeError(path, code: code)
+        }
+    }
+
+    /// Removes the file if it still holds `judged`, and makes its own; false if another process was faster.
+    func takeOver(from judged: LockContent) throws(TuttiError) -> Bool {
+        let aside = uniqueName()
+        guard rename(path, aside) == 0 else { return false }
+        let moved = open(aside, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = moved < 0 ? -1 : bytes.withUnsafeMutableBytes { pread(moved, $0.baseAddress, $0.count, 0) }
+        if moved >= 0 { Foundation.close(moved) }
+        let isJudged = count >= 0 && Array(bytes[..<count]) == judged.bytes
+        if !isJudged { _ = LockFile.link(aside, path) }  // another's, and alive: put back
+        unlink(aside)
+        return isJudged ? try create() : false
+    }
+
+    /// Writes the next beat.
+    func raiseBeat() {
+        guard descriptor >= 0 else { return }
+        beat += 1
+        // A beat that cannot be written is followed by another.
+        _ = put(descriptor)
+        fsync(descriptor)
+    }
+
+    /// Removes the file if it is this process's.
+    func remove() {
+        if case .content(let content) = look(), content.owner == owner { unlink(path) }
+        close()
+    }
+
+    /// Leaves the file alone from now on.
+    func close() {
+        if descriptor >= 0 { Foundation.close(descriptor) }
+        descriptor = -1
+    }
+
+    private func keep(_ made: Int32) {
+        close()
+        descriptor = made
+    }
+
+    /// For file systems without hard links: a file that is made only if there is none, and filled afterwards.
+    private func createWithoutLink() throws(TuttiError) -> Bool {
+        let made = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
+        if made < 0, errno == EEXIST { return false }
+        guard made >= 0 else { throw OutputFile.writeError(path, code: errno) }
+        guard put(made), fsync(made) == 0 else {
+            let error = OutputFile.writeError(path, code: errno)
+            Foundation.close(made)
+            unlink(path)
+            throw error
+        }
+        keep(made)
+        return true
+    }
+
+    /// Links `name` to `target`; on NFS the answer may be lost although it was done, so the number of links decides.
+    private static func link(_ name: String, _ target: String) -> (done: Bool, code: Int32) {
+        if Foundation.link(name, target) == 0 { return (true, 0) }
+        let code = errno
+        var status = stat()
+        return (lstat(name, &status) == 0 && status.st_nlink == 2, code)
+    }
+
+    private func put(_ descriptor: Int32) -> Bool {
+        let digits = "\(beat)"
+        let first = "beat " + String(repeating: "0", count: max(0, 12 - digits.utf8.count)) + digits
+        let text = Array("\(first)\n\(owner.json)\n".utf8)
+        return text.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) } == text.count
+    }
+
+    private func uniqueName() -> String { "\(path).\(owner.host).\(owner.process).\(UInt32.random(in: 0...(.max)))" }
+}
