@@ -23,6 +23,12 @@ int tutti_mpi_start(void) {
 
 int tutti_mpi_finalize(void) { return MPI_Finalize(); }
 
+static void exiting(int status, void *finalize) {
+    if (status == 0) ((void (*)(void))finalize)();
+}
+
+void tutti_mpi_at_exit(void (*finalize)(void)) { on_exit(exiting, (void *)finalize); }
+
 int tutti_mpi_rank(int comm, int *rank) { return MPI_Comm_rank(comms[comm], rank); }
 
 int tutti_mpi_size(int comm, int *size) { return MPI_Comm_size(comms[comm], size); }

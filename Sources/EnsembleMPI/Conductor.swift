@@ -100,6 +100,9 @@ final class Conductor: @unchecked Sendable {
         }
     }
 
+    /// Whether no call is under way and nothing is queued.
+    var isIdle: Bool { lock.locked { buckets.isEmpty && !callIsPending } }
+
     /// Finalises MPI and waits for the thread's end.
     func finalize() -> Int32 {
         let code = perform(MPICall(kind: .finalize, operation: "finalize"))

@@ -10,6 +10,7 @@
 
 import CTuttiMPI
 import Foundation
+import Synchronization
 import TuttiEnsemble
 import TuttiGround
 
@@ -68,6 +69,8 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         self.conductor = conductor
         ranks = MPIRanks(rank: world.rank, size: world.size)
         worldRank = world.rank
+        MPIEnsemble.running.withLock { $0 = conductor }
+        tutti_mpi_at_exit { MPIEnsemble.finalizeAtExit() }
         let place = Topology.ownPlace()
         host = place.host
         topology = Topology(places: [place], library: "")
@@ -119,9 +122,27 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         return MPIEnsemble(part, of: self, topology: topology.part(members))
     }
 
-    /// Ends MPI; nothing collective may follow. Collective.
+    /// Ends MPI; nothing collective may follow, and a second call does nothing. Collective.
+    ///
+    /// A program that ends with exit code 0 without having called it has it called then: mpirun takes a rank that ends
+    /// without it for a failed one.
     public func finalize() {
-        _ = conductor.finalize()
+        let isRunning = MPIEnsemble.running.withLock { running in
+            defer { running = nil }
+            return running != nil
+        }
+        if isRunning { _ = conductor.finalize() }
+    }
+
+    /// What is to be finalised when the process ends.
+    private static let running = Mutex(Conductor?.none)
+
+    private static func finalizeAtExit() {
+        let forgotten = running.withLock { running in
+            defer { running = nil }
+            return running
+        }
+        if let forgotten, forgotten.isIdle { _ = forgotten.finalize() }
     }
 
     /// Returns when every rank has called it.

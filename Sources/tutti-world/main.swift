@@ -2,6 +2,7 @@
 //
 //     mpirun -np 3 tutti-world            every law; the last line is "N passed, N failed"
 //     mpirun -np 2 tutti-world measure    the cost of summing a gradient of 90 MB
+//     mpirun -np 2 tutti-world forget     ends without finalising MPI, as a forgetful program does: exit code 0
 //     mpirun -np 3 tutti-world fail       the last rank gives up while the others wait: its message, exit code 75
 //
 // Alone, without mpirun, the laws of one rank are checked.
@@ -28,8 +29,11 @@ do {
                 throw TuttiError(.retryable, "tutti-world fail", "", "gives up on purpose", rank: ensemble.rank)
             }
             try ensemble.barrier()
+        case "forget":
+            try ensemble.barrier()
+            exit(0)
         case let argument?:
-            say("unknown argument \"\(argument)\"; usage: tutti-world [measure | fail]", on: ensemble)
+            say("unknown argument \"\(argument)\"; usage: tutti-world [measure | forget | fail]", on: ensemble)
             code = TuttiError.Kind.usage.rawValue
         }
     } catch {

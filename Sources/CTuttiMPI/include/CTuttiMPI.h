@@ -7,6 +7,11 @@
 // Starts MPI for one thread (FUNNELED); errors return codes from then on.
 int tutti_mpi_start(void);
 int tutti_mpi_finalize(void);
+
+// Has `finalize` called when this process exits with code 0 while MPI is running. After another code nothing is called:
+// the launcher then ends the other ranks, which may be waiting in a collective.
+void tutti_mpi_at_exit(void (*finalize)(void));
+
 int tutti_mpi_rank(int comm, int *rank);
 int tutti_mpi_size(int comm, int *size);
 
