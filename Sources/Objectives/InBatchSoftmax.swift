@@ -7,6 +7,7 @@
 // Legend: `t` rows of a tile, `b` rows on this rank, `N` rows that are compared (of all ranks, or own), `K` document
 // columns, `M` = K N, `P` positives of a row, `D` width.
 
+import Foundation
 import TuttiGround
 import TuttiKernels
 
@@ -64,6 +65,15 @@ struct InBatchSoftmax: Sendable {
             hardness == nil || hardnessStrength == 0
         else { return nil }
         return InnerProductSimilarity(similarity)
+    }
+
+    /// The value where all similarities are equal: the logarithm of the number of candidates.
+    func chance(rows: Double, columns: Int) -> Double? {
+        guard gathersAcrossRanks, positives == 1, hardness == nil, rows > 0, columns > 1 else { return nil }
+        let documents = log(rows * Double(columns - 1))
+        if Set(directions) == [.queryToDocument] { return documents }
+        let isSymmetric = Set(directions) == [.queryToDocument, .documentToQuery] && partition == .perDirection
+        return isSymmetric ? (documents + log(rows)) / 2 : nil
     }
 
     /// Refuses options that do not go together.

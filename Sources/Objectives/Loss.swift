@@ -149,6 +149,10 @@ public protocol Loss: AnyObject {
     /// The same names in the same order after every evaluation.
     var parts: [(name: String, value: Double)] { get }
 
+    /// The value for a global batch of `rows` rows of `columns` texts if all similarities are equal: that of a model
+    /// which tells nothing apart. Nil where there is no such value.
+    func chance(rows: Double, columns: Int) -> Double?
+
     /// Refuses a model or data that the loss cannot work with, before the first step.
     func check(_ setting: LossSetting) throws(TuttiError)
 
@@ -177,6 +181,7 @@ extension Loss {
     public var nested: [ConfiguredLoss] { [] }
     public var dependsOnDealing: Bool { nested.contains { $0.loss.dependsOnDealing } }
     public var parts: [(name: String, value: Double)] { [] }
+    public func chance(rows: Double, columns: Int) -> Double? { nil }
 
     public func check(_ setting: LossSetting) throws(TuttiError) {
         for inner in nested { try inner.loss.check(setting) }

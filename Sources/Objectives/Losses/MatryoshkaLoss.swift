@@ -96,6 +96,12 @@ public final class MatryoshkaLoss: Loss {
         ).listed
     }
 
+    /// The sum over widths of the inner loss's.
+    public func chance(rows: Double, columns: Int) -> Double? {
+        guard widthsPerStep <= 0 || widthsPerStep >= widths.count else { return nil }
+        return inner.loss.chance(rows: rows, columns: columns).map { $0 * weights.reduce(0, +) }
+    }
+
     /// Refuses widths beyond the model's, and inner losses whose own parameters have the model's width.
     public func check(_ setting: LossSetting) throws(TuttiError) {
         for width in widths {

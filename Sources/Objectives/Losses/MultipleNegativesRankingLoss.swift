@@ -155,6 +155,9 @@ public final class MultipleNegativesRankingLoss: Loss {
         return isSymmetric ? Array(values.prefix(Settings.plain.count)) : values
     }
 
+    /// The logarithm of the number of candidates, for the usual forms.
+    public func chance(rows: Double, columns: Int) -> Double? { form.chance(rows: rows, columns: columns) }
+
     /// Refuses data without a text column for every positive.
     public func check(_ setting: LossSetting) throws(TuttiError) { try require(columns: setting.columns.count) }
 
