@@ -39,6 +39,7 @@ let package = Package(
         .target(name: "CTuttiMPI", dependencies: ["COpenMPI"], path: "Sources/CTuttiMPI"),
         .target(name: "CTuttiDigest", path: "Sources/CTuttiDigest"),
         .target(name: "CTuttiLaunch", path: "Sources/CTuttiLaunch"),
+        .target(name: "CTuttiSignals", path: "Sources/CTuttiSignals"),
         .target(name: "CAllocationCounter", path: "Sources/CAllocationCounter"),
         .target(name: "TuttiGround", dependencies: ["CTuttiDigest"], path: "Sources/Ground"),
         // L1
@@ -79,7 +80,7 @@ let package = Package(
             dependencies: [
                 "TuttiTraining", "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders",
                 "TuttiCorpus", "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI",
-                "TuttiGround", "TuttiLaunch", argumentParser, yams,
+                "TuttiGround", "TuttiLaunch", "CTuttiSignals", argumentParser, yams,
             ], path: "Sources/tutti-cli"),
         .executableTarget(
             name: "TuttiWorld",

@@ -15,7 +15,8 @@ extension SentenceEncoder {
     /// The embeddings of `texts` in their order, computed without dropout.
     ///
     /// `prompt` is put before every text; nil stands for the default prompt of the model, "" for none.
-    /// Throws: `.diverged` for embeddings that are not finite, on every rank; the error of another rank.
+    /// Throws: `.diverged` for embeddings that are not finite, on every rank; `.preempted` when any rank was asked to give
+    /// up; the error of another rank.
     /// Collective: with an ensemble every rank must call with the same texts, and every rank gets all rows.
     public func encode(
         _ texts: [String], prompt: String? = nil, tokensPerBatch: Int = 8192, ensemble: (any Ensemble)? = nil
@@ -38,6 +39,10 @@ extension SentenceEncoder {
         let share = shares[rank].map { texts[$0] }
         let own = encodeShare(share, prompt: prompt, tokensPerBatch: tokensPerBatch) { done in
             observe(done == share.count ? texts.count : done * world, texts.count)
+        }
+        if let isInterrupted {
+            let code: Int32 = isInterrupted() ? 1 : 0
+            if try ensemble?.agree(code: code) ?? code != 0 { throw TuttiError.interruption }
         }
         let joined: Embeddings  // rows of rank 0, then of rank 1 ...
         if let ensemble, world > 1 {
@@ -73,7 +78,7 @@ extension SentenceEncoder {
         return texts.indices.sorted { lengths[$0] != lengths[$1] ? lengths[$0] > lengths[$1] : $0 < $1 }
     }
 
-    /// The embeddings of one rank's texts, in their order.
+    /// The embeddings of one rank's texts, in their order; the rest is left out once encoding is given up.
     private func encodeShare(
         _ texts: [String], prompt: String, tokensPerBatch: Int, observe: (_ done: Int) -> Void
     ) -> Embeddings {
@@ -91,7 +96,10 @@ extension SentenceEncoder {
         }
         for (row, text) in texts.enumerated() {
             collator.append(text, slot: UInt64(row), column: 0, to: &batch)
-            if batch.tokenCount >= tokensPerBatch { run(upTo: row + 1) }
+            if batch.tokenCount >= tokensPerBatch {
+                run(upTo: row + 1)
+                if isInterrupted?() == true { return embeddings }
+            }
         }
         run(upTo: texts.count)
         return embeddings

@@ -34,6 +34,8 @@ public final class SentenceEncoder: SentenceEncoding {
     public var defaultPromptName: String?
     /// "cosine", "dot", "euclidean" or "manhattan".
     public var similarity: String
+    /// Whether encoding should be given up: asked between batches, on all ranks or on none. Nil = never.
+    package var isInterrupted: (@Sendable () -> Bool)?
     /// Lines that a user should read once: what was assumed or changed while loading.
     public let notices: [String]
     /// What the model was loaded from, as the user called it.

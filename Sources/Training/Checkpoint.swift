@@ -1,8 +1,10 @@
 // Checkpoints: everything a run needs to go on as if it had never stopped.
 //
 // `checkpoint-N/` = the model folder + `trainer_state.json` (the reference's keys) + `optimizer.safetensors`
-// (exp_avg.<name>, exp_avg_sq.<name>) + `tutti_state.json` (exact counters, surroundings, SHA-256 of every file).
-// Written as `checkpoint-N.tmp`, synced, renamed; loading walks back to the newest valid one.
+// (exp_avg.<name>, exp_avg_sq.<name>) + `tutti_state.json` (exact counters, surroundings, SHA-256 of every file, and a
+// digest over all of that). Written as `checkpoint-N.tmp`, synced, renamed; loading walks back to the newest valid one.
+//
+// `format` 2 has the digest; 1, which has none, is still read. A newer one is refused.
 
 import Foundation
 import TuttiEncoders
@@ -32,22 +34,36 @@ struct Surroundings: Equatable {
 
 /// A valid checkpoint found on disk.
 struct Checkpoint {
+    /// The newest format that is read, and the one that is written.
+    static let format = 2
+
     let path: String
     let state: TrainerState
     let surroundings: JSONObject
+    /// Whether its counters are under a digest: those of format 1 are not.
+    let isSealed: Bool
+
+    /// Whether it holds what a run needs to go on, not the model alone.
+    var isResumable: Bool { FileManager.default.fileExists(atPath: path + "/optimizer.safetensors") }
 
     // MARK: Writing
 
-    /// Writes `checkpoint-<step>` below `directory`. Rank zero only.
+    /// Writes `checkpoint-<step>` below `directory`, unless it is there already. Rank zero only.
     static func write(
         directory: String, model: SentenceEncoder, card: String, optimizer: OptimizerState?, state: TrainerState,
-        arguments: TrainingArguments, surroundings: Surroundings, identity: String
+        arguments: TrainingArguments, surroundings: Surroundings, identity: RunIdentity
     ) throws(TuttiError) -> String {
         let name = "checkpoint-\(state.globalStep)"
         let path = directory + "/" + name
         if FileManager.default.fileExists(atPath: path) {
-            if validate(path, identity: identity) != nil { return name }
-            try remove(path)  // damaged: it would stand in the way of the rename
+            guard let there = try validate(path, identity: identity) else {
+                try remove(path)  // damaged: it would stand in the way of the rename
+                return try write(
+                    directory: directory, model: model, card: card, optimizer: optimizer, state: state,
+                    arguments: arguments, surroundings: surroundings, identity: identity)
+            }
+            let knowsAll = there.state.evaluationIsDue == state.evaluationIsDue
+            if knowsAll, there.isResumable || optimizer == nil { return name }
         }
         do {
             try AtomicWrite.directory(finalPath: path) { temporary in
@@ -60,11 +76,12 @@ struct Checkpoint {
                 try AtomicWrite.file(
                     path: temporary + "/trainer_state.json", text: reference.serialized(indent: 2) + "\n")
                 var object = JSONObject()
-                object["format"] = .integer(1)
-                object["identity"] = .string(identity)
+                object["format"] = .integer(Int64(format))
+                object["identity"] = .string(identity.current)
                 object["surroundings"] = .object(surroundings.json())
                 object["state"] = .object(state.resumeJSON())
                 object["sha256"] = .object(try digests(of: temporary))
+                seal(&object)
                 try AtomicWrite.file(
                     path: temporary + "/tutti_state.json",
                     text: JSONValue.object(object).serialized(indent: 2) + "\n")
@@ -80,16 +97,23 @@ struct Checkpoint {
     // MARK: Finding
 
     /// The newest valid checkpoint of the run `identity` below `directory`; damaged ones are reported and passed over.
+    ///
+    /// - Throws: a data error for a checkpoint that a newer version wrote: an older one beside it is not what is wanted.
     static func newest(
-        in directory: String, identity: String, notice: (String) -> Void
+        in directory: String, identity: RunIdentity, notice: (String) -> Void
     ) throws(TuttiError) -> Checkpoint? {
         for step in try steps(in: directory).reversed() {
             let path = "\(directory)/checkpoint-\(step)"
-            guard let checkpoint = validate(path, identity: identity) else {
+            guard let checkpoint = try validate(path, identity: identity) else {
                 notice("\(path) is damaged or of another run; going back to the one before.")
                 continue
             }
-            if FileManager.default.fileExists(atPath: path + "/optimizer.safetensors") { return checkpoint }
+            if checkpoint.isResumable {
+                if !checkpoint.isSealed {
+                    notice("\(path) was written by an earlier version, without a digest of its counters.")
+                }
+                return checkpoint
+            }
             notice("\(path) holds no optimizer state (save_only_model); going back to the one before.")
         }
         return nil
@@ -102,12 +126,19 @@ struct Checkpoint {
         }.sorted()
     }
 
-    /// The checkpoint at `path` if every file of it is whole.
-    static func validate(_ path: String, identity: String) -> Checkpoint? {
+    /// The checkpoint at `path` if everything in it is whole.
+    ///
+    /// - Throws: a data error if its format is newer than this version knows.
+    static func validate(_ path: String, identity: RunIdentity) throws(TuttiError) -> Checkpoint? {
+        let source = path + "/tutti_state.json"
+        var found: JSONObject?
+        do { found = try JSONValue.parse(file: source).object } catch { return nil }
+        guard let object = found else { return nil }
+        try checkFormat(object, knownFormat: format, operation: "resume", source: source)
         do {
-            let source = path + "/tutti_state.json"
-            guard let object = try JSONValue.parse(file: source).object,
-                object["identity"]?.string == identity,
+            let isSealed = object["digest"] != nil
+            guard isSealed ? sealIsWhole(object) : object["format"]?.int == 1,
+                let owner = object["identity"]?.string, identity.accepts(owner),
                 let expected = object["sha256"]?.object,
                 let state = object["state"]?.object, let surroundings = object["surroundings"]?.object
             else { return nil }
@@ -118,7 +149,7 @@ struct Checkpoint {
             let history = (reference?["log_history"]?.array ?? []).compactMap(\.object)
             return Checkpoint(
                 path: path, state: try TrainerState(resume: state, history: history, source: source),
-                surroundings: surroundings)
+                surroundings: surroundings, isSealed: isSealed)
         } catch {
             return nil
         }
@@ -155,10 +186,11 @@ struct Checkpoint {
         }
     }
 
-    /// Deletes what a killed save or deletion left behind.
+    /// Deletes what a killed save or deletion left behind, and puts back what a killed replacement had put aside.
     static func removeUnfinished(in directory: String) throws(TuttiError) {
-        for name in try entries(of: directory) where name.hasPrefix("checkpoint-") && name.hasSuffix(".tmp") {
-            try AtomicWrite.removeTree(directory + "/" + name)
+        for name in try entries(of: directory) where name.hasPrefix("checkpoint-") {
+            if name.hasSuffix(".tmp") { try AtomicWrite.removeTree(directory + "/" + name) }
+            if name.hasSuffix(".old") { try AtomicWrite.recover(finalPath: directory + "/" + name.dropLast(4)) }
         }
     }
 

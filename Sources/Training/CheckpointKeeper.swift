@@ -10,21 +10,45 @@ import TuttiModels
 
 /// Writes and reads what a run keeps.
 final class CheckpointKeeper {
-    let directory: RunDirectory
+    private(set) var directory: RunDirectory
     private let inputs: TrainingInputs
     private let memory: TrainingMemory
     private let log: RunLog
     private let ensemble: any Ensemble
 
     /// The keeper of a run whose parameters and optimizer state are in `memory`.
-    init(_ inputs: TrainingInputs, memory: TrainingMemory, log: RunLog, ensemble: any Ensemble) {
+    ///
+    /// `digests` are those of the run's inputs.
+    init(
+        _ inputs: TrainingInputs, digests: [RunInput], memory: TrainingMemory, log: RunLog, ensemble: any Ensemble
+    ) {
         self.inputs = inputs
         self.memory = memory
         self.log = log
         self.ensemble = ensemble
         directory = RunDirectory(
-            path: inputs.outputDirectory, configuration: inputs.configuration, inputs: inputs.inputDigests)
+            path: inputs.outputDirectory, configuration: inputs.comparedConfiguration, inputs: digests)
     }
+
+    // MARK: The directory
+
+    /// Takes the output directory for this process and looks which run it holds. Collective.
+    func takeDirectory() throws -> RunStart {
+        let found = try ensemble.onRoot { () throws -> FoundRun in
+            let stop = inputs.stop
+            try directory.take(overwrite: inputs.overwrite, times: inputs.lockTimes, notice: log.notice) {
+                stop.ask(.stopAtOnce)
+            }
+            let start = try directory.start(overwrite: inputs.overwrite, notice: log.notice)
+            return FoundRun(start: start, identity: directory.identity)
+        }
+        directory.adopt(found.identity)
+        log.beforeWriting = { [directory] in try directory.checkIsHeld() }
+        return found.start
+    }
+
+    /// Gives the directory up.
+    func release() { directory.release() }
 
     private var surroundings: Surroundings {
         Surroundings(
@@ -43,6 +67,7 @@ final class CheckpointKeeper {
             let optimizer = inputs.arguments.saveOnlyModel && !isRequested ? nil : memory.state
             let card = RunCard(inputs, state).text
             let name = try ensemble.onRoot {
+                try directory.checkIsHeld()
                 let name = try Checkpoint.write(
                     directory: directory.path, model: inputs.model, card: card, optimizer: optimizer, state: state,
                     arguments: inputs.arguments, surroundings: surroundings, identity: directory.identity)
@@ -59,6 +84,7 @@ final class CheckpointKeeper {
     func saveFinal(_ state: TrainerState) throws {
         let (model, card) = (inputs.model, RunCard(inputs, state).text)
         try ensemble.onRoot {
+            try directory.checkIsHeld()
             let path = directory.path + "/final"
             if FileManager.default.fileExists(atPath: path) { try Checkpoint.remove(path) }
             try AtomicWrite.directory(finalPath: path) {
@@ -77,6 +103,12 @@ final class CheckpointKeeper {
         let path = try ensemble.onRoot {
             try Checkpoint.removeUnfinished(in: directory.path)
             let newest = try Checkpoint.newest(in: directory.path, identity: directory.identity) { log.notice($0) }
+            let metrics = directory.path + "/metrics.jsonl"
+            if let newest, !newest.state.logHistory.isEmpty, !FileManager.default.fileExists(atPath: metrics) {
+                log.notice(
+                    "\(metrics) is gone: it will have no lines of the first \(newest.state.globalStep) steps. What was "
+                        + "logged of them is in \(newest.path)/trainer_state.json.")
+            }
             try log.rewind(to: newest?.state.globalStep ?? -1)
             return newest?.path ?? ""
         }
@@ -91,9 +123,15 @@ final class CheckpointKeeper {
         noteDifferences(from: before)
     }
 
+    /// Takes the choice of providers that the run began with. Collective.
+    func takeGemm() throws {
+        let directory = directory
+        try takeGemm(from: try ensemble.onRoot { try directory.gemmChoice() ?? "" })
+    }
+
     /// Takes an earlier choice of providers if this one was automatic and every rank has them: the same bits as without
     /// the interruption, whatever is fastest today. `text` is equal on all ranks. Collective.
-    func takeGemm(from text: String) throws {
+    private func takeGemm(from text: String) throws {
         guard inputs.gemmIsAutomatic, let choice = GemmChoice(text: text) else { return }
         let today = Gemm.choice
         guard try ensemble.agree(code: choice.isAvailable ? 0 : 1) == 0, choice != today else { return }
@@ -103,7 +141,7 @@ final class CheckpointKeeper {
 
     /// Loads weights, optimizer state and counters of a checkpoint; returns its surroundings.
     private func restore(from path: String, _ state: inout TrainerState) throws -> JSONObject {
-        guard let checkpoint = Checkpoint.validate(path, identity: directory.identity) else {
+        guard let checkpoint = try Checkpoint.validate(path, identity: directory.identity) else {
             throw TuttiError(
                 .data, "resume", path, "this rank cannot read the checkpoint that rank zero found",
                 hint: "Every rank must see the same output_dir.")

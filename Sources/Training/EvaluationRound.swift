@@ -124,6 +124,9 @@ final class EvaluationRound {
         let task = "Evaluating the loss" + (dataset.name.map { " on \($0)" } ?? "")
         for index in 0..<plan.batchCount {
             log.tell { $0.worked(TaskProgress(task, done: index, of: plan.batchCount)) }
+            if let isInterrupted = inputs.model.isInterrupted, try ensemble.agree(code: isInterrupted() ? 1 : 0) != 0 {
+                throw TuttiError.interruption
+            }
             let batch = try source.next()
             let pass = ObjectivePass(objective, batch, draw: draw, isTraining: false)
             let value = try pass.evaluate(weight: 1, ensemble: ensemble)

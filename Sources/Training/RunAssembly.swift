@@ -50,13 +50,6 @@ extension TrainingInputs {
         evaluatorNotices = lines
         self.configuration = .object(configuration.identityObject)
         card = configuration.modelCard
-        func digest(_ dataset: TrainingDataset) -> String {
-            (dataset.name.map { "\($0): " } ?? "") + "\(dataset.table.contentDigest())"
-        }
-        inputDigests =
-            train.map(digest) + (evalDatasets.isEmpty ? ["0"] : evalDatasets.map(digest))
-            + [Digest.of(UnsafeRawBufferPointer(model.encoder.parameters.values)).hexadecimal]
-        for path in losses.compactMap(\.configured.initialParameters) { inputDigests.append(try Checkpoint.sha256(of: path)) }
     }
 
     /// The first classifier that a loss of the run trains, as it is whenever it is asked; nil where no loss has one.

@@ -1,7 +1,7 @@
 // The output directory of a run: whose run it is, and whether it is new, unfinished or done.
 //
-// `tutti_run.json` holds the resolved configuration and a digest of all that decides the result (configuration, data,
-// start weights). The same run started again resumes or says that it is finished; any other run is refused.
+// `tutti_run.json` holds the resolved configuration and digests of all that decides the result (configuration, data,
+// start weights), under a digest of its own. The same run started again resumes or says that it is finished; any other run is refused.
 
 import Foundation
 import TuttiFormats
@@ -14,89 +14,182 @@ enum RunStart: String, Codable, Sendable {
     case fresh, resume, finished
 }
 
+/// What rank zero has found in the output directory.
+struct FoundRun: Codable, Sendable {
+    let start: RunStart
+    let identity: RunIdentity
+}
+
 /// The identity of a run, kept in its output directory.
-struct RunDirectory {
+struct RunDirectory: Sendable {
+    /// The newest format of `tutti_run.json` that is read, and the one that is written. Format 1 named no inputs and had
+    /// no digest of its own.
+    private static let format = 2
+
     let path: String
-    /// Hexadecimal SHA-256 of everything that decides the run's result.
-    let identity: String
     let configuration: JSONValue
+    let inputs: [RunInput]
+    private(set) var identity: RunIdentity
+    /// Held by rank zero while the run goes on.
+    private(set) var lock: FolderLock?
 
     private var file: String { path + "/tutti_run.json" }
 
     /// - Parameters:
     ///   - configuration: the resolved configuration, `--set` applied.
     ///   - inputs: digests of the data sets and start weights.
-    init(path: String, configuration: JSONValue, inputs: [String]) {
+    init(path: String, configuration: JSONValue, inputs: [RunInput]) {
         self.path = path
         self.configuration = configuration
-        var digest = Digest()
-        digest.update(utf8: configuration.serialized(sortKeys: true))
-        for input in inputs { digest.update(utf8: "\n" + input) }
-        identity = digest.hexadecimal
+        self.inputs = inputs
+        identity = RunIdentity(configuration: configuration, inputs: inputs)
     }
 
-    /// Creates or inspects the directory. Rank zero only.
+    /// Takes the directory for this process, creating it if need be. Rank zero only.
     ///
-    /// - Throws: exit 64 if the directory holds another run or other files, unless `overwrite`.
-    func start(overwrite: Bool) throws(TuttiError) -> RunStart {
+    /// A directory that this run must not touch is refused at once; one that another process writes to, after a wait.
+    /// - Parameter onLoss: called from another thread when another process has taken the directory over.
+    mutating func take(
+        overwrite: Bool, times: FolderLock.Times, notice: (String) -> Void, onLoss: @escaping @Sendable () -> Void
+    ) throws(TuttiError) {
+        if !FileManager.default.fileExists(atPath: file) {
+            try checkIsFree()
+        } else if !overwrite {
+            var copy = self
+            if try copy.compare(readFile()) == .finished { return }  // nothing will be written
+        }
+        try create()
+        lock = try FolderLock(
+            path: path + "/tutti_run.lock", purpose: "run \(identity.current.prefix(12))", times: times,
+            waiting: notice, onLoss: onLoss)
+    }
+
+    /// Returns if this process may still write to the directory. Rank zero only.
+    func checkIsHeld() throws(TuttiError) { try lock?.check() }
+
+    /// Gives the directory up.
+    mutating func release() {
+        lock?.release()
+        lock = nil
+    }
+
+    /// Creates or inspects the run in the directory. Rank zero only, after `take`.
+    ///
+    /// - Parameter notice: gets what a user should know of an earlier version's run.
+    /// - Throws: exit 64 if the directory holds another run or other files, unless `overwrite`; 65 if it holds a run that
+    ///   cannot be read.
+    mutating func start(overwrite: Bool, notice: (String) -> Void) throws(TuttiError) -> RunStart {
         let files = FileManager.default
         if overwrite, files.fileExists(atPath: file) {
             try removeRun()
         } else if files.fileExists(atPath: file) {
-            return try compare(JSONValue.parse(file: file))
+            let found = try readFile()
+            let start = try compare(found)
+            if found["format"] == nil {
+                notice(
+                    "\(path) holds a run that an earlier version began. Its configuration is this one; that its data "
+                        + "and start weights are the same cannot be checked.")
+                if start != .finished { try write(finished: false) }
+            }
+            return start
         }
-        // A kill in the very first write leaves nothing but its temporary file.
-        if try !entries(of: path).allSatisfy({ $0.hasPrefix("tutti_run.json") }) {
-            throw TuttiError(
-                .usage, "start the run", path, "the output directory holds files that are not a run of Tutti",
-                hint: "Choose an empty output_dir.")
-        }
+        try checkIsFree()
+        try write(finished: false)
+        return .fresh
+    }
+
+    /// Creates the directory. Rank zero only.
+    private func create() throws(TuttiError) {
         do {
-            try files.createDirectory(atPath: path, withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         } catch {
             throw TuttiError(
                 .retryable, "create the output directory", path, "\(error.localizedDescription)",
                 hint: "Fix permissions or space, or choose another output_dir.")
         }
-        try write(finished: false)
-        return .fresh
+    }
+
+    /// Takes over the identity that rank zero has found; the other ranks.
+    mutating func adopt(_ identity: RunIdentity) { self.identity = identity }
+
+    /// Refuses a directory that holds files and no run; one that does not exist is free. Rank zero only.
+    private func checkIsFree() throws(TuttiError) {
+        // A kill in the very first write leaves nothing but its temporary file.
+        if try !entries(of: path).allSatisfy({ $0.hasPrefix("tutti_run.") }) {
+            throw TuttiError(
+                .usage, "start the run", path, "the output directory holds files that are not a run of Tutti",
+                hint: "Choose an empty output_dir.")
+        }
     }
 
     /// The providers of matrix products that the run began with; nil where the file does not say. Rank zero only.
-    func gemmChoice() throws(TuttiError) -> String? { try JSONValue.parse(file: file).object?["gemm_provider"]?.string }
+    func gemmChoice() throws(TuttiError) -> String? { try readFile()["gemm_provider"]?.string }
 
     /// Marks the run as finished. Rank zero only.
     func finish() throws(TuttiError) { try write(finished: true) }
 
     private func write(finished: Bool) throws(TuttiError) {
         var object = JSONObject()
+        object["format"] = .integer(Int64(RunDirectory.format))
         object["status"] = .string(finished ? "finished" : "running")
-        object["identity"] = .string(identity)
+        object["identity"] = .string(identity.current)
+        if let earlier = identity.earlier { object["earlier_identity"] = .string(earlier) }
         object["tutti_version"] = .string(tuttiVersion)
         object["gemm_provider"] = .string(Gemm.choice.description)
         object["configuration"] = configuration
+        object["inputs"] = .array(inputs.map { .object(["name": .string($0.name), "sha256": .string($0.digest)]) })
+        seal(&object)
         try AtomicWrite.file(path: file, text: JSONValue.object(object).serialized(indent: 2) + "\n")
     }
 
-    private func compare(_ found: JSONValue) throws(TuttiError) -> RunStart {
-        guard found.object?["identity"]?.string == identity else {
+    /// The members of `tutti_run.json`, whole.
+    private func readFile() throws(TuttiError) -> JSONObject {
+        let hint = "Put it back, choose another output_dir, or pass --overwrite to delete that run."
+        let found: JSONValue
+        do {
+            found = try JSONValue.parse(file: file)
+        } catch {
+            throw TuttiError(error.kind, error.operation, error.subject, error.problem, hint: hint)
+        }
+        let object = found.object ?? JSONObject()
+        try checkFormat(object, knownFormat: RunDirectory.format, operation: "start the run", source: file)
+        let isSealed = object["digest"] != nil || object["format"] != nil
+        let isWhole = isSealed ? sealIsWhole(object) : object["identity"]?.string != nil
+        guard isWhole, object["configuration"] != nil else {
+            throw TuttiError(
+                .data, "start the run", file, "is damaged: its digest is not that of its content", hint: hint)
+        }
+        return object
+    }
+
+    private mutating func compare(_ found: JSONObject) throws(TuttiError) -> RunStart {
+        let theirs = found["identity"]?.string ?? ""
+        let isOlder = found["format"] == nil
+        if isOlder, found["configuration"] == configuration {
+            // Its digests of data are another kind's: what can be compared is equal.
+            identity.earlier = theirs
+        } else if theirs == identity.current {
+            identity.earlier = found["earlier_identity"]?.string
+        } else {
             throw TuttiError(
                 .usage, "start the run", path, "the output directory holds another run: \(difference(found))",
                 hint: "Choose another output_dir, or pass --overwrite to delete that run.")
         }
-        return found.object?["status"]?.string == "finished" ? .finished : .resume
+        return found["status"]?.string == "finished" ? .finished : .resume
     }
 
-    /// The first top-level key in which the two configurations differ.
-    private func difference(_ found: JSONValue) -> String {
-        let theirs = found.object?["configuration"]?.object ?? JSONObject()
-        let ours = configuration.object ?? JSONObject()
-        for key in ours.keys + theirs.keys where ours[key] != theirs[key] {
-            let before = theirs[key]?.serialized() ?? "absent"
-            let now = ours[key]?.serialized() ?? "absent"
-            return "\"\(key)\" was \(before.prefix(120)) and is \(now.prefix(120))"
+    /// In what this run and the one that is there differ.
+    private func difference(_ found: JSONObject) -> String {
+        let keys = RunDifferences(before: found["configuration"] ?? .null, now: configuration)
+        if !keys.lines.isEmpty { return keys.summary }
+        var before: [String: String] = [:]
+        for input in found["inputs"]?.array ?? [] {
+            if let name = input["name"]?.string { before[name] = input["sha256"]?.string }
         }
-        return "its data or start weights differ"
+        let others = inputs.filter { before[$0.name] != $0.digest }.map { input in
+            input.name == "model" ? "the start weights of \"model\"" : "the content of \"\(input.name)\""
+        }
+        return "\(others.isEmpty ? "its data" : others.joined(separator: " and ")) differ\(others.count > 1 ? "" : "s")"
     }
 
     /// Deletes what a run writes, and nothing else.

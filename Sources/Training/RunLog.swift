@@ -22,6 +22,8 @@ final class RunLog {
     private var ownRows = 0
     private var earlierSeconds = 0.0
     private let startedAt = PhaseClock.now()
+    /// Called on rank zero before a line is written; what it throws ends the run.
+    var beforeWriting: () throws -> Void = {}
 
     /// A log that reports to `reports`, which are empty but on rank zero.
     init(_ reports: [any Report], ensemble: any Ensemble) {
@@ -140,7 +142,10 @@ final class RunLog {
         var entry = JSONObject()
         for key in historyKeys ?? line.values.keys { entry[key] = line.values[key] }
         state.logHistory.append(entry)
-        try ensemble.onRoot { for report in reports { try report.logged(line) } }
+        try ensemble.onRoot {
+            try beforeWriting()
+            for report in reports { try report.logged(line) }
+        }
     }
 }
 

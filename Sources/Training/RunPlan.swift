@@ -31,26 +31,43 @@ final class RunPlan {
                 rows: datasets[empty].table.rowCount, size: batchRows, dropLast: arguments.dataloaderDropLast)
             throw TuttiError(.data, "plan the batches", datasets[empty].table.source, problem, hint: hint)
         }
-        let accumulation = arguments.gradientAccumulationSteps
-        func steps(_ batches: Int) -> Int { (batches + accumulation - 1) / accumulation }
         if arguments.maxSteps > 0 {
             totalSteps = arguments.maxSteps
             return
         }
-        if arguments.batchSampler.epochsAreAlike {
-            totalSteps = Int((arguments.numTrainEpochs * Double(steps(firstEpoch.batchCount))).rounded(.up))
-            return
-        }
-        // The same with each epoch's own number of steps.
+        let accumulation = arguments.gradientAccumulationSteps
+        func steps(_ batches: Int) -> Double { Double((batches + accumulation - 1) / accumulation) }
+        // Epochs are planned as they come; only how many steps they have must be known before, for the schedule.
         var total = 0.0
         var epoch = 0
-        while Double(epoch) < arguments.numTrainEpochs {
-            let count = epoch > 0 ? plan(epoch).batchCount : firstEpoch.batchCount
-            total += min(1, arguments.numTrainEpochs - Double(epoch)) * Double(steps(count))
-            epoch += 1
+        if arguments.batchSampler.epochsAreAlike {
+            total = arguments.numTrainEpochs * steps(firstEpoch.batchCount)
+        } else {
+            let rows = datasets.reduce(0) { $0 + $1.table.rowCount }
+            let countedEpochs = max(Self.fewestCountedEpochs, Self.countedRows / max(1, rows))
+            while Double(epoch) < arguments.numTrainEpochs, epoch < countedEpochs {
+                let count = epoch > 0 ? plan(epoch).batchCount : firstEpoch.batchCount
+                total += min(1, arguments.numTrainEpochs - Double(epoch)) * steps(count)
+                epoch += 1
+            }
+            // Beyond those, each epoch counts as many steps as they have on average.
+            let rest = arguments.numTrainEpochs - Double(epoch)
+            if rest > 0 { total += rest * total / Double(epoch) }
+        }
+        guard total < Self.mostSteps else {
+            throw TuttiError(
+                .usage, "plan the run", "args.num_train_epochs",
+                "\(arguments.numTrainEpochs) epochs would be \(total) steps", hint: "Set max_steps, or fewer epochs.")
         }
         totalSteps = Int(total.rounded(.up))
     }
+
+    /// Where epochs differ in length, so many of them are counted before the first step: at least `fewestCountedEpochs`,
+    /// and as many as have `countedRows` rows together, which takes some seconds.
+    private static let fewestCountedEpochs = 16
+    private static let countedRows = 5_000_000
+    /// Steps that no run takes.
+    private static let mostSteps = 1e15
 
     /// The global batches of an epoch.
     func batches(epoch: Int) -> MultiDatasetPlan {

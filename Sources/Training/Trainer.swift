@@ -9,6 +9,7 @@ import TuttiEncoders
 import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
+import TuttiModels
 import TuttiReports
 
 /// How a run ended.
@@ -36,6 +37,7 @@ public final class Trainer {
     private let keeper: CheckpointKeeper
     private let events: EventPlan
     private var stopping = false
+    private var chance: ChanceWatch
     private var epochsWithoutBatches = 0
 
     /// Prepares a run. Collective.
@@ -50,6 +52,7 @@ public final class Trainer {
         let own = try ensemble.together("prepare the reports") { ensemble.isRoot ? try inputs.makeReports() : [] }
         log = RunLog(ensemble.isRoot ? own + reports : [], ensemble: ensemble)
         try inputs.checkBestMetric()
+        let digests = try inputs.digests()  // before the losses' parameters join the model's
         try inputs.checkColumns { [log] line in log.notice(line) }
         plan = try RunPlan(arguments: arguments, datasets: inputs.trainDatasets, world: ensemble.size)
         let schedule = try LearningRateSchedule(
@@ -66,7 +69,8 @@ public final class Trainer {
             ensemble: ensemble)
         batches = RankBatches(objectives, arguments: arguments, ensemble: ensemble)
         round = try EvaluationRound(inputs, objectives: objectives, batches: batches, log: log, ensemble: ensemble)
-        keeper = CheckpointKeeper(inputs, memory: memory, log: log, ensemble: ensemble)
+        keeper = CheckpointKeeper(inputs, digests: digests, memory: memory, log: log, ensemble: ensemble)
+        chance = ChanceWatch(inputs, objectives)
         events = EventPlan(arguments, totalSteps: plan.totalSteps)
         state.maxSteps = plan.totalSteps
         state.lossUpdates = [Int](repeating: 0, count: objectives.count)
@@ -77,27 +81,34 @@ public final class Trainer {
     /// - Throws: exit 64 for a directory that holds another run, 70 for a gradient that is not finite, 75 for a write
     ///   that failed.
     public func train() throws -> TrainingOutcome {
+        defer { keeper.release() }
         if try begin() == .finished { return .alreadyFinished }
         if inputs.arguments.evalOnStart, state.globalStep == 0 { try round.run(&state, choosesBest: false) }
+        let (stop, model) = (inputs.stop, inputs.model)
+        stop.begin()  // until here a request to stop ends the process: there was nothing to save
+        model.isInterrupted = { stop.stops }
+        defer {
+            model.isInterrupted = nil
+            stop.end()
+        }
+        if state.evaluationIsDue { try judgeAndSave(endsEpoch: state.nextMicroBatch == 0) }
+        if stopping { return .preempted(step: state.globalStep) }
         log.startClock()
         while state.globalStep < plan.totalSteps {
             try runEpoch(state.epochIndex)
             if stopping { return .preempted(step: state.globalStep) }
         }
-        try finish()
-        return .finished
+        return try finishUnlessStopped() ? .finished : .preempted(step: state.globalStep)
     }
 
     /// Takes the output directory, and goes on from its newest checkpoint if it holds this run.
     private func begin() throws -> RunStart {
-        let directory = keeper.directory
-        try ensemble.verifyIdentity("Tutti \(tuttiVersion), run \(directory.identity)")
-        let start = try ensemble.onRoot { [inputs] in try directory.start(overwrite: inputs.overwrite) }
+        try ensemble.verifyIdentity("Tutti \(tuttiVersion), run \(keeper.directory.identity.current)")
+        let start = try keeper.takeDirectory()
         if start == .finished { return start }
-        if start == .resume { try keeper.takeGemm(from: try ensemble.onRoot { try directory.gemmChoice() ?? "" }) }
+        if start == .resume { try keeper.takeGemm() }
         try takeMemory()
         if start == .resume { try keeper.resume(&state) }
-        StopRequest.listen()
         for line in inputs.columnNotices + plan.smallBatches() { log.notice(line) }
         try log.begin(
             ReportedRun(
@@ -165,6 +176,12 @@ public final class Trainer {
         log.count(rows: Int(sums.rows), tokens: Int(sums.tokens))
         state.take(loss: sums.loss, tokens: Int(sums.tokens), microBatches: count, of: batches.batchCount)
         for loss in objectives.indices where step.usedLosses[loss] { state.lossUpdates[loss] += 1 }
+        let rows = sums.rows / Double(max(1, count))
+        if let line = chance.note(
+            loss: sums.loss, of: step.usedLosses, rows: rows, learningRate: report.learningRate)
+        {
+            log.notice(line)
+        }
         return report
     }
 
@@ -174,16 +191,55 @@ public final class Trainer {
         log.step(state)
         let isLast = current == plan.totalSteps
         if events.logs(step: current, endsEpoch: endsEpoch || isLast) { try log.writeTraining(&state, last: report) }
+        state.evaluationIsDue = events.evaluates(step: current, epoch: state.epoch, endsEpoch: endsEpoch || isLast)
+        try judgeAndSave(endsEpoch: endsEpoch)
+    }
+
+    /// The evaluation that is due, saving and requests. A stop gives the evaluation up: the checkpoint then says that it
+    /// is still due, and the resumed run begins with it.
+    private func judgeAndSave(endsEpoch: Bool) throws {
+        let isLast = state.globalStep == plan.totalSteps
         var improved = false
-        if events.evaluates(step: current, epoch: state.epoch, endsEpoch: endsEpoch || isLast) {
-            improved = try round.run(&state)
+        if state.evaluationIsDue, let done = try unlessStopped({ try round.run(&state) }) {
+            improved = done
+            state.evaluationIsDue = false
         }
-        let request = try StopRequest.agreed(ensemble)
+        let request = try agreedRequest()
         let best = inputs.arguments.saveStrategy == .best && improved
-        if best || request != .none || events.saves(step: current, endsEpoch: endsEpoch || isLast) {
+        if best || request != .none || events.saves(step: state.globalStep, endsEpoch: endsEpoch || isLast) {
             try keeper.save(&state, isRequested: request != .none)
         }
-        stopping = request == .saveAndStop && !isLast
+        // The end is near and a resumed run would only write it, unless something long is still to come.
+        let endsSoon = isLast && !state.evaluationIsDue && inputs.testEvaluators.isEmpty
+        stopping = request == .saveAndStop && !endsSoon
+    }
+
+    /// What any rank was asked for. Throws where another process has taken the output directory over. Collective.
+    private func agreedRequest() throws -> StopRequest.Level {
+        let request = try inputs.stop.agreed(ensemble)
+        let directory = keeper.directory
+        if request == .stopAtOnce { try ensemble.onRoot { try directory.checkIsHeld() } }
+        return request
+    }
+
+    /// The result of `body`; nil if a request to stop made any rank give it up. Collective.
+    private func unlessStopped<Value>(_ body: () throws -> Value) throws -> Value? {
+        do {
+            return try body()
+        } catch let error as TuttiError where error.kind == .preempted {
+            return nil
+        }
+    }
+
+    /// The end of the run; false if a request stops its last evaluations, then the last step is saved. Collective.
+    private func finishUnlessStopped() throws -> Bool {
+        // With the best weights in place the last step cannot be saved any more.
+        let isSaved = events.saves(step: state.globalStep, endsEpoch: true)
+        if inputs.arguments.loadBestModelAtEnd, !isSaved { inputs.model.isInterrupted = nil }
+        if try unlessStopped({ try finish() }) != nil { return true }
+        _ = try agreedRequest()
+        try keeper.save(&state, isRequested: true)
+        return false
     }
 
     /// Takes the best weights if asked to, runs the test evaluators, writes the closing line and `final/`. Collective.

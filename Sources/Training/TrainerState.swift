@@ -15,6 +15,8 @@ struct TrainerState {
     /// Epoch in progress, and the micro-batch of it that comes next.
     var epochIndex = 0
     var nextMicroBatch = 0
+    /// Whether the evaluation at this step is still to do: a request to stop came before it had ended.
+    var evaluationIsDue = false
     /// Steps that each loss had a part in: how often the parameters that it owns were updated.
     var lossUpdates: [Int] = []
     /// Epochs done, fractional.
@@ -86,6 +88,7 @@ struct TrainerState {
         object["max_steps"] = .integer(Int64(maxSteps))
         object["epoch_index"] = .integer(Int64(epochIndex))
         object["next_micro_batch"] = .integer(Int64(nextMicroBatch))
+        object["evaluation_is_due"] = .bool(evaluationIsDue)
         object["loss_updates"] = .array(lossUpdates.map { .integer(Int64($0)) })
         object["epoch"] = .number(epoch)
         object["loss_sum"] = .number(lossSum)
@@ -115,6 +118,7 @@ struct TrainerState {
         maxSteps = try field("max_steps") { $0.int }
         epochIndex = try field("epoch_index") { $0.int }
         nextMicroBatch = try field("next_micro_batch") { $0.int }
+        evaluationIsDue = object["evaluation_is_due"]?.bool ?? false
         lossUpdates = object["loss_updates"]?.array?.compactMap(\.int) ?? []
         epoch = try field("epoch") { $0.double }
         lossSum = try field("loss_sum") { $0.double }

@@ -59,15 +59,18 @@ public struct TrainingInputs {
     /// Evaluated once, on the final model.
     public var testEvaluators: [any Evaluator]
     public var outputDirectory: String
-    /// The resolved configuration, kept in the output directory and compared when the run is started again.
+    /// The resolved configuration, kept in the output directory and compared when the run is started again; null
+    /// compares arguments, losses and evaluators instead.
     public var configuration: JSONValue
-    /// Digests of data and start weights: part of the run's identity.
-    public var inputDigests: [String]
     /// What the model card says beside what follows from the run.
     public var card: CardDescription
     /// What is odd in the evaluators' files, a line each.
     public var evaluatorNotices: [String] = []
     public var overwrite = false
+    /// How long a start waits for another process in the output directory, and the like.
+    package var lockTimes = FolderLock.Times()
+    /// How the run is asked to save or to stop.
+    public var stop = StopRequest()
     /// Whether a resumed run takes the provider of matrix products that its checkpoint names.
     public var gemmIsAutomatic = false
 
@@ -98,7 +101,6 @@ public struct TrainingInputs {
         evaluators = []
         testEvaluators = []
         configuration = .null
-        inputDigests = []
         card = CardDescription()
     }
 

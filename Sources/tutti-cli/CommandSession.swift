@@ -40,8 +40,9 @@ enum CommandSession {
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)  // a file-size limit is an error of the write, not the end of the process
         let parsed = Result { try TuttiCommand.parseAsRoot() }
-        if concernsRanks(parsed) { runOnRanks(parsed) }
         do {
+            try CommandSignals.listen(for: parsed)
+            if concernsRanks(parsed) { runOnRanks(parsed) }
             var command = try parsed.get()
             try command.run()
             exit(0)

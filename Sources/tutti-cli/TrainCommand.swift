@@ -14,7 +14,8 @@ struct TrainCommand: RankedCommand {
         discussion: """
             The same configuration in the same output_dir resumes an unfinished run and says so of a finished one. \
             The trained model is output_dir/final; output_dir/metrics.jsonl holds one JSON object a logged step. \
-            SIGUSR1 saves and goes on; SIGUSR2 and SIGTERM save and stop with exit code 85.
+            SIGUSR1 saves and goes on; SIGUSR2, SIGTERM, SIGINT (Ctrl-C) and SIGHUP save and stop with exit code 85, a \
+            second one ends the process.
             """)
 
     @Argument(help: ArgumentHelp("Configuration file, YAML or JSON.", valueName: "config"))
@@ -31,6 +32,11 @@ struct TrainCommand: RankedCommand {
     @Flag(help: "Print the lines of metrics.jsonl instead of the progress display.")
     var json = false
 
+    /// For the tests of the lock on output_dir, which would take minutes: seconds of its beat, until it is stale, and of
+    /// patience.
+    @Option(help: .hidden)
+    var lockTimes: String?
+
     @OptionGroup var compute: ComputeOptions
 
     func run(on ensemble: any Ensemble) throws {
@@ -46,6 +52,8 @@ struct TrainCommand: RankedCommand {
         }
         var inputs = try TrainingInputs(configuration, ensemble: ensemble)
         inputs.overwrite = overwrite
+        inputs.stop = CommandSignals.stop
+        inputs.lockTimes = try lockTimesOfTests()
         inputs.gemmIsAutomatic = compute.gemm == .auto
         let choice = try compute.chooseGemm(for: inputs.model, ensemble: ensemble)
         if ensemble.isRoot { report.notice("Matrix products: \(choice)") }
@@ -60,9 +68,24 @@ struct TrainCommand: RankedCommand {
                 report.notice("\(configuration.outputDirectory) holds this run, finished; --overwrite starts anew.")
             }
         case .preempted(let step):
-            if ensemble.isRoot { report.notice("Stopped by a signal after step \(step); the same command resumes.") }
+            if ensemble.isRoot {
+                report.notice("Stopped by a signal after step \(step), saved. To go on: \(CommandSignals.commandLine)")
+            }
             throw ArgumentParser.ExitCode(TuttiError.Kind.preempted.rawValue)
         }
+    }
+}
+
+extension TrainCommand {
+    private func lockTimesOfTests() throws(TuttiError) -> FolderLock.Times {
+        var times = FolderLock.Times()
+        guard let lockTimes else { return times }
+        let numbers = lockTimes.split(separator: ",").compactMap { Double($0) }
+        guard numbers.count == 3, numbers.allSatisfy({ $0 > 0 }) else {
+            throw TuttiError(.usage, "read the command line", "--lock-times", "is not three numbers of seconds")
+        }
+        (times.beat, times.stale, times.patience) = (numbers[0], numbers[1], numbers[2])
+        return times
     }
 }
 

@@ -10,7 +10,8 @@ import Testing
 /// What the modules of a folder below Sources/ may import, beyond themselves and Ground, which every Swift module may.
 let layers: [String: Set<String>] = [
     // L0: C modules and system libraries import no Swift module.
-    "CTuttiKernels": [], "CTuttiMPI": [], "CTuttiDigest": [], "CTuttiLaunch": [], "CAllocationCounter": [],
+    "CTuttiKernels": [], "CTuttiMPI": [], "CTuttiDigest": [], "CTuttiLaunch": [], "CTuttiSignals": [],
+    "CAllocationCounter": [],
     "COpenBLAS": [], "COpenMPI": [],
     "Ground": ["CTuttiDigest"],
     // L1
@@ -35,8 +36,8 @@ let layers: [String: Set<String>] = [
     // L6
     "TuttiMPI": ["Tutti", "TuttiEnsembleMPI"],
     "tutti-cli": belowTraining.union([
-        "TuttiEvaluation", "TuttiReports", "TuttiTraining", "TuttiEnsembleMPI", "TuttiLaunch", "ArgumentParser",
-        "Yams",
+        "TuttiEvaluation", "TuttiReports", "TuttiTraining", "TuttiEnsembleMPI", "TuttiLaunch", "CTuttiSignals",
+        "ArgumentParser", "Yams",
     ]),
     "tutti-world": belowTraining.union([
         "TuttiEvaluation", "TuttiReports", "TuttiTraining", "TuttiEnsembleMPI", "CAllocationCounter",

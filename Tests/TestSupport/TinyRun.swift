@@ -65,10 +65,17 @@ public struct TinyRun: Sendable {
         _ output: String, ensemble: any Ensemble = LocalEnsemble.single(),
         report: (any Report)? = nil
     ) throws -> (outcome: TrainingOutcome, model: SentenceEncoder) {
-        let inputs = try inputs(output)
+        var inputs = try inputs(output)
+        if let asking = report as? any AsksToStop { inputs.stop = asking.stop }
         let outcome = try Trainer(inputs, ensemble: ensemble, reports: report.map { [$0] } ?? []).train()
         return (outcome, inputs.model)
     }
+}
+
+/// A report that asks its run to stop.
+public protocol AsksToStop: AnyObject {
+    /// What the run listens to.
+    var stop: StopRequest { get }
 }
 
 /// All parameters of a model, which the call keeps alive.

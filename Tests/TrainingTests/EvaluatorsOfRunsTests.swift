@@ -14,16 +14,12 @@ import TuttiReports
 import TuttiTraining
 
 /// Asks the run to save and stop after a step.
-private final class StopAfter: Report {
+private final class StopAfter: Report, AsksToStop {
+    let stop = StopRequest()
     private let step: Int
     init(_ step: Int) { self.step = step }
     func stepped(_ progress: StepProgress) {
-        guard progress.step == step else { return }
-        var unblocked = sigset_t()
-        sigemptyset(&unblocked)
-        sigaddset(&unblocked, SIGUSR2)
-        pthread_sigmask(SIG_UNBLOCK, &unblocked, nil)
-        raise(SIGUSR2)
+        if progress.step == step { stop.ask(.saveAndStop) }
     }
 }
 
@@ -46,6 +42,7 @@ private final class StopAfter: Report {
                 queries: named(queries), documents: named(documents),
                 relevant: queries.indices.map { ("\($0)", ["\($0)"]) }), name: id, functions: functions)
         inputs.evaluators = [evaluator]
+        if let asking = report as? any AsksToStop { inputs.stop = asking.stop }
         return (try Trainer(inputs, ensemble: LocalEnsemble.single(), reports: report.map { [$0] } ?? []).train(), evaluator)
     }
 

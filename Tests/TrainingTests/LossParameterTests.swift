@@ -208,15 +208,11 @@ import TuttiTraining
 }
 
 /// Asks this process to save and stop after a step, as a scheduler would.
-private final class StopAfter: Report {
+private final class StopAfter: Report, AsksToStop {
+    let stop = StopRequest()
     let step: Int
     init(step: Int) { self.step = step }
     func stepped(_ progress: StepProgress) {
-        guard progress.step == step else { return }
-        var unblocked = sigset_t()  // tests run on threads that block signals
-        sigemptyset(&unblocked)
-        sigaddset(&unblocked, SIGUSR2)
-        pthread_sigmask(SIG_UNBLOCK, &unblocked, nil)
-        raise(SIGUSR2)
+        if progress.step == step { stop.ask(.saveAndStop) }
     }
 }

@@ -1,7 +1,6 @@
 // Stopping and going on: the resumed run must end with the bits of an undisturbed one.
 
 import Foundation
-import Glibc
 import TestSupport
 import Testing
 import TuttiEnsemble
@@ -12,22 +11,17 @@ import TuttiModels
 import TuttiReports
 import TuttiTraining
 
-/// Sends this process a signal after a step, as a scheduler would.
-private final class SignalAfter: Report {
+/// Asks the run for something after a step, as a scheduler's signal would.
+private final class AskAfter: Report, AsksToStop {
     let step: Int
-    let signal: Int32
-    init(step: Int, signal: Int32) {
+    let level: StopRequest.Level
+    let stop = StopRequest()
+    init(step: Int, _ level: StopRequest.Level = .saveAndStop) {
         self.step = step
-        self.signal = signal
+        self.level = level
     }
     func stepped(_ progress: StepProgress) {
-        guard progress.step == step else { return }
-        // Tests run on threads that block signals.
-        var unblocked = sigset_t()
-        sigemptyset(&unblocked)
-        sigaddset(&unblocked, signal)
-        pthread_sigmask(SIG_UNBLOCK, &unblocked, nil)
-        raise(signal)
+        if progress.step == step { stop.ask(level) }
     }
 }
 
@@ -57,7 +51,7 @@ private final class SignalAfter: Report {
         #expect(try run().train(whole).outcome == .finished)
         let weights = try bytes(whole + "/final/model.safetensors")
         for step in [5, 9] {
-            let outcome = try run().train(parts, report: SignalAfter(step: step, signal: SIGUSR2)).outcome
+            let outcome = try run().train(parts, report: AskAfter(step: step)).outcome
             #expect(outcome == .preempted(step: step))
         }
         #expect(try run().train(parts).outcome == .finished)
@@ -76,7 +70,7 @@ private final class SignalAfter: Report {
         func train(_ output: String, sharesNode: Bool, stopAfter step: Int?) throws -> [TrainingOutcome] {
             try LocalEnsemble.run(world: 2, sharesNode: sharesNode) { [run] ensemble in
                 let report: (any Report)? =
-                    step.map { SignalAfter(step: $0, signal: SIGUSR2) }
+                    step.map { AskAfter(step: $0) }
                 return try run.train(output, ensemble: ensemble, report: report).outcome
             }
         }
@@ -101,7 +95,7 @@ private final class SignalAfter: Report {
                 run.gemmIsAutomatic = isAutomatic
                 _ = try LocalEnsemble.run(world: world) { [run] ensemble in
                     let report: (any Report)? =
-                        stops ? SignalAfter(step: 5, signal: SIGUSR2) : nil
+                        stops ? AskAfter(step: 5) : nil
                     return try run.train(output, ensemble: ensemble, report: report).outcome
                 }
                 return Gemm.choice
@@ -122,7 +116,7 @@ private final class SignalAfter: Report {
         _ = try run().train(whole)
         // What a SIGKILL in the middle of a save leaves: an unfinished folder, a damaged newest checkpoint, lines of
         // steps that no checkpoint knows, half a line.
-        #expect(try run().train(cut, report: SignalAfter(step: 10, signal: SIGUSR2)).outcome == .preempted(step: 10))
+        #expect(try run().train(cut, report: AskAfter(step: 10)).outcome == .preempted(step: 10))
         let newest = cut + "/checkpoint-10/model.safetensors"
         var damaged = try bytes(newest)
         damaged[damaged.count / 2] ^= 1
@@ -176,7 +170,7 @@ private final class SignalAfter: Report {
         let output = scratch.path + "/run"
         var run = run()
         run.arguments.saveStrategy = .no
-        #expect(try run.train(output, report: SignalAfter(step: 3, signal: SIGUSR1)).outcome == .finished)
+        #expect(try run.train(output, report: AskAfter(step: 3, .save)).outcome == .finished)
         #expect(FileManager.default.fileExists(atPath: output + "/checkpoint-3/tutti_state.json"))
     }
 
@@ -186,7 +180,7 @@ private final class SignalAfter: Report {
         var run = run()
         run.arguments.saveOnlyModel = true
         #expect(try run.train(whole).outcome == .finished)
-        #expect(try run.train(parts, report: SignalAfter(step: 6, signal: SIGUSR2)).outcome == .preempted(step: 6))
+        #expect(try run.train(parts, report: AskAfter(step: 6)).outcome == .preempted(step: 6))
         #expect(try run.train(parts).outcome == .finished)
         #expect(try bytes(parts + "/final/model.safetensors") == bytes(whole + "/final/model.safetensors"))
     }

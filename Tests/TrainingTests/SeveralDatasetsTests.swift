@@ -59,24 +59,21 @@ private struct TwoDatasets {
         _ output: String, ensemble: any Ensemble = LocalEnsemble.single(),
         report: (any Report)? = nil
     ) throws -> (outcome: TrainingOutcome, weights: [Float]) {
-        let inputs = try inputs(output)
+        var inputs = try inputs(output)
+        if let asking = report as? any AsksToStop { inputs.stop = asking.stop }
         let outcome = try Trainer(inputs, ensemble: ensemble, reports: report.map { [$0] } ?? []).train()
         return (outcome, parameterValues(inputs.model))
     }
 }
 
-/// Keeps what a run says, and may send this process a signal after a step.
-private final class Listener: Report {
+/// Keeps what a run says, and may ask it to stop after a step.
+private final class Listener: Report, AsksToStop {
+    let stop = StopRequest()
     private(set) var notices: [String] = []
     private let stopAfter: Int?
     init(stopAfter: Int? = nil) { self.stopAfter = stopAfter }
     func stepped(_ progress: StepProgress) {
-        guard progress.step == stopAfter else { return }
-        var unblocked = sigset_t()
-        sigemptyset(&unblocked)
-        sigaddset(&unblocked, SIGUSR2)
-        pthread_sigmask(SIG_UNBLOCK, &unblocked, nil)
-        raise(SIGUSR2)
+        if progress.step == stopAfter { stop.ask(.saveAndStop) }
     }
     func notice(_ text: String) { notices.append(text) }
 }

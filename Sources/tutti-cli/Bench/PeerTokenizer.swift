@@ -6,6 +6,7 @@
 import Foundation
 import TuttiFormats
 import TuttiGround
+import TuttiTraining
 
 /// A running Hugging Face tokenizer.
 final class PeerTokenizer {
@@ -80,6 +81,8 @@ private final class Child {
         process.standardError = FileHandle.nullDevice
         process.environment = ProcessInfo.processInfo.environment.merging(
             ["RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"]) { _, own in own }
+        SignalThread.release()  // a child inherits the mask of the thread that starts it
+        defer { SignalThread.hold() }
         do {
             try process.run()
         } catch {

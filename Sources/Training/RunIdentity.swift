@@ -1,0 +1,101 @@
+// What decides a run's result: its configuration, its data, its start weights.
+//
+// Both doors lead here, the command and the library: the trainer itself takes the digests of what it is given, so that
+// another data file in the same output directory is another run whoever started it.
+
+import Foundation
+import TuttiCorpus
+import TuttiFormats
+import TuttiGround
+import TuttiObjectives
+
+/// One of the inputs that decide a run's result.
+struct RunInput: Sendable, Equatable {
+    /// Where a configuration names it: train_dataset, eval_dataset.NAME, model ...
+    let name: String
+    /// Hexadecimal SHA-256 of its content.
+    let digest: String
+}
+
+/// Which runs are this run.
+struct RunIdentity: Sendable, Codable, Equatable {
+    /// Hexadecimal SHA-256 of everything that decides the run's result.
+    let current: String
+    /// What an earlier version called the same run, if it was begun by one.
+    var earlier: String?
+
+    init(configuration: JSONValue, inputs: [RunInput]) {
+        let lines = [configuration.serialized(sortKeys: true)] + inputs.map { "\($0.name) \($0.digest)" }
+        current = hexadecimalDigest(ofText: lines.joined(separator: "\n"))
+    }
+
+    /// Whether what belongs to the run `identity` belongs to this one.
+    func accepts(_ identity: String) -> Bool { identity == current || identity == earlier }
+}
+
+/// Hexadecimal SHA-256 of the UTF-8 of a text.
+func hexadecimalDigest(ofText text: String) -> String {
+    var digest = Digest()
+    digest.update(utf8: text)
+    return digest.hexadecimal
+}
+
+extension TrainingInputs {
+    /// Digests of the data sets, the start weights and the start values of the losses' own parameters.
+    ///
+    /// Taken before the losses' parameters join the model's.
+    func digests() throws(TuttiError) -> [RunInput] {
+        func data(_ key: String, _ datasets: [TrainingDataset]) -> [RunInput] {
+            datasets.map { dataset in
+                RunInput(
+                    name: key + (dataset.name.map { ".\($0)" } ?? ""), digest: dataset.table.contentDigest())
+            }
+        }
+        var all = data("train_dataset", trainDatasets) + data("eval_dataset", evalDatasets)
+        let weights = Digest.of(UnsafeRawBufferPointer(model.encoder.parameters.values)).hexadecimal
+        all.append(RunInput(name: "model", digest: weights))
+        for path in losses.compactMap(\.configured.initialParameters) {
+            all.append(RunInput(name: "initial_parameters", digest: try Checkpoint.sha256(of: path)))
+        }
+        return all
+    }
+
+    /// The configuration that a run is compared by: the one that was read, or else what a program has set.
+    var comparedConfiguration: JSONValue {
+        if configuration != .null { return configuration }
+        var object = JSONObject()
+        object["args"] = describe(arguments)
+        object["loss"] = .array(losses.map { .string(TrainingInputs.text(of: $0.configured)) })
+        object["evaluators"] = .array((evaluators + testEvaluators).map { .string("\(type(of: $0).className) \($0.name)") })
+        object["max_seq_length"] = .integer(Int64(model.maximumLength))
+        return .object(object)
+    }
+
+    /// A loss with its options and the losses inside it.
+    private static func text(of configured: ConfiguredLoss) -> String {
+        let loss = configured.loss
+        let options = loss.options.map { "\($0.name)=\($0.value.serialized())" } + loss.nested.map { text(of: $0) }
+        return "\(type(of: loss).name)(\(options.joined(separator: ", ")))"
+    }
+}
+
+/// The stored properties of a value, by name: equal values give equal texts, whatever the order of a dictionary.
+private func describe(_ value: Any) -> JSONValue {
+    let mirror = Mirror(reflecting: value)
+    switch mirror.displayStyle {
+    case .struct where !mirror.children.isEmpty, .tuple:
+        var object = JSONObject()
+        for (place, child) in mirror.children.enumerated() {
+            object[child.label ?? "\(place)"] = describe(child.value)
+        }
+        return .object(object)
+    case .dictionary:
+        let members = mirror.children.map { child in
+            Mirror(reflecting: child.value).children.map { describe($0.value).serialized() }.joined(separator: ": ")
+        }
+        return .array(members.sorted().map { .string($0) })
+    case .collection, .set: return .array(mirror.children.map { describe($0.value) })
+    case .optional: return mirror.children.first.map { describe($0.value) } ?? .null
+    default: return .string("\(value)")
+    }
+}
