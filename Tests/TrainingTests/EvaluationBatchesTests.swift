@@ -87,8 +87,11 @@ import TuttiTraining
             let scratch = try TemporaryDirectory()
             let output = scratch.path
             _ = try withEvery(world: world...world) { ensemble in
-                let inputs = try inputs(
+                var inputs = try inputs(
                     output, loss: LossSpecification(name: "GlobalOrthogonalRegularizationLoss"))
+                let labelled = inputs.trainDataset
+                inputs.trainDataset = try Table(columns: [("text", labelled.texts(column: 0))])
+                inputs.evalDataset = inputs.trainDataset
                 _ = try Trainer(inputs, ensemble: ensemble).train()
             }
             let line = try evaluation(scratch.path)
