@@ -94,11 +94,11 @@ INLINE float derivative(const int kind, float u) {
     }
 }
 
-INLINE void forward_rows(const int kind, const float *x, int64_t x_stride, const float *bias, float *out,
-                         int64_t out_stride, int64_t begin, int64_t end, int64_t columns) {
-    for (int64_t r = begin; r < end; r++) {
-        const float *from = x + r * x_stride;
-        float *to = out + r * out_stride;
+INLINE void forward_rows(const int kind, tutti_rows x, const float *bias, tutti_rows out, tutti_range rows,
+                         int64_t columns) {
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        const float *from = x.at + r * x.stride;
+        float *to = out.at + r * out.stride;
         if (bias) {
             VECTOR_LOOP
             for (int64_t c = 0; c < columns; c++) to[c] = value(kind, from[c] + bias[c]);
@@ -109,12 +109,11 @@ INLINE void forward_rows(const int kind, const float *x, int64_t x_stride, const
     }
 }
 
-INLINE void backward_rows(const int kind, const float *x, int64_t x_stride, const float *bias, const float *dout,
-                          int64_t dout_stride, float *dx, int64_t dx_stride, int64_t begin, int64_t end,
-                          int64_t columns) {
-    for (int64_t r = begin; r < end; r++) {
-        const float *from = x + r * x_stride, *gradient = dout + r * dout_stride;
-        float *to = dx + r * dx_stride;
+INLINE void backward_rows(const int kind, tutti_rows x, const float *bias, tutti_rows dout, tutti_rows dx,
+                          tutti_range rows, int64_t columns) {
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        const float *from = x.at + r * x.stride, *gradient = dout.at + r * dout.stride;
+        float *to = dx.at + r * dx.stride;
         if (bias) {
             VECTOR_LOOP
             for (int64_t c = 0; c < columns; c++) to[c] = gradient[c] * derivative(kind, from[c] + bias[c]);
@@ -137,26 +136,29 @@ INLINE void backward_rows(const int kind, const float *x, int64_t x_stride, cons
     default: call(TUTTI_IDENTITY); break;                                                                              \
     }
 
-TUTTI_CLONES
-void tutti_activation_forward(int kind, const float *x, int64_t x_stride, const float *bias, float *out,
-                              int64_t out_stride, int64_t begin, int64_t end, int64_t columns) {
-#define FORWARD(k) forward_rows(k, x, x_stride, bias, out, out_stride, begin, end, columns)
+INLINE void forward(int kind, tutti_rows x, const float *bias, tutti_rows out, tutti_range rows, int64_t columns) {
+#define FORWARD(k) forward_rows(k, x, bias, out, rows, columns)
     EACH_KIND(FORWARD)
 }
+TUTTI_KERNEL(tutti_activation_forward, forward,
+             (int kind, tutti_rows x, const float *bias, tutti_rows out, tutti_range rows, int64_t columns),
+             (kind, x, bias, out, rows, columns))
 
-TUTTI_CLONES
-void tutti_activation_backward(int kind, const float *x, int64_t x_stride, const float *bias, const float *dout,
-                               int64_t dout_stride, float *dx, int64_t dx_stride, int64_t begin, int64_t end,
-                               int64_t columns) {
-#define BACKWARD(k) backward_rows(k, x, x_stride, bias, dout, dout_stride, dx, dx_stride, begin, end, columns)
+INLINE void backward(int kind, tutti_rows x, const float *bias, tutti_rows dout, tutti_rows dx, tutti_range rows,
+                     int64_t columns) {
+#define BACKWARD(k) backward_rows(k, x, bias, dout, dx, rows, columns)
     EACH_KIND(BACKWARD)
 }
+TUTTI_KERNEL(tutti_activation_backward, backward,
+             (int kind, tutti_rows x, const float *bias, tutti_rows dout, tutti_rows dx, tutti_range rows,
+              int64_t columns),
+             (kind, x, bias, dout, dx, rows, columns))
 
-INLINE void both_rows(const int kind, const float *x, int64_t x_stride, const float *bias, float *dout,
-                      int64_t dout_stride, float *activated, int64_t activated_stride, int64_t rows, int64_t columns) {
-    for (int64_t r = 0; r < rows; r++) {
-        const float *from = x + r * x_stride;
-        float *gradient = dout + r * dout_stride, *to = activated + r * activated_stride;
+INLINE void both_rows(const int kind, tutti_rows x, const float *bias, tutti_rows dout, tutti_rows activated,
+                      tutti_range rows, int64_t columns) {
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        const float *from = x.at + r * x.stride;
+        float *gradient = dout.at + r * dout.stride, *to = activated.at + r * activated.stride;
         VECTOR_LOOP
         for (int64_t c = 0; c < columns; c++) {
             float u = bias ? from[c] + bias[c] : from[c];
@@ -166,10 +168,12 @@ INLINE void both_rows(const int kind, const float *x, int64_t x_stride, const fl
     }
 }
 
-TUTTI_CLONES
-void tutti_activation_both(int kind, const float *x, int64_t x_stride, const float *bias, float *dout,
-                           int64_t dout_stride, float *activated, int64_t activated_stride, int64_t rows,
-                           int64_t columns) {
-#define BOTH(k) both_rows(k, x, x_stride, bias, dout, dout_stride, activated, activated_stride, rows, columns)
+INLINE void both(int kind, tutti_rows x, const float *bias, tutti_rows dout, tutti_rows activated, tutti_range rows,
+                 int64_t columns) {
+#define BOTH(k) both_rows(k, x, bias, dout, activated, rows, columns)
     EACH_KIND(BOTH)
 }
+TUTTI_KERNEL(tutti_activation_both, both,
+             (int kind, tutti_rows x, const float *bias, tutti_rows dout, tutti_rows activated, tutti_range rows,
+              int64_t columns),
+             (kind, x, bias, dout, activated, rows, columns))

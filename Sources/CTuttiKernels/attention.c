@@ -57,15 +57,15 @@ typedef struct {
 } ahead;
 
 INLINE ahead ahead_of(const tutti_attention *a, int64_t sequence, int64_t head, int64_t end, const int64_t parts,
-                      const float *dctx, int64_t dctx_stride) {
-    ahead next = {{a->qkv, dctx}, {0, 0}, head * parts, (head + 1) * parts, a->heads * parts};
+                      const tutti_rows *dctx) {
+    ahead next = {{a->qkv.at, dctx ? dctx->at : NULL}, {0, 0}, head * parts, (head + 1) * parts, a->heads * parts};
     if ((sequence + 1) * a->heads >= end) return next;
     int64_t first = a->offsets[sequence + 1], rows = a->offsets[sequence + 2] - first;
-    next.from[0] += first * a->qkv_stride;
-    next.count[0] = rows * a->qkv_stride;
+    next.from[0] += first * a->qkv.stride;
+    next.count[0] = rows * a->qkv.stride;
     if (dctx) {
-        next.from[1] += first * dctx_stride;
-        next.count[1] = rows * dctx_stride;
+        next.from[1] += first * dctx->stride;
+        next.count[1] = rows * dctx->stride;
     }
     return next;
 }
@@ -84,7 +84,7 @@ INLINE void prefetch_part(ahead *next) {
 
 #if defined(__x86_64__) && defined(__linux__)
 #define LEVEL(name) avx512_##name
-#define LEVEL_TARGET __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
+#define LEVEL_TARGET LEVEL_4_TUNED
 #define LANES 16
 #define TILE_ROWS 8
 #define TILE_VECTORS 3
@@ -97,7 +97,7 @@ INLINE void prefetch_part(ahead *next) {
 #undef SECOND
 
 #define LEVEL(name) avx2_##name
-#define LEVEL_TARGET __attribute__((target("arch=x86-64-v3"), min_vector_width(256)))
+#define LEVEL_TARGET LEVEL_3_TUNED
 #define LANES 8
 #define TILE_ROWS 4
 #define TILE_VECTORS 3
@@ -124,33 +124,12 @@ int64_t tutti_attention_scratch(int64_t longest, int64_t width) {
         + (2 * length + most_lanes + 15) / 16 * 16; // relative-position biases
 }
 
-void tutti_attention_forward(const tutti_attention *a, float *ctx, int64_t ctx_stride, float *lse, float *scratch,
-                             int64_t begin, int64_t end) {
-#if defined(__x86_64__) && defined(__linux__)
-    if (__builtin_cpu_supports("x86-64-v4")) {
-        avx512_forward(a, ctx, ctx_stride, lse, scratch, begin, end);
-        return;
-    }
-    if (__builtin_cpu_supports("x86-64-v3")) {
-        avx2_forward(a, ctx, ctx_stride, lse, scratch, begin, end);
-        return;
-    }
-#endif
-    portable_forward(a, ctx, ctx_stride, lse, scratch, begin, end);
+void tutti_attention_forward(const tutti_attention *a, tutti_rows ctx, float *lse, float *scratch, tutti_range pairs) {
+    AT_LEVEL(avx512_forward, avx2_forward, portable_forward)(a, ctx, lse, scratch, pairs);
 }
 
-void tutti_attention_backward(const tutti_attention *a, const float *lse, const float *dctx, int64_t dctx_stride,
-                              float *dqkv, int64_t dqkv_stride, float *dpositions, int64_t longest, float *scratch,
-                              int64_t begin, int64_t end) {
-#if defined(__x86_64__) && defined(__linux__)
-    if (__builtin_cpu_supports("x86-64-v4")) {
-        avx512_backward(a, lse, dctx, dctx_stride, dqkv, dqkv_stride, dpositions, longest, scratch, begin, end);
-        return;
-    }
-    if (__builtin_cpu_supports("x86-64-v3")) {
-        avx2_backward(a, lse, dctx, dctx_stride, dqkv, dqkv_stride, dpositions, longest, scratch, begin, end);
-        return;
-    }
-#endif
-    portable_backward(a, lse, dctx, dctx_stride, dqkv, dqkv_stride, dpositions, longest, scratch, begin, end);
+void tutti_attention_backward(const tutti_attention *a, const float *lse, tutti_rows dctx, tutti_rows dqkv,
+                              float *dpositions, int64_t longest, float *scratch, tutti_range pairs) {
+    AT_LEVEL(avx512_backward, avx2_backward, portable_backward)
+    (a, lse, dctx, dqkv, dpositions, longest, scratch, pairs);
 }

@@ -89,20 +89,20 @@ LEVEL_INLINE void LEVEL(softmax)(const bool masked, float *scores, int64_t queri
     *(VECTOR *)log_sums = best + LEVEL(logarithm)(sum);
 }
 
-LEVEL_INLINE void LEVEL(forward_heads)(const int64_t width, const tutti_attention *a, float *ctx, int64_t ctx_stride,
-                                       float *lse, float *scratch, int64_t begin, int64_t end) {
-    int64_t hidden = a->heads * width;
-    for (int64_t pair = begin; pair < end; pair++) {
+LEVEL_INLINE void LEVEL(forward_heads)(const int64_t width, const tutti_attention *a, tutti_rows ctx, float *lse,
+                                       float *scratch, tutti_range pairs) {
+    int64_t hidden = a->heads * width, qkv_stride = a->qkv.stride;
+    for (int64_t pair = pairs.begin; pair < pairs.end; pair++) {
         int64_t sequence = pair / a->heads, head = pair % a->heads;
         int64_t first = a->offsets[sequence], length = a->offsets[sequence + 1] - first;
         if (length <= 0) continue;
         LEVEL(places) s = LEVEL(places_in)(scratch, length, width);
         mask m = mask_of(a, sequence, head, length);
-        const float *from = a->qkv + first * a->qkv_stride + head * width;
+        const float *from = a->qkv.at + first * qkv_stride + head * width;
         const float *bias = a->bias ? a->bias + head * width : NULL;
-        ahead next = ahead_of(a, sequence, head, end, 5, NULL, 0);
-        LEVEL(pack)(from + hidden, a->qkv_stride, NULL, 1.0f, s.k, s.padded, length, width);
-        LEVEL(pack)(from + 2 * hidden, a->qkv_stride, bias ? bias + 2 * hidden : NULL, 1.0f, s.v, s.padded, length,
+        ahead next = ahead_of(a, sequence, head, pairs.end, 5, NULL);
+        LEVEL(pack)(from + hidden, qkv_stride, NULL, 1.0f, s.k, s.padded, length, width);
+        LEVEL(pack)(from + 2 * hidden, qkv_stride, bias ? bias + 2 * hidden : NULL, 1.0f, s.v, s.padded, length,
                     width);
         if (a->positions) LEVEL(turn_positions)(a, head, length, s.distances);
         for (int64_t i0 = 0, queries; i0 < length; i0 += queries) {
@@ -110,7 +110,7 @@ LEVEL_INLINE void LEVEL(forward_heads)(const int64_t width, const tutti_attentio
             int64_t rows = length - i0 < queries ? length - i0 : queries;
             prefetch_part(&next);
             for (int64_t i = 0; i < queries; i += LANES) {
-                LEVEL(transpose)(from + (i0 + i) * a->qkv_stride, a->qkv_stride, bias, a->scale, s.across_q + i,
+                LEVEL(transpose)(from + (i0 + i) * qkv_stride, qkv_stride, bias, a->scale, s.across_q + i,
                                  queries, rows - i, width);
             }
             prefetch_part(&next);
@@ -126,8 +126,8 @@ LEVEL_INLINE void LEVEL(forward_heads)(const int64_t width, const tutti_attentio
             }
             prefetch_part(&next);
             if (lse) memcpy(lse + first * a->heads + head * length + i0, log_sums, 4 * (size_t)rows);
-            small_product p = {s.scores, queries, s.v, s.padded, ctx + (first + i0) * ctx_stride + head * width,
-                               ctx_stride, rows, width, length, factors, false};
+            small_product p = {s.scores, queries, s.v, s.padded, ctx.at + (first + i0) * ctx.stride + head * width,
+                               ctx.stride, rows, width, length, factors, false};
             LEVEL(product_of_columns)(&p);
             prefetch_part(&next);
         }
@@ -135,9 +135,8 @@ LEVEL_INLINE void LEVEL(forward_heads)(const int64_t width, const tutti_attentio
 }
 
 LEVEL_TARGET
-static void LEVEL(forward)(const tutti_attention *a, float *ctx, int64_t ctx_stride, float *lse, float *scratch,
-                           int64_t begin, int64_t end) {
-#define FORWARD(width) LEVEL(forward_heads)(width, a, ctx, ctx_stride, lse, scratch, begin, end)
+static void LEVEL(forward)(const tutti_attention *a, tutti_rows ctx, float *lse, float *scratch, tutti_range pairs) {
+#define FORWARD(width) LEVEL(forward_heads)(width, a, ctx, lse, scratch, pairs)
     if (a->width == 32) FORWARD(32); else if (a->width == 64) FORWARD(64); else FORWARD(a->width);
 #undef FORWARD
 }
@@ -183,33 +182,32 @@ LEVEL_INLINE void LEVEL(add_distances)(const float *gradients, int64_t queries, 
 }
 
 LEVEL_INLINE void LEVEL(backward_heads)(const int64_t width, const tutti_attention *a, const float *lse,
-                                        const float *dctx, int64_t dctx_stride, float *dqkv, int64_t dqkv_stride,
-                                        float *dpositions, int64_t longest, float *scratch, int64_t begin,
-                                        int64_t end) {
-    int64_t hidden = a->heads * width;
-    for (int64_t pair = begin; pair < end; pair++) {
+                                        tutti_rows dctx, tutti_rows dqkv, float *dpositions, int64_t longest,
+                                        float *scratch, tutti_range pairs) {
+    int64_t hidden = a->heads * width, qkv_stride = a->qkv.stride;
+    for (int64_t pair = pairs.begin; pair < pairs.end; pair++) {
         int64_t sequence = pair / a->heads, head = pair % a->heads;
         int64_t first = a->offsets[sequence], length = a->offsets[sequence + 1] - first;
         if (length <= 0) continue;
         LEVEL(places) s = LEVEL(places_in)(scratch, length, width);
         mask m = mask_of(a, sequence, head, length);
-        const float *from = a->qkv + first * a->qkv_stride + head * width;
+        const float *from = a->qkv.at + first * qkv_stride + head * width;
         const float *bias = a->bias ? a->bias + head * width : NULL;
-        const float *dout = dctx + first * dctx_stride + head * width;
-        float *to = dqkv + first * dqkv_stride + head * width;
-        ahead next = ahead_of(a, sequence, head, end, 6, dctx, dctx_stride);
-        LEVEL(pack)(from, a->qkv_stride, bias, a->scale, s.q, s.padded, length, width);
-        LEVEL(pack)(from + hidden, a->qkv_stride, NULL, 1.0f, s.k, s.padded, length, width);
-        LEVEL(pack)(from + 2 * hidden, a->qkv_stride, bias ? bias + 2 * hidden : NULL, 1.0f, s.v, s.padded, length,
+        const float *dout = dctx.at + first * dctx.stride + head * width;
+        float *to = dqkv.at + first * dqkv.stride + head * width;
+        ahead next = ahead_of(a, sequence, head, pairs.end, 6, &dctx);
+        LEVEL(pack)(from, qkv_stride, bias, a->scale, s.q, s.padded, length, width);
+        LEVEL(pack)(from + hidden, qkv_stride, NULL, 1.0f, s.k, s.padded, length, width);
+        LEVEL(pack)(from + 2 * hidden, qkv_stride, bias ? bias + 2 * hidden : NULL, 1.0f, s.v, s.padded, length,
                     width);
         bool direct = width % LANES == 0; // dO is read where it lies, if in whole vectors
-        if (!direct) LEVEL(pack)(dout, dctx_stride, NULL, 1.0f, s.g, s.padded, length, width);
+        if (!direct) LEVEL(pack)(dout, dctx.stride, NULL, 1.0f, s.g, s.padded, length, width);
         const float *g = direct ? dout : s.g;
-        int64_t g_stride = direct ? dctx_stride : s.padded;
+        int64_t g_stride = direct ? dctx.stride : s.padded;
         if (a->positions) LEVEL(turn_positions)(a, head, length, s.distances);
         bool whole = LEVEL(block_at)(0, length) >= length; // else keys' sums over blocks are kept packed
         float *dk = whole ? to + hidden : s.dk, *dv = whole ? to + 2 * hidden : s.dv;
-        int64_t stride = whole ? dqkv_stride : s.padded;
+        int64_t stride = whole ? dqkv.stride : s.padded;
         float factors[block];
         for (int i = 0; i < block; i++) factors[i] = a->scale;
         for (int64_t i0 = 0, queries; i0 < length; i0 += queries) {
@@ -244,7 +242,7 @@ LEVEL_INLINE void LEVEL(backward_heads)(const int64_t width, const tutti_attenti
                 LEVEL(add_distances)(s.gradients, queries, length, i0, rows,
                                      dpositions + head * (2 * longest - 1) + longest - 1);
             }
-            small_product dq = {s.gradients, queries, s.k, s.padded, to + i0 * dqkv_stride, dqkv_stride, rows, width,
+            small_product dq = {s.gradients, queries, s.k, s.padded, to + i0 * dqkv.stride, dqkv.stride, rows, width,
                                 length, factors, false};
             prefetch_part(&next);
             LEVEL(product_of_columns)(&dq);
@@ -257,18 +255,17 @@ LEVEL_INLINE void LEVEL(backward_heads)(const int64_t width, const tutti_attenti
             LEVEL(product_of_rows)(&values);
         }
         if (!whole) {
-            LEVEL(pack)(dk, s.padded, NULL, 1.0f, to + hidden, dqkv_stride, length, width);
-            LEVEL(pack)(dv, s.padded, NULL, 1.0f, to + 2 * hidden, dqkv_stride, length, width);
+            LEVEL(pack)(dk, s.padded, NULL, 1.0f, to + hidden, dqkv.stride, length, width);
+            LEVEL(pack)(dv, s.padded, NULL, 1.0f, to + 2 * hidden, dqkv.stride, length, width);
         }
     }
 }
 
 LEVEL_TARGET
-static void LEVEL(backward)(const tutti_attention *a, const float *lse, const float *dctx, int64_t dctx_stride,
-                            float *dqkv, int64_t dqkv_stride, float *dpositions, int64_t longest, float *scratch,
-                            int64_t begin, int64_t end) {
+static void LEVEL(backward)(const tutti_attention *a, const float *lse, tutti_rows dctx, tutti_rows dqkv,
+                            float *dpositions, int64_t longest, float *scratch, tutti_range pairs) {
 #define BACKWARD(width)                                                                                                \
-    LEVEL(backward_heads)(width, a, lse, dctx, dctx_stride, dqkv, dqkv_stride, dpositions, longest, scratch, begin, end)
+    LEVEL(backward_heads)(width, a, lse, dctx, dqkv, dpositions, longest, scratch, pairs)
     if (a->width == 32) BACKWARD(32); else if (a->width == 64) BACKWARD(64); else BACKWARD(a->width);
 #undef BACKWARD
 }

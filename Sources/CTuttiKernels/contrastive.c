@@ -28,11 +28,12 @@ INLINE float exponentials(const float *x, int64_t begin, int64_t end, float maxi
     return sum;
 }
 
-TUTTI_CLONES
-void tutti_contrastive_fold(const float *scores, int64_t stride, int64_t rows, int64_t columns, int64_t first,
-                            const int32_t *positives, float *maximum, double *sum, float *positive_score) {
-    for (int64_t r = 0; r < rows; r++) {
-        const float *row = scores + r * stride;
+INLINE void fold(tutti_rows scores, tutti_range rows, int64_t columns, int64_t first, const int32_t *positives,
+                 const tutti_row_losses *state) {
+    float *maximum = state->maximum, *positive_score = state->positive_score;
+    double *sum = state->sum;
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        const float *row = scores.at + r * scores.stride;
         int64_t positive = positives[r] - first;
         int inside = positive >= 0 && positive < columns;
         if (inside) positive_score[r] = row[positive];
@@ -45,10 +46,15 @@ void tutti_contrastive_fold(const float *scores, int64_t stride, int64_t rows, i
         maximum[r] = now;
     }
 }
+TUTTI_KERNEL(tutti_contrastive_fold, fold,
+             (tutti_rows scores, tutti_range rows, int64_t columns, int64_t first, const int32_t *positives,
+              const tutti_row_losses *state),
+             (scores, rows, columns, first, positives, state))
 
-double tutti_contrastive_losses(int64_t rows, const float *maximum, const double *sum, const float *positive_score,
-                                double *losses) {
-    double total = 0.0;
+double tutti_contrastive_losses(int64_t rows, const tutti_row_losses *state) {
+    const float *maximum = state->maximum, *positive_score = state->positive_score;
+    const double *sum = state->sum;
+    double *losses = state->losses, total = 0.0;
     for (int64_t r = 0; r < rows; r++) {
         double loss = 0.0;
         if (sum[r] != 0.0) {
@@ -61,13 +67,13 @@ double tutti_contrastive_losses(int64_t rows, const float *maximum, const double
     return total;
 }
 
-TUTTI_CLONES
-void tutti_contrastive_gradient(float *scores, int64_t stride, int64_t rows, int64_t columns, int64_t first,
-                                const int32_t *positives, const float *positive_score, const double *losses,
-                                float factor) {
+INLINE void gradient(tutti_rows scores, tutti_range rows, int64_t columns, int64_t first, const int32_t *positives,
+                     const tutti_row_losses *state, float factor) {
     FAST_MATH
-    for (int64_t r = 0; r < rows; r++) {
-        float *row = scores + r * stride;
+    const float *positive_score = state->positive_score;
+    const double *losses = state->losses;
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        float *row = scores.at + r * scores.stride;
         // log of the full denominator = s_pos + loss, taken in two steps so that a large s_pos costs no accuracy.
         float positive_value = positive_score[r], loss = (float)losses[r];
         VECTOR_LOOP
@@ -79,3 +85,7 @@ void tutti_contrastive_gradient(float *scores, int64_t stride, int64_t rows, int
         if (positive >= 0 && positive < columns) row[positive] = (float)((double)factor * expm1(-losses[r]));
     }
 }
+TUTTI_KERNEL(tutti_contrastive_gradient, gradient,
+             (tutti_rows scores, tutti_range rows, int64_t columns, int64_t first, const int32_t *positives,
+              const tutti_row_losses *state, float factor),
+             (scores, rows, columns, first, positives, state, factor))

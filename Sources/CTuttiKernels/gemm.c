@@ -46,7 +46,7 @@ typedef struct {
 
 #if defined(__x86_64__) && defined(__linux__)
 #define TILE(name) avx512_##name
-#define TILE_TARGET __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
+#define TILE_TARGET LEVEL_4_TUNED
 #define TILE_FLOATS 16
 #define TILE_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define TILE_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
@@ -57,7 +57,7 @@ typedef struct {
 #undef TILE_ADD
 
 #define TILE(name) avx2_##name
-#define TILE_TARGET __attribute__((target("arch=x86-64-v3"), min_vector_width(256)))
+#define TILE_TARGET LEVEL_3_TUNED
 #define TILE_FLOATS 8
 #define TILE_LOW 0, 8, 1, 9, 2, 10, 3, 11
 #define TILE_HIGH 4, 12, 5, 13, 6, 14, 7, 15
@@ -84,14 +84,6 @@ typedef struct {
 #endif
 #include "gemm_tile.h"
 #undef TILE_ADD
-
-static const tile_level *level(void) {
-#if defined(__x86_64__) && defined(__linux__)
-    if (__builtin_cpu_supports("x86-64-v4")) return &avx512_level;
-    if (__builtin_cpu_supports("x86-64-v3")) return &avx2_level;
-#endif
-    return &portable_level;
-}
 
 // Packed panels live in memory of the calling thread, which grows to the largest product and goes with the thread.
 
@@ -146,9 +138,9 @@ static void pack_b(void *context, int64_t begin, int64_t end, int64_t worker) {
     int64_t columns = smaller(end * width, p->n) - left;
     float *to = s->b_panels + left * s->depth;
     if (p->transpose_b) {
-        s->level->pack_columns(p->b + left * p->b_stride + s->first, p->b_stride, s->depth, columns, width, to);
+        s->level->pack_columns(p->b.at + left * p->b.stride + s->first, p->b.stride, s->depth, columns, width, to);
     } else {
-        s->level->pack_rows(p->b + s->first * p->b_stride + left, p->b_stride, s->depth, columns, width, to);
+        s->level->pack_rows(p->b.at + s->first * p->b.stride + left, p->b.stride, s->depth, columns, width, to);
     }
 }
 
@@ -159,10 +151,11 @@ static void pack_a(void *context, int64_t begin, int64_t end, int64_t worker) {
     const tutti_product *p = s->product;
     int64_t width = s->level->rows, top = begin * width;
     int64_t rows = smaller(end * width, p->m) - top;
-    s->level->pack_rows(p->a + s->first * p->a_stride + top, p->a_stride, s->depth, rows, width,
+    s->level->pack_rows(p->a.at + s->first * p->a.stride + top, p->a.stride, s->depth, rows, width,
                         s->a_panels + top * s->depth);
     if (p->column_sums)
-        tutti_column_sums(p->a + s->first * p->a_stride, p->a_stride, s->depth, top, top + rows, p->column_sums);
+        tutti_column_sums((tutti_rows){p->a.at + s->first * p->a.stride, p->a.stride}, s->depth,
+                          (tutti_range){top, top + rows}, p->column_sums);
 }
 
 /// Computes blocks [begin, end) of c, one stretch of their sums.
@@ -181,7 +174,7 @@ static void multiply_blocks(void *context, int64_t begin, int64_t end, int64_t w
         if (whole < rows) { // the last rows of a, as a panel of their own
             int64_t last = rows - whole;
             for (int64_t i = 0; i < tile_rows; i++) {
-                const float *from = p->a + (top + whole + i) * p->a_stride + s->first;
+                const float *from = p->a.at + (top + whole + i) * p->a.stride + s->first;
                 if (i < last) memcpy(edge + i * s->depth, from, (size_t)s->depth * 4);
                 else memset(edge + i * s->depth, 0, (size_t)s->depth * 4);
             }
@@ -196,22 +189,22 @@ static void multiply_blocks(void *context, int64_t begin, int64_t end, int64_t w
                     a_row = 1;
                     a_step = tile_rows;
                 } else if (i < whole) {
-                    a = p->a + (top + i) * p->a_stride + s->first;
-                    a_row = p->a_stride;
+                    a = p->a.at + (top + i) * p->a.stride + s->first;
+                    a_row = p->a.stride;
                 } else {
                     a = edge;
                     a_row = s->depth;
                 }
-                float *c = p->c + (top + i) * p->c_stride + left + j;
+                float *c = p->c.at + (top + i) * p->c.stride + left + j;
                 int64_t used_rows = smaller(tile_rows, rows - i), used_columns = smaller(tile_columns, columns - j);
                 if (used_rows == tile_rows && used_columns == tile_columns) {
-                    s->level->multiply(s->depth, a, a_row, a_step, b, c, p->c_stride, p->alpha, beta);
+                    s->level->multiply(s->depth, a, a_row, a_step, b, c, p->c.stride, p->alpha, beta);
                     continue;
                 }
                 s->level->multiply(s->depth, a, a_row, a_step, b, tile, tile_columns, p->alpha, 0.0f);
                 for (int64_t r = 0; r < used_rows; r++)
                     for (int64_t q = 0; q < used_columns; q++) {
-                        float sum = tile[r * tile_columns + q], *to = c + r * p->c_stride + q;
+                        float sum = tile[r * tile_columns + q], *to = c + r * p->c.stride + q;
                         *to = beta == 0.0f ? sum : sum + beta * *to;
                     }
             }
@@ -220,7 +213,7 @@ static void multiply_blocks(void *context, int64_t begin, int64_t end, int64_t w
 }
 
 void tutti_multiply(const tutti_product *p) {
-    stretch s = {.product = p, .level = level()};
+    stretch s = {.product = p, .level = AT_LEVEL(&avx512_level, &avx2_level, &portable_level)};
     int64_t most = p->transpose_a ? most_packed_depth : most_depth;
     int64_t stretches = (p->k + most - 1) / most;
     int64_t depth = smaller(p->k, round_up((p->k + stretches - 1) / stretches, 16));

@@ -38,18 +38,16 @@ INLINE float sum_branch(const bool masked, const bool biased, const float *branc
     return sum;
 }
 
-TUTTI_CLONES
-void tutti_residual_layernorm_forward(const float *branch, int64_t branch_stride, const float *bias,
-                                      const float *residual, int64_t residual_stride, float *z, int64_t z_stride,
-                                      const float *gamma, const float *beta, float epsilon, tutti_dropout dropout,
-                                      float *mean, float *rstd, float *out, int64_t out_stride, int64_t begin,
-                                      int64_t end, int64_t columns) {
+INLINE void residual_forward(const tutti_layernorm *norm, tutti_rows branch, const float *bias, tutti_rows residual,
+                             tutti_rows z, tutti_rows out, tutti_range rows, int64_t columns) {
     FAST_MATH
-    if (begin >= end) return;
-    int64_t sequence = dropout.keys ? sequence_of(dropout.offsets, dropout.sequences, begin) : 0;
-    for (int64_t t = begin; t < end; t++) {
-        const float *b = branch + t * branch_stride, *r = residual + t * residual_stride;
-        float *row = z + t * z_stride, *to = out + t * out_stride;
+    if (rows.begin >= rows.end) return;
+    const float *gamma = norm->gamma, *beta = norm->beta;
+    tutti_dropout dropout = norm->dropout;
+    int64_t sequence = dropout.keys ? sequence_of(dropout.offsets, dropout.sequences, rows.begin) : 0;
+    for (int64_t t = rows.begin; t < rows.end; t++) {
+        const float *b = branch.at + t * branch.stride, *r = residual.at + t * residual.stride;
+        float *row = z.at + t * z.stride, *to = out.at + t * out.stride;
         float sum;
         if (dropout.keys) {
             row_key key = key_of_row(&dropout, &sequence, t, columns);
@@ -60,74 +58,17 @@ void tutti_residual_layernorm_forward(const float *branch, int64_t branch_stride
                        : sum_branch(false, false, b, NULL, r, row, no_key, &dropout, columns);
         }
         float m, s;
-        statistics(row, sum, columns, epsilon, &m, &s);
-        mean[t] = m;
-        rstd[t] = s;
+        statistics(row, sum, columns, norm->epsilon, &m, &s);
+        norm->mean[t] = m;
+        norm->rstd[t] = s;
         VECTOR_LOOP
         for (int64_t d = 0; d < columns; d++) to[d] = (row[d] - m) * s * gamma[d] + beta[d];
     }
 }
-
-/// One row of the fused backward: dz to `dresidual`, dropped-out dz to `dbranch`, sums dgamma, dbeta, dbias. `carried` is
-/// added to dz where `carries`: the gradient of a sum that is also carried on as it is.
-INLINE void residual_backward_row(const bool masked, const bool carries, const float *carried, const float *dout, const float *z, float m, float s,
-                                  const float *gamma, row_key key, const tutti_dropout *dropout, float *dresidual,
-                                  float *dbranch, float *dgamma, float *dbeta, float *dbias, int64_t columns) {
-    FAST_MATH
-    float direct = 0.0f, along = 0.0f;
-    VECTOR_LOOP
-    for (int64_t d = 0; d < columns; d++) {
-        float g = dout[d] * gamma[d];
-        direct += g;
-        along += g * (z[d] - m);
-    }
-    direct /= (float)columns;
-    along *= s / (float)columns;
-    VECTOR_LOOP
-    for (int64_t d = 0; d < columns; d++) {
-        float normal = (z[d] - m) * s, gradient = dout[d];
-        float dz = s * (gradient * gamma[d] - direct - normal * along);
-        if (carries) dz += carried[d];
-        float branch = dz * kept(masked, key, dropout, d);
-        dgamma[d] += gradient * normal;
-        dbeta[d] += gradient;
-        dbias[d] += branch;
-        dresidual[d] = dz;
-        dbranch[d] = branch;
-    }
-}
-
-TUTTI_CLONES
-void tutti_residual_layernorm_backward(const float *dout, int64_t dout_stride, const float *carried,
-                                       int64_t carried_stride, const float *z, int64_t z_stride,
-                                       const float *mean, const float *rstd, const float *gamma, tutti_dropout dropout,
-                                       float *dresidual, int64_t dresidual_stride, float *dbranch,
-                                       int64_t dbranch_stride, float *sums, int64_t begin, int64_t end,
-                                       int64_t columns) {
-    if (begin >= end) return;
-    float *dgamma = sums, *dbeta = sums + columns, *dbias = sums + 2 * columns;
-    int64_t sequence = dropout.keys ? sequence_of(dropout.offsets, dropout.sequences, begin) : 0;
-    for (int64_t t = begin; t < end; t++) {
-        const float *g = dout + t * dout_stride, *row = z + t * z_stride;
-        float *residual = dresidual + t * dresidual_stride, *branch = dbranch + t * dbranch_stride;
-        if (dropout.keys) {
-            row_key key = key_of_row(&dropout, &sequence, t, columns);
-            if (carried) {
-                residual_backward_row(true, true, carried + t * carried_stride, g, row, mean[t], rstd[t], gamma, key,
-                                      &dropout, residual, branch, dgamma, dbeta, dbias, columns);
-            } else {
-                residual_backward_row(true, false, NULL, g, row, mean[t], rstd[t], gamma, key, &dropout, residual,
-                                      branch, dgamma, dbeta, dbias, columns);
-            }
-        } else if (carried) {
-            residual_backward_row(false, true, carried + t * carried_stride, g, row, mean[t], rstd[t], gamma, no_key,
-                                  &dropout, residual, branch, dgamma, dbeta, dbias, columns);
-        } else {
-            residual_backward_row(false, false, NULL, g, row, mean[t], rstd[t], gamma, no_key, &dropout, residual,
-                                  branch, dgamma, dbeta, dbias, columns);
-        }
-    }
-}
+TUTTI_KERNEL(tutti_residual_layernorm_forward, residual_forward,
+             (const tutti_layernorm *norm, tutti_rows branch, const float *bias, tutti_rows residual, tutti_rows z,
+              tutti_rows out, tutti_range rows, int64_t columns),
+             (norm, branch, bias, residual, z, out, rows, columns))
 
 INLINE void output_row(const bool masked, const float *row, float m, float s, const float *gamma, const float *beta,
                        row_key key, const tutti_dropout *dropout, float *out, int64_t columns) {
@@ -138,22 +79,21 @@ INLINE void output_row(const bool masked, const float *row, float m, float s, co
     }
 }
 
-TUTTI_CLONES
-void tutti_layernorm_forward(const float *x, int64_t x_stride, const float *gamma, const float *beta, float epsilon,
-                             tutti_dropout dropout, float *mean, float *rstd, float *out, int64_t out_stride,
-                             int64_t begin, int64_t end, int64_t columns) {
+INLINE void forward(const tutti_layernorm *norm, tutti_rows x, tutti_rows out, tutti_range rows, int64_t columns) {
     FAST_MATH
-    if (begin >= end) return;
-    int64_t sequence = dropout.keys ? sequence_of(dropout.offsets, dropout.sequences, begin) : 0;
-    for (int64_t t = begin; t < end; t++) {
-        const float *row = x + t * x_stride;
-        float *to = out + t * out_stride;
+    if (rows.begin >= rows.end) return;
+    const float *gamma = norm->gamma, *beta = norm->beta;
+    tutti_dropout dropout = norm->dropout;
+    int64_t sequence = dropout.keys ? sequence_of(dropout.offsets, dropout.sequences, rows.begin) : 0;
+    for (int64_t t = rows.begin; t < rows.end; t++) {
+        const float *row = x.at + t * x.stride;
+        float *to = out.at + t * out.stride;
         float sum = 0.0f, m, s;
         VECTOR_LOOP
         for (int64_t d = 0; d < columns; d++) sum += row[d];
-        statistics(row, sum, columns, epsilon, &m, &s);
-        mean[t] = m;
-        rstd[t] = s;
+        statistics(row, sum, columns, norm->epsilon, &m, &s);
+        norm->mean[t] = m;
+        norm->rstd[t] = s;
         if (dropout.keys) {
             row_key key = key_of_row(&dropout, &sequence, t, columns);
             output_row(true, row, m, s, gamma, beta, key, &dropout, to, columns);
@@ -162,15 +102,22 @@ void tutti_layernorm_forward(const float *x, int64_t x_stride, const float *gamm
         }
     }
 }
+TUTTI_KERNEL(tutti_layernorm_forward, forward,
+             (const tutti_layernorm *norm, tutti_rows x, tutti_rows out, tutti_range rows, int64_t columns),
+             (norm, x, out, rows, columns))
 
-INLINE void backward_row(const bool masked, const float *dout, const float *x, float m, float s, const float *gamma,
-                         row_key key, const tutti_dropout *dropout, float *dx, float *dgamma, float *dbeta,
-                         int64_t columns) {
+/// One row of backward. Dropout stands behind the norm (its mask is on dout) or, where `fused`, in front of it, on the
+/// branch: dz goes to `dx`, its masked share to `dbranch`, and that share is summed into dbias. `carried` is added to dz
+/// where `carries`.
+INLINE void backward_row(const bool fused, const bool masked, const bool carries, const float *dout,
+                         const float *carried, const float *x, float m, float s, const float *gamma, row_key key,
+                         const tutti_dropout *dropout, float *dx, float *dbranch, float *sums, int64_t columns) {
     FAST_MATH
+    float *dgamma = sums, *dbeta = sums + columns, *dbias = fused ? sums + 2 * columns : NULL;
     float direct = 0.0f, along = 0.0f;
     VECTOR_LOOP
     for (int64_t d = 0; d < columns; d++) {
-        float g = dout[d] * kept(masked, key, dropout, d) * gamma[d];
+        float g = dout[d] * kept(masked && !fused, key, dropout, d) * gamma[d];
         direct += g;
         along += g * (x[d] - m);
     }
@@ -178,27 +125,60 @@ INLINE void backward_row(const bool masked, const float *dout, const float *x, f
     along *= s / (float)columns;
     VECTOR_LOOP
     for (int64_t d = 0; d < columns; d++) {
-        float normal = (x[d] - m) * s, gradient = dout[d] * kept(masked, key, dropout, d);
+        float normal = (x[d] - m) * s, gradient = dout[d] * kept(masked && !fused, key, dropout, d);
+        float dz = s * (gradient * gamma[d] - direct - normal * along);
+        if (carries) dz += carried[d];
         dgamma[d] += gradient * normal;
         dbeta[d] += gradient;
-        dx[d] = s * (gradient * gamma[d] - direct - normal * along);
-    }
-}
-
-TUTTI_CLONES
-void tutti_layernorm_backward(const float *dout, int64_t dout_stride, const float *x, int64_t x_stride,
-                              const float *mean, const float *rstd, const float *gamma, tutti_dropout dropout,
-                              float *dx, int64_t dx_stride, float *sums, int64_t begin, int64_t end, int64_t columns) {
-    if (begin >= end) return;
-    int64_t sequence = dropout.keys ? sequence_of(dropout.offsets, dropout.sequences, begin) : 0;
-    for (int64_t t = begin; t < end; t++) {
-        const float *g = dout + t * dout_stride, *row = x + t * x_stride;
-        float *to = dx + t * dx_stride;
-        if (dropout.keys) {
-            row_key key = key_of_row(&dropout, &sequence, t, columns);
-            backward_row(true, g, row, mean[t], rstd[t], gamma, key, &dropout, to, sums, sums + columns, columns);
+        if (fused) {
+            float branch = dz * kept(masked, key, dropout, d);
+            dbias[d] += branch;
+            dx[d] = dz;
+            dbranch[d] = branch;
         } else {
-            backward_row(false, g, row, mean[t], rstd[t], gamma, no_key, &dropout, to, sums, sums + columns, columns);
+            dx[d] = dz;
         }
     }
 }
+
+/// Rows of backward; `dbranch` and what is carried on are read where `fused` only.
+INLINE void backward_rows(const bool fused, const tutti_layernorm *norm, tutti_rows dout, tutti_rows x, tutti_rows dx,
+                          tutti_rows dbranch, float *sums, tutti_range rows, int64_t columns) {
+    if (rows.begin >= rows.end) return;
+    const float *gamma = norm->gamma;
+    tutti_dropout dropout = norm->dropout;
+    int64_t sequence = dropout.keys ? sequence_of(dropout.offsets, dropout.sequences, rows.begin) : 0;
+    for (int64_t t = rows.begin; t < rows.end; t++) {
+        const float *g = dout.at + t * dout.stride, *row = x.at + t * x.stride;
+        const float *carried = fused && norm->carried ? norm->carried + t * norm->carried_stride : NULL;
+        float *to = dx.at + t * dx.stride, *branch = fused ? dbranch.at + t * dbranch.stride : NULL;
+        float m = norm->mean[t], s = norm->rstd[t];
+        row_key key = dropout.keys ? key_of_row(&dropout, &sequence, t, columns) : no_key;
+#define ROW(masked, carries)                                                                                           \
+    backward_row(fused, masked, carries, g, carried, row, m, s, gamma, key, &dropout, to, branch, sums, columns)
+        if (dropout.keys) {
+            if (carried) ROW(true, true); else ROW(true, false);
+        } else {
+            if (carried) ROW(false, true); else ROW(false, false);
+        }
+#undef ROW
+    }
+}
+
+INLINE void residual_backward(const tutti_layernorm *norm, tutti_rows dout, tutti_rows z, tutti_rows dresidual,
+                              tutti_rows dbranch, float *sums, tutti_range rows, int64_t columns) {
+    backward_rows(true, norm, dout, z, dresidual, dbranch, sums, rows, columns);
+}
+TUTTI_KERNEL(tutti_residual_layernorm_backward, residual_backward,
+             (const tutti_layernorm *norm, tutti_rows dout, tutti_rows z, tutti_rows dresidual, tutti_rows dbranch,
+              float *sums, tutti_range rows, int64_t columns),
+             (norm, dout, z, dresidual, dbranch, sums, rows, columns))
+
+INLINE void backward(const tutti_layernorm *norm, tutti_rows dout, tutti_rows x, tutti_rows dx, float *sums,
+                     tutti_range rows, int64_t columns) {
+    backward_rows(false, norm, dout, x, dx, dx, sums, rows, columns);
+}
+TUTTI_KERNEL(tutti_layernorm_backward, backward,
+             (const tutti_layernorm *norm, tutti_rows dout, tutti_rows x, tutti_rows dx, float *sums, tutti_range rows,
+              int64_t columns),
+             (norm, dout, x, dx, sums, rows, columns))

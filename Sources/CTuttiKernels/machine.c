@@ -33,6 +33,24 @@ FMA_LOOP(fma_v3, lanes8, 12, __attribute__((target("arch=x86-64-v3"), noinline))
 #endif
 FMA_LOOP(fma_base, lanes4, 12, __attribute__((noinline)))
 
+int tutti_machine_level(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("x86-64-v4")) return 4;
+    if (__builtin_cpu_supports("x86-64-v3")) return 3;
+#endif
+    return 0;
+}
+
+int tutti_machine_is_amd(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    return __builtin_cpu_is("amd") != 0;
+#else
+    return 0;
+#endif
+}
+
 double tutti_machine_fma(int level, int64_t rounds, float *sink) {
     const float start[2] = {0.999f, 0.001f};
 #if defined(__x86_64__)
@@ -43,22 +61,23 @@ double tutti_machine_fma(int level, int64_t rounds, float *sink) {
     return level == 0 ? fma_base(rounds, start, sink) : 0;
 }
 
-TUTTI_CLONES
-void tutti_stream_scale(const float *x, float factor, float *out, int64_t count) {
+INLINE void stream_scale(const float *x, float factor, float *out, int64_t count) {
     FAST_MATH
     VECTOR_LOOP
     for (int64_t i = 0; i < count; i++) out[i] = factor * x[i];
 }
+TUTTI_KERNEL(tutti_stream_scale, stream_scale, (const float *x, float factor, float *out, int64_t count),
+             (x, factor, out, count))
 
-TUTTI_CLONES
-void tutti_stream_triad(const float *x, const float *y, float factor, float *out, int64_t count) {
+INLINE void stream_triad(const float *x, const float *y, float factor, float *out, int64_t count) {
     FAST_MATH
     VECTOR_LOOP
     for (int64_t i = 0; i < count; i++) out[i] = x[i] + factor * y[i];
 }
+TUTTI_KERNEL(tutti_stream_triad, stream_triad,
+             (const float *x, const float *y, float factor, float *out, int64_t count), (x, y, factor, out, count))
 
-TUTTI_CLONES
-float tutti_stream_read(const float *x, int64_t count) {
+INLINE void stream_read(const float *x, int64_t count, float *result) {
     FAST_MATH
     float sums[64] = {0}; // sixty-four lanes: four chains of additions at full width
     int64_t whole = count / 64 * 64;
@@ -69,5 +88,6 @@ float tutti_stream_read(const float *x, int64_t count) {
     float sum = 0;
     for (int64_t i = whole; i < count; i++) sum += x[i];
     for (int64_t lane = 0; lane < 64; lane++) sum += sums[lane];
-    return sum;
+    *result = sum;
 }
+TUTTI_KERNEL(tutti_stream_read, stream_read, (const float *x, int64_t count, float *result), (x, count, result))

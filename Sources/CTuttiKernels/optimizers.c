@@ -33,35 +33,11 @@ INLINE void adamw(float *p, const float *g, float *m, float *v, int64_t count, t
     }
 }
 
-TUTTI_CLONES
-void tutti_adamw(float *p, const float *g, float *m, float *v, int64_t count, tutti_adamw_scalars scalars) {
-    adamw(p, g, m, v, count, scalars);
-}
+TUTTI_KERNEL(tutti_adamw, adamw,
+             (float *p, const float *g, float *m, float *v, int64_t count, tutti_adamw_scalars scalars),
+             (p, g, m, v, count, scalars))
 
-#if defined(__x86_64__)
-__attribute__((target("arch=x86-64-v4"))) static void adamw_v4(float *p, const float *g, float *m, float *v,
-                                                               int64_t count, tutti_adamw_scalars s) {
-    adamw(p, g, m, v, count, s);
-}
-__attribute__((target("arch=x86-64-v3"))) static void adamw_v3(float *p, const float *g, float *m, float *v,
-                                                               int64_t count, tutti_adamw_scalars s) {
-    adamw(p, g, m, v, count, s);
-}
-#endif
-
-int tutti_adamw_at_level(int level, float *p, const float *g, float *m, float *v, int64_t count,
-                         tutti_adamw_scalars scalars) {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (level == 4 && __builtin_cpu_supports("x86-64-v4")) return adamw_v4(p, g, m, v, count, scalars), 1;
-    if (level == 3 && __builtin_cpu_supports("x86-64-v3")) return adamw_v3(p, g, m, v, count, scalars), 1;
-#endif
-    if (level == 0) return adamw(p, g, m, v, count, scalars), 1;
-    return 0;
-}
-
-TUTTI_CLONES
-void tutti_sgd(float *p, const float *g, float *buffer, int64_t count, tutti_sgd_scalars s) {
+INLINE void sgd(float *p, const float *g, float *buffer, int64_t count, tutti_sgd_scalars s) {
     EXACT_MATH
     if (!buffer) {
         VECTOR_LOOP
@@ -91,9 +67,10 @@ void tutti_sgd(float *p, const float *g, float *buffer, int64_t count, tutti_sgd
         p[i] = p[i] + step;
     }
 }
+TUTTI_KERNEL(tutti_sgd, sgd, (float *p, const float *g, float *buffer, int64_t count, tutti_sgd_scalars scalars),
+             (p, g, buffer, count, scalars))
 
-TUTTI_CLONES
-void tutti_add_squares(const float *x, int64_t count, double *sums) {
+INLINE void add_squares(const float *x, int64_t count, double *sums) {
     EXACT_MATH
     double lanes[16];
     memcpy(lanes, sums, sizeof lanes);
@@ -110,15 +87,15 @@ void tutti_add_squares(const float *x, int64_t count, double *sums) {
     }
     memcpy(sums, lanes, sizeof lanes);
 }
+TUTTI_KERNEL(tutti_add_squares, add_squares, (const float *x, int64_t count, double *sums), (x, count, sums))
 
-TUTTI_CLONES
-void tutti_scale(float *x, int64_t count, float factor) {
+INLINE void scale(float *x, int64_t count, float factor) {
     VECTOR_LOOP
     for (int64_t i = 0; i < count; i++) x[i] *= factor;
 }
+TUTTI_KERNEL(tutti_scale, scale, (float *x, int64_t count, float factor), (x, count, factor))
 
-TUTTI_CLONES
-void tutti_add_scaled(float *y, const float *x, float a, int64_t count) {
+INLINE void add_scaled(float *y, const float *x, float a, int64_t count) {
     EXACT_MATH
     VECTOR_LOOP
     for (int64_t i = 0; i < count; i++) {
@@ -126,3 +103,4 @@ void tutti_add_scaled(float *y, const float *x, float a, int64_t count) {
         y[i] = y[i] + scaled;
     }
 }
+TUTTI_KERNEL(tutti_add_scaled, add_scaled, (float *y, const float *x, float a, int64_t count), (y, x, a, count))

@@ -1,16 +1,17 @@
-// A static pool of threads for row-parallel loops: no allocation, no queue, one region at a time.
+// Pools of threads for row-parallel loops: no allocation in a region, no queue, one region of a pool at a time.
 //
 // A region publishes (body, context, count, grain); the caller and the workers take pieces from one atomic counter until
 // none are left. A caller that finds the pool busy, or that is itself inside a body, runs its region serially: several
-// in-process ranks may share the pool, and nesting cannot deadlock. Between regions workers look for the next one for some
+// in-process ranks may share a pool, and nesting cannot deadlock. Between regions workers look for the next one for some
 // microseconds, if there is a core for every thread, before they sleep on a condition variable: being woken takes longer.
 #define _GNU_SOURCE 1
-#include "CTuttiKernels.h"
+#include "vectorise.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <time.h>
 
 enum {
@@ -19,22 +20,30 @@ enum {
     looks_between_clocks = 64,
 };
 
-static pthread_mutex_t region_lock = PTHREAD_MUTEX_INITIALIZER; // held by the caller whose region runs
-static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER;  // guards the fields below
-static pthread_cond_t work_ready = PTHREAD_COND_INITIALIZER;
-static pthread_cond_t work_done = PTHREAD_COND_INITIALIZER;
-static pthread_t workers[most_threads];
-static int64_t worker_count = 0;
-static _Atomic uint64_t generation = 0; // counts regions
-static _Atomic int64_t running = 0;     // workers still inside the current region
-static bool stopping = false;
+/// What a worker is given when it starts.
+typedef struct {
+    tutti_pool *pool;
+    int64_t worker;
+} seat;
 
-static tutti_range_body body;
-static void *body_context;
-static int64_t piece_count, piece_size, element_count;
-static _Atomic int64_t next_piece;
-static _Atomic int64_t thread_count = 1;
-static _Atomic bool looks_first = false; // whether every thread has a core of its own
+struct tutti_pool {
+    pthread_mutex_t region_lock; // held by the caller whose region runs
+    pthread_mutex_t state_lock;  // guards the fields below
+    pthread_cond_t work_ready, work_done;
+    int64_t worker_count;
+    bool stopping;
+    bool looks_first;            // whether every thread has a core of its own
+    _Atomic uint64_t generation; // counts regions
+    _Atomic int64_t running;     // workers still inside the current region
+    const tutti_compute *compute; // the caller's
+    tutti_range_body body;
+    void *body_context;
+    int64_t piece_count, piece_size, element_count;
+    _Atomic int64_t next_piece;
+    pthread_t workers[most_threads];
+    seat seats[most_threads];
+};
+
 static _Thread_local bool inside_body = false;
 
 static inline void pause_core(void) {
@@ -51,19 +60,22 @@ static int64_t nanoseconds(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static bool has_new_region(uint64_t seen) { return atomic_load_explicit(&generation, memory_order_acquire) != seen; }
-static bool has_ended(uint64_t unused) {
+static bool has_new_region(tutti_pool *pool, uint64_t seen) {
+    return atomic_load_explicit(&pool->generation, memory_order_acquire) != seen;
+}
+
+static bool has_ended(tutti_pool *pool, uint64_t unused) {
     (void)unused;
-    return atomic_load_explicit(&running, memory_order_acquire) == 0;
+    return atomic_load_explicit(&pool->running, memory_order_acquire) == 0;
 }
 
 /// Waits a while for a condition without sleeping; the caller looks again under the lock.
-static void look_for(bool (*condition)(uint64_t), uint64_t argument) {
-    if (!atomic_load_explicit(&looks_first, memory_order_relaxed)) return;
+static void look_for(tutti_pool *pool, bool (*condition)(tutti_pool *, uint64_t), uint64_t argument) {
+    if (!pool->looks_first) return;
     int64_t end = nanoseconds() + look_nanoseconds;
     do {
         for (int i = 0; i < looks_between_clocks; i++) {
-            if (condition(argument)) return;
+            if (condition(pool, argument)) return;
             pause_core();
         }
     } while (nanoseconds() < end);
@@ -79,97 +91,114 @@ static bool has_cores(int64_t threads) {
     return false;
 }
 
-static void take_pieces(int64_t worker) {
+static void take_pieces(tutti_pool *pool, int64_t worker) {
     inside_body = true;
     for (;;) {
-        int64_t piece = atomic_fetch_add_explicit(&next_piece, 1, memory_order_relaxed);
-        if (piece >= piece_count) break;
-        int64_t begin = piece * piece_size;
-        int64_t end = begin + piece_size < element_count ? begin + piece_size : element_count;
-        body(body_context, begin, end, worker);
+        int64_t piece = atomic_fetch_add_explicit(&pool->next_piece, 1, memory_order_relaxed);
+        if (piece >= pool->piece_count) break;
+        int64_t begin = piece * pool->piece_size;
+        int64_t end = begin + pool->piece_size < pool->element_count ? begin + pool->piece_size : pool->element_count;
+        pool->body(pool->body_context, begin, end, worker);
     }
     inside_body = false;
 }
 
 static void *work(void *argument) {
-    int64_t worker = (int64_t)(intptr_t)argument;
-    pthread_mutex_lock(&state_lock);
-    uint64_t seen = generation;
-    running -= 1; // started: see tutti_parallel_set_threads
-    pthread_cond_signal(&work_done);
+    const seat *own = argument;
+    tutti_pool *pool = own->pool;
+    pthread_mutex_lock(&pool->state_lock);
+    uint64_t seen = pool->generation;
+    pool->running -= 1; // started: see tutti_pool_create
+    pthread_cond_signal(&pool->work_done);
     for (;;) {
-        pthread_mutex_unlock(&state_lock);
-        look_for(has_new_region, seen);
-        pthread_mutex_lock(&state_lock);
-        while (generation == seen && !stopping) pthread_cond_wait(&work_ready, &state_lock);
-        if (stopping) break;
-        seen = generation;
-        pthread_mutex_unlock(&state_lock);
-        take_pieces(worker);
-        pthread_mutex_lock(&state_lock);
-        if (--running == 0) pthread_cond_signal(&work_done);
+        pthread_mutex_unlock(&pool->state_lock);
+        look_for(pool, has_new_region, seen);
+        pthread_mutex_lock(&pool->state_lock);
+        while (pool->generation == seen && !pool->stopping) pthread_cond_wait(&pool->work_ready, &pool->state_lock);
+        if (pool->stopping) break;
+        seen = pool->generation;
+        tutti_here = pool->compute;
+        pthread_mutex_unlock(&pool->state_lock);
+        take_pieces(pool, own->worker);
+        pthread_mutex_lock(&pool->state_lock);
+        if (--pool->running == 0) pthread_cond_signal(&pool->work_done);
     }
-    pthread_mutex_unlock(&state_lock);
+    pthread_mutex_unlock(&pool->state_lock);
     return NULL;
 }
 
 void tutti_parallel_for(int64_t count, int64_t grain, tutti_range_body run, void *context) {
     if (count <= 0) return;
-    if (inside_body || count <= grain || atomic_load(&thread_count) == 1 || pthread_mutex_trylock(&region_lock) != 0) {
+    tutti_pool *pool = tutti_here->pool;
+    if (!pool || inside_body || count <= grain || pthread_mutex_trylock(&pool->region_lock) != 0) {
         run(context, 0, count, 0);
         return;
     }
-    pthread_mutex_lock(&state_lock);
-    body = run;
-    body_context = context;
-    element_count = count;
+    pthread_mutex_lock(&pool->state_lock);
+    pool->compute = tutti_here;
+    pool->body = run;
+    pool->body_context = context;
+    pool->element_count = count;
     // At most eight pieces a thread: enough to even out uneven rows without hammering the counter.
-    int64_t threads = worker_count + 1;
+    int64_t threads = pool->worker_count + 1;
     int64_t size = (count + 8 * threads - 1) / (8 * threads);
-    piece_size = size > grain ? size : grain;
-    piece_count = (count + piece_size - 1) / piece_size;
-    atomic_store(&next_piece, 0);
-    running = worker_count;
-    generation += 1;
-    pthread_cond_broadcast(&work_ready);
-    pthread_mutex_unlock(&state_lock);
-    take_pieces(0);
-    look_for(has_ended, 0);
-    pthread_mutex_lock(&state_lock);
-    while (running > 0) pthread_cond_wait(&work_done, &state_lock);
-    pthread_mutex_unlock(&state_lock);
-    pthread_mutex_unlock(&region_lock);
+    pool->piece_size = size > grain ? size : grain;
+    pool->piece_count = (count + pool->piece_size - 1) / pool->piece_size;
+    atomic_store(&pool->next_piece, 0);
+    pool->running = pool->worker_count;
+    pool->generation += 1;
+    pthread_cond_broadcast(&pool->work_ready);
+    pthread_mutex_unlock(&pool->state_lock);
+    take_pieces(pool, 0);
+    look_for(pool, has_ended, 0);
+    pthread_mutex_lock(&pool->state_lock);
+    while (pool->running > 0) pthread_cond_wait(&pool->work_done, &pool->state_lock);
+    pthread_mutex_unlock(&pool->state_lock);
+    pthread_mutex_unlock(&pool->region_lock);
 }
 
-void tutti_parallel_set_threads(int64_t threads) {
-    if (threads < 1) threads = 1;
+tutti_pool *tutti_pool_create(int64_t threads) {
+    if (threads < 2) return NULL;
     if (threads > most_threads) threads = most_threads;
-    pthread_mutex_lock(&region_lock);
-    pthread_mutex_lock(&state_lock);
-    stopping = true;
-    pthread_cond_broadcast(&work_ready);
-    pthread_mutex_unlock(&state_lock);
-    for (int64_t w = 0; w < worker_count; w++) pthread_join(workers[w], NULL);
-    pthread_mutex_lock(&state_lock);
-    stopping = false;
-    worker_count = 0;
-    running = 0;
+    tutti_pool *pool = calloc(1, sizeof *pool);
+    if (!pool) return NULL;
+    pthread_mutex_init(&pool->region_lock, NULL);
+    pthread_mutex_init(&pool->state_lock, NULL);
+    pthread_cond_init(&pool->work_ready, NULL);
+    pthread_cond_init(&pool->work_done, NULL);
+    pool->looks_first = has_cores(threads);
+    pthread_mutex_lock(&pool->state_lock);
     for (int64_t w = 1; w < threads; w++) {
-        running += 1;
-        if (pthread_create(&workers[worker_count], NULL, work, (void *)(intptr_t)w) != 0) {
-            running -= 1; // the system refuses more threads: work with those that started
+        pool->running += 1;
+        pool->seats[pool->worker_count] = (seat){pool, w};
+        if (pthread_create(&pool->workers[pool->worker_count], NULL, work, &pool->seats[pool->worker_count]) != 0) {
+            pool->running -= 1; // the system refuses more threads: work with those that started
             break;
         }
-        worker_count += 1;
+        pool->worker_count += 1;
     }
-    while (running > 0) pthread_cond_wait(&work_done, &state_lock);
-    atomic_store(&thread_count, worker_count + 1);
-    atomic_store(&looks_first, has_cores(worker_count + 1));
-    pthread_mutex_unlock(&state_lock);
-    pthread_mutex_unlock(&region_lock);
+    while (pool->running > 0) pthread_cond_wait(&pool->work_done, &pool->state_lock);
+    pthread_mutex_unlock(&pool->state_lock);
+    return pool;
 }
 
-int64_t tutti_parallel_threads(void) { return atomic_load(&thread_count); }
+void tutti_pool_destroy(tutti_pool *pool) {
+    if (!pool) return;
+    pthread_mutex_lock(&pool->region_lock);
+    pthread_mutex_lock(&pool->state_lock);
+    pool->stopping = true;
+    pthread_cond_broadcast(&pool->work_ready);
+    pthread_mutex_unlock(&pool->state_lock);
+    for (int64_t w = 0; w < pool->worker_count; w++) pthread_join(pool->workers[w], NULL);
+    pthread_mutex_unlock(&pool->region_lock);
+    pthread_cond_destroy(&pool->work_done);
+    pthread_cond_destroy(&pool->work_ready);
+    pthread_mutex_destroy(&pool->state_lock);
+    pthread_mutex_destroy(&pool->region_lock);
+    free(pool);
+}
+
+int64_t tutti_parallel_threads(void) { return tutti_here->pool ? tutti_here->pool->worker_count + 1 : 1; }
 
 // A non-escaping Swift closure arrives as (function, context) in Swift's own calling convention. Storing it on the C side
 // for the length of the call costs nothing; in Swift it would have to be made escapable, one heap allocation a region.

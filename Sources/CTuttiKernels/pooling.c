@@ -37,47 +37,53 @@ INLINE void add_weighted(float *to, const float *from, float factor, int64_t col
     for (int64_t d = 0; d < columns; d++) to[d] += factor * from[d];
 }
 
-TUTTI_CLONES
-void tutti_pool_forward(int mode, const float *x, int64_t x_stride, const int32_t *offsets, const int32_t *skip,
-                        float *out, int64_t out_stride, int64_t begin, int64_t end, int64_t columns) {
-    for (int64_t s = begin; s < end; s++) {
+INLINE void pool_forward(int mode, tutti_rows x, const int32_t *offsets, const int32_t *skip, tutti_rows out,
+                         tutti_range sequences, int64_t columns) {
+    for (int64_t s = sequences.begin; s < sequences.end; s++) {
         span rows = span_of(mode, offsets, skip, s);
-        float *to = out + s * out_stride;
+        float *to = out.at + s * out.stride;
         if (mode == TUTTI_POOL_MAX) {
             for (int64_t d = 0; d < columns; d++) to[d] = -INFINITY;
             for (int64_t t = rows.first; t < rows.end; t++) {
-                const float *from = x + t * x_stride;
+                const float *from = x.at + t * x.stride;
                 VECTOR_LOOP
                 for (int64_t d = 0; d < columns; d++) to[d] = from[d] > to[d] || from[d] != from[d] ? from[d] : to[d];
             }
         } else {
             memset(to, 0, (size_t)columns * sizeof(float));
             for (int64_t t = rows.first; t < rows.end; t++) {
-                add_weighted(to, x + t * x_stride, weight(mode, rows, t), columns);
+                add_weighted(to, x.at + t * x.stride, weight(mode, rows, t), columns);
             }
         }
     }
 }
 
-TUTTI_CLONES
-void tutti_pool_backward(int mode, const float *x, int64_t x_stride, const int32_t *offsets, const int32_t *skip,
-                         const float *dout, int64_t dout_stride, float *dx, int64_t dx_stride, int64_t begin,
-                         int64_t end, int64_t columns) {
-    for (int64_t s = begin; s < end; s++) {
+TUTTI_KERNEL(tutti_pool_forward, pool_forward,
+             (int mode, tutti_rows x, const int32_t *offsets, const int32_t *skip, tutti_rows out,
+              tutti_range sequences, int64_t columns),
+             (mode, x, offsets, skip, out, sequences, columns))
+
+INLINE void pool_backward(int mode, tutti_rows x, const int32_t *offsets, const int32_t *skip, tutti_rows dout,
+                          tutti_rows dx, tutti_range sequences, int64_t columns) {
+    for (int64_t s = sequences.begin; s < sequences.end; s++) {
         span rows = span_of(mode, offsets, skip, s);
-        const float *from = dout + s * dout_stride;
+        const float *from = dout.at + s * dout.stride;
         if (mode == TUTTI_POOL_MAX) {
             for (int64_t d = 0; d < columns && rows.first < rows.end; d++) {
                 int64_t best = rows.first;
                 for (int64_t t = rows.first + 1; t < rows.end; t++) {
-                    if (x[t * x_stride + d] > x[best * x_stride + d]) best = t;
+                    if (x.at[t * x.stride + d] > x.at[best * x.stride + d]) best = t;
                 }
-                dx[best * dx_stride + d] += from[d];
+                dx.at[best * dx.stride + d] += from[d];
             }
         } else {
             for (int64_t t = rows.first; t < rows.end; t++) {
-                add_weighted(dx + t * dx_stride, from, weight(mode, rows, t), columns);
+                add_weighted(dx.at + t * dx.stride, from, weight(mode, rows, t), columns);
             }
         }
     }
 }
+TUTTI_KERNEL(tutti_pool_backward, pool_backward,
+             (int mode, tutti_rows x, const int32_t *offsets, const int32_t *skip, tutti_rows dout, tutti_rows dx,
+              tutti_range sequences, int64_t columns),
+             (mode, x, offsets, skip, dout, dx, sequences, columns))

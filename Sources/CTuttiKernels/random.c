@@ -8,19 +8,18 @@ uint32_t tutti_element_hash(uint64_t site_key, uint32_t index) {
     return element_hash((uint32_t)site_key, (uint32_t)(site_key >> 32), index);
 }
 
-TUTTI_CLONES
-void tutti_dropout_rows(const float *x, int64_t x_stride, float *out, int64_t out_stride, int64_t begin, int64_t end,
-                        int64_t columns, tutti_dropout dropout) {
-    if (begin >= end) return;
+INLINE void dropout_rows(tutti_rows x, tutti_rows out, tutti_range rows, int64_t columns, tutti_dropout dropout) {
+    if (rows.begin >= rows.end) return;
     if (!dropout.keys) {
-        for (int64_t t = begin; t < end; t++) memmove(out + t * out_stride, x + t * x_stride, (size_t)columns * 4);
+        for (int64_t t = rows.begin; t < rows.end; t++)
+            memmove(out.at + t * out.stride, x.at + t * x.stride, (size_t)columns * 4);
         return;
     }
-    int64_t sequence = sequence_of(dropout.offsets, dropout.sequences, begin);
-    for (int64_t t = begin; t < end; t++) {
+    int64_t sequence = sequence_of(dropout.offsets, dropout.sequences, rows.begin);
+    for (int64_t t = rows.begin; t < rows.end; t++) {
         row_key key = key_of_row(&dropout, &sequence, t, columns);
-        const float *from = x + t * x_stride;
-        float *to = out + t * out_stride;
+        const float *from = x.at + t * x.stride;
+        float *to = out.at + t * out.stride;
         VECTOR_LOOP
         for (int64_t d = 0; d < columns; d++) {
             uint32_t hash = element_hash(key.low, key.high, key.base + (uint32_t)d);
@@ -28,3 +27,6 @@ void tutti_dropout_rows(const float *x, int64_t x_stride, float *out, int64_t ou
         }
     }
 }
+TUTTI_KERNEL(tutti_dropout_rows, dropout_rows,
+             (tutti_rows x, tutti_rows out, tutti_range rows, int64_t columns, tutti_dropout dropout),
+             (x, out, rows, columns, dropout))

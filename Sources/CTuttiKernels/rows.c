@@ -2,35 +2,36 @@
 #include "vectorise.h"
 #include <math.h>
 
-TUTTI_CLONES
-void tutti_add_bias(float *x, int64_t stride, const float *bias, int64_t begin, int64_t end, int64_t columns) {
-    for (int64_t r = begin; r < end; r++) {
-        float *row = x + r * stride;
+INLINE void add_bias(tutti_rows x, const float *bias, tutti_range rows, int64_t columns) {
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        float *row = x.at + r * x.stride;
         VECTOR_LOOP
         for (int64_t c = 0; c < columns; c++) row[c] += bias[c];
     }
 }
+TUTTI_KERNEL(tutti_add_bias, add_bias, (tutti_rows x, const float *bias, tutti_range rows, int64_t columns),
+             (x, bias, rows, columns))
 
 // Columns of a slab stay in registers or L1 while its rows pass by; every 64 rows go to the total, which keeps the
 // rounding error of long columns near that of pairwise sums.
 enum { slab = 512, block_rows = 64 };
 
-TUTTI_CLONES
-void tutti_column_sums(const float *x, int64_t stride, int64_t rows, int64_t begin, int64_t end, float *sums) {
+INLINE void column_sums(tutti_rows x, int64_t rows, tutti_range columns, float *sums) {
     FAST_MATH
     float local[slab];
-    for (int64_t c0 = begin; c0 < end; c0 += slab) {
-        int64_t width = end - c0 < slab ? end - c0 : slab;
+    int64_t stride = x.stride;
+    for (int64_t c0 = columns.begin; c0 < columns.end; c0 += slab) {
+        int64_t width = columns.end - c0 < slab ? columns.end - c0 : slab;
         for (int64_t r0 = 0; r0 < rows; r0 += block_rows) {
             int64_t r1 = r0 + block_rows < rows ? r0 + block_rows : rows, r = r0;
             memset(local, 0, (size_t)width * sizeof(float));
             for (; r + 4 <= r1; r += 4) {
-                const float *a = x + r * stride + c0, *b = a + stride, *c = b + stride, *d = c + stride;
+                const float *a = x.at + r * stride + c0, *b = a + stride, *c = b + stride, *d = c + stride;
                 VECTOR_LOOP
                 for (int64_t i = 0; i < width; i++) local[i] += (a[i] + b[i]) + (c[i] + d[i]);
             }
             for (; r < r1; r++) {
-                const float *a = x + r * stride + c0;
+                const float *a = x.at + r * stride + c0;
                 VECTOR_LOOP
                 for (int64_t i = 0; i < width; i++) local[i] += a[i];
             }
@@ -39,12 +40,13 @@ void tutti_column_sums(const float *x, int64_t stride, int64_t rows, int64_t beg
         }
     }
 }
+TUTTI_KERNEL(tutti_column_sums, column_sums, (tutti_rows x, int64_t rows, tutti_range columns, float *sums),
+             (x, rows, columns, sums))
 
-TUTTI_CLONES
-void tutti_softmax_rows(float *x, int64_t stride, int64_t begin, int64_t end, int64_t columns) {
+INLINE void softmax_rows(tutti_rows x, tutti_range rows, int64_t columns) {
     FAST_MATH
-    for (int64_t r = begin; r < end; r++) {
-        float *row = x + r * stride;
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        float *row = x.at + r * x.stride;
         float maximum = -INFINITY, sum = 0.0f;
         for (int64_t c = 0; c < columns; c++) maximum = row[c] > maximum ? row[c] : maximum;
         VECTOR_LOOP
@@ -58,14 +60,14 @@ void tutti_softmax_rows(float *x, int64_t stride, int64_t begin, int64_t end, in
         for (int64_t c = 0; c < columns; c++) row[c] *= inverse;
     }
 }
+TUTTI_KERNEL(tutti_softmax_rows, softmax_rows, (tutti_rows x, tutti_range rows, int64_t columns), (x, rows, columns))
 
-TUTTI_CLONES
-void tutti_normalize_forward(const float *x, int64_t x_stride, float *out, int64_t out_stride, float *norms,
-                             float epsilon, int64_t begin, int64_t end, int64_t columns) {
+INLINE void normalize_forward(tutti_rows x, tutti_rows out, float *norms, float epsilon, tutti_range rows,
+                              int64_t columns) {
     FAST_MATH
-    for (int64_t r = begin; r < end; r++) {
-        const float *row = x + r * x_stride;
-        float *to = out + r * out_stride;
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        const float *row = x.at + r * x.stride;
+        float *to = out.at + r * out.stride;
         double squares = 0.0;
         VECTOR_LOOP
         for (int64_t c = 0; c < columns; c++) squares += (double)row[c] * (double)row[c];
@@ -76,15 +78,16 @@ void tutti_normalize_forward(const float *x, int64_t x_stride, float *out, int64
         for (int64_t c = 0; c < columns; c++) to[c] = row[c] / divisor;
     }
 }
+TUTTI_KERNEL(tutti_normalize_forward, normalize_forward,
+             (tutti_rows x, tutti_rows out, float *norms, float epsilon, tutti_range rows, int64_t columns),
+             (x, out, norms, epsilon, rows, columns))
 
-TUTTI_CLONES
-void tutti_normalize_backward(const float *y, int64_t y_stride, const float *norms, const float *dy, int64_t dy_stride,
-                              float *dx, int64_t dx_stride, float epsilon, int64_t begin, int64_t end,
-                              int64_t columns) {
+INLINE void normalize_backward(tutti_rows y, const float *norms, tutti_rows dy, tutti_rows dx, float epsilon,
+                               tutti_range rows, int64_t columns) {
     FAST_MATH
-    for (int64_t r = begin; r < end; r++) {
-        const float *unit = y + r * y_stride, *gradient = dy + r * dy_stride;
-        float *to = dx + r * dx_stride;
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        const float *unit = y.at + r * y.stride, *gradient = dy.at + r * dy.stride;
+        float *to = dx.at + r * dx.stride;
         float along = 0.0f;
         VECTOR_LOOP
         for (int64_t c = 0; c < columns; c++) along += unit[c] * gradient[c];
@@ -94,3 +97,7 @@ void tutti_normalize_backward(const float *y, int64_t y_stride, const float *nor
         for (int64_t c = 0; c < columns; c++) to[c] = (gradient[c] - unit[c] * along) * inverse;
     }
 }
+TUTTI_KERNEL(tutti_normalize_backward, normalize_backward,
+             (tutti_rows y, const float *norms, tutti_rows dy, tutti_rows dx, float epsilon, tutti_range rows,
+              int64_t columns),
+             (y, norms, dy, dx, epsilon, rows, columns))

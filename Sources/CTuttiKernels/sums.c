@@ -3,9 +3,9 @@
 
 enum { block = 1024 }; // floats whose running sum stays in the first-level cache
 
-TUTTI_CLONES
-void tutti_sum_arenas(float *out, const float *const *arenas, int64_t ranks, int64_t begin, int64_t end) {
+INLINE void sum_arenas(float *out, const float *const *arenas, int64_t ranks, tutti_range range) {
     EXACT_MATH
+    int64_t begin = range.begin, end = range.end;
     if (ranks == 2) {
         const float *first = arenas[0], *second = arenas[1];
         VECTOR_LOOP
@@ -24,3 +24,5 @@ void tutti_sum_arenas(float *out, const float *const *arenas, int64_t ranks, int
         memcpy(out + start, sum, (size_t)count * sizeof(float));
     }
 }
+TUTTI_KERNEL(tutti_sum_arenas, sum_arenas,
+             (float *out, const float *const *arenas, int64_t ranks, tutti_range range), (out, arenas, ranks, range))

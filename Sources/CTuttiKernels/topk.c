@@ -4,11 +4,10 @@
 // higher score first, then lower index, so the result depends neither on blocks nor on threads.
 #include "vectorise.h"
 
-TUTTI_CLONES
-void tutti_topk_merge(const float *scores, int64_t stride, int64_t columns, int64_t first, float *values,
-                      int32_t *indices, int64_t k, int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; r++) {
-        const float *row = scores + r * stride;
+INLINE void topk_merge(tutti_rows scores, int64_t columns, int64_t first, float *values, int32_t *indices, int64_t k,
+                       tutti_range rows) {
+    for (int64_t r = rows.begin; r < rows.end; r++) {
+        const float *row = scores.at + r * scores.stride;
         float *best = values + r * k;
         int32_t *who = indices + r * k;
         for (int64_t c0 = 0; c0 < columns; c0 += 16) {
@@ -37,3 +36,7 @@ void tutti_topk_merge(const float *scores, int64_t stride, int64_t columns, int6
         }
     }
 }
+TUTTI_KERNEL(tutti_topk_merge, topk_merge,
+             (tutti_rows scores, int64_t columns, int64_t first, float *values, int32_t *indices, int64_t k,
+              tutti_range rows),
+             (scores, columns, first, values, indices, k, rows))

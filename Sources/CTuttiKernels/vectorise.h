@@ -1,25 +1,46 @@
-// How the loops of this folder are compiled: one source, three instruction levels, chosen at run time per function.
+// How the loops of this folder are compiled: one source, three instruction levels, chosen at run time.
 //
-// TUTTI_CLONES builds x86-64-v4 (AVX-512), x86-64-v3 (AVX2 + FMA) and baseline versions of a function. FAST_MATH lets a
-// loop contract a * b + c and reassociate sums (row kernels); optimizer kernels use EXACT_MATH instead, so that every
-// level gives the same bits. expf and erf are written out as polynomials, since calls to libm do not vectorise.
+// TUTTI_KERNEL builds a loop for x86-64-v4 (AVX-512), x86-64-v3 (AVX2 and FMA) and the baseline, and the public function
+// that calls the one of the level in use (compute.c): the processor's best, or a lower one that was asked for, as tests
+// do. FAST_MATH lets a loop contract a * b + c and reassociate sums (row kernels); optimizer kernels use EXACT_MATH
+// instead, so that every level gives the same bits. expf and erf are written out as polynomials, since calls to libm do
+// not vectorise.
 #pragma once
 #include "CTuttiKernels.h"
 #include <float.h>
 #include <string.h>
 
+#define INLINE static inline __attribute__((always_inline))
+
+/// What the kernels that this thread calls compute with; never null.
+extern _Thread_local const tutti_compute *tutti_here;
+
 #if defined(__x86_64__) && defined(__linux__)
-#define TUTTI_CLONES                                                                                                   \
-    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), min_vector_width(512)))
+/// The one of three things that belongs to the level in use.
+#define AT_LEVEL(v4, v3, base) (tutti_here->level >= 4 ? (v4) : tutti_here->level == 3 ? (v3) : (base))
+// Loops that the compiler vectorises name features: "arch=x86-64-v4" would also name a processor to tune for, which
+// prefers vectors of half the width. Code in vectors of its own (attention, products) is tuned for that processor.
+#define FEATURES_3 "avx2,bmi,bmi2,crc32,cx16,f16c,fma,lzcnt,movbe,popcnt,sahf,sse4.2,xsave"
+#define LEVEL_4 __attribute__((target(FEATURES_3 ",avx512f,avx512bw,avx512cd,avx512dq,avx512vl"), min_vector_width(512)))
+#define LEVEL_3 __attribute__((target(FEATURES_3), min_vector_width(256)))
+#define LEVEL_4_TUNED __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
+#define LEVEL_3_TUNED __attribute__((target("arch=x86-64-v3"), min_vector_width(256)))
+/// The function `name` of these parameters, which runs `loop` (always inlined) as built for the level in use.
+#define TUTTI_KERNEL(name, loop, parameters, arguments)                                                                \
+    LEVEL_4 static void name##_v4 parameters { loop arguments; }                                                       \
+    LEVEL_3 static void name##_v3 parameters { loop arguments; }                                                       \
+    static void name##_base parameters { loop arguments; }                                                             \
+    void name parameters { AT_LEVEL(name##_v4, name##_v3, name##_base) arguments; }
 #else
-#define TUTTI_CLONES
+#define AT_LEVEL(v4, v3, base) (base)
+#define TUTTI_KERNEL(name, loop, parameters, arguments)                                                                \
+    void name parameters { loop arguments; }
 #endif
 
 #define FAST_MATH _Pragma("clang fp contract(fast) reassociate(on)")
 #define EXACT_MATH _Pragma("clang fp contract(off) reassociate(off)")
 #define VECTOR_LOOP _Pragma("clang loop vectorize(assume_safety)")
 // VECTOR_LOOP promises that iterations are independent: an output may be the very input, never a shifted view of it.
-#define INLINE static inline __attribute__((always_inline))
 
 /// e^x to about 1 ulp for x in [-87, 88]; clamped outside. Cephes' expf: range reduction by ln 2 in two parts.
 INLINE float fast_exp(float x) {

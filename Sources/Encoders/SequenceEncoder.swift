@@ -14,6 +14,9 @@ import TuttiKernels
 
 /// A transformer encoder with pooling and the modules behind it. Used by one thread at a time.
 public final class SequenceEncoder {
+    /// What it computes with, by default what the process does. Whoever runs passes enters it around them and around what
+    /// is computed from their results: `encoder.compute.run { ... }`.
+    public var compute = Compute.process
     /// What the transformer is made of.
     package let plan: EncoderPlan
     /// The modules behind the transformer.

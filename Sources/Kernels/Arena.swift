@@ -8,7 +8,7 @@
 
 import CTuttiKernels
 
-/// A bump allocator that owns its memory; views into it must not outlive it, nor a `release` or `reset` below them.
+/// A bump allocator that owns its memory; views into it must not outlive it, nor a `reset`.
 public struct Arena: ~Copyable {
     /// One address range, the part of it that is usable, and where it begins in the arena's running count of bytes.
     private struct Block {
@@ -30,19 +30,6 @@ public struct Arena: ~Copyable {
 
     /// Bytes usable now, side blocks included.
     public var capacity: Int { blocks.reduce(0) { $0 + $1.usable } }
-
-    /// Bytes handed out since the last reset; give it to `release(to:)` to take back everything handed out later.
-    public var mark: Int { used }
-
-    /// Takes back what was handed out after `mark` was read.
-    public mutating func release(to mark: Int) {
-        precondition(mark >= 0 && mark <= used, "Arena: release to \(mark) of \(used)")
-        while blocks.count > 1, let last = blocks.last, last.start >= mark {
-            tutti_pages_unmap(last.base, Int64(last.reserved))
-            blocks.removeLast()
-        }
-        used = mark
-    }
 
     /// Takes everything back; after an overflow, maps one block as large as the largest use so far.
     public mutating func reset() {

@@ -67,8 +67,7 @@ public struct Attention: @unchecked Sendable {
         withUnsafePointer(to: &arguments) { arguments in
             Parallel.forRangeWithWorker(sequences * heads, grain: Swift.max(heads, 1)) { pairs, worker in
                 tutti_attention_forward(
-                    arguments, context.pointer, Int64(context.stride), logSumExp, scratch + worker * perThread,
-                    Int64(pairs.lowerBound), Int64(pairs.upperBound))
+                    arguments, context.kernel, logSumExp, scratch + worker * perThread, pairs.kernel)
             }
         }
     }
@@ -105,9 +104,8 @@ public struct Attention: @unchecked Sendable {
             }
             func run(_ pairs: Range<Int>, _ table: UnsafeMutablePointer<Float>?, _ worker: Int) {
                 tutti_attention_backward(
-                    arguments, logSumExp, dContext.pointer, Int64(dContext.stride), dQKV.pointer, Int64(dQKV.stride),
-                    table, Int64(longest), scratch + worker * perThread, Int64(pairs.lowerBound),
-                    Int64(pairs.upperBound))
+                    arguments, logSumExp, dContext.kernel, dQKV.kernel, table, Int64(longest),
+                    scratch + worker * perThread, pairs.kernel)
             }
         }
         if let partial, let dPositions { addPartials(partial, span: span, into: dPositions) }
@@ -128,7 +126,7 @@ public struct Attention: @unchecked Sendable {
 
     private func kernel(_ qkv: Matrix) -> tutti_attention {
         tutti_attention(
-            qkv: UnsafePointer(qkv.pointer), qkv_stride: Int64(qkv.stride), bias: bias, positions: positions,
+            qkv: qkv.kernel, bias: bias, positions: positions,
             maximum: Int64(maximum), offsets: offsets, heads: Int64(heads), width: Int64(width),
             scale: 1 / Float(width).squareRoot(), dropout: DropoutMask.kernel(dropout))
     }

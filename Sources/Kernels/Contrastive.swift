@@ -169,7 +169,13 @@ private struct RowStatistics {
 
     /// Writes the row losses and returns their sum.
     func losses(_ rows: Int) -> Double {
-        tutti_contrastive_losses(Int64(rows), maximum, sums, positiveScore, losses)
+        var state = kernel
+        return tutti_contrastive_losses(Int64(rows), &state)
+    }
+
+    /// The form that C kernels take.
+    var kernel: tutti_row_losses {
+        tutti_row_losses(maximum: maximum, sum: sums, positive_score: positiveScore, losses: losses)
     }
 }
 
@@ -189,10 +195,9 @@ private struct RowTile {
         eachTile { first, scores in
             score(first, scores)
             Parallel.forRange(anchors.rows, grain: RowKernels.grain(scores.columns)) { rows in
-                let at = rows.lowerBound
+                var state = statistics.kernel
                 tutti_contrastive_fold(
-                    scores.row(at), Int64(scores.stride), Int64(rows.count), Int64(scores.columns), Int64(first),
-                    positives + at, statistics.maximum + at, statistics.sums + at, statistics.positiveScore + at)
+                    scores.kernel, rows.kernel, Int64(scores.columns), Int64(first), positives, &state)
             }
         }
     }
@@ -207,10 +212,9 @@ private struct RowTile {
         eachTile { first, scores in
             if !scoresRemain { score(first, scores) }
             Parallel.forRange(anchors.rows, grain: RowKernels.grain(scores.columns)) { rows in
-                let at = rows.lowerBound
+                var state = statistics.kernel
                 tutti_contrastive_gradient(
-                    scores.row(at), Int64(scores.stride), Int64(rows.count), Int64(scores.columns), Int64(first),
-                    positives + at, statistics.positiveScore + at, statistics.losses + at, factor)
+                    scores.kernel, rows.kernel, Int64(scores.columns), Int64(first), positives, &state, factor)
             }
             let range = first..<first + scores.columns
             if let dBias { RowKernels.biasGradient(scores, into: dBias + first) }

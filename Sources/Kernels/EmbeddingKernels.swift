@@ -26,6 +26,14 @@ public struct PackedTokens: @unchecked Sendable {
         self.offsets = offsets
         self.sequences = sequences
     }
+
+    /// The form that C kernels take.
+    func kernel(positionStart: Int, paddingID: Int = -1, paddingPosition: Int = -1) -> tutti_tokens {
+        tutti_tokens(
+            ids: ids, types: types, offsets: offsets, sequences: Int64(sequences),
+            position_start: Int64(positionStart), padding_id: Int64(paddingID),
+            padding_position: Int64(paddingPosition))
+    }
 }
 
 extension RowKernels {
@@ -35,11 +43,12 @@ extension RowKernels {
         positionStart: Int = 0, type: UnsafePointer<Float>? = nil, into output: Matrix
     ) {
         precondition(output.rows == tokens.count, "gatherEmbeddings: \(tokens.count) tokens into \(output.rows) rows")
-        Parallel.forRange(output.rows, grain: grain(output.columns)) { rows in
-            tutti_embedding_gather(
-                word, position, Int64(positionStart), type, tokens.ids, tokens.types, tokens.offsets,
-                Int64(tokens.sequences), output.pointer, Int64(output.stride), Int64(rows.lowerBound),
-                Int64(rows.upperBound), Int64(output.columns))
+        var tokens = tokens.kernel(positionStart: positionStart)
+        withUnsafePointer(to: &tokens) { tokens in
+            Parallel.forRange(output.rows, grain: grain(output.columns)) { rows in
+                tutti_embedding_gather(
+                    tokens, word, position, type, output.kernel, rows.kernel, Int64(output.columns))
+            }
         }
     }
 
@@ -52,12 +61,14 @@ extension RowKernels {
     ) {
         precondition(
             dOutput.rows == tokens.count, "scatterEmbeddings: \(tokens.count) tokens from \(dOutput.rows) rows")
-        Parallel.forRange((dOutput.columns + 15) / 16, grain: 8) { blocks in
-            tutti_embedding_scatter(
-                dOutput.pointer, Int64(dOutput.stride), tokens.ids, tokens.types, tokens.offsets,
-                Int64(tokens.sequences), dWord, dPosition, Int64(positionStart), dType, Int64(paddingID),
-                Int64(paddingPosition), Int64(blocks.lowerBound * 16),
-                Int64(min(blocks.upperBound * 16, dOutput.columns)), Int64(dOutput.columns))
+        var tokens = tokens.kernel(
+            positionStart: positionStart, paddingID: paddingID, paddingPosition: paddingPosition)
+        withUnsafePointer(to: &tokens) { tokens in
+            Parallel.forRange((dOutput.columns + 15) / 16, grain: 8) { blocks in
+                let columns = blocks.lowerBound * 16..<min(blocks.upperBound * 16, dOutput.columns)
+                tutti_embedding_scatter(
+                    tokens, dOutput.kernel, dWord, dPosition, dType, columns.kernel, Int64(dOutput.columns))
+            }
         }
     }
 }

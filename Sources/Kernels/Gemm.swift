@@ -2,20 +2,14 @@
 
 import COpenBLAS
 import CTuttiKernels
-import Synchronization
 
 /// General matrix multiplication.
 public enum Gemm {
-    /// Who computes which product; set it before computing, from one thread.
+    /// Who computes which product of this thread; setting it sets that of `Compute.process`.
     public static var choice: GemmChoice {
-        get { current.withLock { $0 } }
-        set {
-            precondition(newValue.isAvailable, "Gemm.choice: \(newValue) is not available on this machine")
-            current.withLock { $0 = newValue }
-        }
+        get { GemmChoice(of: tutti_compute_here().pointee) }
+        set { Compute.process.products = newValue }
     }
-
-    private static let current = Mutex(GemmChoice(.openblas))
 
     /// c = alpha * op(a) * op(b) + beta * c, where op transposes on request; with `beta` 0, `c` is assigned.
     /// Shapes: op(a) [m, k], op(b) [k, n], c [m, n]; `c` must not overlap `a` or `b`.
@@ -45,18 +39,16 @@ public enum Gemm {
         }
     }
 
-    /// Threads inside the libraries; our own kernel runs on those of `Parallel`.
-    public static var threads: Int {
-        get { Int(openblas_get_num_threads()) }
-        set {
-            precondition(newValue >= 1, "Gemm.threads must be at least 1, not \(newValue)")
-            openblas_set_num_threads(Int32(newValue))
-            tutti_onednn_set_threads(Int64(newValue))
-        }
-    }
-
     /// The processor family whose kernels OpenBLAS chose, such as "SkylakeX" or "Zen".
     public static var coreType: String { openblas_get_corename().map { String(cString: $0) } ?? "unknown" }
+
+    /// The libraries' versions and builds in one line, as what a measurement of them depends on.
+    package static var libraries: String {
+        let openblas = openblas_get_config().map { String(cString: $0) } ?? "OpenBLAS"
+        var (major, minor, patch): (Int32, Int32, Int32) = (0, 0, 0)
+        guard tutti_onednn_version(&major, &minor, &patch) == 0 else { return openblas }
+        return "\(openblas); oneDNN \(major).\(minor).\(patch)"
+    }
 
     /// The product as the C kernels take it; nil where nothing is left to multiply.
     private static func product(
@@ -72,10 +64,11 @@ public enum Gemm {
         guard m > 0, n > 0 else { return nil }
         return tutti_product(
             transpose_a: transposeA ? 1 : 0, transpose_b: transposeB ? 1 : 0, m: Int64(m), n: Int64(n), k: Int64(k),
-            alpha: alpha, beta: beta, a: a.pointer, a_stride: Int64(max(a.stride, 1)), b: b.pointer,
-            b_stride: Int64(max(b.stride, 1)), c: c.pointer, c_stride: Int64(max(c.stride, 1)),
-            column_sums: nil)
+            alpha: alpha, beta: beta, a: operand(a), b: operand(b), c: operand(c), column_sums: nil)
     }
+
+    /// The libraries refuse a stride of zero, which a matrix without columns has.
+    private static func operand(_ x: Matrix) -> tutti_rows { tutti_rows(at: x.pointer, stride: Int64(max(x.stride, 1))) }
 
     /// The product alone.
     private static func run(_ product: inout tutti_product, on provider: GemmProvider) {
@@ -85,8 +78,8 @@ public enum Gemm {
             cblas_sgemm(
                 CblasRowMajor, product.transpose_a != 0 ? CblasTrans : CblasNoTrans,
                 product.transpose_b != 0 ? CblasTrans : CblasNoTrans, blasint(product.m), blasint(product.n),
-                blasint(product.k), product.alpha, product.a, blasint(product.a_stride), product.b,
-                blasint(product.b_stride), product.beta, product.c, blasint(product.c_stride))
+                blasint(product.k), product.alpha, product.a.at, blasint(product.a.stride), product.b.at,
+                blasint(product.b.stride), product.beta, product.c.at, blasint(product.c.stride))
         case .onednn:
             let status = tutti_onednn_multiply(&product)
             precondition(status == 0, "Gemm: oneDNN refused a product with status \(status)")
@@ -97,7 +90,7 @@ public enum Gemm {
 
     /// c = beta * c: a sum of no terms.
     private static func scale(_ product: tutti_product) {
-        let c = Matrix(product.c, Int(product.m), Int(product.n), stride: Int(product.c_stride))
+        let c = Matrix(product.c.at, Int(product.m), Int(product.n), stride: Int(product.c.stride))
         for r in 0..<c.rows {
             for j in 0..<c.columns { c[r, j] = product.beta == 0 ? 0 : product.beta * c[r, j] }
         }

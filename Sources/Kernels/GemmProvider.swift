@@ -13,6 +13,17 @@ public enum GemmProvider: String, Sendable, CaseIterable {
 
     /// Whether it can be used on this machine.
     public var isAvailable: Bool { self != .onednn || tutti_onednn_available() != 0 }
+
+    /// Its number in `tutti_compute`; zero there is OpenBLAS.
+    var number: Int32 {
+        switch self {
+        case .openblas: 0
+        case .onednn: 1
+        case .tutti: 2
+        }
+    }
+
+    init(number: Int32) { self = number == 2 ? .tutti : number == 1 ? .onednn : .openblas }
 }
 
 /// The three products of a linear layer, by how their operands lie in memory.
@@ -38,6 +49,12 @@ public struct GemmChoice: Sendable, Equatable, CustomStringConvertible {
     /// One provider for every product.
     public init(_ provider: GemmProvider) {
         (forward, inputGradient, weightGradient) = (provider, provider, provider)
+    }
+
+    init(of compute: tutti_compute) {
+        forward = GemmProvider(number: compute.forward)
+        inputGradient = GemmProvider(number: compute.input_gradient)
+        weightGradient = GemmProvider(number: compute.weight_gradient)
     }
 
     /// Reads the text form; nil where it is not one.

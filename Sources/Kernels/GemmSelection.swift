@@ -6,10 +6,8 @@ public struct GemmSelection {
     public private(set) var seconds: [GemmLayout: [GemmProvider: Double]] = [:]
 
     /// Measures products of a layer between widths `hidden` and `inner`, `rounds` times in turn, with the present
-    /// threads. Takes some tenths of a second. `Gemm.choice` is what it was afterwards.
+    /// threads. Takes some tenths of a second.
     public init(hidden: Int, inner: Int, providers: [GemmProvider], rounds: Int = 5) {
-        let before = Gemm.choice
-        defer { Gemm.choice = before }
         // About 0.6 GFLOP a product, so that packing has its true share and all of it ends soon.
         let rows = max(128, min(1024, 300_000_000 / max(hidden * inner, 1) / 32 * 32))
         var arena = Arena()
@@ -24,12 +22,11 @@ public struct GemmSelection {
         for _ in 0...rounds {  // the first round warms up; its times are beaten or kept, never added
             for layout in GemmLayout.allCases {
                 for provider in providers {
-                    Gemm.choice = GemmChoice(provider)
                     let spent = clock.measure {
                         switch layout {
-                        case .forward: Gemm.multiply(narrow, weight, transposeB: true, into: wide)
-                        case .inputGradient: Gemm.multiply(wide, weight, into: narrow)
-                        case .weightGradient: Gemm.multiply(wide, transposeA: true, narrow, into: sum)
+                        case .forward: Gemm.multiply(narrow, weight, transposeB: true, into: wide, by: provider)
+                        case .inputGradient: Gemm.multiply(wide, weight, into: narrow, by: provider)
+                        case .weightGradient: Gemm.multiply(wide, transposeA: true, narrow, into: sum, by: provider)
                         }
                     }
                     let seconds = Double(spent.components.attoseconds) * 1e-18 + Double(spent.components.seconds)
@@ -38,6 +35,20 @@ public struct GemmSelection {
                 }
             }
         }
+    }
+
+    /// A measurement that was made before.
+    package init(seconds: [GemmLayout: [GemmProvider: Double]]) { self.seconds = seconds }
+
+    /// How much longer the chosen providers take than the fastest ones, for the kind of product that loses most; nil
+    /// where that kind was not measured, or nothing is lost.
+    package func slowest(in choice: GemmChoice) -> (layout: GemmLayout, factor: Double, fastest: GemmProvider)? {
+        GemmLayout.allCases.compactMap { layout -> (layout: GemmLayout, factor: Double, fastest: GemmProvider)? in
+            guard let times = seconds[layout], let own = times[choice[layout]],
+                let best = times.min(by: { $0.value < $1.value }), best.value > 0, own > best.value
+            else { return nil }
+            return (layout, own / best.value, best.key)
+        }.max { $0.factor < $1.factor }
     }
 
     /// The fastest provider of each kind.

@@ -19,12 +19,15 @@ extension RowKernels {
         requireSameShape(branch, residual, "residual LayerNorm")
         requireSameShape(branch, sum, "residual LayerNorm")
         requireSameShape(branch, output, "residual LayerNorm")
-        let dropout = DropoutMask.kernel(mask)
-        Parallel.forRange(branch.rows, grain: grain(branch.columns)) { rows in
-            tutti_residual_layernorm_forward(
-                branch.pointer, Int64(branch.stride), bias, residual.pointer, Int64(residual.stride), sum.pointer,
-                Int64(sum.stride), gamma, beta, epsilon, dropout, mean, rstd, output.pointer, Int64(output.stride),
-                Int64(rows.lowerBound), Int64(rows.upperBound), Int64(branch.columns))
+        var norm = tutti_layernorm(
+            gamma: gamma, beta: beta, epsilon: epsilon, mean: mean, rstd: rstd, dropout: DropoutMask.kernel(mask),
+            carried: nil, carried_stride: 0)
+        withUnsafePointer(to: &norm) { norm in
+            Parallel.forRange(branch.rows, grain: grain(branch.columns)) { rows in
+                tutti_residual_layernorm_forward(
+                    norm, branch.kernel, bias, residual.kernel, sum.kernel, output.kernel, rows.kernel,
+                    Int64(branch.columns))
+            }
         }
     }
 
@@ -42,14 +45,13 @@ extension RowKernels {
         requireSameShape(dOutput, dBranch, "residual LayerNorm backward")
         if let dCarried { requireSameShape(dOutput, dCarried, "residual LayerNorm backward") }
         let columns = sum.columns
-        let carried = dCarried.map { UnsafePointer($0.pointer) }
-        let dropout = DropoutMask.kernel(mask)
-        inChunks(rows: sum.rows, sums: 3 * columns, scratch: scratch) { rows, sums in
-            tutti_residual_layernorm_backward(
-                dOutput.pointer, Int64(dOutput.stride), carried, Int64(dCarried?.stride ?? 0), sum.pointer,
-                Int64(sum.stride), mean, rstd, gamma, dropout, dResidual.pointer, Int64(dResidual.stride),
-                dBranch.pointer, Int64(dBranch.stride), sums, Int64(rows.lowerBound), Int64(rows.upperBound),
-                Int64(columns))
+        var norm = backwardOf(gamma: gamma, mean: mean, rstd: rstd, dropout: mask, carried: dCarried)
+        withUnsafePointer(to: &norm) { norm in
+            inChunks(rows: sum.rows, sums: 3 * columns, scratch: scratch) { rows, sums in
+                tutti_residual_layernorm_backward(
+                    norm, dOutput.kernel, sum.kernel, dResidual.kernel, dBranch.kernel, sums, rows.kernel,
+                    Int64(columns))
+            }
         }
         let partial = Matrix(scratch, gradientChunks, 3 * columns)
         biasGradient(partial.columns(0..<columns), into: dGamma)
@@ -64,11 +66,13 @@ extension RowKernels {
         into output: Matrix
     ) {
         requireSameShape(x, output, "layerNorm")
-        let dropout = DropoutMask.kernel(mask)
-        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
-            tutti_layernorm_forward(
-                x.pointer, Int64(x.stride), gamma, beta, epsilon, dropout, mean, rstd, output.pointer,
-                Int64(output.stride), Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+        var norm = tutti_layernorm(
+            gamma: gamma, beta: beta, epsilon: epsilon, mean: mean, rstd: rstd, dropout: DropoutMask.kernel(mask),
+            carried: nil, carried_stride: 0)
+        withUnsafePointer(to: &norm) { norm in
+            Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+                tutti_layernorm_forward(norm, x.kernel, output.kernel, rows.kernel, Int64(x.columns))
+            }
         }
     }
 
@@ -81,15 +85,27 @@ extension RowKernels {
         requireSameShape(dOutput, x, "layerNormBackward")
         requireSameShape(dOutput, dX, "layerNormBackward")
         let columns = x.columns
-        let dropout = DropoutMask.kernel(mask)
-        inChunks(rows: x.rows, sums: 2 * columns, scratch: scratch) { rows, sums in
-            tutti_layernorm_backward(
-                dOutput.pointer, Int64(dOutput.stride), x.pointer, Int64(x.stride), mean, rstd, gamma, dropout,
-                dX.pointer, Int64(dX.stride), sums, Int64(rows.lowerBound), Int64(rows.upperBound), Int64(columns))
+        var norm = backwardOf(gamma: gamma, mean: mean, rstd: rstd, dropout: mask)
+        withUnsafePointer(to: &norm) { norm in
+            inChunks(rows: x.rows, sums: 2 * columns, scratch: scratch) { rows, sums in
+                tutti_layernorm_backward(
+                    norm, dOutput.kernel, x.kernel, dX.kernel, sums, rows.kernel, Int64(columns))
+            }
         }
         let partial = Matrix(scratch, gradientChunks, 2 * columns)
         biasGradient(partial.columns(0..<columns), into: dGamma)
         biasGradient(partial.columns(columns..<2 * columns), into: dBeta)
+    }
+
+    /// What the backward kernels read of a norm; they do not write the statistics.
+    private static func backwardOf(
+        gamma: UnsafePointer<Float>, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>, dropout: DropoutMask?,
+        carried: Matrix? = nil
+    ) -> tutti_layernorm {
+        tutti_layernorm(
+            gamma: gamma, beta: nil, epsilon: 0, mean: UnsafeMutablePointer(mutating: mean),
+            rstd: UnsafeMutablePointer(mutating: rstd), dropout: DropoutMask.kernel(dropout),
+            carried: carried.map { UnsafePointer($0.pointer) }, carried_stride: Int64(carried?.stride ?? 0))
     }
 
     /// Runs `body` on each of the fixed row chunks with the chunk's own zeroed sums.

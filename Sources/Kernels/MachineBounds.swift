@@ -106,7 +106,10 @@ public final class MachineBounds {
             case .copy: tutti_stream_scale(x + at, 1.5, out + at, count)
             case .triad: tutti_stream_triad(x + at, y + at, 1.5, out + at, count)
             case .update: tutti_stream_scale(x + at, 1, x + at, count)
-            case .read: sinks[worker * Self.floatsPerLine] += tutti_stream_read(x + at, count)
+            case .read:
+                var sum: Float = 0
+                tutti_stream_read(x + at, count, &sum)
+                sinks[worker * Self.floatsPerLine] += sum
             case .memcpy: memcpy(out + at, x + at, range.count * MemoryLayout<Float>.stride)
             }
         }

@@ -1,5 +1,7 @@
 // A borrowed view of fp32 numbers in row-major order; memory belongs to an Arena or a parameter store.
 
+import CTuttiKernels
+
 /// A row-major fp32 matrix view: `rows` rows of `columns` numbers, `stride` numbers apart. It owns nothing.
 public struct Matrix: @unchecked Sendable {
     /// First number of row 0.
@@ -52,6 +54,9 @@ public struct Matrix: @unchecked Sendable {
     @inlinable
     public var isContiguous: Bool { stride == columns || rows <= 1 }
 
+    /// The form that C kernels take.
+    var kernel: tutti_rows { tutti_rows(at: pointer, stride: Int64(stride)) }
+
     /// Sets every number to `value`.
     public func fill(_ value: Float) {
         if isContiguous {
@@ -77,4 +82,9 @@ public struct Matrix: @unchecked Sendable {
             for r in 0..<rows { row(r).update(from: other.row(r), count: columns) }
         }
     }
+}
+
+extension Range<Int> {
+    /// The form that C kernels take.
+    var kernel: tutti_range { tutti_range(begin: Int64(lowerBound), end: Int64(upperBound)) }
 }

@@ -87,7 +87,7 @@ public enum OptimizerKernels {
     public static func sum(
         _ arenas: [UnsafePointer<Float>], over range: Range<Int>, into out: UnsafeMutablePointer<Float>
     ) {
-        tutti_sum_arenas(out, arenas, Int64(arenas.count), Int64(range.lowerBound), Int64(range.upperBound))
+        tutti_sum_arenas(out, arenas, Int64(arenas.count), range.kernel)
     }
 
     /// x *= factor.

@@ -1,4 +1,4 @@
-// The one row-parallel function of Tutti, over a static pool of threads in C (parallel.c).
+// The one row-parallel function of Tutti, over the pool of threads of a `Compute` (parallel.c).
 //
 // A region is parallel either through this pool or inside BLAS, never both: kernels split their rows here, `Gemm` splits
 // its own. Bodies write disjoint rows, or fixed pieces that are added in a fixed order, so results do not depend on the
@@ -6,15 +6,12 @@
 
 import CTuttiKernels
 
-/// The static thread pool that row kernels run on.
+/// The threads that row kernels run on.
 public enum Parallel {
-    /// Number of threads, the calling one included; 1 by default. Set it before training starts, not from a body.
+    /// Number of threads, the calling one included; setting it sets that of `Compute.process`.
     public static var threads: Int {
         get { Int(tutti_parallel_threads()) }
-        set {
-            precondition(newValue >= 1, "Parallel.threads must be at least 1, not \(newValue)")
-            tutti_parallel_set_threads(Int64(newValue))
-        }
+        set { Compute.process.threads = newValue }
     }
 
     /// Runs `body` over pieces of `0 ..< count` of at least `grain` (the last may be shorter), in no particular order.

@@ -27,8 +27,7 @@ public enum Pooling {
         precondition(x.columns == output.columns, "Pooling: width \(x.columns) into \(output.columns)")
         Parallel.forRange(output.rows, grain: 4) { sequences in
             tutti_pool_forward(
-                mode.rawValue, x.pointer, Int64(x.stride), offsets, skip, output.pointer, Int64(output.stride),
-                Int64(sequences.lowerBound), Int64(sequences.upperBound), Int64(x.columns))
+                mode.rawValue, x.kernel, offsets, skip, output.kernel, sequences.kernel, Int64(x.columns))
         }
     }
 
@@ -40,8 +39,7 @@ public enum Pooling {
         precondition(dX.columns == dOutput.columns, "Pooling: gradient width \(dOutput.columns) into \(dX.columns)")
         Parallel.forRange(dOutput.rows, grain: 4) { sequences in
             tutti_pool_backward(
-                mode.rawValue, x.pointer, Int64(x.stride), offsets, skip, dOutput.pointer, Int64(dOutput.stride),
-                dX.pointer, Int64(dX.stride), Int64(sequences.lowerBound), Int64(sequences.upperBound),
+                mode.rawValue, x.kernel, offsets, skip, dOutput.kernel, dX.kernel, sequences.kernel,
                 Int64(dX.columns))
         }
     }

@@ -30,17 +30,15 @@ public enum RowKernels {
     /// x += bias on every row.
     public static func addBias(_ x: Matrix, bias: UnsafePointer<Float>) {
         Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
-            tutti_add_bias(
-                x.pointer, Int64(x.stride), bias, Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+            tutti_add_bias(x.kernel, bias, rows.kernel, Int64(x.columns))
         }
     }
 
     /// dBias [columns] += column sums of dY.
     public static func biasGradient(_ dY: Matrix, into dBias: UnsafeMutablePointer<Float>) {
         Parallel.forRange((dY.columns + 15) / 16, grain: 4) { blocks in
-            tutti_column_sums(
-                dY.pointer, Int64(dY.stride), Int64(dY.rows), Int64(blocks.lowerBound * 16),
-                Int64(min(blocks.upperBound * 16, dY.columns)), dBias)
+            let columns = blocks.lowerBound * 16..<min(blocks.upperBound * 16, dY.columns)
+            tutti_column_sums(dY.kernel, Int64(dY.rows), columns.kernel, dBias)
         }
     }
 
@@ -51,8 +49,7 @@ public enum RowKernels {
         requireSameShape(x, output, "activation")
         Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
             tutti_activation_forward(
-                kind.rawValue, x.pointer, Int64(x.stride), bias, output.pointer, Int64(output.stride),
-                Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+                kind.rawValue, x.kernel, bias, output.kernel, rows.kernel, Int64(x.columns))
         }
     }
 
@@ -64,8 +61,7 @@ public enum RowKernels {
         requireSameShape(x, dX, "activationBackward")
         Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
             tutti_activation_backward(
-                kind.rawValue, x.pointer, Int64(x.stride), bias, dOutput.pointer, Int64(dOutput.stride), dX.pointer,
-                Int64(dX.stride), Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+                kind.rawValue, x.kernel, bias, dOutput.kernel, dX.kernel, rows.kernel, Int64(x.columns))
         }
     }
 
@@ -76,12 +72,8 @@ public enum RowKernels {
         requireSameShape(x, dOutput, "activationWithGradient")
         requireSameShape(x, activated, "activationWithGradient")
         Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
-            let start = rows.lowerBound
             tutti_activation_both(
-                kind.rawValue, x.pointer + start * x.stride, Int64(x.stride), bias,
-                dOutput.pointer + start * dOutput.stride, Int64(dOutput.stride),
-                activated.pointer + start * activated.stride, Int64(activated.stride), Int64(rows.count),
-                Int64(x.columns))
+                kind.rawValue, x.kernel, bias, dOutput.kernel, activated.kernel, rows.kernel, Int64(x.columns))
         }
     }
 
@@ -91,17 +83,14 @@ public enum RowKernels {
         let dropout = DropoutMask.kernel(mask)
         if dropout.keys == nil && x.pointer == output.pointer && x.stride == output.stride { return }
         Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
-            tutti_dropout_rows(
-                x.pointer, Int64(x.stride), output.pointer, Int64(output.stride), Int64(rows.lowerBound),
-                Int64(rows.upperBound), Int64(x.columns), dropout)
+            tutti_dropout_rows(x.kernel, output.kernel, rows.kernel, Int64(x.columns), dropout)
         }
     }
 
     /// x = softmax of every row.
     public static func softmax(_ x: Matrix) {
         Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
-            tutti_softmax_rows(
-                x.pointer, Int64(x.stride), Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+            tutti_softmax_rows(x.kernel, rows.kernel, Int64(x.columns))
         }
     }
 
@@ -111,9 +100,7 @@ public enum RowKernels {
     ) {
         requireSameShape(x, output, "normalize")
         Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
-            tutti_normalize_forward(
-                x.pointer, Int64(x.stride), output.pointer, Int64(output.stride), norms, epsilon,
-                Int64(rows.lowerBound), Int64(rows.upperBound), Int64(x.columns))
+            tutti_normalize_forward(x.kernel, output.kernel, norms, epsilon, rows.kernel, Int64(x.columns))
         }
     }
 
@@ -125,8 +112,7 @@ public enum RowKernels {
         requireSameShape(y, dX, "normalizeBackward")
         Parallel.forRange(y.rows, grain: grain(y.columns)) { rows in
             tutti_normalize_backward(
-                y.pointer, Int64(y.stride), norms, dY.pointer, Int64(dY.stride), dX.pointer, Int64(dX.stride), epsilon,
-                Int64(rows.lowerBound), Int64(rows.upperBound), Int64(y.columns))
+                y.kernel, norms, dY.kernel, dX.kernel, epsilon, rows.kernel, Int64(y.columns))
         }
     }
 

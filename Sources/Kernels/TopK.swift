@@ -20,8 +20,7 @@ public enum TopK {
         precondition(k >= 1, "TopK: k = \(k)")
         Parallel.forRange(scores.rows, grain: RowKernels.grain(scores.columns)) { rows in
             tutti_topk_merge(
-                scores.pointer, Int64(scores.stride), Int64(scores.columns), Int64(first), values, indices, Int64(k),
-                Int64(rows.lowerBound), Int64(rows.upperBound))
+                scores.kernel, Int64(scores.columns), Int64(first), values, indices, Int64(k), rows.kernel)
         }
     }
 }

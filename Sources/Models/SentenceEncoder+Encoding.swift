@@ -88,8 +88,10 @@ extension SentenceEncoder {
         var firstRow = 0
         func run(upTo row: Int) {
             guard batch.sequenceCount > 0, let base = embeddings.values.baseAddress else { return }
-            encoder.embed(
-                batch, into: .init(base + firstRow * encoder.outputWidth, batch.sequenceCount, encoder.outputWidth))
+            encoder.compute.run {
+                encoder.embed(
+                    batch, into: .init(base + firstRow * encoder.outputWidth, batch.sequenceCount, encoder.outputWidth))
+            }
             batch.removeAll()
             firstRow = row
             observe(row)

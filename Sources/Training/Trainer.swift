@@ -80,7 +80,9 @@ public final class Trainer {
     ///
     /// - Throws: exit 64 for a directory that holds another run, 70 for a gradient that is not finite, 75 for a write
     ///   that failed.
-    public func train() throws -> TrainingOutcome {
+    public func train() throws -> TrainingOutcome { try inputs.model.encoder.compute.run { try trainToTheEnd() } }
+
+    private func trainToTheEnd() throws -> TrainingOutcome {
         defer { keeper.release() }
         if try begin() == .finished { return .alreadyFinished }
         if inputs.arguments.evalOnStart, state.globalStep == 0 { try round.run(&state, choosesBest: false) }

@@ -16,8 +16,7 @@ struct RankLayout {
     /// Collective.
     static func apply(_ options: ComputeOptions, ensemble: any Ensemble) throws -> RankLayout {
         let threads = try ensemble.together("plan threads") { try planThreads(options, ensemble) }
-        Parallel.threads = threads
-        Gemm.threads = threads
+        Compute.process.threads = threads
         let place = (ensemble as? MPIEnsemble)?.topology.description
         let ranks = ensemble.size == 1 ? "1 rank" : "\(ensemble.size) ranks"
         let head = "Tutti: \(ranks) x \(threads) thread\(threads == 1 ? "" : "s")"

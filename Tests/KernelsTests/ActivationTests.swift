@@ -5,7 +5,7 @@ import Testing
 import TestSupport
 import TuttiKernels
 
-@Suite struct ActivationTests {
+@Suite(.serialized, .atEveryLevel) struct ActivationTests {
     private func exact(_ kind: Activation, _ u: Double) -> Double {
         switch kind {
         case .identity: u

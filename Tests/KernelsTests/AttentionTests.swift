@@ -5,7 +5,7 @@ import Testing
 import TestSupport
 import TuttiKernels
 
-@Suite(.serialized) struct AttentionTests {
+@Suite(.serialized, .atEveryLevel) struct AttentionTests {
     /// One problem with random inputs.
     private struct Problem {
         let heads: Int

@@ -5,7 +5,7 @@ import Testing
 import TestSupport
 import TuttiKernels
 
-@Suite(.serialized) struct ContrastiveTests {
+@Suite(.serialized, .atEveryLevel) struct ContrastiveTests {
     private struct Problem {
         let rows, candidates, width: Int
         var a, c: [Float]

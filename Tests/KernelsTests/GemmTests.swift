@@ -4,7 +4,7 @@ import Testing
 import TestSupport
 import TuttiKernels
 
-@Suite(.serialized) struct GemmTests {
+@Suite(.serialized, .atEveryLevel) struct GemmTests {
     /// Sizes below, at and above the edges of tiles, blocks and stretches of the sum.
     static let sizes = [
         (1, 1, 1), (7, 5, 9), (8, 48, 16), (9, 49, 17), (6, 16, 31), (193, 385, 20), (50, 100, 769), (33, 47, 1025),

@@ -4,7 +4,7 @@ import Testing
 import TestSupport
 import TuttiKernels
 
-@Suite(.serialized) struct LayerNormTests {
+@Suite(.serialized, .atEveryLevel) struct LayerNormTests {
     private let lengths = [3, 1, 0, 5]
     private let epsilon = 1e-5
 

@@ -5,7 +5,7 @@ import Testing
 import TestSupport
 import TuttiKernels
 
-@Suite(.serialized) struct OptimizerKernelTests {
+@Suite(.serialized, .atEveryLevel) struct OptimizerKernelTests {
     /// torch's single-tensor AdamW, one scalar operation after the other.
     private func reference(
         _ p: inout [Float], _ g: [Float], _ m: inout [Float], _ v: inout [Float], step: Int, lr: Double, beta1: Double,
@@ -71,23 +71,15 @@ import TuttiKernels
         let scalars = tutti_adamw_scalars(
             gradient_scale: 0.9, decay: 0.9999, one_minus_beta1: 0.1, beta2: 0.999, one_minus_beta2: 0.001,
             root_correction2: 0.2, epsilon: 1e-8, step_size: 1e-3)
-        var results: [[UInt32]] = []
-        for level: Int32 in [0, 3, 4, -1] {
-            let p = FloatBlock(start)
-            let m = FloatBlock(moments)
-            let v = FloatBlock(squares)
-            var ran = true
-            for _ in 0..<20 {
-                if level < 0 {
+        let results = InstructionLevel.available.map { level in
+            let (p, m, v) = (FloatBlock(start), FloatBlock(moments), FloatBlock(squares))
+            Compute(level: level).run {
+                for _ in 0..<20 {
                     tutti_adamw(p.pointer, gradient.pointer, m.pointer, v.pointer, Int64(count), scalars)
-                } else {
-                    ran = tutti_adamw_at_level(
-                        level, p.pointer, gradient.pointer, m.pointer, v.pointer, Int64(count), scalars) == 1
                 }
             }
-            if ran { results.append((p.values + m.values + v.values).map(\.bitPattern)) }
+            return (p.values + m.values + v.values).map(\.bitPattern)
         }
-        #expect(results.count >= 2)
         #expect(results.allSatisfy { $0 == results[0] })
         #expect(results[0].prefix(count).elementsEqual(start.map(\.bitPattern)) == false)
     }

@@ -6,7 +6,7 @@ import TestSupport
 import TuttiGround
 import TuttiKernels
 
-@Suite struct RandomTests {
+@Suite(.serialized, .atEveryLevel) struct RandomTests {
     @Test func philoxKnownAnswers() {
         let full = UInt32.max
         #expect(

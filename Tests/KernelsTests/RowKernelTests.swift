@@ -5,7 +5,7 @@ import Testing
 import TestSupport
 import TuttiKernels
 
-@Suite(.serialized) struct RowKernelTests {
+@Suite(.serialized, .atEveryLevel) struct RowKernelTests {
     @Test(arguments: [(1, 5), (130, 37), (64, 1536), (65, 600)])
     func biasAndItsGradient(shape: (Int, Int)) {
         var random = TinyRandom(21)

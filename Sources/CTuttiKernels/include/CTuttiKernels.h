@@ -1,8 +1,8 @@
 // CTuttiKernels: the numeric loops of Tutti, in C so that the compiler vectorises them (see ARCHITECTURE.md, decision 8).
 //
-// Every function is allocation-free and works on fp32 row-major memory that the caller owns. Row kernels take a half-open
-// row range [begin, end), so that TuttiKernels.Parallel can deal rows to threads; kernels that add over rows take a column
-// range instead, so that their sums do not depend on the number of threads.
+// Every function is allocation-free and works on fp32 row-major memory that the caller owns. Row kernels take a range of
+// rows, so that TuttiKernels.Parallel can deal rows to threads; kernels that add over rows take a range of columns
+// instead, so that their sums do not depend on the number of threads. `columns` is the width of the rows.
 //
 // Legend: T packed tokens (no padding), S sequences, D hidden, H heads, E = D / H, F inner width, L one sequence's length,
 //         offsets [S + 1]: sequence s owns rows offsets[s] ..< offsets[s + 1]; "stride" = floats from one row to the next.
@@ -14,6 +14,34 @@
 #endif
 
 #pragma clang assume_nonnull begin
+
+/// The rows of a matrix: the first number of row 0, and the numbers from the start of one row to that of the next.
+typedef struct {
+    float *at;
+    int64_t stride;
+} tutti_rows;
+
+/// Rows, columns or pieces begin ..< end.
+typedef struct {
+    int64_t begin, end;
+} tutti_range;
+
+// --------------------------------------------------------------------------------------------------- compute.c
+typedef struct tutti_pool tutti_pool;
+
+/// What kernels compute with. It belongs to a thread, and to the threads of its pool while they work for it.
+typedef struct {
+    int32_t level;             // 4 x86-64-v4 (AVX-512), 3 x86-64-v3 (AVX2 and FMA), 0 the baseline
+    int32_t library_threads;   // of oneDNN's products
+    int32_t forward, input_gradient, weight_gradient; // providers of products, numbered by TuttiKernels
+    tutti_pool *_Nullable pool; // null: the calling thread alone
+} tutti_compute;
+/// What threads compute with that have entered nothing else.
+tutti_compute *tutti_compute_plain(void);
+/// What this thread computes with.
+const tutti_compute *tutti_compute_here(void);
+/// Makes this thread compute with something else; returns what it had, to be entered again.
+const tutti_compute *tutti_compute_enter(const tutti_compute *compute);
 
 // ---------------------------------------------------------------------------------------------------- random.c
 /// The 32-bit hash of an element under a site key; the element is kept where it is >= the threshold.
@@ -28,25 +56,21 @@ typedef struct {
     float scale;                      // 1 / (1 - p)
 } tutti_dropout;
 
-/// out = dropout(x), rows [begin, end); `out` may be `x`.
-void tutti_dropout_rows(const float *x, int64_t x_stride, float *out, int64_t out_stride, int64_t begin, int64_t end,
-                        int64_t columns, tutti_dropout dropout);
+/// out = dropout(x); `out` may be `x`.
+void tutti_dropout_rows(tutti_rows x, tutti_rows out, tutti_range rows, int64_t columns, tutti_dropout dropout);
 
 // ------------------------------------------------------------------------------------------------ activation.c
 enum { TUTTI_IDENTITY = 0, TUTTI_GELU = 1, TUTTI_GELU_TANH = 2, TUTTI_RELU = 3, TUTTI_SILU = 4, TUTTI_TANH = 5,
        TUTTI_SIGMOID = 6 };
-/// out = f(x + bias), rows [begin, end); `out` may be `x`; null bias = none.
-void tutti_activation_forward(int kind, const float *x, int64_t x_stride, const float *_Nullable bias, float *out,
-                              int64_t out_stride, int64_t begin, int64_t end, int64_t columns);
-/// dx = dout * f'(x + bias), rows [begin, end); `dx` may be `dout` or `x`.
-void tutti_activation_backward(int kind, const float *x, int64_t x_stride, const float *_Nullable bias,
-                               const float *dout, int64_t dout_stride, float *dx, int64_t dx_stride, int64_t begin,
-                               int64_t end, int64_t columns);
-
-/// dout *= f'(x + bias), and `activated` = f(x + bias), for `rows` rows; `activated` may be `x`.
-void tutti_activation_both(int kind, const float *x, int64_t x_stride, const float *_Nullable bias, float *dout,
-                           int64_t dout_stride, float *activated, int64_t activated_stride, int64_t rows,
-                           int64_t columns);
+/// out = f(x + bias); `out` may be `x`; null bias = none.
+void tutti_activation_forward(int kind, tutti_rows x, const float *_Nullable bias, tutti_rows out, tutti_range rows,
+                              int64_t columns);
+/// dx = dout * f'(x + bias); `dx` may be `dout` or `x`.
+void tutti_activation_backward(int kind, tutti_rows x, const float *_Nullable bias, tutti_rows dout, tutti_rows dx,
+                               tutti_range rows, int64_t columns);
+/// dout *= f'(x + bias), and `activated` = f(x + bias); `activated` may be `x`.
+void tutti_activation_both(int kind, tutti_rows x, const float *_Nullable bias, tutti_rows dout, tutti_rows activated,
+                           tutti_range rows, int64_t columns);
 
 // ------------------------------------------------------------------------------------------------------ gemm.c
 /// c [m, n] = alpha op(a) op(b) + beta c; c must not overlap a or b.
@@ -54,12 +78,7 @@ typedef struct {
     int transpose_a, transpose_b;
     int64_t m, n, k; // all > 0
     float alpha, beta;
-    const float *a;
-    int64_t a_stride;
-    const float *b;
-    int64_t b_stride;
-    float *c;
-    int64_t c_stride;
+    tutti_rows a, b, c;
     /// With transpose_a: column_sums [m] += sums over the k rows of the stored a; null = none.
     float *_Nullable column_sums;
 } tutti_product;
@@ -69,82 +88,85 @@ void tutti_multiply(const tutti_product *product);
 // ---------------------------------------------------------------------------------------------------- onednn.c
 /// Whether oneDNN is installed; loads it at the first call.
 int tutti_onednn_available(void);
-/// Threads of the products that follow, on whatever thread they are called.
-void tutti_onednn_set_threads(int64_t threads);
+/// Its version; 0, or -1 where it is not installed or does not say.
+int tutti_onednn_version(int *major, int *minor, int *patch);
 /// The product alone, without what follows it; 0, or oneDNN's status (-1: not installed).
 int tutti_onednn_multiply(const tutti_product *product);
 
 // ------------------------------------------------------------------------------------------------------ rows.c
-/// x += bias, rows [begin, end).
-void tutti_add_bias(float *x, int64_t stride, const float *bias, int64_t begin, int64_t end, int64_t columns);
-/// sums[c] += sum over rows of x[., c], for columns [begin, end); blocks of 64 rows are added apart.
-void tutti_column_sums(const float *x, int64_t stride, int64_t rows, int64_t begin, int64_t end, float *sums);
-/// x = softmax over each row, rows [begin, end).
-void tutti_softmax_rows(float *x, int64_t stride, int64_t begin, int64_t end, int64_t columns);
-/// norms[r] = |x_r|; out = x / max(norm, epsilon), rows [begin, end) (F.normalize); `out` may be `x`.
-void tutti_normalize_forward(const float *x, int64_t x_stride, float *out, int64_t out_stride, float *norms,
-                             float epsilon, int64_t begin, int64_t end, int64_t columns);
-/// dx = (dy - y (y . dy)) / norm, or dy / epsilon below epsilon, rows [begin, end); `dx` may be `dy`.
-void tutti_normalize_backward(const float *y, int64_t y_stride, const float *norms, const float *dy, int64_t dy_stride,
-                              float *dx, int64_t dx_stride, float epsilon, int64_t begin, int64_t end,
-                              int64_t columns);
+/// x += bias.
+void tutti_add_bias(tutti_rows x, const float *bias, tutti_range rows, int64_t columns);
+/// sums[c] += sum over `rows` rows of x[., c], for a range of columns; blocks of 64 rows are added apart.
+void tutti_column_sums(tutti_rows x, int64_t rows, tutti_range columns, float *sums);
+/// x = softmax over each row.
+void tutti_softmax_rows(tutti_rows x, tutti_range rows, int64_t columns);
+/// norms[r] = |x_r|; out = x / max(norm, epsilon) (F.normalize); `out` may be `x`.
+void tutti_normalize_forward(tutti_rows x, tutti_rows out, float *norms, float epsilon, tutti_range rows,
+                             int64_t columns);
+/// dx = (dy - y (y . dy)) / norm, or dy / epsilon below epsilon; `dx` may be `dy`.
+void tutti_normalize_backward(tutti_rows y, const float *norms, tutti_rows dy, tutti_rows dx, float epsilon,
+                              tutti_range rows, int64_t columns);
 
 // ------------------------------------------------------------------------------------------------- layernorm.c
-/// z = residual + dropout(branch + bias); out = (z - mean) * rstd * gamma + beta; mean and rstd saved a row.
-/// `z` may be `branch`; `out` may be `residual`. Variance is biased, epsilon inside the root, as torch's LayerNorm.
-void tutti_residual_layernorm_forward(const float *branch, int64_t branch_stride, const float *_Nullable bias,
-                                      const float *residual, int64_t residual_stride, float *z, int64_t z_stride,
-                                      const float *gamma, const float *beta, float epsilon, tutti_dropout dropout,
-                                      float *mean, float *rstd, float *out, int64_t out_stride, int64_t begin,
-                                      int64_t end, int64_t columns);
-/// dresidual = dz, dbranch = dropout'(dz), rows [begin, end); `carried`, the gradient of a z that is carried on as it is,
-/// adds to dz. Adds this range's share to sums [3, columns] = dgamma, dbeta, dbias. `dresidual` may be `dout` or
-/// `carried`; `dbranch` may equal `dresidual` without dropout.
-void tutti_residual_layernorm_backward(const float *dout, int64_t dout_stride, const float *_Nullable carried,
-                                       int64_t carried_stride, const float *z, int64_t z_stride, const float *mean,
-                                       const float *rstd, const float *gamma, tutti_dropout dropout, float *dresidual,
-                                       int64_t dresidual_stride, float *dbranch, int64_t dbranch_stride, float *sums,
-                                       int64_t begin, int64_t end, int64_t columns);
+/// A LayerNorm and what its backward needs. Variance is biased, epsilon inside the root, as torch's.
+typedef struct {
+    const float *gamma;
+    const float *_Nullable beta; // forward only
+    float epsilon;               // forward only
+    float *mean, *rstd;          // a number a row: written by forward, read by backward
+    tutti_dropout dropout;
+    const float *_Nullable carried; // fused backward only: the gradient of a z that is carried on as it is
+    int64_t carried_stride;
+} tutti_layernorm;
+/// z = residual + dropout(branch + bias); out = (z - mean) * rstd * gamma + beta. `z` may be `branch`; `out` may be
+/// `residual`; null bias = none.
+void tutti_residual_layernorm_forward(const tutti_layernorm *norm, tutti_rows branch, const float *_Nullable bias,
+                                      tutti_rows residual, tutti_rows z, tutti_rows out, tutti_range rows,
+                                      int64_t columns);
+/// dresidual = dz, `carried` included; dbranch = dropout'(dz). Adds the share of these rows to sums [3, columns] = dgamma,
+/// dbeta, dbias. `dresidual` may be `dout` or `carried`; `dbranch` may equal `dresidual` without dropout.
+void tutti_residual_layernorm_backward(const tutti_layernorm *norm, tutti_rows dout, tutti_rows z,
+                                       tutti_rows dresidual, tutti_rows dbranch, float *sums, tutti_range rows,
+                                       int64_t columns);
 /// out = dropout((x - mean) * rstd * gamma + beta); `out` may be `x` where no backward follows.
-void tutti_layernorm_forward(const float *x, int64_t x_stride, const float *gamma, const float *beta, float epsilon,
-                             tutti_dropout dropout, float *mean, float *rstd, float *out, int64_t out_stride,
-                             int64_t begin, int64_t end, int64_t columns);
+void tutti_layernorm_forward(const tutti_layernorm *norm, tutti_rows x, tutti_rows out, tutti_range rows,
+                             int64_t columns);
 /// dx from dout (dropout first undone by its mask); adds to sums [2, columns] = dgamma, dbeta. `dx` may be `dout`.
-void tutti_layernorm_backward(const float *dout, int64_t dout_stride, const float *x, int64_t x_stride,
-                              const float *mean, const float *rstd, const float *gamma, tutti_dropout dropout,
-                              float *dx, int64_t dx_stride, float *sums, int64_t begin, int64_t end, int64_t columns);
+void tutti_layernorm_backward(const tutti_layernorm *norm, tutti_rows dout, tutti_rows x, tutti_rows dx, float *sums,
+                              tutti_range rows, int64_t columns);
 
 // ------------------------------------------------------------------------------------------------- embedding.c
+/// Packed tokens, as embedding tables read them.
+typedef struct {
+    const int32_t *ids;                    // [T]
+    const int32_t *_Nullable types;        // [T]; null = row 0 of the type table
+    const int32_t *offsets;                // [S + 1]
+    int64_t sequences;                     // S
+    int64_t position_start;                // row of the position table for the first token of a sequence
+    int64_t padding_id, padding_position;  // rows that get no gradient; -1 = none
+} tutti_tokens;
 /// out[t] = (word[ids[t]] + type[types[t]]) + position[position_start + index of t inside its sequence], the order in
-/// which BERT adds. Null type table = none, null types = row 0, null position table = none.
-void tutti_embedding_gather(const float *word, const float *_Nullable position, int64_t position_start,
-                            const float *_Nullable type, const int32_t *ids, const int32_t *_Nullable types,
-                            const int32_t *offsets, int64_t sequences, float *out, int64_t out_stride, int64_t begin,
-                            int64_t end, int64_t columns);
-/// The adjoint of the gather for columns [begin, end), tokens in order: gradients accumulate; null tables are left out.
-void tutti_embedding_scatter(const float *dout, int64_t dout_stride, const int32_t *ids, const int32_t *_Nullable types,
-                             const int32_t *offsets, int64_t sequences, float *_Nullable dword,
-                             float *_Nullable dposition, int64_t position_start, float *_Nullable dtype,
-                             int64_t padding_id, int64_t padding_position, int64_t begin, int64_t end,
-                             int64_t columns);
+/// which BERT adds. Null type or position table = none.
+void tutti_embedding_gather(const tutti_tokens *tokens, const float *word, const float *_Nullable position,
+                            const float *_Nullable type, tutti_rows out, tutti_range rows, int64_t columns);
+/// The adjoint of the gather for a range of columns, tokens in order: gradients accumulate; null tables are left out.
+void tutti_embedding_scatter(const tutti_tokens *tokens, tutti_rows dout, float *_Nullable dword,
+                             float *_Nullable dposition, float *_Nullable dtype, tutti_range part, int64_t columns);
 
 // --------------------------------------------------------------------------------------------------- pooling.c
 enum { TUTTI_POOL_CLS = 0, TUTTI_POOL_MAX = 1, TUTTI_POOL_MEAN = 2, TUTTI_POOL_MEAN_SQRT = 3,
        TUTTI_POOL_WEIGHTED_MEAN = 4, TUTTI_POOL_LAST = 5 };
-/// out[s] = pooled rows of sequence s, sequences [begin, end); the first skip[s] tokens are left out.
-void tutti_pool_forward(int mode, const float *x, int64_t x_stride, const int32_t *offsets,
-                        const int32_t *_Nullable skip, float *out, int64_t out_stride, int64_t begin, int64_t end,
-                        int64_t columns);
-/// dx rows of sequences [begin, end) += adjoint; `x` is read for max only.
-void tutti_pool_backward(int mode, const float *x, int64_t x_stride, const int32_t *offsets,
-                         const int32_t *_Nullable skip, const float *dout, int64_t dout_stride, float *dx,
-                         int64_t dx_stride, int64_t begin, int64_t end, int64_t columns);
+/// out[s] = pooled rows of sequence s; the first skip[s] tokens are left out.
+void tutti_pool_forward(int mode, tutti_rows x, const int32_t *offsets, const int32_t *_Nullable skip, tutti_rows out,
+                        tutti_range sequences, int64_t columns);
+/// dx rows of the sequences += adjoint; `x` is read for max only.
+void tutti_pool_backward(int mode, tutti_rows x, const int32_t *offsets, const int32_t *_Nullable skip, tutti_rows dout,
+                         tutti_rows dx, tutti_range sequences, int64_t columns);
 
 // ------------------------------------------------------------------------------------------------- attention.c
 /// What forward and backward of packed self-attention share. Probability (h, i, j) has dropout index (h * L + i) * L + j.
 typedef struct {
-    const float *qkv;                  // [T, 3 D]: q, k, v of a token side by side
-    int64_t qkv_stride;
+    tutti_rows qkv;                    // [T, 3 D]: q, k, v of a token side by side
     const float *_Nullable bias;       // [3 D], added to qkv as it is read; null = already added
     const float *_Nullable positions;  // [H, 2 M - 1] added to the scaled scores at j - i + M - 1; null = none
     int64_t maximum;                   // M
@@ -156,27 +178,31 @@ typedef struct {
 } tutti_attention;
 /// Floats of scratch that one thread needs for sequences of up to `longest` tokens.
 int64_t tutti_attention_scratch(int64_t longest, int64_t width);
-/// ctx [T, D] and lse of the (sequence, head) pairs [begin, end), counted sequence by sequence; lse lies as [H, L] of one
-/// sequence after the other.
-void tutti_attention_forward(const tutti_attention *a, float *ctx, int64_t ctx_stride, float *_Nullable lse,
-                             float *scratch, int64_t begin, int64_t end);
-/// dqkv [T, 3 D] (assigned) of the pairs [begin, end); dpositions [H, 2 longest - 1] (centred, accumulated) may be null.
-void tutti_attention_backward(const tutti_attention *a, const float *lse, const float *dctx, int64_t dctx_stride,
-                              float *dqkv, int64_t dqkv_stride, float *_Nullable dpositions, int64_t longest,
-                              float *scratch, int64_t begin, int64_t end);
+/// ctx [T, D] and lse of some (sequence, head) pairs, counted sequence by sequence; lse lies as [H, L] of one sequence
+/// after the other.
+void tutti_attention_forward(const tutti_attention *a, tutti_rows ctx, float *_Nullable lse, float *scratch,
+                             tutti_range pairs);
+/// dqkv [T, 3 D] (assigned) of some pairs; dpositions [H, 2 longest - 1] (centred, accumulated) may be null.
+void tutti_attention_backward(const tutti_attention *a, const float *lse, tutti_rows dctx, tutti_rows dqkv,
+                              float *_Nullable dpositions, int64_t longest, float *scratch, tutti_range pairs);
 
 // ----------------------------------------------------------------------------------------------- contrastive.c
-/// One tile of scores [rows, columns] (columns first ..< first + columns of all): folds exp(s_j - running maximum) of the
-/// columns that are not the row's positive into (maximum, sum), and notes the positive's score when the tile holds it.
-void tutti_contrastive_fold(const float *scores, int64_t stride, int64_t rows, int64_t columns, int64_t first,
-                            const int32_t *positives, float *maximum, double *sum, float *positive_score);
+/// What is known of each row's loss.
+typedef struct {
+    float *maximum;        // of the negatives' scores so far
+    double *sum;           // of exp(score - maximum) over the negatives
+    float *positive_score;
+    double *losses;
+} tutti_row_losses;
+/// One tile of scores (columns first ..< first + columns of all): folds exp(s_j - running maximum) of the columns that are
+/// not the row's positive into (maximum, sum), and notes the positive's score when the tile holds it.
+void tutti_contrastive_fold(tutti_rows scores, tutti_range rows, int64_t columns, int64_t first,
+                            const int32_t *positives, const tutti_row_losses *state);
 /// Row losses log1p(sum_{j != pos} exp(s_j - s_pos)) in fp64 from what was folded; returns their sum.
-double tutti_contrastive_losses(int64_t rows, const float *maximum, const double *sum, const float *positive_score,
-                                double *losses);
+double tutti_contrastive_losses(int64_t rows, const tutti_row_losses *state);
 /// scores -> factor * d(loss)/d(score), in place.
-void tutti_contrastive_gradient(float *scores, int64_t stride, int64_t rows, int64_t columns, int64_t first,
-                                const int32_t *positives, const float *positive_score, const double *losses,
-                                float factor);
+void tutti_contrastive_gradient(tutti_rows scores, tutti_range rows, int64_t columns, int64_t first,
+                                const int32_t *positives, const tutti_row_losses *state, float factor);
 
 // ------------------------------------------------------------------------------------------------ optimizers.c
 /// The scalars of one AdamW step, already rounded to fp32 as torch rounds them.
@@ -191,10 +217,6 @@ typedef struct {
 } tutti_adamw_scalars;
 /// torch.optim.AdamW on one flat range, operation by operation; no contraction, so every CPU gives the same bits.
 void tutti_adamw(float *p, const float *g, float *m, float *v, int64_t count, tutti_adamw_scalars scalars);
-/// The same code at one instruction level (0 baseline, 3 x86-64-v3, 4 x86-64-v4), for the test that all agree.
-/// Returns 0 where the CPU or the build lacks the level.
-int tutti_adamw_at_level(int level, float *p, const float *g, float *m, float *v, int64_t count,
-                         tutti_adamw_scalars scalars);
 typedef struct {
     float gradient_scale, weight_decay, momentum, one_minus_dampening, learning_rate;
     int32_t nesterov, first; // first: the momentum buffer is set to the gradient
@@ -203,33 +225,29 @@ typedef struct {
 void tutti_sgd(float *p, const float *g, float *_Nullable buffer, int64_t count, tutti_sgd_scalars scalars);
 /// Adds the squares of count floats in fp64 to sixteen sums, x[i] to sums[i % 16].
 void tutti_add_squares(const float *x, int64_t count, double *sums);
-/// out[begin ..< end] = the sum of the arenas' floats there, in their order; out may be one of the arenas.
-void tutti_sum_arenas(float *out, const float *_Nonnull const *_Nonnull arenas, int64_t ranks, int64_t begin, int64_t end);
+/// out = the sum of the arenas' floats in a range, in the order of arenas; out may be one of them.
+void tutti_sum_arenas(float *out, const float *_Nonnull const *_Nonnull arenas, int64_t ranks, tutti_range range);
 /// x *= factor.
 void tutti_scale(float *x, int64_t count, float factor);
 /// y += a * x, without contraction.
 void tutti_add_scaled(float *y, const float *x, float a, int64_t count);
 
-// ----------------------------------------------------------------------------------------------------- casts.c
-void tutti_f16_to_f32(const uint16_t *x, float *out, int64_t count);
-void tutti_bf16_to_f32(const uint16_t *x, float *out, int64_t count);
-/// Round to nearest even; overflow becomes infinity, NaN stays NaN.
-void tutti_f32_to_f16(const float *x, uint16_t *out, int64_t count);
-void tutti_f32_to_bf16(const float *x, uint16_t *out, int64_t count);
-
 // ------------------------------------------------------------------------------------------------------ topk.c
 /// Merges the columns of a score block into each row's best k (descending; equal scores: lower index first).
-/// values/indices [rows, k] start as -infinity / -1; column c counts as index first + c. Rows [begin, end).
-void tutti_topk_merge(const float *scores, int64_t stride, int64_t columns, int64_t first, float *values,
-                      int32_t *indices, int64_t k, int64_t begin, int64_t end);
+/// values/indices [rows, k] start as -infinity / -1; column c counts as index first + c.
+void tutti_topk_merge(tutti_rows scores, int64_t columns, int64_t first, float *values, int32_t *indices, int64_t k,
+                      tutti_range rows);
 
 // -------------------------------------------------------------------------------------------------- parallel.c
-/// Runs body(context, begin, end, worker) over [0, count) in pieces of `grain` on the static pool; returns when all are
-/// done. Serial (worker 0, one piece) when the pool has one thread, is busy, or the caller is already inside a body.
+/// Runs body(context, begin, end, worker) over [0, count) in pieces of `grain` on this thread's pool; returns when all are
+/// done. Serial (worker 0, one piece) without a pool, when it is busy, or when the caller is already inside a body.
 typedef void (*tutti_range_body)(void *_Nullable context, int64_t begin, int64_t end, int64_t worker);
 void tutti_parallel_for(int64_t count, int64_t grain, tutti_range_body body, void *_Nullable context);
-/// Resizes the pool (1 = no threads). Not to be called from a body.
-void tutti_parallel_set_threads(int64_t threads);
+/// Threads that wait for work; null for fewer than two, and where there is no memory.
+tutti_pool *_Nullable tutti_pool_create(int64_t threads);
+/// Ends the threads. Not to be called from a body.
+void tutti_pool_destroy(tutti_pool *_Nullable pool);
+/// Threads of this thread's pool, itself included.
 int64_t tutti_parallel_threads(void);
 
 // ----------------------------------------------------------------------------------------------------- arena.c
@@ -252,6 +270,11 @@ void *_Nullable tutti_shared_map(int descriptor, int64_t bytes);
 void tutti_shared_close(int descriptor);
 
 // --------------------------------------------------------------------------------------------------- machine.c
+/// The highest instruction level that this processor and its system allow: 4 x86-64-v4 (AVX-512), 3 x86-64-v3 (AVX2 and
+/// FMA), 0 the baseline.
+int tutti_machine_level(void);
+/// Whether the processor is AMD's.
+int tutti_machine_is_amd(void);
 /// Fused multiply-adds between registers at one instruction level (0 baseline, 3 x86-64-v3, 4 x86-64-v4): the FLOPs done,
 /// 0 where the CPU or the build lacks the level. `sink` receives a number that depends on all of them.
 double tutti_machine_fma(int level, int64_t rounds, float *sink);
@@ -259,7 +282,7 @@ double tutti_machine_fma(int level, int64_t rounds, float *sink);
 void tutti_stream_scale(const float *x, float factor, float *out, int64_t count);
 /// out = x + factor * y: STREAM's triad.
 void tutti_stream_triad(const float *x, const float *y, float factor, float *out, int64_t count);
-/// The sum of x, in no particular order: a stream that only reads.
-float tutti_stream_read(const float *x, int64_t count);
+/// result = the sum of x, in no particular order: a stream that only reads.
+void tutti_stream_read(const float *x, int64_t count, float *result);
 
 #pragma clang assume_nonnull end

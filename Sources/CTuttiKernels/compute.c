@@ -1,0 +1,21 @@
+// What kernels compute with: the instruction level, the pool of threads, the providers of matrix products.
+//
+// It belongs to the calling thread and to the threads of its pool while they run a region for it, so that two models
+// with different settings can work side by side. A thread that was given nothing computes with the process's own: at
+// first the processor's best level, no other thread, OpenBLAS.
+#include "vectorise.h"
+
+static tutti_compute plain = {.level = 0, .library_threads = 1};
+_Thread_local const tutti_compute *tutti_here = &plain;
+
+__attribute__((constructor)) static void find_level(void) { plain.level = tutti_machine_level(); }
+
+tutti_compute *tutti_compute_plain(void) { return &plain; }
+
+const tutti_compute *tutti_compute_here(void) { return tutti_here; }
+
+const tutti_compute *tutti_compute_enter(const tutti_compute *compute) {
+    const tutti_compute *before = tutti_here;
+    tutti_here = compute;
+    return before;
+}
