@@ -104,7 +104,11 @@ let package = Package(
         tests("Corpus", ["TuttiCorpus", "TuttiFormats"]),
         tests("Encoders", ["TuttiEncoders", "TuttiKernels", "TuttiFormats"]),
         tests("Objectives", ["TuttiObjectives", "TuttiKernels", "TuttiEnsemble"]),
-        tests("Models", ["TuttiModels", "TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiEnsemble", "TuttiCorpus"]),
+        tests(
+            "Models",
+            [
+                "TuttiModels", "TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiEnsemble", "TuttiCorpus", "TuttiKernels",
+            ]),
         tests(
             "Evaluation",
             ["TuttiEvaluation", "TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiEnsemble", "TuttiObjectives", "TuttiFormats"]),
@@ -116,7 +120,11 @@ let package = Package(
             ]),
         tests("Reports", ["TuttiReports", "TuttiFormats"]),
         tests("Launch", ["TuttiLaunch"]),
-        tests("Command", ["TuttiFormats", "TuttiEvaluation", "TuttiObjectives", "TuttiTraining"]),
+        tests(
+            "Command",
+            [
+                "TuttiFormats", "TuttiGround", "TuttiKernels", "TuttiEvaluation", "TuttiObjectives", "TuttiTraining",
+            ]),
         tests("Layering", []),
     ],
     swiftLanguageModes: [.v6],

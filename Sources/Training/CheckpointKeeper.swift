@@ -135,8 +135,9 @@ final class CheckpointKeeper {
         guard inputs.gemmIsAutomatic, let choice = GemmChoice(text: text) else { return }
         let today = Gemm.choice
         guard try ensemble.agree(code: choice.isAvailable ? 0 : 1) == 0, choice != today else { return }
-        Gemm.choice = choice
+        inputs.model.encoder.compute.products = choice
         log.notice("Matrix products: \(choice), as the run began with.")
+        for line in GemmOption.remarks(onKept: choice, for: inputs.model) { log.notice(line) }
     }
 
     /// Loads weights, optimizer state and counters of a checkpoint; returns its surroundings.

@@ -40,6 +40,10 @@ public final class StepTimer {
     ///
     /// - Throws: exit 70 for a gradient that is not finite, and what `finished` throws.
     public func time(_ count: Int, _ finished: (StepTiming) throws -> Void) throws {
+        try trainer.inputs.model.encoder.compute.run { try takeSteps(count, finished) }
+    }
+
+    private func takeSteps(_ count: Int, _ finished: (StepTiming) throws -> Void) throws {
         try trainer.takeMemory()
         var done = 0
         while done < count {

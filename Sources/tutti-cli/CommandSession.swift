@@ -36,6 +36,7 @@ struct ComputeOptions: ParsableArguments {
 enum CommandSession {
     /// Parses the command line, runs the subcommand, exits.
     static func main() -> Never {
+        CoreTypeRestart.applyOnce()
         setenv("OMP_WAIT_POLICY", "passive", 0)  // oneDNN's idle threads leave their cores to the row kernels
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)  // a file-size limit is an error of the write, not the end of the process

@@ -33,7 +33,11 @@ struct DoctorCommand: RankedCommand {
         facts["cores_of_this_rank"] = .integer(Int64(ProcessInfo.processInfo.activeProcessorCount))
         facts["gemm_providers"] = .array(
             GemmProvider.allCases.filter(\.isAvailable).map { .string($0.rawValue) })
-        facts["blas_core_type"] = .string(Gemm.coreType)
+        let core = CoreType.current
+        facts["blas_core_type"] = .string(core.name)
+        facts["instruction_level"] = .integer(Int64(ProcessorAbility.current.level))
+        if let line = CoreTypeRestart.note { facts["blas_core_type_note"] = .string(line) }
+        if let line = core.warning() { facts["blas_core_type_warning"] = .string(line) }
         facts["memory_gib"] = .number(
             (Double(ProcessInfo.processInfo.physicalMemory) / 1_073_741_824 * 10).rounded() / 10)
         facts["layout"] = .string(layout.description)

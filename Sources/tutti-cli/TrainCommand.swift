@@ -55,7 +55,7 @@ struct TrainCommand: RankedCommand {
         inputs.stop = CommandSignals.stop
         inputs.lockTimes = try lockTimesOfTests()
         inputs.gemmIsAutomatic = compute.gemm == .auto
-        let choice = try compute.chooseGemm(for: inputs.model, ensemble: ensemble)
+        let choice = try compute.chooseGemm(for: inputs.model, ensemble: ensemble, notice: report.notice)
         if ensemble.isRoot { report.notice("Matrix products: \(choice)") }
         if ensemble.isRoot { inputs.model.notices.forEach(report.notice) }
         let trainer = try ensemble.together("prepare the run") {
