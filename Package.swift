@@ -115,8 +115,8 @@ let package = Package(
         tests(
             "Training",
             [
-                "TuttiTraining", "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders",
-                "TuttiCorpus", "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
+                "Tutti", "TuttiTraining", "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives",
+                "TuttiEncoders", "TuttiCorpus", "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
             ]),
         tests("Reports", ["TuttiReports", "TuttiFormats"]),
         tests("Launch", ["TuttiLaunch"]),

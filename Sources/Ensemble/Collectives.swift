@@ -37,6 +37,9 @@ public protocol Ensemble: AnyObject, Sendable {
     /// - Parameter color: not negative.
     func split(color: Int) throws -> any Ensemble
 
+    /// Threads that this rank should compute with: the cores that it has to itself.
+    var computeThreads: Int { get }
+
     /// Returns when every rank has called it.
     func barrier() throws
 

@@ -28,6 +28,9 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
     /// Whether the ranks may keep memory together.
     public var sharesNode: Bool { topology.sharesNode }
 
+    /// The cores that this rank has to itself, less one where the conductor has its own.
+    public var computeThreads: Int { topology.computeThreads }
+
     /// The node of this rank, by MPI's word on who can share memory.
     public var node: Int { topology.places[rank].node }
 

@@ -2,7 +2,7 @@
 //
 //     let model = try SentenceTransformer.load("path/to/model")
 //     var inputs = TrainingInputs(model: model, arguments: SentenceTransformerTrainingArguments(), ...)
-//     try SentenceTransformerTrainer(inputs, ensemble: LocalEnsemble.single()).train()
+//     try SentenceTransformerTrainer(inputs).train()
 //
 // Import `TuttiMPI` instead to run on several processes.
 
@@ -20,7 +20,5 @@
 
 /// A sentence encoder with its tokenizer, pooling and heads.
 public typealias SentenceTransformer = SentenceEncoder
-/// The training loop.
-public typealias SentenceTransformerTrainer = Trainer
 /// What training depends on, with the reference's names and defaults.
 public typealias SentenceTransformerTrainingArguments = TrainingArguments

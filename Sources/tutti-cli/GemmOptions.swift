@@ -10,6 +10,9 @@ import TuttiTraining
 extension GemmOption: ExpressibleByArgument {}
 
 extension ComputeOptions {
+    /// Threads and products, as the options choose them.
+    var setup: ComputeSetup { ComputeSetup(threads: threads, gemm: gemm) }
+
     /// Sets the provider of matrix products as `GemmOption.choose` does, and returns it. Remarks on slow providers go to
     /// `notice`, by default to standard error. Collective.
     @discardableResult

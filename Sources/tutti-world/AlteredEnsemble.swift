@@ -33,6 +33,7 @@ final class AlteredEnsemble: Ensemble, @unchecked Sendable {
     var rank: Int { inner.rank }
     var size: Int { inner.size }
 
+    var computeThreads: Int { inner.computeThreads }
     var sharesNode: Bool { inner.sharesNode && fault != .nodesApart && fault != .dividedByRanks }
 
     var node: Int { inner.node }

@@ -105,6 +105,7 @@ private final class CountingEnsemble: Ensemble, @unchecked Sendable {
     var rank: Int { inner.rank }
     var size: Int { inner.size }
     var sharesNode: Bool { inner.sharesNode }
+    var computeThreads: Int { inner.computeThreads }
     var node: Int { inner.node }
     func split(color: Int) throws -> any Ensemble { try inner.split(color: color) }
     func barrier() throws { try inner.barrier() }

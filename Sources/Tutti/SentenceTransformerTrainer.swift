@@ -1,0 +1,41 @@
+// The training loop of the library, set up as the command sets it up.
+
+import TuttiEnsemble
+import TuttiReports
+import TuttiTraining
+
+/// Trains a model; every rank makes one and calls `train()`.
+///
+/// Threads and matrix products are those that `tutti train` would take: all cores that the rank has to itself, and for
+/// each kind of product the library that is fastest on this machine, measured once and kept.
+public final class SentenceTransformerTrainer {
+    private let trainer: Trainer
+
+    /// Prepares a run. Collective.
+    ///
+    /// - Parameters:
+    ///   - ensemble: the ranks; one process by default.
+    ///   - reports: who hears of the run beside metrics.jsonl; the display of the command by default.
+    ///   - setup: threads and products. Nil computes with what the model's `compute` says.
+    /// - Throws: usage errors (unknown optimizer, schedule ...), data errors (columns that do not fit the loss, no batch
+    ///   at all).
+    public init(
+        _ inputs: TrainingInputs, ensemble: any Ensemble = LocalEnsemble.single(),
+        reports: [any Report] = [ProgressDisplay()], setup: ComputeSetup? = ComputeSetup()
+    ) throws {
+        var inputs = inputs
+        if let setup {
+            func notice(_ text: String) { if ensemble.isRoot { reports.forEach { $0.notice(text) } } }
+            let products = try setup.apply(to: inputs.model, ensemble: ensemble, notice: notice)
+            inputs.gemmIsAutomatic = setup.gemm == .auto
+            notice("Matrix products: \(products)")
+        }
+        trainer = try Trainer(inputs, ensemble: ensemble, reports: reports)
+    }
+
+    /// Runs to the end, or to a signal that asks to stop. Collective.
+    ///
+    /// - Throws: exit 64 for a directory that holds another run, 70 for a gradient that is not finite, 75 for a write
+    ///   that failed.
+    public func train() throws -> TrainingOutcome { try trainer.train() }
+}
