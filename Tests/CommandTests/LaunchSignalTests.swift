@@ -73,7 +73,10 @@ import Testing
         job.signal(signal)
         #expect(job.code(within: 15) == code)
         #expect(job.errors.contains("a second signal kills"))
-        #expect(try checkpoints.isEmpty, "nothing half written")
+        // mpirun wakes a stopped rank before it ends it, and a tiny model is saved by then: whole, or under another name.
+        for name in try checkpoints where !name.hasSuffix(".tmp") {
+            #expect(FileManager.default.fileExists(atPath: "\(workshop.path)/run/\(name)/tutti_state.json"))
+        }
     }
 
     /// From the first instruction on, before which launch/tutti-run holds the signals: 85, whether or not there was
