@@ -49,7 +49,8 @@ enum LabelText {
     static func error(_ text: String, name: String, place: String) -> TuttiError {
         let shown = text.count > 40 ? text.prefix(40) + "..." : text[...]
         return TuttiError(
-            .data, "read labels", place, "the label '\(shown)' in column '\(name)' is not a number or a list of numbers",
+            .data, "read labels", place,
+            "the label '\(shown)' in column '\(name)' is not a number or a list of numbers",
             hint: "Map class names to whole numbers from 0, or leave the column out with columns:.")
     }
 }

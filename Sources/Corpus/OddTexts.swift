@@ -5,7 +5,8 @@
 /// Counts the texts of a table that are probably missing values.
 struct OddTexts {
     private static let words: Set<[UInt8]> = Set(
-        ["nan", "NaN", "NAN", "NA", "N/A", "n/a", "<NA>", "null", "NULL", "Null", "None", "#N/A"].map { Array($0.utf8) })
+        ["nan", "NaN", "NAN", "NA", "N/A", "n/a", "<NA>", "null", "NULL", "Null", "None", "#N/A"].map { Array($0.utf8) }
+    )
     /// Bytes of the longest text that can be one.
     static let longest = words.map(\.count).max() ?? 0
 
@@ -26,7 +27,9 @@ struct OddTexts {
     /// One line where there are such texts.
     func notices(_ source: String) -> [String] {
         var parts: [String] = []
-        if empty.count > 0 { parts.append("\(empty.count) empty \(word(empty.count)) (first in row \(empty.firstRow))") }
+        if empty.count > 0 {
+            parts.append("\(empty.count) empty \(word(empty.count)) (first in row \(empty.firstRow))")
+        }
         if named.count > 0 {
             parts.append("\(named.count) \(word(named.count)) like NaN, NA or null (first in row \(named.firstRow))")
         }

@@ -231,7 +231,8 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
 
     /// Says why on standard error and ends the process.
     public func abort(code: Int32, message: String) -> Never {
-        FileHandle.standardError.write(Data("\(nodes.count > 1 ? "rank \(meeting.members[rank]): " : "")\(message)\n".utf8))
+        FileHandle.standardError.write(
+            Data("\(nodes.count > 1 ? "rank \(meeting.members[rank]): " : "")\(message)\n".utf8))
         exit(code)
     }
 

@@ -112,7 +112,8 @@ extension EvaluatorOptionDescription {
         EvaluatorOptionDescription(
             "quote", .text, standard: .string("\""), "what encloses fields; none: quotes are ordinary characters"),
         EvaluatorOptionDescription(
-            "header", .header, standard: .bool(true), "false for a file without a header line, or the names of its fields"),
+            "header", .header, standard: .bool(true),
+            "false for a file without a header line, or the names of its fields"),
     ]
 
     /// The similarity functions of an evaluator that can judge by several.

@@ -46,7 +46,8 @@ public struct EvaluatorOptions {
         }
         _ = try bool("show_progress_bar")
         if let id = try string("id"), id.utf8.count > 128 {
-            throw error("id", "has \(id.utf8.count) bytes; it is part of the names of files, so at most 128 are possible")
+            throw error(
+                "id", "has \(id.utf8.count) bytes; it is part of the names of files, so at most 128 are possible")
         }
     }
 

@@ -31,7 +31,8 @@ public struct RerankingSample: Sendable, Equatable {
                 .data, "read samples", path, "lists of documents have no place in a table",
                 hint: "Write JSON lines: {\"query\": \"...\", \"positive\": [\"...\"], \"negative\": [\"...\"]}.")
         }
-        let isArray = file.bytes.first { ![0x20, 0x09, 0x0A, 0x0D, 0xEF, 0xBB, 0xBF].contains($0) } == UInt8(ascii: "[")
+        let isArray =
+            file.bytes.first { ![0x20, 0x09, 0x0A, 0x0D, 0xEF, 0xBB, 0xBF].contains($0) } == UInt8(ascii: "[")
         var rows = try JSONSequence(file.bytes, form: isArray ? .array : .lines, source: path)
         var samples: [RerankingSample] = []
         while let (value, line) = try rows.next() {

@@ -51,7 +51,8 @@ public final class TripletEvaluator: Evaluator {
         self.margins = margins
         self.truncatedDimension = truncatedDimension
         self.writesResults = writesResults
-        let primary = main.map { "\($0.rawValue)_accuracy" }
+        let primary =
+            main.map { "\($0.rawValue)_accuracy" }
             ?? (functions.count > 1 ? "max_accuracy" : "\(functions[0].rawValue)_accuracy")
         primaryMetric = metricKey(primary, of: name)
     }

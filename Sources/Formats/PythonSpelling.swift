@@ -12,7 +12,8 @@ public func pythonSpelling(of value: JSONValue) -> String {
     case .string(let text): return text
     case .array(let items): return "[\(items.map(pythonQuoted).joined(separator: ", "))]"
     case .object(let object):
-        return "{\(object.map { "\(pythonQuoted(.string($0.key))): \(pythonQuoted($0.value))" }.joined(separator: ", "))}"
+        return
+            "{\(object.map { "\(pythonQuoted(.string($0.key))): \(pythonQuoted($0.value))" }.joined(separator: ", "))}"
     }
 }
 

@@ -195,7 +195,8 @@ extension JSONValue {
         case .number(let number): "\(number)"
         case .string(let text): "\"\(text)\""
         case .array(let items): "[\(items.map(\.configurationText).joined(separator: ", "))]"
-        case .object(let object): "{\(object.map { "\($0.key): \($0.value.configurationText)" }.joined(separator: ", "))}"
+        case .object(let object):
+            "{\(object.map { "\($0.key): \($0.value.configurationText)" }.joined(separator: ", "))}"
         }
     }
 }

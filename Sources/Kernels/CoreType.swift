@@ -86,7 +86,8 @@ public struct CoreType: Sendable, Equatable {
         for name in ["haswell", "zen"] { levels[name] = 3 }
         for name in ["sandybridge", "bulldozer", "piledriver", "steamroller", "excavator"] { levels[name] = 2 }
         for name in [
-            "unknown", "katmai", "coppermine", "northwood", "prescott", "banias", "atom", "core2", "penryn", "dunnington",
+            "unknown", "katmai", "coppermine", "northwood", "prescott", "banias", "atom", "core2", "penryn",
+            "dunnington",
             "nehalem", "athlon", "opteron", "opteron_sse3", "barcelona", "bobcat", "nano", "generic",
         ] { levels[name] = 1 }
         return levels

@@ -12,8 +12,10 @@ public enum Dropout {
     public static func sequenceKey(
         seed: UInt64, step: UInt64, microStep: UInt32, slot: UInt64, column: UInt32
     ) -> UInt64 {
-        let stepKey = derive(seed, UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: step >> 32), microStep, 0x5354_4550)
-        return derive(stepKey, UInt32(truncatingIfNeeded: slot), UInt32(truncatingIfNeeded: slot >> 32), column, 0x534C_4F54)
+        let stepKey = derive(
+            seed, UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: step >> 32), microStep, 0x5354_4550)
+        return derive(
+            stepKey, UInt32(truncatingIfNeeded: slot), UInt32(truncatingIfNeeded: slot >> 32), column, 0x534C_4F54)
     }
 
     /// The key of one dropout site of a sequence.

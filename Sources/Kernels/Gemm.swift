@@ -68,7 +68,9 @@ public enum Gemm {
     }
 
     /// The libraries refuse a stride of zero, which a matrix without columns has.
-    private static func operand(_ x: Matrix) -> tutti_rows { tutti_rows(at: x.pointer, stride: Int64(max(x.stride, 1))) }
+    private static func operand(_ x: Matrix) -> tutti_rows {
+        tutti_rows(at: x.pointer, stride: Int64(max(x.stride, 1)))
+    }
 
     /// The product alone.
     private static func run(_ product: inout tutti_product, on provider: GemmProvider) {

@@ -37,7 +37,8 @@ package struct JobEnd: Equatable, Sendable {
         case (.killed(let signal), _):
             self = JobEnd(code: 128 + signal)
         case (.beforeBegin, _):
-            self = JobEnd(code: 85, message: "stopped before the ranks had begun; nothing to save, the same command starts it")
+            self = JobEnd(
+                code: 85, message: "stopped before the ranks had begun; nothing to save, the same command starts it")
         case (_, .exited(0)):
             self = JobEnd(code: 0)
         case (_, .signaled(let signal)):
@@ -54,14 +55,16 @@ package struct JobEnd: Equatable, Sendable {
 
     private static func ours(_ code: Int32, _ output: JobOutput, _ stop: Stop) -> JobEnd {
         if let death = output.death, case .asked(_, forwarded: death.signal) = stop {
-            return JobEnd(code: 85, message: "stopped before rank \(death.rank) had begun; the same command starts it again")
+            return JobEnd(
+                code: 85, message: "stopped before rank \(death.rank) had begun; the same command starts it again")
         }
         if let lost = loss(output, isTutti: true) { return lost }
         if output.programIsMissing { return JobEnd(code: 66) }
         switch code {
         case 64, 65, 66, 70, 75, 85: return JobEnd(code: code)
         case 126, 127:
-            return JobEnd(code: 66, message: "a host cannot run the program (code \(code)): a file or a library is missing there")
+            return JobEnd(
+                code: 66, message: "a host cannot run the program (code \(code)): a file or a library is missing there")
         case 1 where !output.rankEnded:
             return JobEnd(code: 64, message: "mpirun did not start the job; what it says is above")
         default: return JobEnd(code: 75, message: "the job ended with code \(code); \(again(true))")

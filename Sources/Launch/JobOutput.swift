@@ -110,7 +110,8 @@ package struct JobOutput {
 
     /// Takes a whole line, its end included.
     private mutating func line(_ bytes: [UInt8], _ shown: inout [UInt8]) {
-        let text = bytes.last.map { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") } == true
+        let text =
+            bytes.last.map { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") } == true
             ? bytes.dropLast() : bytes[...]
         let isDashes = text.elementsEqual(Self.lineOfDashes)
         if report != nil {
@@ -161,12 +162,14 @@ package struct JobOutput {
             words.firstIndex(of: name).flatMap { $0 + 1 < words.count ? words[$0 + 1] : nil }
         }
         if report.hasPrefix("Primary job") || report.hasPrefix("MPI_ABORT was invoked")
-            || report.contains("detected that one or more processes exited") {
+            || report.contains("detected that one or more processes exited")
+        {
             rankEnded = true
             return true
         }
         if report.contains("noticed that process rank"), let rank = word(after: "rank").flatMap({ Int($0) }),
-            let signal = word(after: "signal").flatMap({ Int32($0.prefix(while: \.isNumber)) }) {
+            let signal = word(after: "signal").flatMap({ Int32($0.prefix(while: \.isNumber)) })
+        {
             rankEnded = true
             if death == nil { death = Death(rank: rank, host: word(after: "node") ?? "?", signal: signal) }
             return true
@@ -178,11 +181,12 @@ package struct JobOutput {
         }
         if report.hasPrefix("ORTE has lost communication") {
             // "HNP daemon : [[1,0],0] on node A", "Remote daemon: [[1,0],1] on node B"
-            lostHost = words.lastIndex(of: "node").flatMap { _ in
-                words.firstIndex(of: "Remote").flatMap { remote in
-                    words[remote...].firstIndex(of: "node").flatMap { $0 + 1 < words.count ? words[$0 + 1] : nil }
-                }
-            } ?? "a host"
+            lostHost =
+                words.lastIndex(of: "node").flatMap { _ in
+                    words.firstIndex(of: "Remote").flatMap { remote in
+                        words[remote...].firstIndex(of: "node").flatMap { $0 + 1 < words.count ? words[$0 + 1] : nil }
+                    }
+                } ?? "a host"
             return true
         }
         notice(report)

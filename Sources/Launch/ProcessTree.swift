@@ -54,7 +54,9 @@ enum ProcessTree {
         for (process, parent) in all() { parents[process] = parent }
         return parents.keys.filter { process in
             var (current, steps) = (parents[process], 0)
-            while let parent = current, parent != ancestor, steps < 64 { (current, steps) = (parents[parent], steps + 1) }
+            while let parent = current, parent != ancestor, steps < 64 {
+                (current, steps) = (parents[parent], steps + 1)
+            }
             return current == ancestor
         }
     }

@@ -69,7 +69,8 @@ extension SentenceEncoder {
         throw TuttiError(
             .diverged, "encode texts", sourceDescription,
             "the embedding of text \(place / embeddings.dimension + 1) is not finite",
-            hint: "The weights are too large for single precision: training has diverged, or the model file is damaged.")
+            hint: "The weights are too large for single precision: training has diverged, or the model file is damaged."
+        )
     }
 
     /// The places of the texts by falling length in bytes, equal lengths in their order.

@@ -156,7 +156,8 @@ private struct Tile {
         }
         if form.partition == .perDirection {
             // doc_to_query is the only other direction here; its right answer is the row's own query.
-            let losses = [tape.crossEntropy(forward, target: target)]
+            let losses =
+                [tape.crossEntropy(forward, target: target)]
                 + pools[1...].map { tape.crossEntropy($0, target: place) }
             return tape.scaled(losses.dropFirst().reduce(losses[0], tape.add), by: 1 / Double(losses.count))
         }

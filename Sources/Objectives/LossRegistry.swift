@@ -95,7 +95,9 @@ public struct LossEntry: Sendable {
         self.chunking = chunking
         self.make = { (given) throws(TuttiError) in
             var settings = Settings()
-            try Settings.options.read(given, into: &settings) { TuttiError.loss(name, option: $0, problem: $1, hint: $2) }
+            try Settings.options.read(given, into: &settings) {
+                TuttiError.loss(name, option: $0, problem: $1, hint: $2)
+            }
             return (try make(settings), chunks(settings))
         }
     }
@@ -215,7 +217,8 @@ public enum LossRegistry {
     /// The entry of a loss.
     public static func entry(named name: String) throws(TuttiError) -> LossEntry {
         if let entry = all.first(where: { $0.name == name }) { return entry }
-        throw TuttiError.loss(name, problem: "unknown loss",
+        throw TuttiError.loss(
+            name, problem: "unknown loss",
             hint: TuttiError.hint(unknown: name, known: all.map(\.name)))
     }
 

@@ -8,11 +8,13 @@ extension LossSetting {
         let fitting = entry.inputs.filter { $0.accepts(columns: columns.count) }
         let names = columns.joined(separator: ", ")
         guard !fitting.isEmpty else {
-            throw TuttiError.loss(entry.name, problem: "the data have \(columns.count) text columns (\(names))",
+            throw TuttiError.loss(
+                entry.name, problem: "the data have \(columns.count) text columns (\(names))",
                 hint: "It takes \(entry.inputs.map(\.words).joined(separator: " or ")).")
         }
         guard fitting.contains(where: { labels.fit($0.label) }) else {
-            throw TuttiError.loss(entry.name, problem: "the labels are \(labels.words)",
+            throw TuttiError.loss(
+                entry.name, problem: "the labels are \(labels.words)",
                 hint: "For (\(names)) it takes \(fitting.map(\.label.words).joined(separator: " or ")).")
         }
     }

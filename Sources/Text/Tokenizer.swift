@@ -93,7 +93,8 @@ public final class Tokenizer: Sendable {
         var ids: [Int32] = []
         var scratch = TokenizerScratch()
         encode(
-            text, maximumLength: maximumLength, addSpecialTokens: addSpecialTokens, appendingTo: &ids, scratch: &scratch)
+            text, maximumLength: maximumLength, addSpecialTokens: addSpecialTokens, appendingTo: &ids, scratch: &scratch
+        )
         return ids
     }
 

@@ -77,7 +77,8 @@ struct TokenizerFolder {
         let built = try ClassPipeline(vocabulary: vocabulary, files: files, class: tokenizerClass, place).document
         let normalizer = built["normalizer"] ?? .null
         guard let before = document["normalizer"], before["type"]?.string == "BertNormalizer" else {
-            let name = TokenizerClass.name(configuration: files.configuration, model: files.model) ?? "of its model_type"
+            let name =
+                TokenizerClass.name(configuration: files.configuration, model: files.model) ?? "of its model_type"
             return (built, ["\(path): the tokenizer class \(name) replaces the normalizer"])
         }
         let changes = ["lowercase", "strip_accents", "handle_chinese_chars"].filter {

@@ -113,7 +113,9 @@ final class UnicodeProperties: Sendable {
     }
 
     private static func hexadecimal<Digits: StringProtocol>(_ digits: Digits) -> UInt32 {
-        guard let value = UInt32(digits, radix: 16) else { preconditionFailure("table entry '\(digits)' is not a number") }
+        guard let value = UInt32(digits, radix: 16) else {
+            preconditionFailure("table entry '\(digits)' is not a number")
+        }
         return value
     }
 

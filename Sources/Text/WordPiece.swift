@@ -20,7 +20,9 @@ struct WordPiece: Sendable {
         for (token, id) in entries {
             guard trie.insert(token.utf8, below: wordRoot, value: id) else { return nil }
             guard token.utf8.starts(with: prefix) else { continue }
-            guard trie.insert(token.utf8.dropFirst(prefix.count), below: continuationRoot, value: id) else { return nil }
+            guard trie.insert(token.utf8.dropFirst(prefix.count), below: continuationRoot, value: id) else {
+                return nil
+            }
         }
         self.trie = trie
         self.unknownId = unknownId

@@ -61,9 +61,12 @@ struct BatchPreparation: Sendable {
         }
         collator = readers[0].collator
         textColumns = columnCount
-        deletion = columnCount > 1 ? nil : requirements.decoder.map {
-            WordDeletion(ratio: $0.deletionRatio, seed: seed, epoch: UInt32(truncatingIfNeeded: epoch))
-        }
+        deletion =
+            columnCount > 1
+            ? nil
+            : requirements.decoder.map {
+                WordDeletion(ratio: $0.deletionRatio, seed: seed, epoch: UInt32(truncatingIfNeeded: epoch))
+            }
         needsTextKeys = requirements.needsTextKeys
         equalRows = objective.loss.dependsOnDealing
     }

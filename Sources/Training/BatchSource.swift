@@ -49,9 +49,12 @@ struct RankBatches {
     ) -> BatchSource {
         let prepared = datasets.map { dataset in
             let prompts = arguments.prompts.prompts(dataset: dataset.name, columns: dataset.table.columnNames)
-            return (dataset.table, BatchPreparation(
-                objectives[dataset.loss], columnCount: prompts.count, prompts: prompts, seed: arguments.seed,
-                epoch: epoch))
+            return (
+                dataset.table,
+                BatchPreparation(
+                    objectives[dataset.loss], columnCount: prompts.count, prompts: prompts, seed: arguments.seed,
+                    epoch: epoch)
+            )
         }
         return BatchSource(prepared, plan: plan, from: first, rank: ensemble.rank, world: ensemble.size)
     }

@@ -46,7 +46,8 @@ struct ChanceWatch {
         (steps, lossSum, chanceSum) = (0, 0, 0)
         guard mean >= ChanceWatch.share * level else { return nil }
         hasSpoken = true
-        return "The loss of the last \(ChanceWatch.window) steps, \(rounded(mean)) on average, is no better than chance "
+        return
+            "The loss of the last \(ChanceWatch.window) steps, \(rounded(mean)) on average, is no better than chance "
             + "(\(rounded(level)), the logarithm of the number of candidates): the model learns nothing. Usual causes: "
             + "a learning_rate that is too high (now \(learningRate)), or columns that do not belong together."
     }

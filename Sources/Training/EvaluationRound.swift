@@ -96,7 +96,9 @@ final class EvaluationRound {
     /// The keys by which an evaluation judges the model: the losses, the evaluators' primary metrics, the watched one.
     private var mainMetrics: [String] {
         inputs.evalDatasets.map { "\($0.evaluationPrefix)_loss" }
-            + inputs.evaluators.map { evaluationKey($0.primaryMetric) } + [evaluationKey(inputs.arguments.bestMetricName)]
+            + inputs.evaluators.map { evaluationKey($0.primaryMetric) } + [
+                evaluationKey(inputs.arguments.bestMetricName)
+            ]
     }
 
     private func metrics(of evaluator: any Evaluator, _ state: TrainerState) throws -> [Metric] {

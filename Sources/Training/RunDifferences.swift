@@ -20,7 +20,8 @@ struct RunDifferences {
     /// All of them in one line; beyond the twentieth only how many there are.
     var summary: String {
         let rest = lines.count - RunDifferences.shownKeys
-        return lines.prefix(RunDifferences.shownKeys).joined(separator: "; ") + (rest > 0 ? "; and \(rest) more keys" : "")
+        return lines.prefix(RunDifferences.shownKeys).joined(separator: "; ")
+            + (rest > 0 ? "; and \(rest) more keys" : "")
     }
 
     private static func compare(_ before: JSONValue?, _ now: JSONValue?, path: String, into lines: inout [String]) {

@@ -66,7 +66,8 @@ extension TrainingInputs {
         var object = JSONObject()
         object["args"] = describe(arguments)
         object["loss"] = .array(losses.map { .string(TrainingInputs.text(of: $0.configured)) })
-        object["evaluators"] = .array((evaluators + testEvaluators).map { .string("\(type(of: $0).className) \($0.name)") })
+        object["evaluators"] = .array(
+            (evaluators + testEvaluators).map { .string("\(type(of: $0).className) \($0.name)") })
         object["max_seq_length"] = .integer(Int64(model.maximumLength))
         return .object(object)
     }

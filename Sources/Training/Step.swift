@@ -65,7 +65,8 @@ final class TrainingStep {
         return report
     }
 
-    init(_ objectives: [Objective], lossOfDataset: [Int], memory: TrainingMemory, update: Update,
+    init(
+        _ objectives: [Objective], lossOfDataset: [Int], memory: TrainingMemory, update: Update,
         schedule: LearningRateSchedule, arguments: TrainingArguments, ensemble: any Ensemble
     ) {
         (self.objectives, self.lossOfDataset) = (objectives, lossOfDataset)

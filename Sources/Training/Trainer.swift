@@ -60,7 +60,8 @@ public final class Trainer {
             warmupSteps: arguments.warmupStepCount(totalSteps: plan.totalSteps), totalSteps: plan.totalSteps)
         objectives = try ensemble.together("prepare the loss") { try inputs.makeObjectives() }
         let parameters = inputs.model.encoder.parameters
-        let runs = try updateRuns(layout: parameters.layout, losses: objectives.map(\.parameters.range), arguments: arguments)
+        let runs = try updateRuns(
+            layout: parameters.layout, losses: objectives.map(\.parameters.range), arguments: arguments)
         let optimizer = try OptimizerRegistry.make(arguments)
         let memory = TrainingMemory(parameters, runs: runs, stateNames: optimizer.stateNames)
         step = TrainingStep(

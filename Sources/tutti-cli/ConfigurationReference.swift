@@ -31,7 +31,8 @@ enum ConfigurationReference {
 
     private static var topLevel: String {
         "\n## Top level\n\n"
-            + table(["key", "value", "meaning"], TrainingConfiguration.keys.map { [code($0.name), $0.words, $0.meaning] })
+            + table(
+                ["key", "value", "meaning"], TrainingConfiguration.keys.map { [code($0.name), $0.words, $0.meaning] })
     }
 
     private static var datasets: String {
@@ -43,18 +44,19 @@ enum ConfigurationReference {
         scores; all other columns in use are texts, in their order.
 
 
-        """ + table(
-            ["key", "value", "meaning"],
-            [
-                ["`path`", "a file: .csv, .tsv, .json, .jsonl", "the rows; required"],
-                ["`columns`", "a list of strings", "the columns in use, label included, in order; all by default"],
-                ["`delimiter`", "a character, or tab", "what separates fields, where the extension does not say"],
-                ["`quote`", "a character, or none", "what encloses fields; none: quotes are ordinary characters"],
+        """
+            + table(
+                ["key", "value", "meaning"],
                 [
-                    "`header`", "true, false or a list of strings",
-                    "false: there is no header line, and `columns` names all fields; a list names them itself",
-                ],
-            ])
+                    ["`path`", "a file: .csv, .tsv, .json, .jsonl", "the rows; required"],
+                    ["`columns`", "a list of strings", "the columns in use, label included, in order; all by default"],
+                    ["`delimiter`", "a character, or tab", "what separates fields, where the extension does not say"],
+                    ["`quote`", "a character, or none", "what encloses fields; none: quotes are ordinary characters"],
+                    [
+                        "`header`", "true, false or a list of strings",
+                        "false: there is no header line, and `columns` names all fields; a list names them itself",
+                    ],
+                ])
     }
 
     private static var arguments: String {

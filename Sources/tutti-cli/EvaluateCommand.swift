@@ -40,7 +40,8 @@ struct EvaluateCommand: RankedCommand {
         let (encoder, evaluators) = try ensemble.together("load the evaluation") {
             let file = try YAMLConfiguration(path: config, settings: settings)
             let configuration = try TrainingConfiguration(
-                file.root, places: file.keyPlaces, purpose: .evaluation) { _ in }
+                file.root, places: file.keyPlaces, purpose: .evaluation
+            ) { _ in }
             guard let path = model ?? (configuration.model.isEmpty ? nil : configuration.model) else {
                 throw TuttiError(
                     .usage, "evaluate", config, "no model is given", hint: "Pass --model DIR or set `model:`.")

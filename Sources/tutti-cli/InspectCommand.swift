@@ -41,7 +41,8 @@ struct InspectCommand: ParsableCommand {
         guard files.fileExists(atPath: path, isDirectory: &isDirectory) else {
             guard let folder = try cachedModel() else {
                 throw TuttiError(
-                    .missingFile, "inspect", path, "there is no such file or folder, nor such a model in the local cache")
+                    .missingFile, "inspect", path,
+                    "there is no such file or folder, nor such a model in the local cache")
             }
             return try model(folder)
         }

@@ -15,7 +15,8 @@ struct TableOptions: ParsableArguments {
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("What encloses fields, or none: quotes are ordinary characters.", valueName: "character|none"))
+        help: ArgumentHelp(
+            "What encloses fields, or none: quotes are ordinary characters.", valueName: "character|none"))
     var quote: String?
 
     @Option(help: ArgumentHelp("The names of all fields of a table without a header line.", valueName: "name,name,..."))

@@ -17,7 +17,8 @@ struct TuttiCommand: ParsableCommand {
         version: tuttiVersion,
         subcommands: [
             TrainCommand.self, LaunchCommand.self, EvaluateCommand.self, EncodeCommand.self, TokenizeCommand.self,
-            MineNegativesCommand.self, ArgsCommand.self, LossesCommand.self, EvaluatorsCommand.self, InspectCommand.self,
+            MineNegativesCommand.self, ArgsCommand.self, LossesCommand.self, EvaluatorsCommand.self,
+            InspectCommand.self,
             DoctorCommand.self, BenchCommand.self,
         ])
 }

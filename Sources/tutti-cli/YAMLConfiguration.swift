@@ -35,7 +35,8 @@ struct YAMLConfiguration {
         }
         try UTF8Text.check(file.bytes, source: path, operation: "read the configuration")
         let mark = "\u{FEFF}".utf8  // a byte-order mark, as some editors write it
-        let text = String(decoding: file.contents.dropFirst(file.bytes.starts(with: mark) ? mark.count : 0), as: UTF8.self)
+        let text = String(
+            decoding: file.contents.dropFirst(file.bytes.starts(with: mark) ? mark.count : 0), as: UTF8.self)
         guard let node = try compose(text, source: path) else { throw unusable("1:1", "the file is empty") }
         guard case .object(let object) = try convert(node, path: "", record: true) else {
             throw unusable("1:1", "expected a mapping (key: value) at the top")
@@ -91,7 +92,8 @@ struct YAMLConfiguration {
                 let childPath = Self.join(keyPath, key)
                 if let mark = keyNode.mark, record { places[childPath] = "\(path):\(mark.line):\(mark.column)" }
                 guard object[key] == nil else {
-                    throw unusable("\(keyNode.mark?.line ?? 1):\(keyNode.mark?.column ?? 1)", "duplicate key \"\(key)\"")
+                    throw unusable(
+                        "\(keyNode.mark?.line ?? 1):\(keyNode.mark?.column ?? 1)", "duplicate key \"\(key)\"")
                 }
                 object[key] = try convert(valueNode, path: childPath, record: record)
             }

@@ -42,9 +42,11 @@ struct LossSample: Sendable {
         LossSample("MultipleNegativesRankingLoss", columns: 3),
         LossSample("CachedMultipleNegativesRankingLoss", ["similarity_fct": .string("dot_score")], columns: 6),
         LossSample(
-            "MatryoshkaLoss", ["loss": ranking, "matryoshka_dims": .array([.integer(24), .integer(12), .integer(5)])], columns: 2),
+            "MatryoshkaLoss", ["loss": ranking, "matryoshka_dims": .array([.integer(24), .integer(12), .integer(5)])],
+            columns: 2),
         LossSample("AdaptiveLayerLoss", ["loss": ranking, "n_layers_per_step": .integer(2)], columns: 2),
-        LossSample("Matryoshka2dLoss", ["loss": ranking, "matryoshka_dims": .array([.integer(24), .integer(8)])], columns: 2),
+        LossSample(
+            "Matryoshka2dLoss", ["loss": ranking, "matryoshka_dims": .array([.integer(24), .integer(8)])], columns: 2),
         LossSample("Sum", ["losses": .array([ranking, ranking])], columns: 3),
         travelling,
         LossSample(

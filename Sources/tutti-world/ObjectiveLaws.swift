@@ -69,7 +69,8 @@ private func equalsOneProcess(
                         let wanted = there[(block * rows + row) * width + index]
                         findings.require(
                             abs(mine - wanted) <= 1e-5 * largest,
-                            "deal \(deal): gradient by \(what), row \(row) of block \(block), is \(mine), not \(wanted)")
+                            "deal \(deal): gradient by \(what), row \(row) of block \(block), is \(mine), not \(wanted)"
+                        )
                     }
                 }
             }
@@ -78,7 +79,8 @@ private func equalsOneProcess(
         if !whole.twin.isEmpty { compare(part.twin, whole.twin, blocks: whole.twin.count / rows / width, "the twin") }
         let largest = whole.parameters.map(abs).max() ?? 0
         for (mine, wanted) in zip(part.parameters, whole.parameters) {
-            findings.require(abs(mine - wanted) <= 1e-5 * largest, "deal \(deal): own parameters \(mine), not \(wanted)")
+            findings.require(
+                abs(mine - wanted) <= 1e-5 * largest, "deal \(deal): own parameters \(mine), not \(wanted)")
         }
     }
 }

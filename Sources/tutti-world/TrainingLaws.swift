@@ -14,35 +14,37 @@ import TuttiObjectives
 import TuttiReports
 import TuttiTraining
 
-let trainingLaws: [Law] = datasetLaws + ["bert-sgd", "mpnet-sgd"].flatMap { name in
-    [
-        Law(name: "\(name): ten steps, dropout on, equal one process") { ensemble, findings in
-            try TinyTraining(name).compare(together: ensemble, ensemble, findings)
-        },
-        Law(name: "\(name): the same by messages, as between nodes", fewestRanks: 2) { ensemble, findings in
-            let apart = AlteredEnsemble(ensemble, .nodesApart)
-            try TinyTraining(name).compare(together: apart, ensemble, findings)
-        },
-        .control("\(name): gradients divided by the number of ranks") { ensemble, findings in
-            let broken = AlteredEnsemble(ensemble, .dividedByRanks)
-            try TinyTraining(name).compare(together: broken, ensemble, findings)
-        },
-        .control("\(name): the reduce-scatter of candidate gradients left out") { ensemble, findings in
-            let broken = AlteredEnsemble(ensemble, .droppedReduceScatter)
-            try TinyTraining(name).compare(together: broken, ensemble, findings)
-        },
-        .control("\(name): masks that depend on the rank") { ensemble, findings in
-            var training = TinyTraining(name)
-            training.seedOfMasks = { 42 + UInt64($0) }
-            try training.compare(together: ensemble, ensemble, findings)
-        },
-        .control("\(name): nobody waits before gradients in shared memory are read", needsNode: true) {
-            ensemble, findings in
-            let broken = AlteredEnsemble(ensemble, .noBarrier)
-            try TinyTraining(name).compare(together: broken, ensemble, findings)
-        },
-    ]
-}
+let trainingLaws: [Law] =
+    datasetLaws
+    + ["bert-sgd", "mpnet-sgd"].flatMap { name in
+        [
+            Law(name: "\(name): ten steps, dropout on, equal one process") { ensemble, findings in
+                try TinyTraining(name).compare(together: ensemble, ensemble, findings)
+            },
+            Law(name: "\(name): the same by messages, as between nodes", fewestRanks: 2) { ensemble, findings in
+                let apart = AlteredEnsemble(ensemble, .nodesApart)
+                try TinyTraining(name).compare(together: apart, ensemble, findings)
+            },
+            .control("\(name): gradients divided by the number of ranks") { ensemble, findings in
+                let broken = AlteredEnsemble(ensemble, .dividedByRanks)
+                try TinyTraining(name).compare(together: broken, ensemble, findings)
+            },
+            .control("\(name): the reduce-scatter of candidate gradients left out") { ensemble, findings in
+                let broken = AlteredEnsemble(ensemble, .droppedReduceScatter)
+                try TinyTraining(name).compare(together: broken, ensemble, findings)
+            },
+            .control("\(name): masks that depend on the rank") { ensemble, findings in
+                var training = TinyTraining(name)
+                training.seedOfMasks = { 42 + UInt64($0) }
+                try training.compare(together: ensemble, ensemble, findings)
+            },
+            .control("\(name): nobody waits before gradients in shared memory are read", needsNode: true) {
+                ensemble, findings in
+                let broken = AlteredEnsemble(ensemble, .noBarrier)
+                try TinyTraining(name).compare(together: broken, ensemble, findings)
+            },
+        ]
+    }
 
 /// Several data sets with a loss each: the ranks must be on the same one at every step.
 private let datasetLaws: [Law] = [
@@ -136,7 +138,8 @@ struct TinyTraining {
         if isOverTwoDatasets {
             let pairs = try loadTable(DatasetSpecification(path: rows, columns: ["anchor", "positive"]))
             let loss = try LossRegistry.make(
-                name: "CachedMultipleNegativesRankingLoss", options: ["mini_batch_size": .integer(4), "scale": .number(5)])
+                name: "CachedMultipleNegativesRankingLoss",
+                options: ["mini_batch_size": .integer(4), "scale": .number(5)])
             inputs.trainDatasets[0].name = "triplets"
             inputs.trainDatasets.append(TrainingDataset(pairs, name: "pairs", loss: 1))
             inputs.losses[0].dataset = "triplets"

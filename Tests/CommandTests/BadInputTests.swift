@@ -28,15 +28,21 @@ import TuttiGround
         }
         try expect(64, ["outputdir", "output_dir"], "a misspelled key", args: ["--set", "outputdir=x"]) { _ in }
         try expect(64, ["push_to_hub"], "a refused argument") { try $0.configure(args: "  push_to_hub: true") }
-        try expect(64, ["MultipleNegativeRankingLoss", "MultipleNegativesRankingLoss"], "a misspelled loss", args: [
-            "--set", "loss.name=MultipleNegativeRankingLoss",
-        ]) { _ in }
+        try expect(
+            64, ["MultipleNegativeRankingLoss", "MultipleNegativesRankingLoss"], "a misspelled loss",
+            args: [
+                "--set", "loss.name=MultipleNegativeRankingLoss",
+            ]
+        ) { _ in }
         try expect(64, ["scal", "scale"], "a misspelled option", args: ["--set", "loss.scal=3"]) { _ in }
         try expect(64, ["run.yaml"], "no YAML") { try $0.write("run.yaml", "model: [1, 2\nx: }") }
         try expect(64, ["train_dataset"], "no data", args: ["--set", "train_dataset=null"]) { _ in }
-        try expect(64, ["hidden_dropout_prop", "hidden_dropout_prob"], "a misspelled override", args: [
-            "--set", "config_overrides.hidden_dropout_prop=0",
-        ]) { _ in }
+        try expect(
+            64, ["hidden_dropout_prop", "hidden_dropout_prob"], "a misspelled override",
+            args: [
+                "--set", "config_overrides.hidden_dropout_prop=0",
+            ]
+        ) { _ in }
         try expect(64, ["EvaluatorTriplet"], "an unknown evaluator") {
             try $0.configure(extra: "evaluators: [{name: EvaluatorTriplet, path: x.csv}]")
         }
@@ -54,13 +60,20 @@ import TuttiGround
             }
         }
         try bad(65, ["ragged.csv:3"], "a ragged row", "ragged.csv", Data((header + "a,b\nc\n").utf8))
-        try bad(65, ["latin.csv:2"], "another encoding", "latin.csv", Data(header.utf8) + Data([0x61, 0xE9, 0x2C, 0x62, 0x0A]))
+        try bad(
+            65, ["latin.csv:2"], "another encoding", "latin.csv",
+            Data(header.utf8) + Data([0x61, 0xE9, 0x2C, 0x62, 0x0A]))
         try bad(65, ["empty.csv"], "no row", "empty.csv", Data(header.utf8))
-        try bad(65, ["torn.jsonl:2"], "half a line", "torn.jsonl", Data("{\"a\": \"x\", \"b\": \"y\"}\n{\"a\": \"x".utf8))
-        try bad(64, ["one.csv", "MultipleNegativesRankingLoss"], "too few columns", "one.csv", Data("text\na\nb\n".utf8))
-        try expect(65, ["negativ", "anchor"], "a column that is not there", args: [
-            "--set", "train_dataset.columns=[anchor, negativ]",
-        ]) { _ in }
+        try bad(
+            65, ["torn.jsonl:2"], "half a line", "torn.jsonl", Data("{\"a\": \"x\", \"b\": \"y\"}\n{\"a\": \"x".utf8))
+        try bad(
+            64, ["one.csv", "MultipleNegativesRankingLoss"], "too few columns", "one.csv", Data("text\na\nb\n".utf8))
+        try expect(
+            65, ["negativ", "anchor"], "a column that is not there",
+            args: [
+                "--set", "train_dataset.columns=[anchor, negativ]",
+            ]
+        ) { _ in }
         try expect(66, ["nowhere.csv"], "a missing file", args: ["--set", "train_dataset.path=nowhere.csv"]) { _ in }
     }
 
@@ -74,7 +87,8 @@ import TuttiGround
         }
         try expect(65, ["model.safetensors", "intermediate.dense"], "another shape") {
             let text = String(decoding: try $0.read("model/config.json"), as: UTF8.self)
-            try $0.write("model/config.json", text.replacing("\"intermediate_size\": 64", with: "\"intermediate_size\": 128"))
+            try $0.write(
+                "model/config.json", text.replacing("\"intermediate_size\": 64", with: "\"intermediate_size\": 128"))
         }
         try expect(65, ["model.safetensors", "nan", "layer"], "weights that are no numbers") {
             var bytes = try $0.read("model/model.safetensors")

@@ -98,8 +98,10 @@ import TuttiGround
         let folder = try TemporaryDirectory()
         let workshop = try Workshop(folder.path)
         let given = try results(
-            ["step", "--model", workshop.path + "/model", "--data", workshop.path + "/rows.jsonl", "--columns",
-             "anchor,positive", "--batch-size", "8"])
+            [
+                "step", "--model", workshop.path + "/model", "--data", workshop.path + "/rows.jsonl", "--columns",
+                "anchor,positive", "--batch-size", "8",
+            ])
         let other = try #require(try require("step", keys, spread: spread, in: given).first)
         // Attention adds to the six FLOPs a parameter and token.
         let least = 6 * Double(2 * (4 * 32 * 32 + 2 * 32 * 64)) * (try #require(other["tokens"]?.double)) / 1e9

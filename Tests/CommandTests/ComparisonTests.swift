@@ -12,8 +12,10 @@ import Testing
     @Test func optionsAreCheckedBeforeAnythingIsFetched() throws {
         #expect(try python("", "--needs", "--only", "minilm-long,minilm-encode").output == "minilm\n")
         #expect(try python("", "--needs").output == "minilm\nmpnet\n")
-        let wrong = [(["--only", "minilm"], 64, "minilm-triplets"), (["--rounds", "0"], 64, "--rounds"),
-                     (["--nli", "/nowhere.csv"], 66, "/nowhere.csv"), (["--step", "3"], 64, "--step")]
+        let wrong = [
+            (["--only", "minilm"], 64, "minilm-triplets"), (["--rounds", "0"], 64, "--rounds"),
+            (["--nli", "/nowhere.csv"], 66, "/nowhere.csv"), (["--step", "3"], 64, "--step"),
+        ]
         for (arguments, code, named) in wrong {
             let outcome = try python("", ["--needs"] + arguments)
             #expect(outcome.code == Int32(code) && outcome.errors.contains(named), "\(arguments): \(outcome.errors)")

@@ -76,6 +76,8 @@ import TuttiKernels
         let facts = try doctor(obeys: true, ["OPENBLAS_CORETYPE": "Prescott"], scratch.path)
         #expect(facts["blas_core_type"]?.string == "Prescott")
         #expect(facts["blas_core_type_note"] == nil)
-        #expect((facts["blas_core_type_warning"]?.string?.contains("OPENBLAS_CORETYPE is set") ?? false) == (expected != nil))
+        #expect(
+            (facts["blas_core_type_warning"]?.string?.contains("OPENBLAS_CORETYPE is set") ?? false)
+                == (expected != nil))
     }
 }

@@ -54,7 +54,8 @@ import TuttiGround
         try FileManager.default.createDirectory(atPath: victim, withIntermediateDirectories: false)
         try AtomicWrite.file(path: victim + "/config.json", text: #"{"word_embedding_dimension": 32}"#)
         let before = try MappedFile(path: victim + "/config.json").contents
-        let modules = #"[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},"#
+        let modules =
+            #"[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},"#
             + #"{"idx": 1, "name": "1", "path": "../victim", "type": "sentence_transformers.models.Pooling"}]"#
         try workshop.write("model/modules.json", modules)
         let outcome = try workshop.train()

@@ -35,7 +35,8 @@ import Testing
         try write("sys/fs/cgroup/cpu.max", "350000 100000\n")
         let machine = ["TUTTI_MACHINE_ROOT": folder.path]
         let plan = try run(
-            ["--dry-run", "-x", "A=b c", "--", "true"], program: script, environment: try handingOver.merging(machine) { $1 })
+            ["--dry-run", "-x", "A=b c", "--", "true"], program: script,
+            environment: try handingOver.merging(machine) { $1 })
         #expect(plan.code == 0)
         #expect(plan.errors.contains("3 ranks on ") && plan.errors.contains("1 thread a rank, not bound"))
         #expect(plan.errors.contains("8 physical cores in the affinity mask (8 CPUs of 8), CPU quota 3.50, 62500 MB"))
@@ -85,7 +86,9 @@ import Testing
     @Test func theScriptBuildsWhatIsMissing() throws {
         let built = folder.path + "/checkout/.build/release"
         let (script, environment) = try checkout(
-            swift: "echo built >>\(folder.path)/calls; /bin/mkdir -p \(built); /bin/cp \(folder.path)/ready \(built)/tutti\n")
+            swift:
+                "echo built >>\(folder.path)/calls; /bin/mkdir -p \(built); /bin/cp \(folder.path)/ready \(built)/tutti\n"
+        )
         try writeProgram("ready", "echo \"$@\"\n")
         let first = try run(["-np", "2", "doctor"], program: script, environment: environment)
         #expect(first.code == 0 && first.output == "launch -np 2 doctor\n")

@@ -86,7 +86,8 @@ final class LaunchedJob {
         var parents: [pid_t: pid_t] = [:]
         var names: [pid_t: String] = [:]
         for entry in try FileManager.default.contentsOfDirectory(atPath: "/proc") {
-            guard let process = pid_t(entry), let bytes = FileManager.default.contents(atPath: "/proc/\(entry)/stat") else {
+            guard let process = pid_t(entry), let bytes = FileManager.default.contents(atPath: "/proc/\(entry)/stat")
+            else {
                 continue
             }
             let text = String(decoding: bytes, as: UTF8.self)

@@ -41,7 +41,9 @@ import Testing
         let folder = try TemporaryDirectory()
         let workshop = try workshop(folder.path, steps: 40)
         let both = try (0..<2).map { _ in
-            try TuttiProcess.start(["train", workshop.path + "/run.yaml", "--gemm", "tutti", "--lock-times", "0.2,2,60"])
+            try TuttiProcess.start([
+                "train", workshop.path + "/run.yaml", "--gemm", "tutti", "--lock-times", "0.2,2,60",
+            ])
         }
         for process in both {
             process.waitUntilExit()
@@ -60,8 +62,10 @@ import Testing
         kill(run.process.processIdentifier, SIGSTOP)  // a host that hangs: no beat
         let lock = workshop.path + "/run/tutti_run.lock"
         let text = try String(contentsOfFile: lock, encoding: .utf8)
-        try Data(text.replacing("\"token\"", with: "\"token\": \"other\", \"x\"").replacing("beat 0", with: "beat 9").utf8)
-            .write(to: URL(fileURLWithPath: lock + ".new"))
+        try Data(
+            text.replacing("\"token\"", with: "\"token\": \"other\", \"x\"").replacing("beat 0", with: "beat 9").utf8
+        )
+        .write(to: URL(fileURLWithPath: lock + ".new"))
         #expect(rename(lock + ".new", lock) == 0)
         let before = try workshop.read("run/metrics.jsonl")
         Thread.sleep(forTimeInterval: 1)

@@ -51,7 +51,9 @@ import TuttiFormats
         for match in recipe.matches(of: /path: ([a-z-]+)\.(csv|jsonl), columns: \[([^\]]*)\]/) {
             let columns = match.output.3.split(separator: ", ").map(String.init)
             let file = "\(scratch.path)/\(match.output.1).\(match.output.2)"
-            if FileManager.default.fileExists(atPath: file), !Set(columns).isDisjoint(with: ["label", "score", "scores"]) {
+            if FileManager.default.fileExists(atPath: file),
+                !Set(columns).isDisjoint(with: ["label", "score", "scores"])
+            {
                 continue  // the training data have the labels already
             }
             let isTable = match.output.2 == "csv"

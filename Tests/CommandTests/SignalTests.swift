@@ -83,7 +83,9 @@ import TuttiFormats
         run.send(signal)
         let end = run.wait()
         #expect(end.code == 85, "\(end.errors)")
-        #expect(end.errors.contains("before there was anything to save") && end.errors.contains("/run.yaml"), "\(end.errors)")
+        #expect(
+            end.errors.contains("before there was anything to save") && end.errors.contains("/run.yaml"),
+            "\(end.errors)")
         #expect(!workshop.exists("run/checkpoint-1"))
     }
 
@@ -95,9 +97,11 @@ import TuttiFormats
         // One step of many micro-batches: the first signal has to wait for its end.
         try workshop.configure(
             args: "  max_steps: 2\n  gradient_accumulation_steps: 100000\n  save_steps: 1")
-        try workshop.write("run.yaml", Data(
-            String(decoding: try workshop.read("run.yaml"), as: UTF8.self)
-                .replacing("global_train_batch_size: 8", with: "global_train_batch_size: 1").utf8))
+        try workshop.write(
+            "run.yaml",
+            Data(
+                String(decoding: try workshop.read("run.yaml"), as: UTF8.self)
+                    .replacing("global_train_batch_size: 8", with: "global_train_batch_size: 1").utf8))
         let rows = String(decoding: try workshop.read("rows.jsonl"), as: UTF8.self)
         try workshop.write("rows.jsonl", String(repeating: rows, count: 100))
         let run = try Ranks.start(workshop, 1, "tutti")
@@ -110,8 +114,11 @@ import TuttiFormats
         #expect(run.process.terminationReason == .uncaughtSignal && end.code == signal, "\(end.code) \(end.errors)")
         let left = try FileManager.default.contentsOfDirectory(atPath: workshop.path + "/run")
         #expect(!left.contains { $0.hasPrefix("checkpoint-") }, "\(left)")
-        #expect(try TuttiProcess.run(["train", workshop.path + "/run.yaml", "--set", "args.gradient_accumulation_steps=1",
-                                      "--overwrite"]).code == 0)
+        #expect(
+            try TuttiProcess.run([
+                "train", workshop.path + "/run.yaml", "--set", "args.gradient_accumulation_steps=1",
+                "--overwrite",
+            ]).code == 0)
     }
 
     /// The run of the field that died after four to eight signals: MiniLM on oneDNN, asked to save again and again.
@@ -153,8 +160,10 @@ import TuttiFormats
             let workshop = try Workshop(folder.path)
             try workshop.write("lines.txt", String(repeating: "baba cece didi fofo gaga\n", count: 400_000))
             let process = try TuttiProcess.start(
-                ["encode", "--model", workshop.path + "/model", "--input", workshop.path + "/lines.txt", "--output",
-                 workshop.path + "/out.npy"])
+                [
+                    "encode", "--model", workshop.path + "/model", "--input", workshop.path + "/lines.txt", "--output",
+                    workshop.path + "/out.npy",
+                ])
             usleep(300_000)
             kill(process.processIdentifier, SIGUSR1)  // asks for nothing here
             usleep(100_000)
@@ -190,7 +199,8 @@ final class Ranks {
         let tutti = try TuttiProcess.executable
         var words = [tutti] + arguments
         if ranks > 1 {
-            words = [TuttiProcess.root + "/launch/tutti-run", "--quiet", "-np", "\(ranks)", "--threads", "1", "--"] + words
+            words =
+                [TuttiProcess.root + "/launch/tutti-run", "--quiet", "-np", "\(ranks)", "--threads", "1", "--"] + words
         }
         process.executableURL = URL(fileURLWithPath: words[0])
         process.arguments = Array(words.dropFirst())
@@ -230,7 +240,9 @@ final class Ranks {
             guard let number = Int32(entry), let line = FileManager.default.contents(atPath: "/proc/\(entry)/cmdline")
             else { continue }
             let words = line.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
-            if words.count > 2, words[0].hasSuffix("/tutti"), words[1] == "train", words[2] == workshop.path + "/run.yaml" {
+            if words.count > 2, words[0].hasSuffix("/tutti"), words[1] == "train",
+                words[2] == workshop.path + "/run.yaml"
+            {
                 kill(number, signal)
             }
         }

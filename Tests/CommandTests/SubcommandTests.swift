@@ -17,8 +17,10 @@ import TuttiGround
         let model = workshop.path + "/model"
         func encode(_ input: String, _ output: String, _ more: [String] = []) throws -> Outcome {
             try TuttiProcess.run(
-                ["encode", "--model", model, "--input", workshop.path + "/" + input, "--output",
-                 workshop.path + "/" + output] + more)
+                [
+                    "encode", "--model", model, "--input", workshop.path + "/" + input, "--output",
+                    workshop.path + "/" + output,
+                ] + more)
         }
         // Our own product gives a row the same bits wherever in a batch it stands; libraries need not.
         let own = ["--gemm", "tutti"]
@@ -134,7 +136,9 @@ import TuttiGround
         let folder = try TemporaryDirectory()
         let path = folder.path + "/rows.csv"
         try AtomicWrite.file(path: path, text: "text\u{1B}[31m,other\na\u{1B}]0;title\u{7}b,c\u{9B}2J\n")
-        for arguments in [["inspect", path], ["inspect", path, "--json"], ["tokenize", "--model", path, "--input", path]] {
+        for arguments in [
+            ["inspect", path], ["inspect", path, "--json"], ["tokenize", "--model", path, "--input", path],
+        ] {
             let outcome = try TuttiProcess.run(arguments)
             let all = outcome.output + outcome.errors
             #expect(!all.unicodeScalars.contains { $0.value < 0x20 && $0 != "\n" && $0 != "\t" || $0.value == 0x9B })
@@ -150,8 +154,10 @@ import TuttiGround
         let workshop = try Workshop(folder.path)
         let run = Process()
         run.executableURL = URL(fileURLWithPath: "/bin/bash")
-        run.arguments = ["-c", "\"$@\" | head -n 1 > /dev/null; exit ${PIPESTATUS[0]}", "piped",
-                         try TuttiProcess.executable, "train", workshop.path + "/run.yaml"]
+        run.arguments = [
+            "-c", "\"$@\" | head -n 1 > /dev/null; exit ${PIPESTATUS[0]}", "piped",
+            try TuttiProcess.executable, "train", workshop.path + "/run.yaml",
+        ]
         try run.run()
         run.waitUntilExit()
         #expect(run.terminationStatus == 0)
@@ -178,10 +184,11 @@ import TuttiGround
         #expect(!saved.isEmpty)
         let limited = Process()
         limited.executableURL = URL(fileURLWithPath: "/bin/bash")
-        limited.arguments = [
-            "-c", "ulimit -f 64; exec \"$@\"", "limited", try TuttiProcess.executable, "train",
-            workshop.path + "/run.yaml",
-        ] + settings
+        limited.arguments =
+            [
+                "-c", "ulimit -f 64; exec \"$@\"", "limited", try TuttiProcess.executable, "train",
+                workshop.path + "/run.yaml",
+            ] + settings
         let errors = Pipe()
         limited.standardError = errors
         limited.standardOutput = FileHandle.nullDevice

@@ -44,7 +44,11 @@ import TuttiGround
         #expect(ragged?.kind == .data && ragged?.hint?.contains("header: [...]") == true)
         // A delimiter makes a table of a file whose extension says nothing.
         #expect(try table("t.txt", "a|b\nx|y\n", #"{"delimiter": "|"}"#).columnNames == ["a", "b"])
-        #expect(try loadTextColumn(scratch.file("u.tsv", text), column: "text", options: options(#"{"header": ["id", "text"]}"#)) == ["first text", "second text"])
+        #expect(
+            try loadTextColumn(
+                scratch.file("u.tsv", text), column: "text", options: options(#"{"header": ["id", "text"]}"#)) == [
+                    "first text", "second text",
+                ])
     }
 
     @Test(arguments: [

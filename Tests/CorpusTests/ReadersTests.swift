@@ -88,7 +88,8 @@ import TuttiGround
             "l.jsonl", "{\"t\": \"x\", \"scores\": [1, 2.5]}\n{\"t\": \"y\", \"scores\": [3, 4]}")
         #expect(lists.label(row: 1) == .floats([3, 4]))
         let nested = try scratch.table(
-            "nested.jsonl", "{\"a\": \"x\", \"label\": [[1, 2.5], [3, 4]]}\n{\"a\": \"y\", \"label\": [[5, 6], [7, 8]]}\n")
+            "nested.jsonl",
+            "{\"a\": \"x\", \"label\": [[1, 2.5], [3, 4]]}\n{\"a\": \"y\", \"label\": [[5, 6], [7, 8]]}\n")
         #expect(nested.label(row: 0) == .floats([1, 2.5, 3, 4]))
     }
 

@@ -20,9 +20,11 @@ import TuttiGround
         return count
     }
 
-    @Test(arguments: [BatchSamplerKind.batchSampler, .noDuplicates, .sequential], [
-        (1, 1), (7, 3), (64, 16), (65, 16), (63, 16), (5, 16), (1000, 33),
-    ])
+    @Test(
+        arguments: [BatchSamplerKind.batchSampler, .noDuplicates, .sequential],
+        [
+            (1, 1), (7, 3), (64, 16), (65, 16), (63, 16), (5, 16), (1000, 33),
+        ])
     func everyRowIsInOneBatch(kind: BatchSamplerKind, sizes: (rows: Int, batch: Int)) throws {
         let table = try Table(columns: [
             ("a", (0..<sizes.rows).map { "text \($0)" }), ("b", (0..<sizes.rows).map { "other \($0)" }),

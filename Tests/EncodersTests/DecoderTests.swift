@@ -106,7 +106,8 @@ import TuttiKernels
         }
         let unread = carries == .plain ? ".attention.output.LayerNorm" : "crossattention.self.query"
         for entry in store.layout.entries
-        where entry.name.contains("crossattention.self.query") || (entry.name.contains(unread) && entry.owner == .loss) {
+        where entry.name.contains("crossattention.self.query") || (entry.name.contains(unread) && entry.owner == .loss)
+        {
             #expect(store.gradient(of: entry).allSatisfy { $0 == 0 }, "\(entry.name)")
         }
         if !isTied {

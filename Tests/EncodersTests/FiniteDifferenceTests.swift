@@ -43,7 +43,9 @@ struct FiniteDifferenceTests {
             for i in elements { direction[i] = Float(Double(gradient[i]) / slope + Double(random[i]) / randomLength) }
             let analytic = elements.reduce(0.0) { $0 + Double(gradient[$1]) * Double(direction[$1]) }
             func value(_ step: Double) -> Double {
-                for i in elements { encoder.parameters.values[i] = Float(Double(start[i]) + step * Double(direction[i])) }
+                for i in elements {
+                    encoder.parameters.values[i] = Float(Double(start[i]) + step * Double(direction[i]))
+                }
                 let embeddings = embed(encoder, batch, taps: taps, dropout: stream)
                 return zip(embeddings, c).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
             }

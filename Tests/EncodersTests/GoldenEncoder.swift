@@ -86,7 +86,8 @@ struct Golden {
         var batch = PackedBatch()
         for s in sequences ?? Array(prompts.indices) {
             batch.append(
-                ids[offsets[s]..<offsets[s + 1]], slot: UInt64(100 + s), column: UInt32(s % 3), promptTokens: prompts[s])
+                ids[offsets[s]..<offsets[s + 1]], slot: UInt64(100 + s), column: UInt32(s % 3), promptTokens: prompts[s]
+            )
         }
         return batch
     }

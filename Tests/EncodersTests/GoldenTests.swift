@@ -58,7 +58,8 @@ struct GoldenTests {
                     }
                     let start = ((layer * batch.sequenceCount + s) * modes.count + place) * d
                     let difference = largestDifference(embeddings[start..<start + d], expected)
-                    #expect(difference <= activationBound * 3, "layer \(layer), sequence \(s), \(mode.name): \(difference)")
+                    #expect(
+                        difference <= activationBound * 3, "layer \(layer), sequence \(s), \(mode.name): \(difference)")
                 }
             }
         }

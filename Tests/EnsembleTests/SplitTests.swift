@@ -103,7 +103,8 @@ import TuttiGround
                 let across = try split.across.gatherCounts(rank)
                 #expect(across == nodes.indices.filter { places[$0] == place })
                 #expect(split.own.sharesNode == (own.count > 1))
-                #expect(!split.across.sharesNode && ensemble.sharesNode == (nodes.count > 1 && own.count == nodes.count))
+                #expect(
+                    !split.across.sharesNode && ensemble.sharesNode == (nodes.count > 1 && own.count == nodes.count))
                 guard Set(Set(nodes).map { node in nodes.count { $0 == node } }).count == 1 else { return }
                 var sum = [Float(1 << rank)]
                 try sum.withUnsafeMutableBufferPointer {

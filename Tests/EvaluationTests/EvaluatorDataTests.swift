@@ -74,14 +74,17 @@ private final class ConstantModel: SentenceEncoding {
             let path = folder + "/loss.safetensors"
             func file(_ name: String, _ shape: [Int]) throws -> TuttiError? {
                 let values = [Float](repeating: 0, count: shape.reduce(1, *))
-                try values.withUnsafeBytes { try SafetensorsWriter.write(path: path, tensors: [(name, .f32, shape, $0)]) }
+                try values.withUnsafeBytes {
+                    try SafetensorsWriter.write(path: path, tensors: [(name, .f32, shape, $0)])
+                }
                 bare = EvaluatorOptions(
                     place: "evaluators[0]", object: ["path": .string("/nowhere.csv"), "classifier": .string(path)],
                     modelSimilarity: "cosine")
                 return failure()
             }
             #expect(try file("other.weight", [2, 6])?.problem.contains("classifier.weight") == true)
-            #expect(try file("nli.classifier.weight", [2, 6])?.kind == .missingFile, "the head of one of several losses")
+            #expect(
+                try file("nli.classifier.weight", [2, 6])?.kind == .missingFile, "the head of one of several losses")
             #expect(try file("classifier.weight", [2, 7])?.kind == .data, "three blocks of a width")
             #expect(try file("classifier.weight", [2, 6])?.kind == .missingFile, "a good head, then no table")
         }

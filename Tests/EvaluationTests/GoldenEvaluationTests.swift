@@ -66,7 +66,8 @@ private final class Lines: Sendable {
             options.set("queries", .string(folder + "/queries.jsonl"))
             options.set("qrels", .string(folder + "/qrels.tsv"))
         } else {
-            let keys = columns[name] ?? ["sentence1", "sentence2", name == "EmbeddingSimilarityEvaluator" ? "score" : "label"]
+            let keys =
+                columns[name] ?? ["sentence1", "sentence2", name == "EmbeddingSimilarityEvaluator" ? "score" : "label"]
             let lines = (golden["data"]?.array ?? []).map { row in
                 var object = JSONObject()
                 for (key, value) in zip(keys, row.array ?? []) { object.set(key, value) }

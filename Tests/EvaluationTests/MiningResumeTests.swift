@@ -141,7 +141,9 @@ private final class Told: @unchecked Sendable {
                     try bytes.prefix(bytes.count / 2).write(to: URL(fileURLWithPath: path))
                 }
                 let failure = #expect(throws: TuttiError.self) { try mine() }
-                #expect(failure?.kind == .data && failure?.description.contains(path) == true, "\(failure?.description ?? "")")
+                #expect(
+                    failure?.kind == .data && failure?.description.contains(path) == true,
+                    "\(failure?.description ?? "")")
                 #expect(failure?.description.contains("Remove this file") == true)
                 try FileManager.default.removeItem(atPath: path)
                 if path.contains("queries") { #expect(throws: TuttiError.self) { try mine(stops: true) } }

@@ -186,7 +186,8 @@ private final class PlaneModel: SentenceEncoding {
 
     /// Texts are told apart by their bytes, as tokenizers may do.
     @Test func equivalentSpellingsAreTwoTexts() {
-        let pairs = MiningPairs(anchors: ["caf\u{E9}", "cafe\u{301}"], positives: ["a", "a"], corpus: ["b", "a", "b"])
+        let pairs = MiningPairs(
+            anchors: ["caf\u{E9}", "cafe\u{301}"], positives: ["a", "a"], corpus: ["b", "a", "b"])
         #expect(pairs.queries.count == 2 && pairs.documents == ["b", "a"] && pairs.maximumPositives == 1)
     }
 

@@ -84,7 +84,8 @@ import TuttiGround
         #expect((0.6..<2).contains(waited), "\(waited)")
 
         // With a beat it is kept, whatever its process number means here.
-        try plant(path, ["machine": .string("another"), "host": .string("node7"), "process": .integer(Int64(Int32.max))])
+        try plant(
+            path, ["machine": .string("another"), "host": .string("node7"), "process": .integer(Int64(Int32.max))])
         let ends = Atomic<Bool>(false)
         let owner = Thread { [path] in
             guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return }

@@ -71,7 +71,8 @@ import TuttiKernels
         RowKernels.activationWithGradient(
             kind, x.matrix(rows, columns), bias: bias, dOutput: d.matrix(rows, columns),
             activated: x.matrix(rows, columns))
-        let same = zip(x.values, value.values).allSatisfy { abs($0 - $1) <= 4e-7 * max(1, abs($1)) }
+        let same =
+            zip(x.values, value.values).allSatisfy { abs($0 - $1) <= 4e-7 * max(1, abs($1)) }
             && zip(d.values, gradient.values).allSatisfy { abs($0 - $1) <= 4e-7 * max(1, abs($1)) }
         #expect(same)
     }

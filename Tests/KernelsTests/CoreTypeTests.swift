@@ -5,7 +5,9 @@ import TuttiKernels
 
 @Suite struct CoreTypeTests {
     /// A library of Debian 12: no names newer than Cooperlake.
-    private static let usual: Set<String> = ["Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX", "Cooperlake"]
+    private static let usual: Set<String> = [
+        "Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX", "Cooperlake",
+    ]
 
     private func judge(_ chosen: String, level: Int, isAMD: Bool = false, has: Set<String> = usual) -> CoreType {
         CoreType(chosen: chosen, on: ProcessorAbility(level: level, isAMD: isAMD), libraryHas: has.contains)

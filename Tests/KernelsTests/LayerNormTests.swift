@@ -26,7 +26,8 @@ import TuttiKernels
             beta = random.floats(columns)
             weights = random.floats(rows * columns)
             let keys = (0..<lengths.count).map { Dropout.siteKey(5, layer: 1, site: UInt32($0)) }
-            mask = rate == 0
+            mask =
+                rate == 0
                 ? nil
                 : DropoutMask(
                     rate: rate, keys: keys.pinned, offsets: offsets(of: lengths).pinned, sequences: lengths.count)

@@ -91,7 +91,8 @@ import TuttiKernels
         let places = lengths.flatMap { 0..<$0 }
         for t in 0..<tokens {
             for d in 0..<columns {
-                let expected = word[Int(ids[t]) * columns + d] + type[Int(types[t]) * columns + d]
+                let expected =
+                    word[Int(ids[t]) * columns + d] + type[Int(types[t]) * columns + d]
                     + position[(places[t] + 2) * columns + d]
                 #expect(out.values0[t * columns + d] == expected)
             }
@@ -107,7 +108,8 @@ import TuttiKernels
                 dPosition: tables[1].pointer, positionStart: 2, dType: tables[2].pointer, paddingID: 1)
             results.append(tables.flatMap(\.values))
             // Adjoint: <scatter(w), table> = <w, gather(table)>, without the padding row.
-            let inner = weightedSum(tables[0].values, word) + weightedSum(tables[1].values, position)
+            let inner =
+                weightedSum(tables[0].values, word) + weightedSum(tables[1].values, position)
                 + weightedSum(tables[2].values, type)
             var outer = weightedSum(out.values, weights)
             for t in 0..<tokens where ids[t] == 1 {

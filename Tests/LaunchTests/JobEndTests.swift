@@ -19,8 +19,10 @@ import TuttiLaunch
     /// SIGHUP, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV, SIGPIPE, SIGTERM, SIGXCPU, SIGSYS.
     @Test(arguments: [1, 4, 5, 6, 7, 8, 9, 11, 13, 15, 24, 31] as [Int32])
     func aRankThatASignalKillsIs75(_ signal: Int32) throws {
-        let text = JobOutputTests.ended + JobOutputTests.report(
-            "mpirun noticed that process rank 3 with PID 0 on node n2 exited on signal \(signal) (Whatever).")
+        let text =
+            JobOutputTests.ended
+            + JobOutputTests.report(
+                "mpirun noticed that process rank 3 with PID 0 on node n2 exited on signal \(signal) (Whatever).")
         for isTutti in [true, false] {
             let end = end(.exited(128 + signal), text, isTutti: isTutti)
             #expect(end.code == 75)

@@ -55,7 +55,8 @@ import TuttiLaunch
         let report = Self.report(
             "mpirun detected that one or more processes exited with non-zero status, thus causing\nthe job to be "
                 + "terminated. The first process to do so was:\n\n  Process name: [[1,1],0]\n  Exit code:    85")
-        let text = said + "mpirun: Forwarding signal 12 to job\n" + Self.ended + report
+        let text =
+            said + "mpirun: Forwarding signal 12 to job\n" + Self.ended + report
             + "[vm:12] 1 more process has sent help message help-mpi-api.txt / mpi-abort\n"
             + "[vm:12] plm:rsh: Warning: setpgid(318,318) failed in parent with errno=Permission denied(13)\n"
             + "[vm:12] Set MCA parameter \"orte_base_help_aggregate\" to 0 to see all help / error messages\n"
@@ -79,7 +80,8 @@ import TuttiLaunch
     @Test(arguments: [1, 50, Int.max])
     func whatNobodyElseSaysPasses(_ size: Int) {
         let other = Self.dashes + "\nresults of my program\n" + Self.dashes + "\n" + Self.dashes + "\n"
-        let text = "mpirunner says\n-- dashes\n[vm:1] *** Process received signal ***\n" + Self.slots + other
+        let text =
+            "mpirunner says\n-- dashes\n[vm:1] *** Process received signal ***\n" + Self.slots + other
             + "mpirun: Error: option \"--mca\" did not have enough parameters (2)\nno end of line"
         let (shown, output) = Self.run(text, size: size)
         #expect(shown == text)

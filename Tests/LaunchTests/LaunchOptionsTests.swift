@@ -7,13 +7,15 @@ import TuttiLaunch
 @Suite struct LaunchOptionsTests {
     @Test func everyOptionIsRead() throws {
         let words = [
-            "-np", "3", "--threads", "2", "--hostfile", "h", "--host", "a:1", "--bind", "none", "--memory-per-rank", "9",
+            "-np", "3", "--threads", "2", "--hostfile", "h", "--host", "a:1", "--bind", "none", "--memory-per-rank",
+            "9",
             "-x", "A", "-x", "B=1", "--mca", "k", "v", "--quiet", "--dry-run", "train", "--set", "-np", "--", "x",
         ]
         let options = try LaunchOptions(words)
         #expect(options.ranks == 3 && options.threads == 2 && options.hostfile == "h" && options.hosts == "a:1")
         #expect(options.binding == LaunchOptions.Binding.none && options.megabytesPerRank == 9)
-        #expect(options.exported == ["A", "B=1"] && options.mca.map(\.key) == ["k"] && options.mca.map(\.value) == ["v"])
+        #expect(
+            options.exported == ["A", "B=1"] && options.mca.map(\.key) == ["k"] && options.mca.map(\.value) == ["v"])
         #expect(options.isQuiet && options.isDryRun)
         #expect(options.job == .subcommand(["train", "--set", "-np", "--", "x"]), "the rest is the subcommand's")
         #expect(try LaunchOptions(["-n", "4", "--", "prog", "--quiet"]).job == .program(["prog", "--quiet"]))

@@ -16,7 +16,9 @@ import TuttiLaunch
         try FileManager.default.createDirectory(atPath: memory, withIntermediateDirectories: true)
     }
 
-    private func clear(living: Set<pid_t> = [], user: uid_t = geteuid(), host: String = "host.domain") -> Leftovers.Cleared {
+    private func clear(living: Set<pid_t> = [], user: uid_t = geteuid(), host: String = "host.domain")
+        -> Leftovers.Cleared
+    {
         Leftovers(
             host: host, user: user, temporary: [folder.path + "/tmp", folder.path + "/none"], sharedMemory: memory,
             isAlive: { living.contains($0) }
@@ -31,7 +33,9 @@ import TuttiLaunch
             toFile: path + "/contact.txt", atomically: true, encoding: .utf8)
     }
 
-    private func segment(_ name: String) throws { try Data(count: 100_000).write(to: URL(fileURLWithPath: memory + "/" + name)) }
+    private func segment(_ name: String) throws {
+        try Data(count: 100_000).write(to: URL(fileURLWithPath: memory + "/" + name))
+    }
 
     private var segments: [String] {
         get throws { try FileManager.default.contentsOfDirectory(atPath: memory).sorted() }
@@ -48,7 +52,7 @@ import TuttiLaunch
         #expect(cleared.folders == 1 && cleared.bytes >= 200_000)
         #expect(try segments.isEmpty)
         #expect(!exists(sessions), "empty, it goes too")
-        #expect(clear() .folders == 0)
+        #expect(clear().folders == 0)
     }
 
     @Test func whatLivesStays() throws {
@@ -65,7 +69,7 @@ import TuttiLaunch
     @Test func aDaemonsSessionBelongsToItsServer() throws {
         try session("jf.29745", job: 29745 << 16, server: 1003)
         try segment("vader_segment.host.\(geteuid()).74310001.0")
-        #expect(clear(living: [1003]) .folders == 0)
+        #expect(clear(living: [1003]).folders == 0)
         #expect(clear().folders == 1)
         #expect(try segments.isEmpty)
     }
@@ -82,12 +86,13 @@ import TuttiLaunch
         ]
         for name in names { try segment(name) }
         let victim = folder.path + "/victim"
-        try FileManager.default.createDirectory(atPath: victim + "/pmix_dstor_ds12_5", withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(
+            atPath: victim + "/pmix_dstor_ds12_5", withIntermediateDirectories: true)
         try FileManager.default.createSymbolicLink(atPath: sessions + "/pid.1005", withDestinationPath: victim)
         try FileManager.default.createSymbolicLink(
             atPath: memory + "/vader_segment.host.\(user).74310001.9", withDestinationPath: victim)
-        #expect(clear(user: user + 1) .folders == 0)
-        #expect(clear(host: "stranger") .folders == 0)
+        #expect(clear(user: user + 1).folders == 0)
+        #expect(clear(host: "stranger").folders == 0)
         let cleared = clear()
         #expect(cleared.folders == 1 && cleared.bytes == 0)
         #expect(try segments == (names + ["vader_segment.host.\(user).74310001.9"]).sorted())

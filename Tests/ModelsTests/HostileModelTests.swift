@@ -10,7 +10,9 @@ import TuttiModels
 
 @Suite struct HostileModelTests {
     /// The error of loading a golden folder after `change`.
-    private func failure(_ name: String = "bert-mean-normalize", _ change: (String) throws -> Void) throws -> TuttiError? {
+    private func failure(_ name: String = "bert-mean-normalize", _ change: (String) throws -> Void) throws
+        -> TuttiError?
+    {
         try GoldenModels.with(name) { path in
             try change(path)
             return loadingError(path)
@@ -104,7 +106,8 @@ import TuttiModels
 
     @Test func repeatedLinesOfAVocabulary() throws {
         let error = try failure { path in
-            let vocabulary = try #require(try JSONValue.parse(file: path + "/tokenizer.json")["model"]?["vocab"]?.object)
+            let vocabulary = try #require(
+                try JSONValue.parse(file: path + "/tokenizer.json")["model"]?["vocab"]?.object)
             let words = vocabulary.sorted { ($0.value.int ?? 0) < ($1.value.int ?? 0) }.map(\.key)
             try FileManager.default.removeItem(atPath: path + "/tokenizer.json")
             try AtomicWrite.file(path: path + "/vocab.txt", text: (words + words).map { $0 + "\n" }.joined())
@@ -132,7 +135,8 @@ import TuttiModels
     @Test(arguments: [
         ["", "../victim", "2_Normalize"], ["", "", "2_Normalize"], ["", "1_Pooling", "1_Pooling/"],
         ["", "1_Pooling", "./1_Pooling"], ["", "/tmp/victim", "2_Normalize"], ["", "1_Pooling", "config.json"],
-        ["", "1_Pooling", "a/../../victim"], ["", "1_Pooling", "2_Normalize\u{0}/x"], ["..", "1_Pooling", "2_Normalize"],
+        ["", "1_Pooling", "a/../../victim"], ["", "1_Pooling", "2_Normalize\u{0}/x"],
+        ["..", "1_Pooling", "2_Normalize"],
         ["", "1_Pooling", "out"], ["", "1_Pooling", "in"], ["", "1_Pooling", "out/deeper"],
     ])
     func pathsOfModules(_ paths: [String]) throws {
@@ -167,7 +171,9 @@ import TuttiModels
             let model = try SentenceEncoder.load(snapshot)
             model.encoder.parameters.values.update(repeating: 0.25)
             try model.save(to: snapshot, card: "a card")  // in place: links become files of their own
-            for (name, bytes) in zip(names, before) { #expect(try MappedFile(path: path + "/" + name).contents == bytes) }
+            for (name, bytes) in zip(names, before) {
+                #expect(try MappedFile(path: path + "/" + name).contents == bytes)
+            }
             let again = try SentenceEncoder.load(snapshot)
             let isSaved = withExtendedLifetime(again) { again.encoder.parameters.values.contains(0.25) }
             #expect(isSaved)

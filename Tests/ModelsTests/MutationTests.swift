@@ -17,7 +17,8 @@ import TuttiModels
     }
 
     /// Loads and encodes the golden folder once a seed, with `file` mutated; `header` bytes alone where given.
-    private func mutate(_ model: String, _ file: String, onlyHeader: Bool = false) throws -> (loaded: Int, refused: Int) {
+    private func mutate(_ model: String, _ file: String, onlyHeader: Bool = false) throws -> (loaded: Int, refused: Int)
+    {
         try GoldenModels.with(model) { path in
             let original = try MappedFile(path: path + "/" + file).contents
             let texts = Array(try GoldenModels.texts().prefix(3))
@@ -46,10 +47,12 @@ import TuttiModels
         }
     }
 
-    @Test(.timeLimit(.minutes(5)), arguments: [
-        "config.json", "modules.json", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json",
-        "config_sentence_transformers.json", "1_Pooling/config.json",
-    ])
+    @Test(
+        .timeLimit(.minutes(5)),
+        arguments: [
+            "config.json", "modules.json", "tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json",
+            "config_sentence_transformers.json", "1_Pooling/config.json",
+        ])
     func jsonFiles(_ file: String) throws {
         let (loaded, refused) = try mutate("bert-mean-normalize", file)
         #expect(loaded + refused == Int(Self.seeds) && refused > 0)

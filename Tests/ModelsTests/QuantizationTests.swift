@@ -16,7 +16,8 @@ import TuttiModels
         #expect(Self.cases.map { $0["width"]?.int } == [1, 8, 11])
         for golden in Self.cases {
             let rows = Embeddings(
-                rows: (golden["rows"]?.array ?? []).map { Float($0.double ?? .nan) }, dimension: golden["width"]?.int ?? 0)
+                rows: (golden["rows"]?.array ?? []).map { Float($0.double ?? .nan) },
+                dimension: golden["width"]?.int ?? 0)
             for precision in EmbeddingPrecision.allCases where precision != .float32 {
                 let wanted = (golden[precision.rawValue]?.array ?? []).compactMap(\.int)
                 let quantized = try rows.quantized(precision)

@@ -92,12 +92,14 @@ private func message(_ name: String, _ options: JSONObject, columns: Int = 2) ->
         let symmetric = try triplets.evaluate("MultipleNegativesSymmetricRankingLoss", ["scale": .number(3)])
         let spelled = try triplets.evaluate(ranking, both.merging(["scale": .number(3)]))
         #expect(symmetric.value == spelled.value && symmetric.gradient == spelled.gradient)
-        let expected = (0..<3).map { i -> Double in
-            let (others, rows) = ([0, 1, 2].filter { $0 != i }, [0, 1, 2])
-            let forward = [p[i]] + others.map { p[$0] } + rows.map { n[$0] }
-            let backward = [a[i]] + others.map { a[$0] }
-            return (entropy(forward.map { 3 * cosine(a[i], $0) }) + entropy(backward.map { 3 * cosine($0, p[i]) })) / 2
-        }.reduce(0, +) / 3
+        let expected =
+            (0..<3).map { i -> Double in
+                let (others, rows) = ([0, 1, 2].filter { $0 != i }, [0, 1, 2])
+                let forward = [p[i]] + others.map { p[$0] } + rows.map { n[$0] }
+                let backward = [a[i]] + others.map { a[$0] }
+                return (entropy(forward.map { 3 * cosine(a[i], $0) }) + entropy(backward.map { 3 * cosine($0, p[i]) }))
+                    / 2
+            }.reduce(0, +) / 3
         #expect(abs(symmetric.value - expected) <= 1e-6)
     }
 
@@ -106,13 +108,14 @@ private func message(_ name: String, _ options: JSONObject, columns: Int = 2) ->
         let value = try triplets.evaluate(
             ranking, ["scale": .number(3), "directions": .array(names.map { .string($0) })]
         ).value
-        let expected = (0..<3).map { i -> Double in
-            let others = [0, 1, 2].filter { $0 != i }
-            var scores = [cosine(a[i], p[i])] + others.map { cosine(a[i], p[$0]) } + n.map { cosine(a[i], $0) }
-            scores += others.map { cosine(a[i], a[$0]) } + a.map { cosine($0, p[i]) }
-            scores += others.flatMap { [cosine(p[i], p[$0]), cosine(p[i], n[$0])] }
-            return entropy(scores.map { 3 * $0 })
-        }.reduce(0, +) / 3
+        let expected =
+            (0..<3).map { i -> Double in
+                let others = [0, 1, 2].filter { $0 != i }
+                var scores = [cosine(a[i], p[i])] + others.map { cosine(a[i], p[$0]) } + n.map { cosine(a[i], $0) }
+                scores += others.map { cosine(a[i], a[$0]) } + a.map { cosine($0, p[i]) }
+                scores += others.flatMap { [cosine(p[i], p[$0]), cosine(p[i], n[$0])] }
+                return entropy(scores.map { 3 * $0 })
+            }.reduce(0, +) / 3
         #expect(abs(value - expected) <= 1e-6)
     }
 
@@ -122,12 +125,13 @@ private func message(_ name: String, _ options: JSONObject, columns: Int = 2) ->
         let value = try triplets.evaluate(
             ranking, ["scale": .number(3), "hardness_mode": .string(mode), "hardness_strength": .number(2)]
         ).value
-        let expected = (0..<3).map { i -> Double in
-            let others = [0, 1, 2].filter { $0 != i }
-            let (inBatch, hard) = (mode == "hard_negatives" ? 3.0 : 5, mode == "in_batch_negatives" ? 3.0 : 5)
-            let strangers = others.flatMap { [cosine(a[i], p[$0]), cosine(a[i], n[$0])] }.map { inBatch * $0 }
-            return entropy([3 * cosine(a[i], p[i])] + strangers + [hard * cosine(a[i], n[i])])
-        }.reduce(0, +) / 3
+        let expected =
+            (0..<3).map { i -> Double in
+                let others = [0, 1, 2].filter { $0 != i }
+                let (inBatch, hard) = (mode == "hard_negatives" ? 3.0 : 5, mode == "in_batch_negatives" ? 3.0 : 5)
+                let strangers = others.flatMap { [cosine(a[i], p[$0]), cosine(a[i], n[$0])] }.map { inBatch * $0 }
+                return entropy([3 * cosine(a[i], p[i])] + strangers + [hard * cosine(a[i], n[i])])
+            }.reduce(0, +) / 3
         #expect(abs(value - expected) <= 1e-6)
         let off = try triplets.evaluate(ranking, ["scale": .number(3), "hardness_mode": .string(mode)])
         #expect(off.value == (try triplets.evaluate(ranking, ["scale": .number(3)])).value)
@@ -152,10 +156,11 @@ private func message(_ name: String, _ options: JSONObject, columns: Int = 2) ->
 
     @Test func severalPositivesNeverCompete() throws {
         let value = try triplets.evaluate(ranking, ["scale": .number(3), "positives": .integer(2)]).value
-        let expected = (0..<3).map { i -> Double in
-            let negatives = [0, 1, 2].filter { $0 != i }.flatMap { [cosine(a[i], p[$0]), cosine(a[i], n[$0])] }
-            return [p[i], n[i]].map { entropy(([cosine(a[i], $0)] + negatives).map { 3 * $0 }) }.reduce(0, +) / 2
-        }.reduce(0, +) / 3
+        let expected =
+            (0..<3).map { i -> Double in
+                let negatives = [0, 1, 2].filter { $0 != i }.flatMap { [cosine(a[i], p[$0]), cosine(a[i], n[$0])] }
+                return [p[i], n[i]].map { entropy(([cosine(a[i], $0)] + negatives).map { 3 * $0 }) }.reduce(0, +) / 2
+            }.reduce(0, +) / 3
         #expect(abs(value - expected) <= 1e-6)
     }
 
@@ -165,11 +170,12 @@ private func message(_ name: String, _ options: JSONObject, columns: Int = 2) ->
         var batch = triplets
         batch.keys = [[1, 1, 2], [11, 12, 12], [21, 22, 11]]
         let masked: JSONObject = ["scale": .number(3), "mask_false_negatives": .string("text")]
-        let expected = (0..<3).map { i -> Double in
-            // Rows 0 and 1 have the answers 11 and 12: all positives and the last negative. Row 2 has 12.
-            let left = i < 2 ? [n[0], n[1]] : [p[0], n[0], n[1], n[2]]
-            return entropy(([p[i]] + left).map { 3 * cosine(a[i], $0) })
-        }.reduce(0, +) / 3
+        let expected =
+            (0..<3).map { i -> Double in
+                // Rows 0 and 1 have the answers 11 and 12: all positives and the last negative. Row 2 has 12.
+                let left = i < 2 ? [n[0], n[1]] : [p[0], n[0], n[1], n[2]]
+                return entropy(([p[i]] + left).map { 3 * cosine(a[i], $0) })
+            }.reduce(0, +) / 3
         #expect(abs(try batch.evaluate(ranking, masked).value - expected) <= 1e-6)
 
         // Queries: 0 and 1 are one text, and row 2 shares the answer 12 with both.
@@ -196,7 +202,8 @@ private func message(_ name: String, _ options: JSONObject, columns: Int = 2) ->
     func hardNegativesAreThoseOfAllRanks(_ mode: String) throws {
         let whole = ContrastiveCase.random(rows: 11, columns: 4, width: 8, similarity: "cos_sim")
         let options: JSONObject = [
-            "scale": .number(5), "hardness_mode": .string(mode), "hardness_strength": .number(4), "positives": .integer(2),
+            "scale": .number(5), "hardness_mode": .string(mode), "hardness_strength": .number(4),
+            "positives": .integer(2),
         ]
         let one = try whole.evaluate(loss: LossRegistry.make(name: ranking, options: options).loss)
         try requireRanksEqual(one, whole, options)
@@ -235,11 +242,12 @@ private func message(_ name: String, _ options: JSONObject, columns: Int = 2) ->
             "guide": .string("g"), "temperature": .number(0.5), "margin": .number(0.1),
             "contrast_anchors": .bool(false), "contrast_positives": .bool(false),
         ]
-        let expected = (0..<3).map { i -> Double in
-            let limit = cosine(a[i], p[i]) - 0.1
-            let candidates = ([0, 1, 2].filter { $0 != i }.map { p[$0] } + n).map { cosine(a[i], $0) }
-            return entropy(([cosine(a[i], p[i])] + candidates.filter { $0 <= limit }).map { $0 / 0.5 })
-        }.reduce(0, +) / 3
+        let expected =
+            (0..<3).map { i -> Double in
+                let limit = cosine(a[i], p[i]) - 0.1
+                let candidates = ([0, 1, 2].filter { $0 != i }.map { p[$0] } + n).map { cosine(a[i], $0) }
+                return entropy(([cosine(a[i], p[i])] + candidates.filter { $0 <= limit }).map { $0 / 0.5 })
+            }.reduce(0, +) / 3
         let (whole, guided) = (try batch.evaluate("GISTEmbedLoss", options), batch)
         #expect(abs(whole.value - expected) <= 1e-6)
         let parts = try LocalEnsemble.run(world: 3) { ensemble in
@@ -292,10 +300,11 @@ private func message(_ name: String, _ options: JSONObject, columns: Int = 2) ->
     @Test func theSigmoidLossIsThePapers() throws {
         let options: JSONObject = ["logit_scale": .number(4), "logit_bias": .number(-1)]
         let value = try triplets.evaluate("SigmoidContrastiveLoss", options).value
-        let expected = (0..<3).map { i -> Double in
-            let others = ([0, 1, 2].filter { $0 != i }.map { p[$0] } + n).map { 4 * cosine(a[i], $0) - 1 }
-            return log1p(exp(-4 * cosine(a[i], p[i]) + 1)) + others.map { log1p(exp($0)) }.reduce(0, +)
-        }.reduce(0, +) / 3
+        let expected =
+            (0..<3).map { i -> Double in
+                let others = ([0, 1, 2].filter { $0 != i }.map { p[$0] } + n).map { 4 * cosine(a[i], $0) - 1 }
+                return log1p(exp(-4 * cosine(a[i], p[i]) + 1)) + others.map { log1p(exp($0)) }.reduce(0, +)
+            }.reduce(0, +) / 3
         #expect(abs(value - expected) <= 1e-5)
         let parameters = try LossRegistry.make(name: "SigmoidContrastiveLoss").loss.parameters(
             LossSetting(width: 2, columns: ["a", "b"]))
@@ -307,10 +316,11 @@ private func message(_ name: String, _ options: JSONObject, columns: Int = 2) ->
     /// nothing.
     @Test func bothFormsOfTheMegaBatchAreOne() throws {
         let pairs = PlaneBatch(columns: [a.map(at), p.map(at)])
-        let expected = (0..<3).map { i -> Double in
-            let hardest = [0, 1, 2].filter { $0 != i }.map { cosine(a[i], p[$0]) }.max() ?? 0
-            return max(0, 0.8 - cosine(a[i], p[i])) + max(0, hardest - 0.3)
-        }.reduce(0, +) / 3
+        let expected =
+            (0..<3).map { i -> Double in
+                let hardest = [0, 1, 2].filter { $0 != i }.map { cosine(a[i], p[$0]) }.max() ?? 0
+                return max(0, 0.8 - cosine(a[i], p[i])) + max(0, hardest - 0.3)
+            }.reduce(0, +) / 3
         let chunked = try pairs.evaluate("MegaBatchMarginLoss", ["mini_batch_size": .integer(2)])
         let whole = try pairs.evaluate("MegaBatchMarginLoss", ["use_mini_batched_version": .bool(false)])
         #expect(abs(chunked.value - expected) <= 1e-6 && chunked.value == whole.value)
@@ -349,7 +359,8 @@ private func message(_ name: String, _ options: JSONObject, columns: Int = 2) ->
     }
 
     @Test func whatCannotWorkIsRefused() {
-        let directions = { (names: [String]) -> JSONObject in ["directions": JSONValue.array(names.map { .string($0) })] }
+        let directions = { (names: [String]) -> JSONObject in ["directions": JSONValue.array(names.map { .string($0) })]
+        }
         #expect(message(ranking, directions(["query_to_query"])).contains("query_to_doc is missing"))
         #expect(message(ranking, directions(["query_to_docs"])).contains("Did you mean 'query_to_doc'"))
         var options = directions(["query_to_doc", "doc_to_doc"])
@@ -368,7 +379,8 @@ private func message(_ name: String, _ options: JSONObject, columns: Int = 2) ->
         #expect(message(ranking, apart).contains("plain form"))
         #expect(message("GISTEmbedLoss", ["ring_exchange": .bool(true)]).contains("unknown option"))
         #expect(message("GISTEmbedLoss", [:]).contains("guide: is missing"))
-        #expect(message("GISTEmbedLoss", ["guide": .string("g"), "temperature": .number(0)]).contains("not a positive"))
+        #expect(
+            message("GISTEmbedLoss", ["guide": .string("g"), "temperature": .number(0)]).contains("not a positive"))
         #expect(message("GISTEmbedLoss", ["guide": .string("g")], columns: 1).contains("one text column"))
         #expect(message("MegaBatchMarginLoss", [:], columns: 3).contains("(anchor, positive) are needed"))
         #expect(message("SigmoidContrastiveLoss", ["logit_scale": .number(-1)]).contains("not a positive number"))

@@ -81,7 +81,8 @@ import TuttiObjectives
     }
 
     @Test func theFactorIsLearnedFromTheScale() throws {
-        let loss = try LossRegistry.make(name: ContrastiveTensionLossInBatchNegatives.name, options: ["scale": .integer(5)])
+        let loss = try LossRegistry.make(
+            name: ContrastiveTensionLossInBatchNegatives.name, options: ["scale": .integer(5)])
         let parameters = loss.loss.parameters(LossSetting(width: 4, columns: ["text"]))
         #expect(parameters == [LossParameter("logit_scale", [], start: .constant(Float(log(5.0))))])
     }

@@ -114,7 +114,8 @@ struct LossCase: Sendable, CustomTestStringConvertible {
         case .lists(let width): kind = .lists(width)
         }
         return LossSetting(
-            width: width, layers: modelLayers ?? max(layers - 1, 1), columns: (0..<columns).map { "text\($0)" }, labels: kind)
+            width: width, layers: modelLayers ?? max(layers - 1, 1), columns: (0..<columns).map { "text\($0)" },
+            labels: kind)
     }
 }
 

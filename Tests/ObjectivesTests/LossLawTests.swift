@@ -39,7 +39,8 @@ extension LossCase {
         let point = try example.point()
         let one = LocalEnsemble.single()
         let outcome = try example.evaluate(point, rows: 0..<example.rows, one)
-        #expect(outcome.value.isFinite && abs(outcome.value) > 1e-3, "a loss near zero proves nothing: \(outcome.value)")
+        #expect(
+            outcome.value.isFinite && abs(outcome.value) > 1e-3, "a loss near zero proves nothing: \(outcome.value)")
         func gap(
             _ path: WritableKeyPath<LossPoint, [Float]>, _ gradient: [Float], upTo end: Int? = nil
         ) throws -> Double {

@@ -12,7 +12,8 @@ import TuttiObjectives
     // MARK: Order of scores
 
     @Test func coSENTComparesEveryPairOfOtherScores() throws {
-        let value = try SmallBatch(cosines: [0.8, 0, 0.6], labels: [0, 5, 7]).evaluate("CoSENTLoss", ["scale": .integer(2)])
+        let value = try SmallBatch(cosines: [0.8, 0, 0.6], labels: [0, 5, 7]).evaluate(
+            "CoSENTLoss", ["scale": .integer(2)])
         #expect(isNear(value.value, log(1 + exp(1.6 - 0) + exp(1.6 - 1.2) + exp(0 - 1.2))))
         let alike = try SmallBatch(cosines: [0.8, 0, 0.6], labels: [1, 1, 1]).evaluate("CoSENTLoss")
         #expect(alike.value == 0 && alike.gradient.allSatisfy { $0 == 0 })
@@ -50,9 +51,11 @@ import TuttiObjectives
     /// The positive of a row counts with its label, 1 without labels; negatives with 1 - label.
     @Test func anglesOfTuples() throws {
         var tuple = SmallBatch([[[1, 0]], [[1, 0]], [[-1, 1]]])  // angles 1 and sqrt 2
-        #expect(try isNear(tuple.evaluate("AnglELoss", ["scale": .integer(1)]).value, log(1 + exp(2.0.squareRoot() - 1))))
+        #expect(
+            try isNear(tuple.evaluate("AnglELoss", ["scale": .integer(1)]).value, log(1 + exp(2.0.squareRoot() - 1))))
         tuple.labels = [0]
-        #expect(try isNear(tuple.evaluate("AnglELoss", ["scale": .integer(1)]).value, log(1 + exp(1 - 2.0.squareRoot()))))
+        #expect(
+            try isNear(tuple.evaluate("AnglELoss", ["scale": .integer(1)]).value, log(1 + exp(1 - 2.0.squareRoot()))))
         #expect(throws: TuttiError.self) { try SmallBatch([[[1, 0]], [[1, 0]]]).evaluate("AnglELoss") }
     }
 
@@ -144,40 +147,42 @@ import TuttiObjectives
         #expect(made.options.first { $0.name == option }?.value == .string(inEffect))
     }
 
-    @Test(arguments: [
-        ("ContrastiveLoss", ["distance_metric": JSONValue.string("EUCLIDIAN")], "Did you mean 'EUCLIDEAN'"),
-        ("CosineSimilarityLoss", ["loss_fct": .string("BCELoss")], "cos_score_transformation Sigmoid"),
-        ("CoSENTLoss", ["similarity_fct": .string("pairwise_angel_sim")], "Did you mean 'pairwise_angle_sim'"),
-        ("CoSENTLoss", ["scale": .integer(0)], "not a positive number"),
-        ("SoftmaxLoss", [:], "num_labels: is missing"),
-        ("SoftmaxLoss", ["num_labels": .integer(0)], "below 1"),
-        (
-            "SoftmaxLoss",
-            [
-                "num_labels": .integer(2), "concatenation_sent_rep": .bool(false),
-                "concatenation_sent_difference": .bool(false),
-            ], "the classifier sees nothing"
-        ),
-        ("MSELoss", ["projection_dim": .integer(0)], "below 1"),
-        ("DistillKLDivLoss", ["student_temperature": .integer(0)], "not a positive number"),
-        ("TripletLoss", ["triplet_margin": .integer(-1)], "below 0"),
-    ] as [(String, JSONObject, String)])
+    @Test(
+        arguments: [
+            ("ContrastiveLoss", ["distance_metric": JSONValue.string("EUCLIDIAN")], "Did you mean 'EUCLIDEAN'"),
+            ("CosineSimilarityLoss", ["loss_fct": .string("BCELoss")], "cos_score_transformation Sigmoid"),
+            ("CoSENTLoss", ["similarity_fct": .string("pairwise_angel_sim")], "Did you mean 'pairwise_angle_sim'"),
+            ("CoSENTLoss", ["scale": .integer(0)], "not a positive number"),
+            ("SoftmaxLoss", [:], "num_labels: is missing"),
+            ("SoftmaxLoss", ["num_labels": .integer(0)], "below 1"),
+            (
+                "SoftmaxLoss",
+                [
+                    "num_labels": .integer(2), "concatenation_sent_rep": .bool(false),
+                    "concatenation_sent_difference": .bool(false),
+                ], "the classifier sees nothing"
+            ),
+            ("MSELoss", ["projection_dim": .integer(0)], "below 1"),
+            ("DistillKLDivLoss", ["student_temperature": .integer(0)], "not a positive number"),
+            ("TripletLoss", ["triplet_margin": .integer(-1)], "below 0"),
+        ] as [(String, JSONObject, String)])
     func optionsThatCannotWork(_ loss: String, _ options: JSONObject, _ words: String) {
         #expect { _ = try LossRegistry.make(name: loss, options: options) } throws: { "\($0)".contains(words) }
     }
 
-    @Test(arguments: [
-        ("CoSENTLoss", 2, .none, "the labels are none"), ("CoSENTLoss", 3, .numbers(0...1), "3 text columns"),
-        ("CoSENTLoss", 2, .lists(2), "lists of 2 numbers"), ("AnglELoss", 2, .none, "the labels are none"),
-        ("AnglELoss", 3, .lists(2), "one score a row"), ("SoftmaxLoss", 2, .integers(0...3), "3 classes"),
-        ("SoftmaxLoss", 2, .integers(-1...2), "3 classes"), ("SoftmaxLoss", 2, .numbers(0...1), "class number"),
-        ("MSELoss", 1, .lists(7), "projection_dim: 7"), ("MSELoss", 2, .lists(12), "16 for all 2 texts"),
-        ("MSELoss", 1, .numbers(0...1), "the labels are numbers"), ("MarginMSELoss", 4, .lists(4), "2 margins"),
-        ("DistillKLDivLoss", 4, .lists(2), "2 numbers for 3 candidates"),
-        ("DistillKLDivLoss", 2, .lists(1), "2 text columns"), ("TripletLoss", 2, .none, "2 text columns"),
-        ("BatchAllTripletLoss", 1, .numbers(0...1), "class number"),
-        ("BatchHardTripletLoss", 2, .integers(0...1), "2 text columns"),
-    ] as [(String, Int, LossLabels, String)])
+    @Test(
+        arguments: [
+            ("CoSENTLoss", 2, .none, "the labels are none"), ("CoSENTLoss", 3, .numbers(0...1), "3 text columns"),
+            ("CoSENTLoss", 2, .lists(2), "lists of 2 numbers"), ("AnglELoss", 2, .none, "the labels are none"),
+            ("AnglELoss", 3, .lists(2), "one score a row"), ("SoftmaxLoss", 2, .integers(0...3), "3 classes"),
+            ("SoftmaxLoss", 2, .integers(-1...2), "3 classes"), ("SoftmaxLoss", 2, .numbers(0...1), "class number"),
+            ("MSELoss", 1, .lists(7), "projection_dim: 7"), ("MSELoss", 2, .lists(12), "16 for all 2 texts"),
+            ("MSELoss", 1, .numbers(0...1), "the labels are numbers"), ("MarginMSELoss", 4, .lists(4), "2 margins"),
+            ("DistillKLDivLoss", 4, .lists(2), "2 numbers for 3 candidates"),
+            ("DistillKLDivLoss", 2, .lists(1), "2 text columns"), ("TripletLoss", 2, .none, "2 text columns"),
+            ("BatchAllTripletLoss", 1, .numbers(0...1), "class number"),
+            ("BatchHardTripletLoss", 2, .integers(0...1), "2 text columns"),
+        ] as [(String, Int, LossLabels, String)])
     func dataThatDoNotFit(_ loss: String, _ columns: Int, _ labels: LossLabels, _ words: String) throws {
         let options: JSONObject = loss == "SoftmaxLoss" ? ["num_labels": .integer(3)] : [:]
         let made = try LossRegistry.make(name: loss, options: options).loss

@@ -69,7 +69,8 @@ import TuttiObjectives
 
     /// The keys of the citations of sentence-transformers 6.2.
     @Test(arguments: [
-        ("AdaptiveLayerLoss", "li20242d"), ("AnglELoss", "li-li-2024-aoe"), ("BatchAllTripletLoss", "hermans2017defense"),
+        ("AdaptiveLayerLoss", "li20242d"), ("AnglELoss", "li-li-2024-aoe"),
+        ("BatchAllTripletLoss", "hermans2017defense"),
         ("CachedMultipleNegativesRankingLoss", "gao2021scaling"),
         ("CachedMultipleNegativesSymmetricRankingLoss", "gao2021scaling"),
         ("ContrastiveLoss", "hadsell2006dimensionality"), ("ContrastiveTensionLoss", "carlsson2021semantic"),

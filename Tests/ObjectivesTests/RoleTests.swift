@@ -34,7 +34,8 @@ import TuttiObjectives
         let (a, b) = (try evaluate(LossRegistry.make(gist("a")).loss), try evaluate(LossRegistry.make(gist("b")).loss))
         #expect(abs(a.value - b.value) > 1e-3)
         let sum = try LossRegistry.make(
-            name: "Sum", options: ["losses": .array([.loss(gist("a")), .loss(gist("b"))])]).loss
+            name: "Sum", options: ["losses": .array([.loss(gist("a")), .loss(gist("b"))])]
+        ).loss
         #expect(sum.requirements.guides == ["a", "b"])
         try sum.check(LossSetting(width: 5, columns: ["anchor", "positive"]))
         let both = try evaluate(sum)

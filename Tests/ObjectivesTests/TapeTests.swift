@@ -103,14 +103,18 @@ struct TapeCase: Sendable, CustomTestStringConvertible {
         TapeCase("add row", { t, x, y in t.addRow(x, t.rows(y, 2..<3)) }) { x, y in
             x.map { zip($0, y[2]).map(+) }
         },
-        TapeCase("normalized", { t, x, _ in t.normalized(x) }) { x, _ in x.map { row in row.map { $0 / length(row) } } },
+        TapeCase("normalized", { t, x, _ in t.normalized(x) }) { x, _ in x.map { row in row.map { $0 / length(row) } }
+        },
         TapeCase("row sums", { t, x, _ in t.rowSums(x) }) { x, _ in x.map { [$0.reduce(0, +)] } },
-        TapeCase("map rows", { t, x, _ in
-            t.mapRows(x) { row, numbers, slopes in  // (row + 1) * sum of squares
-                for column in numbers.indices { slopes[column] += Float(2 * (row + 1)) * numbers[column] }
-                return Double(row + 1) * numbers.reduce(0) { $0 + Double($1 * $1) }
+        TapeCase(
+            "map rows",
+            { t, x, _ in
+                t.mapRows(x) { row, numbers, slopes in  // (row + 1) * sum of squares
+                    for column in numbers.indices { slopes[column] += Float(2 * (row + 1)) * numbers[column] }
+                    return Double(row + 1) * numbers.reduce(0) { $0 + Double($1 * $1) }
+                }
             }
-        }) { x, _ in x.enumerated().map { [Double($0.offset + 1) * dot($0.element, $0.element)] } },
+        ) { x, _ in x.enumerated().map { [Double($0.offset + 1) * dot($0.element, $0.element)] } },
         TapeCase("sum", { t, x, _ in t.sum(x, times: 0.3) }) { x, _ in [[0.3 * x.joined().reduce(0, +)]] },
         TapeCase("log sum exp", { t, x, _ in t.logSumExp(x) }) { x, _ in x.map { [logSumExp($0)] } },
         TapeCase("masked", { t, x, _ in t.logSumExp(t.masked(x) { $0 != $1 }) }) { x, _ in
@@ -136,9 +140,12 @@ struct TapeCase: Sendable, CustomTestStringConvertible {
             rows($0, $1) { -distance($0, $1) }
         },
         TapeCase("pairwise_angle_sim", { $0.pairSimilarities(.angle, $1, $2) }) { rows($0, $1, angle) },
-        TapeCase("pairwise_angle_sim of an odd width", { t, x, y in
-            t.pairSimilarities(.angle, t.columns(x, 0..<3), t.columns(y, 0..<3))
-        }) { rows($0, $1) { angle($0[..<3] + [0], $1[..<3] + [0]) } },
+        TapeCase(
+            "pairwise_angle_sim of an odd width",
+            { t, x, y in
+                t.pairSimilarities(.angle, t.columns(x, 0..<3), t.columns(y, 0..<3))
+            }
+        ) { rows($0, $1) { angle($0[..<3] + [0], $1[..<3] + [0]) } },
         TapeCase("pairwise_manhattan_sim", { $0.pairSimilarities(.manhattan, $1, $2) }) {
             rows($0, $1) { -cityBlocks($0, $1) }
         },
@@ -172,7 +179,9 @@ struct TapeCase: Sendable, CustomTestStringConvertible {
     @Test(arguments: TapeCase.all)
     func valuesAreThoseOfPlainLoops(_ example: TapeCase) throws {
         let numbers = Self.point.map(Double.init)
-        func rows(_ first: Int) -> [[Double]] { (0..<5).map { Array(numbers[(first + $0) * 4..<(first + $0 + 1) * 4]) } }
+        func rows(_ first: Int) -> [[Double]] {
+            (0..<5).map { Array(numbers[(first + $0) * 4..<(first + $0 + 1) * 4]) }
+        }
         let expected = example.expected(rows(0), rows(5))
         _ = try evaluate(example, at: Self.point) { made in
             #expect(made.rows == expected.count && made.columns == expected[0].count)
@@ -208,7 +217,8 @@ struct TapeCase: Sendable, CustomTestStringConvertible {
             let total = try tape.sumRanks(tape.sum(tape.exponential(x)))
             return tape.add(mine, tape.once(tape.square(total)))
         }
-        @Sendable func run(_ own: Range<Int>, _ ensemble: any Ensemble, at numbers: [Float]) throws -> (Double, [Float]) {
+        @Sendable func run(_ own: Range<Int>, _ ensemble: any Ensemble, at numbers: [Float]) throws -> (Double, [Float])
+        {
             let block = FloatBlock(Array(numbers[own.lowerBound * 3..<own.upperBound * 3]))
             let gradient = FloatBlock(count: block.count)
             let batch = LossBatch(embeddings: block.matrix(own.count, 3), rows: own.count, columns: 1)
@@ -249,6 +259,7 @@ struct TapeCase: Sendable, CustomTestStringConvertible {
         let with = try tape.evaluate(batch, LossGradients(embeddings: gradient.matrix(10, 4)), context, loss)
         let without = try tape.evaluate(batch, nil, context, loss)
         #expect(with == without)
-        #expect(gradient.values[20...].allSatisfy { $0 == 0 } && Array(gradient.values[..<20]) == Array(Self.point[20...]))
+        #expect(
+            gradient.values[20...].allSatisfy { $0 == 0 } && Array(gradient.values[..<20]) == Array(Self.point[20...]))
     }
 }

@@ -41,7 +41,8 @@ import TuttiObjectives
     ]
 
     /// What the reference defines, by all triplets, in fp64.
-    private func wanted(_ name: String, _ rows: [[Double]], _ classes: [Float], cosine: Bool, margin: Double) -> Double {
+    private func wanted(_ name: String, _ rows: [[Double]], _ classes: [Float], cosine: Bool, margin: Double) -> Double
+    {
         func distance(_ i: Int, _ j: Int) -> Double {
             let (a, b) = (rows[i], rows[j])
             func dot(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }

@@ -81,7 +81,8 @@ private final class Screen {
                 .closing,
                 [
                     "test_ir_cosine_ndcg@10": .number(0.7), "test_ir_cosine_map@100": .number(0.6),
-                    "step": .integer(300), "epoch": .number(3), "train_loss": .number(0.1), "train_runtime": .number(61),
+                    "step": .integer(300), "epoch": .number(3), "train_loss": .number(0.1),
+                    "train_runtime": .number(61),
                 ], mainMetrics: ["test_ir_cosine_ndcg@10"]))
         #expect(
             screen.text == "Training for 300 steps.\n"

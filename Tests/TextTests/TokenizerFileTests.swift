@@ -57,7 +57,8 @@ import TuttiText
     }
 
     @Test func normalizersCompose() throws {
-        let steps = #"{"type":"Sequence","normalizers":[{"type":"NFKD"},{"type":"StripAccents"},{"type":"Lowercase"},"#
+        let steps =
+            #"{"type":"Sequence","normalizers":[{"type":"NFKD"},{"type":"StripAccents"},{"type":"Lowercase"},"#
             + #"{"type":"Replace","pattern":{"String":"zz"},"content":"b"},{"type":"Strip","strip_left":true}]}"#
         #expect(try ids(document(normalizer: steps, preTokenizer: "null"), " ÁZZ ") == [3])
     }

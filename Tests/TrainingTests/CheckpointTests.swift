@@ -126,8 +126,10 @@ private final class FullLog: Report {
 
     @Test func epochsWithoutABatchArePassedOver() throws {
         let scratch = try TemporaryDirectory()
-        let rows = ["{\"a\": \"baba\", \"b\": \"cece\"}", "{\"a\": \"cece\", \"b\": \"didi\"}",
-                    "{\"a\": \"didi\", \"b\": \"fofo\"}"]
+        let rows = [
+            "{\"a\": \"baba\", \"b\": \"cece\"}", "{\"a\": \"cece\", \"b\": \"didi\"}",
+            "{\"a\": \"didi\", \"b\": \"fofo\"}",
+        ]
         try Data(rows.joined(separator: "\n").utf8).write(to: URL(fileURLWithPath: scratch.path + "/rows.jsonl"))
         var run = run()
         run.arguments.batchSampler = .noDuplicates
@@ -144,7 +146,8 @@ private final class FullLog: Report {
             inputs.outputDirectory = scratch.path + "/run-\(seed)"
             do {
                 let outcome = try Trainer(
-                    inputs, ensemble: LocalEnsemble.single()).train()
+                    inputs, ensemble: LocalEnsemble.single()
+                ).train()
                 #expect(outcome == .finished)
             } catch let error as TuttiError {
                 #expect(error.kind == .data, "an unlucky first epoch says so")

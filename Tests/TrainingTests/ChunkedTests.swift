@@ -17,7 +17,10 @@ import TuttiTraining
         LossSpecification(name: "MultipleNegativesRankingLoss"),
         LossSpecification(
             name: "MatryoshkaLoss",
-            options: ["loss": ranking, "matryoshka_dims": .array([.integer(32), .integer(16), .integer(8)]), "n_dims_per_step": .integer(2)]),
+            options: [
+                "loss": ranking, "matryoshka_dims": .array([.integer(32), .integer(16), .integer(8)]),
+                "n_dims_per_step": .integer(2),
+            ]),
         LossSpecification(name: "AdaptiveLayerLoss", options: ["loss": ranking]),
     ]
 

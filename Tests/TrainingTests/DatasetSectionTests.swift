@@ -66,10 +66,12 @@ import TuttiTraining
 
     @Test func theModelCardIsReadKeyByKey() throws {
         let data = "\"train_dataset\": \"a.csv\", \(loss)"
-        let card = try configuration("""
+        let card = try configuration(
+            """
             \(data), "model_card": {"language": "en", "license": "mit", "base_model": "org/base", "tags": ["x"],
             "model_id": "org/name", "local_files_only": true}
-            """).modelCard
+            """
+        ).modelCard
         #expect(card.languages == ["en"] && card.license == "mit" && card.baseModel == "org/base" && card.tags == ["x"])
         let unknown = refusal("\(data), \"model_card\": {\"licence\": \"mit\"}")
         #expect(unknown?.subject == "c: model_card.licence" && unknown?.hint?.contains("'license'") == true)

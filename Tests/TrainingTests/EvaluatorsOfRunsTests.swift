@@ -43,7 +43,9 @@ private final class StopAfter: Report, AsksToStop {
                 relevant: queries.indices.map { ("\($0)", ["\($0)"]) }), name: id, functions: functions)
         inputs.evaluators = [evaluator]
         if let asking = report as? any AsksToStop { inputs.stop = asking.stop }
-        return (try Trainer(inputs, ensemble: LocalEnsemble.single(), reports: report.map { [$0] } ?? []).train(), evaluator)
+        return (
+            try Trainer(inputs, ensemble: LocalEnsemble.single(), reports: report.map { [$0] } ?? []).train(), evaluator
+        )
     }
 
     /// The main function is chosen at the first evaluation; a run that goes on after it keeps the choice, without
@@ -92,7 +94,8 @@ private final class StopAfter: Report, AsksToStop {
         inputs.card.baseModel = "org/base"
         inputs.card.taskName = "finding answers"
         let matryoshka: JSONObject = [
-            "loss": .loss(LossSpecification(name: "MultipleNegativesRankingLoss")), "matryoshka_dims": .array([.integer(8)]),
+            "loss": .loss(LossSpecification(name: "MultipleNegativesRankingLoss")),
+            "matryoshka_dims": .array([.integer(8)]),
         ]
         inputs.losses = [TrainingLoss(try LossRegistry.make(name: "MatryoshkaLoss", options: matryoshka))]
         _ = try Trainer(inputs, ensemble: LocalEnsemble.single()).train()
@@ -101,7 +104,8 @@ private final class StopAfter: Report, AsksToStop {
             "metrics:\n- cosine_accuracy\n", "    - type: cosine_accuracy\n", "      name: all-nli-test\n",
             "* Datasets: `all-nli-dev` and `all-nli-test`", "| **cosine_accuracy** |", "base_model: org/base\n",
             "can be used for finding answers.", "- loss:MatryoshkaLoss\n- loss:MultipleNegativesRankingLoss\n",
-            "- `learning_rate_mapping`: {}\n", "- `optim_args`: None\n", "- `logging_steps`: ", "- `save_total_limit`: ",
+            "- `learning_rate_mapping`: {}\n", "- `optim_args`: None\n", "- `logging_steps`: ",
+            "- `save_total_limit`: ",
             "oord2019representationlearningcontrastivepredictive",
         ] {
             #expect(card.contains(part), "\(part)")
@@ -131,7 +135,8 @@ private final class StopAfter: Report, AsksToStop {
             let text = "{\"evaluators\": [\(evaluators)], \"test_evaluators\": [\(testEvaluators)]}"
             let object = try #require(try JSONValue.parse(text, source: "c").object)
             let configuration = try TrainingConfiguration(
-                object, places: ConfigurationPlaces(file: "c"), purpose: .evaluation) { _ in }
+                object, places: ConfigurationPlaces(file: "c"), purpose: .evaluation
+            ) { _ in }
             do {
                 _ = try configuration.makeEvaluators(model: model)
                 return nil

@@ -106,7 +106,9 @@ struct GoldenLossRun: Sendable {
                 "hidden_dropout_prob": .number(0.1), "attention_probs_dropout_prob": .number(0.1),
             ])
         }
-        return try TrainingConfiguration(root, places: ConfigurationPlaces(file: example.name), purpose: .training) { _ in }
+        return try TrainingConfiguration(root, places: ConfigurationPlaces(file: example.name), purpose: .training) {
+            _ in
+        }
     }
 
     /// The loss with its files where they lie.

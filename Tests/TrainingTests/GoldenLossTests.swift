@@ -31,11 +31,12 @@ import TuttiObjectives
     }
 
     /// A rate that is a thousandth too large, or an option slightly off, is no longer the same run.
-    @Test(arguments: [
-        ("mnrl", ["scale": .number(20.02)]), ("cosent", ["scale": .number(15.02)]),
-        ("triplet-euclidean", ["triplet_margin": .number(3.001)]), ("softmax", ["initial_parameters": .null]),
-        ("contrastive-tension-in-batch", ["scale": .number(8.01)]), ("mse", nil), ("denoising-tied", nil),
-    ] as [(String, JSONObject?)])
+    @Test(
+        arguments: [
+            ("mnrl", ["scale": .number(20.02)]), ("cosent", ["scale": .number(15.02)]),
+            ("triplet-euclidean", ["triplet_margin": .number(3.001)]), ("softmax", ["initial_parameters": .null]),
+            ("contrastive-tension-in-batch", ["scale": .number(8.01)]), ("mse", nil), ("denoising-tied", nil),
+        ] as [(String, JSONObject?)])
     func slightlyOtherRunsAreNoticed(_ name: String, _ options: JSONObject?) throws {
         let example = try GoldenLossCase.named(name)
         var run = GoldenLossRun(example)
@@ -80,7 +81,8 @@ import TuttiObjectives
             let distance = try end.distance(ofLoss: ofLoss) { try file.floats($0) }
             let movement = ofLoss ? moved.loss : moved.model
             if !(distance <= 2e-5 * movement) {
-                found.append("weights of the \(ofLoss ? "loss" : "model") off by \(distance / movement) of the movement")
+                found.append(
+                    "weights of the \(ofLoss ? "loss" : "model") off by \(distance / movement) of the movement")
             }
         }
         return found
@@ -186,7 +188,8 @@ import TuttiObjectives
         for ofLoss in [false, true] {
             let distance = end.distance(to: other, ofLoss: ofLoss), movement = other.movement(ofLoss: ofLoss)
             if !(distance <= 1e-5 * movement) {
-                found.append("weights of the \(ofLoss ? "loss" : "model") off by \(distance / movement) of the movement")
+                found.append(
+                    "weights of the \(ofLoss ? "loss" : "model") off by \(distance / movement) of the movement")
             }
         }
         return found

@@ -40,7 +40,8 @@ import TuttiTraining
             let (wantedLoss, wantedNorm) = (try #require(step["loss"]?.double), try #require(step["grad_norm"]?.double))
             let bound = isSGD ? 1e-5 : 1e-4
             #expect(abs(loss - wantedLoss) <= bound * max(1, abs(wantedLoss)), "\(name) loss \(loss) vs \(wantedLoss)")
-            #expect(abs(norm - wantedNorm) <= (isSGD ? 2e-5 : 1e-3) * wantedNorm, "\(name) norm \(norm) vs \(wantedNorm)")
+            #expect(
+                abs(norm - wantedNorm) <= (isSGD ? 2e-5 : 1e-3) * wantedNorm, "\(name) norm \(norm) vs \(wantedNorm)")
             let (rate, wantedRate) = (try #require(line["learning_rate"]?.double), step["learning_rate"]?.double ?? -1)
             #expect(abs(rate - wantedRate) <= 1e-12 + 1e-9 * wantedRate)
             let (epoch, wantedEpoch) = (try #require(line["epoch"]?.double), step["epoch"]?.double ?? -1)

@@ -66,7 +66,9 @@ private final class Watcher: Report, AsksToStop {
             (name: name, texts: otherData.trainDataset.texts(column: column).reversed().map { $0 })
         }
         otherData.trainDataset = try Table(columns: columns)
-        #expect(failure { _ = try train(otherData) }?.description.contains("the content of \"train_dataset\" differs") == true)
+        #expect(
+            failure { _ = try train(otherData) }?.description.contains("the content of \"train_dataset\" differs")
+                == true)
 
         var otherRate = try run().inputs(scratch.path + "/run")
         otherRate.arguments.learningRate = 0.25
@@ -102,10 +104,12 @@ private final class Watcher: Report, AsksToStop {
         }
         let message = failure { _ = try train(second) }?.description ?? ""
         #expect(message.contains("\"args.learning_rate\" was 0.5 and is 0.25"), "\(message)")
-        #expect(message.contains("\"loss.matryoshka_dims\" was [32,16] and is [32,8]") || message.contains("[32, 16]"), "\(message)")
+        #expect(
+            message.contains("\"loss.matryoshka_dims\" was [32,16] and is [32,8]") || message.contains("[32, 16]"),
+            "\(message)")
         #expect(message.contains("\"max_seq_length\" was absent and is 64"), "\(message)")
         // Two long texts are shown where they differ.
-        #expect(message.contains("again old") || message.contains(" oldthe") , "\(message)")
+        #expect(message.contains("again old") || message.contains(" oldthe"), "\(message)")
         #expect(message.contains(" newthe") && !message.contains("seed") && message.count < 900, "\(message)")
     }
 
@@ -119,7 +123,9 @@ private final class Watcher: Report, AsksToStop {
             try whole.write(to: URL(fileURLWithPath: file))
             try edit(file, old, new)
             let error = failure { _ = try train(try run().inputs(output)) }
-            #expect(error?.kind == .data && error?.description.contains("--overwrite") == true, "\(old): \(String(describing: error))")
+            #expect(
+                error?.kind == .data && error?.description.contains("--overwrite") == true,
+                "\(old): \(String(describing: error))")
         }
         var anew = try run().inputs(output)
         anew.overwrite = true
@@ -136,7 +142,9 @@ private final class Watcher: Report, AsksToStop {
         let whole = [UInt8](try Data(contentsOf: URL(fileURLWithPath: file)))
         let end = try #require(String(decoding: whole, as: UTF8.self).range(of: "\"sha256\""))
         let length = String(decoding: whole, as: UTF8.self)[..<end.lowerBound].utf8.count
-        let digits = whole.indices.prefix(length).filter { whole[$0] >= UInt8(ascii: "0") && whole[$0] <= UInt8(ascii: "9") }
+        let digits = whole.indices.prefix(length).filter {
+            whole[$0] >= UInt8(ascii: "0") && whole[$0] <= UInt8(ascii: "9")
+        }
         #expect(digits.count > 60)
         for place in stride(from: 0, to: digits.count, by: 7).map({ digits[$0] }) {
             var changed = whole

@@ -7,7 +7,8 @@ import TuttiGround
 import TuttiTraining
 
 @Suite struct ScheduleTests {
-    private func factors(_ name: String, _ options: [String: Double] = [:], warmup: Int, total: Int) throws -> [Double] {
+    private func factors(_ name: String, _ options: [String: Double] = [:], warmup: Int, total: Int) throws -> [Double]
+    {
         let schedule = try LearningRateSchedule(
             name: name, options: options, learningRate: 1e-4, warmupSteps: warmup, totalSteps: total)
         return (0...total).map(schedule.factor)
@@ -16,9 +17,10 @@ import TuttiTraining
     private func close(_ a: [Double], _ b: [Double]) -> Bool { zip(a, b).allSatisfy { abs($0 - $1) < 1e-12 } }
 
     @Test func linearWarmsUpFromZeroAndEndsAtZero() throws {
-        #expect(close(
-            try factors("linear", warmup: 2, total: 10),
-            [0, 0.5, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0]))
+        #expect(
+            close(
+                try factors("linear", warmup: 2, total: 10),
+                [0, 0.5, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0]))
     }
 
     @Test func constantIgnoresWarmupAndItsTwinDoesNot() throws {
@@ -96,7 +98,8 @@ import TuttiTraining
 
     @Test func keysOfEveryClass() throws {
         var notices: [String] = []
-        _ = try arguments("{\"dataloader_num_workers\": 4, \"bf16\": false, \"report_to\": \"none\"}", notices: &notices)
+        _ = try arguments(
+            "{\"dataloader_num_workers\": 4, \"bf16\": false, \"report_to\": \"none\"}", notices: &notices)
         #expect(notices.count == 1 && notices[0].contains("dataloader_num_workers"))
         #expect(error("{\"push_to_hub\": true}")?.kind == .usage)
         let typo = error("{\"learning_rat\": 1}")
@@ -105,8 +108,10 @@ import TuttiTraining
         #expect(error("{\"seed\": -1}") != nil)
         #expect(error("{\"global_train_batch_size\": 8, \"per_device_train_batch_size\": 8}") != nil)
         #expect(error("{\"load_best_model_at_end\": true}") != nil)
-        #expect(error(
-            "{\"load_best_model_at_end\": true, \"eval_strategy\": \"steps\", \"eval_steps\": 3, \"save_steps\": 4}") != nil)
+        #expect(
+            error(
+                "{\"load_best_model_at_end\": true, \"eval_strategy\": \"steps\", \"eval_steps\": 3, \"save_steps\": 4}"
+            ) != nil)
         #expect(error("{\"eval_strategy\": \"best\"}") != nil)
         #expect(error("{\"batch_sampler\": \"group_by_lable\"}")?.hint?.contains("'group_by_label'") == true)
     }
@@ -127,9 +132,10 @@ import TuttiTraining
         }
         var notices: [String] = []
         _ = try arguments("{\"fp16\": true}", notices: &notices)
-        #expect(notices == [
-            "args.fp16 is accepted and has no effect: training is in float32, which is at least as exact."
-        ])
+        #expect(
+            notices == [
+                "args.fp16 is accepted and has no effect: training is in float32, which is at least as exact."
+            ])
     }
 
     /// `to_dict()` of SentenceTransformerTrainingArguments of sentence-transformers 6.2 on transformers 5.23, default
@@ -190,7 +196,8 @@ import TuttiTraining
     }
 
     @Test func scheduleIsCheckedWhereItIsWritten() throws {
-        #expect(error("{\"lr_scheduler_type\": \"cosine_with_min_lr\"}")?.subject.contains("lr_scheduler_kwargs") == true)
+        #expect(
+            error("{\"lr_scheduler_type\": \"cosine_with_min_lr\"}")?.subject.contains("lr_scheduler_kwargs") == true)
         #expect(error("{\"lr_scheduler_kwargs\": {\"num_cycle\": 1}}")?.subject.contains("kwargs.num_cycle") == true)
         var notices: [String] = []
         let text = "{\"lr_scheduler_type\": \"cosine\", \"lr_scheduler_kwargs\": \"{\\\"num_cycles\\\": 2}\"}"
@@ -202,7 +209,8 @@ import TuttiTraining
     @Test func numbersMayBeSpelledAsText() throws {
         var notices: [String] = []
         #expect(try arguments("{\"learning_rate\": \"2e-5\"}", notices: &notices).learningRate == 2e-5)
-        #expect(try arguments("{\"batch_sampler\": \"BatchSamplers.NO_DUPLICATES\"}", notices: &notices).batchSampler
-            == .noDuplicates)
+        #expect(
+            try arguments("{\"batch_sampler\": \"BatchSamplers.NO_DUPLICATES\"}", notices: &notices).batchSampler
+                == .noDuplicates)
     }
 }

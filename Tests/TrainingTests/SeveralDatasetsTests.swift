@@ -40,7 +40,8 @@ private struct TwoDatasets {
         let rows = tiny.folder + "/rows.jsonl"
         let triplets = try loadTable(DatasetSpecification(path: rows))
         let pairs = try loadTable(DatasetSpecification(path: rows, columns: ["negative_1", "anchor"]))
-        let first = bothOwn
+        let first =
+            bothOwn
             ? ConfiguredLoss(OffsetLoss()) : try LossRegistry.make(name: "MultipleNegativesRankingLoss")
         var inputs = TrainingInputs(
             model: model, arguments: arguments,

@@ -117,7 +117,8 @@ private struct SwallowedRows {
     func notice(_ path: String) -> String? {
         guard cells > 0 else { return nil }
         let what = cells == 1 ? "a quoted cell holds" : "\(cells) quoted cells hold"
-        return "\(path): \(what) whole rows, as it seems (the first in the row of line \(firstLine)). If the quotes are "
+        return
+            "\(path): \(what) whole rows, as it seems (the first in the row of line \(firstLine)). If the quotes are "
             + "ordinary characters of the texts, read the file with quote: none."
     }
 }

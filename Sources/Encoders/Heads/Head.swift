@@ -96,7 +96,8 @@ struct Head: Sendable {
 
     /// One key a row: a row counts as a sequence of one token.
     private func mask(_ pass: PassContext, rows: Int, arena: inout Arena) -> DropoutMask? {
-        guard case .dropout(let rate) = configuration, rate > 0, let keys = pass.dropout?.sequenceKeys, pass.sequences > 0
+        guard case .dropout(let rate) = configuration, rate > 0, let keys = pass.dropout?.sequenceKeys,
+            pass.sequences > 0
         else { return nil }
         let rowKeys = arena.uint64s(rows)
         let offsets = arena.int32s(rows + 1)

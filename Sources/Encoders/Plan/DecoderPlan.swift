@@ -26,7 +26,9 @@ package struct DecoderPlan: Sendable, Equatable {
     /// beyond an encoder's comes first.
     package var ownTensors: [TensorSpecification] {
         let layers = stack.layers.reversed().flatMap { layer in
-            let (cross, others) = (layer.stages.filter(\.isCrossAttention), layer.stages.filter { !$0.isCrossAttention })
+            let (cross, others) = (
+                layer.stages.filter(\.isCrossAttention), layer.stages.filter { !$0.isCrossAttention }
+            )
             return (cross + others.reversed()).flatMap(\.tensors)
         }
         return (head.tensors + layers + stack.embedding.tensors).filter { $0.name.hasPrefix(prefix) }

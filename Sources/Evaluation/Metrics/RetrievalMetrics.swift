@@ -135,7 +135,9 @@ extension JudgedRanking {
     /// Discounted cumulative gain at `k` over the best attainable one.
     func normalisedGain(at k: Int) -> Double {
         var gain = 0.0
-        for (place, relevant) in isRelevant.prefix(k).enumerated() where relevant { gain += 1 / log2(Double(place + 2)) }
+        for (place, relevant) in isRelevant.prefix(k).enumerated() where relevant {
+            gain += 1 / log2(Double(place + 2))
+        }
         var ideal = 0.0
         for place in 0..<min(relevantCount, k) { ideal += 1 / log2(Double(place + 2)) }
         return gain / ideal

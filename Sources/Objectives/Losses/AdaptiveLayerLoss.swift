@@ -123,7 +123,8 @@ public final class AdaptiveLayerLoss: Loss {
     /// Refuses an inner loss that looks at layers itself.
     public func check(_ setting: LossSetting) throws(TuttiError) {
         guard !inner.loss.requirements.needsLayers else {
-            throw TuttiError.loss(Self.name, option: "loss", problem: "\(inner.name) looks at lower layers itself",
+            throw TuttiError.loss(
+                Self.name, option: "loss", problem: "\(inner.name) looks at lower layers itself",
                 hint: "Wrap it once.")
         }
         try inner.loss.check(setting)

@@ -45,7 +45,7 @@ public final class AnglELoss: Loss {
         var scale = 20.0
 
         static let options = OptionList<Settings>([
-            Option("scale", \.scale, "factor on the angles, the inverse temperature", check: .positive),
+            Option("scale", \.scale, "factor on the angles, the inverse temperature", check: .positive)
         ])
     }
 
@@ -69,7 +69,8 @@ public final class AnglELoss: Loss {
     public func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         guard setting.labels.width <= 1 else {
-            throw TuttiError.loss(Self.name, problem: "the labels are \(setting.labels.words)", hint: "It takes one score a row.")
+            throw TuttiError.loss(
+                Self.name, problem: "the labels are \(setting.labels.words)", hint: "It takes one score a row.")
         }
     }
 

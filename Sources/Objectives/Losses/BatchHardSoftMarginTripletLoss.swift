@@ -41,7 +41,7 @@ public final class BatchHardSoftMarginTripletLoss: Loss {
         var distance = BatchTripletDistance.euclidean
 
         static let options = OptionList<Settings>([
-            Option("distance_metric", \.distance, "the distance"),
+            Option("distance_metric", \.distance, "the distance")
         ])
     }
 

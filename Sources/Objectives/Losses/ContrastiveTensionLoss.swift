@@ -52,7 +52,7 @@ public final class ContrastiveTensionLoss: Loss {
         static let options = OptionList<Settings>([
             Option(
                 "pos_neg_ratio", \.posNegRatio, "with one text column: one pair in so many is of equal texts",
-                check: .atLeast(1)),
+                check: .atLeast(1))
         ])
     }
 
@@ -64,7 +64,8 @@ public final class ContrastiveTensionLoss: Loss {
     /// - Throws: `TuttiError` for a ratio below 1.
     public init(posNegRatio: Int = 8) throws(TuttiError) {
         guard posNegRatio >= 1 else {
-            throw TuttiError.loss(Self.name, option: "pos_neg_ratio", problem: "\(posNegRatio) is not a positive number")
+            throw TuttiError.loss(
+                Self.name, option: "pos_neg_ratio", problem: "\(posNegRatio) is not a positive number")
         }
         self.posNegRatio = posNegRatio
     }
@@ -83,7 +84,8 @@ public final class ContrastiveTensionLoss: Loss {
     /// Refuses labels that are no answers to "the same text?", and more than two columns.
     public func check(_ setting: LossSetting) throws(TuttiError) {
         guard (1...2).contains(setting.columns.count) else {
-            throw TuttiError.loss(Self.name, problem: "the data have \(setting.columns.count) text columns",
+            throw TuttiError.loss(
+                Self.name, problem: "the data have \(setting.columns.count) text columns",
                 hint: "It needs one, or pairs of texts.")
         }
         let suits: Bool
@@ -94,7 +96,8 @@ public final class ContrastiveTensionLoss: Loss {
         case .lists: suits = false
         }
         guard suits else {
-            throw TuttiError.loss(Self.name, problem: "the labels are not 1 for the same text and 0 for different ones",
+            throw TuttiError.loss(
+                Self.name, problem: "the labels are not 1 for the same text and 0 for different ones",
                 hint: "Leave the label column out with columns: [...]; equal texts are then found by themselves.")
         }
     }

@@ -81,7 +81,8 @@ public final class ContrastiveTensionLossInBatchNegatives: Loss {
     /// Refuses labels, which say nothing about single texts, and more than two columns.
     public func check(_ setting: LossSetting) throws(TuttiError) {
         guard setting.labels == .none, (1...2).contains(setting.columns.count) else {
-            throw TuttiError.loss(Self.name, problem: "it takes one text column and no labels",
+            throw TuttiError.loss(
+                Self.name, problem: "it takes one text column and no labels",
                 hint: "Choose the text column with columns: [...].")
         }
     }

@@ -81,7 +81,8 @@ public final class CosineSimilarityLoss: Loss {
     /// - Throws: `TuttiError` for the cross entropy of a cosine that is no probability.
     public init(comparison: Comparison = .squared, transformation: Transformation = .identity) throws(TuttiError) {
         guard comparison != .crossEntropy || transformation == .sigmoid else {
-            throw TuttiError.loss(Self.name, option: "loss_fct", problem: "BCELoss of a cosine, which may be negative",
+            throw TuttiError.loss(
+                Self.name, option: "loss_fct", problem: "BCELoss of a cosine, which may be negative",
                 hint: "Use cos_score_transformation Sigmoid, or BCEWithLogitsLoss.")
         }
         self.comparison = comparison
@@ -89,7 +90,9 @@ public final class CosineSimilarityLoss: Loss {
     }
 
     /// loss_fct and cos_score_transformation.
-    public var options: [(name: String, value: JSONValue)] { Settings(comparison: comparison, transformation: transformation).listed }
+    public var options: [(name: String, value: JSONValue)] {
+        Settings(comparison: comparison, transformation: transformation).listed
+    }
 
     /// Refuses other data than pairs with a score, and scores that are no probabilities for a cross entropy.
     public func check(_ setting: LossSetting) throws(TuttiError) {
@@ -103,7 +106,8 @@ public final class CosineSimilarityLoss: Loss {
         guard comparison != .squared, comparison != .absolute, range.lowerBound < 0 || range.upperBound > 1 else {
             return
         }
-        throw TuttiError.loss(Self.name, option: "loss_fct",
+        throw TuttiError.loss(
+            Self.name, option: "loss_fct",
             problem: "\(comparison.rawValue) needs scores of 0 to 1, and the labels are \(setting.labels.words)",
             hint: "Scale the scores, or use MSELoss.")
     }

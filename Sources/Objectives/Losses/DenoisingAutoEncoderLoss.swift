@@ -74,7 +74,8 @@ public final class DenoisingAutoEncoderLoss: Loss {
         decoderNameOrPath: String? = nil, tieEncoderDecoder: Bool = true, deletionRatio: Double = 0.6
     ) throws(TuttiError) {
         guard tieEncoderDecoder || decoderNameOrPath != nil else {
-            throw TuttiError.loss(Self.name, option: "decoder_name_or_path", problem: "is missing, and the decoder is not tied",
+            throw TuttiError.loss(
+                Self.name, option: "decoder_name_or_path", problem: "is missing, and the decoder is not tied",
                 hint: "Name the model that the decoder starts from, or set tie_encoder_decoder: true.")
         }
         guard deletionRatio >= 0, deletionRatio < 1 else {
@@ -86,7 +87,9 @@ public final class DenoisingAutoEncoderLoss: Loss {
     }
 
     /// decoder_name_or_path, tie_encoder_decoder and del_ratio.
-    public var options: [(name: String, value: JSONValue)] { Settings(decoder: decoder, isTied: isTied, deletionRatio: deletionRatio).listed }
+    public var options: [(name: String, value: JSONValue)] {
+        Settings(decoder: decoder, isTied: isTied, deletionRatio: deletionRatio).listed
+    }
 
     /// A decoder of the last text column; the model reads the first.
     public var requirements: LossRequirements {
@@ -99,7 +102,8 @@ public final class DenoisingAutoEncoderLoss: Loss {
     /// Refuses labels, and more than two columns.
     public func check(_ setting: LossSetting) throws(TuttiError) {
         guard setting.labels == .none, (1...2).contains(setting.columns.count) else {
-            throw TuttiError.loss(Self.name, problem: "it takes texts, or (damaged, original), and no labels",
+            throw TuttiError.loss(
+                Self.name, problem: "it takes texts, or (damaged, original), and no labels",
                 hint: "Choose the text columns with columns: [...].")
         }
     }

@@ -48,9 +48,11 @@ public final class DistillKLDivLoss: Loss {
             Option("similarity_fct", \.similarity, "what compares two embeddings"),
             Option("temperature", \.temperature, "divides the scores of student and teacher", check: .positive),
             Option(
-                "student_temperature", \.studentTemperature, "divides the student's; else temperature", check: .positive),
+                "student_temperature", \.studentTemperature, "divides the student's; else temperature", check: .positive
+            ),
             Option(
-                "teacher_temperature", \.teacherTemperature, "divides the teacher's; else temperature", check: .positive),
+                "teacher_temperature", \.teacherTemperature, "divides the teacher's; else temperature", check: .positive
+            ),
         ])
     }
 
@@ -91,7 +93,8 @@ public final class DistillKLDivLoss: Loss {
 
     private func check(labels: Int, candidates: Int) throws(TuttiError) {
         if labels == candidates { return }
-        throw TuttiError.loss(Self.name, problem: "labels of \(labels) numbers for \(candidates) candidates",
+        throw TuttiError.loss(
+            Self.name, problem: "labels of \(labels) numbers for \(candidates) candidates",
             hint: "It takes the teacher's score of every text after the query.")
     }
 

@@ -90,7 +90,8 @@ public class EmbedDistillLoss: Loss {
         let (width, columns, labels) = (projection ?? setting.width, setting.columns.count, setting.labels.width)
         guard labels != width, labels != columns * width else { return }
         let all = columns > 1 ? ", or \(columns * width) for all \(columns) texts" : ""
-        throw TuttiError.loss(loss, problem: "the labels are lists of \(labels) numbers, and embeddings have \(width)\(all)",
+        throw TuttiError.loss(
+            loss, problem: "the labels are lists of \(labels) numbers, and embeddings have \(width)\(all)",
             hint: projection == nil ? "projection_dim: \(labels) trains a linear layer to the teacher's width." : nil)
     }
 

@@ -123,7 +123,8 @@ public final class GISTEmbedLoss: Loss {
         return try tape.evaluate(batch, gradients, context) { tape in
             let columns = 0..<batch.columns
             let own = columns.map { tape.normalized(tape.column($0), epsilon: 1e-8) }  // [b, D] each
-            let ownGuide = columns.map { tape.normalized(tape.column($0, of: .guide(guide)), epsilon: 1e-8) }  // [b, G] each
+            // [b, G] each
+            let ownGuide = columns.map { tape.normalized(tape.column($0, of: .guide(guide)), epsilon: 1e-8) }
             let all = gathersAcrossRanks ? try own.map { try tape.gatherRows($0) } : own  // [N, D] each
             let allGuide = gathersAcrossRanks ? try ownGuide.map { try tape.gatherRows($0) } : ownGuide  // [N, G] each
             let first = gathersAcrossRanks ? tape.ranks.offset : 0
@@ -139,7 +140,8 @@ public final class GISTEmbedLoss: Loss {
                 let scores = blocks.map { whose, with in
                     let cosines = tape.products(tape.rows(inputs[whose], rows), inputs[2 + with])  // [t, N]
                     let judged = tape.products(
-                        tape.constant(ownGuide[whose].matrix.rows(rows)), tape.constant(allGuide[with].matrix)).matrix
+                        tape.constant(ownGuide[whose].matrix.rows(rows)), tape.constant(allGuide[with].matrix)
+                    ).matrix
                     return tape.masked(cosines) { row, index in
                         let isOwn = index == first + rows.lowerBound + row
                         let limit = limits[rows.lowerBound + row]
@@ -184,7 +186,8 @@ public final class GISTEmbedLoss: Loss {
 /// Refuses fewer than two text columns.
 func requireColumns(_ count: Int, loss: String) throws(TuttiError) {
     guard count >= 2 else {
-        throw TuttiError.loss(loss, problem: "the data set has one text column",
+        throw TuttiError.loss(
+            loss, problem: "the data set has one text column",
             hint: "It needs (anchor, positive), and may have any number of negatives.")
     }
 }

@@ -39,7 +39,7 @@ public final class MarginMSELoss: Loss {
         var similarity = PairSimilarity.other(.dot)
 
         static let options = OptionList<Settings>([
-            Option("similarity_fct", \.similarity, "what compares two embeddings"),
+            Option("similarity_fct", \.similarity, "what compares two embeddings")
         ])
     }
 
@@ -60,7 +60,8 @@ public final class MarginMSELoss: Loss {
 
     private func check(labels: Int, negatives: Int) throws(TuttiError) {
         guard labels != negatives, labels != negatives + 1 else { return }
-        throw TuttiError.loss(Self.name, problem: "labels of \(labels) numbers for \(negatives) negatives",
+        throw TuttiError.loss(
+            Self.name, problem: "labels of \(labels) numbers for \(negatives) negatives",
             hint: "It takes \(negatives) margins (positive minus negative) or \(negatives + 1) scores.")
     }
 

@@ -72,11 +72,13 @@ public final class MatryoshkaLoss: Loss {
         _ inner: ConfiguredLoss, matryoshkaDims: [Int], matryoshkaWeights: [Double]? = nil, nDimsPerStep: Int = -1
     ) throws(TuttiError) {
         guard !matryoshkaDims.isEmpty, matryoshkaDims.allSatisfy({ $0 > 0 }) else {
-            throw TuttiError.loss(Self.name, option: "matryoshka_dims", problem: "\(matryoshkaDims) is not a list of widths above 0")
+            throw TuttiError.loss(
+                Self.name, option: "matryoshka_dims", problem: "\(matryoshkaDims) is not a list of widths above 0")
         }
         let weights = matryoshkaWeights ?? matryoshkaDims.map { _ in 1 }
         guard weights.count == matryoshkaDims.count else {
-            throw TuttiError.loss(Self.name, option: "matryoshka_weights",
+            throw TuttiError.loss(
+                Self.name, option: "matryoshka_weights",
                 problem: "\(weights.count) weights for \(matryoshkaDims.count) widths", hint: "Give one a width.")
         }
         self.inner = inner
@@ -106,7 +108,8 @@ public final class MatryoshkaLoss: Loss {
     public func check(_ setting: LossSetting) throws(TuttiError) {
         for width in widths {
             guard width <= setting.width else {
-                throw TuttiError.loss(Self.name, option: "matryoshka_dims",
+                throw TuttiError.loss(
+                    Self.name, option: "matryoshka_dims",
                     problem: "\(width) dimensions, but the model's embeddings have \(setting.width)",
                     hint: "Leave out what is larger.")
             }
@@ -118,7 +121,8 @@ public final class MatryoshkaLoss: Loss {
             try inner.loss.check(cut)
             let isFixed = inner.loss.parameters(cut) != inner.loss.parameters(setting)
             guard !isFixed, inner.loss.requirements.decoder == nil else {
-                throw TuttiError.loss(Self.name, option: "loss",
+                throw TuttiError.loss(
+                    Self.name, option: "loss",
                     problem: "\(inner.name) has parameters of the model's own width and cannot see \(width) dimensions",
                     hint: "Choose an inner loss that compares embeddings.")
             }
@@ -132,7 +136,8 @@ public final class MatryoshkaLoss: Loss {
             var total = 0.0
             for place in places(context.draw) {
                 let width = widths[place]
-                func cut(_ value: TapeValue) -> TapeValue { tape.normalized(tape.columns(value, 0..<width)) }  // [.., d]
+                // [.., d]
+                func cut(_ value: TapeValue) -> TapeValue { tape.normalized(tape.columns(value, 0..<width)) }
                 try withCutLabels(of: batch, from: full, to: width) { part in
                     total += try tape.evaluate(
                         inner.loss, part, embeddings: cut(tape.embeddings), trained: tape.trained.mapValues(cut),

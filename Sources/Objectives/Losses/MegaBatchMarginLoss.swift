@@ -96,7 +96,8 @@ public final class MegaBatchMarginLoss: Loss {
 
     private func require(columns: Int) throws(TuttiError) {
         guard columns == 2 else {
-            throw TuttiError.loss(Self.name, problem: "the data set has \(columns) text columns, (anchor, positive) are needed",
+            throw TuttiError.loss(
+                Self.name, problem: "the data set has \(columns) text columns, (anchor, positive) are needed",
                 hint: columns > 2 ? "MultipleNegativesRankingLoss learns from negatives of one's own." : nil)
         }
     }

@@ -76,26 +76,27 @@ public final class MultipleNegativesRankingLoss: Loss {
         var form = InBatchSoftmax()
         var ringExchange = false
 
-        static let options = OptionList<Settings>(plain + [
-            Option(
-                "directions", \.form.directions,
-                "what is compared: query_to_doc, and any of query_to_query, doc_to_query, doc_to_doc"),
-            Option(
-                "partition_mode", \.form.partition,
-                "one softmax over all directions (joint), or the mean of one a direction (per_direction)"),
-            Option(
-                "hardness_mode", \.form.hardness, "the negatives that count more, the more similar they are"),
-            Option("hardness_strength", \.form.hardnessStrength, "how much more they count", check: .atLeast(0)),
-            Option(
-                "positives", \.form.positives, "how many columns after the anchor are positives",
-                check: .atLeast(1)),
-            Option(
-                "mask_false_negatives", \.form.falseNegatives,
-                "text: a candidate that is the text of a right answer is no negative"),
-            Option(
-                "ring_exchange", \.ringExchange,
-                "candidates travel round the ranks: memory of two ranks' candidates"),
-        ])
+        static let options = OptionList<Settings>(
+            plain + [
+                Option(
+                    "directions", \.form.directions,
+                    "what is compared: query_to_doc, and any of query_to_query, doc_to_query, doc_to_doc"),
+                Option(
+                    "partition_mode", \.form.partition,
+                    "one softmax over all directions (joint), or the mean of one a direction (per_direction)"),
+                Option(
+                    "hardness_mode", \.form.hardness, "the negatives that count more, the more similar they are"),
+                Option("hardness_strength", \.form.hardnessStrength, "how much more they count", check: .atLeast(0)),
+                Option(
+                    "positives", \.form.positives, "how many columns after the anchor are positives",
+                    check: .atLeast(1)),
+                Option(
+                    "mask_false_negatives", \.form.falseNegatives,
+                    "text: a candidate that is the text of a right answer is no negative"),
+                Option(
+                    "ring_exchange", \.ringExchange,
+                    "candidates travel round the ranks: memory of two ranks' candidates"),
+            ])
 
         /// The options that the symmetric loss has too.
         static let plain: [Option<Settings>] = [
@@ -130,7 +131,8 @@ public final class MultipleNegativesRankingLoss: Loss {
     init(_ form: InBatchSoftmax, ringExchange: Bool, name: String) throws(TuttiError) {
         try form.check(name)
         if ringExchange, form.plainSimilarity == nil || !form.gathersAcrossRanks {
-            throw TuttiError.loss(name, option: "ring_exchange", problem: "serves the plain form over all ranks alone",
+            throw TuttiError.loss(
+                name, option: "ring_exchange", problem: "serves the plain form over all ranks alone",
                 hint: "Leave other options than scale and similarity_fct (cos_sim or dot_score) at their defaults.")
         }
         self.form = form

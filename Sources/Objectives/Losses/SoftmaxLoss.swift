@@ -94,7 +94,8 @@ public final class SoftmaxLoss: Loss {
             throw TuttiError.loss(Self.name, option: "num_labels", problem: "\(classes) is not a positive number")
         }
         guard features.count > 0 else {
-            throw TuttiError.loss(Self.name, problem: "the classifier sees nothing",
+            throw TuttiError.loss(
+                Self.name, problem: "the classifier sees nothing",
                 hint: "One of concatenation_sent_rep, concatenation_sent_difference and "
                     + "concatenation_sent_multiplication must be true.")
         }
@@ -102,18 +103,22 @@ public final class SoftmaxLoss: Loss {
     }
 
     /// num_labels and what the classifier sees.
-    public var options: [(name: String, value: JSONValue)] { Settings(classes: classes, features: features, width: width).listed }
+    public var options: [(name: String, value: JSONValue)] {
+        Settings(classes: classes, features: features, width: width).listed
+    }
 
     /// Refuses another width than the model's, and labels that are no classes.
     public func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         if let width, width != setting.width {
-            throw TuttiError.loss(Self.name, option: "embedding_dimension",
+            throw TuttiError.loss(
+                Self.name, option: "embedding_dimension",
                 problem: "\(width), where the model has \(setting.width)",
                 hint: "Leave it out.")
         }
         if case .integers(let range) = setting.labels, range.lowerBound < 0 || range.upperBound >= classes {
-            throw TuttiError.loss(Self.name, option: "num_labels",
+            throw TuttiError.loss(
+                Self.name, option: "num_labels",
                 problem: "\(classes) classes, and the labels are \(setting.labels.words)",
                 hint: "Labels must be 0 to num_labels - 1.")
         }
@@ -134,7 +139,8 @@ public final class SoftmaxLoss: Loss {
         try tape.evaluate(batch, gradients, context) { tape in
             let labels = try tape.labels(of: Self.name).matrix  // [b, 1]
             for row in 0..<labels.rows where !(0..<Float(classes)).contains(labels[row, 0]) {
-                throw TuttiError.loss(Self.name, problem: "the label \(labels[row, 0]) among \(classes) classes",
+                throw TuttiError.loss(
+                    Self.name, problem: "the label \(labels[row, 0]) among \(classes) classes",
                     hint: "Labels must be 0 to num_labels - 1.")
             }
             let costs = tape.crossEntropy(logits(tape.column(0), tape.column(1))) { Int(labels[$0, 0]) }  // [b, 1]

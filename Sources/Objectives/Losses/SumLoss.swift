@@ -46,7 +46,8 @@ public final class SumLoss: Loss {
         let weights = weights ?? losses.map { _ in 1 }
         guard !losses.isEmpty else { throw TuttiError.loss(Self.name, option: "losses", problem: "is empty") }
         guard weights.count == losses.count else {
-            throw TuttiError.loss(Self.name, option: "weights", problem: "\(weights.count) weights for \(losses.count) losses")
+            throw TuttiError.loss(
+                Self.name, option: "weights", problem: "\(weights.count) weights for \(losses.count) losses")
         }
         nested = losses
         self.weights = weights

@@ -31,7 +31,8 @@ extension TrainingArguments {
         Option(
             "gradient_accumulation_steps", \.gradientAccumulationSteps,
             "batches whose mean gradient makes one optimizer step", check: .atLeast(1)),
-        Option("mini_batch_size", \.miniBatchSize, "texts encoded at a time (GradCache), for any loss", check: .atLeast(1)),
+        Option(
+            "mini_batch_size", \.miniBatchSize, "texts encoded at a time (GradCache), for any loss", check: .atLeast(1)),
         Option("mini_batch_tokens", \.miniBatchTokens, "tokens encoded at a time (GradCache)", check: .atLeast(1)),
         Option("dataloader_drop_last", \.dataloaderDropLast, "leave out a last batch that is short"),
         Option("batch_sampler", \.batchSampler, "how rows are put into batches"),

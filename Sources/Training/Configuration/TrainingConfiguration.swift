@@ -110,7 +110,8 @@ public struct TrainingConfiguration: Sendable {
         if training, outputDirectory.isEmpty {
             let isMisplaced = root["args"]?.object?["output_dir"] != nil
             throw section.error(
-                isMisplaced ? "args.output_dir" : "output_dir", isMisplaced ? "output_dir is not an argument" : "missing",
+                isMisplaced ? "args.output_dir" : "output_dir",
+                isMisplaced ? "output_dir is not an argument" : "missing",
                 hint: isMisplaced
                     ? "Write output_dir at the top level, beside args." : "The folder that the run writes to.")
         }

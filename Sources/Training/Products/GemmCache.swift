@@ -88,8 +88,11 @@ package struct GemmCache {
         if let text = FileManager.default.contents(atPath: "/proc/cpuinfo") {
             for line in String(decoding: text, as: UTF8.self).split(separator: "\n", maxSplits: 64) {
                 let sides = line.split(separator: ":", maxSplits: 1).map { $0.trimmingCharacters(in: .whitespaces) }
-                let names = ["vendor_id", "cpu family", "model", "model name", "stepping", "CPU implementer", "CPU part"]
-                if sides.count == 2, names.contains(sides[0]), !facts.contains(where: { $0.hasPrefix(sides[0] + " ") }) {
+                let names = [
+                    "vendor_id", "cpu family", "model", "model name", "stepping", "CPU implementer", "CPU part",
+                ]
+                if sides.count == 2, names.contains(sides[0]), !facts.contains(where: { $0.hasPrefix(sides[0] + " ") })
+                {
                     facts.append("\(sides[0]) \(sides[1])")
                 }
             }

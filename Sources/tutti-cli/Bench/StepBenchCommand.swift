@@ -68,11 +68,12 @@ struct StepBenchCommand: RankedCommand {
     }
 
     private func makeInputs(ranks: Int) throws -> TrainingInputs {
-        let encoder: SentenceEncoder = if let path = model.model {
-            try SentenceEncoder.load(path)
-        } else {
-            try RandomModel.load(try model.shape())
-        }
+        let encoder: SentenceEncoder =
+            if let path = model.model {
+                try SentenceEncoder.load(path)
+            } else {
+                try RandomModel.load(try model.shape())
+            }
         if let maxSeqLength { encoder.maximumLength = min(maxSeqLength, encoder.encoder.longestSequence) }
         let steps = warmup + bench.repetitions
         let table: Table

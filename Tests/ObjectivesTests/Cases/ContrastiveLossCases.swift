@@ -9,7 +9,8 @@ extension LossCase {
     private static let bothWays = JSONValue.array([.string("query_to_doc"), .string("doc_to_query")])
 
     private static func ranking(_ options: JSONObject, columns: Int) -> LossCase {
-        LossCase("MultipleNegativesRankingLoss", (["scale": .number(6)] as JSONObject).merging(options), columns: columns)
+        LossCase(
+            "MultipleNegativesRankingLoss", (["scale": .number(6)] as JSONObject).merging(options), columns: columns)
     }
 
     private static func gist(_ options: JSONObject, columns: Int, cached: Bool = false) -> LossCase {

@@ -8,7 +8,9 @@ extension LossCase {
         LossSpecification(name: "MultipleNegativesRankingLoss", options: ["scale": .number(7)]))
 
     static let wrapper: [LossCase] = [
-        LossCase("MatryoshkaLoss", ["loss": ranking, "matryoshka_dims": .array([.integer(4), .integer(8), .integer(2)])], columns: 3),
+        LossCase(
+            "MatryoshkaLoss", ["loss": ranking, "matryoshka_dims": .array([.integer(4), .integer(8), .integer(2)])],
+            columns: 3),
         LossCase(
             "MatryoshkaLoss",
             [
@@ -22,23 +24,32 @@ extension LossCase {
                 "prior_layers_weight": .number(1.5), "kl_div_weight": .number(0.7), "kl_temperature": .number(0.8),
                 "layer_weighting": .string("log"),
             ], columns: 2
-        ).with { $0.layers = 4; $0.lastLayerIsTarget = true },
+        ).with {
+            $0.layers = 4; $0.lastLayerIsTarget = true
+        },
         LossCase(
             "AdaptiveLayerLoss",
             [
                 "loss": ranking, "n_layers_per_step": .integer(2), "layer_weighting": .string("linear"),
                 "kl_temperature": .number(1.2),
             ], columns: 3
-        ).with { $0.layers = 3; $0.modelLayers = 5; $0.lastLayerIsTarget = true },
+        ).with {
+            $0.layers = 3; $0.modelLayers = 5; $0.lastLayerIsTarget = true
+        },
         LossCase("AdaptiveLayerLoss", ["loss": ranking, "kl_temperature": .number(0)], columns: 2)
-            .with { $0.layers = 2; $0.modelLayers = 4 },
+            .with {
+                $0.layers = 2; $0.modelLayers = 4
+            },
         LossCase(
             "Matryoshka2dLoss",
             [
-                "loss": ranking, "matryoshka_dims": .array([.integer(8), .integer(5)]), "n_layers_per_step": .integer(1),
+                "loss": ranking, "matryoshka_dims": .array([.integer(8), .integer(5)]),
+                "n_layers_per_step": .integer(1),
                 "n_dims_per_step": .integer(-1), "kl_temperature": .number(0.9),
             ], columns: 2
-        ).with { $0.layers = 2; $0.modelLayers = 3; $0.lastLayerIsTarget = true },
+        ).with {
+            $0.layers = 2; $0.modelLayers = 3; $0.lastLayerIsTarget = true
+        },
         LossCase(
             "Sum",
             [
@@ -46,7 +57,8 @@ extension LossCase {
                     ranking,
                     .loss(
                         LossSpecification(
-                            name: "MatryoshkaLoss", options: ["loss": ranking, "matryoshka_dims": .array([.integer(4)])])),
+                            name: "MatryoshkaLoss",
+                            options: ["loss": ranking, "matryoshka_dims": .array([.integer(4)])])),
                 ]), "weights": .array([.number(2), .number(0.5)]),
             ], columns: 2),
     ]
