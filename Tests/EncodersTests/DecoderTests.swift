@@ -86,7 +86,10 @@ import TuttiKernels
                     && !entry.name.contains("crossattention.self.key") && (part.isEmpty || entry.name.contains(part))
             }
             #expect(!entries.isEmpty, "\(part)")
-            let elements = entries.flatMap { Array($0.elements) }
+            // The padding token's row gets no gradient as an embedding, although a text that spells it reads the row.
+            let elements = entries.flatMap { entry in
+                Array(entry.name.contains("word_embeddings") ? entry.elements.dropFirst(16) : entry.elements)
+            }
             let slope = length(elements.map { gradient[$0] }), randomLength = length(elements.map { random[$0] })
             var direction = [Int: Double]()
             for i in elements { direction[i] = Double(gradient[i]) / slope + Double(random[i]) / randomLength }
@@ -95,14 +98,11 @@ import TuttiKernels
                 for i in elements { store.values[i] = Float(Double(start[i]) + step * direction[i, default: 0]) }
                 return tiny.value(batch, texts).value
             }
-            // A step that is too long bends, one that is too short rounds: a wrong gradient shows at both.
-            let numeric = [0.02, 0.01].map { h in
-                (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) / (12 * h)
-            }
-            let gap = numeric.reduce(.infinity) { min($0, abs($1 - analytic)) }
+            let h = 0.02
+            let numeric = (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) / (12 * h)
             _ = moved(0)
             #expect(slope > 1e-3, "\(part): no slope to measure")
-            #expect(gap <= 1e-3 * abs(analytic), "\(part): \(analytic) against \(numeric)")
+            #expect(abs(numeric - analytic) <= 1e-3 * abs(analytic), "\(part): \(analytic) against \(numeric)")
         }
         let unread = carries == .plain ? ".attention.output.LayerNorm" : "crossattention.self.query"
         for entry in store.layout.entries
