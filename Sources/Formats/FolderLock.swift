@@ -5,8 +5,8 @@
 // A dead owner does not keep it: where its process can be looked up (same machine, same process namespace), it is taken
 // over as soon as the process is gone, also if its number was given to another one; elsewhere after a time without a
 // beat, measured by the waiting process's own clock, so that clocks need not agree.
-// Taking over renames the file aside, which only one process can, and looks once more whether it is the one that was
-// judged; a lock that has changed is put back.
+// Taking over is done by one process at a time, which holds a second lock file meanwhile and looks once more whether the
+// owner is the one that was judged.
 // An owner that was suspended may find that another has taken over: it has lost the folder and must stop writing.
 
 import Foundation
@@ -22,8 +22,6 @@ package final class FolderLock: @unchecked Sendable {
         package var stale = 30.0
         /// A start waits so long for the lock.
         package var patience = 60.0
-        /// After taking over, before the lock counts as held: whoever judged the same owner has noticed by then.
-        package var settling = 0.2
 
         package init() {}
     }
@@ -130,6 +128,8 @@ package final class FolderLock: @unchecked Sendable {
         let began = now()
         var seen: (content: LockContent, since: Double)?
         var hasSaid = false
+        let turn = LockFile(path: file.path + ".turn", purpose: "taking over")
+        var seenTurn: (content: LockContent, since: Double)?
         while try !file.create() {
             var owner: LockOwner?
             if case .content(let content) = file.look() {
@@ -137,11 +137,13 @@ package final class FolderLock: @unchecked Sendable {
                 owner = content.owner
                 let isStale = seen.map { now() - $0.since >= times.stale } ?? false
                 if owner?.isDead == true || isStale {
-                    guard try file.takeOver(from: content) else { continue }
-                    Thread.sleep(forTimeInterval: times.settling)
-                    if case .content(let own) = file.look(), own.owner == file.owner { return }
-                    seen = nil
-                    continue
+                    if try file.takeOver(from: content, turn: turn) { return }
+                    // Whoever died while taking over does not keep its turn.
+                    if case .content(let other) = turn.look() {
+                        if seenTurn?.content != other { seenTurn = (other, now()) }
+                        let isStale = seenTurn.map { now() - $0.since >= times.stale } ?? false
+                        if other.owner?.isDead == true || isStale { unlink(turn.path) }
+                    }
                 }
             }
             let name = owner.map { "\($0)" } ?? "another process"

@@ -78,18 +78,18 @@ final class LockFile {
         }
     }
 
-    /// Removes the file if it still holds `judged`, and makes its own; false if another process was faster.
-    func takeOver(from judged: LockContent) throws(TuttiError) -> Bool {
+    /// Replaces the file by its own if it still holds `judged`; false if another process was faster.
+    ///
+    /// Only whoever holds `turn` may do so: between looking and replacing nobody else takes over, so that a living owner
+    /// is never put aside.
+    func takeOver(from judged: LockContent, turn: LockFile) throws(TuttiError) -> Bool {
+        guard try turn.create() else { return false }
+        defer { turn.remove() }
+        guard case .content(let content) = look(), content == judged else { return false }
         let aside = uniqueName()
         guard rename(path, aside) == 0 else { return false }
-        let moved = open(aside, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = moved < 0 ? -1 : bytes.withUnsafeMutableBytes { pread(moved, $0.baseAddress, $0.count, 0) }
-        if moved >= 0 { Foundation.close(moved) }
-        let isJudged = count >= 0 && Array(bytes[..<count]) == judged.bytes
-        if !isJudged { _ = LockFile.link(aside, path) }  // another's, and alive: put back
         unlink(aside)
-        return isJudged ? try create() : false
+        return try create()
     }
 
     /// Writes the next beat.

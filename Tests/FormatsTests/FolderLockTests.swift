@@ -13,7 +13,6 @@ import TuttiGround
         times.beat = 0.05
         times.stale = 0.6
         times.patience = 0.4
-        times.settling = 0.05
         return times
     }
 
@@ -144,6 +143,17 @@ import TuttiGround
         try own.check()
         #expect(throws: TuttiError.self) { try lock(path) }
         own.release()
+    }
+
+    /// A process that died while it was taking over does not keep others from it.
+    @Test func aTurnOfADeadProcessIsEnded() throws {
+        let scratch = try Scratch()
+        let path = scratch.path + "/lock"
+        try plant(path, ["started": .string("1")])
+        try plant(path + ".turn", ["started": .string("1")])
+        let own = try lock(path)
+        own.release()
+        #expect(!FileManager.default.fileExists(atPath: path + ".turn"))
     }
 
     /// Many find the same dead owner at the same time: one gets the lock, and only then the next.
