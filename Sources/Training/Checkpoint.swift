@@ -98,9 +98,10 @@ struct Checkpoint {
 
     /// The newest valid checkpoint of the run `identity` below `directory`; damaged ones are reported and passed over.
     ///
+    /// - Parameter saysUnsealed: whether one whose counters are under no digest is worth a notice.
     /// - Throws: a data error for a checkpoint that a newer version wrote: an older one beside it is not what is wanted.
     static func newest(
-        in directory: String, identity: RunIdentity, notice: (String) -> Void
+        in directory: String, identity: RunIdentity, saysUnsealed: Bool = true, notice: (String) -> Void
     ) throws(TuttiError) -> Checkpoint? {
         for step in try steps(in: directory).reversed() {
             let path = "\(directory)/checkpoint-\(step)"
@@ -109,7 +110,7 @@ struct Checkpoint {
                 continue
             }
             if checkpoint.isResumable {
-                if !checkpoint.isSealed {
+                if !checkpoint.isSealed, saysUnsealed {
                     notice("\(path) was written by an earlier version, without a digest of its counters.")
                 }
                 return checkpoint

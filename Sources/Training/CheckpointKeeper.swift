@@ -102,7 +102,9 @@ final class CheckpointKeeper {
     func resume(_ state: inout TrainerState) throws {
         let path = try ensemble.onRoot {
             try Checkpoint.removeUnfinished(in: directory.path)
-            let newest = try Checkpoint.newest(in: directory.path, identity: directory.identity) { log.notice($0) }
+            let newest = try Checkpoint.newest(
+                in: directory.path, identity: directory.identity, saysUnsealed: !directory.isToldOfEarlierVersion,
+                notice: log.notice)
             let metrics = directory.path + "/metrics.jsonl"
             if let newest, !newest.state.logHistory.isEmpty, !FileManager.default.fileExists(atPath: metrics) {
                 log.notice(

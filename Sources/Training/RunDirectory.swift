@@ -30,6 +30,8 @@ struct RunDirectory: Sendable {
     let configuration: JSONValue
     let inputs: [RunInput]
     private(set) var identity: RunIdentity
+    /// Whether a notice has said that an earlier version began the run.
+    private(set) var isToldOfEarlierVersion = false
     /// Held by rank zero while the run goes on.
     private(set) var lock: FolderLock?
 
@@ -86,9 +88,11 @@ struct RunDirectory: Sendable {
             let found = try readFile()
             let start = try compare(found)
             if found["format"] == nil {
+                isToldOfEarlierVersion = true
                 notice(
                     "\(path) holds a run that an earlier version began. Its configuration is this one; that its data "
-                        + "and start weights are the same cannot be checked.")
+                        + "and start weights are the same cannot be checked, and its checkpoints have no digest of "
+                        + "their counters.")
                 if start != .finished { try write(finished: false) }
             }
             return start

@@ -47,6 +47,7 @@ import TuttiGround
         let run = try train(in: folder.path)
         #expect(run.code == 0, "\(run.errors)")
         #expect(run.output.contains("an earlier version began") && run.output.contains("Resuming after step 10 of 22."))
+        #expect(run.output.split(separator: "\n").filter { $0.contains("earlier version") }.count == 1, "\(run.output)")
         let (mine, theirs) = (
             try lines(folder.path + "/run/metrics.jsonl"), try lines(golden + "/expected-metrics.jsonl")
         )

@@ -57,14 +57,15 @@ private final class Watcher: Report, AsksToStop {
         let scratch = try TemporaryDirectory()
         var run = run()
         run.arguments.numTrainEpochs = 1e6
+        run.arguments.optim = "adamw_torch"
         run.arguments.learningRate = 1e6
         run.arguments.maxGradNorm = 0
         run.arguments.schedulerType = "constant"
         let lost = Watcher(stopAfter: 405)
         #expect(try run.train(scratch.path + "/lost", report: lost).outcome == .preempted(step: 405))
         #expect(lost.notices.filter { $0.contains("no better than chance") }.count == 1, "\(lost.notices)")
-        // A run that learns is not told so, nor one whose loss knows no such level.
-        run.arguments.learningRate = 0.1
+        // A run that learns is not told so.
+        run.arguments.learningRate = 1e-3
         let learning = Watcher(stopAfter: 405)
         _ = try run.train(scratch.path + "/learning", report: learning)
         #expect(!learning.notices.contains { $0.contains("chance") }, "\(learning.notices)")

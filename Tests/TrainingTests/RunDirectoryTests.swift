@@ -72,10 +72,10 @@ private final class Watcher: Report, AsksToStop {
 
         var otherRate = try run().inputs(scratch.path + "/run")
         otherRate.arguments.learningRate = 0.25
-        otherRate.arguments.schedulerOptions = ["power": 2]
+        otherRate.arguments.warmupSteps = 2
         let message = failure { _ = try train(otherRate) }?.description ?? ""
         #expect(message.contains("\"args.learningRate\" was \"0.5\" and is \"0.25\""), "\(message)")
-        #expect(message.contains("args.schedulerOptions"), "\(message)")
+        #expect(message.contains("\"args.warmupSteps\" was \"0.0\" and is \"2.0\""), "\(message)")
 
         var otherLoss = run()
         otherLoss.loss = LossSpecification(name: "MultipleNegativesRankingLoss", options: ["scale": .number(10)])
