@@ -9,6 +9,8 @@
 //
 // Scaling law: sums are sums. No collective divides by W, and a sum has the same bits on every rank.
 
+import Foundation
+
 /// The ranks that play every step together.
 ///
 /// Every method is Collective and throws a `TuttiError` that names the rank; buffers of a call must stay alive until it
@@ -95,6 +97,9 @@ public protocol Ensemble: AnyObject, Sendable {
 }
 
 extension Ensemble {
+    /// This rank's part of the processors, where the ranks are on one machine and nobody knows better.
+    public var computeThreads: Int { max(1, ProcessInfo.processInfo.activeProcessorCount / size) }
+
     /// Whether this is rank zero, which reads, evaluates, prints and saves.
     public var isRoot: Bool { rank == 0 }
 }

@@ -20,9 +20,6 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
     /// Whether the ranks may keep memory together: threads always could, so the nodes are what a test says.
     public var sharesNode: Bool { size > 1 && meeting.members.allSatisfy { nodes[$0] == node } }
 
-    /// This rank's part of the processors.
-    public var computeThreads: Int { max(1, ProcessInfo.processInfo.activeProcessorCount / size) }
-
     /// The node that this rank is said to run on.
     public var node: Int { nodes[meeting.members[rank]] }
 
