@@ -71,8 +71,12 @@ struct InBatchSoftmax: Sendable {
     func chance(rows: Double, columns: Int) -> Double? {
         guard gathersAcrossRanks, positives == 1, hardness == nil, rows > 0, columns > 1 else { return nil }
         let documents = log(rows * Double(columns - 1))
-        if Set(directions) == [.queryToDocument] { return documents }
-        let isSymmetric = Set(directions) == [.queryToDocument, .documentToQuery] && partition == .perDirection
+        // Asked in every step: nothing is allocated.
+        if directions.allSatisfy({ $0 == .queryToDocument }) { return documents }
+        let isSymmetric =
+            partition == .perDirection && directions.contains(.queryToDocument)
+            && directions.contains(.documentToQuery)
+            && directions.allSatisfy { $0 == .queryToDocument || $0 == .documentToQuery }
         return isSymmetric ? (documents + log(rows)) / 2 : nil
     }
 

@@ -135,6 +135,8 @@ struct TinyTraining {
         var inputs = TrainingInputs(
             model: model, arguments: arguments, trainDataset: try loadTable(DatasetSpecification(path: rows)),
             loss: try LossRegistry.make(name: "MultipleNegativesRankingLoss"), outputDirectory: output)
+        // Ranks whose settings differ would be refused before the control shows what that does.
+        inputs.configuration = .object(["law": .string(folder)])
         if isOverTwoDatasets {
             let pairs = try loadTable(DatasetSpecification(path: rows, columns: ["anchor", "positive"]))
             let loss = try LossRegistry.make(

@@ -136,6 +136,7 @@ final class WithoutReduceScatter: Ensemble, @unchecked Sendable {
     var size: Int { inner.size }
     var sharesNode: Bool { inner.sharesNode }
     var node: Int { inner.node }
+    var computeThreads: Int { inner.computeThreads }
     func split(color: Int) throws -> any Ensemble { try inner.split(color: color) }
     func barrier() throws { try inner.barrier() }
     func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws { try inner.broadcast(bytes, root: root) }
