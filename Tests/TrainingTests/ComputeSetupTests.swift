@@ -29,8 +29,12 @@ import TuttiGround
 
     /// A trainer of the library computes with what it is asked for, and says so; the plain one with what the model has.
     @Test func theLibrarySetsUpAsTheCommandDoes() throws {
-        let before = Compute.process.threads
-        defer { Compute.process.threads = before }
+        // The model computes with the settings of the process, which other tests find as they were.
+        let (threads, products) = (Compute.process.threads, Compute.process.products)
+        defer {
+            Compute.process.threads = threads
+            Compute.process.products = products
+        }
         let scratch = try TemporaryDirectory()
         var run = TinyRun("bert-sgd")
         run.arguments.maxSteps = 1
