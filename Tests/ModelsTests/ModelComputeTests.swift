@@ -10,6 +10,7 @@ import TuttiModels
 @Suite(.serialized) struct ModelComputeTests {
     /// Each instruction level alone, and then beside the others and on two threads, gives the same bits of its own.
     @Test func modelsKeepTheirOwnSettingsSideBySide() throws {
+        let before = (Gemm.choice, Parallel.threads)  // other tests of this process may have set them
         try GoldenModels.with("bert-mean-normalize") { path in
             let texts = try GoldenModels.texts()
             let levels = InstructionLevel.available
@@ -23,7 +24,7 @@ import TuttiModels
             let world = levels.count
             let together = try withEvery(world: world...world) { try encode(levels[$0.rank], threads: 2) }
             #expect(together[world] == alone)
-            #expect(Gemm.choice == GemmChoice(.openblas) && Parallel.threads == 1)
+            #expect((Gemm.choice, Parallel.threads) == before)
         }
     }
 }
