@@ -123,7 +123,7 @@ let package = Package(
         tests(
             "Command",
             [
-                "TuttiFormats", "TuttiGround", "TuttiKernels", "TuttiEvaluation", "TuttiObjectives", "TuttiTraining",
+                "TuttiFormats", "TuttiKernels", "TuttiEvaluation", "TuttiObjectives", "TuttiTraining",
             ]),
         tests("Layering", []),
     ],
