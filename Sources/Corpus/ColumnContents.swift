@@ -3,17 +3,17 @@
 // A data set whose columns nobody chose is trained on with all of them, so such a column is said before the first step.
 
 /// What the first rows of a table show of its text columns.
-public struct ColumnContents: Sendable {
+package struct ColumnContents: Sendable {
     /// Rows that are looked at.
     private static let sample = 10_000
     /// Text columns whose cells are numbers.
-    public let numbers: [String]
+    package let numbers: [String]
     /// Text columns in which few values recur, with the number of different ones.
-    public let recurring: [(name: String, values: Int)]
+    package let recurring: [(name: String, values: Int)]
     private let rows: Int
 
     /// Looks at the first rows of `table`.
-    public init(_ table: Table) {
+    package init(_ table: Table) {
         rows = min(table.rowCount, ColumnContents.sample)
         var numbers: [String] = []
         var recurring: [(name: String, values: Int)] = []
@@ -36,7 +36,7 @@ public struct ColumnContents: Sendable {
     }
 
     /// A line for each kind of such columns; `title` names the data set.
-    public func warnings(_ title: String) -> [String] {
+    package func warnings(_ title: String) -> [String] {
         var lines: [String] = []
         func listed(_ names: [String]) -> String { names.map { "'\($0)'" }.joined(separator: ", ") }
         if !numbers.isEmpty {

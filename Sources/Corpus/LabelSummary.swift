@@ -1,7 +1,7 @@
 // What kind of labels a table has: what a loss needs to know before the first step.
 
 /// A label column in short.
-public enum LabelSummary: Sendable, Equatable {
+package enum LabelSummary: Sendable, Equatable {
     /// There is none.
     case none
     /// Whole numbers, the smallest and the largest.
@@ -14,7 +14,7 @@ public enum LabelSummary: Sendable, Equatable {
 
 extension Table {
     /// The label column in short; a table without rows has none.
-    public var labelSummary: LabelSummary {
+    package var labelSummary: LabelSummary {
         switch labels {
         case .none: return .none
         case .integers(let values):

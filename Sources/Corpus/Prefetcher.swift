@@ -6,11 +6,11 @@
 import Foundation
 
 /// A bounded queue that a background thread fills in order.
-public final class Prefetcher<Element: Sendable>: Sendable {
+package final class Prefetcher<Element: Sendable>: Sendable {
     private let queue: PrefetchQueue<Element>
 
     /// Starts making elements: `produce(0)`, `produce(1)`, ... until it returns nil or throws; at most `depth` wait.
-    public init(
+    package init(
         depth: Int = 2, name: String = "tutti-prefetch", produce: @escaping @Sendable (Int) throws -> Element?
     ) {
         precondition(depth > 0, "Prefetcher: depth \(depth)")
@@ -36,10 +36,10 @@ public final class Prefetcher<Element: Sendable>: Sendable {
     /// The next element in order, or nil at the end; waits for it.
     ///
     /// Throws: the error of the producing closure, on this call and all later ones.
-    public func next() throws -> Element? { try queue.take() }
+    package func next() throws -> Element? { try queue.take() }
 
     /// Stops making elements; `next` then returns nil. An element in the making is thrown away.
-    public func cancel() { queue.cancel() }
+    package func cancel() { queue.cancel() }
 
     deinit { queue.cancel() }
 }

@@ -6,15 +6,15 @@
 // of eight ranks 12 %; dealt by bytes 2.3 and 5.7 %.
 
 /// Deals rows to ranks.
-public enum Shard {
+package enum Shard {
     /// The rows of rank `rank` of `world` among `globalCount`: [rank * n / W, (rank + 1) * n / W); may be empty.
-    public static func rows(of globalCount: Int, rank: Int, world: Int) -> Range<Int> {
+    package static func rows(of globalCount: Int, rank: Int, world: Int) -> Range<Int> {
         precondition(rank >= 0 && rank < world, "Shard: rank \(rank) of \(world)")
         return (rank * globalCount / world)..<((rank + 1) * globalCount / world)
     }
 
     /// The rows of rank `rank` of `world`, cut where the costs of the rows before a cut are nearest to their share.
-    public static func rows(costing costs: [Int], rank: Int, world: Int) -> Range<Int> {
+    package static func rows(costing costs: [Int], rank: Int, world: Int) -> Range<Int> {
         precondition(rank >= 0 && rank < world, "Shard: rank \(rank) of \(world)")
         let total = costs.reduce(0, +)
         var cuts = [0]

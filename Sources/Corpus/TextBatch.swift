@@ -2,21 +2,21 @@
 // keyed by slot, never by rank.
 
 /// Rows of a table as columns of strings.
-public struct TextBatch: Sendable, Equatable {
+package struct TextBatch: Sendable, Equatable {
     /// The rows' numbers in the table.
-    public let rows: [Int32]
+    package let rows: [Int32]
     /// The rows' places in the global batch.
-    public let slots: Range<Int>
+    package let slots: Range<Int>
     /// The number of rows in the global batch.
-    public let globalCount: Int
+    package let globalCount: Int
     /// The texts, column after column.
-    public let columns: [[String]]
+    package let columns: [[String]]
     /// The labels, one a row, or empty when the table has none.
-    public let labels: [Label]
+    package let labels: [Label]
 
     /// The share of `rank` in the global batch of `globalRows`: of its bytes if `longestText` says how many of a text
     /// count, else of its rows.
-    public init(
+    package init(
         table: Table, globalRows: ArraySlice<Int32>, rank: Int = 0, world: Int = 1, longestText: Int? = nil
     ) {
         let slots =

@@ -7,16 +7,16 @@
 import TuttiKernels
 
 /// The coordinates of a training pass in the space of random numbers.
-public struct DropoutStream: Sendable, Equatable {
+package struct DropoutStream: Sendable, Equatable {
     /// Seed of the run.
-    public var seed: UInt64
+    package var seed: UInt64
     /// Optimizer step.
-    public var step: UInt64
+    package var step: UInt64
     /// Micro-batch inside the step.
-    public var microStep: UInt32
+    package var microStep: UInt32
 
     /// The stream of one micro-batch.
-    public init(seed: UInt64, step: UInt64, microStep: UInt32 = 0) {
+    package init(seed: UInt64, step: UInt64, microStep: UInt32 = 0) {
         self.seed = seed
         self.step = step
         self.microStep = microStep

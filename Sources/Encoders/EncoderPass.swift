@@ -6,7 +6,7 @@
 import TuttiKernels
 
 /// A forward whose activations are kept until `backward` has consumed it.
-public struct EncoderPass: ~Copyable {
+package struct EncoderPass: ~Copyable {
     private let encoder: SequenceEncoder
     private let memory: PassMemory
 
@@ -18,7 +18,7 @@ public struct EncoderPass: ~Copyable {
     /// Adds the gradients of all parameters, given the gradient [taps * S, Dout] of the embeddings.
     ///
     /// `finished` gets each completed slice of the gradient arena: in layout order, together the whole arena, once each.
-    public consuming func backward(_ dEmbeddings: Matrix, finished: (Range<Int>) -> Void) {
+    package consuming func backward(_ dEmbeddings: Matrix, finished: (Range<Int>) -> Void) {
         encoder.backward(dEmbeddings, memory, finished: finished)
     }
 

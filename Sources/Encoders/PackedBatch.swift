@@ -4,35 +4,35 @@
 // keyed by, so that neither the order in a batch nor the number of ranks changes a mask.
 
 /// Packed sequences of token ids.
-public struct PackedBatch: Sendable, Equatable {
+package struct PackedBatch: Sendable, Equatable {
     /// [T] token ids, sequence after sequence.
-    public private(set) var ids: [Int32] = []
+    package private(set) var ids: [Int32] = []
     /// [S + 1]: sequence s owns tokens offsets[s] ..< offsets[s + 1].
-    public private(set) var offsets: [Int32] = [0]
+    package private(set) var offsets: [Int32] = [0]
     /// [S] row of the sequence in the global batch.
-    public private(set) var slots: [UInt64] = []
+    package private(set) var slots: [UInt64] = []
     /// [S] text column of the sequence.
-    public private(set) var columns: [UInt32] = []
+    package private(set) var columns: [UInt32] = []
     /// [S] leading tokens that pooling leaves out where a model excludes its prompt.
-    public private(set) var promptTokens: [Int32] = []
+    package private(set) var promptTokens: [Int32] = []
 
     /// A batch without sequences.
-    public init() {}
+    package init() {}
 
     /// T.
-    public var tokenCount: Int { ids.count }
+    package var tokenCount: Int { ids.count }
     /// S.
-    public var sequenceCount: Int { slots.count }
+    package var sequenceCount: Int { slots.count }
 
     /// Length of the longest sequence; 0 without sequences.
-    public var longest: Int {
+    package var longest: Int {
         var longest = 0
         for s in 0..<sequenceCount { longest = max(longest, Int(offsets[s + 1] - offsets[s])) }
         return longest
     }
 
     /// Sum of the squares of the sequences' lengths.
-    public var squaredLengths: Int {
+    package var squaredLengths: Int {
         var sum = 0
         for s in 0..<sequenceCount {
             let length = Int(offsets[s + 1] - offsets[s])
@@ -42,7 +42,7 @@ public struct PackedBatch: Sendable, Equatable {
     }
 
     /// Empties the batch and keeps its memory for the next one.
-    public mutating func removeAll() {
+    package mutating func removeAll() {
         ids.removeAll(keepingCapacity: true)
         offsets.removeAll(keepingCapacity: true)
         offsets.append(0)
@@ -52,7 +52,7 @@ public struct PackedBatch: Sendable, Equatable {
     }
 
     /// Adds one sequence of token ids.
-    public mutating func append(
+    package mutating func append(
         _ tokens: some Collection<Int32>, slot: UInt64, column: UInt32 = 0, promptTokens prompt: Int = 0
     ) {
         ids.append(contentsOf: tokens)
@@ -60,7 +60,7 @@ public struct PackedBatch: Sendable, Equatable {
     }
 
     /// Adds one sequence whose ids `write` appends to the packed ids: no array a sequence.
-    public mutating func append(
+    package mutating func append(
         slot: UInt64, column: UInt32 = 0, promptTokens prompt: Int = 0, _ write: (inout [Int32]) -> Void
     ) {
         let before = ids.count
@@ -70,7 +70,7 @@ public struct PackedBatch: Sendable, Equatable {
     }
 
     /// Replaces the content by some sequences of `other`.
-    public mutating func replace(by range: Range<Int>, of other: PackedBatch) {
+    package mutating func replace(by range: Range<Int>, of other: PackedBatch) {
         removeAll()
         for s in range {
             append(

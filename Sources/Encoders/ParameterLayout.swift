@@ -5,9 +5,9 @@
 // in a layout is trained: what is frozen has a layout, and a store, of its own without gradients.
 
 /// The order, place and role of every parameter.
-public struct ParameterLayout: Sendable, Equatable {
+package struct ParameterLayout: Sendable, Equatable {
     /// Who computes with a parameter.
-    public enum Owner: Sendable, Equatable {
+    package enum Owner: Sendable, Equatable {
         /// The encoder and its heads.
         case model
         /// A loss function.
@@ -15,40 +15,40 @@ public struct ParameterLayout: Sendable, Equatable {
     }
 
     /// One parameter tensor.
-    public struct Entry: Sendable, Equatable {
+    package struct Entry: Sendable, Equatable {
         /// The checkpoint's name of the tensor.
-        public let name: String
+        package let name: String
         /// Its shape, as in the checkpoint.
-        public let shape: [Int]
+        package let shape: [Int]
         /// Its floats in an arena, padding included: both ends are multiples of 16.
-        public let range: Range<Int>
+        package let range: Range<Int>
         /// Who computes with it.
-        public let owner: Owner
+        package let owner: Owner
         /// Whether weight decay applies to it (the reference's rule on names).
-        public let decays: Bool
+        package let decays: Bool
 
         /// Floats of the tensor itself, without padding.
-        public var elementCount: Int { shape.reduce(1, *) }
+        package var elementCount: Int { shape.reduce(1, *) }
         /// The tensor's own floats in an arena, without padding.
-        public var elements: Range<Int> { range.lowerBound..<range.lowerBound + elementCount }
+        package var elements: Range<Int> { range.lowerBound..<range.lowerBound + elementCount }
     }
 
     /// The parameters, in the order in which backward finishes them.
-    public private(set) var entries: [Entry] = []
+    package private(set) var entries: [Entry] = []
     /// Floats of an arena.
-    public private(set) var count = 0
+    package private(set) var count = 0
     /// Floats of the model's own parameters, which come first.
-    public private(set) var modelCount = 0
+    package private(set) var modelCount = 0
     private var places: [String: Int] = [:]
 
     /// A layout without parameters.
-    public init() {}
+    package init() {}
 
     /// The floats of the parameters that losses own, alignment included; empty if there are none.
-    public var lossRange: Range<Int> { modelCount..<count }
+    package var lossRange: Range<Int> { modelCount..<count }
 
     /// The same model with other parameters of losses behind its own, from a multiple of `alignment` floats on.
-    public func withLossParameters(_ tensors: [TensorSpecification], alignment: Int) -> ParameterLayout {
+    package func withLossParameters(_ tensors: [TensorSpecification], alignment: Int) -> ParameterLayout {
         var layout = ParameterLayout()
         for entry in entries where entry.owner == .model { layout.append(TensorSpecification(entry.name, entry.shape)) }
         if !tensors.isEmpty { layout.count = (layout.count + alignment - 1) / alignment * alignment }
@@ -57,10 +57,10 @@ public struct ParameterLayout: Sendable, Equatable {
     }
 
     /// The entry with this name.
-    public func entry(named name: String) -> Entry? { places[name].map { entries[$0] } }
+    package func entry(named name: String) -> Entry? { places[name].map { entries[$0] } }
 
     /// Adds a parameter behind the others; its name must be new.
-    public mutating func append(_ tensor: TensorSpecification, owner: Owner = .model) {
+    package mutating func append(_ tensor: TensorSpecification, owner: Owner = .model) {
         precondition(places[tensor.name] == nil, "ParameterLayout: '\(tensor.name)' twice")
         let elements = tensor.shape.reduce(1, *)
         let padded = (elements + 15) / 16 * 16
@@ -81,7 +81,7 @@ public struct ParameterLayout: Sendable, Equatable {
     }
 
     /// The reference's no-decay rule on the lower-cased name: bias|layernorm|rmsnorm|(^|\.)norm($|\.)|_norm($|\.).
-    public static func isExcludedFromDecay(_ name: String) -> Bool {
+    package static func isExcludedFromDecay(_ name: String) -> Bool {
         let name = name.lowercased()
         if ["bias", "layernorm", "rmsnorm"].contains(where: { occurs($0, in: name) }) { return true }
         return name.split(separator: ".", omittingEmptySubsequences: false).contains {
@@ -97,14 +97,14 @@ public struct ParameterLayout: Sendable, Equatable {
 }
 
 /// A tensor that a model reads from its checkpoint.
-public struct TensorSpecification: Sendable, Equatable {
+package struct TensorSpecification: Sendable, Equatable {
     /// The checkpoint's name.
-    public let name: String
+    package let name: String
     /// The shape that it must have.
-    public let shape: [Int]
+    package let shape: [Int]
 
     /// A tensor of this name and shape.
-    public init(_ name: String, _ shape: [Int]) {
+    package init(_ name: String, _ shape: [Int]) {
         self.name = name
         self.shape = shape
     }

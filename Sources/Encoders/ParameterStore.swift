@@ -6,16 +6,16 @@
 import TuttiKernels
 
 /// Owns the values and, once asked for, the gradients of all parameters.
-public final class ParameterStore {
+package final class ParameterStore {
     /// Where each parameter lies.
-    public private(set) var layout: ParameterLayout
+    package private(set) var layout: ParameterLayout
     /// All values in layout order; zero until weights are written.
-    public private(set) var values: UnsafeMutableBufferPointer<Float>
+    package private(set) var values: UnsafeMutableBufferPointer<Float>
     /// All gradients in layout order; empty until `allocateGradients`.
-    public private(set) var gradients = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
+    package private(set) var gradients = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
 
     /// The rows of the word table that have a gradient.
-    public private(set) var touched: TouchedRows
+    package private(set) var touched: TouchedRows
 
     private let wordTable: String?
     private var valueArena = Arena()
@@ -25,7 +25,7 @@ public final class ParameterStore {
     private var gradientBase: UnsafeMutablePointer<Float>?
 
     /// Zeroed values for `layout`, in which `wordTable` is the table that tokens pick rows of.
-    public init(layout: ParameterLayout, wordTable: String? = nil) {
+    package init(layout: ParameterLayout, wordTable: String? = nil) {
         self.layout = layout
         self.wordTable = wordTable
         touched = TouchedRows(layout, table: wordTable)
@@ -34,7 +34,7 @@ public final class ParameterStore {
     }
 
     /// Makes room for gradients, zeroed; a second call does nothing.
-    public func allocateGradients() {
+    package func allocateGradients() {
         guard gradientBase == nil else { return }
         let base = gradientArena.zeros(layout.count)
         gradientBase = base
@@ -43,7 +43,7 @@ public final class ParameterStore {
 
     /// Makes room behind the model's parameters for those that losses own, zeroed, in place of earlier ones. Everything
     /// comes back to private memory; gradients are to be allocated again.
-    public func setLossParameters(_ tensors: [TensorSpecification]) {
+    package func setLossParameters(_ tensors: [TensorSpecification]) {
         let isPrivate = memory == nil && gradientBase == nil
         if tensors.isEmpty, layout.lossRange.isEmpty, isPrivate { return }
         layout = layout.withLossParameters(tensors, alignment: OptimizerKernels.chunk)
@@ -61,7 +61,7 @@ public final class ParameterStore {
     }
 
     /// Lives on in a part of the arenas of `other`, from float `start` on, which holds the values of the same layout.
-    public func live(in other: ParameterStore, from start: Int) {
+    package func live(in other: ParameterStore, from start: Int) {
         let range = start..<start + layout.count
         let (newValues, newGradients) = (
             UnsafeMutableBufferPointer(rebasing: other.values[range]),
@@ -76,7 +76,7 @@ public final class ParameterStore {
     }
 
     /// Moves to memory that `owner` keeps: `newValues` hold the values already, `newGradients` and `marks` hold zeros.
-    public func move(
+    package func move(
         values newValues: UnsafeMutableBufferPointer<Float>, gradients newGradients: UnsafeMutableBufferPointer<Float>,
         marks: UnsafeMutableBufferPointer<Float>, owner: AnyObject
     ) {
@@ -92,7 +92,7 @@ public final class ParameterStore {
     }
 
     /// Sets every gradient to zero, by writing where there is one.
-    public func clearGradients() {
+    package func clearGradients() {
         guard let gradientBase else { return }
         touched.collectIfNeeded()
         Parallel.forRange(layout.count, grain: OptimizerKernels.chunk) { range in
@@ -102,21 +102,21 @@ public final class ParameterStore {
     }
 
     /// The values of one parameter, without padding.
-    public func values(of entry: ParameterLayout.Entry) -> UnsafeMutableBufferPointer<Float> {
+    package func values(of entry: ParameterLayout.Entry) -> UnsafeMutableBufferPointer<Float> {
         UnsafeMutableBufferPointer(rebasing: values[entry.elements])
     }
 
     /// The gradient of one parameter, without padding.
-    public func gradient(of entry: ParameterLayout.Entry) -> UnsafeMutableBufferPointer<Float> {
+    package func gradient(of entry: ParameterLayout.Entry) -> UnsafeMutableBufferPointer<Float> {
         precondition(gradientBase != nil, "ParameterStore: gradients were not allocated")
         return UnsafeMutableBufferPointer(rebasing: gradients[entry.elements])
     }
 
     /// The values of one parameter as a matrix, one row for a vector.
-    public func valueMatrix(of entry: ParameterLayout.Entry) -> Matrix { matrix(TensorSlot(entry)) }
+    package func valueMatrix(of entry: ParameterLayout.Entry) -> Matrix { matrix(TensorSlot(entry)) }
 
     /// The gradient of one parameter as a matrix, one row for a vector; nil before `allocateGradients`.
-    public func gradientMatrix(of entry: ParameterLayout.Entry) -> Matrix? {
+    package func gradientMatrix(of entry: ParameterLayout.Entry) -> Matrix? {
         gradientBase == nil ? nil : gradientMatrix(TensorSlot(entry))
     }
 

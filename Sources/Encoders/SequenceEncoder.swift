@@ -13,24 +13,24 @@ import TuttiGround
 import TuttiKernels
 
 /// A transformer encoder with pooling and the modules behind it. Used by one thread at a time.
-public final class SequenceEncoder {
+package final class SequenceEncoder {
     /// What it computes with, by default what the process does. Whoever runs passes enters it around them and around what
     /// is computed from their results: `encoder.compute.run { ... }`.
-    public var compute = Compute.process
+    package var compute = Compute.process
     /// What the transformer is made of.
     package let plan: EncoderPlan
     /// The modules behind the transformer.
-    public let headConfigurations: [HeadConfiguration]
+    package let headConfigurations: [HeadConfiguration]
     /// Values and gradients of all parameters.
-    public let parameters: ParameterStore
+    package let parameters: ParameterStore
     /// Width of an embedding.
-    public let outputWidth: Int
+    package let outputWidth: Int
     /// Where each parameter lies.
-    public var layout: ParameterLayout { parameters.layout }
+    package var layout: ParameterLayout { parameters.layout }
     /// Number of transformer layers.
-    public var layerCount: Int { plan.layerCount }
+    package var layerCount: Int { plan.layerCount }
     /// Tokens that a sequence may have.
-    public var longestSequence: Int { plan.longestSequence }
+    package var longestSequence: Int { plan.longestSequence }
 
     private let embedding: TokenEmbedding
     private let stack: LayerStack
@@ -78,14 +78,14 @@ public final class SequenceEncoder {
     /// - Parameters:
     ///   - taps: ascending layers; nil = the last.
     ///   - dropout: the masks; nil = evaluation.
-    public func embed(_ batch: PackedBatch, taps: [Int]? = nil, dropout: DropoutStream? = nil, into result: Matrix) {
+    package func embed(_ batch: PackedBatch, taps: [Int]? = nil, dropout: DropoutStream? = nil, into result: Matrix) {
         let memory = takeMemory()
         forward(batch, taps ?? lastLayer, dropout, into: result, memory, keepsActivations: false)
         takeBack(memory)
     }
 
     /// Embeds `batch`, as `embed`; the pass back-propagates a gradient of `result`.
-    public func forward(
+    package func forward(
         _ batch: PackedBatch, taps: [Int]? = nil, dropout: DropoutStream?, into result: Matrix
     ) -> EncoderPass {
         let memory = takeMemory()

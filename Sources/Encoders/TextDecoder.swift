@@ -10,7 +10,7 @@
 import TuttiKernels
 
 /// A decoder over the parameters of a store. Used by one thread at a time.
-public final class TextDecoder {
+package final class TextDecoder {
     private let plan: DecoderPlan
     private let parameters: ParameterStore
     private let embedding: TokenEmbedding
@@ -33,7 +33,7 @@ public final class TextDecoder {
 
     /// The tokens of `target` that are to be predicted: all but the first of each text, and padding, which no text has
     /// unless it spells it.
-    public func predictedTokens(of target: PackedBatch) -> Int {
+    package func predictedTokens(of target: PackedBatch) -> Int {
         var count = 0
         for s in 0..<target.sequenceCount {
             let tokens = Int(target.offsets[s])..<Int(target.offsets[s + 1])
@@ -49,7 +49,7 @@ public final class TextDecoder {
     ///   - dTexts: assigned the derivative, weight included; gradients of the parameters accumulate. nil = evaluation.
     ///   - weight: factor of all gradients.
     ///   - dropout: the masks; nil = none.
-    public func reconstruct(
+    package func reconstruct(
         _ target: PackedBatch, from texts: Matrix, factor: Double, weight: Double = 1, dTexts: Matrix?,
         dropout: DropoutStream?
     ) -> Double {

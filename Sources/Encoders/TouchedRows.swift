@@ -10,11 +10,11 @@
 import TuttiKernels
 
 /// The rows of the word table that have had a gradient since the gradients were last cleared.
-public final class TouchedRows {
+package final class TouchedRows {
     /// The table's floats in a gradient arena; empty without a table.
-    public let table: Range<Int>
+    package let table: Range<Int>
     /// [rows] above zero where a token named the row.
-    public private(set) var marks: UnsafeMutableBufferPointer<Float>
+    package private(set) var marks: UnsafeMutableBufferPointer<Float>
     /// The parts of the table that `collect` found touched: ascending, disjoint.
     private var stretches: [Range<Int>] = []
     private var isCollected = true
@@ -48,10 +48,10 @@ public final class TouchedRows {
     func watches(_ tensor: TensorSlot) -> Bool { !table.isEmpty && tensor.offset == table.lowerBound }
 
     /// Finds the stretches of all marked rows.
-    public func collect() { collect { marks[$0] > 0 } }
+    package func collect() { collect { marks[$0] > 0 } }
 
     /// Finds the stretches of the rows that any rank has marked, given the marks of all.
-    public func collect(from ranks: [UnsafeMutableBufferPointer<Float>]) {
+    package func collect(from ranks: [UnsafeMutableBufferPointer<Float>]) {
         collect { row in ranks.contains { $0[row] > 0 } }
     }
 
@@ -73,7 +73,7 @@ public final class TouchedRows {
     /// Calls `body` with the stretches of `range`, ascending, outside of which every gradient is zero.
     /// Needs `collect` after the last backward.
     @inline(__always)
-    public func forEachStretch(in range: Range<Int>, _ body: (Range<Int>) -> Void) {
+    package func forEachStretch(in range: Range<Int>, _ body: (Range<Int>) -> Void) {
         let before = range.clamped(to: 0..<table.lowerBound)
         if !before.isEmpty { body(before) }
         var place = firstStretch(after: range.lowerBound)
@@ -86,7 +86,7 @@ public final class TouchedRows {
     }
 
     /// The longest beginning of `range`, a part of the table, with at most `floats` floats in its stretches.
-    public func longestPrefix(of range: Range<Int>, floats: Int) -> Range<Int> {
+    package func longestPrefix(of range: Range<Int>, floats: Int) -> Range<Int> {
         var room = floats
         var end = range.upperBound
         forEachStretch(in: range) {

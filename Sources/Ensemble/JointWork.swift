@@ -8,7 +8,7 @@ extension Ensemble {
     ///
     /// - Throws: the error of the lowest failing rank, its rank named if others got through. `body` must not call
     ///   collectives.
-    public func together<T>(_ operation: String, _ body: () throws -> T) throws -> T {
+    package func together<T>(_ operation: String, _ body: () throws -> T) throws -> T {
         guard size > 1 else { return try body() }
         let outcome = Result(catching: body)
         var own: [UInt8] = []

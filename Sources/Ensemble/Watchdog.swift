@@ -8,7 +8,7 @@ import Foundation
 import Synchronization
 
 /// A thread that watches one wait at a time and reports when it passes a limit. Entering and leaving never allocate.
-public final class Watchdog: Sendable {
+package final class Watchdog: Sendable {
     private let state: WatchdogState
     private let thread: RankThread?
 
@@ -19,7 +19,7 @@ public final class Watchdog: Sendable {
     ///   - abortLimit: seconds after which `onAbort` is called; nil = never.
     ///   - report: called from the watchdog's thread with one line of `who`, operation, call number and seconds.
     ///   - onAbort: called once, from the watchdog's thread, with the same kind of line.
-    public init(
+    package init(
         who: String, limit: Double, abortLimit: Double? = nil, report: @escaping @Sendable (String) -> Void,
         onAbort: @escaping @Sendable (String) -> Void = { _ in }
     ) {
@@ -35,17 +35,17 @@ public final class Watchdog: Sendable {
     }
 
     /// This rank starts to wait in `operation`.
-    public func enter(_ operation: StaticString) {
+    package func enter(_ operation: StaticString) {
         state.calls.wrappingAdd(1, ordering: .relaxed)
         state.operation.store(UInt(bitPattern: operation.utf8Start), ordering: .relaxed)
         state.since.store(monotonicNanoseconds(), ordering: .releasing)
     }
 
     /// The wait is over.
-    public func leave() { state.since.store(0, ordering: .releasing) }
+    package func leave() { state.since.store(0, ordering: .releasing) }
 
     /// Waits that began so far.
-    public var calls: UInt64 { state.calls.load(ordering: .relaxed) }
+    package var calls: UInt64 { state.calls.load(ordering: .relaxed) }
 }
 
 private final class WatchdogState: Sendable {

@@ -23,7 +23,7 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
     public var size: Int { ranks.size }
 
     /// Which rank runs where, and what follows for threads; equal on all ranks.
-    public private(set) var topology: Topology
+    package private(set) var topology: Topology
 
     /// Whether the ranks may keep memory together.
     public var sharesNode: Bool { topology.sharesNode }
@@ -41,7 +41,7 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
     private let watchdog: Watchdog
 
     /// Whether a launcher of this MPI started this process, so that other ranks may wait for it.
-    package static var isLaunched: Bool {
+    public static var isLaunched: Bool {
         let environment = ProcessInfo.processInfo.environment
         return Launcher.openMPI.contains { environment[$0] != nil }
     }

@@ -8,7 +8,7 @@ import Foundation
 import TuttiEnsemble
 
 /// Who sums gradient buckets when: the conductor's use of cores.
-public enum CorePolicy: String, Sendable, CaseIterable {
+package enum CorePolicy: String, Sendable, CaseIterable {
     /// A core a rank is left to the conductor, which sums buckets while the main thread computes.
     case reserved
     /// All cores compute; the conductor sums buckets only while the main thread waits for them.
@@ -27,7 +27,7 @@ public enum CorePolicy: String, Sendable, CaseIterable {
 }
 
 /// Whether ranks of one node may keep memory together.
-public enum MemoryPolicy: String, Sendable, CaseIterable {
+package enum MemoryPolicy: String, Sendable, CaseIterable {
     /// One copy of parameters and optimizer state for the ranks of a node; gradients meet in memory.
     case shared
     /// A copy for every rank; gradients travel in messages, as between nodes.
@@ -35,18 +35,18 @@ public enum MemoryPolicy: String, Sendable, CaseIterable {
 }
 
 /// One rank's place.
-public struct RankPlace: Sendable, Codable, Equatable {
+package struct RankPlace: Sendable, Codable, Equatable {
     /// The name of its host.
-    public var host: String
+    package var host: String
     /// The CPUs that it may run on, ascending.
-    public var cpus: [Int]
+    package var cpus: [Int]
     /// The physical core of each of them: hyper-threads of one core have equal numbers.
-    public var cores: [Int]
+    package var cores: [Int]
     /// The lowest of the ranks that can share memory with this one, by MPI: it stands for their node.
-    public var node: Int
+    package var node: Int
 
     /// Creates a place.
-    public init(host: String, cpus: [Int], cores: [Int], node: Int = 0) {
+    package init(host: String, cpus: [Int], cores: [Int], node: Int = 0) {
         self.host = host
         self.cpus = cpus
         self.cores = cores
@@ -55,30 +55,30 @@ public struct RankPlace: Sendable, Codable, Equatable {
 }
 
 /// The places of all ranks and the policy that follows; equal on all ranks.
-public struct Topology: Sendable, CustomStringConvertible {
+package struct Topology: Sendable, CustomStringConvertible {
     /// The place of each rank.
-    public let places: [RankPlace]
+    package let places: [RankPlace]
 
     /// The MPI library and its version.
-    public let library: String
+    package let library: String
 
     private let memory: MemoryPolicy
 
     /// Physical cores for one rank, the smallest over ranks; below 1 if ranks must share cores.
-    public let coresPerRank: Double
+    package let coresPerRank: Double
 
     /// Who sums when.
-    public let policy: CorePolicy
+    package let policy: CorePolicy
 
     /// Whether several ranks, all on one node, may keep memory together.
-    public let sharesNode: Bool
+    package let sharesNode: Bool
 
     /// Threads that a rank should compute with.
-    public var computeThreads: Int { max(1, Int(coresPerRank) - (policy == .reserved ? 1 : 0)) }
+    package var computeThreads: Int { max(1, Int(coresPerRank) - (policy == .reserved ? 1 : 0)) }
 
     /// Derives counts and policy; `chosen` overrides the policy. Where memory is shared, no bucket travels, and a core
     /// reserved for it would be idle.
-    public init(
+    package init(
         places: [RankPlace], library: String, chosen: CorePolicy? = nil, memory: MemoryPolicy = .private
     ) {
         self.places = places
@@ -105,7 +105,7 @@ public struct Topology: Sendable, CustomStringConvertible {
     }
 
     /// One block: ranks, hosts, CPUs, cores, policy.
-    public var description: String {
+    package var description: String {
         let hosts = hostsInOrder()
         var lines = ["\(count(places.count, "rank")) on \(count(hosts.count, "host")), \(library)"]
         for (host, ranks) in hosts.prefix(8) {

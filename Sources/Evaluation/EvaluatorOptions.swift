@@ -20,7 +20,7 @@ public struct EvaluatorOptions {
     /// The prompts of that model by name.
     public let modelPrompts: [String: String]
     /// The classifier that the run's loss trains, if it does; a configuration can name another one.
-    public var classifier: SoftmaxClassifier?
+    package var classifier: SoftmaxClassifier?
     /// Gets what is odd in the evaluator's files, a line each.
     public var notice: (String) -> Void = { _ in }
     /// Loads the model that an option names, such as a teacher.

@@ -16,11 +16,11 @@ import TuttiGround
 import TuttiModels
 
 /// Judges a model and its classifier by the share of pairs with the right class.
-public final class LabelAccuracyEvaluator: Evaluator {
-    public static let className = "LabelAccuracyEvaluator"
-    public let name: String
-    public let title = "Label Accuracy"
-    public var primaryMetric: String { prefixed("accuracy") }
+package final class LabelAccuracyEvaluator: Evaluator {
+    package static let className = "LabelAccuracyEvaluator"
+    package let name: String
+    package let title = "Label Accuracy"
+    package var primaryMetric: String { prefixed("accuracy") }
     private let firsts: [String]
     private let seconds: [String]
     private let labels: [Int]
@@ -28,7 +28,7 @@ public final class LabelAccuracyEvaluator: Evaluator {
     private let writesResults: Bool
 
     /// An evaluator of the pairs (firsts[i], seconds[i]) with the classes labels[i]; there must be a pair.
-    public init(
+    package init(
         firsts: [String], seconds: [String], labels: [Int], classifier: SoftmaxClassifier, name: String = "",
         writesResults: Bool = true
     ) {
@@ -43,9 +43,9 @@ public final class LabelAccuracyEvaluator: Evaluator {
         self.writesResults = writesResults
     }
 
-    public var metricKeys: [String] { [primaryMetric] }
+    package var metricKeys: [String] { [primaryMetric] }
 
-    public func evaluate(
+    package func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {
         let unique = UniqueTexts(firsts + seconds)

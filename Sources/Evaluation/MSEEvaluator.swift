@@ -15,11 +15,11 @@ import TuttiGround
 import TuttiModels
 
 /// Judges a model by its distance from a teacher.
-public final class MSEEvaluator: Evaluator {
-    public static let className = "MSEEvaluator"
-    public let name: String
-    public let title = "Knowledge Distillation"
-    public var primaryMetric: String { prefixed("negative_mse") }
+package final class MSEEvaluator: Evaluator {
+    package static let className = "MSEEvaluator"
+    package let name: String
+    package let title = "Knowledge Distillation"
+    package var primaryMetric: String { prefixed("negative_mse") }
     private let targets: [String]
     private let teacher: TeacherEmbeddings
     private let truncatedDimension: Int?
@@ -28,7 +28,7 @@ public final class MSEEvaluator: Evaluator {
     /// An evaluator of the model's embeddings of `targets` against the teacher's of `sources`, text by text.
     ///
     /// The teacher encodes the sources at the first evaluation and is let go then.
-    public init(
+    package init(
         sources: [String], targets: [String], teacher: any SentenceEncoding, name: String = "",
         truncatedDimension: Int? = nil, writesResults: Bool = true
     ) {
@@ -40,13 +40,13 @@ public final class MSEEvaluator: Evaluator {
         self.writesResults = writesResults
     }
 
-    public var metricKeys: [String] { [primaryMetric] }
+    package var metricKeys: [String] { [primaryMetric] }
 
-    public var configuration: JSONObject {
+    package var configuration: JSONObject {
         truncatedDimension.map { ["truncate_dim": .integer(Int64($0))] } ?? JSONObject()
     }
 
-    public func evaluate(
+    package func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {
         let wanted = try teacher.embeddings(ensemble, context)

@@ -16,20 +16,20 @@ import TuttiGround
 import TuttiModels
 
 /// Judges a model by its distance from a teacher on texts in several languages.
-public final class MSEEvaluatorFromDataFrame: Evaluator {
+package final class MSEEvaluatorFromDataFrame: Evaluator {
     /// Texts of one pair of languages, row by row.
-    public struct Combination: Sendable {
+    package struct Combination: Sendable {
         /// The name of the source language, as its column has it.
-        public let source: String
+        package let source: String
         /// The name of the target language.
-        public let target: String
+        package let target: String
         /// Texts for the teacher.
-        public let sources: [String]
+        package let sources: [String]
         /// Texts for the model.
-        public let targets: [String]
+        package let targets: [String]
 
         /// The rows of two columns in which both have more than white space.
-        public init(source: String, target: String, sources: [String], targets: [String]) {
+        package init(source: String, target: String, sources: [String], targets: [String]) {
             precondition(sources.count == targets.count, "\(sources.count) sources, \(targets.count) targets")
             let rows = sources.indices.filter { !isBlank(sources[$0]) && !isBlank(targets[$0]) }
             self.source = source
@@ -39,10 +39,10 @@ public final class MSEEvaluatorFromDataFrame: Evaluator {
         }
     }
 
-    public static let className = "MSEEvaluatorFromDataFrame"
-    public let name: String
-    public let title = "Knowledge Distillation"
-    public var primaryMetric: String { prefixed("negative_mse") }
+    package static let className = "MSEEvaluatorFromDataFrame"
+    package let name: String
+    package let title = "Knowledge Distillation"
+    package var primaryMetric: String { prefixed("negative_mse") }
     private let combinations: [Combination]
     private let teacher: TeacherEmbeddings
     private let truncatedDimension: Int?
@@ -51,7 +51,7 @@ public final class MSEEvaluatorFromDataFrame: Evaluator {
     /// An evaluator of `combinations`, each of which must have a row.
     ///
     /// The teacher encodes the sources at the first evaluation and is let go then.
-    public init(
+    package init(
         _ combinations: [Combination], teacher: any SentenceEncoding, name: String = "",
         truncatedDimension: Int? = nil, writesResults: Bool = true
     ) {
@@ -64,9 +64,9 @@ public final class MSEEvaluatorFromDataFrame: Evaluator {
         self.writesResults = writesResults
     }
 
-    public var metricKeys: [String] { [primaryMetric] }
+    package var metricKeys: [String] { [primaryMetric] }
 
-    public func evaluate(
+    package func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {
         let wanted = try teacher.embeddings(ensemble, context)

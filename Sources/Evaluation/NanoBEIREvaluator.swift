@@ -17,12 +17,12 @@ import TuttiModels
 import TuttiObjectives
 
 /// Judges a model by retrieval in several collections.
-public final class NanoBEIREvaluator: Evaluator {
-    public static let className = "NanoBEIREvaluator"
-    public let name: String
-    public let title = "Nano BEIR"
-    public private(set) var primaryMetric: String
-    public let configuration: JSONObject
+package final class NanoBEIREvaluator: Evaluator {
+    package static let className = "NanoBEIREvaluator"
+    package let name: String
+    package let title = "Nano BEIR"
+    package private(set) var primaryMetric: String
+    package let configuration: JSONObject
     private let parts: [InformationRetrievalEvaluator]
     private let cutoffs: RetrievalCutoffs
     private let functions: [SimilarityFunction]
@@ -32,7 +32,7 @@ public final class NanoBEIREvaluator: Evaluator {
     private var isPrimaryChosen: Bool
 
     /// How the values of the data sets become one.
-    public enum Aggregate: String, Sendable, CaseIterable {
+    package enum Aggregate: String, Sendable, CaseIterable {
         /// The arithmetic mean.
         case mean
         /// The middle value, or the mean of the two middle ones.
@@ -55,18 +55,18 @@ public final class NanoBEIREvaluator: Evaluator {
     }
 
     /// A collection with its human-readable name and the prompts for it.
-    public struct DataSet: Sendable {
+    package struct DataSet: Sendable {
         /// The name, such as "NanoMSMARCO".
-        public let name: String
+        package let name: String
         /// Queries, documents and judgements.
-        public let collection: JudgedCollection
+        package let collection: JudgedCollection
         /// The prompt of queries in place of the model's.
-        public let queryPrompt: String?
+        package let queryPrompt: String?
         /// The prompt of documents in place of the model's.
-        public let documentPrompt: String?
+        package let documentPrompt: String?
 
         /// A collection named `name`.
-        public init(
+        package init(
             name: String, collection: JudgedCollection, queryPrompt: String? = nil, documentPrompt: String? = nil
         ) {
             self.name = name
@@ -79,7 +79,7 @@ public final class NanoBEIREvaluator: Evaluator {
     /// An evaluator of `dataSets`; `settings` hold for all of them, apart from the prompts.
     ///
     /// `aggregateKey` names the aggregate in keys and file names. `main` as in `InformationRetrievalEvaluator`.
-    public init(
+    package init(
         _ dataSets: [DataSet], cutoffs: RetrievalCutoffs = RetrievalCutoffs(),
         functions: [SimilarityFunction] = [.cosine], main: SimilarityFunction? = nil, aggregate: Aggregate = .mean,
         aggregateKey: String = "mean", settings: RetrievalSettings = RetrievalSettings(),
@@ -106,14 +106,14 @@ public final class NanoBEIREvaluator: Evaluator {
         primaryMetric = metricKey(cutoffs.primaryKey(of: main ?? self.functions[0]), of: name)
     }
 
-    public var metricKeys: [String] { parts.flatMap(\.metricKeys) + aggregateKeys.map(prefixed) }
+    package var metricKeys: [String] { parts.flatMap(\.metricKeys) + aggregateKeys.map(prefixed) }
 
     private var aggregateKeys: [String] { functions.flatMap { cutoffs.keys(of: $0) } }
 
     /// The data sets, and the aggregate where there are several.
-    public var reported: [any Evaluator] { parts.count > 1 ? parts + [self] : parts }
+    package var reported: [any Evaluator] { parts.count > 1 ? parts + [self] : parts }
 
-    public func evaluate(
+    package func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {
         let metrics = try parts.map { try $0.evaluate(model: model, ensemble: ensemble, context: context) }
@@ -131,7 +131,7 @@ public final class NanoBEIREvaluator: Evaluator {
         return metrics.joined() + aggregates
     }
 
-    public func recall(_ first: [Metric]) {
+    package func recall(_ first: [Metric]) {
         for part in parts { part.recall(first) }
         choosePrimary(first)
     }

@@ -17,11 +17,11 @@ import TuttiGround
 import TuttiModels
 
 /// Judges a model by the duplicates that it finds in a list of sentences.
-public final class ParaphraseMiningEvaluator: Evaluator {
-    public static let className = "ParaphraseMiningEvaluator"
-    public let name: String
-    public let title = "Paraphrase Mining"
-    public let primaryMetric: String
+package final class ParaphraseMiningEvaluator: Evaluator {
+    package static let className = "ParaphraseMiningEvaluator"
+    package let name: String
+    package let title = "Paraphrase Mining"
+    package let primaryMetric: String
     private let sentences: [String]
     private let duplicates: Duplicates
     private let isTransitive: Bool
@@ -33,7 +33,7 @@ public final class ParaphraseMiningEvaluator: Evaluator {
     ///
     /// `maximumPairs` pairs are looked at, and of each sentence the `neighbours` best others; `queryChunkSize`
     /// sentences are searched for at once on a rank, which the results do not depend on.
-    public init(
+    package init(
         sentences: [(id: String, text: String)], duplicates: [(first: String, second: String)], name: String = "",
         addsTransitiveClosure: Bool = false, queryChunkSize: Int = 5_000, maximumPairs: Int = 500_000,
         neighbours: Int = 100, truncatedDimension: Int? = nil, writesResults: Bool = true
@@ -51,9 +51,9 @@ public final class ParaphraseMiningEvaluator: Evaluator {
         primaryMetric = metricKey("average_precision", of: name)
     }
 
-    public var metricKeys: [String] { ["average_precision", "f1", "precision", "recall", "threshold"].map(prefixed) }
+    package var metricKeys: [String] { ["average_precision", "f1", "precision", "recall", "threshold"].map(prefixed) }
 
-    public var configuration: JSONObject {
+    package var configuration: JSONObject {
         var object: JSONObject = [
             "add_transitive_closure": .bool(isTransitive), "max_pairs": .integer(Int64(size.limit)),
             "top_k": .integer(Int64(size.neighbours)),
@@ -62,7 +62,7 @@ public final class ParaphraseMiningEvaluator: Evaluator {
         return object
     }
 
-    public func evaluate(
+    package func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {
         let unique = UniqueTexts(sentences)

@@ -22,11 +22,11 @@ import TuttiModels
 import TuttiObjectives
 
 /// Judges a model by how it orders the documents of a list.
-public final class RerankingEvaluator: Evaluator {
-    public static let className = "RerankingEvaluator"
-    public let name: String
-    public let title = "Reranking"
-    public let primaryMetric: String
+package final class RerankingEvaluator: Evaluator {
+    package static let className = "RerankingEvaluator"
+    package let name: String
+    package let title = "Reranking"
+    package let primaryMetric: String
     private let samples: [RerankingSample]
     private let depth: Int
     private let similarity: SimilarityFunction
@@ -34,7 +34,7 @@ public final class RerankingEvaluator: Evaluator {
     private let writesResults: Bool
 
     /// An evaluator of `samples`; `depth` is the k of MRR@k and nDCG@k.
-    public init(
+    package init(
         _ samples: [RerankingSample], name: String = "", depth: Int = 10, similarity: SimilarityFunction = .cosine,
         truncatedDimension: Int? = nil, writesResults: Bool = true
     ) {
@@ -48,16 +48,16 @@ public final class RerankingEvaluator: Evaluator {
         primaryMetric = metricKey("ndcg@\(depth)", of: name)
     }
 
-    public var metricKeys: [String] { ["map", "mrr@\(depth)", "ndcg@\(depth)"].map(prefixed) }
+    package var metricKeys: [String] { ["map", "mrr@\(depth)", "ndcg@\(depth)"].map(prefixed) }
 
-    public var configuration: JSONObject {
+    package var configuration: JSONObject {
         var object = JSONObject()
         object.set("at_k", .integer(Int64(depth)))
         if let width = truncatedDimension { object.set("truncate_dim", .integer(Int64(width))) }
         return object
     }
 
-    public func evaluate(
+    package func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {
         let queries = UniqueTexts(samples.map(\.query))

@@ -5,16 +5,16 @@ import TuttiFormats
 import TuttiGround
 
 /// A query with the documents that answer it and others that do not.
-public struct RerankingSample: Sendable, Equatable {
+package struct RerankingSample: Sendable, Equatable {
     /// The query.
-    public let query: String
+    package let query: String
     /// Documents that answer it.
-    public let positives: [String]
+    package let positives: [String]
     /// Documents that do not.
-    public let negatives: [String]
+    package let negatives: [String]
 
     /// Makes a sample from its parts.
-    public init(query: String, positives: [String], negatives: [String]) {
+    package init(query: String, positives: [String], negatives: [String]) {
         self.query = query
         self.positives = positives
         self.negatives = negatives

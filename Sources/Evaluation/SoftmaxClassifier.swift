@@ -15,22 +15,22 @@ import TuttiModels
 import TuttiObjectives
 
 /// A linear classifier of pairs of embeddings.
-public final class SoftmaxClassifier {
+package final class SoftmaxClassifier {
     /// The feature blocks in their order.
-    public typealias Features = SoftmaxLoss.Features
+    package typealias Features = SoftmaxLoss.Features
 
     /// A weight [C, F], row after row, and perhaps a bias [C].
-    public typealias Parameters = (weight: [Float], bias: [Float]?)
+    package typealias Parameters = (weight: [Float], bias: [Float]?)
 
     /// The number of classes.
-    public let classCount: Int
+    package let classCount: Int
     /// The width of the embeddings.
-    public let dimension: Int
+    package let dimension: Int
     private let features: Features
     private let parameters: () -> Parameters
 
     /// A classifier whose `parameters` are asked for before every evaluation.
-    public init(classCount: Int, dimension: Int, features: Features, parameters: @escaping () -> Parameters) {
+    package init(classCount: Int, dimension: Int, features: Features, parameters: @escaping () -> Parameters) {
         precondition(
             classCount > 0 && dimension > 0 && features.count > 0,
             "\(classCount) classes of \(features.count) blocks of \(dimension)")
@@ -43,7 +43,7 @@ public final class SoftmaxClassifier {
     /// The classifier that the file at `path` holds.
     ///
     /// Throws: `.missingFile`; `.data` naming file and tensor when it holds no such head.
-    public convenience init(path: String, features: Features) throws(TuttiError) {
+    package convenience init(path: String, features: Features) throws(TuttiError) {
         let file = try SafetensorsFile(path: path)
         let weights = file.tensors.filter { $0.name.hasSuffix("classifier.weight") }
         guard let info = weights.first, weights.count == 1 else {

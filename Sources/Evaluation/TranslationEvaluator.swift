@@ -18,11 +18,11 @@ import TuttiModels
 import TuttiObjectives
 
 /// Judges a model by how often a translation is the nearest text.
-public final class TranslationEvaluator: Evaluator {
-    public static let className = "TranslationEvaluator"
-    public let name: String
-    public let title = "Translation"
-    public var primaryMetric: String { prefixed("mean_accuracy") }
+package final class TranslationEvaluator: Evaluator {
+    package static let className = "TranslationEvaluator"
+    package let name: String
+    package let title = "Translation"
+    package var primaryMetric: String { prefixed("mean_accuracy") }
     private let sources: [String]
     private let targets: [String]
     private let truncatedDimension: Int?
@@ -32,7 +32,7 @@ public final class TranslationEvaluator: Evaluator {
     /// An evaluator of texts and their translations, of which there must be one.
     ///
     /// `reportsWrongMatches` gives every source whose nearest target is wrong to the context's `report`.
-    public init(
+    package init(
         sources: [String], targets: [String], name: String = "", truncatedDimension: Int? = nil,
         writesResults: Bool = true, reportsWrongMatches: Bool = false
     ) {
@@ -46,15 +46,15 @@ public final class TranslationEvaluator: Evaluator {
         self.reportsWrongMatches = reportsWrongMatches
     }
 
-    public var metricKeys: [String] {
+    package var metricKeys: [String] {
         ["src2trg_accuracy", "trg2src_accuracy", "mean_accuracy"].map(prefixed)
     }
 
-    public var configuration: JSONObject {
+    package var configuration: JSONObject {
         truncatedDimension.map { ["truncate_dim": .integer(Int64($0))] } ?? JSONObject()
     }
 
-    public func evaluate(
+    package func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {
         let unique = UniqueTexts(sources + targets)

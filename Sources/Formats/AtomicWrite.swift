@@ -9,32 +9,32 @@ import Foundation
 import TuttiGround
 
 /// Writes that leave the previous version untouched unless they succeed whole.
-public enum AtomicWrite {
+package enum AtomicWrite {
     /// Writes `bytes` to the file at `path`.
     ///
     /// Throws: `.retryable` naming the file and the reason; the temporary file is removed.
-    public static func file(path: String, bytes: UnsafeRawBufferPointer) throws(TuttiError) {
+    package static func file(path: String, bytes: UnsafeRawBufferPointer) throws(TuttiError) {
         try file(path: path) { output throws(TuttiError) in try output.write(bytes) }
     }
 
     /// Writes an array of bytes to the file at `path`.
     ///
     /// Throws: `.retryable` naming the file and the reason; the temporary file is removed.
-    public static func file(path: String, bytes: [UInt8]) throws(TuttiError) {
+    package static func file(path: String, bytes: [UInt8]) throws(TuttiError) {
         try file(path: path) { output throws(TuttiError) in try output.write(bytes) }
     }
 
     /// Writes `text` as UTF-8 to the file at `path`.
     ///
     /// Throws: `.retryable` naming the file and the reason; the temporary file is removed.
-    public static func file(path: String, text: String) throws(TuttiError) {
+    package static func file(path: String, text: String) throws(TuttiError) {
         try file(path: path) { output throws(TuttiError) in try output.write(text) }
     }
 
     /// Writes what `body` writes to the file at `path`.
     ///
     /// Throws: the error of `body`, or `.retryable` naming the file and the reason; the temporary file is removed.
-    public static func file(
+    package static func file(
         path: String, _ body: (OutputFile) throws(TuttiError) -> Void
     ) throws(TuttiError) {
         let temporary = path + ".tmp"
@@ -54,7 +54,7 @@ public enum AtomicWrite {
     ///
     /// Throws: the error of `body`, or `.retryable` naming the place and the reason; the temporary folder is removed
     /// and a folder that was at `finalPath` is as it was.
-    public static func directory(finalPath: String, _ body: (_ temporaryPath: String) throws -> Void) throws {
+    package static func directory(finalPath: String, _ body: (_ temporaryPath: String) throws -> Void) throws {
         let finalPath = withoutTrailingSlash(finalPath)
         let temporary = finalPath + ".tmp"
         try recover(finalPath: finalPath)
@@ -75,7 +75,7 @@ public enum AtomicWrite {
     /// Puts back the folder that a crash may have left as "<name>.old", and removes one that is no longer needed.
     ///
     /// Throws: `.retryable` naming the place and the reason.
-    public static func recover(finalPath: String) throws(TuttiError) {
+    package static func recover(finalPath: String) throws(TuttiError) {
         let old = withoutTrailingSlash(finalPath) + ".old"
         guard isFolder(old) else { return }
         if exists(finalPath) { try removeTree(old) } else { try rename(old, to: withoutTrailingSlash(finalPath)) }
@@ -84,7 +84,7 @@ public enum AtomicWrite {
     /// Removes a file or a folder with all it holds; a path with nothing there is fine.
     ///
     /// Throws: `.retryable` naming the place and the reason.
-    public static func removeTree(_ path: String) throws(TuttiError) {
+    package static func removeTree(_ path: String) throws(TuttiError) {
         guard exists(path) else { return }
         do {
             try FileManager.default.removeItem(atPath: path)

@@ -8,30 +8,30 @@
 import TuttiGround
 
 /// One record: the bytes of its fields, one after the other.
-public struct CSVRecord: Sendable {
+package struct CSVRecord: Sendable {
     /// The unquoted bytes of all fields, valid UTF-8.
-    public fileprivate(set) var bytes: [UInt8] = []
+    package fileprivate(set) var bytes: [UInt8] = []
     fileprivate var ends: [Int] = []
     fileprivate var starts: [Int] = []
     /// The line on which the record begins, from one.
-    public fileprivate(set) var line = 1
+    package fileprivate(set) var line = 1
     /// Lines that the record takes; more than one where quoted fields hold line ends.
-    public fileprivate(set) var lineCount = 1
+    package fileprivate(set) var lineCount = 1
 
     /// An empty record, to be filled by `CSVParser.next`.
-    public init() {}
+    package init() {}
 
     /// The number of fields.
-    public var count: Int { ends.count }
+    package var count: Int { ends.count }
 
     /// Where the bytes of field `index` lie in `bytes`.
-    public func range(_ index: Int) -> Range<Int> { (index == 0 ? 0 : ends[index - 1])..<ends[index] }
+    package func range(_ index: Int) -> Range<Int> { (index == 0 ? 0 : ends[index - 1])..<ends[index] }
 
     /// Field `index` as a string.
-    public subscript(index: Int) -> String { String(decoding: bytes[range(index)], as: UTF8.self) }
+    package subscript(index: Int) -> String { String(decoding: bytes[range(index)], as: UTF8.self) }
 
     /// All fields as strings.
-    public var fields: [String] { (0..<count).map { self[$0] } }
+    package var fields: [String] { (0..<count).map { self[$0] } }
 
     fileprivate mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
@@ -41,7 +41,7 @@ public struct CSVRecord: Sendable {
 }
 
 /// Reads the records of a CSV or TSV text one after the other.
-public struct CSVParser {
+package struct CSVParser {
     private let bytes: UnsafeRawBufferPointer
     private let source: String
     private let separator: UInt8
@@ -54,7 +54,7 @@ public struct CSVParser {
     /// every character but the separator and line ends belongs to its field.
     ///
     /// Throws: `.data` with source:line:column when the bytes are not UTF-8.
-    public init(
+    package init(
         _ bytes: UnsafeRawBufferPointer, source: String, separator: Unicode.Scalar = ",",
         quote: Unicode.Scalar? = "\""
     ) throws(TuttiError) {
@@ -70,7 +70,7 @@ public struct CSVParser {
     /// Reads the next record into `record`; false at the end.
     ///
     /// Throws: `.data` with source:line:column for an unclosed quote or text after a closing quote.
-    public mutating func next(_ record: inout CSVRecord) throws(TuttiError) -> Bool {
+    package mutating func next(_ record: inout CSVRecord) throws(TuttiError) -> Bool {
         record.removeAll()
         while position < bytes.count, takeLineEnd() {}
         guard position < bytes.count else { return false }
@@ -96,13 +96,13 @@ public struct CSVParser {
     }
 
     /// The place of field `index` of `record`, "source:line:column", for errors about its content.
-    public func place(of index: Int, in record: CSVRecord) -> String {
+    package func place(of index: Int, in record: CSVRecord) -> String {
         guard index < record.starts.count else { return "\(source):\(record.line)" }
         return "\(source):\(TextPosition(offset: record.starts[index], in: bytes))"
     }
 
     /// The error for a record that has not as many fields as the header.
-    public func raggedRow(_ record: CSVRecord, expected: Int, hint: String? = nil) -> TuttiError {
+    package func raggedRow(_ record: CSVRecord, expected: Int, hint: String? = nil) -> TuttiError {
         let extra = record.count > expected
         let usual =
             extra
@@ -167,7 +167,7 @@ public struct CSVParser {
 }
 
 /// The other direction: fields as one line of CSV, spelled as Python's csv.writer does by default, without line end.
-public func csvLine(_ fields: [String], separator: Character = ",") -> String {
+package func csvLine(_ fields: [String], separator: Character = ",") -> String {
     if fields.count == 1, fields[0].isEmpty { return "\"\"" }
     return fields.map { field in
         let needsQuotes = field.unicodeScalars.contains {

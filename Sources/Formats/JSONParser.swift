@@ -9,10 +9,10 @@ import TuttiGround
 
 extension JSONValue {
     /// How deep arrays and objects may nest.
-    public static let depthLimit = 512
+    package static let depthLimit = 512
 
     /// What happens when an object repeats a key.
-    public enum RepeatedKeys: Sendable {
+    package enum RepeatedKeys: Sendable {
         /// The last value counts, as in Python.
         case lastCounts
         /// It is an error.
@@ -22,7 +22,7 @@ extension JSONValue {
     /// Parses one JSON text; `source` names it in errors and `firstLine` is the line that its first byte lies on.
     ///
     /// Throws: `.data` with source:line:column.
-    public static func parse(
+    package static func parse(
         _ bytes: UnsafeRawBufferPointer, source: String, firstLine: Int = 1, repeatedKeys: RepeatedKeys = .lastCounts
     ) throws(TuttiError) -> JSONValue {
         try UTF8Text.check(bytes, source: source, operation: "parse JSON", firstLine: firstLine)
@@ -30,7 +30,7 @@ extension JSONValue {
     }
 
     /// Parses bytes that are known to be UTF-8, as the lines of a file that was checked whole.
-    public static func parse(
+    package static func parse(
         checked bytes: UnsafeRawBufferPointer, source: String, firstLine: Int, repeatedKeys: RepeatedKeys = .lastCounts
     ) throws(TuttiError) -> JSONValue {
         guard let start = bytes.baseAddress else {
@@ -44,12 +44,12 @@ extension JSONValue {
     }
 
     /// Parses a string.
-    public static func parse(_ text: String, source: String = "JSON text") throws(TuttiError) -> JSONValue {
+    package static func parse(_ text: String, source: String = "JSON text") throws(TuttiError) -> JSONValue {
         try parse(Array(text.utf8), source: source)
     }
 
     /// Parses an array of bytes.
-    public static func parse(_ bytes: [UInt8], source: String) throws(TuttiError) -> JSONValue {
+    package static func parse(_ bytes: [UInt8], source: String) throws(TuttiError) -> JSONValue {
         try bytes.withUnsafeBufferPointer { buffer throws(TuttiError) in
             try parse(UnsafeRawBufferPointer(buffer), source: source)
         }
@@ -58,7 +58,7 @@ extension JSONValue {
     /// Parses the file at `path`.
     ///
     /// Throws: `.missingFile`, or `.data` with path:line:column.
-    public static func parse(file path: String) throws(TuttiError) -> JSONValue {
+    package static func parse(file path: String) throws(TuttiError) -> JSONValue {
         let file = try MappedFile(path: path)
         let value = try parse(file.bytes, source: path)
         return withExtendedLifetime(file) { value }

@@ -4,9 +4,9 @@
 import TuttiGround
 
 /// Reads the values of a JSON text one at a time.
-public struct JSONSequence {
+package struct JSONSequence {
     /// How the values are laid out in the text.
-    public enum Form: Sendable {
+    package enum Form: Sendable {
         /// One array; its elements are the values.
         case array
         /// One value a line, empty lines skipped.
@@ -25,7 +25,7 @@ public struct JSONSequence {
     /// A sequence over `bytes`, which must stay valid while it is used; `source` names them in errors.
     ///
     /// Throws: `.data` with source:line:column when the bytes are not UTF-8, or no array where `form` asks for one.
-    public init(_ bytes: UnsafeRawBufferPointer, form: Form, source: String) throws(TuttiError) {
+    package init(_ bytes: UnsafeRawBufferPointer, form: Form, source: String) throws(TuttiError) {
         try UTF8Text.check(bytes, source: source, operation: "parse JSON")
         self.bytes = bytes
         self.source = source
@@ -44,7 +44,7 @@ public struct JSONSequence {
     /// The next value and the line it begins on, or nil at the end.
     ///
     /// Throws: `.data` with source:line:column.
-    public mutating func next() throws(TuttiError) -> (value: JSONValue, line: Int)? {
+    package mutating func next() throws(TuttiError) -> (value: JSONValue, line: Int)? {
         form == .array ? try nextElement() : try nextLine()
     }
 

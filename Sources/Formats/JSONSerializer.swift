@@ -9,7 +9,7 @@ extension JSONValue {
     /// The value as JSON text.
     ///
     /// `indent` nil gives one line with ", " and ": "; a number gives Python's indented form with that many spaces.
-    public func serialized(indent: Int? = nil, sortKeys: Bool = false, asciiOnly: Bool = false) -> String {
+    package func serialized(indent: Int? = nil, sortKeys: Bool = false, asciiOnly: Bool = false) -> String {
         var writer = JSONWriter(indent: indent, sortKeys: sortKeys, asciiOnly: asciiOnly)
         writer.write(self, level: 0)
         return String(decoding: writer.bytes, as: UTF8.self)
@@ -18,13 +18,13 @@ extension JSONValue {
 
 extension JSONObject {
     /// The object as JSON text; see `JSONValue.serialized`.
-    public func serialized(indent: Int? = nil, sortKeys: Bool = false, asciiOnly: Bool = false) -> String {
+    package func serialized(indent: Int? = nil, sortKeys: Bool = false, asciiOnly: Bool = false) -> String {
         JSONValue.object(self).serialized(indent: indent, sortKeys: sortKeys, asciiOnly: asciiOnly)
     }
 }
 
 /// Python's repr of a double: the shortest digits that read back the same.
-public func pythonSpelling(of value: Double) -> String {
+package func pythonSpelling(of value: Double) -> String {
     if value.isNaN { return "nan" }
     if value.isInfinite { return value < 0 ? "-inf" : "inf" }
     var digits: [UInt8] = []

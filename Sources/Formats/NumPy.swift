@@ -6,11 +6,11 @@
 import TuttiGround
 
 /// Reads and writes .npy files.
-public enum NumPy {
+package enum NumPy {
     /// Writes a row-major matrix of f32, i8 or u8, durable and whole or not at all.
     ///
     /// Throws: `.retryable` naming the file and the reason.
-    public static func write(
+    package static func write(
         path: String, bytes: UnsafeRawBufferPointer, type: TensorType, rows: Int, columns: Int
     ) throws(TuttiError) {
         precondition(
@@ -34,7 +34,7 @@ public enum NumPy {
     /// Writes a row-major matrix of single precision.
     ///
     /// Throws: `.retryable` naming the file and the reason.
-    public static func write(path: String, floats: [Float], rows: Int, columns: Int) throws(TuttiError) {
+    package static func write(path: String, floats: [Float], rows: Int, columns: Int) throws(TuttiError) {
         try floats.withUnsafeBufferPointer { buffer throws(TuttiError) in
             try write(path: path, bytes: UnsafeRawBufferPointer(buffer), type: .f32, rows: rows, columns: columns)
         }
@@ -43,7 +43,7 @@ public enum NumPy {
     /// Reads an array of float16, float32 or float64; a vector has one column.
     ///
     /// Throws: `.missingFile`; `.data` naming the file for anything else than a little-endian C-ordered float array.
-    public static func read(path: String) throws(TuttiError) -> (rows: Int, columns: Int, floats: [Float]) {
+    package static func read(path: String) throws(TuttiError) -> (rows: Int, columns: Int, floats: [Float]) {
         let file = try MappedFile(path: path)
         let bytes = file.bytes
         func malformed(_ problem: String) -> TuttiError { TuttiError(.data, "read array", path, problem) }

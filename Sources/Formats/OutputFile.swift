@@ -8,9 +8,9 @@ import Foundation
 import TuttiGround
 
 /// A file open for writing; not for use by two threads at once.
-public final class OutputFile {
+package final class OutputFile {
     /// The path as it was given.
-    public let path: String
+    package let path: String
     private var descriptor: Int32
     private var pending: [UInt8] = []
     private static let pendingLimit = 1 << 16
@@ -19,7 +19,7 @@ public final class OutputFile {
     /// are written to.
     ///
     /// Throws: `.missingFile` when the folder does not exist, `.retryable` for everything else.
-    public init(path: String) throws(TuttiError) {
+    package init(path: String) throws(TuttiError) {
         self.path = path
         descriptor = -1
         var status = stat()
@@ -42,7 +42,7 @@ public final class OutputFile {
     /// Writes bytes; small pieces are collected first.
     ///
     /// Throws: `.retryable` with the path and the system's reason.
-    public func write(_ bytes: UnsafeRawBufferPointer) throws(TuttiError) {
+    package func write(_ bytes: UnsafeRawBufferPointer) throws(TuttiError) {
         if pending.count + bytes.count <= OutputFile.pendingLimit {
             pending.append(contentsOf: bytes)
         } else {
@@ -54,14 +54,14 @@ public final class OutputFile {
     /// Writes an array of bytes.
     ///
     /// Throws: `.retryable` with the path and the system's reason.
-    public func write(_ bytes: [UInt8]) throws(TuttiError) {
+    package func write(_ bytes: [UInt8]) throws(TuttiError) {
         try bytes.withUnsafeBufferPointer { buffer throws(TuttiError) in try write(UnsafeRawBufferPointer(buffer)) }
     }
 
     /// Writes a string as UTF-8.
     ///
     /// Throws: `.retryable` with the path and the system's reason.
-    public func write(_ text: String) throws(TuttiError) {
+    package func write(_ text: String) throws(TuttiError) {
         pending.append(contentsOf: text.utf8)
         if pending.count > OutputFile.pendingLimit { try flush() }
     }
@@ -69,7 +69,7 @@ public final class OutputFile {
     /// Hands everything written so far to the operating system.
     ///
     /// Throws: `.retryable` with the path and the system's reason.
-    public func flush() throws(TuttiError) {
+    package func flush() throws(TuttiError) {
         guard !pending.isEmpty else { return }
         try pending.withUnsafeBufferPointer { bytes throws(TuttiError) in
             try writeThrough(UnsafeRawBufferPointer(bytes))
@@ -80,7 +80,7 @@ public final class OutputFile {
     /// Flushes, makes the bytes durable (fsync) and closes the file; nothing may be written afterwards.
     ///
     /// Throws: `.retryable` with the path and the system's reason.
-    public func finish() throws(TuttiError) {
+    package func finish() throws(TuttiError) {
         try flush()
         // Pipes and devices cannot be synchronised, which is no loss.
         guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else {

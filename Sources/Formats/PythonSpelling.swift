@@ -3,7 +3,7 @@
 import TuttiGround
 
 /// A value as Python's str prints it; inside lists and mappings, texts are in quotes.
-public func pythonSpelling(of value: JSONValue) -> String {
+package func pythonSpelling(of value: JSONValue) -> String {
     switch value {
     case .null: return "None"
     case .bool(let truth): return truth ? "True" : "False"

@@ -9,38 +9,38 @@ import Foundation
 import TuttiGround
 
 /// One safetensors file, or the shards that an index file names, mapped into memory.
-public struct SafetensorsFile: Sendable {
+package struct SafetensorsFile: Sendable {
     /// What the header says of one tensor.
-    public struct TensorInfo: Sendable, Equatable {
+    package struct TensorInfo: Sendable, Equatable {
         /// The tensor's name.
-        public let name: String
+        package let name: String
         /// Its element type.
-        public let dtype: TensorType
+        package let dtype: TensorType
         /// Its shape; empty for a scalar.
-        public let shape: [Int]
+        package let shape: [Int]
         /// Where its bytes are in its file.
-        public let byteRange: Range<Int>
+        package let byteRange: Range<Int>
         /// Its place in `files`.
-        public let file: Int
+        package let file: Int
 
         /// The number of elements.
-        public var count: Int { byteRange.count / dtype.width }
+        package var count: Int { byteRange.count / dtype.width }
     }
 
     /// The path that was opened: the file, or the index of the shards.
-    public let path: String
+    package let path: String
     /// The mapped files, one unless sharded.
-    public let files: [MappedFile]
+    package let files: [MappedFile]
     /// The tensors in the order of their bytes, shard after shard.
-    public let tensors: [TensorInfo]
+    package let tensors: [TensorInfo]
     /// The header's free text, of all shards together.
-    public let metadata: [String: String]
+    package let metadata: [String: String]
     private let places: [String: Int]
 
     /// Opens one file.
     ///
     /// Throws: `.missingFile`; `.data` naming the file and the tensor for anything malformed.
-    public init(path: String) throws(TuttiError) {
+    package init(path: String) throws(TuttiError) {
         let file = try MappedFile(path: path)
         let header = try SafetensorsHeader(file: file, index: 0)
         try self.init(path: path, files: [file], headers: [header])
@@ -49,7 +49,7 @@ public struct SafetensorsFile: Sendable {
     /// Opens `<baseName>.safetensors` in `directory`, or the shards of `<baseName>.safetensors.index.json`.
     ///
     /// Throws: `.missingFile` when neither is there or a shard is missing; `.data` for anything malformed.
-    public static func open(
+    package static func open(
         directory: String, baseName: String = "model"
     ) throws(TuttiError) -> SafetensorsFile {
         let single = directory + "/" + baseName + ".safetensors"
@@ -65,12 +65,12 @@ public struct SafetensorsFile: Sendable {
     }
 
     /// What is known of the tensor `name`, or nil.
-    public func info(_ name: String) -> TensorInfo? { places[name].map { tensors[$0] } }
+    package func info(_ name: String) -> TensorInfo? { places[name].map { tensors[$0] } }
 
     /// The bytes of the tensor `name`, valid as long as this value lives.
     ///
     /// Throws: `.data` with the nearest name when there is no such tensor.
-    public func rawBytes(_ name: String) throws(TuttiError) -> UnsafeRawBufferPointer {
+    package func rawBytes(_ name: String) throws(TuttiError) -> UnsafeRawBufferPointer {
         let info = try require(name)
         return UnsafeRawBufferPointer(rebasing: files[info.file].bytes[info.byteRange])
     }
@@ -78,7 +78,7 @@ public struct SafetensorsFile: Sendable {
     /// Reads the tensor `name` as single precision, converting halves, bfloat16 and doubles.
     ///
     /// Throws: `.data` when there is no such tensor, when it holds integers, or when its size is not that of `floats`.
-    public func readFloats(_ name: String, into floats: UnsafeMutableBufferPointer<Float>) throws(TuttiError) {
+    package func readFloats(_ name: String, into floats: UnsafeMutableBufferPointer<Float>) throws(TuttiError) {
         let info = try require(name)
         guard info.count == floats.count else {
             throw tensorError(info, "has \(info.count) elements, shape \(info.shape), where \(floats.count) are needed")
@@ -93,14 +93,14 @@ public struct SafetensorsFile: Sendable {
     /// The tensor `name` as an array of single precision.
     ///
     /// Throws: `.data` as `readFloats(_:into:)`.
-    public func floats(_ name: String) throws(TuttiError) -> [Float] {
+    package func floats(_ name: String) throws(TuttiError) -> [Float] {
         var values = [Float](repeating: 0, count: try require(name).count)
         try values.withUnsafeMutableBufferPointer { buffer throws(TuttiError) in try readFloats(name, into: buffer) }
         return values
     }
 
     /// An error about one tensor that names its file.
-    public func tensorError(_ info: TensorInfo, _ problem: String) -> TuttiError {
+    package func tensorError(_ info: TensorInfo, _ problem: String) -> TuttiError {
         TuttiError(.data, "read weights", files[info.file].path, "the tensor '\(info.name)' \(problem)")
     }
 

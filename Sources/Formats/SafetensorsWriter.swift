@@ -7,15 +7,15 @@
 import TuttiGround
 
 /// Writes safetensors files.
-public enum SafetensorsWriter {
+package enum SafetensorsWriter {
     /// A tensor to be written: its bytes are little-endian, row-major, and stay valid during the call.
-    public typealias Tensor = (name: String, dtype: TensorType, shape: [Int], bytes: UnsafeRawBufferPointer)
+    package typealias Tensor = (name: String, dtype: TensorType, shape: [Int], bytes: UnsafeRawBufferPointer)
 
     /// Writes `tensors` to the file at `path`, durable and whole or not at all.
     ///
     /// Throws: `.retryable` naming the file and the reason. Two tensors of one name and a size that does not fit its
     /// shape are bugs of the caller.
-    public static func write(
+    package static func write(
         path: String, tensors: [Tensor], metadata: [String: String] = [:]
     ) throws(TuttiError) {
         let ordered = tensors.sorted { a, b in

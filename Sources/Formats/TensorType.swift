@@ -3,7 +3,7 @@
 // Reference: safetensors/src/tensor.rs (Dtype).
 
 /// The element type of a stored tensor.
-public enum TensorType: String, Sendable, CaseIterable {
+package enum TensorType: String, Sendable, CaseIterable {
     /// Truth values, a byte each.
     case bool = "BOOL"
     /// Unsigned bytes.
@@ -32,7 +32,7 @@ public enum TensorType: String, Sendable, CaseIterable {
     case u64 = "U64"
 
     /// Bytes an element.
-    public var width: Int {
+    package var width: Int {
         switch self {
         case .bool, .u8, .i8: return 1
         case .i16, .u16, .f16, .bf16: return 2

@@ -6,10 +6,10 @@
 // Random123's kat_vectors.
 
 /// Philox4x32 with ten rounds (Salmon et al. 2011).
-public enum Philox {
+package enum Philox {
     /// The four random words of one counter under one key.
     @inlinable
-    public static func block(
+    package static func block(
         counter: (UInt32, UInt32, UInt32, UInt32), key: (UInt32, UInt32)
     ) -> (UInt32, UInt32, UInt32, UInt32) {
         var (c0, c1, c2, c3) = counter
@@ -36,14 +36,14 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     private var spare: UInt64?
 
     /// The stream `stream` of `seed`, from the beginning of its part `part`; a part is 2^33 numbers long.
-    public init(seed: UInt64, stream: UInt64 = 0, part: UInt32 = 0) {
+    package init(seed: UInt64, stream: UInt64 = 0, part: UInt32 = 0) {
         key = (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
         self.stream = (UInt32(truncatingIfNeeded: stream), UInt32(truncatingIfNeeded: stream >> 32))
         block = UInt64(part) << 32
     }
 
     /// The stream of `seed` that `epoch` and `purpose` name.
-    public init(seed: UInt64, epoch: UInt32, purpose: UInt32, part: UInt32 = 0) {
+    package init(seed: UInt64, epoch: UInt32, purpose: UInt32, part: UInt32 = 0) {
         self.init(seed: seed, stream: UInt64(purpose) << 32 | UInt64(epoch), part: part)
     }
 
@@ -62,7 +62,7 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     }
 
     /// A whole number below `limit`, every one equally likely (Lemire 2019: multiply, reject the short remainder).
-    public mutating func number(below limit: UInt64) -> UInt64 {
+    package mutating func number(below limit: UInt64) -> UInt64 {
         precondition(limit > 0, "CounterRandom: no number is below zero")
         let threshold = (0 &- limit) % limit
         while true {
@@ -72,7 +72,7 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     }
 
     /// The numbers 0 ..< count in random order (Fisher and Yates), every order equally likely.
-    public mutating func permutation(of count: Int) -> [Int32] {
+    package mutating func permutation(of count: Int) -> [Int32] {
         var numbers = (0..<Int32(count)).map { $0 }
         numbers.withUnsafeMutableBufferPointer { numbers in
             for place in stride(from: count - 1, to: 0, by: -1) {

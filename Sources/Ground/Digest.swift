@@ -6,7 +6,7 @@
 import CTuttiDigest
 
 /// Collects bytes and gives their SHA-256.
-public struct Digest: Sendable {
+package struct Digest: Sendable {
     private var state: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) = (
         0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A, 0x510E_527F, 0x9B05_688C, 0x1F83_D9AB, 0x5BE0_CD19
     )
@@ -17,10 +17,10 @@ public struct Digest: Sendable {
     private static let block = 64
 
     /// A digest of nothing yet.
-    public init() { pending.reserveCapacity(2 * Digest.block) }
+    package init() { pending.reserveCapacity(2 * Digest.block) }
 
     /// Adds bytes.
-    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
         total += UInt64(bytes.count)
         var rest = bytes[...]
         if !pending.isEmpty {
@@ -38,24 +38,24 @@ public struct Digest: Sendable {
     }
 
     /// Adds the bytes of a string, without its length.
-    public mutating func update(utf8 text: String) {
+    package mutating func update(utf8 text: String) {
         var text = text
         text.withUTF8 { update(UnsafeRawBufferPointer($0)) }
     }
 
     /// Adds the bytes of a string, preceded by their number so that neighbours cannot run together.
-    public mutating func update(_ text: String) {
+    package mutating func update(_ text: String) {
         update(text.utf8.count)
         update(utf8: text)
     }
 
     /// Adds an integer, as eight bytes.
-    public mutating func update(_ number: Int) {
+    package mutating func update(_ number: Int) {
         withUnsafeBytes(of: Int64(number).littleEndian) { update($0) }
     }
 
     /// The 32 bytes of the SHA-256 of everything added so far.
-    public var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         var last = self
         let bits = total &* 8
         var padding: [UInt8] = [0x80]
@@ -71,16 +71,16 @@ public struct Digest: Sendable {
     }
 
     /// The SHA-256 of everything added so far, in 64 lower-case hexadecimal digits.
-    public var hexadecimal: String {
+    package var hexadecimal: String {
         let digits = Array("0123456789abcdef".utf8)
         return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
     /// The first eight bytes of the SHA-256 as a number, for keys that are only compared.
-    public var key: UInt64 { bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) } }
+    package var key: UInt64 { bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) } }
 
     /// The digest of `bytes`.
-    public static func of(_ bytes: UnsafeRawBufferPointer) -> Digest {
+    package static func of(_ bytes: UnsafeRawBufferPointer) -> Digest {
         var digest = Digest()
         digest.update(bytes)
         return digest

@@ -4,7 +4,7 @@
 // and ' ' taken as equal, so that "per-device-batch" finds "per_device_batch".
 
 /// The name among `names` that is closest to `name`, or nil when none is close enough to be meant.
-public func nearestName(to name: String, among names: [String]) -> String? {
+package func nearestName(to name: String, among names: [String]) -> String? {
     guard !name.isEmpty else { return nil }
     let wanted = folded(name)
     var best: (name: String, distance: Int)?
@@ -19,7 +19,7 @@ public func nearestName(to name: String, among names: [String]) -> String? {
 
 extension TuttiError {
     /// A hint for an unknown name: the nearest known one if there is one, and the list of all when it is short.
-    public static func hint(unknown name: String, known names: [String]) -> String {
+    package static func hint(unknown name: String, known names: [String]) -> String {
         let list = names.prefix(24).joined(separator: ", ") + (names.count > 24 ? " ..." : "")
         guard let nearest = nearestName(to: name, among: names) else {
             return names.isEmpty ? "There are none." : "Known: \(list)."

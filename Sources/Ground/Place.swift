@@ -2,20 +2,20 @@
 // bytes are UTF-8 at all. Both are needed by every text format; positions are computed only for an error.
 
 /// A line and a column, both counted from one.
-public struct TextPosition: Sendable, Equatable, CustomStringConvertible {
+package struct TextPosition: Sendable, Equatable, CustomStringConvertible {
     /// The line, from one.
-    public var line: Int
+    package var line: Int
     /// The column in Unicode scalars, from one.
-    public var column: Int
+    package var column: Int
 
     /// Makes a position from its parts.
-    public init(line: Int, column: Int) {
+    package init(line: Int, column: Int) {
         self.line = line
         self.column = column
     }
 
     /// The position of byte `offset` in `bytes`; `\n`, `\r\n` and a lone `\r` end a line.
-    public init(offset: Int, in bytes: UnsafeRawBufferPointer, firstLine: Int = 1) {
+    package init(offset: Int, in bytes: UnsafeRawBufferPointer, firstLine: Int = 1) {
         var line = firstLine
         var column = 1
         for index in 0..<min(offset, bytes.count) {
@@ -32,13 +32,13 @@ public struct TextPosition: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// "line:column".
-    public var description: String { "\(line):\(column)" }
+    package var description: String { "\(line):\(column)" }
 }
 
 /// Checks of the encoding of whole files.
-public enum UTF8Text {
+package enum UTF8Text {
     /// The offset of the first byte that is not part of valid UTF-8, or nil if all is well.
-    public static func firstInvalidByte(in bytes: UnsafeRawBufferPointer) -> Int? {
+    package static func firstInvalidByte(in bytes: UnsafeRawBufferPointer) -> Int? {
         let count = bytes.count
         var index = 0
         while index < count {
@@ -61,7 +61,7 @@ public enum UTF8Text {
     }
 
     /// Throws `.data` naming file, line and column when `bytes` are not UTF-8.
-    public static func check(
+    package static func check(
         _ bytes: UnsafeRawBufferPointer, source: String, operation: String, firstLine: Int = 1
     ) throws(TuttiError) {
         guard let offset = firstInvalidByte(in: bytes) else { return }

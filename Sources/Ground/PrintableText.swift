@@ -5,7 +5,7 @@
 
 extension String {
     /// The string with control characters spelled out; itself where it has none.
-    public var printable: String {
+    package var printable: String {
         guard unicodeScalars.contains(where: \.isTerminalControl) else { return self }
         var text = ""
         for scalar in unicodeScalars {

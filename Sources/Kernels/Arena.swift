@@ -9,7 +9,7 @@
 import CTuttiKernels
 
 /// A bump allocator that owns its memory; views into it must not outlive it, nor a `reset`.
-public struct Arena: ~Copyable {
+package struct Arena: ~Copyable {
     /// One address range, the part of it that is usable, and where it begins in the arena's running count of bytes.
     private struct Block {
         let base: UnsafeMutableRawPointer
@@ -24,15 +24,15 @@ public struct Arena: ~Copyable {
     private static let pageBytes = 2 << 20
 
     /// An arena without memory; it comes with the first requests.
-    public init() {}
+    package init() {}
 
     deinit { for block in blocks { tutti_pages_unmap(block.base, Int64(block.reserved)) } }
 
     /// Bytes usable now, side blocks included.
-    public var capacity: Int { blocks.reduce(0) { $0 + $1.usable } }
+    package var capacity: Int { blocks.reduce(0) { $0 + $1.usable } }
 
     /// Takes everything back; after an overflow, maps one block as large as the largest use so far.
-    public mutating func reset() {
+    package mutating func reset() {
         used = 0
         guard blocks.count > 1 else { return }
         for block in blocks { tutti_pages_unmap(block.base, Int64(block.reserved)) }
@@ -41,7 +41,7 @@ public struct Arena: ~Copyable {
     }
 
     /// `count` zero floats, 64-byte aligned: memory that was never handed out is zero and is not touched.
-    public mutating func zeros(_ count: Int) -> UnsafeMutablePointer<Float> {
+    package mutating func zeros(_ count: Int) -> UnsafeMutablePointer<Float> {
         let isNew = used == peak
         let floats = floats(count)
         if !isNew { floats.update(repeating: 0, count: count) }
@@ -49,19 +49,19 @@ public struct Arena: ~Copyable {
     }
 
     /// `count` uninitialised floats, 64-byte aligned.
-    public mutating func floats(_ count: Int) -> UnsafeMutablePointer<Float> { allocate(Float.self, count) }
+    package mutating func floats(_ count: Int) -> UnsafeMutablePointer<Float> { allocate(Float.self, count) }
 
     /// `count` uninitialised doubles, 64-byte aligned.
-    public mutating func doubles(_ count: Int) -> UnsafeMutablePointer<Double> { allocate(Double.self, count) }
+    package mutating func doubles(_ count: Int) -> UnsafeMutablePointer<Double> { allocate(Double.self, count) }
 
     /// `count` uninitialised 32-bit integers, 64-byte aligned.
-    public mutating func int32s(_ count: Int) -> UnsafeMutablePointer<Int32> { allocate(Int32.self, count) }
+    package mutating func int32s(_ count: Int) -> UnsafeMutablePointer<Int32> { allocate(Int32.self, count) }
 
     /// `count` uninitialised unsigned 64-bit integers, 64-byte aligned.
-    public mutating func uint64s(_ count: Int) -> UnsafeMutablePointer<UInt64> { allocate(UInt64.self, count) }
+    package mutating func uint64s(_ count: Int) -> UnsafeMutablePointer<UInt64> { allocate(UInt64.self, count) }
 
     /// An uninitialised contiguous matrix.
-    public mutating func matrix(_ rows: Int, _ columns: Int) -> Matrix {
+    package mutating func matrix(_ rows: Int, _ columns: Int) -> Matrix {
         Matrix(floats(rows * columns), rows, columns)
     }
 

@@ -8,30 +8,30 @@
 import CTuttiKernels
 
 /// Packed variable-length self-attention.
-public struct Attention: @unchecked Sendable {
+package struct Attention: @unchecked Sendable {
     /// Heads H.
-    public var heads: Int
+    package var heads: Int
     /// Width E of a head: a multiple of 8.
-    public var width: Int
+    package var width: Int
     /// [S + 1] row offsets of the sequences.
-    public var offsets: UnsafePointer<Int32>
+    package var offsets: UnsafePointer<Int32>
     /// S.
-    public var sequences: Int
+    package var sequences: Int
     /// Tokens of the longest sequence.
-    public var longest: Int
+    package var longest: Int
     /// [3 D] bias added to qkv inside the kernel; nil = already added. Its gradient is `RowKernels.biasGradient(dQKV)`.
-    public var bias: UnsafePointer<Float>?
+    package var bias: UnsafePointer<Float>?
     /// [H, 2 M - 1] relative-position biases, added to the scaled score (i, j) at j - i + M - 1; nil = none.
-    public var positions: UnsafePointer<Float>?
+    package var positions: UnsafePointer<Float>?
     /// M, at least `longest`.
-    public var maximum: Int
+    package var maximum: Int
     /// Dropout of probabilities with one site key a sequence; element (h, i, j) has index (h * L + i) * L + j.
-    public var dropout: DropoutMask?
+    package var dropout: DropoutMask?
 
     private static let chunks = 8
 
     /// Attention over these sequences.
-    public init(
+    package init(
         heads: Int, width: Int, offsets: UnsafePointer<Int32>, sequences: Int, bias: UnsafePointer<Float>? = nil,
         positions: UnsafePointer<Float>? = nil, maximum: Int = 0, dropout: DropoutMask? = nil
     ) {
@@ -51,14 +51,14 @@ public struct Attention: @unchecked Sendable {
     }
 
     /// Floats of scratch for `forward` and `backward` with the current number of threads.
-    public var scratchCount: Int {
+    package var scratchCount: Int {
         let own = Int(tutti_attention_scratch(Int64(longest), Int64(width))) * Parallel.threads
         return own + (positions == nil ? 0 : Self.chunks * heads * Swift.max(2 * longest - 1, 0))
     }
 
     /// context [T, D] and logSumExp ([H, L] of one sequence after the other) from qkv [T, 3 D]; without a backward to
     /// come logSumExp may be nil.
-    public func forward(
+    package func forward(
         qkv: Matrix, context: Matrix, logSumExp: UnsafeMutablePointer<Float>?, scratch: UnsafeMutablePointer<Float>
     ) {
         requireShapes(qkv, context)
@@ -74,7 +74,7 @@ public struct Attention: @unchecked Sendable {
 
     /// dQKV [T, 3 D] assigned from dContext, with the logSumExp of forward; dPositions [H, 2 M - 1] accumulates, in an
     /// order that does not depend on the number of threads.
-    public func backward(
+    package func backward(
         qkv: Matrix, logSumExp: UnsafePointer<Float>, dContext: Matrix, dQKV: Matrix,
         dPositions: UnsafeMutablePointer<Float>? = nil, scratch: UnsafeMutablePointer<Float>
     ) {

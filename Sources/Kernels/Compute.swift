@@ -12,7 +12,7 @@ import COpenBLAS
 import CTuttiKernels
 
 /// A set of instructions that kernels are built for.
-public enum InstructionLevel: Int32, Sendable, CaseIterable, Comparable {
+package enum InstructionLevel: Int32, Sendable, CaseIterable, Comparable {
     /// What every processor of the architecture has.
     case baseline = 0
     /// x86-64-v3: AVX2 and FMA.
@@ -21,24 +21,24 @@ public enum InstructionLevel: Int32, Sendable, CaseIterable, Comparable {
     case v4 = 4
 
     /// The highest that this processor has.
-    public static var best: InstructionLevel { InstructionLevel(rawValue: tutti_machine_level()) ?? .baseline }
+    package static var best: InstructionLevel { InstructionLevel(rawValue: tutti_machine_level()) ?? .baseline }
 
     /// Those that this processor has, the lowest first.
-    public static var available: [InstructionLevel] { allCases.filter { $0 <= best } }
+    package static var available: [InstructionLevel] { allCases.filter { $0 <= best } }
 
-    public static func < (a: InstructionLevel, b: InstructionLevel) -> Bool { a.rawValue < b.rawValue }
+    package static func < (a: InstructionLevel, b: InstructionLevel) -> Bool { a.rawValue < b.rawValue }
 }
 
 /// The settings that kernels compute with. Change them while nothing computes with it.
-public final class Compute: @unchecked Sendable {
+package final class Compute: @unchecked Sendable {
     private let kernel: UnsafeMutablePointer<tutti_compute>
     private let isOwner: Bool
 
     /// The settings of threads that have entered no other.
-    public static let process = Compute(wrapping: tutti_compute_plain())
+    package static let process = Compute(wrapping: tutti_compute_plain())
 
     /// Providers of products, threads, and an instruction level that the processor has.
-    public init(
+    package init(
         products: GemmChoice = GemmChoice(.openblas), threads: Int = 1, level: InstructionLevel = .best
     ) {
         kernel = .allocate(capacity: 1)
@@ -61,7 +61,7 @@ public final class Compute: @unchecked Sendable {
     }
 
     /// Who computes which product.
-    public var products: GemmChoice {
+    package var products: GemmChoice {
         get { GemmChoice(of: kernel.pointee) }
         set {
             precondition(newValue.isAvailable, "Compute.products: \(newValue) is not available on this machine")
@@ -72,7 +72,7 @@ public final class Compute: @unchecked Sendable {
     }
 
     /// Threads of row kernels and products, the calling one included.
-    public var threads: Int {
+    package var threads: Int {
         get { run { Int(tutti_parallel_threads()) } }
         set {
             precondition(newValue >= 1, "Compute.threads must be at least 1, not \(newValue)")
@@ -84,7 +84,7 @@ public final class Compute: @unchecked Sendable {
     }
 
     /// The instruction level of our own kernels; libraries choose theirs.
-    public var level: InstructionLevel {
+    package var level: InstructionLevel {
         get { InstructionLevel(rawValue: kernel.pointee.level) ?? .baseline }
         set {
             precondition(newValue <= .best, "Compute.level: this processor has no \(newValue)")
@@ -93,7 +93,7 @@ public final class Compute: @unchecked Sendable {
     }
 
     /// Runs `body` on this thread with these settings, and goes back to those that were before.
-    public func run<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    package func run<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         let before = tutti_compute_enter(kernel)
         defer { _ = tutti_compute_enter(before) }
         return try body()

@@ -8,14 +8,14 @@
 import CTuttiKernels
 
 /// The fused contrastive loss.
-public enum Contrastive {
+package enum Contrastive {
     /// Rows of a tile.
     static let rowTile = 128
     /// Candidates of a tile.
     static let candidateTile = 4096
 
     /// Floats of scratch for `softmaxCrossEntropy` of these sizes.
-    public static func scratchCount(rows: Int, candidates: Int) -> Int {
+    package static func scratchCount(rows: Int, candidates: Int) -> Int {
         let rows = min(rows, rowTile)
         return rows * min(candidates, candidateTile) + 8 * (rows + 16)
     }
@@ -26,7 +26,7 @@ public enum Contrastive {
     /// dCandidates [M, D] (assigned, or accumulated on request). Pass 1 / N as factor for a mean over N global rows.
     /// Gradients are computed when both are given, times `weight`. `bias` [M] is added to the scores of the candidates,
     /// and `dBias` [M] to be accumulated. `scratch`: `scratchCount` floats, 8-byte aligned.
-    public static func softmaxCrossEntropy(
+    package static func softmaxCrossEntropy(
         anchors: Matrix, candidates: Matrix, positives: UnsafePointer<Int32>, scale: Float, factor: Double,
         weight: Double = 1, bias: UnsafePointer<Float>? = nil, dAnchors: Matrix? = nil, dCandidates: Matrix? = nil,
         accumulateCandidates: Bool = false, dBias: UnsafeMutablePointer<Float>? = nil,
@@ -67,20 +67,20 @@ public enum Contrastive {
 }
 
 /// The same loss where candidates come block by block: fold all blocks, read the loss, then add their gradients.
-public struct ContrastiveBlocks {
+package struct ContrastiveBlocks {
     private let anchors: Matrix  // [b, D]
     private let scale: Float
     private let factor: Double
     private let statistics: RowStatistics
 
     /// Floats of scratch for these anchors and blocks of at most `candidates` rows.
-    public static func scratchCount(rows: Int, candidates: Int) -> Int {
+    package static func scratchCount(rows: Int, candidates: Int) -> Int {
         RowStatistics.count(rows: rows)
             + min(rows, Contrastive.rowTile) * min(candidates, Contrastive.candidateTile) + 16
     }
 
     /// Begins with no candidate; the arguments are those of `Contrastive.softmaxCrossEntropy`.
-    public init(anchors: Matrix, scale: Float, factor: Double, scratch: UnsafeMutablePointer<Float>) {
+    package init(anchors: Matrix, scale: Float, factor: Double, scratch: UnsafeMutablePointer<Float>) {
         self.anchors = anchors
         self.scale = scale
         self.factor = factor
@@ -91,15 +91,15 @@ public struct ContrastiveBlocks {
     /// Counts a block in.
     ///
     /// - Parameter positives: for each anchor the row of its positive in this block, or -1, `[b]`.
-    public func fold(_ candidates: Matrix, positives: UnsafePointer<Int32>) {
+    package func fold(_ candidates: Matrix, positives: UnsafePointer<Int32>) {
         eachTile(candidates, positives) { _, tile in tile.fold() }
     }
 
     /// The loss, once every block was folded.
-    public func loss() -> Double { factor * statistics.losses(anchors.rows) }
+    package func loss() -> Double { factor * statistics.losses(anchors.rows) }
 
     /// Adds the derivative of the loss by a block, and that by the anchors that comes from it.
-    public func addGradient(
+    package func addGradient(
         _ candidates: Matrix, positives: UnsafePointer<Int32>, to dAnchors: Matrix, _ dCandidates: Matrix
     ) {
         RowKernels.requireSameShape(anchors, dAnchors, "ContrastiveBlocks dAnchors")

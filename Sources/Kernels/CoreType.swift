@@ -29,16 +29,16 @@ package struct ProcessorAbility: Sendable, Equatable {
 }
 
 /// The core type that OpenBLAS chose, judged by what the processor can do.
-public struct CoreType: Sendable, Equatable {
+package struct CoreType: Sendable, Equatable {
     /// The name of the kernels in use, such as "SkylakeX" or "Prescott".
-    public let name: String
+    package let name: String
     /// The core type that uses all that the processor can do, where `name` does not; nil where nothing is lost.
-    public let better: String?
+    package let better: String?
     /// Whether this build of OpenBLAS has the kernels of `better`, so that OPENBLAS_CORETYPE can choose them.
-    public let isSettable: Bool
+    package let isSettable: Bool
 
     /// Judges what OpenBLAS chose in this process.
-    public static var current: CoreType {
+    package static var current: CoreType {
         CoreType(chosen: Gemm.coreType, on: .current, libraryHas: libraryHas)
     }
 
@@ -55,7 +55,7 @@ public struct CoreType: Sendable, Equatable {
     }
 
     /// What to tell the user; nil where nothing is lost. `isOverridden`: the user chose the type with OPENBLAS_CORETYPE.
-    public func warning(isOverridden: Bool = CoreType.isOverridden) -> String? {
+    package func warning(isOverridden: Bool = CoreType.isOverridden) -> String? {
         guard let better else { return nil }
         let loss = "OpenBLAS computes with its \(name) kernels, which use less than this processor has"
         if isOverridden { return "\(loss), because OPENBLAS_CORETYPE is set; \(better) would be faster." }
@@ -65,7 +65,7 @@ public struct CoreType: Sendable, Equatable {
     }
 
     /// Whether the environment chooses the core type, in place of OpenBLAS.
-    public static var isOverridden: Bool { getenv("OPENBLAS_CORETYPE").map { $0.pointee != 0 } ?? false }
+    package static var isOverridden: Bool { getenv("OPENBLAS_CORETYPE").map { $0.pointee != 0 } ?? false }
 
     /// Core types for a processor, the best first. Cooperlake and SapphireRapids are not among them: their kernels for
     /// fp32 are SkylakeX's, and OpenBLAS before 0.3.22 does not accept the names.

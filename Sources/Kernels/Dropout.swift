@@ -7,9 +7,9 @@ import CTuttiKernels
 import TuttiGround
 
 /// Keys of the counter-based dropout.
-public enum Dropout {
+package enum Dropout {
     /// The key of one sequence of a batch; `slot` is its row in the *global* batch, whatever the number of ranks.
-    public static func sequenceKey(
+    package static func sequenceKey(
         seed: UInt64, step: UInt64, microStep: UInt32, slot: UInt64, column: UInt32
     ) -> UInt64 {
         let stepKey = derive(
@@ -19,12 +19,12 @@ public enum Dropout {
     }
 
     /// The key of one dropout site of a sequence.
-    public static func siteKey(_ sequenceKey: UInt64, layer: UInt32, site: UInt32) -> UInt64 {
+    package static func siteKey(_ sequenceKey: UInt64, layer: UInt32, site: UInt32) -> UInt64 {
         derive(sequenceKey, layer, site, 0, 0x5349_5445)
     }
 
     /// `siteKey` for `count` sequences at once.
-    public static func siteKeys(
+    package static func siteKeys(
         of sequenceKeys: UnsafePointer<UInt64>, count: Int, layer: UInt32, site: UInt32,
         into keys: UnsafeMutablePointer<UInt64>
     ) {
@@ -39,7 +39,7 @@ public enum Dropout {
     }
 
     /// Whether the element with this index inside its sequence survives dropout at `rate`.
-    public static func keeps(siteKey: UInt64, index: UInt32, rate: Float) -> Bool {
+    package static func keeps(siteKey: UInt64, index: UInt32, rate: Float) -> Bool {
         tutti_element_hash(siteKey, index) >= threshold(rate)
     }
 
@@ -52,18 +52,18 @@ public enum Dropout {
 
 /// Dropout of one site over packed rows: rate, one site key a sequence, and the sequences' row offsets.
 /// Element (p, d) of a sequence has index p * D + d, so the mask depends on nothing outside its sequence.
-public struct DropoutMask: @unchecked Sendable {
+package struct DropoutMask: @unchecked Sendable {
     /// Probability that an element is zeroed, 0 ..< 1.
-    public var rate: Float
+    package var rate: Float
     /// [S] site keys.
-    public var keys: UnsafePointer<UInt64>
+    package var keys: UnsafePointer<UInt64>
     /// [S + 1] row offsets of the sequences.
-    public var offsets: UnsafePointer<Int32>
+    package var offsets: UnsafePointer<Int32>
     /// S.
-    public var sequences: Int
+    package var sequences: Int
 
     /// Dropout at `rate` with these site keys.
-    public init(rate: Float, keys: UnsafePointer<UInt64>, offsets: UnsafePointer<Int32>, sequences: Int) {
+    package init(rate: Float, keys: UnsafePointer<UInt64>, offsets: UnsafePointer<Int32>, sequences: Int) {
         self.rate = rate
         self.keys = keys
         self.offsets = offsets

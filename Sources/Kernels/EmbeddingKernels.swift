@@ -5,20 +5,20 @@
 import CTuttiKernels
 
 /// The packed token ids of a batch, as embedding kernels read them.
-public struct PackedTokens: @unchecked Sendable {
+package struct PackedTokens: @unchecked Sendable {
     /// [T] token ids.
-    public var ids: UnsafePointer<Int32>
+    package var ids: UnsafePointer<Int32>
     /// [T] token types, or none: row 0 of the type table for every token.
-    public var types: UnsafePointer<Int32>?
+    package var types: UnsafePointer<Int32>?
     /// [S + 1] row offsets of the sequences.
-    public var offsets: UnsafePointer<Int32>
+    package var offsets: UnsafePointer<Int32>
     /// S.
-    public var sequences: Int
+    package var sequences: Int
     /// T.
-    public var count: Int { Int(offsets[sequences]) }
+    package var count: Int { Int(offsets[sequences]) }
 
     /// Tokens of `sequences` sequences.
-    public init(
+    package init(
         ids: UnsafePointer<Int32>, types: UnsafePointer<Int32>? = nil, offsets: UnsafePointer<Int32>, sequences: Int
     ) {
         self.ids = ids
@@ -38,7 +38,7 @@ public struct PackedTokens: @unchecked Sendable {
 
 extension RowKernels {
     /// output [T, D] = (word[id] + type[type of token]) + position[positionStart + place in its sequence].
-    public static func gatherEmbeddings(
+    package static func gatherEmbeddings(
         _ tokens: PackedTokens, word: UnsafePointer<Float>, position: UnsafePointer<Float>? = nil,
         positionStart: Int = 0, type: UnsafePointer<Float>? = nil, into output: Matrix
     ) {
@@ -54,7 +54,7 @@ extension RowKernels {
 
     /// The adjoint of `gatherEmbeddings`: table gradients accumulate. Rows `paddingID` of the word table and
     /// `paddingPosition` of the position table get none (torch's padding_idx); -1 = no such row.
-    public static func scatterEmbeddings(
+    package static func scatterEmbeddings(
         _ tokens: PackedTokens, dOutput: Matrix, dWord: UnsafeMutablePointer<Float>?,
         dPosition: UnsafeMutablePointer<Float>? = nil, positionStart: Int = 0,
         dType: UnsafeMutablePointer<Float>? = nil, paddingID: Int = -1, paddingPosition: Int = -1

@@ -4,9 +4,9 @@ import COpenBLAS
 import CTuttiKernels
 
 /// General matrix multiplication.
-public enum Gemm {
+package enum Gemm {
     /// Who computes which product of this thread; setting it sets that of `Compute.process`.
-    public static var choice: GemmChoice {
+    package static var choice: GemmChoice {
         get { GemmChoice(of: tutti_compute_here().pointee) }
         set { Compute.process.products = newValue }
     }
@@ -16,7 +16,7 @@ public enum Gemm {
     ///
     /// `provider` computes it in place of the chosen one. With `.tutti` and `beta` 0 an element of c depends on its row of
     /// op(a) and its column of op(b) alone, to the last bit: not on m, n, the threads, nor the places in the matrices.
-    public static func multiply(
+    package static func multiply(
         _ a: Matrix, transposeA: Bool = false, _ b: Matrix, transposeB: Bool = false, into c: Matrix,
         alpha: Float = 1, beta: Float = 0, by provider: GemmProvider? = nil
     ) {
@@ -25,7 +25,7 @@ public enum Gemm {
     }
 
     /// dWeight [out, in] += dY^T [out, T] x [T, in]; dBias [out] += column sums of dY.
-    public static func accumulateWeightGradient(
+    package static func accumulateWeightGradient(
         _ dY: Matrix, _ x: Matrix, into dWeight: Matrix, bias dBias: UnsafeMutablePointer<Float>
     ) {
         guard dY.rows > 0, var product = product(dY, true, x, false, into: dWeight, 1, 1) else { return }
@@ -40,7 +40,7 @@ public enum Gemm {
     }
 
     /// The processor family whose kernels OpenBLAS chose, such as "SkylakeX" or "Zen".
-    public static var coreType: String { openblas_get_corename().map { String(cString: $0) } ?? "unknown" }
+    package static var coreType: String { openblas_get_corename().map { String(cString: $0) } ?? "unknown" }
 
     /// The libraries' versions and builds in one line, as what a measurement of them depends on.
     package static var libraries: String {

@@ -3,7 +3,7 @@
 import CTuttiKernels
 
 /// An implementation of matrix products.
-public enum GemmProvider: String, Sendable, CaseIterable {
+package enum GemmProvider: String, Sendable, CaseIterable {
     /// OpenBLAS through CBLAS: always there.
     case openblas
     /// oneDNN, loaded at run time where libdnnl is installed.
@@ -12,7 +12,7 @@ public enum GemmProvider: String, Sendable, CaseIterable {
     case tutti
 
     /// Whether it can be used on this machine.
-    public var isAvailable: Bool { self != .onednn || tutti_onednn_available() != 0 }
+    package var isAvailable: Bool { self != .onednn || tutti_onednn_available() != 0 }
 
     /// Its number in `tutti_compute`; zero there is OpenBLAS.
     var number: Int32 {
@@ -27,7 +27,7 @@ public enum GemmProvider: String, Sendable, CaseIterable {
 }
 
 /// The three products of a linear layer, by how their operands lie in memory.
-public enum GemmLayout: String, Sendable, CaseIterable {
+package enum GemmLayout: String, Sendable, CaseIterable {
     /// y [T, out] = x [T, in] W^T: the second operand is transposed.
     case forward
     /// dX [T, in] = dY [T, out] W: neither operand is transposed.
@@ -47,7 +47,7 @@ public struct GemmChoice: Sendable, Equatable, CustomStringConvertible {
     private var weightGradient: GemmProvider
 
     /// One provider for every product.
-    public init(_ provider: GemmProvider) {
+    package init(_ provider: GemmProvider) {
         (forward, inputGradient, weightGradient) = (provider, provider, provider)
     }
 
@@ -58,7 +58,7 @@ public struct GemmChoice: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Reads the text form; nil where it is not one.
-    public init?(text: String) {
+    package init?(text: String) {
         if let provider = GemmProvider(rawValue: text) {
             self.init(provider)
             return
@@ -77,7 +77,7 @@ public struct GemmChoice: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// The provider of one kind of product.
-    public subscript(layout: GemmLayout) -> GemmProvider {
+    package subscript(layout: GemmLayout) -> GemmProvider {
         get {
             switch layout {
             case .forward: forward
@@ -95,7 +95,7 @@ public struct GemmChoice: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Whether every provider in it can be used on this machine.
-    public var isAvailable: Bool { GemmLayout.allCases.allSatisfy { self[$0].isAvailable } }
+    package var isAvailable: Bool { GemmLayout.allCases.allSatisfy { self[$0].isAvailable } }
 
     public var description: String {
         if self == GemmChoice(forward) { return forward.rawValue }

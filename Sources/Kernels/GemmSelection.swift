@@ -1,13 +1,13 @@
 // Which provider is the fastest here, found by a short measurement: `--gemm auto`.
 
 /// Times the three kinds of products of a model's linear layers with every provider.
-public struct GemmSelection {
+package struct GemmSelection {
     /// Best seconds of each provider for one kind of product.
-    public private(set) var seconds: [GemmLayout: [GemmProvider: Double]] = [:]
+    package private(set) var seconds: [GemmLayout: [GemmProvider: Double]] = [:]
 
     /// Measures products of a layer between widths `hidden` and `inner`, `rounds` times in turn, with the present
     /// threads. Takes some tenths of a second.
-    public init(hidden: Int, inner: Int, providers: [GemmProvider], rounds: Int = 5) {
+    package init(hidden: Int, inner: Int, providers: [GemmProvider], rounds: Int = 5) {
         // About 0.6 GFLOP a product, so that packing has its true share and all of it ends soon.
         let rows = max(128, min(1024, 300_000_000 / max(hidden * inner, 1) / 32 * 32))
         var arena = Arena()
@@ -52,7 +52,7 @@ public struct GemmSelection {
     }
 
     /// The fastest provider of each kind.
-    public var choice: GemmChoice {
+    package var choice: GemmChoice {
         var choice = GemmChoice(.openblas)
         for (layout, times) in seconds {
             if let fastest = times.min(by: { $0.value < $1.value }) { choice[layout] = fastest.key }

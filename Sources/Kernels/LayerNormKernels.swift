@@ -7,11 +7,11 @@ import CTuttiKernels
 
 extension RowKernels {
     /// Floats of scratch that `layerNormBackward` and `biasDropoutResidualLayerNormBackward` need for rows this wide.
-    public static func layerNormBackwardScratch(columns: Int) -> Int { gradientChunks * 3 * columns }
+    package static func layerNormBackwardScratch(columns: Int) -> Int { gradientChunks * 3 * columns }
 
     /// sum = residual + dropout(branch + bias); output = LayerNorm(sum), statistics saved for backward.
     /// `sum` may be `branch` (recommended); `output` may be `residual`. mean, rstd: [rows].
-    public static func biasDropoutResidualLayerNorm(
+    package static func biasDropoutResidualLayerNorm(
         branch: Matrix, bias: UnsafePointer<Float>?, residual: Matrix, gamma: UnsafePointer<Float>,
         beta: UnsafePointer<Float>, epsilon: Float, dropout mask: DropoutMask?, sum: Matrix,
         mean: UnsafeMutablePointer<Float>, rstd: UnsafeMutablePointer<Float>, into output: Matrix
@@ -34,7 +34,7 @@ extension RowKernels {
     /// dResidual = gradient of the sum, `dCarried` included where the sum is carried on as it is; dBranch = its dropped-out
     /// share; dGamma, dBeta, dBias accumulate.
     /// `dResidual` may be `dOutput` or `dCarried`; without dropout `dBranch` may be `dResidual`.
-    public static func biasDropoutResidualLayerNormBackward(
+    package static func biasDropoutResidualLayerNormBackward(
         dOutput: Matrix, dCarried: Matrix? = nil, sum: Matrix, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>,
         gamma: UnsafePointer<Float>, dropout mask: DropoutMask?, dResidual: Matrix, dBranch: Matrix,
         dGamma: UnsafeMutablePointer<Float>, dBeta: UnsafeMutablePointer<Float>, dBias: UnsafeMutablePointer<Float>?,
@@ -60,7 +60,7 @@ extension RowKernels {
     }
 
     /// output = dropout(LayerNorm(x)), as BERT's embeddings; `output` may be `x` where no backward follows.
-    public static func layerNorm(
+    package static func layerNorm(
         _ x: Matrix, gamma: UnsafePointer<Float>, beta: UnsafePointer<Float>, epsilon: Float,
         dropout mask: DropoutMask? = nil, mean: UnsafeMutablePointer<Float>, rstd: UnsafeMutablePointer<Float>,
         into output: Matrix
@@ -77,7 +77,7 @@ extension RowKernels {
     }
 
     /// The adjoint of `layerNorm`: dX assigned, dGamma and dBeta accumulate; `dX` may be `dOutput`.
-    public static func layerNormBackward(
+    package static func layerNormBackward(
         dOutput: Matrix, x: Matrix, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>,
         gamma: UnsafePointer<Float>, dropout mask: DropoutMask? = nil, dX: Matrix,
         dGamma: UnsafeMutablePointer<Float>, dBeta: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>

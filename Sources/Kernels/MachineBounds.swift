@@ -8,7 +8,7 @@ import CTuttiKernels
 import Glibc
 
 /// A stream over memory.
-public enum MemoryStream: String, Sendable, CaseIterable {
+package enum MemoryStream: String, Sendable, CaseIterable {
     /// out = factor * x, 8 bytes an element.
     case copy
     /// out = x + factor * y, 12 bytes an element.
@@ -21,7 +21,7 @@ public enum MemoryStream: String, Sendable, CaseIterable {
     case memcpy
 
     /// Bytes an element of the arrays.
-    public var bytesPerElement: Int {
+    package var bytesPerElement: Int {
         switch self {
         case .copy, .update, .memcpy: 8
         case .triad: 12
@@ -31,11 +31,11 @@ public enum MemoryStream: String, Sendable, CaseIterable {
 }
 
 /// Samples of the machine's limits.
-public final class MachineBounds {
+package final class MachineBounds {
     /// Elements of each of the three arrays that the streams run over.
-    public let streamElements: Int
+    package let streamElements: Int
     /// The instruction level of the FMA loop: 4 x86-64-v4 (AVX-512), 3 x86-64-v3 (AVX2), 0 the baseline.
-    public let fmaLevel: Int
+    package let fmaLevel: Int
 
     private let fmaRounds: Int64
     private let sinks: UnsafeMutablePointer<Float>  // one line of cache a thread
@@ -47,7 +47,7 @@ public final class MachineBounds {
 
     /// Bytes of one array that is larger than the last cache: four times its size, at least 64 MiB and at most 256 MiB,
     /// because the C library may state the caches of a whole package as one.
-    public static var defaultStreamBytes: Int { min(max(64 << 20, 4 * lastCacheBytes), 256 << 20) }
+    package static var defaultStreamBytes: Int { min(max(64 << 20, 4 * lastCacheBytes), 256 << 20) }
 
     /// Bytes of the last cache as the C library tells it; 32 MB where it does not.
     private static var lastCacheBytes: Int {
@@ -56,7 +56,7 @@ public final class MachineBounds {
     }
 
     /// Prepares arrays of `streamBytes` each, and the length of an FMA sample: about 10 ms.
-    public init(streamBytes: Int = MachineBounds.defaultStreamBytes) {
+    package init(streamBytes: Int = MachineBounds.defaultStreamBytes) {
         precondition(streamBytes >= 64, "MachineBounds: arrays of \(streamBytes) bytes")
         let count = streamBytes / MemoryLayout<Float>.stride
         streamElements = count
@@ -82,7 +82,7 @@ public final class MachineBounds {
     deinit { sinks.deallocate() }
 
     /// FLOP/s of fused multiply-adds between registers, all threads together.
-    public func fmaPeak() -> Double {
+    package func fmaPeak() -> Double {
         let threads = Parallel.threads
         precondition(threads <= sinkCount, "MachineBounds: made for \(sinkCount) threads, not \(threads)")
         let (level, rounds, sinks) = (Int32(fmaLevel), fmaRounds, sinks)
@@ -96,7 +96,7 @@ public final class MachineBounds {
     }
 
     /// Bytes a second of one pass of a stream, all threads together.
-    public func bandwidth(_ stream: MemoryStream) -> Double {
+    package func bandwidth(_ stream: MemoryStream) -> Double {
         let (x, y, out) = arrays
         let sinks = sinks
         let started = Self.now()

@@ -4,13 +4,13 @@
 import CTuttiKernels
 
 /// Optimizer updates over flat ranges of parameters.
-public enum OptimizerKernels {
+package enum OptimizerKernels {
     /// Elements of one chunk: of a sum of squares, whose chunks are added in order, and of what one thread takes.
-    public static let chunk = 65_536
+    package static let chunk = 65_536
 
     /// torch.optim.AdamW: decoupled decay, then moments, then the step. `step` counts from 1. Gradients are first
     /// multiplied by `gradientScale` (the clip coefficient).
-    public static func adamW(
+    package static func adamW(
         parameters p: UnsafeMutableBufferPointer<Float>, gradients g: UnsafeBufferPointer<Float>,
         first m: UnsafeMutableBufferPointer<Float>, second v: UnsafeMutableBufferPointer<Float>, step: Int,
         learningRate: Double, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-8,
@@ -44,7 +44,7 @@ public enum OptimizerKernels {
     }
 
     /// torch.optim.SGD. `momentumBuffer` is needed when momentum is not 0; `firstStep` sets it to the gradient.
-    public static func sgd(
+    package static func sgd(
         parameters p: UnsafeMutableBufferPointer<Float>, gradients g: UnsafeBufferPointer<Float>,
         momentumBuffer: UnsafeMutableBufferPointer<Float>?, firstStep: Bool, learningRate: Double,
         momentum: Double = 0, dampening: Double = 0, nesterov: Bool = false, weightDecay: Double = 0,
@@ -71,7 +71,7 @@ public enum OptimizerKernels {
     /// `forEachPart` calls its argument with the parts of the chunk outside of which it is zero, ascending; each begins
     /// a multiple of 16 floats into the chunk. Leaving zeros out gives the same bits: a lane never falls below +0.
     @inline(__always)
-    public static func sumOfSquares(_ forEachPart: ((UnsafeBufferPointer<Float>) -> Void) -> Void) -> Double {
+    package static func sumOfSquares(_ forEachPart: ((UnsafeBufferPointer<Float>) -> Void) -> Void) -> Double {
         withUnsafeTemporaryAllocation(of: Double.self, capacity: 16) { lanes in
             lanes.initialize(repeating: 0)
             forEachPart { part in
@@ -84,14 +84,14 @@ public enum OptimizerKernels {
     }
 
     /// out[range] = the sum over all arenas of their floats there, in the order of arenas; `out` may be one of them.
-    public static func sum(
+    package static func sum(
         _ arenas: [UnsafePointer<Float>], over range: Range<Int>, into out: UnsafeMutablePointer<Float>
     ) {
         tutti_sum_arenas(out, arenas, Int64(arenas.count), range.kernel)
     }
 
     /// x *= factor.
-    public static func scale(_ x: UnsafeMutableBufferPointer<Float>, by factor: Float) {
+    package static func scale(_ x: UnsafeMutableBufferPointer<Float>, by factor: Float) {
         guard let base = x.baseAddress else { return }
         Parallel.forRange(x.count, grain: chunk) { range in
             tutti_scale(base + range.lowerBound, Int64(range.count), factor)
@@ -99,7 +99,7 @@ public enum OptimizerKernels {
     }
 
     /// y += factor * x.
-    public static func addScaled(
+    package static func addScaled(
         _ x: UnsafeBufferPointer<Float>, factor: Float, to y: UnsafeMutableBufferPointer<Float>
     ) {
         precondition(x.count == y.count, "addScaled: \(x.count) against \(y.count)")

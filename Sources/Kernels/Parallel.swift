@@ -7,21 +7,21 @@
 import CTuttiKernels
 
 /// The threads that row kernels run on.
-public enum Parallel {
+package enum Parallel {
     /// Number of threads, the calling one included; setting it sets that of `Compute.process`.
-    public static var threads: Int {
+    package static var threads: Int {
         get { Int(tutti_parallel_threads()) }
         set { Compute.process.threads = newValue }
     }
 
     /// Runs `body` over pieces of `0 ..< count` of at least `grain` (the last may be shorter), in no particular order.
     /// A call from inside a body of a region that was split, or while another thread uses the pool, runs serially.
-    public static func forRange(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
+    package static func forRange(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
         forRangeWithWorker(count, grain: grain) { range, _ in body(range) }
     }
 
     /// As `forRange`; the body also gets the number of the worker (0 ..< threads) that runs it, for scratch memory.
-    public static func forRangeWithWorker(_ count: Int, grain: Int, _ body: (Range<Int>, Int) -> Void) {
+    package static func forRangeWithWorker(_ count: Int, grain: Int, _ body: (Range<Int>, Int) -> Void) {
         guard count > 0 else { return }
         if tutti_parallel_threads() == 1 || count <= grain {
             body(0..<count, 0)

@@ -3,9 +3,9 @@
 import CTuttiKernels
 
 /// Pooling kernels over packed tokens: [T, D] -> [S, D] and back.
-public enum Pooling {
+package enum Pooling {
     /// What a sentence vector is made of.
-    public enum Mode: Int32, Sendable, CaseIterable {
+    package enum Mode: Int32, Sendable, CaseIterable {
         /// The first token (of what is left; the very first where nothing is).
         case cls = 0
         /// The maximum of each column.
@@ -21,7 +21,7 @@ public enum Pooling {
 
     /// output [S, D] = pooled rows of x [T, D]; the first skip[s] tokens of a sequence (its prompt) are left out. Where
     /// no token remains: `cls` takes the first token, `max` gives -infinity, the others zeros (as the reference).
-    public static func forward(
+    package static func forward(
         _ mode: Mode, _ x: Matrix, offsets: UnsafePointer<Int32>, skip: UnsafePointer<Int32>? = nil, into output: Matrix
     ) {
         precondition(x.columns == output.columns, "Pooling: width \(x.columns) into \(output.columns)")
@@ -32,7 +32,7 @@ public enum Pooling {
     }
 
     /// dX [T, D] += the adjoint of `forward`. dX accumulates (several modes may share one x): zero it first.
-    public static func backward(
+    package static func backward(
         _ mode: Mode, _ x: Matrix, offsets: UnsafePointer<Int32>, skip: UnsafePointer<Int32>? = nil, dOutput: Matrix,
         into dX: Matrix
     ) {

@@ -7,7 +7,7 @@
 import CTuttiKernels
 
 /// Activation functions, as torch computes them.
-public enum Activation: Int32, Sendable, CaseIterable {
+package enum Activation: Int32, Sendable, CaseIterable {
     case identity = 0
     /// 0.5 u (1 + erf(u / sqrt 2))
     case gelu = 1
@@ -20,7 +20,7 @@ public enum Activation: Int32, Sendable, CaseIterable {
 }
 
 /// Allocation-free kernels over the rows of matrices.
-public enum RowKernels {
+package enum RowKernels {
     /// Row chunks that gradient sums of LayerNorm are split into, whatever the number of threads.
     static let gradientChunks = 16
 
@@ -28,14 +28,14 @@ public enum RowKernels {
     static func grain(_ columns: Int) -> Int { max(1, 16_384 / max(columns, 1)) }
 
     /// x += bias on every row.
-    public static func addBias(_ x: Matrix, bias: UnsafePointer<Float>) {
+    package static func addBias(_ x: Matrix, bias: UnsafePointer<Float>) {
         Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
             tutti_add_bias(x.kernel, bias, rows.kernel, Int64(x.columns))
         }
     }
 
     /// dBias [columns] += column sums of dY.
-    public static func biasGradient(_ dY: Matrix, into dBias: UnsafeMutablePointer<Float>) {
+    package static func biasGradient(_ dY: Matrix, into dBias: UnsafeMutablePointer<Float>) {
         Parallel.forRange((dY.columns + 15) / 16, grain: 4) { blocks in
             let columns = blocks.lowerBound * 16..<min(blocks.upperBound * 16, dY.columns)
             tutti_column_sums(dY.kernel, Int64(dY.rows), columns.kernel, dBias)
@@ -43,7 +43,7 @@ public enum RowKernels {
     }
 
     /// output = f(x + bias); `x` stays, so that backward can recompute from it. `output` may be `x` without backward.
-    public static func activation(
+    package static func activation(
         _ kind: Activation, _ x: Matrix, bias: UnsafePointer<Float>? = nil, into output: Matrix
     ) {
         requireSameShape(x, output, "activation")
@@ -54,7 +54,7 @@ public enum RowKernels {
     }
 
     /// dX = dOutput * f'(x + bias), recomputed from the pre-activation; `dX` may be `dOutput`.
-    public static func activationBackward(
+    package static func activationBackward(
         _ kind: Activation, _ x: Matrix, bias: UnsafePointer<Float>? = nil, dOutput: Matrix, into dX: Matrix
     ) {
         requireSameShape(x, dOutput, "activationBackward")
@@ -66,7 +66,7 @@ public enum RowKernels {
     }
 
     /// dOutput *= f'(x + bias), and activated = f(x + bias): what backward needs of an activation, in one pass.
-    public static func activationWithGradient(
+    package static func activationWithGradient(
         _ kind: Activation, _ x: Matrix, bias: UnsafePointer<Float>? = nil, dOutput: Matrix, activated: Matrix
     ) {
         requireSameShape(x, dOutput, "activationWithGradient")
@@ -78,7 +78,7 @@ public enum RowKernels {
     }
 
     /// output = dropout(x), and equally the adjoint: dX = dropout(dY). `output` may be `x`; without a mask it copies.
-    public static func dropout(_ x: Matrix, _ mask: DropoutMask?, into output: Matrix) {
+    package static func dropout(_ x: Matrix, _ mask: DropoutMask?, into output: Matrix) {
         requireSameShape(x, output, "dropout")
         let dropout = DropoutMask.kernel(mask)
         if dropout.keys == nil && x.pointer == output.pointer && x.stride == output.stride { return }
@@ -88,14 +88,14 @@ public enum RowKernels {
     }
 
     /// x = softmax of every row.
-    public static func softmax(_ x: Matrix) {
+    package static func softmax(_ x: Matrix) {
         Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
             tutti_softmax_rows(x.kernel, rows.kernel, Int64(x.columns))
         }
     }
 
     /// norms [rows] = lengths of the rows of x; output = x / max(norm, epsilon), as F.normalize. `output` may be `x`.
-    public static func normalize(
+    package static func normalize(
         _ x: Matrix, norms: UnsafeMutablePointer<Float>, epsilon: Float = 1e-12, into output: Matrix
     ) {
         requireSameShape(x, output, "normalize")
@@ -105,7 +105,7 @@ public enum RowKernels {
     }
 
     /// The adjoint of `normalize` from its output y and its norms; `dX` may be `dY`.
-    public static func normalizeBackward(
+    package static func normalizeBackward(
         _ y: Matrix, norms: UnsafePointer<Float>, dY: Matrix, epsilon: Float = 1e-12, into dX: Matrix
     ) {
         requireSameShape(y, dY, "normalizeBackward")

@@ -7,30 +7,30 @@ import CTuttiKernels
 import Glibc
 
 /// A mapping of shared memory; the memory goes when the last process has let go of it.
-public final class SharedPages {
+package final class SharedPages {
     /// What the system refused.
-    public struct Refusal: Error, CustomStringConvertible {
+    package struct Refusal: Error, CustomStringConvertible {
         /// What failed and why.
-        public let description: String
+        package let description: String
 
         /// A refusal for this reason.
-        public init(_ description: String) { self.description = description }
+        package init(_ description: String) { self.description = description }
     }
 
     /// First byte, on a 2 MiB boundary.
-    public let base: UnsafeMutableRawPointer
+    package let base: UnsafeMutableRawPointer
     /// Bytes of the mapping.
-    public let byteCount: Int
+    package let byteCount: Int
     /// What another process opens, until `close`.
-    public private(set) var descriptor: Int32
+    package private(set) var descriptor: Int32
 
     /// New memory of `byteCount` zero bytes.
-    public convenience init(byteCount: Int) throws(Refusal) {
+    package convenience init(byteCount: Int) throws(Refusal) {
         try self.init(tutti_shared_create(Int64(byteCount)), "make", byteCount)
     }
 
     /// The memory that `process` made and still holds open.
-    public convenience init(of process: Int32, descriptor: Int32, byteCount: Int) throws(Refusal) {
+    package convenience init(of process: Int32, descriptor: Int32, byteCount: Int) throws(Refusal) {
         try self.init(tutti_shared_open(Int64(process), descriptor, Int64(byteCount)), "open", byteCount)
     }
 
@@ -50,7 +50,7 @@ public final class SharedPages {
     }
 
     /// Ends the time in which others may open the memory; the mapping stays.
-    public func close() {
+    package func close() {
         if descriptor >= 0 { tutti_shared_close(descriptor) }
         descriptor = -1
     }

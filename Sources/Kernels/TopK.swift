@@ -3,9 +3,9 @@
 import CTuttiKernels
 
 /// Per-row top-k with deterministic ties (lower index first).
-public enum TopK {
+package enum TopK {
     /// Prepares values and indices [rows, k] for merging: -infinity and -1.
-    public static func clear(
+    package static func clear(
         values: UnsafeMutablePointer<Float>, indices: UnsafeMutablePointer<Int32>, rows: Int, k: Int
     ) {
         values.update(repeating: -.infinity, count: rows * k)
@@ -14,7 +14,7 @@ public enum TopK {
 
     /// Merges a block of scores, whose column c is candidate `first` + c, into each row's best k, kept in descending
     /// order. NaN scores are never chosen; unfilled places keep index -1.
-    public static func merge(
+    package static func merge(
         _ scores: Matrix, first: Int, values: UnsafeMutablePointer<Float>, indices: UnsafeMutablePointer<Int32>, k: Int
     ) {
         precondition(k >= 1, "TopK: k = \(k)")

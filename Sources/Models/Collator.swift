@@ -12,14 +12,14 @@ import TuttiEncoders
 import TuttiText
 
 /// Makes packed batches of texts.
-public struct Collator: Sendable {
+package struct Collator: Sendable {
     private let tokenizer: Tokenizer
     private let maximumLength: Int
     private let prompts: [String]
     private let promptTokens: [Int]
 
     /// A collator that cuts to `maximumLength` tokens; columns beyond `prompts` have no prompt.
-    public init(tokenizer: Tokenizer, maximumLength: Int, prompts: [String] = [], excludesPrompt: Bool = false) {
+    package init(tokenizer: Tokenizer, maximumLength: Int, prompts: [String] = [], excludesPrompt: Bool = false) {
         self.tokenizer = tokenizer
         self.maximumLength = maximumLength
         self.prompts = prompts
@@ -29,23 +29,23 @@ public struct Collator: Sendable {
     }
 
     /// Bytes of a text that its tokens stand for before it is cut: a token is about five.
-    public var longestText: Int { maximumLength * 5 }
+    package var longestText: Int { maximumLength * 5 }
 
     /// Replaces the content of `packed` by the texts of `batch`, column after column.
-    public func pack(_ batch: TextBatch, into packed: inout PackedBatch) {
+    package func pack(_ batch: TextBatch, into packed: inout PackedBatch) {
         packed.removeAll()
         for column in batch.columns.indices { append(batch, column: column, to: &packed) }
     }
 
     /// Adds the texts of one column of `batch` to `packed`.
-    public func append(_ batch: TextBatch, column: Int, to packed: inout PackedBatch) {
+    package func append(_ batch: TextBatch, column: Int, to packed: inout PackedBatch) {
         for (row, text) in batch.columns[column].enumerated() {
             append(text, slot: UInt64(batch.slots.lowerBound + row), column: column, to: &packed)
         }
     }
 
     /// Adds one text of `column` to `packed`.
-    public func append(_ text: String, slot: UInt64, column: Int, to packed: inout PackedBatch) {
+    package func append(_ text: String, slot: UInt64, column: Int, to packed: inout PackedBatch) {
         let prompt = column < prompts.count ? prompts[column] : ""
         let leading = column < prompts.count ? promptTokens[column] : 0
         packed.append(slot: slot, column: UInt32(column), promptTokens: leading) { ids in

@@ -10,15 +10,15 @@ import TuttiGround
 import TuttiText
 
 /// What a decoder starts from.
-public struct DecoderModel: Sendable {
+package struct DecoderModel: Sendable {
     /// Its settings, of a family that has decoders.
     private let family: any DecoderFamily
     /// The plan of a decoder that owns all its tensors, called as in a checkpoint.
     private let plan: DecoderPlan
     /// The tokenizer of the texts that it reconstructs.
-    public let tokenizer: Tokenizer
+    package let tokenizer: Tokenizer
     /// initializer_range: the deviation of weights that the checkpoint does not hold.
-    public let initializerRange: Float
+    package let initializerRange: Float
     private let weights: SafetensorsFile
     /// The checkpoint's names by those without "bert.".
     private let names: [String: String]
@@ -26,7 +26,7 @@ public struct DecoderModel: Sendable {
     /// What a decoder that shares the weights of `model` starts from.
     ///
     /// Throws: `.usage` for a family that has no decoder; as `SentenceEncoder.load`.
-    public init(tiedTo model: SentenceEncoder) throws(TuttiError) {
+    package init(tiedTo model: SentenceEncoder) throws(TuttiError) {
         try self.init(
             model.directory, family: model.family, tokenizer: model.tokenizer, source: model.sourceDescription)
     }
@@ -34,7 +34,7 @@ public struct DecoderModel: Sendable {
     /// Loads the model that `path` names: a folder or a hub id.
     ///
     /// Throws: `.usage` for a family that has no decoder; as `SentenceEncoder.load`.
-    public init(path: String) throws(TuttiError) {
+    package init(path: String) throws(TuttiError) {
         let directory = try ModelDirectory(path: try ModelHub.resolve(path))
         let file = ConfigurationFile(
             path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
@@ -75,7 +75,7 @@ public struct DecoderModel: Sendable {
     }
 
     /// D.
-    public var hiddenSize: Int { plan.hiddenSize }
+    package var hiddenSize: Int { plan.hiddenSize }
 
     /// The plan of the decoder with its own tensors behind `prefix`; tied, all others are the encoder's.
     ///
@@ -89,7 +89,7 @@ public struct DecoderModel: Sendable {
     /// Reads a tensor of the decoder, called as in its plan without prefix, if the checkpoint holds it.
     ///
     /// Throws: `.data` for another shape.
-    public func read(
+    package func read(
         _ name: String, shape: [Int], into values: UnsafeMutableBufferPointer<Float>
     ) throws(TuttiError) -> Bool {
         guard let info = names[type(of: family).canonicalName(name)].flatMap(weights.info) else {
@@ -103,7 +103,7 @@ public struct DecoderModel: Sendable {
     }
 
     /// A collator of the texts that are reconstructed, cut to `maximumLength` tokens; `prompts` as in `makeCollator`.
-    public func makeCollator(prompts: [String], maximumLength: Int) -> Collator {
+    package func makeCollator(prompts: [String], maximumLength: Int) -> Collator {
         // The last token is predicted and never read, so a text may be one longer than there are positions.
         Collator(
             tokenizer: tokenizer, maximumLength: min(maximumLength, plan.longestSequence + 1),

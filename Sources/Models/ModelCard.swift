@@ -10,15 +10,15 @@ import TuttiFormats
 import TuttiGround
 
 /// A model card made of facts.
-public struct ModelCard: Sendable {
+package struct ModelCard: Sendable {
     /// The facts.
-    public var facts: ModelCardFacts
+    package var facts: ModelCardFacts
 
     /// A card of `facts`.
-    public init(facts: ModelCardFacts) { self.facts = facts }
+    package init(facts: ModelCardFacts) { self.facts = facts }
 
     /// The whole card as Markdown.
-    public var text: String {
+    package var text: String {
         let sections = [frontMatter, introduction, details, usage, evaluation, training, citations]
         return sections.filter { !$0.isEmpty }.joined(separator: "\n\n") + "\n"
     }

@@ -4,24 +4,24 @@ import TuttiFormats
 import TuttiGround
 
 /// Everything a model card can say.
-public struct ModelCardFacts: Sendable {
+package struct ModelCardFacts: Sendable {
     /// An evaluation's results.
-    public struct Evaluation: Sendable {
+    package struct Evaluation: Sendable {
         /// The heading, such as "Information Retrieval".
-        public var title: String
+        package var title: String
         /// The evaluator's class name.
-        public var className: String
+        package var className: String
         /// The name of the data; empty for none.
-        public var dataset: String
+        package var dataset: String
         /// The options that differ from their defaults.
-        public var configuration: JSONObject
+        package var configuration: JSONObject
         /// Keys without the data's name, and values.
-        public var metrics: [(key: String, value: Double)]
+        package var metrics: [(key: String, value: Double)]
         /// The key, among them, by which models are compared.
-        public var primaryMetric: String
+        package var primaryMetric: String
 
         /// An evaluation's results.
-        public init(
+        package init(
             title: String, className: String, dataset: String, configuration: JSONObject = JSONObject(),
             metrics: [(key: String, value: Double)], primaryMetric: String
         ) {
@@ -35,22 +35,22 @@ public struct ModelCardFacts: Sendable {
     }
 
     /// A data set that was trained or evaluated on.
-    public struct Dataset: Sendable {
+    package struct Dataset: Sendable {
         /// Its name; empty for an unnamed one.
-        public var name: String
+        package var name: String
         /// Rows.
-        public var rowCount: Int
+        package var rowCount: Int
         /// Column names in the order of use, the label last.
-        public var columns: [String]
+        package var columns: [String]
         /// The loss's class name.
-        public var lossName: String
+        package var lossName: String
         /// The loss's options.
-        public var lossOptions: JSONObject
+        package var lossOptions: JSONObject
         /// The class names of the losses inside it, which are tags too.
-        public var innerLosses: [String] = []
+        package var innerLosses: [String] = []
 
         /// A data set with its loss.
-        public init(
+        package init(
             name: String = "", rowCount: Int, columns: [String], lossName: String,
             lossOptions: JSONObject = JSONObject()
         ) {
@@ -63,16 +63,16 @@ public struct ModelCardFacts: Sendable {
     }
 
     /// A row of the table of training logs: a step and the values known at it.
-    public struct LogLine: Sendable {
+    package struct LogLine: Sendable {
         /// The epoch as a fraction.
-        public var epoch: Double
+        package var epoch: Double
         /// The optimizer step.
-        public var step: Int
+        package var step: Int
         /// Column names, such as "Training Loss", with values.
-        public var values: [(column: String, value: Double)]
+        package var values: [(column: String, value: Double)]
 
         /// A row of the table.
-        public init(epoch: Double, step: Int, values: [(column: String, value: Double)]) {
+        package init(epoch: Double, step: Int, values: [(column: String, value: Double)]) {
             self.epoch = epoch
             self.step = step
             self.values = values
@@ -80,54 +80,54 @@ public struct ModelCardFacts: Sendable {
     }
 
     /// The title; empty for one made of the base model.
-    public var modelName = ""
+    package var modelName = ""
     /// The hub id under which the model will be found; empty for none.
-    public var modelID = ""
+    package var modelID = ""
     /// What the model is for.
-    public var taskName =
+    package var taskName =
         "semantic textual similarity, semantic search, paraphrase mining, text classification, clustering, and more"
     /// The path or hub id that training started from; empty for unknown.
-    public var baseModel = ""
+    package var baseModel = ""
     /// Languages, such as "en".
-    public var languages: [String] = []
+    package var languages: [String] = []
     /// The licence, such as "apache-2.0".
-    public var license = ""
+    package var license = ""
     /// Tags beside those that follow from the facts.
-    public var tags: [String] = []
+    package var tags: [String] = []
     /// Width of the embeddings.
-    public var dimension = 0
+    package var dimension = 0
     /// Tokens that texts are cut to.
-    public var maximumLength = 0
+    package var maximumLength = 0
     /// "cosine", "dot", "euclidean" or "manhattan".
-    public var similarity = "cosine"
+    package var similarity = "cosine"
     /// The modules, one line each.
-    public var architecture: [String] = []
+    package var architecture: [String] = []
     /// Evaluations in order, the last results of each.
-    public var evaluations: [Evaluation] = []
+    package var evaluations: [Evaluation] = []
     /// Training data.
-    public var trainDatasets: [Dataset] = []
+    package var trainDatasets: [Dataset] = []
     /// Evaluation data with a loss.
-    public var evalDatasets: [Dataset] = []
+    package var evalDatasets: [Dataset] = []
     /// Training arguments that differ from their defaults, as they are spelled in a configuration.
-    public var changedArguments: [(name: String, value: String)] = []
+    package var changedArguments: [(name: String, value: String)] = []
     /// All training arguments.
-    public var allArguments: [(name: String, value: String)] = []
+    package var allArguments: [(name: String, value: String)] = []
     /// The training log.
-    public var log: [LogLine] = []
+    package var log: [LogLine] = []
     /// The step whose weights were kept, printed in bold.
-    public var bestStep: Int?
+    package var bestStep: Int?
     /// Names and versions of what the model was trained with.
-    public var versions: [(name: String, version: String)] = [("Tutti", tuttiVersion)]
+    package var versions: [(name: String, version: String)] = [("Tutti", tuttiVersion)]
     /// Citations by the names of the losses.
-    public var citations: [(name: String, bibtex: String)] = []
+    package var citations: [(name: String, bibtex: String)] = []
 
     /// No facts at all.
-    public init() {}
+    package init() {}
 }
 
 extension SentenceEncoder {
     /// What the model itself knows for its card; training adds the rest.
-    public func modelCardFacts() -> ModelCardFacts {
+    package func modelCardFacts() -> ModelCardFacts {
         var facts = ModelCardFacts()
         facts.baseModel = ModelHub.isHubID(sourceDescription) ? sourceDescription : ""
         facts.dimension = dimension

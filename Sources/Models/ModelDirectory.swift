@@ -18,36 +18,36 @@ import TuttiFormats
 import TuttiGround
 
 /// What a model folder says about its model, weights apart.
-public struct ModelDirectory: Sendable {
+package struct ModelDirectory: Sendable {
     /// The folder.
-    public let path: String
+    package let path: String
     /// The folder of the transformer module: `path`, or a folder inside it.
-    public let transformerPath: String
+    package let transformerPath: String
     /// config.json of the transformer, with overrides applied.
-    public let transformerConfiguration: JSONObject
+    package let transformerConfiguration: JSONObject
     /// The bytes of config.json as found.
-    public let transformerConfigurationBytes: [UInt8]
+    package let transformerConfigurationBytes: [UInt8]
     /// True when overrides changed config.json.
-    public let isOverridden: Bool
+    package let isOverridden: Bool
     /// The modules after the transformer.
-    public let modules: [PlacedModule]
+    package let modules: [PlacedModule]
     /// max_seq_length of the older layout, if it is given.
-    public let maximumLength: Int?
+    package let maximumLength: Int?
     /// do_lower_case of the older layout.
-    public let lowercases: Bool
+    package let lowercases: Bool
     /// Prompts by name; null prompts are left out.
-    public let prompts: [(name: String, text: String)]
+    package let prompts: [(name: String, text: String)]
     /// The name of the prompt that plain encoding uses.
-    public let defaultPromptName: String?
+    package let defaultPromptName: String?
     /// "cosine", "dot", "euclidean" or "manhattan".
-    public let similarity: String
+    package let similarity: String
     /// The number of leading dimensions that embeddings are cut to, if the model says so.
-    public let truncatedDimension: Int?
+    package let truncatedDimension: Int?
     /// Lines that a user should read once.
-    public let notices: [String]
+    package let notices: [String]
 
     /// The file that a message about the architecture names.
-    public var transformerConfigurationPath: String { transformerPath + "/config.json" }
+    package var transformerConfigurationPath: String { transformerPath + "/config.json" }
 
     /// Names that sentence-transformers gave to sentence_bert_config.json over the years.
     static let transformerSettingsNames = [
@@ -57,12 +57,12 @@ public struct ModelDirectory: Sendable {
     ]
 
     /// The similarity functions that a model may name.
-    public static let similarities = ["cosine", "dot", "euclidean", "manhattan"]
+    package static let similarities = ["cosine", "dot", "euclidean", "manhattan"]
 
     /// Reads the folder `path`; `overrides` replaces members of config.json.
     ///
     /// Throws: `.missingFile` naming what is not there; `.data` naming file and key; `.usage` for an unknown override.
-    public init(path: String, overrides: JSONObject? = nil) throws(TuttiError) {
+    package init(path: String, overrides: JSONObject? = nil) throws(TuttiError) {
         var notices: [String] = []
         self.path = path
         let (transformerFolder, placed) = try ModelDirectory.readModules(path)

@@ -11,11 +11,11 @@ import TuttiFormats
 import TuttiGround
 
 /// Finds model folders by path or hub id.
-public enum ModelHub {
+package enum ModelHub {
     /// The folder that `model` names.
     ///
     /// Throws: `.missingFile` with a remedy when there is neither such a folder nor such an id in the local cache.
-    public static func resolve(
+    package static func resolve(
         _ model: String, environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws(TuttiError) -> String {
         var isDirectory: ObjCBool = false

@@ -13,7 +13,7 @@ import TuttiFormats
 import TuttiGround
 
 /// A module after the transformer as its folder spells it; `HeadConfiguration` is what the encoder computes of it.
-public enum ModelModule: Sendable, Equatable {
+package enum ModelModule: Sendable, Equatable {
     /// Token embeddings to one embedding a sequence; several modes are concatenated in their order.
     case pooling(modes: [String], width: Int, includePrompt: Bool)
     /// Scaling to unit length.
@@ -26,7 +26,7 @@ public enum ModelModule: Sendable, Equatable {
     case dropout(probability: Double)
 
     /// The class name in modules.json.
-    public var className: String {
+    package var className: String {
         switch self {
         case .pooling: "Pooling"
         case .normalize: "Normalize"
@@ -37,10 +37,10 @@ public enum ModelModule: Sendable, Equatable {
     }
 
     /// The class names that can be read.
-    public static let knownClassNames = ["Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout"]
+    package static let knownClassNames = ["Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout"]
 
     /// The modes of pooling, in the order in which the boolean spelling concatenates them, with their boolean keys.
-    public static let poolingModes: [(name: String, key: String)] = [
+    package static let poolingModes: [(name: String, key: String)] = [
         ("cls", "pooling_mode_cls_token"), ("max", "pooling_mode_max_tokens"), ("mean", "pooling_mode_mean_tokens"),
         ("mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens"),
         ("weightedmean", "pooling_mode_weightedmean_tokens"),
@@ -51,15 +51,15 @@ public enum ModelModule: Sendable, Equatable {
     private static let poolingLimit = 64
 
     /// Activations of Dense by the last component of their torch class path.
-    public static let activations = ["Tanh", "Identity", "ReLU", "GELU", "SiLU", "Sigmoid"]
+    package static let activations = ["Tanh", "Identity", "ReLU", "GELU", "SiLU", "Sigmoid"]
 }
 
 /// A module with the folder that holds it.
-public struct PlacedModule: Sendable, Equatable {
+package struct PlacedModule: Sendable, Equatable {
     /// The folder's name inside the model folder, such as "1_Pooling"; also the prefix of its parameters.
-    public let folder: String
+    package let folder: String
     /// The module.
-    public let module: ModelModule
+    package let module: ModelModule
 }
 
 extension ModelModule {

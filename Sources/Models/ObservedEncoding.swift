@@ -3,23 +3,23 @@
 import TuttiEnsemble
 
 /// Encodes as its model does, and says how far it has come.
-public final class ObservedEncoding: SentenceEncoding {
+package final class ObservedEncoding: SentenceEncoding {
     private let model: SentenceEncoder
     private let observe: (_ done: Int, _ total: Int) -> Void
 
     /// Follows `model`; `observe` gets the texts that are done, of all texts of a call, from zero on.
-    public init(_ model: SentenceEncoder, observe: @escaping (_ done: Int, _ total: Int) -> Void) {
+    package init(_ model: SentenceEncoder, observe: @escaping (_ done: Int, _ total: Int) -> Void) {
         self.model = model
         self.observe = observe
     }
 
     /// The model's.
-    public var similarity: String { model.similarity }
+    package var similarity: String { model.similarity }
     /// The model's.
-    public var prompts: [String: String] { model.prompts }
+    package var prompts: [String: String] { model.prompts }
 
     /// The embeddings of `texts`, as the model's own. Collective.
-    public func encode(
+    package func encode(
         _ texts: [String], prompt: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?
     ) throws -> Embeddings {
         try model.encode(

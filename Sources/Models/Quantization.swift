@@ -24,7 +24,7 @@ public enum EmbeddingPrecision: String, Sendable, CaseIterable {
     case ubinary
 
     /// The type of the stored elements.
-    public var elementType: TensorType {
+    package var elementType: TensorType {
         switch self {
         case .float32: return .f32
         case .int8, .binary: return .i8
@@ -33,22 +33,22 @@ public enum EmbeddingPrecision: String, Sendable, CaseIterable {
     }
 
     /// The precisions by name.
-    public static var names: [String] { allCases.map(\.rawValue) }
+    package static var names: [String] { allCases.map(\.rawValue) }
 }
 
 /// Rows of bytes made of embeddings.
-public struct QuantizedEmbeddings: Sendable {
+package struct QuantizedEmbeddings: Sendable {
     /// What the bytes hold; never `.float32`.
-    public let precision: EmbeddingPrecision
+    package let precision: EmbeddingPrecision
     /// The number of rows.
-    public let count: Int
+    package let count: Int
     /// Bytes a row.
-    public let width: Int
+    package let width: Int
     /// Row after row, signed bytes as their bit patterns.
-    public let bytes: [UInt8]
+    package let bytes: [UInt8]
 
     /// The stored numbers as floats, bits as zeros and ones (eight a byte, the padding of the last byte included).
-    public func unpacked() -> Embeddings {
+    package func unpacked() -> Embeddings {
         switch precision {
         case .float32: preconditionFailure("single precision is not packed")
         case .int8: return Embeddings(rows: bytes.map { Float(Int8(bitPattern: $0)) }, dimension: width)
@@ -65,7 +65,7 @@ extension Embeddings {
     /// The rows in `precision`, which must not be `.float32`; the ranges of int8 and uint8 are those of these rows.
     ///
     /// Throws: `.data` for an embedding that is not finite; `.usage` for ranges of a single row.
-    public func quantized(_ precision: EmbeddingPrecision) throws(TuttiError) -> QuantizedEmbeddings {
+    package func quantized(_ precision: EmbeddingPrecision) throws(TuttiError) -> QuantizedEmbeddings {
         for row in 0..<count where !self[row].allSatisfy(\.isFinite) {
             throw TuttiError(
                 .data, "quantize embeddings", "row \(row + 1)", "holds values that are not finite numbers")

@@ -26,7 +26,7 @@ extension SentenceEncoder {
 
     /// The same, and `observe` gets the texts that are done, of all texts, from zero on: those of this rank's share as
     /// if the other ranks kept pace. Collective.
-    public func encode(
+    package func encode(
         _ texts: [String], prompt: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?,
         observe: (_ done: Int, _ total: Int) -> Void
     ) throws -> Embeddings {

@@ -15,11 +15,11 @@ import TuttiText
 /// A model that turns texts into embeddings.
 public final class SentenceEncoder: SentenceEncoding {
     /// The tokenizer.
-    public let tokenizer: Tokenizer
+    package let tokenizer: Tokenizer
     /// The transformer and its heads, with their parameters.
-    public let encoder: SequenceEncoder
+    package let encoder: SequenceEncoder
     /// What the model's folder says, weights apart.
-    public let directory: ModelDirectory
+    package let directory: ModelDirectory
     /// Texts are cut to this number of tokens, special ones included; at most `encoder.longestSequence`.
     public var maximumLength: Int {
         didSet {
@@ -39,7 +39,7 @@ public final class SentenceEncoder: SentenceEncoding {
     /// Lines that a user should read once: what was assumed or changed while loading.
     public let notices: [String]
     /// What the model was loaded from, as the user called it.
-    public let sourceDescription: String
+    package let sourceDescription: String
     /// The transformer's settings, of its family.
     let family: any EncoderFamily
     let weights: ModelWeights
@@ -99,7 +99,7 @@ public final class SentenceEncoder: SentenceEncoding {
     /// Replaces the parameters by those of the folder `path`, which must hold the same model.
     ///
     /// Throws: as `load`.
-    public func restoreWeights(from path: String) throws(TuttiError) {
+    package func restoreWeights(from path: String) throws(TuttiError) {
         let other = try ModelDirectory(path: path)
         let weights = try ModelWeights(
             root: path, transformerPath: other.transformerPath, modules: directory.modules,
@@ -108,7 +108,7 @@ public final class SentenceEncoder: SentenceEncoding {
     }
 
     /// A second encoder of the same kind, with parameters of its own that are still zero.
-    public func makeTwin() throws(TuttiError) -> SequenceEncoder {
+    package func makeTwin() throws(TuttiError) -> SequenceEncoder {
         try SequenceEncoder(encoder.plan, heads: encoder.headConfigurations)
     }
 
@@ -116,13 +116,13 @@ public final class SentenceEncoder: SentenceEncoding {
     public var dimension: Int { min(encoder.outputWidth, directory.truncatedDimension ?? encoder.outputWidth) }
 
     /// The transformer's family: model_type of config.json.
-    public var architectureName: String { directory.transformerConfiguration["model_type"]?.string ?? "" }
+    package var architectureName: String { directory.transformerConfiguration["model_type"]?.string ?? "" }
 
     /// The class names of the modules, the transformer first.
-    public var moduleNames: [String] { ["Transformer"] + directory.modules.map(\.module.className) }
+    package var moduleNames: [String] { ["Transformer"] + directory.modules.map(\.module.className) }
 
     /// False when pooling leaves out the tokens of the prompt.
-    public var includesPrompt: Bool {
+    package var includesPrompt: Bool {
         !directory.modules.contains { placed in
             if case .pooling(_, _, let includePrompt) = placed.module { return !includePrompt }
             return false
@@ -130,7 +130,7 @@ public final class SentenceEncoder: SentenceEncoding {
     }
 
     /// A collator for this model; `prompts` has one prompt a text column, and columns beyond it have none.
-    public func makeCollator(prompts: [String] = []) -> Collator {
+    package func makeCollator(prompts: [String] = []) -> Collator {
         Collator(
             tokenizer: tokenizer, maximumLength: maximumLength, prompts: prompts, excludesPrompt: !includesPrompt)
     }

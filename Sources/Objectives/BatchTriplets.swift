@@ -9,7 +9,7 @@ import TuttiGround
 import TuttiKernels
 
 /// Distances between all rows of a batch.
-public enum BatchTripletDistance: String, Sendable, CaseIterable {
+package enum BatchTripletDistance: String, Sendable, CaseIterable {
     /// |x - y|, with derivative 0 at 0.
     case euclidean = "euclidean_distance"
     /// 1 - cosine.
@@ -18,7 +18,7 @@ public enum BatchTripletDistance: String, Sendable, CaseIterable {
 
 extension BatchTripletDistance: OptionChoice {
     /// `eucledian_distance` is how older versions of the reference spell it.
-    public static var synonyms: [String: BatchTripletDistance] { ["eucledian_distance": .euclidean] }
+    package static var synonyms: [String: BatchTripletDistance] { ["eucledian_distance": .euclidean] }
 }
 
 extension BatchTripletDistance {

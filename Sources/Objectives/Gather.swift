@@ -13,22 +13,22 @@ import TuttiEnsemble
 import TuttiKernels
 
 /// How the rows of a batch are dealt to the ranks, and the exchange of row matrices among them.
-public struct RankGather {
+package struct RankGather {
     private let ensemble: any Ensemble
     private let rows: UnsafeMutableBufferPointer<Int>  // [W]
     private let lengths: UnsafeMutableBufferPointer<Int>  // [W] floats or bytes of one call
 
     /// Rows of all ranks, `N`.
-    public let total: Int
+    package let total: Int
 
     /// The place of this rank's first row among those of all ranks.
-    public let offset: Int
+    package let offset: Int
 
     /// This rank's rows, `b`.
-    public let own: Int
+    package let own: Int
 
     /// Learns how many rows each rank has; memory comes from `arena`. Collective.
-    public init(rows own: Int, ensemble: any Ensemble, arena: inout Arena) throws {
+    package init(rows own: Int, ensemble: any Ensemble, arena: inout Arena) throws {
         self.ensemble = ensemble
         self.own = own
         rows = Self.integers(ensemble.size, &arena)
@@ -39,14 +39,14 @@ public struct RankGather {
     }
 
     /// Rows of one of the ranks.
-    public func rows(of rank: Int) -> Int { rows[rank] }
+    package func rows(of rank: Int) -> Int { rows[rank] }
 
     /// Rows of all ranks, in the order of ranks. Collective.
     ///
     /// - Parameters:
     ///   - source: this rank's, `[b, D]`, without gaps between rows.
     ///   - into: receives those of all, `[N, D]`, without gaps between rows.
-    public func gatherRows(_ source: Matrix, into: Matrix) throws {
+    package func gatherRows(_ source: Matrix, into: Matrix) throws {
         requireRows(source, own, "gatherRows own")
         requireRows(into, total, "gatherRows into")
         precondition(source.columns == into.columns, "gatherRows: \(source.columns) columns into \(into.columns)")
@@ -63,7 +63,7 @@ public struct RankGather {
     /// - Parameters:
     ///   - gradient: this rank's summand of the derivative by the gathered rows, `[N, D]`.
     ///   - into: receives the derivative by this rank's rows, `[b, D]`.
-    public func gatherRowsAdjoint(_ gradient: Matrix, into: Matrix) throws {
+    package func gatherRowsAdjoint(_ gradient: Matrix, into: Matrix) throws {
         requireRows(gradient, total, "gatherRowsAdjoint gradient")
         requireRows(into, own, "gatherRowsAdjoint into")
         precondition(gradient.columns == into.columns, "gatherRowsAdjoint: \(gradient.columns) into \(into.columns)")
@@ -75,7 +75,7 @@ public struct RankGather {
     }
 
     /// A whole number of each row, of all ranks, `[b]` to `[N]`. Collective.
-    public func gatherKeys(_ keys: UnsafeBufferPointer<UInt64>, into: UnsafeMutableBufferPointer<UInt64>) throws {
+    package func gatherKeys(_ keys: UnsafeBufferPointer<UInt64>, into: UnsafeMutableBufferPointer<UInt64>) throws {
         precondition(keys.count == own && into.count == total, "gatherKeys: \(keys.count) of \(own), \(into.count)")
         for rank in rows.indices { lengths[rank] = rows[rank] * MemoryLayout<UInt64>.stride }
         try ensemble.allGather(
@@ -84,7 +84,7 @@ public struct RankGather {
     }
 
     /// The sum of the ranks' numbers. Collective.
-    public func sumRanks(_ value: Double) throws -> Double {
+    package func sumRanks(_ value: Double) throws -> Double {
         var sum = value
         try withUnsafeMutablePointer(to: &sum) {
             try ensemble.allReduceSum(UnsafeMutableBufferPointer(start: $0, count: 1))
@@ -93,7 +93,7 @@ public struct RankGather {
     }
 
     /// The largest of the ranks' numbers, for selections (no gradient flows through it). Collective.
-    public func maxRanks(_ value: Double) throws -> Double {
+    package func maxRanks(_ value: Double) throws -> Double {
         var largest = value
         try withUnsafeMutablePointer(to: &largest) {
             try ensemble.allReduceMax(UnsafeMutableBufferPointer(start: $0, count: 1))

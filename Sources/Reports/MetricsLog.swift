@@ -8,12 +8,12 @@ import TuttiFormats
 import TuttiGround
 
 /// The append-only metrics file of a run.
-public final class MetricsLog: Report {
+package final class MetricsLog: Report {
     /// The file.
-    public let path: String
+    package let path: String
 
     /// The metrics file of the run that writes to `directory`.
-    public init(directory: String) { path = directory + "/metrics.jsonl" }
+    package init(directory: String) { path = directory + "/metrics.jsonl" }
 
     /// What the registry knows of it. Every run has it.
     static let entry = ReportEntry(name: "metrics", summary: "output_dir/metrics.jsonl, one JSON object a line") {
@@ -21,7 +21,7 @@ public final class MetricsLog: Report {
     }
 
     /// Appends a line.
-    public func logged(_ line: LogLine) throws {
+    package func logged(_ line: LogLine) throws {
         let line = Array((JSONValue.object(line.values).serialized() + "\n").utf8)
         let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure("opened") }
@@ -31,7 +31,7 @@ public final class MetricsLog: Report {
     }
 
     /// Drops every line about a step after `step`, and a torn last line.
-    public func rewind(to step: Int) throws {
+    package func rewind(to step: Int) throws {
         guard let content = FileManager.default.contents(atPath: path) else { return }
         var kept = ""
         for line in String(decoding: content, as: UTF8.self).split(separator: "\n") {

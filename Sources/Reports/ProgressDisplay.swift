@@ -8,7 +8,7 @@ import TuttiFormats
 import TuttiGround
 
 /// Shows a run on the standard streams.
-public final class ProgressDisplay: Report {
+package final class ProgressDisplay: Report {
     private let bar: ProgressBar
     private let print: (String) -> Void
     private var run = ReportedRun(totalSteps: 0)
@@ -17,7 +17,7 @@ public final class ProgressDisplay: Report {
     private var before: [String: Double] = [:]
 
     /// A display of the standard streams.
-    public convenience init() { self.init(bar: ProgressBar()) { StandardStream.output.put($0) } }
+    package convenience init() { self.init(bar: ProgressBar()) { StandardStream.output.put($0) } }
 
     /// A display with a bar and a stream of its own.
     package init(bar: ProgressBar, print: @escaping (String) -> Void) {
@@ -25,7 +25,7 @@ public final class ProgressDisplay: Report {
         self.print = print
     }
 
-    public func began(_ run: ReportedRun) {
+    package func began(_ run: ReportedRun) {
         self.run = run
         let name = run.name.map { " \($0)" } ?? ""
         line(
@@ -34,14 +34,14 @@ public final class ProgressDisplay: Report {
                 : "Training\(name) for \(run.totalSteps) steps.")
     }
 
-    public func stepped(_ progress: StepProgress) {
+    package func stepped(_ progress: StepProgress) {
         lastStep = progress
         bar.show(progress)
     }
 
-    public func worked(_ progress: TaskProgress) { bar.show(progress) }
+    package func worked(_ progress: TaskProgress) { bar.show(progress) }
 
-    public func logged(_ entry: LogLine) {
+    package func logged(_ entry: LogLine) {
         let epoch = ProgressBar.fixed(entry.values["epoch"]?.double ?? 0, 3)
         var parts = ["step \(entry.step)/\(run.totalSteps)", "epoch \(epoch)"]
         for (key, value) in entry.values {
@@ -54,9 +54,9 @@ public final class ProgressDisplay: Report {
         line(parts.joined(separator: "  "))
     }
 
-    public func saved(_ path: String) { line("Saved \(path)") }
+    package func saved(_ path: String) { line("Saved \(path)") }
 
-    public func notice(_ text: String) { line(text) }
+    package func notice(_ text: String) { line(text) }
 
     /// Of evaluations only the main metrics are shown.
     private static func shows(_ key: String, of line: LogLine) -> Bool {

@@ -9,7 +9,7 @@ import TuttiFormats
 import TuttiGround
 
 /// Buffers that tokenisation reuses from text to text; one for each thread.
-public struct TokenizerScratch: Sendable {
+package struct TokenizerScratch: Sendable {
     var text: [UInt8] = []
     var normalized: [UInt8] = []
     var pending: [(UInt8, UInt32)] = []
@@ -18,19 +18,19 @@ public struct TokenizerScratch: Sendable {
     var words: [Range<Int>] = []
 
     /// Empty buffers.
-    public init() {}
+    package init() {}
 }
 
 /// A tokenizer as a model folder describes it.
-public final class Tokenizer: Sendable {
+package final class Tokenizer: Sendable {
     /// The number of token ids: the model's vocabulary and the tokens added to it.
-    public let vocabularySize: Int
+    package let vocabularySize: Int
     /// The longest input that tokenizer_config.json allows; nil when it names none or an absurdly large one.
-    public let modelMaximumLength: Int?
+    package let modelMaximumLength: Int?
     /// The tokenizer's files, to be copied when a model is saved; a model with vocab.txt alone gets a tokenizer.json.
-    public let files: [(name: String, bytes: [UInt8])]
+    package let files: [(name: String, bytes: [UInt8])]
     /// Lines that a user should read once: where the files disagree, and which one counts.
-    public let notices: [String]
+    package let notices: [String]
     /// The largest id that a text can get, of the vocabulary, the added tokens and the template.
     package let largestID: Int32
     /// How many special tokens go around a text.
@@ -78,10 +78,10 @@ public final class Tokenizer: Sendable {
     }
 
     /// The token of `id`; nil when there is none.
-    public func token(_ id: Int32) -> String? { parts.tokens[id] }
+    package func token(_ id: Int32) -> String? { parts.tokens[id] }
 
     /// The id of `token`, an added token or a vocabulary entry; nil when there is none.
-    public func id(of token: String) -> Int32? {
+    package func id(of token: String) -> Int32? {
         if let added = parts.addedTokens.first(where: { $0.content.utf8.elementsEqual(token.utf8) }) { return added.id }
         switch parts.model {
         case .wordPiece(let model): return model.id(of: token)
@@ -89,7 +89,7 @@ public final class Tokenizer: Sendable {
     }
 
     /// The token ids of `text`, cut to `maximumLength` ids, special tokens counted and kept.
-    public func encode(_ text: String, maximumLength: Int? = nil, addSpecialTokens: Bool = true) -> [Int32] {
+    package func encode(_ text: String, maximumLength: Int? = nil, addSpecialTokens: Bool = true) -> [Int32] {
         var ids: [Int32] = []
         var scratch = TokenizerScratch()
         encode(
@@ -99,7 +99,7 @@ public final class Tokenizer: Sendable {
     }
 
     /// Appends the token ids of `text`, special tokens included, to `ids`.
-    public func encode(_ text: String, maximumLength: Int?, appendingTo ids: inout [Int32]) {
+    package func encode(_ text: String, maximumLength: Int?, appendingTo ids: inout [Int32]) {
         var scratch = TokenizerScratch()
         encode(text, maximumLength: maximumLength, appendingTo: &ids, scratch: &scratch)
     }
@@ -107,7 +107,7 @@ public final class Tokenizer: Sendable {
     /// Appends the token ids of `text` to `ids`, with buffers that are reused.
     ///
     /// Allocates: only to grow `scratch` and `ids`.
-    public func encode(
+    package func encode(
         _ text: String, maximumLength: Int?, addSpecialTokens: Bool = true, appendingTo ids: inout [Int32],
         scratch: inout TokenizerScratch
     ) {

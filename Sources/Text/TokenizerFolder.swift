@@ -122,7 +122,7 @@ extension Tokenizer {
     /// Loads the tokenizer of the model folder `directory`; `lowercases` as the older layout's do_lower_case.
     ///
     /// Throws: `.missingFile` when there is neither tokenizer.json nor vocab.txt, `.data` when a file cannot be used.
-    public static func load(directory: String, lowercases: Bool = false) throws(TuttiError) -> Tokenizer {
+    package static func load(directory: String, lowercases: Bool = false) throws(TuttiError) -> Tokenizer {
         try TokenizerFolder(path: directory).tokenizer(lowercases: lowercases)
     }
 }

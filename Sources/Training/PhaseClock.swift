@@ -3,20 +3,20 @@
 import Glibc
 
 /// The phases that a step's time is divided into; their sum is the step's wall time.
-public enum StepPhase: Int, CaseIterable, Sendable {
+package enum StepPhase: Int, CaseIterable, Sendable {
     case data, forward, loss, backward, exchange, optimizer, other
 }
 
 /// A stopwatch that always runs in exactly one phase.
-public struct PhaseClock: Sendable {
+package struct PhaseClock: Sendable {
     private var seconds: (Double, Double, Double, Double, Double, Double, Double) = (0, 0, 0, 0, 0, 0, 0)
     private var phase = StepPhase.other
     private var since = PhaseClock.now()
 
-    public init() {}
+    package init() {}
 
     /// Ends the current phase and begins `next`.
-    public mutating func enter(_ next: StepPhase) {
+    package mutating func enter(_ next: StepPhase) {
         let now = PhaseClock.now()
         add(now - since)
         since = now
@@ -24,7 +24,7 @@ public struct PhaseClock: Sendable {
     }
 
     /// Seconds spent in a phase since the last `reset`.
-    public func seconds(in phase: StepPhase) -> Double {
+    package func seconds(in phase: StepPhase) -> Double {
         switch phase {
         case .data: seconds.0
         case .forward: seconds.1
@@ -37,21 +37,21 @@ public struct PhaseClock: Sendable {
     }
 
     /// Seconds in all phases since the last `reset`.
-    public var total: Double {
+    package var total: Double {
         seconds.0 + seconds.1 + seconds.2 + seconds.3 + seconds.4 + seconds.5 + seconds.6
     }
 
     /// Starts all sums anew; the current phase goes on.
-    public mutating func reset() {
+    package mutating func reset() {
         enter(phase)
         seconds = (0, 0, 0, 0, 0, 0, 0)
     }
 
     /// Counts the time since the last change of phase to none of them.
-    public mutating func skip() { since = PhaseClock.now() }
+    package mutating func skip() { since = PhaseClock.now() }
 
     /// Monotonic seconds.
-    public static func now() -> Double {
+    package static func now() -> Double {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9

@@ -13,7 +13,7 @@ extension TrainingInputs {
     /// Loads everything that a configuration names. Collective: an error on one rank is everybody's error.
     ///
     /// - Throws: exit 64 for names and options, 65 for bad data or model files, 66 for missing ones.
-    public init(_ configuration: TrainingConfiguration, ensemble: any Ensemble) throws {
+    package init(_ configuration: TrainingConfiguration, ensemble: any Ensemble) throws {
         self = try ensemble.together("load the run") { try TrainingInputs(loading: configuration) }
     }
 
@@ -110,7 +110,7 @@ extension TrainingInputs {
     }
 
     /// What every column of every training data set is to its loss, and which columns may be out of order.
-    public var columnNotices: [String] {
+    package var columnNotices: [String] {
         let roles = columnRoles
         var lines = roles.prefix(trainDatasets.count).map(\.notice)
         let odd = roles.flatMap(\.warnings) + (trainDatasets + evalDatasets).flatMap(\.notices) + evaluatorNotices
@@ -136,7 +136,7 @@ extension TrainingInputs {
 
 /// The model of a configuration, with its limit on the length of texts: up to the encoder's positions, whatever limit was
 /// saved with the model.
-public func loadModel(
+package func loadModel(
     _ configuration: TrainingConfiguration, path: String? = nil
 ) throws(TuttiError) -> SentenceEncoder {
     let model = try SentenceEncoder.load(path ?? configuration.model, configOverrides: configuration.configOverrides)
@@ -170,7 +170,7 @@ extension TrainingConfiguration {
     /// `notice` gets what is odd in their files, a line each.
     /// Throws: as `EvaluatorRegistry.make`; `.usage` where two give metrics of one name, because one would replace the
     /// other's in the log and in its file.
-    public func makeEvaluators(
+    package func makeEvaluators(
         model: SentenceEncoder, classifier: SoftmaxClassifier? = nil, notice: @escaping (String) -> Void = { _ in }
     ) throws(TuttiError) -> (evaluators: [any Evaluator], testEvaluators: [any Evaluator]) {
         var givers: [String: NamedOptions] = [:]

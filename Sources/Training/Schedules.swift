@@ -8,9 +8,9 @@ import TuttiFormats
 import TuttiGround
 
 /// A schedule bound to the length of a run.
-public struct LearningRateSchedule: Sendable {
+package struct LearningRateSchedule: Sendable {
     /// The factor of the base rate at `t` finished steps; the step that runs next uses it.
-    public let factor: @Sendable (_ t: Int) -> Double
+    package let factor: @Sendable (_ t: Int) -> Double
 
     /// One known schedule: its name, its options with defaults, and its formula after the warm-up.
     struct Entry: Sendable {
@@ -53,13 +53,13 @@ public struct LearningRateSchedule: Sendable {
     static func ignoresOptions(_ name: String) -> Bool { ["constant", "constant_with_warmup"].contains(name) }
 
     /// The names that `lr_scheduler_type` takes.
-    public static var names: [String] { registry.map(\.name) }
+    package static var names: [String] { registry.map(\.name) }
 
     /// Binds a schedule to a run.
     ///
     /// - Parameter learningRate: the base rate, of which `min_lr` becomes a share.
     /// - Throws: a usage error for an unknown name or option, and for the options that the reference refuses.
-    public init(
+    package init(
         name: String, options: [String: Double], learningRate: Double, warmupSteps: Int, totalSteps: Int
     ) throws(TuttiError) {
         guard let entry = Self.registry.first(where: { $0.name == name }) else {

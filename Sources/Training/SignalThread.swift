@@ -124,7 +124,7 @@ extension StopRequest {
     /// For a program that uses Tutti as a library: nothing is taken unless it asks. Call it first, before anything
     /// starts a thread. `unheard` is called for a request that comes before a run has begun or a second one to stop:
     /// nothing would be saved; by default the process then ends as the signal does.
-    public func listenToSignals(unheard: (@Sendable (Int32) -> Void)? = nil) {
+    package func listenToSignals(unheard: (@Sendable (Int32) -> Void)? = nil) {
         let unheard = unheard ?? { SignalThread.die(of: $0) }
         let signals = StopSignals(self)
         guard SignalThread.start({ signal in signals.take(signal, unheard: unheard, second: unheard) }) else { return }

@@ -9,28 +9,28 @@ import TuttiFormats
 import TuttiGround
 
 /// What one step cost this rank.
-public struct StepTiming: Sendable {
+package struct StepTiming: Sendable {
     /// Main-thread seconds by phase.
-    public var clock: PhaseClock
+    package var clock: PhaseClock
     /// Packed tokens and rows of this rank.
-    public var tokens: Int
-    public var rows: Int
+    package var tokens: Int
+    package var rows: Int
     /// Sum of the squares of the sequences' lengths: what attention costs grows with it.
-    public var squaredLengths: Int
+    package var squaredLengths: Int
 
     /// Wall seconds of the step.
-    public var seconds: Double { clock.total }
+    package var seconds: Double { clock.total }
 }
 
 /// Runs the steps of a training run for their time alone.
-public final class StepTimer {
+package final class StepTimer {
     private let trainer: Trainer
     private let ensemble: any Ensemble
 
     /// Prepares the steps. Collective.
     ///
     /// - Throws: as `Trainer.init`.
-    public init(_ inputs: TrainingInputs, ensemble: any Ensemble) throws {
+    package init(_ inputs: TrainingInputs, ensemble: any Ensemble) throws {
         trainer = try Trainer(inputs, ensemble: ensemble)
         self.ensemble = ensemble
     }
@@ -39,7 +39,7 @@ public final class StepTimer {
     /// counted. Begins a new epoch where the data end. Collective.
     ///
     /// - Throws: exit 70 for a gradient that is not finite, and what `finished` throws.
-    public func time(_ count: Int, _ finished: (StepTiming) throws -> Void) throws {
+    package func time(_ count: Int, _ finished: (StepTiming) throws -> Void) throws {
         try trainer.inputs.model.encoder.compute.run { try takeSteps(count, finished) }
     }
 

@@ -23,7 +23,7 @@ public enum TrainingOutcome: Sendable, Equatable {
 }
 
 /// Trains a model; every rank makes one and calls `train()`.
-public final class Trainer {
+package final class Trainer {
     let inputs: TrainingInputs
     let plan: RunPlan
     let batches: RankBatches
@@ -45,7 +45,7 @@ public final class Trainer {
     /// - Parameter reports: who hears of it beside the reports that every run has; rank zero's are called.
     /// - Throws: usage errors (unknown optimizer, schedule ...), data errors (columns that do not fit the loss, no
     ///   batch at all).
-    public init(_ inputs: TrainingInputs, ensemble: any Ensemble, reports: [any Report] = []) throws {
+    package init(_ inputs: TrainingInputs, ensemble: any Ensemble, reports: [any Report] = []) throws {
         self.inputs = inputs
         self.ensemble = ensemble
         let arguments = inputs.arguments
@@ -81,7 +81,7 @@ public final class Trainer {
     ///
     /// - Throws: exit 64 for a directory that holds another run, 70 for a gradient that is not finite, 75 for a write
     ///   that failed.
-    public func train() throws -> TrainingOutcome { try inputs.model.encoder.compute.run { try trainToTheEnd() } }
+    package func train() throws -> TrainingOutcome { try inputs.model.encoder.compute.run { try trainToTheEnd() } }
 
     private func trainToTheEnd() throws -> TrainingOutcome {
         defer { keeper.release() }

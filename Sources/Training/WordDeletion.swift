@@ -10,23 +10,23 @@ import TuttiGround
 import TuttiKernels
 
 /// Leaves out words of texts.
-public struct WordDeletion: Sendable {
+package struct WordDeletion: Sendable {
     /// The share of words that is left out.
-    public let ratio: Double
+    package let ratio: Double
     /// Seed of the run.
-    public let seed: UInt64
+    package let seed: UInt64
     /// The epoch, or any other number for texts that are not trained on.
-    public let epoch: UInt32
+    package let epoch: UInt32
 
     /// Leaves out `ratio` of the words, as `seed` and `epoch` say.
-    public init(ratio: Double, seed: UInt64, epoch: UInt32) {
+    package init(ratio: Double, seed: UInt64, epoch: UInt32) {
         self.ratio = ratio
         self.seed = seed
         self.epoch = epoch
     }
 
     /// The text of a row without some of its words; one word stays at least, and a text without words stays as it is.
-    public func damaged(_ text: String, row: Int32) -> String {
+    package func damaged(_ text: String, row: Int32) -> String {
         let words = text.split(whereSeparator: \.isWhitespace)
         var random = CounterRandom(
             seed: seed ^ 0x776F_7264_7300_0000, stream: UInt64(epoch) << 32 | UInt64(UInt32(bitPattern: row)))

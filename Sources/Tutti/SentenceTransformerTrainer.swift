@@ -15,15 +15,16 @@ public final class SentenceTransformerTrainer {
     ///
     /// - Parameters:
     ///   - ensemble: the ranks; one process by default.
-    ///   - reports: who hears of the run beside metrics.jsonl; the display of the command by default.
+    ///   - reports: who hears of the run beside metrics.jsonl; nil is the display of the command.
     ///   - setup: threads and products. Nil computes with what the model's `compute` says.
     /// - Throws: usage errors (unknown optimizer, schedule ...), data errors (columns that do not fit the loss, no batch
     ///   at all).
     public init(
         _ inputs: TrainingInputs, ensemble: any Ensemble = LocalEnsemble.single(),
-        reports: [any Report] = [ProgressDisplay()], setup: ComputeSetup? = ComputeSetup()
+        reports: [any Report]? = nil, setup: ComputeSetup? = ComputeSetup()
     ) throws {
         var inputs = inputs
+        let reports = reports ?? [ProgressDisplay()]
         if let setup {
             func notice(_ text: String) { if ensemble.isRoot { reports.forEach { $0.notice(text) } } }
             let products = try setup.apply(to: inputs.model, ensemble: ensemble, notice: notice)

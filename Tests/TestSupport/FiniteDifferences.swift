@@ -1,7 +1,7 @@
 // Central finite differences: the independent witness of every hand-written backward.
 
 /// The directional derivative of `loss` at `point` along `direction`, by Richardson-extrapolated central differences.
-public func directionalDerivative(
+package func directionalDerivative(
     at point: [Float], along direction: [Float], step: Double, _ loss: ([Float]) throws -> Double
 ) rethrows -> Double {
     func central(_ h: Double) throws -> Double {
@@ -24,7 +24,7 @@ public func directionalDerivative(
 
 /// The relative gap between an analytic gradient and finite differences along random directions (the largest of `tries`).
 /// Directions are random signs, so that every element counts.
-public func gradientGap(
+package func gradientGap(
     at point: [Float], gradient: [Float], step: Double = 1e-2, tries: Int = 3, seed: UInt64 = 1,
     _ loss: ([Float]) throws -> Double
 ) rethrows -> Double {

@@ -3,10 +3,10 @@
 import TuttiKernels
 
 /// The providers that this machine has.
-public let gemmProviders = GemmProvider.allCases.filter(\.isAvailable)
+package let gemmProviders = GemmProvider.allCases.filter(\.isAvailable)
 
 /// Runs `body` with all matrix products by `provider`; tests that use it do not run beside others.
-public func withGemm<Result>(_ provider: GemmProvider, _ body: () throws -> Result) rethrows -> Result {
+package func withGemm<Result>(_ provider: GemmProvider, _ body: () throws -> Result) rethrows -> Result {
     let before = Gemm.choice
     defer { Gemm.choice = before }
     Gemm.choice = GemmChoice(provider)

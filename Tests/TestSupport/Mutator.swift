@@ -1,14 +1,14 @@
 // Broken files by the thousand, the same in every run.
 
 /// SplitMix64, for mutations that are the same in every run.
-public struct Mutator: RandomNumberGenerator {
+package struct Mutator: RandomNumberGenerator {
     private var state: UInt64
 
     /// The same mutations for the same seed.
-    public init(_ seed: UInt64) { state = seed }
+    package init(_ seed: UInt64) { state = seed }
 
     /// The next random word.
-    public mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var word = state
         word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
@@ -17,7 +17,7 @@ public struct Mutator: RandomNumberGenerator {
     }
 
     /// `original` with a few bytes replaced, removed, doubled or cut off; `alphabet` is preferred for new bytes.
-    public mutating func mutate(_ original: [UInt8], alphabet: [UInt8]) -> [UInt8] {
+    package mutating func mutate(_ original: [UInt8], alphabet: [UInt8]) -> [UInt8] {
         var bytes = original
         for _ in 0..<Int.random(in: 1...4, using: &self) where !bytes.isEmpty {
             let place = Int.random(in: 0..<bytes.count, using: &self)

@@ -3,18 +3,18 @@
 import Foundation
 
 /// Runs `body` with the path of a fresh empty directory and removes it afterwards, whatever happens.
-public func withTemporaryDirectory<T>(_ body: (String) throws -> T) throws -> T {
+package func withTemporaryDirectory<T>(_ body: (String) throws -> T) throws -> T {
     let directory = try TemporaryDirectory()
     return try withExtendedLifetime(directory) { try body(directory.path) }
 }
 
 /// A fresh empty folder, removed with everything in it when the object goes away.
-public final class TemporaryDirectory {
+package final class TemporaryDirectory {
     /// Its path.
-    public let path: String
+    package let path: String
 
     /// Makes the folder.
-    public init() throws {
+    package init() throws {
         path = NSTemporaryDirectory() + "/tutti-test-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }

@@ -11,45 +11,45 @@ import TuttiReports
 import TuttiTraining
 
 /// Where the golden files are.
-public enum Goldens {
+package enum Goldens {
     /// Tests/Golden.
-    public static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    package static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .appendingPathComponent("Golden").path
 
     /// A file or folder of Tests/Golden.
-    public static func path(_ name: String) -> String { folder + "/" + name }
+    package static func path(_ name: String) -> String { folder + "/" + name }
 }
 
 /// A golden run's folder, and runs of its model and data with other settings.
-public struct TinyRun: Sendable {
+package struct TinyRun: Sendable {
     /// The golden run's folder, with model/ and rows.jsonl.
-    public let folder: String
+    package let folder: String
     /// The settings of the run.
-    public var arguments = TrainingArguments()
+    package var arguments = TrainingArguments()
     /// Changes to the model's configuration.
-    public var overrides: JSONObject?
+    package var overrides: JSONObject?
     /// Whether the loss is evaluated on the training data.
-    public var evaluation = false
+    package var evaluation = false
     /// As `TrainingInputs.gemmIsAutomatic`.
-    public var gemmIsAutomatic = false
+    package var gemmIsAutomatic = false
     /// The loss.
-    public var loss = LossSpecification(name: "MultipleNegativesRankingLoss")
+    package var loss = LossSpecification(name: "MultipleNegativesRankingLoss")
     /// Makes the training data from those of the golden run.
-    public var change: @Sendable (Table) throws -> Table = { $0 }
+    package var change: @Sendable (Table) throws -> Table = { $0 }
 
     /// The golden run called `name`: bert-sgd, bert-adamw, mpnet-sgd ...
-    public init(_ name: String) { folder = Goldens.path("training/" + name) }
+    package init(_ name: String) { folder = Goldens.path("training/" + name) }
 
     /// The model's folder.
-    public var modelPath: String { folder + "/model" }
+    package var modelPath: String { folder + "/model" }
 
     /// What the reference found.
-    public func expected() throws -> JSONObject {
+    package func expected() throws -> JSONObject {
         try unwrap(JSONValue.parse(file: folder + "/expected.json").object, folder + "/expected.json")
     }
 
     /// What the run is made of, writing to `output`.
-    public func inputs(_ output: String) throws -> TrainingInputs {
+    package func inputs(_ output: String) throws -> TrainingInputs {
         let table = try change(loadTable(DatasetSpecification(path: folder + "/rows.jsonl")))
         let model = try SentenceEncoder.load(modelPath, configOverrides: overrides)
         var inputs = TrainingInputs(
@@ -61,7 +61,7 @@ public struct TinyRun: Sendable {
     }
 
     /// Trains on `ensemble` and returns the outcome and the trained model.
-    public func train(
+    package func train(
         _ output: String, ensemble: any Ensemble = LocalEnsemble.single(),
         report: (any Report)? = nil
     ) throws -> (outcome: TrainingOutcome, model: SentenceEncoder) {
@@ -73,18 +73,18 @@ public struct TinyRun: Sendable {
 }
 
 /// A report that asks its run to stop.
-public protocol AsksToStop: AnyObject {
+package protocol AsksToStop: AnyObject {
     /// What the run listens to.
     var stop: StopRequest { get }
 }
 
 /// All parameters of a model, which the call keeps alive.
-public func parameterValues(_ model: SentenceEncoder) -> [Float] {
+package func parameterValues(_ model: SentenceEncoder) -> [Float] {
     withExtendedLifetime(model) { Array(model.encoder.parameters.values) }
 }
 
 /// The objects of a run's metrics file.
-public func metricsLines(_ output: String) throws -> [JSONObject] {
+package func metricsLines(_ output: String) throws -> [JSONObject] {
     let text = try String(contentsOfFile: output + "/metrics.jsonl", encoding: .utf8)
     return try text.split(separator: "\n").map { line in
         try unwrap(JSONValue.parse(String(line), source: "metrics.jsonl").object, "metrics.jsonl")
@@ -92,7 +92,7 @@ public func metricsLines(_ output: String) throws -> [JSONObject] {
 }
 
 /// The lines without what depends on the clock.
-public func timeless(_ lines: [JSONObject]) -> [String] {
+package func timeless(_ lines: [JSONObject]) -> [String] {
     let timed = [
         "seconds", "step_seconds", "tokens_per_second", "eval_runtime", "eval_samples_per_second",
         "eval_steps_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second",
@@ -105,7 +105,7 @@ public func timeless(_ lines: [JSONObject]) -> [String] {
 }
 
 /// Training lines only: those with a learning rate.
-public func trainingLines(_ output: String) throws -> [JSONObject] {
+package func trainingLines(_ output: String) throws -> [JSONObject] {
     try metricsLines(output).filter { $0["learning_rate"] != nil }
 }
 

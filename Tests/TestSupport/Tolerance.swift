@@ -1,7 +1,7 @@
 // What "equal" means in tests: largest absolute difference, and the same relative to the tensor's largest number.
 
 /// max |a - b|; infinite where the counts differ or a difference is not a number.
-public func largestDifference<A: Sequence, B: Sequence>(_ a: A, _ b: B) -> Double
+package func largestDifference<A: Sequence, B: Sequence>(_ a: A, _ b: B) -> Double
 where A.Element: BinaryFloatingPoint, B.Element: BinaryFloatingPoint {
     var largest = 0.0
     var other = b.makeIterator()
@@ -16,14 +16,14 @@ where A.Element: BinaryFloatingPoint, B.Element: BinaryFloatingPoint {
 }
 
 /// max |a - b| / max(|b|inf, floor): the bound of a tensor against its reference b.
-public func relativeDifference<A: Sequence, B: Sequence>(_ a: A, _ b: B, floor: Double = 1e-30) -> Double
+package func relativeDifference<A: Sequence, B: Sequence>(_ a: A, _ b: B, floor: Double = 1e-30) -> Double
 where A.Element: BinaryFloatingPoint, B.Element: BinaryFloatingPoint {
     let size = b.reduce(floor) { max($0, abs(Double($1))) }
     return largestDifference(a, b) / size
 }
 
 /// |a - b|2 / |b|2, for weights after training.
-public func distanceRatio<A: Sequence, B: Sequence>(_ a: A, _ b: B) -> Double
+package func distanceRatio<A: Sequence, B: Sequence>(_ a: A, _ b: B) -> Double
 where A.Element: BinaryFloatingPoint, B.Element: BinaryFloatingPoint {
     var difference = 0.0
     var size = 0.0

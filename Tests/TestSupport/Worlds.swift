@@ -6,7 +6,7 @@ import TuttiEnsemble
 ///
 /// - Throws: `WorldFailure`, which says in which world and on which rank `body` threw.
 @discardableResult
-public func withEvery<T: Sendable>(
+package func withEvery<T: Sendable>(
     world: ClosedRange<Int>, _ body: @escaping @Sendable (any Ensemble) throws -> T
 ) throws -> [Int: [T]] {
     var results: [Int: [T]] = [:]
@@ -23,20 +23,20 @@ public func withEvery<T: Sendable>(
 }
 
 /// The failure of a law in one of the worlds that `withEvery` runs.
-public struct WorldFailure: Error, CustomStringConvertible {
+package struct WorldFailure: Error, CustomStringConvertible {
     /// Ranks of the world that failed, and the rank that failed first.
-    public let (world, rank): (Int, Int)
+    package let (world, rank): (Int, Int)
     /// The worlds that had passed before.
-    public let passed: [Int]
+    package let passed: [Int]
     /// What the rank threw.
-    public let error: any Error
+    package let error: any Error
 
     init(world: Int, rank: Int, passed: [Int], _ error: any Error) {
         (self.world, self.rank, self.passed, self.error) = (world, rank, passed, error)
     }
 
     /// One line: "rank R of a world of W (worlds of ... passed): error".
-    public var description: String {
+    package var description: String {
         let before = passed.isEmpty ? "" : " (worlds of \(passed.map(String.init).joined(separator: ", ")) passed)"
         return "rank \(rank) of a world of \(world)\(before): \(error)"
     }

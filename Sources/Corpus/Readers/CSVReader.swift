@@ -4,14 +4,14 @@ import TuttiFormats
 import TuttiGround
 
 /// Comma-separated values.
-public enum CSVReader: DatasetReader {
+package enum CSVReader: DatasetReader {
     /// The extensions of such files.
-    public static let extensions = ["csv"]
+    package static let extensions = ["csv"]
     /// One line on the format.
-    public static let summary = "comma-separated values with a header line, quoted as in RFC 4180"
+    package static let summary = "comma-separated values with a header line, quoted as in RFC 4180"
 
     /// Reads the rows of `file`.
-    public static func read(
+    package static func read(
         _ file: MappedFile, columns: [String]?, options: ReaderOptions
     ) throws(TuttiError) -> Table {
         try readSeparated(file, by: options.delimiter ?? ",", columns: columns, options)
@@ -19,14 +19,14 @@ public enum CSVReader: DatasetReader {
 }
 
 /// Tab-separated values.
-public enum TSVReader: DatasetReader {
+package enum TSVReader: DatasetReader {
     /// The extensions of such files.
-    public static let extensions = ["tsv"]
+    package static let extensions = ["tsv"]
     /// One line on the format.
-    public static let summary = "tab-separated values with a header line, quoted like CSV"
+    package static let summary = "tab-separated values with a header line, quoted like CSV"
 
     /// Reads the rows of `file`.
-    public static func read(
+    package static func read(
         _ file: MappedFile, columns: [String]?, options: ReaderOptions
     ) throws(TuttiError) -> Table {
         try readSeparated(file, by: options.delimiter ?? "\t", columns: columns, options)

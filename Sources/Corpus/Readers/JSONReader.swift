@@ -4,14 +4,14 @@ import TuttiFormats
 import TuttiGround
 
 /// JSON.
-public enum JSONReader: DatasetReader {
+package enum JSONReader: DatasetReader {
     /// The extensions of such files.
-    public static let extensions = ["json"]
+    package static let extensions = ["json"]
     /// One line on the format.
-    public static let summary = "JSON: an array of objects, an object of columns, or one object a line"
+    package static let summary = "JSON: an array of objects, an object of columns, or one object a line"
 
     /// Reads the rows of `file`.
-    public static func read(
+    package static func read(
         _ file: MappedFile, columns: [String]?, options: ReaderOptions
     ) throws(TuttiError) -> Table {
         try JSONRows.check(options, file)
@@ -75,14 +75,14 @@ public enum JSONReader: DatasetReader {
 }
 
 /// JSON lines.
-public enum JSONLinesReader: DatasetReader {
+package enum JSONLinesReader: DatasetReader {
     /// The extensions of such files.
-    public static let extensions = ["jsonl", "ndjson"]
+    package static let extensions = ["jsonl", "ndjson"]
     /// One line on the format.
-    public static let summary = "JSON lines: one object a line"
+    package static let summary = "JSON lines: one object a line"
 
     /// Reads the rows of `file`.
-    public static func read(
+    package static func read(
         _ file: MappedFile, columns: [String]?, options: ReaderOptions
     ) throws(TuttiError) -> Table {
         try JSONRows.check(options, file)

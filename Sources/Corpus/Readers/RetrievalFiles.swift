@@ -9,14 +9,14 @@ import TuttiFormats
 import TuttiGround
 
 /// Texts that have names.
-public struct NamedTexts: Sendable {
+package struct NamedTexts: Sendable {
     /// The names, each once, in the order of the file.
-    public let ids: [String]
+    package let ids: [String]
     /// The texts of the same order.
-    public let texts: [String]
+    package let texts: [String]
 
     /// Texts under names; both of one length.
-    public init(ids: [String], texts: [String]) {
+    package init(ids: [String], texts: [String]) {
         precondition(ids.count == texts.count, "NamedTexts: \(ids.count) names for \(texts.count) texts")
         self.ids = ids
         self.texts = texts
@@ -24,16 +24,16 @@ public struct NamedTexts: Sendable {
 }
 
 /// A judgement that a document answers a query.
-public struct RelevanceJudgement: Sendable, Equatable {
+package struct RelevanceJudgement: Sendable, Equatable {
     /// The query's name.
-    public let query: String
+    package let query: String
     /// The document's name.
-    public let document: String
+    package let document: String
     /// The grade; zero says that it does not answer.
-    public let score: Int
+    package let score: Int
 
     /// Makes a judgement from its parts.
-    public init(query: String, document: String, score: Int) {
+    package init(query: String, document: String, score: Int) {
         self.query = query
         self.document = document
         self.score = score
@@ -41,23 +41,23 @@ public struct RelevanceJudgement: Sendable, Equatable {
 }
 
 /// The readers of the BEIR layout.
-public enum RetrievalFiles {
+package enum RetrievalFiles {
     /// Reads documents, title and text joined by a blank.
     ///
     /// Throws: `.missingFile`; `.data` naming file and line.
-    public static func corpus(_ path: String) throws(TuttiError) -> NamedTexts { try namedTexts(path, hasTitles: true) }
+    package static func corpus(_ path: String) throws(TuttiError) -> NamedTexts { try namedTexts(path, hasTitles: true) }
 
     /// Reads queries.
     ///
     /// Throws: `.missingFile`; `.data` naming file and line.
-    public static func queries(_ path: String) throws(TuttiError) -> NamedTexts {
+    package static func queries(_ path: String) throws(TuttiError) -> NamedTexts {
         try namedTexts(path, hasTitles: false)
     }
 
     /// Reads judgements, zero grades included, in the order of the file.
     ///
     /// Throws: `.missingFile`; `.data` naming file, line and column.
-    public static func judgements(_ path: String) throws(TuttiError) -> [RelevanceJudgement] {
+    package static func judgements(_ path: String) throws(TuttiError) -> [RelevanceJudgement] {
         let file = try MappedFile(path: path)
         if let refusal = DatasetReaders.refusal(of: path) { throw refusal }
         var parser = try CSVParser(file.bytes, source: path, separator: "\t")

@@ -8,7 +8,7 @@ import TuttiGround
 /// `column` may be nil for a table with one text column. Empty lines are empty texts; only the line end of the last
 /// line makes no further one. `options` say how a file of separated values is written; `notice` gets what is odd in it.
 /// Throws: `.missingFile`; `.data` naming file and line; `.usage` when the column must be named.
-public func loadTextColumn(
+package func loadTextColumn(
     _ path: String, column: String? = nil, options: ReaderOptions = ReaderOptions(), notice: (String) -> Void = { _ in }
 ) throws(TuttiError) -> [String] {
     let file = try MappedFile(path: path)

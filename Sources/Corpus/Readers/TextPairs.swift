@@ -10,15 +10,15 @@ import TuttiFormats
 import TuttiGround
 
 /// The reader of pairs.
-public enum TextPairs {
+package enum TextPairs {
     /// A pair of texts.
-    public typealias Pair = (first: String, second: String)
+    package typealias Pair = (first: String, second: String)
 
     /// Reads the pairs in the file at `path`.
     ///
     /// `options` say how a file of separated values is written; they do not concern JSON.
     /// Throws: `.missingFile`; `.data` naming file and line.
-    public static func read(_ path: String, options: ReaderOptions = ReaderOptions()) throws(TuttiError) -> [Pair] {
+    package static func read(_ path: String, options: ReaderOptions = ReaderOptions()) throws(TuttiError) -> [Pair] {
         let file = try MappedFile(path: path)
         let reader = try DatasetReaders.reader(for: path, options: options)
         let pairs: [Pair]
@@ -36,7 +36,7 @@ public enum TextPairs {
     /// The pairs in a JSON value; `source` names it in errors.
     ///
     /// Throws: `.data` for a value that holds anything else.
-    public static func pairs(of value: JSONValue, source: String) throws(TuttiError) -> [Pair] {
+    package static func pairs(of value: JSONValue, source: String) throws(TuttiError) -> [Pair] {
         var pairs: [Pair] = []
         if let list = value.array {
             for (place, element) in list.enumerated() {

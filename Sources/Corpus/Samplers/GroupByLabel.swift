@@ -52,7 +52,7 @@ extension BatchSamplerKind {
     /// Refuses a table or a batch that this sampler cannot work with.
     ///
     /// Throws: `.usage` for the size of the batch and the kind of the labels, `.data` for too few classes.
-    public func check(_ table: Table, globalBatchSize: Int) throws(TuttiError) {
+    package func check(_ table: Table, globalBatchSize: Int) throws(TuttiError) {
         guard self == .groupByLabel else { return }
         guard globalBatchSize >= 4, globalBatchSize % 2 == 0 else {
             throw TuttiError(

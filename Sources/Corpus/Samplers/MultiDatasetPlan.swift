@@ -18,10 +18,10 @@ public enum DatasetMixing: Sendable, Equatable {
     case temperature(Double)
 
     /// The names in a configuration, in the order of the documentation.
-    public static let names = ["proportional", "round_robin", "temperature"]
+    package static let names = ["proportional", "round_robin", "temperature"]
 
     /// The name in a configuration.
-    public var name: String {
+    package var name: String {
         switch self {
         case .proportional: "proportional"
         case .roundRobin: "round_robin"
@@ -31,37 +31,37 @@ public enum DatasetMixing: Sendable, Equatable {
 }
 
 /// The batches of an epoch over several data sets, in order.
-public struct MultiDatasetPlan: Sendable, Equatable {
+package struct MultiDatasetPlan: Sendable, Equatable {
     /// A batch of one of the data sets.
-    public struct Place: Sendable, Equatable {
+    package struct Place: Sendable, Equatable {
         /// The data set's number.
-        public let dataset: Int32
+        package let dataset: Int32
         /// The batch's number in the data set's plan.
-        public let batch: Int32
+        package let batch: Int32
     }
 
     /// The batches of every data set; several passes over one stand one after the other.
-    public let plans: [EpochPlan]
+    package let plans: [EpochPlan]
     /// The batches of the epoch.
-    public let order: [Place]
+    package let order: [Place]
     /// Rows of every data set that are in no batch of this epoch's first pass over it.
-    public let leftOut: [Int]
+    package let leftOut: [Int]
 
     /// The number of batches.
-    public var batchCount: Int { order.count }
+    package var batchCount: Int { order.count }
 
     /// The data set of batch `index`.
-    public func dataset(_ index: Int) -> Int { Int(order[index].dataset) }
+    package func dataset(_ index: Int) -> Int { Int(order[index].dataset) }
 
     /// The rows of batch `index`, in the table of its data set.
-    public func rows(_ index: Int) -> ArraySlice<Int32> { plans[dataset(index)].batch(Int(order[index].batch)) }
+    package func rows(_ index: Int) -> ArraySlice<Int32> { plans[dataset(index)].batch(Int(order[index].batch)) }
 }
 
 /// Mixes the batches of `count` data sets.
 ///
 /// - Parameter plan: the batches of a data set in its n-th pass of this epoch, from zero; only `temperature` asks for
 ///   more than one pass.
-public func planDatasets(
+package func planDatasets(
     _ mixing: DatasetMixing, count: Int, epoch: Int, seed: UInt64, plan: (_ dataset: Int, _ pass: Int) -> EpochPlan
 ) -> MultiDatasetPlan {
     precondition(count > 0, "planDatasets: no data set")

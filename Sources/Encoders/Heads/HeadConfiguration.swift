@@ -4,11 +4,11 @@ import TuttiGround
 import TuttiKernels
 
 /// How token vectors become a sentence vector.
-public typealias PoolingMode = Pooling.Mode
+package typealias PoolingMode = Pooling.Mode
 
 extension Pooling.Mode {
     /// The mode by its name in sentence-transformers ("mean", "mean_sqrt_len_tokens" ...).
-    public init(name: String) throws(TuttiError) {
+    package init(name: String) throws(TuttiError) {
         for mode in Self.allCases where mode.name == name || (mode == .meanSqrtLength && name == "mean_sqrt_len") {
             self = mode
             return
@@ -18,7 +18,7 @@ extension Pooling.Mode {
     }
 
     /// The mode's name in sentence-transformers.
-    public var name: String {
+    package var name: String {
         switch self {
         case .cls: "cls"
         case .max: "max"
@@ -31,7 +31,7 @@ extension Pooling.Mode {
 }
 
 /// One module behind the transformer; the first is always pooling.
-public enum HeadConfiguration: Sendable, Equatable {
+package enum HeadConfiguration: Sendable, Equatable {
     /// [T, D] -> [S, modes * D]: the modes' vectors side by side, in the order given. The boolean spelling of older
     /// model folders means `PoolingMode.allCases` order: cls, max, mean, mean_sqrt, weightedmean, lasttoken.
     case pooling(modes: [PoolingMode], includePrompt: Bool = true)

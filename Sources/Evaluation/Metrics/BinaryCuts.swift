@@ -10,7 +10,7 @@
 // matthews_corrcoef.
 
 /// Scored pairs with binary labels, as groups of equal scores.
-public struct BinaryCuts: Sendable {
+package struct BinaryCuts: Sendable {
     private struct Group {
         let score: Float
         var similar = 0
@@ -23,7 +23,7 @@ public struct BinaryCuts: Sendable {
     private let largerIsAlike: Bool
 
     /// Groups the pairs; `largerIsAlike` is false for distances. There must be a pair and no score that is NaN.
-    public init(scores: [Float], isSimilar: [Bool], largerIsAlike: Bool) {
+    package init(scores: [Float], isSimilar: [Bool], largerIsAlike: Bool) {
         precondition(scores.count == isSimilar.count, "\(scores.count) scores, \(isSimilar.count) labels")
         precondition(!scores.isEmpty && scores.allSatisfy { !$0.isNaN }, "cuts of no scores, or of NaN")
         var groups: [Group] = []
@@ -43,7 +43,7 @@ public struct BinaryCuts: Sendable {
     }
 
     /// The best share of pairs on their right side of a threshold, and the threshold.
-    public var bestAccuracy: (value: Double, threshold: Float) {
+    package var bestAccuracy: (value: Double, threshold: Float) {
         let nearest = groups[0].score
         var best = (
             value: Double(dissimilar) / Double(similar + dissimilar),
@@ -58,7 +58,7 @@ public struct BinaryCuts: Sendable {
 
     /// The best F1 with its precision, recall and threshold, and the Matthews correlation at that threshold; all zero
     /// where no pair is similar.
-    public var bestF1: (value: Double, precision: Double, recall: Double, threshold: Float, matthews: Double) {
+    package var bestF1: (value: Double, precision: Double, recall: Double, threshold: Float, matthews: Double) {
         var best = (value: 0.0, precision: 0.0, recall: 0.0, threshold: Float(0), matthews: 0.0)
         for cut in cuts where cut.truePositives > 0 {
             let precision = Double(cut.truePositives) / Double(cut.truePositives + cut.falsePositives)
@@ -75,7 +75,7 @@ public struct BinaryCuts: Sendable {
     }
 
     /// The sum over cuts of the gain in recall times the precision; zero where no pair is similar.
-    public var averagePrecision: Double {
+    package var averagePrecision: Double {
         guard similar > 0 else { return 0 }
         var sum = 0.0
         for cut in cuts {

@@ -7,9 +7,9 @@
 // Reference: scipy.stats.pearsonr, scipy.stats.spearmanr, scipy.stats.rankdata(method="average").
 
 /// The correlation coefficients that semantic similarity is judged by.
-public enum Correlation {
+package enum Correlation {
     /// Pearson's product-moment correlation of two series of equal length; NaN where it is not defined.
-    public static func pearson(_ x: [Double], _ y: [Double]) -> Double {
+    package static func pearson(_ x: [Double], _ y: [Double]) -> Double {
         precondition(x.count == y.count, "pearson of \(x.count) and \(y.count) values")
         guard x.count >= 2, isVarying(x), isVarying(y) else { return .nan }
         let xCentred = centred(x)
@@ -23,14 +23,14 @@ public enum Correlation {
     }
 
     /// Spearman's rank correlation of two series of equal length, equal values sharing the mean of their ranks.
-    public static func spearman(_ x: [Double], _ y: [Double]) -> Double {
+    package static func spearman(_ x: [Double], _ y: [Double]) -> Double {
         precondition(x.count == y.count, "spearman of \(x.count) and \(y.count) values")
         guard x.allSatisfy({ !$0.isNaN }), y.allSatisfy({ !$0.isNaN }) else { return .nan }
         return pearson(averageRanks(x), averageRanks(y))
     }
 
     /// Ranks from 1, equal values sharing the mean of the ranks that they occupy.
-    public static func averageRanks(_ values: [Double]) -> [Double] {
+    package static func averageRanks(_ values: [Double]) -> [Double] {
         let order = values.indices.sorted { values[$0] < values[$1] }
         var ranks = [Double](repeating: 0, count: values.count)
         var start = 0

@@ -68,14 +68,14 @@ extension RetrievalCutoffs {
 }
 
 /// One query's ranking as far as the metrics care.
-public struct JudgedRanking: Sendable {
+package struct JudgedRanking: Sendable {
     /// Relevance of the documents in ranking order.
-    public var isRelevant: [Bool]
+    package var isRelevant: [Bool]
     /// How many documents of the whole corpus are relevant to the query; at least one.
-    public var relevantCount: Int
+    package var relevantCount: Int
 
     /// A ranking with its judgements.
-    public init(isRelevant: [Bool], relevantCount: Int) {
+    package init(isRelevant: [Bool], relevantCount: Int) {
         precondition(relevantCount > 0, "a query without relevant documents is not judged")
         self.isRelevant = isRelevant
         self.relevantCount = relevantCount
@@ -83,21 +83,21 @@ public struct JudgedRanking: Sendable {
 }
 
 /// The averaged metrics of one score function, each as (cut-off, value) pairs in the order of its cut-offs.
-public struct RetrievalMetrics: Sendable {
+package struct RetrievalMetrics: Sendable {
     /// Metric values by cut-off.
-    public typealias Values = [(k: Int, value: Double)]
+    package typealias Values = [(k: Int, value: Double)]
     /// Share of queries with a hit in the first k.
-    public let accuracy: Values
+    package let accuracy: Values
     /// Mean share of hits among the first k.
-    public let precision: Values
+    package let precision: Values
     /// Mean share of the relevant documents found in the first k.
-    public let recall: Values
+    package let recall: Values
     /// Mean normalised discounted cumulative gain.
-    public let discountedGain: Values
+    package let discountedGain: Values
     /// Mean reciprocal rank of the first hit.
-    public let reciprocalRank: Values
+    package let reciprocalRank: Values
     /// Mean average precision.
-    public let averagePrecision: Values
+    package let averagePrecision: Values
 
     /// All values, in the order of the keys.
     var values: [Double] {
@@ -105,7 +105,7 @@ public struct RetrievalMetrics: Sendable {
     }
 
     /// Averages the metrics of the rankings at the cut-offs.
-    public init(_ rankings: [JudgedRanking], at cutoffs: RetrievalCutoffs) {
+    package init(_ rankings: [JudgedRanking], at cutoffs: RetrievalCutoffs) {
         func mean(_ cutoffs: [Int], _ metric: (JudgedRanking, Int) -> Double) -> Values {
             cutoffs.map { k in
                 (k, rankings.reduce(0) { $0 + metric($1, k) } / Double(rankings.count))

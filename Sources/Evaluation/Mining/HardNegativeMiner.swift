@@ -19,7 +19,7 @@ import TuttiModels
 import TuttiObjectives
 
 /// How far mining is; told to rank zero after every chunk.
-public enum MiningProgress: Sendable, Equatable {
+package enum MiningProgress: Sendable, Equatable {
     /// Documents whose embeddings are there.
     case documents(Int, of: Int)
     /// Queries whose candidates are there.
@@ -27,17 +27,17 @@ public enum MiningProgress: Sendable, Equatable {
 }
 
 /// What a mining run ends with.
-public struct MiningOutcome: Sendable, Equatable {
+package struct MiningOutcome: Sendable, Equatable {
     /// Whether the output was there already and nothing was done.
-    public let wasFinished: Bool
+    package let wasFinished: Bool
     /// Counts and scores.
-    public let statistics: JSONObject
+    package let statistics: JSONObject
     /// The reference's table, line by line; empty when nothing was done.
-    public let report: [String]
+    package let report: [String]
 }
 
 /// Mines hard negatives of a data set of pairs.
-public struct HardNegativeMiner: Sendable {
+package struct HardNegativeMiner: Sendable {
     private let pairs: MiningPairs
     private let options: MiningOptions
     private let window: CandidateWindow
@@ -45,12 +45,12 @@ public struct HardNegativeMiner: Sendable {
     private let fileFormat: MinedFileFormat
     private let folder: MiningFolder
     /// What was read and derived before anything is computed, line by line; the reference prints the same.
-    public let plan: [String]
+    package let plan: [String]
 
     /// A miner that writes the file `output` (.csv or .jsonl), with the data set's names of its two columns.
     ///
     /// Throws: `.usage` for options that contradict each other.
-    public init(
+    package init(
         _ pairs: MiningPairs, options: MiningOptions, anchorName: String, positiveName: String, output: String
     ) throws(TuttiError) {
         let (options, notices) = options.resolved()
@@ -79,7 +79,7 @@ public struct HardNegativeMiner: Sendable {
     /// An error of `observe`, which rank zero calls after every chunk, stops all ranks; what is finished stays kept.
     /// Throws: `.usage` when the output belongs to another run and `overwrites` is false; `.retryable` for a full disk.
     /// Collective: every rank must call with the same model, pairs and options.
-    public func mine(
+    package func mine(
         model: any SentenceEncoding, modelDigest: String, ensemble: any Ensemble, overwrites: Bool = false,
         observe: (MiningProgress) throws -> Void = { _ in }
     ) throws -> MiningOutcome {
@@ -215,7 +215,7 @@ extension SentenceEncoder {
     /// tokenizer, modules).
     ///
     /// Throws: `.data` naming a file that cannot be read.
-    public func contentDigest() throws(TuttiError) -> String {
+    package func contentDigest() throws(TuttiError) -> String {
         var digest = Digest()
         digest.update(UnsafeRawBufferPointer(encoder.parameters.values))
         digest.update(maximumLength)

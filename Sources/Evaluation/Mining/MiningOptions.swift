@@ -10,7 +10,7 @@ import TuttiFormats
 import TuttiGround
 
 /// How negatives are chosen among the candidates that remain.
-public enum NegativeSampling: String, Sendable, CaseIterable {
+package enum NegativeSampling: String, Sendable, CaseIterable {
     /// The most similar ones.
     case top
     /// Any of them, drawn from (seed, query).
@@ -18,7 +18,7 @@ public enum NegativeSampling: String, Sendable, CaseIterable {
 }
 
 /// The form of the rows that mining writes.
-public enum MinedFormat: String, Sendable, CaseIterable {
+package enum MinedFormat: String, Sendable, CaseIterable {
     /// anchor, positive, negative
     case triplet
     /// anchor, positive, negative_1 ... negative_n
@@ -32,45 +32,45 @@ public enum MinedFormat: String, Sendable, CaseIterable {
 }
 
 /// The options of a mining run.
-public struct MiningOptions: Sendable, Equatable {
+package struct MiningOptions: Sendable, Equatable {
     /// Candidates skipped at the top of the ranking.
-    public var rangeMinimum = 0
+    package var rangeMinimum = 0
     /// Candidates looked at, the skipped ones included; nil derives it from the other options.
-    public var rangeMaximum: Int?
+    package var rangeMaximum: Int?
     /// Candidates above this score are struck out.
-    public var maximumScore: Double?
+    package var maximumScore: Double?
     /// Candidates below this score are struck out.
-    public var minimumScore: Double?
+    package var minimumScore: Double?
     /// Candidates must be at least this much less similar than the query's least similar positive.
-    public var absoluteMargin: Double?
+    package var absoluteMargin: Double?
     /// As `absoluteMargin`, as a share of the magnitude of that positive's score.
-    public var relativeMargin: Double?
+    package var relativeMargin: Double?
     /// Negatives taken for each query.
-    public var negatives = 3
+    package var negatives = 3
     /// How they are chosen.
-    public var sampling = NegativeSampling.top
+    package var sampling = NegativeSampling.top
     /// The seed of random sampling.
-    public var seed: UInt64 = 42
+    package var seed: UInt64 = 42
     /// Whether positives stay among the candidates, for rankings that a reranker is judged by.
-    public var includesPositives = false
+    package var includesPositives = false
     /// The form of the rows.
-    public var format = MinedFormat.triplet
+    package var format = MinedFormat.triplet
     /// Whether rows carry similarities.
-    public var writesScores = false
+    package var writesScores = false
     /// What is put before every query; nil takes the model's.
-    public var queryPrompt: String?
+    package var queryPrompt: String?
     /// What is put before every document; nil takes the model's.
-    public var documentPrompt: String?
+    package var documentPrompt: String?
     /// Texts that are encoded together.
-    public var batchSize = 32
+    package var batchSize = 32
     /// Texts whose embeddings are kept together: what a killed run may have to compute again.
-    public var chunkSize = 2048
+    package var chunkSize = 2048
 
     /// The reference's defaults.
-    public init() {}
+    package init() {}
 
     /// These options with older names and contradictions resolved as the reference does, and what to tell of it.
-    public func resolved() -> (options: MiningOptions, notices: [String]) {
+    package func resolved() -> (options: MiningOptions, notices: [String]) {
         var options = self
         var notices: [String] = []
         if includesPositives {

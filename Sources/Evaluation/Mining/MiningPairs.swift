@@ -8,22 +8,22 @@ import TuttiFormats
 import TuttiGround
 
 /// Queries, documents, and which documents are the positives of which query.
-public struct MiningPairs: Sendable {
+package struct MiningPairs: Sendable {
     /// The distinct anchors [Q] in the order of their first appearance.
-    public let queries: [String]
+    package let queries: [String]
     /// The distinct texts [N] that negatives are taken from; every positive is among them.
-    public let documents: [String]
+    package let documents: [String]
     /// The rows of the data set, repeated pairs included.
-    public let rowCount: Int
+    package let rowCount: Int
     /// The most rows that any query has.
-    public let maximumPositives: Int
+    package let maximumPositives: Int
     /// Documents of the positives [P], query after query.
     let positives: [Int]
     /// Where the positives of each query end in `positives` [Q].
     private let ends: [Int]
 
     /// The pairs (anchors[i], positives[i]), and further documents that may serve as negatives.
-    public init(anchors: [String], positives: [String], corpus: [String] = []) {
+    package init(anchors: [String], positives: [String], corpus: [String] = []) {
         precondition(anchors.count == positives.count, "\(anchors.count) anchors, \(positives.count) positives")
         let queries = UniqueTexts(anchors)
         let documents = UniqueTexts(corpus + positives)

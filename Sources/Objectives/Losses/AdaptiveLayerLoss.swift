@@ -36,12 +36,12 @@ import TuttiKernels
 ///
 /// **Citation**: Li et al. 2024, "2D Matryoshka Sentence Embeddings", arXiv 2402.14776. **Reference**:
 /// sentence_transformers, losses/adaptive_layer.py.
-public final class AdaptiveLayerLoss: Loss {
+package final class AdaptiveLayerLoss: Loss {
     /// "AdaptiveLayerLoss".
-    public static let name = "AdaptiveLayerLoss"
+    package static let name = "AdaptiveLayerLoss"
 
     /// How much a lower layer counts.
-    public enum Weighting: String, OptionChoice {
+    package enum Weighting: String, OptionChoice {
         case uniform, log, linear
 
         /// The weight of layer `l`.
@@ -55,22 +55,22 @@ public final class AdaptiveLayerLoss: Loss {
     }
 
     /// The options besides the inner loss.
-    public struct Settings: Sendable {
+    package struct Settings: Sendable {
         /// Lower layers drawn for a step; all if not positive.
-        public var layersPerStep = 1
+        package var layersPerStep = 1
         /// Weight of the inner loss at the last layer.
-        public var lastLayerWeight = 1.0
+        package var lastLayerWeight = 1.0
         /// Weight of the mean of the inner losses at lower layers.
-        public var priorLayersWeight = 1.0
+        package var priorLayersWeight = 1.0
         /// Weight of each divergence.
-        public var divergenceWeight = 1.0
+        package var divergenceWeight = 1.0
         /// Temperature of the divergence; 0 leaves it out.
-        public var temperature = 0.3
+        package var temperature = 0.3
         /// How lower layers are weighted.
-        public var weighting = Weighting.uniform
+        package var weighting = Weighting.uniform
 
         /// The reference's defaults.
-        public init() {}
+        package init() {}
 
         static let options: [Option<Settings>] = [
             Option("n_layers_per_step", \.layersPerStep, "lower layers drawn for a step; all if not positive"),
@@ -102,26 +102,26 @@ public final class AdaptiveLayerLoss: Loss {
     private let tape = Tape()
 
     /// Wraps a loss.
-    public init(_ inner: ConfiguredLoss, _ settings: Settings = Settings()) {
+    package init(_ inner: ConfiguredLoss, _ settings: Settings = Settings()) {
         self.inner = inner
         self.settings = settings
     }
 
-    public var nested: [ConfiguredLoss] { [inner] }
+    package var nested: [ConfiguredLoss] { [inner] }
 
-    public var requirements: LossRequirements {
+    package var requirements: LossRequirements {
         var requirements = LossRequirements(of: nested)
         requirements.needsLayers = true
         return requirements
     }
 
     /// All options of the documentation.
-    public var options: [(name: String, value: JSONValue)] {
+    package var options: [(name: String, value: JSONValue)] {
         OwnSettings(loss: LossSpecification(name: inner.name), layers: settings).listed
     }
 
     /// Refuses an inner loss that looks at layers itself.
-    public func check(_ setting: LossSetting) throws(TuttiError) {
+    package func check(_ setting: LossSetting) throws(TuttiError) {
         guard !inner.loss.requirements.needsLayers else {
             throw TuttiError.loss(
                 Self.name, option: "loss", problem: "\(inner.name) looks at lower layers itself",
@@ -131,13 +131,13 @@ public final class AdaptiveLayerLoss: Loss {
     }
 
     /// The drawn layers and the last one.
-    public func layers(of count: Int, draw: LossDraw) -> [Int] {
+    package func layers(of count: Int, draw: LossDraw) -> [Int] {
         guard settings.layersPerStep > 0, settings.layersPerStep < count else { return Array(0...count) }
         return draw.sample(settings.layersPerStep, of: count, purpose: 1) + [count]
     }
 
     /// This rank's part of the sum over layers. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         precondition(
             batch.layerNumbers.count == batch.layers, "AdaptiveLayerLoss: \(batch.layers) layers without numbers")
         return try tape.evaluateInner(batch, gradients, context) { tape in

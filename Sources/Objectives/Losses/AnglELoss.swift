@@ -36,9 +36,9 @@ import TuttiKernels
 ///
 /// **Citation**: Li and Li 2024, "AoE: Angle-optimized Embeddings for Semantic Textual Similarity", ACL 2024.
 /// **Reference**: sentence_transformers, losses/angle.py.
-public final class AnglELoss: Loss {
+package final class AnglELoss: Loss {
     /// "AnglELoss".
-    public static let name = "AnglELoss"
+    package static let name = "AnglELoss"
 
     /// Its options.
     struct Settings: LossSettings {
@@ -55,7 +55,7 @@ public final class AnglELoss: Loss {
     /// Creates the loss.
     ///
     /// - Throws: `TuttiError` for a scale that is not a positive number.
-    public init(scale: Double = 20) throws(TuttiError) {
+    package init(scale: Double = 20) throws(TuttiError) {
         guard scale.isFinite, scale > 0 else {
             throw TuttiError.loss(Self.name, option: "scale", problem: "\(scale) is not a positive number")
         }
@@ -63,10 +63,10 @@ public final class AnglELoss: Loss {
     }
 
     /// scale.
-    public var options: [(name: String, value: JSONValue)] { Settings(scale: scale).listed }
+    package var options: [(name: String, value: JSONValue)] { Settings(scale: scale).listed }
 
     /// Refuses pairs without a score, and labels that are lists.
-    public func check(_ setting: LossSetting) throws(TuttiError) {
+    package func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         guard setting.labels.width <= 1 else {
             throw TuttiError.loss(
@@ -75,7 +75,7 @@ public final class AnglELoss: Loss {
     }
 
     /// The loss on rank zero, zero elsewhere. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in
             let anchors = tape.column(0)  // [b, D]
             let score = batch.columns > 2 && batch.labels == nil ? ones() : try tape.labels(of: Self.name)  // [b, 1]

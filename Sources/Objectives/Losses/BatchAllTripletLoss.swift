@@ -35,30 +35,30 @@ import TuttiKernels
 ///
 /// **Citation**: Hermans et al. 2017, "In Defense of the Triplet Loss for Person Re-Identification", arXiv 1703.07737.
 /// **Reference**: sentence_transformers, losses/batch_all_triplet.py.
-public final class BatchAllTripletLoss: Loss {
+package final class BatchAllTripletLoss: Loss {
     /// "BatchAllTripletLoss".
-    public static let name = "BatchAllTripletLoss"
+    package static let name = "BatchAllTripletLoss"
 
     private let distance: BatchTripletDistance
     private let margin: Double
     private let tape = Tape()
 
     /// Creates the loss.
-    public init(distance: BatchTripletDistance = .euclidean, margin: Double = 5) {
+    package init(distance: BatchTripletDistance = .euclidean, margin: Double = 5) {
         self.distance = distance
         self.margin = margin
     }
 
     /// distance_metric and margin.
-    public var options: [(name: String, value: JSONValue)] {
+    package var options: [(name: String, value: JSONValue)] {
         BatchTripletDistance.Settings(distance: distance, margin: margin).listed
     }
 
     /// Refuses other data than single texts with a class.
-    public func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
+    package func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the mean over all violating triplets. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in
             let triplets = try BatchTriplets(tape, distance, loss: Self.name)
             var violations = 0

@@ -32,9 +32,9 @@ import TuttiKernels
 ///
 /// **Citation**: Hermans et al. 2017, "In Defense of the Triplet Loss for Person Re-Identification", arXiv 1703.07737.
 /// **Reference**: sentence_transformers, losses/batch_hard_soft_margin_triplet.py.
-public final class BatchHardSoftMarginTripletLoss: Loss {
+package final class BatchHardSoftMarginTripletLoss: Loss {
     /// "BatchHardSoftMarginTripletLoss".
-    public static let name = "BatchHardSoftMarginTripletLoss"
+    package static let name = "BatchHardSoftMarginTripletLoss"
 
     /// Its options.
     struct Settings: LossSettings {
@@ -49,18 +49,18 @@ public final class BatchHardSoftMarginTripletLoss: Loss {
     private let tape = Tape()
 
     /// Creates the loss.
-    public init(distance: BatchTripletDistance = .euclidean) {
+    package init(distance: BatchTripletDistance = .euclidean) {
         self.distance = distance
     }
 
     /// distance_metric.
-    public var options: [(name: String, value: JSONValue)] { Settings(distance: distance).listed }
+    package var options: [(name: String, value: JSONValue)] { Settings(distance: distance).listed }
 
     /// Refuses other data than single texts with a class.
-    public func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
+    package func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the mean over all rows. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in
             let triplets = try BatchTriplets(tape, distance, loss: Self.name)
             return tape.sum(tape.softplus(triplets.hardestDifferences(tape)), times: 1 / tape.globalRows)

@@ -41,9 +41,9 @@ import TuttiKernels
 ///
 /// **Citation**: Carlsson et al. 2021, "Semantic Re-tuning with Contrastive Tension", ICLR.
 /// **Reference**: sentence_transformers, losses/ContrastiveTensionLoss.py.
-public final class ContrastiveTensionLoss: Loss {
+package final class ContrastiveTensionLoss: Loss {
     /// "ContrastiveTensionLoss".
-    public static let name = "ContrastiveTensionLoss"
+    package static let name = "ContrastiveTensionLoss"
 
     /// Its options.
     struct Settings: LossSettings {
@@ -62,7 +62,7 @@ public final class ContrastiveTensionLoss: Loss {
     /// Creates the loss.
     ///
     /// - Throws: `TuttiError` for a ratio below 1.
-    public init(posNegRatio: Int = 8) throws(TuttiError) {
+    package init(posNegRatio: Int = 8) throws(TuttiError) {
         guard posNegRatio >= 1 else {
             throw TuttiError.loss(
                 Self.name, option: "pos_neg_ratio", problem: "\(posNegRatio) is not a positive number")
@@ -71,10 +71,10 @@ public final class ContrastiveTensionLoss: Loss {
     }
 
     /// pos_neg_ratio.
-    public var options: [(name: String, value: JSONValue)] { Settings(posNegRatio: posNegRatio).listed }
+    package var options: [(name: String, value: JSONValue)] { Settings(posNegRatio: posNegRatio).listed }
 
     /// A twin that reads the first column, while the model reads the last; and which texts are equal.
-    public var requirements: LossRequirements {
+    package var requirements: LossRequirements {
         var needs = LossRequirements()
         needs.texts = [.student: .last, .twin: .first]
         needs.needsTextKeys = true
@@ -82,7 +82,7 @@ public final class ContrastiveTensionLoss: Loss {
     }
 
     /// Refuses labels that are no answers to "the same text?", and more than two columns.
-    public func check(_ setting: LossSetting) throws(TuttiError) {
+    package func check(_ setting: LossSetting) throws(TuttiError) {
         guard (1...2).contains(setting.columns.count) else {
             throw TuttiError.loss(
                 Self.name, problem: "the data have \(setting.columns.count) text columns",
@@ -103,7 +103,7 @@ public final class ContrastiveTensionLoss: Loss {
     }
 
     /// This rank's part of the sum over pairs. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in
             let first = tape.column(0, of: .twin)  // [b, D]
             let second = batch.textColumns == 1 ? try partners(tape) : tape.column(0)  // [b, D]

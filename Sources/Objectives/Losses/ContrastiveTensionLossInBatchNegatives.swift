@@ -37,9 +37,9 @@ import TuttiKernels
 ///
 /// **Citation**: Carlsson et al. 2021, "Semantic Re-tuning with Contrastive Tension", ICLR.
 /// **Reference**: sentence_transformers, losses/ContrastiveTensionLossInBatchNegatives.py.
-public final class ContrastiveTensionLossInBatchNegatives: Loss {
+package final class ContrastiveTensionLossInBatchNegatives: Loss {
     /// "ContrastiveTensionLossInBatchNegatives".
-    public static let name = "ContrastiveTensionLossInBatchNegatives"
+    package static let name = "ContrastiveTensionLossInBatchNegatives"
 
     /// Its options.
     struct Settings: LossSettings {
@@ -60,7 +60,7 @@ public final class ContrastiveTensionLossInBatchNegatives: Loss {
     /// Creates the loss.
     ///
     /// - Throws: `TuttiError` for a scale that is not a positive number.
-    public init(scale: Double = 20, similarity: SimilarityFunction = .cosine) throws(TuttiError) {
+    package init(scale: Double = 20, similarity: SimilarityFunction = .cosine) throws(TuttiError) {
         guard scale.isFinite, scale > 0 else {
             throw TuttiError.loss(Self.name, option: "scale", problem: "\(scale) is not a positive number")
         }
@@ -69,17 +69,17 @@ public final class ContrastiveTensionLossInBatchNegatives: Loss {
     }
 
     /// scale and similarity_fct.
-    public var options: [(name: String, value: JSONValue)] { Settings(scale: scale, similarity: similarity).listed }
+    package var options: [(name: String, value: JSONValue)] { Settings(scale: scale, similarity: similarity).listed }
 
     /// A twin; both read the first column.
-    public var requirements: LossRequirements {
+    package var requirements: LossRequirements {
         var needs = LossRequirements()
         needs.texts = [.student: .first, .twin: .first]
         return needs
     }
 
     /// Refuses labels, which say nothing about single texts, and more than two columns.
-    public func check(_ setting: LossSetting) throws(TuttiError) {
+    package func check(_ setting: LossSetting) throws(TuttiError) {
         guard setting.labels == .none, (1...2).contains(setting.columns.count) else {
             throw TuttiError.loss(
                 Self.name, problem: "it takes one text column and no labels",
@@ -88,12 +88,12 @@ public final class ContrastiveTensionLossInBatchNegatives: Loss {
     }
 
     /// logit_scale, the logarithm of the factor on similarities.
-    public func parameters(_ setting: LossSetting) -> [LossParameter] {
+    package func parameters(_ setting: LossSetting) -> [LossParameter] {
         [LossParameter("logit_scale", [], start: .constant(Float(log(scale))))]
     }
 
     /// This rank's part of the mean over all rows and columns. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in
             let (twin, model) = (tape.column(0, of: .twin), tape.column(0))  // [b, D] each
             let factor = tape.exponential(tape.parameter("logit_scale"))  // [1, 1]

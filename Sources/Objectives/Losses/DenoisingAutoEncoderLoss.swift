@@ -42,9 +42,9 @@ import TuttiKernels
 /// **Citation**: Wang et al. 2021, "TSDAE: Using Transformer-based Sequential Denoising Auto-Encoder for Unsupervised
 /// Sentence Embedding Learning", arXiv 2104.06979. **Reference**: sentence_transformers,
 /// losses/DenoisingAutoEncoderLoss.py.
-public final class DenoisingAutoEncoderLoss: Loss {
+package final class DenoisingAutoEncoderLoss: Loss {
     /// "DenoisingAutoEncoderLoss".
-    public static let name = "DenoisingAutoEncoderLoss"
+    package static let name = "DenoisingAutoEncoderLoss"
 
     /// Its options.
     struct Settings: LossSettings {
@@ -70,7 +70,7 @@ public final class DenoisingAutoEncoderLoss: Loss {
     /// Creates the loss.
     ///
     /// - Throws: `TuttiError` for an untied decoder without a model to start from, or a ratio outside 0 ..< 1.
-    public init(
+    package init(
         decoderNameOrPath: String? = nil, tieEncoderDecoder: Bool = true, deletionRatio: Double = 0.6
     ) throws(TuttiError) {
         guard tieEncoderDecoder || decoderNameOrPath != nil else {
@@ -87,12 +87,12 @@ public final class DenoisingAutoEncoderLoss: Loss {
     }
 
     /// decoder_name_or_path, tie_encoder_decoder and del_ratio.
-    public var options: [(name: String, value: JSONValue)] {
+    package var options: [(name: String, value: JSONValue)] {
         Settings(decoder: decoder, isTied: isTied, deletionRatio: deletionRatio).listed
     }
 
     /// A decoder of the last text column; the model reads the first.
-    public var requirements: LossRequirements {
+    package var requirements: LossRequirements {
         var needs = LossRequirements()
         needs.texts = [.student: .first, .decoder: .last]
         needs.decoder = DecoderRequest(model: decoder, isTied: isTied, deletionRatio: deletionRatio)
@@ -100,7 +100,7 @@ public final class DenoisingAutoEncoderLoss: Loss {
     }
 
     /// Refuses labels, and more than two columns.
-    public func check(_ setting: LossSetting) throws(TuttiError) {
+    package func check(_ setting: LossSetting) throws(TuttiError) {
         guard setting.labels == .none, (1...2).contains(setting.columns.count) else {
             throw TuttiError.loss(
                 Self.name, problem: "it takes texts, or (damaged, original), and no labels",
@@ -109,7 +109,7 @@ public final class DenoisingAutoEncoderLoss: Loss {
     }
 
     /// This rank's part of the mean over all predicted tokens. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         guard let decoder = context.decoder else { preconditionFailure("DenoisingAutoEncoderLoss: no decoder") }
         return try tape.evaluateInner(batch, gradients, context) { tape in
             let tokens = try tape.sumOverRanks(Double(decoder.targetTokens))

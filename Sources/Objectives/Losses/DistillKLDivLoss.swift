@@ -33,9 +33,9 @@ import TuttiKernels
 ///
 /// **Citation**: Lin et al. 2020, "Distilling Dense Representations for Ranking using Tightly-Coupled Teachers",
 /// arXiv 2010.11386. **Reference**: sentence_transformers, losses/distill_kl_div.py.
-public final class DistillKLDivLoss: Loss {
+package final class DistillKLDivLoss: Loss {
     /// "DistillKLDivLoss".
-    public static let name = "DistillKLDivLoss"
+    package static let name = "DistillKLDivLoss"
 
     /// Its options.
     struct Settings: LossSettings {
@@ -63,7 +63,7 @@ public final class DistillKLDivLoss: Loss {
     private let tape = Tape()
 
     /// Creates the loss; all temperatures are positive, and those of student and teacher are `temperature` if nil.
-    public init(
+    package init(
         similarity: PairSimilarity = .other(.dot), temperature: Double = 1, studentTemperature: Double? = nil,
         teacherTemperature: Double? = nil
     ) {
@@ -77,7 +77,7 @@ public final class DistillKLDivLoss: Loss {
     }
 
     /// similarity_fct and temperature; those of student and teacher where they differ.
-    public var options: [(name: String, value: JSONValue)] {
+    package var options: [(name: String, value: JSONValue)] {
         Settings(
             similarity: similarity, temperature: temperature,
             studentTemperature: studentTemperature == temperature ? nil : studentTemperature,
@@ -86,7 +86,7 @@ public final class DistillKLDivLoss: Loss {
     }
 
     /// Refuses a single candidate, and another number of scores than of candidates.
-    public func check(_ setting: LossSetting) throws(TuttiError) {
+    package func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         try check(labels: setting.labels.width, candidates: setting.columns.count - 1)
     }
@@ -99,7 +99,7 @@ public final class DistillKLDivLoss: Loss {
     }
 
     /// This rank's part of the mean over all rows. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try check(labels: batch.labelWidth, candidates: batch.columns - 1)
         return try tape.evaluate(batch, gradients, context) { tape in
             let scores = try tape.labels(of: Self.name)  // [b, n]

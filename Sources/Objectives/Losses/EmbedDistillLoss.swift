@@ -35,12 +35,12 @@ import TuttiKernels
 ///
 /// **Citation**: Kim et al. 2023, "EmbedDistill: A Geometric Knowledge Distillation for Information Retrieval",
 /// arXiv 2301.12005. **Reference**: sentence_transformers, losses/embed_distill.py.
-public class EmbedDistillLoss: Loss {
+package class EmbedDistillLoss: Loss {
     /// "EmbedDistillLoss".
-    public class var name: String { "EmbedDistillLoss" }
+    package class var name: String { "EmbedDistillLoss" }
 
     /// The distance of an embedding from the teacher's.
-    public enum Metric: String, OptionChoice {
+    package enum Metric: String, OptionChoice {
         /// 1 - cosine.
         case cosine
         /// The Euclidean distance.
@@ -74,18 +74,18 @@ public class EmbedDistillLoss: Loss {
     /// Creates the loss.
     ///
     /// - Parameter projection: the width to which embeddings are projected; nil = not.
-    public init(metric: Metric = .cosine, projection: Int? = nil) {
+    package init(metric: Metric = .cosine, projection: Int? = nil) {
         self.metric = metric
         self.projection = projection
     }
 
     /// distance_metric and projection_dim.
-    public var options: [(name: String, value: JSONValue)] {
+    package var options: [(name: String, value: JSONValue)] {
         Settings(metric: metric, projection: projection).listed
     }
 
     /// Refuses labels that are not as wide as the embeddings.
-    public func check(_ setting: LossSetting) throws(TuttiError) {
+    package func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         let (width, columns, labels) = (projection ?? setting.width, setting.columns.count, setting.labels.width)
         guard labels != width, labels != columns * width else { return }
@@ -96,12 +96,12 @@ public class EmbedDistillLoss: Loss {
     }
 
     /// The projection, which begins as a torch linear layer.
-    public func parameters(_ setting: LossSetting) -> [LossParameter] {
+    package func parameters(_ setting: LossSetting) -> [LossParameter] {
         projection.map { LossParameter.linear("projection", inputs: setting.width, outputs: $0) } ?? []
     }
 
     /// This rank's part of the mean over all rows and columns. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in
             let labels = try tape.labels(of: loss)  // [b, T] or [b, C T]
             let width = projection ?? batch.embeddings.columns
@@ -173,12 +173,12 @@ public class EmbedDistillLoss: Loss {
 ///
 /// **Citation**: Reimers and Gurevych 2020, "Making Monolingual Sentence Embeddings Multilingual using Knowledge
 /// Distillation", arXiv 2004.09813. **Reference**: sentence_transformers, losses/mse.py.
-public final class MSELoss: EmbedDistillLoss {
+package final class MSELoss: EmbedDistillLoss {
     /// "MSELoss".
-    override public class var name: String { "MSELoss" }
+    override package class var name: String { "MSELoss" }
 
     /// Creates the loss.
-    public init(projection: Int? = nil) { super.init(metric: .mse, projection: projection) }
+    package init(projection: Int? = nil) { super.init(metric: .mse, projection: projection) }
 
     /// Its options.
     struct OwnSettings: LossSettings {
@@ -188,7 +188,7 @@ public final class MSELoss: EmbedDistillLoss {
     }
 
     /// projection_dim.
-    override public var options: [(name: String, value: JSONValue)] {
+    override package var options: [(name: String, value: JSONValue)] {
         OwnSettings(all: EmbedDistillLoss.Settings(projection: projection)).listed
     }
 

@@ -45,9 +45,9 @@ import TuttiKernels
 ///
 /// **Citation**: Solatorio 2024, "GISTEmbed: Guided In-sample Selection of Training Negatives for Text Embedding
 /// Fine-tuning", arXiv 2402.16829. **Reference**: sentence_transformers, losses/GISTEmbedLoss.py.
-public final class GISTEmbedLoss: Loss {
+package final class GISTEmbedLoss: Loss {
     /// "GISTEmbedLoss".
-    public static let name = "GISTEmbedLoss"
+    package static let name = "GISTEmbedLoss"
 
     /// The guide's cosines of equal texts differ by rounding; a tie is no reason to leave a candidate out.
     private static let tie = 1e-6
@@ -100,25 +100,25 @@ public final class GISTEmbedLoss: Loss {
     }
 
     /// The guide.
-    public var requirements: LossRequirements {
+    package var requirements: LossRequirements {
         var needs = LossRequirements()
         needs.texts[.guide(guide)] = .all
         return needs
     }
 
     /// True where the candidates are those of the own rank.
-    public var dependsOnDealing: Bool { !gathersAcrossRanks }
+    package var dependsOnDealing: Bool { !gathersAcrossRanks }
 
     /// All options, in the order of the documentation.
-    public var options: [(name: String, value: JSONValue)] { settings.listed }
+    package var options: [(name: String, value: JSONValue)] { settings.listed }
 
     /// Refuses data without a positive column.
-    public func check(_ setting: LossSetting) throws(TuttiError) {
+    package func check(_ setting: LossSetting) throws(TuttiError) {
         try requireColumns(setting.columns.count, loss: Self.name)
     }
 
     /// This rank's part of the mean over all rows. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try requireColumns(batch.columns, loss: Self.name)
         return try tape.evaluate(batch, gradients, context) { tape in
             let columns = 0..<batch.columns

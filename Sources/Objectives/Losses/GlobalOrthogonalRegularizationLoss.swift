@@ -33,9 +33,9 @@ import TuttiKernels
 ///
 /// **Citation**: Zhang et al. 2017, "Learning Spread-out Local Feature Descriptors", arXiv 1708.06320.
 /// **Reference**: sentence_transformers, losses/GlobalOrthogonalRegularizationLoss.py.
-public final class GlobalOrthogonalRegularizationLoss: Loss {
+package final class GlobalOrthogonalRegularizationLoss: Loss {
     /// "GlobalOrthogonalRegularizationLoss".
-    public static let name = "GlobalOrthogonalRegularizationLoss"
+    package static let name = "GlobalOrthogonalRegularizationLoss"
 
     /// How text columns are put together.
     enum Aggregation: String, OptionChoice { case mean, sum }
@@ -78,16 +78,16 @@ public final class GlobalOrthogonalRegularizationLoss: Loss {
     }
 
     /// All options, in the order of the documentation.
-    public var options: [(name: String, value: JSONValue)] { settings.listed }
+    package var options: [(name: String, value: JSONValue)] { settings.listed }
 
     /// gor_mean and gor_second_moment, those that have a weight.
-    public var parts: [(name: String, value: Double)] {
+    package var parts: [(name: String, value: Double)] {
         [("gor_mean", meanWeight, summands[0]), ("gor_second_moment", momentWeight, summands[1])]
             .filter { $0.1 != 0 }.map { ($0.0, $0.2) }
     }
 
     /// The loss on rank zero, nothing elsewhere: all ranks compute it alike. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in
             let share = sumsColumns ? 1 : 1 / Double(batch.columns)
             let (rows, width) = (Double(tape.ranks.total), Double(batch.embeddings.columns))

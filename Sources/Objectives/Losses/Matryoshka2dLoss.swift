@@ -13,9 +13,9 @@ import TuttiGround
 ///
 /// **Citation**: Li et al. 2024, "2D Matryoshka Sentence Embeddings", arXiv 2402.14776. **Reference**:
 /// sentence_transformers, losses/matryoshka_2d.py.
-public final class Matryoshka2dLoss: Loss {
+package final class Matryoshka2dLoss: Loss {
     /// "Matryoshka2dLoss".
-    public static let name = "Matryoshka2dLoss"
+    package static let name = "Matryoshka2dLoss"
 
     /// Its options.
     struct Settings: LossSettings {
@@ -39,7 +39,7 @@ public final class Matryoshka2dLoss: Loss {
     /// Wraps a loss.
     ///
     /// - Throws: `TuttiError` for widths that are not positive or weights of another number.
-    public init(
+    package init(
         _ inner: ConfiguredLoss, matryoshkaDims: [Int], matryoshkaWeights: [Double]? = nil, nDimsPerStep: Int = 1,
         _ settings: AdaptiveLayerLoss.Settings = AdaptiveLayerLoss.Settings()
     ) throws(TuttiError) {
@@ -50,21 +50,21 @@ public final class Matryoshka2dLoss: Loss {
         layersLoss = AdaptiveLayerLoss(ConfiguredLoss(widths), settings)
     }
 
-    public var nested: [ConfiguredLoss] { [inner] }
+    package var nested: [ConfiguredLoss] { [inner] }
 
-    public var requirements: LossRequirements { layersLoss.requirements }
+    package var requirements: LossRequirements { layersLoss.requirements }
 
     /// All options of the documentation.
-    public var options: [(name: String, value: JSONValue)] {
+    package var options: [(name: String, value: JSONValue)] {
         widths.options + AdaptiveLayerLoss.Settings.options.map { ($0.name, $0.write(settings)) }
     }
 
-    public func check(_ setting: LossSetting) throws(TuttiError) { try layersLoss.check(setting) }
+    package func check(_ setting: LossSetting) throws(TuttiError) { try layersLoss.check(setting) }
 
-    public func layers(of count: Int, draw: LossDraw) -> [Int] { layersLoss.layers(of: count, draw: draw) }
+    package func layers(of count: Int, draw: LossDraw) -> [Int] { layersLoss.layers(of: count, draw: draw) }
 
     /// This rank's part of the sum over layers and widths. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try layersLoss.evaluate(batch, gradients: gradients, in: context)
     }
 

@@ -30,9 +30,9 @@ import TuttiKernels
 ///
 /// **Citation**: Wieting and Gimpel 2018, "ParaNMT-50M", ACL, P18-1042. **Reference**: sentence_transformers,
 /// losses/MegaBatchMarginLoss.py.
-public final class MegaBatchMarginLoss: Loss {
+package final class MegaBatchMarginLoss: Loss {
     /// "MegaBatchMarginLoss".
-    public static let name = "MegaBatchMarginLoss"
+    package static let name = "MegaBatchMarginLoss"
 
     /// Its options.
     struct Settings: LossSettings {
@@ -60,17 +60,17 @@ public final class MegaBatchMarginLoss: Loss {
     }
 
     /// The margins, and whether texts are encoded in chunks.
-    public var options: [(name: String, value: JSONValue)] {
+    package var options: [(name: String, value: JSONValue)] {
         Settings(
             positiveMargin: positiveMargin, negativeMargin: negativeMargin, encodesInChunks: encodesInChunks
         ).listed
     }
 
     /// Refuses data that are not pairs.
-    public func check(_ setting: LossSetting) throws(TuttiError) { try require(columns: setting.columns.count) }
+    package func check(_ setting: LossSetting) throws(TuttiError) { try require(columns: setting.columns.count) }
 
     /// This rank's part of the mean over all rows. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try require(columns: batch.columns)
         return try tape.evaluate(batch, gradients, context) { tape in
             let anchors = tape.normalized(tape.column(0))  // [b, D]

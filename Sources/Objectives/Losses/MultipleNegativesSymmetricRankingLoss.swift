@@ -26,9 +26,9 @@ import TuttiGround
 /// per_direction, which is how it is computed here and in the reference.
 ///
 /// **Reference**: sentence_transformers, losses/MultipleNegativesSymmetricRankingLoss.py.
-public enum MultipleNegativesSymmetricRankingLoss {
+package enum MultipleNegativesSymmetricRankingLoss {
     /// "MultipleNegativesSymmetricRankingLoss".
-    public static let name = "MultipleNegativesSymmetricRankingLoss"
+    package static let name = "MultipleNegativesSymmetricRankingLoss"
 
     /// Its options.
     struct Settings: LossSettings {

@@ -33,9 +33,9 @@ import TuttiKernels
 /// global batch (the reference under DDP takes each rank's own). It is a sum, without the 1/2 of ContrastiveLoss.
 ///
 /// **Reference**: sentence_transformers, losses/online_contrastive.py.
-public final class OnlineContrastiveLoss: Loss {
+package final class OnlineContrastiveLoss: Loss {
     /// "OnlineContrastiveLoss".
-    public static let name = "OnlineContrastiveLoss"
+    package static let name = "OnlineContrastiveLoss"
 
     /// Its options.
     struct Settings: LossSettings {
@@ -53,19 +53,19 @@ public final class OnlineContrastiveLoss: Loss {
     private let tape = Tape()
 
     /// Creates the loss.
-    public init(metric: SiameseDistanceMetric = .cosine, margin: Double = 0.5) {
+    package init(metric: SiameseDistanceMetric = .cosine, margin: Double = 0.5) {
         self.metric = metric
         self.margin = margin
     }
 
     /// distance_metric and margin.
-    public var options: [(name: String, value: JSONValue)] { Settings(metric: metric, margin: margin).listed }
+    package var options: [(name: String, value: JSONValue)] { Settings(metric: metric, margin: margin).listed }
 
     /// Refuses other data than pairs with one label.
-    public func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
+    package func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the sum over the hard pairs of all ranks. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in
             let labels = try tape.labels(of: Self.name).matrix  // [b, 1]
             let distances = tape.pairDistances(metric, tape.column(0), tape.column(1))  // [b, 1]

@@ -38,9 +38,9 @@ import TuttiKernels
 /// W ranks equal one process.
 ///
 /// **Citation**: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training", arXiv 2303.15343.
-public final class SigmoidContrastiveLoss: Loss {
+package final class SigmoidContrastiveLoss: Loss {
     /// "SigmoidContrastiveLoss".
-    public static let name = "SigmoidContrastiveLoss"
+    package static let name = "SigmoidContrastiveLoss"
 
     /// Its options.
     struct Settings: LossSettings {
@@ -63,15 +63,15 @@ public final class SigmoidContrastiveLoss: Loss {
     }
 
     /// logit_scale and logit_bias.
-    public var options: [(name: String, value: JSONValue)] { Settings(scale: scale, bias: bias).listed }
+    package var options: [(name: String, value: JSONValue)] { Settings(scale: scale, bias: bias).listed }
 
     /// Refuses data without a positive column.
-    public func check(_ setting: LossSetting) throws(TuttiError) {
+    package func check(_ setting: LossSetting) throws(TuttiError) {
         try requireColumns(setting.columns.count, loss: Self.name)
     }
 
     /// The logarithm of the factor, and the bias.
-    public func parameters(_ setting: LossSetting) -> [LossParameter] {
+    package func parameters(_ setting: LossSetting) -> [LossParameter] {
         [
             LossParameter("logit_scale", [1], start: .constant(Float(log(scale)))),
             LossParameter("logit_bias", [1], start: .constant(Float(bias))),
@@ -79,7 +79,7 @@ public final class SigmoidContrastiveLoss: Loss {
     }
 
     /// This rank's part of the mean over all rows. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try requireColumns(batch.columns, loss: Self.name)
         return try tape.evaluate(batch, gradients, context) { tape in
             let own = (0..<batch.columns).map { tape.normalized(tape.column($0)) }  // [b, D] each

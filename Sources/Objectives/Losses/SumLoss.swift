@@ -19,9 +19,9 @@ import TuttiGround
 /// **Relations**: what users of the reference write as a module of their own that returns a dictionary. The weighted
 /// summands are logged under the losses' names (a second one of a name as name_2), and so are the parts that the
 /// losses themselves name. Parameters of the i-th loss are called losses.i.<name>.
-public final class SumLoss: Loss {
+package final class SumLoss: Loss {
     /// "Sum".
-    public static let name = "Sum"
+    package static let name = "Sum"
 
     /// Its options.
     struct Settings: LossSettings {
@@ -34,7 +34,7 @@ public final class SumLoss: Loss {
         ])
     }
 
-    public let nested: [ConfiguredLoss]
+    package let nested: [ConfiguredLoss]
     private let weights: [Double]
     private var values: [Double]
     private let tape = Tape()
@@ -42,7 +42,7 @@ public final class SumLoss: Loss {
     /// Adds up losses.
     ///
     /// - Throws: `TuttiError` for no loss at all, or weights of another number.
-    public init(_ losses: [ConfiguredLoss], weights: [Double]? = nil) throws(TuttiError) {
+    package init(_ losses: [ConfiguredLoss], weights: [Double]? = nil) throws(TuttiError) {
         let weights = weights ?? losses.map { _ in 1 }
         guard !losses.isEmpty else { throw TuttiError.loss(Self.name, option: "losses", problem: "is empty") }
         guard weights.count == losses.count else {
@@ -55,12 +55,12 @@ public final class SumLoss: Loss {
     }
 
     /// losses and weights.
-    public var options: [(name: String, value: JSONValue)] {
+    package var options: [(name: String, value: JSONValue)] {
         Settings(losses: nested.map { LossSpecification(name: $0.name) }, weights: weights).listed
     }
 
     /// The weighted summands by the losses' names, and the parts of those that have some.
-    public var parts: [(name: String, value: Double)] {
+    package var parts: [(name: String, value: Double)] {
         var parts: [(name: String, value: Double)] = []
         for (place, inner) in nested.enumerated() {
             let before = nested[..<place].count { $0.name == inner.name }
@@ -71,7 +71,7 @@ public final class SumLoss: Loss {
     }
 
     /// Refuses losses that look at different layers, have different decoders, or read different columns in one role.
-    public func check(_ setting: LossSetting) throws(TuttiError) {
+    package func check(_ setting: LossSetting) throws(TuttiError) {
         let needs = nested.map(\.loss.requirements)
         func refuse(_ what: String) throws(TuttiError) {
             throw TuttiError.loss(Self.name, option: "losses", problem: what, hint: "Train with one of them.")
@@ -86,7 +86,7 @@ public final class SumLoss: Loss {
     }
 
     /// The parameters of all, told apart by place.
-    public func parameters(_ setting: LossSetting) -> [LossParameter] {
+    package func parameters(_ setting: LossSetting) -> [LossParameter] {
         nested.enumerated().flatMap { place, inner in
             inner.loss.parameters(setting).map {
                 LossParameter("losses.\(place).\($0.name)", $0.shape, start: $0.start)
@@ -95,12 +95,12 @@ public final class SumLoss: Loss {
     }
 
     /// The first classifier among them, by the name that its parameters have here.
-    public var classifier: LossClassifier? {
+    package var classifier: LossClassifier? {
         nested.enumerated().lazy.compactMap { place, inner in inner.loss.classifier?.scoped("losses.\(place).") }.first
     }
 
     /// This rank's part of the sum. Collective.
-    public func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
+    package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluateInner(batch, gradients, context) { tape in
             let texts = batch.columns * batch.rows
             let last = tape.rows(tape.embeddings, (batch.layers - 1) * texts..<batch.layers * texts)  // [C * b, D]

@@ -9,7 +9,7 @@ import TuttiReports
 
 extension TrainingArguments {
     /// All arguments that have an effect, in the order of the documentation.
-    public static let options = OptionList<TrainingArguments>(batches + optimizer + schedule + events + rest)
+    package static let options = OptionList<TrainingArguments>(batches + optimizer + schedule + events + rest)
 
     private static let batches: [Option<TrainingArguments>] = [
         Option("num_train_epochs", \.numTrainEpochs, "passes over the training data", check: .within(0...1e9)),

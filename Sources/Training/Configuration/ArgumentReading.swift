@@ -11,7 +11,7 @@ extension TrainingArguments {
     ///   - object: the mapping under `args:`.
     ///   - notice: called with one line for each key that is accepted without effect.
     /// - Throws: a usage error (exit code 64) for an unknown or refused key, a wrong type or a contradiction.
-    public init(json object: JSONObject, places: ConfigurationPlaces, notice: (String) -> Void) throws(TuttiError) {
+    package init(json object: JSONObject, places: ConfigurationPlaces, notice: (String) -> Void) throws(TuttiError) {
         self.init()
         let section = ConfigurationSection(object, path: "args", places: places)
         try Self.checkKeys(section, notice: notice)

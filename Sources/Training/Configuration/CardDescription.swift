@@ -27,7 +27,7 @@ public struct CardDescription: Sendable, Equatable {
     public init() {}
 
     /// The keys and what they are for.
-    package static let keys: [(name: String, words: String, meaning: String)] = [
+    public static let keys: [(name: String, words: String, meaning: String)] = [
         ("language", "a string or a list of strings", "languages, such as en"),
         ("license", "a string", "the licence, such as apache-2.0"),
         ("model_name", "a string", "the title of the card"),

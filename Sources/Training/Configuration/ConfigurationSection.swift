@@ -4,18 +4,18 @@ import TuttiFormats
 import TuttiGround
 
 /// The places (`file:line:column`) of the keys of a configuration, by key path (`args.learning_rate`).
-public struct ConfigurationPlaces: Sendable {
+package struct ConfigurationPlaces: Sendable {
     private let file: String
     private let places: [String: String]
 
     /// - Parameter places: key path -> `file:line:column`; a path that is absent is reported as `file: path`.
-    public init(file: String, places: [String: String] = [:]) {
+    package init(file: String, places: [String: String] = [:]) {
         self.file = file
         self.places = places
     }
 
     /// The place of a key path, or of its nearest enclosing key.
-    public func place(_ path: String) -> String {
+    package func place(_ path: String) -> String {
         if let exact = places[path] { return "\(exact): \(path)" }
         return "\(file): \(path)"
     }

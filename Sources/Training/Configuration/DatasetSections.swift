@@ -8,14 +8,14 @@ import TuttiFormats
 import TuttiGround
 
 /// The loss of every data set.
-public enum LossSelection: Sendable {
+package enum LossSelection: Sendable {
     /// The same for all data sets.
     case one(NamedOptions)
     /// One for each, by the data set's name, in the order of the configuration.
     case byDataset([(dataset: String, loss: NamedOptions)])
 
     /// The losses, each once.
-    public var all: [NamedOptions] {
+    package var all: [NamedOptions] {
         switch self {
         case .one(let loss): [loss]
         case .byDataset(let losses): losses.map(\.loss)
@@ -31,7 +31,7 @@ public enum LossSelection: Sendable {
     }
 
     /// The place in `all` of the loss of the data set `name`; reading the configuration has checked that there is one.
-    public func index(of name: String?) -> Int {
+    package func index(of name: String?) -> Int {
         switch self {
         case .one: return 0
         case .byDataset(let losses):

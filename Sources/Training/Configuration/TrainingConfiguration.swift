@@ -7,12 +7,12 @@ import TuttiFormats
 import TuttiGround
 
 /// A loss or an evaluator as configured: its class name, its options, and where they stand.
-public struct NamedOptions: Sendable {
-    public let name: String
+package struct NamedOptions: Sendable {
+    package let name: String
     /// Every key but `name`.
-    public let options: JSONObject
-    public let path: String
-    public let places: ConfigurationPlaces
+    package let options: JSONObject
+    package let path: String
+    package let places: ConfigurationPlaces
 
     /// A name without options.
     init(name: String, path: String, places: ConfigurationPlaces) {
@@ -32,16 +32,16 @@ public struct NamedOptions: Sendable {
     }
 
     /// A usage error at one of the keys, or at the whole.
-    public func error(_ key: String?, _ problem: String, hint: String? = nil) -> TuttiError {
+    package func error(_ key: String?, _ problem: String, hint: String? = nil) -> TuttiError {
         TuttiError(
             .usage, "read the configuration", places.place(key.map { "\(path).\($0)" } ?? path), problem, hint: hint)
     }
 }
 
 /// A configuration, checked key by key.
-public struct TrainingConfiguration: Sendable {
+package struct TrainingConfiguration: Sendable {
     /// What the configuration is read for.
-    public enum Purpose: Sendable {
+    package enum Purpose: Sendable {
         /// All keys are needed that a run needs.
         case training
         /// Evaluators are needed; everything else may be missing.
@@ -49,22 +49,22 @@ public struct TrainingConfiguration: Sendable {
     }
 
     /// The configuration as read, `--set` applied: what a run compares itself with.
-    public let resolved: JSONObject
+    package let resolved: JSONObject
     /// Where its keys stand in its file.
     let places: ConfigurationPlaces
-    public var model: String
-    public var configOverrides: JSONObject?
+    package var model: String
+    package var configOverrides: JSONObject?
     /// Tokens of a text at most; nil takes the model's own limit.
-    public var maxSequenceLength: Int?
-    public var outputDirectory: String
+    package var maxSequenceLength: Int?
+    package var outputDirectory: String
     /// One without a name, or several with names.
-    public var trainDatasets: [DatasetSpecification]
-    public var evalDatasets: [DatasetSpecification]
-    public var losses: LossSelection?
-    public var evaluators: [NamedOptions]
-    public var testEvaluators: [NamedOptions]
-    public var arguments: TrainingArguments
-    public var modelCard: CardDescription
+    package var trainDatasets: [DatasetSpecification]
+    package var evalDatasets: [DatasetSpecification]
+    package var losses: LossSelection?
+    package var evaluators: [NamedOptions]
+    package var testEvaluators: [NamedOptions]
+    package var arguments: TrainingArguments
+    package var modelCard: CardDescription
 
     /// The keys at the top level: what they take, and what they are for.
     package static let keys: [(name: String, words: String, meaning: String)] = [
@@ -87,7 +87,7 @@ public struct TrainingConfiguration: Sendable {
     ///
     /// - Parameter notice: receives one line for each key that is accepted without effect.
     /// - Throws: a usage error (exit 64) that names the key's place, what was expected and the nearest valid name.
-    public init(
+    package init(
         _ root: JSONObject, places: ConfigurationPlaces, purpose: Purpose, notice: (String) -> Void
     ) throws(TuttiError) {
         resolved = root

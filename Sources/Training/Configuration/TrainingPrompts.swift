@@ -26,7 +26,7 @@ public struct TrainingPrompts: Sendable, Equatable {
     public init(byColumn prompts: [String: String]) { entries = prompts.mapValues(Entry.text) }
 
     /// The prompt of every column of a data set; empty for none.
-    public func prompts(dataset: String?, columns: [String]) -> [String] {
+    package func prompts(dataset: String?, columns: [String]) -> [String] {
         switch dataset.flatMap({ entries[$0] }) {
         case .text(let prompt)?: return columns.map { _ in prompt }
         case .byColumn(let prompts)?: return columns.map { prompts[$0] ?? "" }

@@ -9,7 +9,7 @@ import TuttiEnsemble
 import TuttiKernels
 
 /// Shared memory, handed out region after region, in the same order on every rank.
-public final class NodeMemory {
+package final class NodeMemory {
     private let pages: SharedPages
     private var used = MemoryLayout<UInt64>.size  // behind the number that the ranks know it by
 
@@ -19,7 +19,7 @@ public final class NodeMemory {
     /// Collective.
     ///
     /// - Throws: `TuttiError` if the ranks cannot talk to each other.
-    public static func share(
+    package static func share(
         regions: [Int], among ensemble: any Ensemble
     ) throws -> (memory: NodeMemory?, obstacle: String) {
         let byteCount = regions.reduce(MemoryLayout<UInt64>.size) { place(for: $1, after: $0) + $1 }
@@ -50,7 +50,7 @@ public final class NodeMemory {
     }
 
     /// The next region: `count` zeros on a 2 MiB boundary, or on 64 bytes where it is small.
-    public func take<Element: BitwiseCopyable>(_: Element.Type, _ count: Int) -> UnsafeMutableBufferPointer<Element> {
+    package func take<Element: BitwiseCopyable>(_: Element.Type, _ count: Int) -> UnsafeMutableBufferPointer<Element> {
         let bytes = count * MemoryLayout<Element>.stride
         let start = Self.place(for: bytes, after: used)
         precondition(start + bytes <= pages.byteCount, "NodeMemory: \(start + bytes) bytes of \(pages.byteCount)")

@@ -20,7 +20,7 @@ public enum GemmOption: String, Sendable, CaseIterable {
     ///
     /// - Throws: a usage error where a rank lacks the library that was asked for.
     @discardableResult
-    public func choose(
+    package func choose(
         for model: SentenceEncoder, ensemble: any Ensemble, notice: (String) -> Void
     ) throws -> GemmChoice {
         let providers = try Self.providersOfAllRanks(ensemble)
