@@ -1,35 +1,46 @@
 // The types of values that options hold: numbers, texts, names, lists; and what they can be checked for.
 
 extension Bool: OptionValue {
+    /// What a configuration writes, in words.
     public static var words: String { "true or false" }
+    /// Reads the value as a configuration writes it.
     public init(option json: JSONValue) throws(OptionProblem) {
         guard let value = json.bool else { throw .expected(Self.words, found: json) }
         self = value
     }
+    /// The value as a configuration writes it.
     public var optionJSON: JSONValue { .bool(self) }
 }
 
 extension Int: OptionValue {
+    /// What a configuration writes, in words.
     public static var words: String { "a whole number" }
+    /// Reads the value as a configuration writes it.
     public init(option json: JSONValue) throws(OptionProblem) {
         guard let value = json.int else { throw .expected(Self.words, found: json) }
         self = value
     }
+    /// The value as a configuration writes it.
     public var optionJSON: JSONValue { .integer(Int64(self)) }
 }
 
 extension UInt64: OptionValue {
+    /// What a configuration writes, in words.
     public static var words: String { "a whole number" }
+    /// Reads the value as a configuration writes it.
     public init(option json: JSONValue) throws(OptionProblem) {
         guard let value = json.int else { throw .expected(Self.words, found: json) }
         guard value >= 0 else { throw OptionProblem("\(value) is below 0") }
         self = UInt64(value)
     }
+    /// The value as a configuration writes it.
     public var optionJSON: JSONValue { .integer(Int64(clamping: self)) }
 }
 
 extension Double: OptionValue {
+    /// What a configuration writes, in words.
     public static var words: String { "a number" }
+    /// Reads the value as a configuration writes it.
     public init(option json: JSONValue) throws(OptionProblem) {
         // YAML reads 2e-5 as a string where JSON reads a number; the reference's users write it.
         guard let value = json.double ?? json.string.flatMap(Double.init), value.isFinite else {
@@ -37,21 +48,27 @@ extension Double: OptionValue {
         }
         self = value
     }
+    /// The value as a configuration writes it.
     public var optionJSON: JSONValue { .number(self) }
 }
 
 extension String: OptionValue {
+    /// What a configuration writes, in words.
     public static var words: String { "a string" }
+    /// Reads the value as a configuration writes it.
     public init(option json: JSONValue) throws(OptionProblem) {
         guard let value = json.string else { throw .expected(Self.words, found: json) }
         self = value
     }
+    /// The value as a configuration writes it.
     public var optionJSON: JSONValue { .string(self) }
 }
 
 /// One value is as good as a list of it.
 extension Array: OptionValue where Element: OptionValue {
+    /// What a configuration writes, in words.
     public static var words: String { "a list, each \(Element.words)" }
+    /// Reads the value as a configuration writes it.
     public init(option json: JSONValue) throws(OptionProblem) {
         self = []
         for (place, item) in (json.array ?? [json]).enumerated() {
@@ -63,6 +80,7 @@ extension Array: OptionValue where Element: OptionValue {
             }
         }
     }
+    /// The value as a configuration writes it.
     public var optionJSON: JSONValue { .array(map(\.optionJSON)) }
 }
 
@@ -73,8 +91,11 @@ public protocol OptionChoice: OptionValue, CaseIterable, RawRepresentable<String
 }
 
 extension OptionChoice {
+    /// No further names.
     public static var synonyms: [String: Self] { [:] }
+    /// What a configuration writes, in words.
     public static var words: String { "one of \(allCases.map(\.rawValue).joined(separator: ", "))" }
+    /// Reads the value as a configuration writes it.
     public init(option json: JSONValue) throws(OptionProblem) {
         guard let text = json.string else { throw .expected(Self.words, found: json) }
         let bare = text.split(separator: ".").last.map(String.init) ?? text
@@ -88,6 +109,7 @@ extension OptionChoice {
         throw OptionProblem(
             "unknown value \"\(text)\"", hint: TuttiError.hint(unknown: bare, known: Self.allCases.map(\.rawValue)))
     }
+    /// The value as a configuration writes it.
     public var optionJSON: JSONValue { .string(rawValue) }
 }
 

@@ -97,6 +97,7 @@ public struct GemmChoice: Sendable, Equatable, CustomStringConvertible {
     /// Whether every provider in it can be used on this machine.
     package var isAvailable: Bool { GemmLayout.allCases.allSatisfy { self[$0].isAvailable } }
 
+    /// The text form.
     public var description: String {
         if self == GemmChoice(forward) { return forward.rawValue }
         return GemmLayout.allCases.map { "\($0.rawValue)=\(self[$0].rawValue)" }.joined(separator: ",")

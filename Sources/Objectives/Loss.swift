@@ -177,20 +177,29 @@ public protocol Loss: AnyObject {
 }
 
 extension Loss {
+    /// What the losses inside it need.
     public var requirements: LossRequirements { LossRequirements(of: nested) }
+    /// No losses inside it.
     public var nested: [ConfiguredLoss] { [] }
+    /// Whether the value of a loss inside it does.
     public var dependsOnDealing: Bool { nested.contains { $0.loss.dependsOnDealing } }
+    /// No parts of its own.
     public var parts: [(name: String, value: Double)] { [] }
+    /// Not known.
     public func chance(rows: Double, columns: Int) -> Double? { nil }
 
+    /// Asks the losses inside it.
     public func check(_ setting: LossSetting) throws(TuttiError) {
         for inner in nested { try inner.loss.check(setting) }
     }
 
+    /// The parameters of the losses inside it.
     public func parameters(_ setting: LossSetting) -> [LossParameter] { nested.flatMap { $0.loss.parameters(setting) } }
 
+    /// The classifier of the first loss inside it that trains one.
     public var classifier: LossClassifier? { nested.lazy.compactMap(\.loss.classifier).first }
 
+    /// The layers of the first loss inside it that looks at several; else the last layer.
     public func layers(of count: Int, draw: LossDraw) -> [Int] {
         nested.first { $0.loss.requirements.needsLayers }?.loss.layers(of: count, draw: draw) ?? [count]
     }

@@ -1,5 +1,7 @@
-// LossRegistry: every loss there is. Adding one = one file in Losses/ + one line in `all` + one test.
+// LossRegistry: every loss there is. Adding one = one file in Losses/ + one line in `builtIn` + one test. A loss outside
+// the package is one class with its options, and one call of `add`.
 
+import Synchronization
 import TuttiGround
 
 /// One shape of data that a loss takes.
@@ -82,7 +84,15 @@ public struct LossEntry: Sendable {
     /// Makes it from the options of its own; says whether it encodes in `chunking` where nothing else is asked for.
     var make: @Sendable (JSONObject) throws(TuttiError) -> (loss: any Loss, isChunked: Bool)
 
-    init<Settings: LossSettings>(
+    /// Describes a loss.
+    ///
+    /// - Parameters:
+    ///   - inputs: the shapes of data that it takes, the usual one first.
+    ///   - settings: its options; `make` gets them with the values that a configuration gives.
+    ///   - citation: BibTeX of its paper.
+    ///   - chunking: the chunks in which it encodes where nothing else is asked for; none by default.
+    ///   - chunks: whether it encodes in `chunking` with given options.
+    public init<Settings: LossSettings>(
         name: String, summary: String, inputs: [LossInput], settings: Settings.Type, citation: String = "",
         chunking: Chunking? = nil, chunks: @escaping @Sendable (Settings) -> Bool = { _ in true },
         make: @escaping @Sendable (Settings) throws(TuttiError) -> any Loss
@@ -166,8 +176,24 @@ public struct ConfiguredLoss {
 
 /// The losses by name.
 public enum LossRegistry {
-    /// Every loss.
-    public static let all: [LossEntry] = [
+    /// Every loss, those of the package first.
+    public static var all: [LossEntry] { builtIn + added.withLock { $0 } }
+
+    private static let added = Mutex<[LossEntry]>([])
+
+    /// Adds a loss from outside the package; one of the same name is replaced.
+    ///
+    /// From then on configurations, `make`, help and the model card know it.
+    public static func add(_ entry: LossEntry) {
+        precondition(!builtIn.contains { $0.name == entry.name }, "LossRegistry: '\(entry.name)' is built in")
+        added.withLock { entries in
+            entries.removeAll { $0.name == entry.name }
+            entries.append(entry)
+        }
+    }
+
+    /// One line a loss.
+    private static let builtIn: [LossEntry] = [
         MultipleNegativesRankingLoss.entry,
         MultipleNegativesRankingLoss.entry.cached(as: "CachedMultipleNegativesRankingLoss", citation: gao2021),
         ContrastiveTensionLoss.entry,

@@ -4,7 +4,7 @@ import TuttiGround
 
 extension LossSetting {
     /// Refuses data whose text columns or labels have none of the shapes of `entry`.
-    func check(against entry: LossEntry) throws(TuttiError) {
+    public func check(against entry: LossEntry) throws(TuttiError) {
         let fitting = entry.inputs.filter { $0.accepts(columns: columns.count) }
         let names = columns.joined(separator: ", ")
         guard !fitting.isEmpty else {

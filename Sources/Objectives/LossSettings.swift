@@ -11,15 +11,16 @@ public protocol LossSettings: Sendable {
 }
 
 extension LossSettings {
-    /// Name and value of every option.
-    var listed: [(name: String, value: JSONValue)] { Self.options.values(of: self) }
+    /// Name and value of every option: what `Loss.options` returns.
+    public var listed: [(name: String, value: JSONValue)] { Self.options.values(of: self) }
 
     /// What the registry tells of the options.
     static var described: [LossOptionDescription] {
         let defaults = Self()
         return options.options.map {
             LossOptionDescription(
-                name: $0.name, words: $0.words, standard: $0.isRequired ? nil : $0.write(defaults), meaning: $0.meaning)
+                name: $0.name, words: $0.words, defaultValue: $0.isRequired ? nil : $0.write(defaults),
+                meaning: $0.meaning)
         }
     }
 }
@@ -31,7 +32,7 @@ public struct LossOptionDescription: Sendable {
     /// What values it takes.
     public var words: String
     /// The value in effect when it is not given; nil if it must be given, null if nothing is then in effect.
-    public var standard: JSONValue?
+    public var defaultValue: JSONValue?
     /// One line for `tutti losses` and the documentation.
     public var meaning: String
 }
@@ -68,7 +69,7 @@ struct CommonLossSettings: LossSettings {
 
 extension TuttiError {
     /// An error of a loss, one of its options, or data that do not suit it: exit code 64.
-    static func loss(_ name: String, option: String? = nil, problem: String, hint: String? = nil) -> TuttiError {
+    public static func loss(_ name: String, option: String? = nil, problem: String, hint: String? = nil) -> TuttiError {
         TuttiError(.usage, "set up the loss", option.map { "\(name).\($0)" } ?? name, problem, hint: hint)
     }
 }

@@ -33,8 +33,10 @@ public struct LossSpecification: Sendable, Equatable, CustomStringConvertible {
 }
 
 extension LossSpecification: OptionValue {
+    /// What a configuration writes, in words.
     public static var words: String { "a loss: {name: ..., ...}" }
 
+    /// Reads the value as a configuration writes it.
     public init(option json: JSONValue) throws(OptionProblem) {
         if let name = json.string {
             self.init(name: name)
@@ -47,6 +49,7 @@ extension LossSpecification: OptionValue {
         self.init(name: name, options: options)
     }
 
+    /// The value as a configuration writes it.
     public var optionJSON: JSONValue {
         if options.isEmpty { return .string(name) }
         var object: JSONObject = ["name": .string(name)]

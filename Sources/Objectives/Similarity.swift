@@ -105,8 +105,10 @@ enum InnerProductSimilarity: Sendable {
 }
 
 extension SimilarityFunction: OptionValue {
+    /// What a configuration writes, in words.
     public static var words: String { "one of \(allCases.map(\.functionName).joined(separator: ", "))" }
 
+    /// Reads the value as a configuration writes it.
     public init(option json: JSONValue) throws(OptionProblem) {
         let text = try String(option: json)
         guard let function = SimilarityFunction(functionName: text) else {
@@ -117,12 +119,15 @@ extension SimilarityFunction: OptionValue {
         self = function
     }
 
+    /// The value as a configuration writes it.
     public var optionJSON: JSONValue { .string(functionName) }
 }
 
 extension PairSimilarity: OptionValue {
+    /// What a configuration writes, in words.
     public static var words: String { "one of \(all.map(\.functionName).joined(separator: ", "))" }
 
+    /// Reads the value as a configuration writes it.
     public init(option json: JSONValue) throws(OptionProblem) {
         let text = try String(option: json)
         guard let function = PairSimilarity(functionName: text) else {
@@ -133,5 +138,6 @@ extension PairSimilarity: OptionValue {
         self = function
     }
 
+    /// The value as a configuration writes it.
     public var optionJSON: JSONValue { .string(functionName) }
 }

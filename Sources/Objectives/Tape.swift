@@ -103,7 +103,7 @@ public final class Tape {
     ///   - batch: what `inner` sees; its embeddings are `embeddings`, and `trained` by the other roles that are trained.
     ///   - branch: tells the random draws of several evaluations apart.
     /// - Returns: weight times the value.
-    func evaluate(
+    public func evaluate(
         _ inner: any Loss, _ batch: LossBatch, embeddings: TapeValue, trained: [Role: TapeValue] = [:],
         weight: Double, branch: Int = 0, parameters: LossParameters? = nil
     ) throws -> Double {
@@ -281,7 +281,7 @@ public final class Tape {
     /// - Parameters:
     ///   - isCollective: the adjoint is collective; then all ranks must have written the same operation.
     ///   - adjoint: gets the derivative by the result and adds to `gradient(of:)` of the inputs that have one.
-    func record(
+    public func record(
         _ result: Matrix, from inputs: [TapeValue], isCollective: Bool = false,
         adjoint: @escaping (Matrix) throws -> Void
     ) -> TapeValue {
@@ -294,7 +294,7 @@ public final class Tape {
     }
 
     /// A value that is part of another's memory: its gradient is the same part of the other's gradient.
-    func view(of value: TapeValue, _ view: @escaping (Matrix) -> Matrix) -> TapeValue {
+    public func view(of value: TapeValue, _ view: @escaping (Matrix) -> Matrix) -> TapeValue {
         let matrix = view(value.matrix)
         records.append(
             Record(
@@ -304,7 +304,7 @@ public final class Tape {
     }
 
     /// Where adjoints add the derivative by `value`; nil where none is wanted.
-    func gradient(of value: TapeValue) -> Matrix? { gradient(at: value.index) }
+    public func gradient(of value: TapeValue) -> Matrix? { gradient(at: value.index) }
 
     /// Adds a gradient that was computed elsewhere, weights included, to that of `value`.
     public func add(gradient: Matrix, to value: TapeValue) {

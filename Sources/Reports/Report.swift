@@ -30,13 +30,21 @@ public protocol Report: AnyObject {
 }
 
 extension Report {
+    /// Nothing to cut back.
     public func rewind(to step: Int) throws {}
+    /// Ignores the start.
     public func began(_ run: ReportedRun) throws {}
+    /// Ignores steps.
     public func stepped(_ progress: StepProgress) {}
+    /// Ignores other work.
     public func worked(_ progress: TaskProgress) {}
+    /// Ignores lines.
     public func logged(_ line: LogLine) throws {}
+    /// Ignores saved folders.
     public func saved(_ path: String) {}
+    /// Ignores notices.
     public func notice(_ text: String) {}
+    /// Ignores the end.
     public func finished() throws {}
 }
 
@@ -44,8 +52,9 @@ extension Report {
 public struct ReportedRun: Sendable, Equatable {
     /// `args.run_name`; nil where the run has no name.
     public var name: String?
-    /// Optimizer steps of the whole run, and those that were done before.
+    /// Optimizer steps of the whole run.
     public var totalSteps: Int
+    /// Optimizer steps that were done before this start.
     public var resumedFrom: Int
 
     /// Describes a run.
@@ -68,6 +77,7 @@ public struct LogLine: Sendable, Equatable {
         case closing
     }
 
+    /// What the line is about.
     public var kind: Kind
     /// Step, epoch and everything measured, under the reference's keys.
     public var values: JSONObject
@@ -91,8 +101,9 @@ public struct StepProgress: Sendable, Equatable {
     public var step: Int
     /// Optimizer steps of the whole run.
     public var totalSteps: Int
-    /// Steps that this process has trained, and the seconds that they took without evaluations and saves.
+    /// Steps that this process has trained.
     public var ownSteps: Int
+    /// Seconds that they took, without evaluations and saves.
     public var ownSeconds: Double
 
     /// A step of a run.
@@ -113,8 +124,9 @@ public struct StepProgress: Sendable, Equatable {
 public struct TaskProgress: Sendable, Equatable {
     /// What is done, in a few words: "Evaluating dev".
     public var task: String
-    /// Parts done, of all parts.
+    /// Parts done.
     public var done: Int
+    /// All parts.
     public var total: Int
 
     /// A part of a task.

@@ -19,6 +19,7 @@ public final class StopRequest: Sendable {
         /// Stop without writing anything more: another process owns the output directory now.
         case stopAtOnce = 3
 
+        /// Whether `a` asks for less than `b`.
         public static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
     }
 

@@ -11,12 +11,14 @@ import TuttiObjectives
 public struct TrainingDataset: Sendable {
     /// Its name among several; nil for the only one.
     public var name: String?
+    /// Its rows.
     public var table: Table
     /// The place of its loss among the run's losses.
     public var loss: Int
     /// What is odd in it, a line each, said before the first step.
     public var notices: [String] = []
 
+    /// A data set with the place of its loss.
     public init(_ table: Table, name: String? = nil, loss: Int = 0) {
         self.table = table
         self.name = name
@@ -32,12 +34,14 @@ public struct TrainingDataset: Sendable {
 
 /// A loss of a run.
 public struct TrainingLoss {
+    /// The loss with its chunks and start values.
     public var configured: ConfiguredLoss
     /// The data set that it belongs to; nil for the loss of all of them.
     public var dataset: String?
     /// The options given to it, for the model card.
     public var description: JSONObject
 
+    /// A loss of all data sets, or of one.
     public init(_ configured: ConfiguredLoss, dataset: String? = nil, description: JSONObject = JSONObject()) {
         self.configured = configured
         self.dataset = dataset
@@ -47,7 +51,9 @@ public struct TrainingLoss {
 
 /// What a run is made of.
 public struct TrainingInputs {
+    /// The model that is trained, in place.
     public var model: SentenceEncoder
+    /// Length, batches, optimizer, schedule, evaluation, saving.
     public var arguments: TrainingArguments
     /// The data sets that are trained on; one, or several with names.
     public var trainDatasets: [TrainingDataset]
@@ -55,9 +61,11 @@ public struct TrainingInputs {
     public var evalDatasets: [TrainingDataset]
     /// One for all data sets, or one for each.
     public var losses: [TrainingLoss]
+    /// Judge the model whenever an evaluation is due.
     public var evaluators: [any Evaluator]
     /// Evaluated once, on the final model.
     public var testEvaluators: [any Evaluator]
+    /// Where checkpoints, logs and the final model are written; resumed if it holds this run.
     public var outputDirectory: String
     /// The resolved configuration, kept in the output directory and compared when the run is started again; null
     /// compares arguments, losses and evaluators instead.
@@ -66,6 +74,7 @@ public struct TrainingInputs {
     public var card: CardDescription
     /// What is odd in the evaluators' files, a line each.
     public var evaluatorNotices: [String] = []
+    /// Whether another run in the output directory is deleted.
     public var overwrite = false
     /// How long a start waits for another process in the output directory, and the like.
     package var lockTimes = FolderLock.Times()

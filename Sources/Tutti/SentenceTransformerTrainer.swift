@@ -1,6 +1,10 @@
 // The training loop of the library, set up as the command sets it up.
 
+import TuttiCorpus
 import TuttiEnsemble
+import TuttiEvaluation
+import TuttiModels
+import TuttiObjectives
 import TuttiReports
 import TuttiTraining
 
@@ -11,17 +15,39 @@ import TuttiTraining
 public final class SentenceTransformerTrainer {
     private let trainer: Trainer
 
+    /// Prepares a run over one data set. Collective.
+    ///
+    /// - Parameters:
+    ///   - model: trained in place.
+    ///   - loss: by its class, or made by name: `LossRegistry.make(name:options:).loss`.
+    ///   - evaluators: judge the model whenever an evaluation is due.
+    ///   - outputDirectory: where checkpoints, logs and the final model are written; resumed if it holds this run.
+    /// - Throws: as `init(_:ensemble:reports:setup:)`.
+    public convenience init(
+        model: SentenceEncoder, arguments: TrainingArguments = TrainingArguments(), trainDataset: Table,
+        evalDataset: Table? = nil, loss: any Loss, evaluators: [any Evaluator] = [], outputDirectory: String,
+        ensemble: any Ensemble = LocalEnsemble.single(), reports: [any Report]? = nil
+    ) throws {
+        var inputs = TrainingInputs(
+            model: model, arguments: arguments, trainDataset: trainDataset, loss: ConfiguredLoss(loss),
+            outputDirectory: outputDirectory)
+        inputs.evalDataset = evalDataset
+        inputs.evaluators = evaluators
+        try self.init(inputs, ensemble: ensemble, reports: reports)
+    }
+
     /// Prepares a run. Collective.
     ///
     /// - Parameters:
+    ///   - inputs: everything that the run is made of, several data sets and losses included.
     ///   - ensemble: the ranks; one process by default.
     ///   - reports: who hears of the run beside metrics.jsonl; nil is the display of the command.
     ///   - setup: threads and products. Nil computes with what the model's `compute` says.
     /// - Throws: usage errors (unknown optimizer, schedule ...), data errors (columns that do not fit the loss, no batch
     ///   at all).
     public init(
-        _ inputs: TrainingInputs, ensemble: any Ensemble = LocalEnsemble.single(),
-        reports: [any Report]? = nil, setup: ComputeSetup? = ComputeSetup()
+        _ inputs: TrainingInputs, ensemble: any Ensemble = LocalEnsemble.single(), reports: [any Report]? = nil,
+        setup: ComputeSetup? = ComputeSetup()
     ) throws {
         var inputs = inputs
         let reports = reports ?? [ProgressDisplay()]
@@ -38,5 +64,6 @@ public final class SentenceTransformerTrainer {
     ///
     /// - Throws: exit 64 for a directory that holds another run, 70 for a gradient that is not finite, 75 for a write
     ///   that failed.
+    @discardableResult
     public func train() throws -> TrainingOutcome { try trainer.train() }
 }

@@ -1,24 +1,39 @@
 // Tutti as a library: the names that users of sentence-transformers know, on the types that do the work.
 //
 //     let model = try SentenceTransformer.load("path/to/model")
-//     var inputs = TrainingInputs(model: model, arguments: SentenceTransformerTrainingArguments(), ...)
-//     try SentenceTransformerTrainer(inputs).train()
+//     let trainer = try SentenceTransformerTrainer(
+//         model: model, trainDataset: .load("pairs.csv"), loss: MultipleNegativesRankingLoss(), outputDirectory: "runs/mine")
+//     try trainer.train()
 //
-// Import `TuttiMPI` instead to run on several processes.
+// What is public in the modules below is the library; everything else there is `package`. Tutti.docc lists every public
+// name, and Tests/LayeringTests holds the list to the sources. Import `TuttiMPI` instead where ranks are processes.
 
 @_exported import TuttiCorpus
-@_exported import TuttiEncoders
 @_exported import TuttiEnsemble
 @_exported import TuttiEvaluation
 @_exported import TuttiFormats
+@_exported import TuttiGround
 @_exported import TuttiKernels
 @_exported import TuttiModels
 @_exported import TuttiObjectives
 @_exported import TuttiReports
-@_exported import TuttiText
 @_exported import TuttiTraining
 
 /// A sentence encoder with its tokenizer, pooling and heads.
 public typealias SentenceTransformer = SentenceEncoder
 /// What training depends on, with the reference's names and defaults.
 public typealias SentenceTransformerTrainingArguments = TrainingArguments
+/// Rows of texts, with labels or without.
+public typealias Dataset = Table
+
+extension Table {
+    /// Reads a data set: a file whose extension a reader knows.
+    ///
+    /// - Parameter columns: the columns in use, label included, in the order in which the loss sees them; nil uses all.
+    /// - Throws: 66 for a missing file; 65 naming file and line for anything that is no table of texts and labels.
+    public static func load(
+        _ path: String, columns: [String]? = nil, options: ReaderOptions = ReaderOptions()
+    ) throws(TuttiError) -> Table {
+        try loadTable(DatasetSpecification(path: path, columns: columns, options: options))
+    }
+}

@@ -29,7 +29,7 @@ extension CatalogueEntry {
         let own = Set(entry.options.map(\.name))
         var common = LossEntry.commonOptions.filter { !own.contains($0.name) }
         for place in common.indices where common[place].name == "mini_batch_size" {
-            if let rows = entry.chunking?.rows { common[place].standard = .integer(Int64(rows)) }
+            if let rows = entry.chunking?.rows { common[place].defaultValue = .integer(Int64(rows)) }
         }
         self.init(
             name: entry.name, summary: entry.summary, data: data.isEmpty ? ["what the loss inside takes"] : data,
@@ -48,7 +48,7 @@ extension CatalogueEntry {
 extension CatalogueEntry.Option {
     fileprivate init(_ option: LossOptionDescription, isCommon: Bool) {
         self.init(
-            name: option.name, kind: option.words, standard: option.standard, meaning: option.meaning,
+            name: option.name, kind: option.words, standard: option.defaultValue, meaning: option.meaning,
             isCommon: isCommon)
     }
 }

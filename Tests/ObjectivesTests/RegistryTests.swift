@@ -24,7 +24,7 @@ import TuttiObjectives
         for (name, value) in options {
             let described = try #require(entry.options.first { $0.name == name }, "\(name) is not described")
             if value.array != nil { continue }  // lists may be put in order
-            guard let wanted = example.specification.options[name] ?? described.standard else { continue }
+            guard let wanted = example.specification.options[name] ?? described.defaultValue else { continue }
             let isSame = value == wanted || value.double != nil && value.double == wanted.double
             #expect(isSame || wanted.object?["name"] == value || described.standard == nil, "\(name)")
         }

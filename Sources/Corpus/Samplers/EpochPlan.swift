@@ -109,7 +109,7 @@ public enum BatchSamplerKind: String, Sendable, CaseIterable {
 ///
 /// A plan has no batch when `dropLast` leaves none, or when labels make no batch of `group_by_label`.
 /// `dataset` and `pass` tell orders apart where there are several data sets, or several passes over one in an epoch.
-public func planEpoch(
+package func planEpoch(
     _ kind: BatchSamplerKind, _ table: Table, globalBatchSize: Int, epoch: Int, seed: UInt64, dropLast: Bool,
     dataset: Int = 0, pass: Int = 0
 ) -> EpochPlan {

@@ -88,6 +88,7 @@ public final class MatryoshkaLoss: Loss {
         widthsPerStep = nDimsPerStep
     }
 
+    /// The loss that is applied to every width.
     public var nested: [ConfiguredLoss] { [inner] }
 
     /// loss, matryoshka_dims, matryoshka_weights and n_dims_per_step.

@@ -242,8 +242,10 @@ extension TrainingArguments {
 extension IntervalStrategy: OptionChoice {}
 
 extension BatchSamplerKind: OptionValue {
+    /// What a configuration writes, in words.
     public static var words: String { "one of \(allCases.map(\.rawValue).joined(separator: ", "))" }
 
+    /// Reads the value as a configuration writes it.
     public init(option json: JSONValue) throws(OptionProblem) {
         let name = try String(option: json)
         do {
@@ -253,6 +255,7 @@ extension BatchSamplerKind: OptionValue {
         }
     }
 
+    /// The value as a configuration writes it.
     public var optionJSON: JSONValue { .string(rawValue) }
 }
 

@@ -11,7 +11,12 @@ import TuttiGround
 
 /// When something periodic (logging, evaluation, saving) happens.
 public enum IntervalStrategy: String, Sendable, CaseIterable {
-    case no, steps, epoch
+    /// Never.
+    case no
+    /// Every so many steps.
+    case steps
+    /// At the end of an epoch.
+    case epoch
     /// Saving only: whenever the watched metric improves.
     case best
 }
@@ -19,60 +24,95 @@ public enum IntervalStrategy: String, Sendable, CaseIterable {
 /// Everything under `args:` that has an effect, with the reference's defaults.
 public struct TrainingArguments: Sendable {
     // Length and batches
+    /// Passes over the data; fractions are possible.
     public var numTrainEpochs = 3.0
     /// Overrides `numTrainEpochs` when positive.
     public var maxSteps = -1
+    /// Rows of a training batch on every rank.
     public var perDeviceTrainBatchSize = 8
+    /// Rows of an evaluation batch on every rank.
     public var perDeviceEvalBatchSize = 8
     /// Rows of one global batch, independent of the number of ranks; excludes `perDeviceTrainBatchSize`.
     public var globalTrainBatchSize: Int?
+    /// Rows of one global evaluation batch; excludes `perDeviceEvalBatchSize`.
     public var globalEvalBatchSize: Int?
+    /// Batches whose gradients are averaged in one optimizer step.
     public var gradientAccumulationSteps = 1
+    /// Whether a short last batch of an epoch is left out.
     public var dataloaderDropLast = false
+    /// How rows are put into batches.
     public var batchSampler = BatchSamplerKind.batchSampler
     /// How the batches of several data sets take turns.
     public var datasetMixing = DatasetMixing.proportional
     // Optimizer
+    /// The optimizer, by the name that the reference gives it.
     public var optim = "adamw_torch_fused"
+    /// Options of the optimizer.
     public var optimArgs: [String: String] = [:]
+    /// The base learning rate, which the schedule multiplies.
     public var learningRate = 5e-5
+    /// Decoupled weight decay; not for biases and norms.
     public var weightDecay = 0.0
+    /// Decay of the first moment.
     public var adamBeta1 = 0.9
+    /// Decay of the second moment.
     public var adamBeta2 = 0.999
+    /// Added to the root of the second moment.
     public var adamEpsilon = 1e-8
     /// Global gradient norm above which gradients are scaled down; 0 switches clipping off.
     public var maxGradNorm = 1.0
     /// Whether parameters that a loss owns count in the norm and are clipped too; the reference clips only the model's.
     public var clipLossParameters = false
-    /// Texts and tokens that are encoded at a time (GradCache), where a loss says nothing else.
+    /// Texts that are encoded at a time (GradCache), where a loss says nothing else.
     public var miniBatchSize: Int?
+    /// Tokens that are encoded at a time, where a loss says nothing else.
     public var miniBatchTokens: Int?
     /// Regular expression over parameter names -> learning rate; the last pattern that matches wins.
     public var learningRateMapping: [(pattern: String, rate: Double)] = []
     // Schedule
+    /// The schedule of the learning rate.
     public var schedulerType = "linear"
+    /// Options of the schedule.
     public var schedulerOptions: [String: Double] = [:]
     /// >= 1: steps; below 1: a share of all steps (rounded up).
     public var warmupSteps = 0.0
     // Randomness
+    /// Seed of everything random.
     public var seed: UInt64 = 42
+    /// Seed of the order of rows; nil is `seed`.
     public var dataSeed: UInt64?
     // Logging, evaluation, saving
+    /// When a line is logged.
     public var loggingStrategy = IntervalStrategy.steps
+    /// Steps between lines; below 1, a share of all steps.
     public var loggingSteps = 500.0
+    /// Whether the first step is logged as well.
     public var loggingFirstStep = false
+    /// When the model is evaluated.
     public var evalStrategy = IntervalStrategy.no
+    /// Steps between evaluations; nil is `loggingSteps`.
     public var evalSteps: Double?
+    /// Epochs or steps before the first evaluation.
     public var evalDelay = 0.0
+    /// Whether the model is evaluated before the first step.
     public var evalOnStart = false
+    /// When a checkpoint is saved.
     public var saveStrategy = IntervalStrategy.steps
+    /// Steps between checkpoints; below 1, a share of all steps.
     public var saveSteps = 500.0
+    /// Checkpoints that are kept; nil keeps all.
     public var saveTotalLimit: Int?
+    /// Whether checkpoints are without what a resumption needs.
     public var saveOnlyModel = false
+    /// Whether the best checkpoint becomes the final model.
     public var loadBestModelAtEnd = false
+    /// The metric that chooses the best checkpoint; nil is the loss.
     public var metricForBestModel: String?
+    /// Whether a larger value of it is better; nil follows from its name.
     public var greaterIsBetter: Bool?
+    /// Prompts of training and evaluation texts.
     public var prompts = TrainingPrompts()
+    /// The name of the run in reports.
     public var runName: String?
     /// The reports beside metrics.jsonl, by their names in `ReportRegistry`.
     public var reportTo: [String] = []

@@ -78,8 +78,10 @@ public struct TrainingPrompts: Sendable, Equatable {
 }
 
 extension TrainingPrompts: OptionValue {
+    /// What a configuration writes, in words.
     public static var words: String { "a string, or a mapping of columns or data sets to strings" }
 
+    /// Reads the value as a configuration writes it.
     public init(option json: JSONValue) throws(OptionProblem) {
         if let text = json.string {
             everywhere = text
@@ -102,6 +104,7 @@ extension TrainingPrompts: OptionValue {
         }
     }
 
+    /// The value as a configuration writes it.
     public var optionJSON: JSONValue {
         if entries.isEmpty { return everywhere.isEmpty ? .null : .string(everywhere) }
         var object = JSONObject()
