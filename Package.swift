@@ -9,7 +9,8 @@ let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 /// A Swift module `TuttiX` whose sources are in `Sources/X`; every one may import Ground.
 func module(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
-    .target(name: "Tutti\(name)", dependencies: dependencies + ["TuttiGround"], path: "Sources/\(name)", exclude: exclude)
+    .target(
+        name: "Tutti\(name)", dependencies: dependencies + ["TuttiGround"], path: "Sources/\(name)", exclude: exclude)
 }
 
 /// The tests of one module, in `Tests/XTests`.
@@ -107,11 +108,15 @@ let package = Package(
         tests(
             "Models",
             [
-                "TuttiModels", "TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiEnsemble", "TuttiCorpus", "TuttiKernels",
+                "TuttiModels", "TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiEnsemble", "TuttiCorpus",
+                "TuttiKernels",
             ]),
         tests(
             "Evaluation",
-            ["TuttiEvaluation", "TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiEnsemble", "TuttiObjectives", "TuttiFormats"]),
+            [
+                "TuttiEvaluation", "TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiEnsemble", "TuttiObjectives",
+                "TuttiFormats",
+            ]),
         tests(
             "Training",
             [

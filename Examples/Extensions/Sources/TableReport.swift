@@ -11,8 +11,8 @@ final class TableReport: Report {
 
     /// Keeps the lines up to `step`: a run that goes on from a checkpoint logs the later ones again.
     func rewind(to step: Int) throws {
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return }
-        let kept = text.split(separator: "\n").filter { line in
+        guard FileManager.default.fileExists(atPath: path) else { return }
+        let kept = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").filter { line in
             (line.split(separator: ",").first.flatMap { Int($0) } ?? 0) <= step
         }
         try write(kept.joined(separator: "\n") + "\n")

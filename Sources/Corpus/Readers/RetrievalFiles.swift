@@ -45,7 +45,9 @@ package enum RetrievalFiles {
     /// Reads documents, title and text joined by a blank.
     ///
     /// Throws: `.missingFile`; `.data` naming file and line.
-    package static func corpus(_ path: String) throws(TuttiError) -> NamedTexts { try namedTexts(path, hasTitles: true) }
+    package static func corpus(_ path: String) throws(TuttiError) -> NamedTexts {
+        try namedTexts(path, hasTitles: true)
+    }
 
     /// Reads queries.
     ///
