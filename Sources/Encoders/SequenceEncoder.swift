@@ -146,7 +146,7 @@ package final class SequenceEncoder {
                 + " [\(taps.count * pass.sequences), \(outputWidth)]")
         let widest = heads.reduce(0) { max($0, $1.inputWidth) }
         let scratch = stack.backwardScratch(
-            pass, parameters, kernel: RowKernels.layerNormBackwardScratch(columns: widest), arena: &memory.arena)
+            pass, parameters, kernel: LayerNormKernels.layerNormBackwardScratch(columns: widest), arena: &memory.arena)
 
         var dRows = memory.arena.matrix(dEmbeddings.rows, dEmbeddings.columns)  // [taps S, Dout]
         dRows.copy(from: dEmbeddings)

@@ -112,7 +112,7 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
     private func quantized(_ embeddings: Embeddings) throws(TuttiError) -> Embeddings {
         guard let precision, embeddings.flattened.allSatisfy(\.isFinite) else { return embeddings }
         let unit = embeddings.normalized()
-        return precision == .float32 ? unit : try unit.quantized(precision).unpacked()
+        return precision == .float32 ? unit : try QuantizedEmbeddings(unit, precision).unpacked()
     }
 }
 

@@ -37,9 +37,9 @@ extension JSONValue {
             throw TuttiError(
                 .data, "parse JSON", "\(source):\(firstLine):1", "expected a value, found the end of the text")
         }
-        var parser = JSONParser(
-            start: start.assumingMemoryBound(to: UInt8.self), count: bytes.count, source: source, firstLine: firstLine,
-            refusesRepeatedKeys: repeatedKeys == .refused)
+        let scanner = JSONScanner(
+            start: start.assumingMemoryBound(to: UInt8.self), count: bytes.count, source: source, firstLine: firstLine)
+        var parser = JSONParser(scanner, refusesRepeatedKeys: repeatedKeys == .refused)
         return try parser.parseDocument()
     }
 
@@ -67,87 +67,88 @@ extension JSONValue {
 
 /// The state of one pass over a JSON text.
 struct JSONParser {
-    let start: UnsafePointer<UInt8>
-    let count: Int
-    let source: String
-    let firstLine: Int
+    var scanner: JSONScanner
     let refusesRepeatedKeys: Bool
-    var position = 0
     private var depth = 0
 
-    init(start: UnsafePointer<UInt8>, count: Int, source: String, firstLine: Int, refusesRepeatedKeys: Bool) {
-        self.start = start
-        self.count = count
-        self.source = source
-        self.firstLine = firstLine
+    init(_ scanner: JSONScanner, refusesRepeatedKeys: Bool) {
+        self.scanner = scanner
         self.refusesRepeatedKeys = refusesRepeatedKeys
     }
 
     mutating func parseDocument() throws(TuttiError) -> JSONValue {
-        if count >= 3, start[0] == 0xEF, start[1] == 0xBB, start[2] == 0xBF { position = 3 }
-        skipSpace()
+        if scanner.count >= 3, scanner.start[0] == 0xEF, scanner.start[1] == 0xBB, scanner.start[2] == 0xBF {
+            scanner.position = 3
+        }
+        scanner.skipSpace()
         let value = try parseValue()
-        skipSpace()
-        guard position == count else { throw error("expected the end of the text, found \(found())") }
+        scanner.skipSpace()
+        guard scanner.position == scanner.count else {
+            throw scanner.error("expected the end of the text, found \(scanner.found())")
+        }
         return value
     }
 
     mutating func parseValue() throws(TuttiError) -> JSONValue {
-        guard position < count else { throw error("expected a value, found the end of the text") }
-        switch start[position] {
+        guard scanner.position < scanner.count else {
+            throw scanner.error("expected a value, found the end of the text")
+        }
+        switch scanner.start[scanner.position] {
         case UInt8(ascii: "\""):
-            return .string(try parseString())
+            return .string(try scanner.parseString())
         case UInt8(ascii: "{"):
             return .object(try parseObject())
         case UInt8(ascii: "["):
             return .array(try parseArray())
         case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
-            return try parseNumber()
+            return try scanner.parseNumber()
         case UInt8(ascii: "t"):
-            try expect(word: "true")
+            try scanner.expect(word: "true")
             return .bool(true)
         case UInt8(ascii: "f"):
-            try expect(word: "false")
+            try scanner.expect(word: "false")
             return .bool(false)
         case UInt8(ascii: "n"):
-            try expect(word: "null")
+            try scanner.expect(word: "null")
             return .null
         case UInt8(ascii: "N"), UInt8(ascii: "I"):
-            throw error("NaN and Infinity, which Python may write, are not JSON numbers")
+            throw scanner.error("NaN and Infinity, which Python may write, are not JSON numbers")
         default:
-            throw error("expected a value, found \(found())")
+            throw scanner.error("expected a value, found \(scanner.found())")
         }
     }
 
     private mutating func parseObject() throws(TuttiError) -> JSONObject {
         try descend()
         var object = JSONObject()
-        skipSpace()
-        if take(UInt8(ascii: "}")) {
+        scanner.skipSpace()
+        if scanner.take(UInt8(ascii: "}")) {
             depth -= 1
             return object
         }
         while true {
-            guard position < count, start[position] == UInt8(ascii: "\"") else {
-                throw error("expected a key in double quotes, found \(found())")
+            guard scanner.position < scanner.count, scanner.start[scanner.position] == UInt8(ascii: "\"") else {
+                throw scanner.error("expected a key in double quotes, found \(scanner.found())")
             }
-            let keyPosition = position
-            let key = try parseString()
+            let keyPosition = scanner.position
+            let key = try scanner.parseString()
             if refusesRepeatedKeys, object.contains(key: key) {
-                throw error("duplicate key \"\(key)\"", at: keyPosition)
+                throw scanner.error("duplicate key \"\(key)\"", at: keyPosition)
             }
-            skipSpace()
-            guard take(UInt8(ascii: ":")) else { throw error("expected ':' after a key, found \(found())") }
-            skipSpace()
+            scanner.skipSpace()
+            guard scanner.take(UInt8(ascii: ":")) else {
+                throw scanner.error("expected ':' after a key, found \(scanner.found())")
+            }
+            scanner.skipSpace()
             object.set(key, try parseValue())
-            skipSpace()
-            if take(UInt8(ascii: ",")) {
-                skipSpace()
-            } else if take(UInt8(ascii: "}")) {
+            scanner.skipSpace()
+            if scanner.take(UInt8(ascii: ",")) {
+                scanner.skipSpace()
+            } else if scanner.take(UInt8(ascii: "}")) {
                 depth -= 1
                 return object
             } else {
-                throw error("expected ',' or '}' in an object, found \(found())")
+                throw scanner.error("expected ',' or '}' in an object, found \(scanner.found())")
             }
         }
     }
@@ -155,21 +156,21 @@ struct JSONParser {
     private mutating func parseArray() throws(TuttiError) -> [JSONValue] {
         try descend()
         var values: [JSONValue] = []
-        skipSpace()
-        if take(UInt8(ascii: "]")) {
+        scanner.skipSpace()
+        if scanner.take(UInt8(ascii: "]")) {
             depth -= 1
             return values
         }
         while true {
             values.append(try parseValue())
-            skipSpace()
-            if take(UInt8(ascii: ",")) {
-                skipSpace()
-            } else if take(UInt8(ascii: "]")) {
+            scanner.skipSpace()
+            if scanner.take(UInt8(ascii: ",")) {
+                scanner.skipSpace()
+            } else if scanner.take(UInt8(ascii: "]")) {
                 depth -= 1
                 return values
             } else {
-                throw error("expected ',' or ']' in an array, found \(found())")
+                throw scanner.error("expected ',' or ']' in an array, found \(scanner.found())")
             }
         }
     }
@@ -177,44 +178,10 @@ struct JSONParser {
     /// Enters an array or object whose opening bracket is the next byte.
     private mutating func descend() throws(TuttiError) {
         depth += 1
-        guard depth <= JSONValue.depthLimit else { throw error("nested deeper than \(JSONValue.depthLimit) levels") }
-        position += 1
-    }
-
-    private mutating func expect(word: StaticString) throws(TuttiError) {
-        let length = word.utf8CodeUnitCount
-        for index in 0..<length where position + index >= count || start[position + index] != word.utf8Start[index] {
-            throw error("expected a value, found \(found())")
+        guard depth <= JSONValue.depthLimit else {
+            throw scanner.error("nested deeper than \(JSONValue.depthLimit) levels")
         }
-        position += length
+        scanner.position += 1
     }
 
-    mutating func take(_ byte: UInt8) -> Bool {
-        guard position < count, start[position] == byte else { return false }
-        position += 1
-        return true
-    }
-
-    mutating func skipSpace() {
-        while position < count {
-            switch start[position] {
-            case 0x20, 0x09, 0x0A, 0x0D: position += 1
-            default: return
-            }
-        }
-    }
-
-    /// The next character, for messages.
-    func found() -> String {
-        guard position < count else { return "the end of the text" }
-        let rest = UnsafeBufferPointer(start: start + position, count: min(8, count - position))
-        guard let scalar = String(decoding: rest, as: UTF8.self).unicodeScalars.first else { return "nothing" }
-        return scalar.value < 0x20 ? "control character \(scalar.value)" : "'\(scalar)'"
-    }
-
-    func error(_ problem: String, at offset: Int? = nil) -> TuttiError {
-        let place = TextPosition(
-            offset: offset ?? position, in: UnsafeRawBufferPointer(start: start, count: count), firstLine: firstLine)
-        return TuttiError(.data, "parse JSON", "\(source):\(place)", problem)
-    }
 }

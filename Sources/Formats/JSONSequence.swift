@@ -32,12 +32,14 @@ package struct JSONSequence {
         self.form = form
         if bytes.count >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF { position = 3 }
         guard form == .array, let start = bytes.baseAddress else { return }
-        var parser = JSONParser(
-            start: start.assumingMemoryBound(to: UInt8.self), count: bytes.count, source: source, firstLine: 1,
-            refusesRepeatedKeys: false)
-        parser.position = position
-        parser.skipSpace()
-        guard parser.take(UInt8(ascii: "[")) else { throw parser.error("expected an array, found \(parser.found())") }
+        let scanner = JSONScanner(
+            start: start.assumingMemoryBound(to: UInt8.self), count: bytes.count, source: source, firstLine: 1)
+        var parser = JSONParser(scanner, refusesRepeatedKeys: false)
+        parser.scanner.position = position
+        parser.scanner.skipSpace()
+        guard parser.scanner.take(UInt8(ascii: "[")) else {
+            throw parser.scanner.error("expected an array, found \(parser.scanner.found())")
+        }
         self.parser = parser
     }
 
@@ -50,23 +52,23 @@ package struct JSONSequence {
 
     private mutating func nextElement() throws(TuttiError) -> (value: JSONValue, line: Int)? {
         guard var parser else { return nil }
-        parser.skipSpace()
-        if parser.take(UInt8(ascii: "]")) {
-            parser.skipSpace()
-            guard parser.position == bytes.count else {
-                throw parser.error("expected the end of the text, found \(parser.found())")
+        parser.scanner.skipSpace()
+        if parser.scanner.take(UInt8(ascii: "]")) {
+            parser.scanner.skipSpace()
+            guard parser.scanner.position == bytes.count else {
+                throw parser.scanner.error("expected the end of the text, found \(parser.scanner.found())")
             }
             self.parser = nil
             return nil
         }
         if !isFirst {
-            guard parser.take(UInt8(ascii: ",")) else {
-                throw parser.error("expected ',' or ']' in an array, found \(parser.found())")
+            guard parser.scanner.take(UInt8(ascii: ",")) else {
+                throw parser.scanner.error("expected ',' or ']' in an array, found \(parser.scanner.found())")
             }
-            parser.skipSpace()
+            parser.scanner.skipSpace()
         }
         isFirst = false
-        countLines(to: parser.position)
+        countLines(to: parser.scanner.position)
         let value = try parser.parseValue()
         self.parser = parser
         return (value, line)

@@ -36,7 +36,8 @@ package struct PackedTokens: @unchecked Sendable {
     }
 }
 
-extension RowKernels {
+/// Embedding tables, read and written by token.
+package enum EmbeddingKernels {
     /// output [T, D] = (word[id] + type[type of token]) + position[positionStart + place in its sequence].
     package static func gatherEmbeddings(
         _ tokens: PackedTokens, word: UnsafePointer<Float>, position: UnsafePointer<Float>? = nil,
@@ -45,7 +46,7 @@ extension RowKernels {
         precondition(output.rows == tokens.count, "gatherEmbeddings: \(tokens.count) tokens into \(output.rows) rows")
         var tokens = tokens.kernel(positionStart: positionStart)
         withUnsafePointer(to: &tokens) { tokens in
-            Parallel.forRange(output.rows, grain: grain(output.columns)) { rows in
+            Parallel.forRange(output.rows, grain: RowKernels.grain(output.columns)) { rows in
                 tutti_embedding_gather(
                     tokens, word, position, type, output.kernel, rows.kernel, Int64(output.columns))
             }

@@ -5,9 +5,10 @@
 
 import CTuttiKernels
 
-extension RowKernels {
+/// LayerNorm and its adjoint, by rows.
+package enum LayerNormKernels {
     /// Floats of scratch that `layerNormBackward` and `biasDropoutResidualLayerNormBackward` need for rows this wide.
-    package static func layerNormBackwardScratch(columns: Int) -> Int { gradientChunks * 3 * columns }
+    package static func layerNormBackwardScratch(columns: Int) -> Int { RowKernels.gradientChunks * 3 * columns }
 
     /// sum = residual + dropout(branch + bias); output = LayerNorm(sum), statistics saved for backward.
     /// `sum` may be `branch` (recommended); `output` may be `residual`. mean, rstd: [rows].
@@ -16,14 +17,14 @@ extension RowKernels {
         beta: UnsafePointer<Float>, epsilon: Float, dropout mask: DropoutMask?, sum: Matrix,
         mean: UnsafeMutablePointer<Float>, rstd: UnsafeMutablePointer<Float>, into output: Matrix
     ) {
-        requireSameShape(branch, residual, "residual LayerNorm")
-        requireSameShape(branch, sum, "residual LayerNorm")
-        requireSameShape(branch, output, "residual LayerNorm")
+        RowKernels.requireSameShape(branch, residual, "residual LayerNorm")
+        RowKernels.requireSameShape(branch, sum, "residual LayerNorm")
+        RowKernels.requireSameShape(branch, output, "residual LayerNorm")
         var norm = tutti_layernorm(
             gamma: gamma, beta: beta, epsilon: epsilon, mean: mean, rstd: rstd, dropout: DropoutMask.kernel(mask),
             carried: nil, carried_stride: 0)
         withUnsafePointer(to: &norm) { norm in
-            Parallel.forRange(branch.rows, grain: grain(branch.columns)) { rows in
+            Parallel.forRange(branch.rows, grain: RowKernels.grain(branch.columns)) { rows in
                 tutti_residual_layernorm_forward(
                     norm, branch.kernel, bias, residual.kernel, sum.kernel, output.kernel, rows.kernel,
                     Int64(branch.columns))
@@ -40,10 +41,10 @@ extension RowKernels {
         dGamma: UnsafeMutablePointer<Float>, dBeta: UnsafeMutablePointer<Float>, dBias: UnsafeMutablePointer<Float>?,
         scratch: UnsafeMutablePointer<Float>
     ) {
-        requireSameShape(dOutput, sum, "residual LayerNorm backward")
-        requireSameShape(dOutput, dResidual, "residual LayerNorm backward")
-        requireSameShape(dOutput, dBranch, "residual LayerNorm backward")
-        if let dCarried { requireSameShape(dOutput, dCarried, "residual LayerNorm backward") }
+        RowKernels.requireSameShape(dOutput, sum, "residual LayerNorm backward")
+        RowKernels.requireSameShape(dOutput, dResidual, "residual LayerNorm backward")
+        RowKernels.requireSameShape(dOutput, dBranch, "residual LayerNorm backward")
+        if let dCarried { RowKernels.requireSameShape(dOutput, dCarried, "residual LayerNorm backward") }
         let columns = sum.columns
         var norm = backwardOf(gamma: gamma, mean: mean, rstd: rstd, dropout: mask, carried: dCarried)
         withUnsafePointer(to: &norm) { norm in
@@ -53,10 +54,10 @@ extension RowKernels {
                     Int64(columns))
             }
         }
-        let partial = Matrix(scratch, gradientChunks, 3 * columns)
-        biasGradient(partial.columns(0..<columns), into: dGamma)
-        biasGradient(partial.columns(columns..<2 * columns), into: dBeta)
-        if let dBias { biasGradient(partial.columns(2 * columns..<3 * columns), into: dBias) }
+        let partial = Matrix(scratch, RowKernels.gradientChunks, 3 * columns)
+        RowKernels.biasGradient(partial.columns(0..<columns), into: dGamma)
+        RowKernels.biasGradient(partial.columns(columns..<2 * columns), into: dBeta)
+        if let dBias { RowKernels.biasGradient(partial.columns(2 * columns..<3 * columns), into: dBias) }
     }
 
     /// output = dropout(LayerNorm(x)), as BERT's embeddings; `output` may be `x` where no backward follows.
@@ -65,12 +66,12 @@ extension RowKernels {
         dropout mask: DropoutMask? = nil, mean: UnsafeMutablePointer<Float>, rstd: UnsafeMutablePointer<Float>,
         into output: Matrix
     ) {
-        requireSameShape(x, output, "layerNorm")
+        RowKernels.requireSameShape(x, output, "layerNorm")
         var norm = tutti_layernorm(
             gamma: gamma, beta: beta, epsilon: epsilon, mean: mean, rstd: rstd, dropout: DropoutMask.kernel(mask),
             carried: nil, carried_stride: 0)
         withUnsafePointer(to: &norm) { norm in
-            Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+            Parallel.forRange(x.rows, grain: RowKernels.grain(x.columns)) { rows in
                 tutti_layernorm_forward(norm, x.kernel, output.kernel, rows.kernel, Int64(x.columns))
             }
         }
@@ -82,8 +83,8 @@ extension RowKernels {
         gamma: UnsafePointer<Float>, dropout mask: DropoutMask? = nil, dX: Matrix,
         dGamma: UnsafeMutablePointer<Float>, dBeta: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
     ) {
-        requireSameShape(dOutput, x, "layerNormBackward")
-        requireSameShape(dOutput, dX, "layerNormBackward")
+        RowKernels.requireSameShape(dOutput, x, "layerNormBackward")
+        RowKernels.requireSameShape(dOutput, dX, "layerNormBackward")
         let columns = x.columns
         var norm = backwardOf(gamma: gamma, mean: mean, rstd: rstd, dropout: mask)
         withUnsafePointer(to: &norm) { norm in
@@ -92,9 +93,9 @@ extension RowKernels {
                     norm, dOutput.kernel, x.kernel, dX.kernel, sums, rows.kernel, Int64(columns))
             }
         }
-        let partial = Matrix(scratch, gradientChunks, 2 * columns)
-        biasGradient(partial.columns(0..<columns), into: dGamma)
-        biasGradient(partial.columns(columns..<2 * columns), into: dBeta)
+        let partial = Matrix(scratch, RowKernels.gradientChunks, 2 * columns)
+        RowKernels.biasGradient(partial.columns(0..<columns), into: dGamma)
+        RowKernels.biasGradient(partial.columns(columns..<2 * columns), into: dBeta)
     }
 
     /// What the backward kernels read of a norm; they do not write the statistics.
@@ -113,11 +114,11 @@ extension RowKernels {
         rows: Int, sums: Int, scratch: UnsafeMutablePointer<Float>,
         _ body: (Range<Int>, UnsafeMutablePointer<Float>) -> Void
     ) {
-        Parallel.forRange(gradientChunks, grain: 1) { chunks in
+        Parallel.forRange(RowKernels.gradientChunks, grain: 1) { chunks in
             for chunk in chunks {
                 let own = scratch + chunk * sums
                 own.update(repeating: 0, count: sums)
-                body(chunk * rows / gradientChunks..<(chunk + 1) * rows / gradientChunks, own)
+                body(chunk * rows / RowKernels.gradientChunks..<(chunk + 1) * rows / RowKernels.gradientChunks, own)
             }
         }
     }

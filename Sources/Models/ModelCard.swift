@@ -19,7 +19,8 @@ package struct ModelCard: Sendable {
 
     /// The whole card as Markdown.
     package var text: String {
-        let sections = [frontMatter, introduction, details, usage, evaluation, training, citations]
+        let results = TrainingSections(facts: facts)
+        let sections = [frontMatter, introduction, details, usage, results.evaluation, results.training, citations]
         return sections.filter { !$0.isEmpty }.joined(separator: "\n\n") + "\n"
     }
 

@@ -47,26 +47,13 @@ package struct QuantizedEmbeddings: Sendable {
     /// Row after row, signed bytes as their bit patterns.
     package let bytes: [UInt8]
 
-    /// The stored numbers as floats, bits as zeros and ones (eight a byte, the padding of the last byte included).
-    package func unpacked() -> Embeddings {
-        switch precision {
-        case .float32: preconditionFailure("single precision is not packed")
-        case .int8: return Embeddings(rows: bytes.map { Float(Int8(bitPattern: $0)) }, dimension: width)
-        case .uint8: return Embeddings(rows: bytes.map(Float.init), dimension: width)
-        case .binary, .ubinary:
-            let sign: UInt8 = precision == .binary ? 0x80 : 0
-            let bits = bytes.flatMap { byte in (0..<8).map { Float((byte ^ sign) >> (7 - $0) & 1) } }
-            return Embeddings(rows: bits, dimension: width * 8)
-        }
-    }
-}
-
-extension Embeddings {
-    /// The rows in `precision`, which must not be `.float32`; the ranges of int8 and uint8 are those of these rows.
+    /// Rows in `precision`, which must not be `.float32`; the ranges of int8 and uint8 are those of these rows.
     ///
     /// Throws: `.data` for an embedding that is not finite; `.usage` for ranges of a single row.
-    package func quantized(_ precision: EmbeddingPrecision) throws(TuttiError) -> QuantizedEmbeddings {
-        for row in 0..<count where !self[row].allSatisfy(\.isFinite) {
+    package init(_ embeddings: Embeddings, _ precision: EmbeddingPrecision) throws(TuttiError) {
+        self.precision = precision
+        count = embeddings.count
+        for row in 0..<count where !embeddings[row].allSatisfy(\.isFinite) {
             throw TuttiError(
                 .data, "quantize embeddings", "row \(row + 1)", "holds values that are not finite numbers")
         }
@@ -79,32 +66,30 @@ extension Embeddings {
                     "the range of values cannot be taken from a single embedding",
                     hint: "Quantize several at once, or use binary or ubinary, which need no range.")
             }
-            return QuantizedEmbeddings(
-                precision: precision, count: count, width: dimension,
-                bytes: steps(sign: precision == .int8 ? 0x80 : 0))
+            width = embeddings.dimension
+            bytes = Self.steps(embeddings, sign: precision == .int8 ? 0x80 : 0)
         case .binary, .ubinary:
-            return QuantizedEmbeddings(
-                precision: precision, count: count, width: (dimension + 7) / 8,
-                bytes: bits(sign: precision == .binary ? 0x80 : 0))
+            width = (embeddings.dimension + 7) / 8
+            bytes = Self.bits(embeddings, sign: precision == .binary ? 0x80 : 0)
         }
     }
 
     /// Each value's step in the range of its column.
-    private func steps(sign: UInt8) -> [UInt8] {
-        guard count > 0 else { return [] }
-        var least = Array(self[0])
+    private static func steps(_ embeddings: Embeddings, sign: UInt8) -> [UInt8] {
+        guard embeddings.count > 0 else { return [] }
+        var least = Array(embeddings[0])
         var largest = least
-        for row in 1..<count {
-            for (column, value) in self[row].enumerated() {
+        for row in 1..<embeddings.count {
+            for (column, value) in embeddings[row].enumerated() {
                 least[column] = min(least[column], value)
                 largest[column] = max(largest[column], value)
             }
         }
         let widths = zip(least, largest).map { ($1 - $0) / 255 }.map { $0 == 0 ? 1 : $0 }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(count * dimension)
-        for row in 0..<count {
-            for (column, value) in self[row].enumerated() {
+        bytes.reserveCapacity(embeddings.count * embeddings.dimension)
+        for row in 0..<embeddings.count {
+            for (column, value) in embeddings[row].enumerated() {
                 let step = ((value - least[column]) / widths[column]).rounded(.down)
                 bytes.append((step >= 255 ? 255 : step > 0 ? UInt8(step) : 0) ^ sign)
             }
@@ -113,14 +98,27 @@ extension Embeddings {
     }
 
     /// The signs of a row's values, eight a byte.
-    private func bits(sign: UInt8) -> [UInt8] {
-        let width = (dimension + 7) / 8
-        var bytes = [UInt8](repeating: sign, count: count * width)
-        for row in 0..<count {
-            for (column, value) in self[row].enumerated() where value > 0 {
+    private static func bits(_ embeddings: Embeddings, sign: UInt8) -> [UInt8] {
+        let width = (embeddings.dimension + 7) / 8
+        var bytes = [UInt8](repeating: sign, count: embeddings.count * width)
+        for row in 0..<embeddings.count {
+            for (column, value) in embeddings[row].enumerated() where value > 0 {
                 bytes[row * width + column / 8] ^= 0x80 >> UInt8(column % 8)
             }
         }
         return bytes
+    }
+
+    /// The stored numbers as floats, bits as zeros and ones (eight a byte, the padding of the last byte included).
+    package func unpacked() -> Embeddings {
+        switch precision {
+        case .float32: preconditionFailure("single precision is not packed")
+        case .int8: return Embeddings(rows: bytes.map { Float(Int8(bitPattern: $0)) }, dimension: width)
+        case .uint8: return Embeddings(rows: bytes.map(Float.init), dimension: width)
+        case .binary, .ubinary:
+            let sign: UInt8 = precision == .binary ? 0x80 : 0
+            let bits = bytes.flatMap { byte in (0..<8).map { Float((byte ^ sign) >> (7 - $0) & 1) } }
+            return Embeddings(rows: bits, dimension: width * 8)
+        }
     }
 }

@@ -1,13 +1,14 @@
 // A sentence encoder with everything that its folder says: tokenizer, transformer, heads, prompts, similarity.
 //
 // What: the one object that the command, training and evaluation share. `load` reads a folder of the
-// sentence-transformers layout; `save` (SentenceEncoder+Saving.swift) writes one that sentence-transformers 3 to 6
-// read; `encode` (SentenceEncoder+Encoding.swift) turns texts into embeddings. Parameters live in `encoder.parameters`
+// sentence-transformers layout; `save` (ModelWriter.swift) writes one that sentence-transformers 3 to 6
+// read; `encode` (TextEncoding.swift) turns texts into embeddings. Parameters live in `encoder.parameters`
 // and are trained in place.
 //
 // Reference: sentence_transformers/sentence_transformer/model.py, base/model.py.
 
 import TuttiEncoders
+import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
 import TuttiText
@@ -94,6 +95,36 @@ public final class SentenceEncoder: SentenceEncoding {
         defaultPromptName = directory.defaultPromptName
         similarity = directory.similarity
         sourceDescription = source
+    }
+
+    /// The embeddings of `texts` in their order, computed without dropout.
+    ///
+    /// `prompt` is put before every text; nil stands for the default prompt of the model, "" for none.
+    /// Throws: `.diverged` for embeddings that are not finite, on every rank; `.preempted` when any rank was asked to give
+    /// up; the error of another rank.
+    /// Collective: with an ensemble every rank must call with the same texts, and every rank gets all rows.
+    public func encode(
+        _ texts: [String], prompt: String? = nil, tokensPerBatch: Int = 8192, ensemble: (any Ensemble)? = nil
+    ) throws -> Embeddings {
+        try encode(texts, prompt: prompt, tokensPerBatch: tokensPerBatch, ensemble: ensemble) { _, _ in }
+    }
+
+    /// The same, and `observe` gets the texts that are done, of all texts, from zero on: those of this rank's share as
+    /// if the other ranks kept pace. Collective.
+    package func encode(
+        _ texts: [String], prompt: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?,
+        observe: (_ done: Int, _ total: Int) -> Void
+    ) throws -> Embeddings {
+        try TextEncoding(model: self, prompt: prompt, tokensPerBatch: tokensPerBatch)
+            .embeddings(of: texts, ensemble: ensemble, observe: observe)
+    }
+
+    /// Writes the model's files into the existing folder `directory`; `card` becomes README.md, nil a card of the
+    /// model's own facts. The caller makes the folder appear atomically.
+    ///
+    /// Throws: `.retryable` naming the file that cannot be written.
+    public func save(to directory: String, card: String?) throws(TuttiError) {
+        try ModelWriter(model: self).write(to: directory, card: card ?? ModelCard(facts: modelCardFacts()).text)
     }
 
     /// Replaces the parameters by those of the folder `path`, which must hold the same model.

@@ -77,41 +77,6 @@ public protocol SentenceDecoder: AnyObject {
     func reconstruct(_ embeddings: Matrix, factor: Double, weight: Double, dEmbeddings: Matrix?) throws -> Double
 }
 
-/// What is known of the model and the data before the first step.
-public struct LossSetting: Sendable {
-    /// Width of an embedding, `D`.
-    public var width: Int
-
-    /// Transformer layers of the model.
-    public var layers: Int
-
-    /// The names of the text columns, in order.
-    public var columns: [String]
-
-    /// The label column.
-    public var labels: LossLabels
-
-    /// What is known before the first step.
-    public init(width: Int, layers: Int = 0, columns: [String], labels: LossLabels = .none) {
-        self.width = width
-        self.layers = layers
-        self.columns = columns
-        self.labels = labels
-    }
-}
-
-/// A label column as the data have it.
-public enum LossLabels: Sendable, Equatable {
-    /// There is none.
-    case none
-    /// Whole numbers, the smallest and the largest.
-    case integers(ClosedRange<Int>)
-    /// Numbers, the smallest and the largest.
-    case numbers(ClosedRange<Double>)
-    /// Lists of so many numbers.
-    case lists(Int)
-}
-
 /// The random numbers of one step: a function of seed, step and loss, never of the rank (decision 5).
 public struct LossDraw: Sendable, Equatable {
     /// Seed of the run.

@@ -1,7 +1,8 @@
 // Tape: reverse-mode differentiation over 2-D matrices, in which losses are written.
 //
 // A loss says how its value follows from embeddings; every operation writes down its adjoint, and `evaluate` plays the
-// adjoints backwards. Operations are in Tape+Elementwise, +Rows, +Distances, +Ranks. The number of ranks needs no care:
+// adjoints backwards. Operations are files of Operations/, written with
+// `record`, `newMatrix` and `gradient(of:)`, as a loss may write one of its own. The number of ranks needs no care:
 // the loss is the sum of what the ranks return, a gather's adjoint is the reduce-scatter of that sum, a sum's adjoint
 // is a sum, and what all ranks compute alike one of them returns (`once`). Collectives are played back on every rank in
 // the same order, also where a rank has no rows.

@@ -6,55 +6,60 @@
 
 import TuttiGround
 
-extension Normalizer {
+/// The bound of a normalizer.
+struct NormalizerGrowth {
     /// The largest factor by which normalizers may lengthen a text, the most bytes that they may put before it, and the
     /// most steps of a sequence.
     static let growthLimit = 1024.0
     static let prefixLimit = 4096
     static let stepLimit = 1024
 
+    /// The steps in their order, sequences opened.
+    private let steps: [Normalizer]
+
+    /// Looks at `normalizer`.
+    init(_ normalizer: Normalizer) { steps = Self.flattened(normalizer) }
+
     /// Refuses a normalizer that can make texts longer than the limits allow.
     ///
     /// Throws: `.data` that names the limit.
-    func checkGrowth(_ place: TokenizerPlace) throws(TuttiError) {
-        var steps: [Normalizer] = []
-        flatten(into: &steps)
-        guard steps.count <= Normalizer.stepLimit else {
+    func check(_ place: TokenizerPlace) throws(TuttiError) {
+        guard steps.count <= Self.stepLimit else {
             throw place.error(
-                key: "normalizer", "has \(steps.count) steps; at most \(Normalizer.stepLimit) are allowed")
+                key: "normalizer", "has \(steps.count) steps; at most \(Self.stepLimit) are allowed")
         }
         var prefix = 0
         var reached: [Double] = []  // the growth of a byte whose last step this was
-        let read = steps.map(\.bytesRead)
-        let written = steps.map(\.bytesWritten)
+        let read = steps.map(Self.bytesRead)
+        let written = steps.map(Self.bytesWritten)
         for (place, step) in steps.enumerated() {
             if case .prepend(let bytes) = step { prefix += bytes.count }
             let before = (0..<place).reduce(1.0) { most, earlier in
                 read[place].isDisjoint(with: written[earlier]) ? most : max(most, reached[earlier])
             }
-            reached.append(before * step.factor)
+            reached.append(before * Self.factor(of: step))
         }
-        guard prefix <= Normalizer.prefixLimit else {
+        guard prefix <= Self.prefixLimit else {
             throw place.error(
-                key: "normalizer", "puts \(prefix) bytes before a text; at most \(Normalizer.prefixLimit) are allowed")
+                key: "normalizer", "puts \(prefix) bytes before a text; at most \(Self.prefixLimit) are allowed")
         }
         let growth = reached.max() ?? 1
-        guard growth <= Normalizer.growthLimit else {
+        guard growth <= Self.growthLimit else {
             let times = growth < 1e15 ? "\(Int(growth))" : "more than 10^15"
             throw place.error(
                 key: "normalizer",
-                "can make a text \(times) times as long; at most \(Int(Normalizer.growthLimit)) times is allowed")
+                "can make a text \(times) times as long; at most \(Int(Self.growthLimit)) times is allowed")
         }
     }
 
-    private func flatten(into steps: inout [Normalizer]) {
-        guard case .sequence(let parts) = self else { return steps.append(self) }
-        for part in parts { part.flatten(into: &steps) }
+    private static func flattened(_ normalizer: Normalizer) -> [Normalizer] {
+        if case .sequence(let parts) = normalizer { return parts.flatMap(flattened) }
+        return [normalizer]
     }
 
     /// How much longer the step makes what it meets.
-    private var factor: Double {
-        switch self {
+    private static func factor(of step: Normalizer) -> Double {
+        switch step {
         case .replace(let pattern, let content): max(1, Double(content.count) / Double(pattern.count))
         case .form(let form): form == .nfkc || form == .nfkd ? 11 : 3  // U+FDFA; U+0390
         case .lowercase: 1.5  // U+0130
@@ -66,16 +71,16 @@ extension Normalizer {
     private static let anyByte = Set<UInt8>(0...255)
 
     /// The bytes that the step looks for.
-    private var bytesRead: Set<UInt8> {
-        if case .replace(let pattern, _) = self { return Set(pattern) }
-        return Normalizer.anyByte
+    private static func bytesRead(by step: Normalizer) -> Set<UInt8> {
+        if case .replace(let pattern, _) = step { return Set(pattern) }
+        return anyByte
     }
 
     /// The bytes that the step may write.
-    private var bytesWritten: Set<UInt8> {
-        switch self {
+    private static func bytesWritten(by step: Normalizer) -> Set<UInt8> {
+        switch step {
         case .replace(_, let content), .prepend(let content): Set(content)
-        default: Normalizer.anyByte
+        default: anyByte
         }
     }
 }

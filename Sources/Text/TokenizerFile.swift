@@ -40,7 +40,7 @@ struct TokenizerFile: Sendable {
         model = .wordPiece(try TokenizerFile.wordPiece(description, entries, place))
 
         normalizer = try Normalizer.parse(document["normalizer"], place)
-        try normalizer?.checkGrowth(place)
+        if let normalizer { try NormalizerGrowth(normalizer).check(place) }
         preTokenizer = try PreTokenizer.parse(document["pre_tokenizer"], place)
         postProcessor = try PostProcessor.parse(document["post_processor"], place)
         truncatesLeft = document["truncation"]?["direction"]?.string == "Left"

@@ -126,7 +126,7 @@ struct EncodeCommand: RankedCommand {
             try write(UnsafeRawBufferPointer(embeddings.values), rows: embeddings.count, columns: embeddings.dimension)
             return embeddings.dimension
         }
-        let quantized = try embeddings.quantized(precision)
+        let quantized = try QuantizedEmbeddings(embeddings, precision)
         try quantized.bytes.withUnsafeBytes { try write($0, rows: quantized.count, columns: quantized.width) }
         return quantized.width
     }

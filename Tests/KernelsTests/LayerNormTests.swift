@@ -79,7 +79,7 @@ import TuttiKernels
         let out = FloatBlock(count: p.rows * p.columns)
         let mean = FloatBlock(count: p.rows)
         let rstd = FloatBlock(count: p.rows)
-        RowKernels.biasDropoutResidualLayerNorm(
+        LayerNormKernels.biasDropoutResidualLayerNorm(
             branch: z.matrix(shape.0, shape.1), bias: p.bias.pinned, residual: residual.matrix(shape.0, shape.1),
             gamma: p.gamma.pinned, beta: p.beta.pinned, epsilon: Float(epsilon), dropout: p.mask,
             sum: z.matrix(shape.0, shape.1), mean: mean.pointer, rstd: rstd.pointer, into: out.matrix(shape.0, shape.1))
@@ -87,8 +87,8 @@ import TuttiKernels
         let dResidual = carried.map { FloatBlock($0) } ?? dOutput
         let dBranch = FloatBlock(count: p.rows * p.columns)
         let sums = (0..<3).map { _ in FloatBlock(count: p.columns, of: 1) }
-        let scratch = FloatBlock(count: RowKernels.layerNormBackwardScratch(columns: p.columns))
-        RowKernels.biasDropoutResidualLayerNormBackward(
+        let scratch = FloatBlock(count: LayerNormKernels.layerNormBackwardScratch(columns: p.columns))
+        LayerNormKernels.biasDropoutResidualLayerNormBackward(
             dOutput: dOutput.matrix(shape.0, shape.1),
             dCarried: carried.map { _ in dResidual.matrix(shape.0, shape.1) }, sum: z.matrix(shape.0, shape.1),
             mean: mean.pointer, rstd: rstd.pointer, gamma: p.gamma.pinned, dropout: p.mask,
@@ -157,7 +157,7 @@ import TuttiKernels
         let out = FloatBlock(count: p.rows * columns)
         let mean = FloatBlock(count: p.rows)
         let rstd = FloatBlock(count: p.rows)
-        RowKernels.layerNorm(
+        LayerNormKernels.layerNorm(
             x.matrix(p.rows, columns), gamma: p.gamma.pinned, beta: p.beta.pinned, epsilon: Float(epsilon),
             dropout: p.mask, mean: mean.pointer, rstd: rstd.pointer, into: out.matrix(p.rows, columns))
         func reference(_ x: [Float], _ q: Problem) -> [Double] {
@@ -171,8 +171,8 @@ import TuttiKernels
         let d = FloatBlock(p.weights)
         let dGamma = FloatBlock(count: columns, of: 0)
         let dBeta = FloatBlock(count: columns, of: 0)
-        let scratch = FloatBlock(count: RowKernels.layerNormBackwardScratch(columns: columns))
-        RowKernels.layerNormBackward(
+        let scratch = FloatBlock(count: LayerNormKernels.layerNormBackwardScratch(columns: columns))
+        LayerNormKernels.layerNormBackward(
             dOutput: d.matrix(p.rows, columns), x: x.matrix(p.rows, columns), mean: mean.pointer, rstd: rstd.pointer,
             gamma: p.gamma.pinned, dropout: p.mask, dX: d.matrix(p.rows, columns), dGamma: dGamma.pointer,
             dBeta: dBeta.pointer, scratch: scratch.pointer)

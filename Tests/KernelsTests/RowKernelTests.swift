@@ -85,7 +85,7 @@ import TuttiKernels
         let packed = PackedTokens(
             ids: ids.pinned, types: types.pinned, offsets: starts.pinned, sequences: lengths.count)
         let out = FloatBlock(count: tokens * columns)
-        RowKernels.gatherEmbeddings(
+        EmbeddingKernels.gatherEmbeddings(
             packed, word: word.pinned, position: position.pinned, positionStart: 2, type: type.pinned,
             into: out.matrix(tokens, columns))
         let places = lengths.flatMap { 0..<$0 }
@@ -103,7 +103,7 @@ import TuttiKernels
             Parallel.threads = threads
             defer { Parallel.threads = 1 }
             let tables = [vocabulary, positions, 2].map { FloatBlock(count: $0 * columns, of: 0) }
-            RowKernels.scatterEmbeddings(
+            EmbeddingKernels.scatterEmbeddings(
                 packed, dOutput: FloatBlock(weights).matrix(tokens, columns), dWord: tables[0].pointer,
                 dPosition: tables[1].pointer, positionStart: 2, dType: tables[2].pointer, paddingID: 1)
             results.append(tables.flatMap(\.values))
@@ -127,9 +127,10 @@ import TuttiKernels
         let word: [Float] = [1, 2, 3, 4]
         let packed = PackedTokens(ids: [Int32(1), 0].pinned, offsets: [Int32(0), 2].pinned, sequences: 1)
         let out = FloatBlock(count: 4)
-        RowKernels.gatherEmbeddings(packed, word: word.pinned, into: out.matrix(2, 2))
+        EmbeddingKernels.gatherEmbeddings(packed, word: word.pinned, into: out.matrix(2, 2))
         #expect(out.values == [3, 4, 1, 2])
-        RowKernels.gatherEmbeddings(packed, word: word.pinned, type: [Float(10), 20].pinned, into: out.matrix(2, 2))
+        EmbeddingKernels.gatherEmbeddings(
+            packed, word: word.pinned, type: [Float(10), 20].pinned, into: out.matrix(2, 2))
         #expect(out.values == [13, 24, 11, 22])
     }
 

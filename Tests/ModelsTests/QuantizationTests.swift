@@ -20,7 +20,7 @@ import TuttiModels
                 dimension: golden["width"]?.int ?? 0)
             for precision in EmbeddingPrecision.allCases where precision != .float32 {
                 let wanted = (golden[precision.rawValue]?.array ?? []).compactMap(\.int)
-                let quantized = try rows.quantized(precision)
+                let quantized = try QuantizedEmbeddings(rows, precision)
                 let found = quantized.bytes.map { precision.elementType == .i8 ? Int(Int8(bitPattern: $0)) : Int($0) }
                 #expect(found == wanted, "\(precision) \(rows.dimension)")
                 #expect(quantized.count == 7 && quantized.bytes.count == 7 * quantized.width)
@@ -40,14 +40,15 @@ import TuttiModels
         let one = Embeddings(rows: [1, -2, 0], dimension: 3)
         for precision in [EmbeddingPrecision.int8, .uint8] {
             do {
-                _ = try one.quantized(precision)
+                _ = try QuantizedEmbeddings(one, precision)
                 Issue.record("a range of one embedding")
             } catch { #expect(error.kind == .usage) }
         }
-        #expect(try one.quantized(.ubinary).bytes == [0x80] && one.quantized(.binary).bytes == [0])
-        #expect(try Embeddings(count: 0, dimension: 3).quantized(.int8).bytes.isEmpty)
+        #expect(try QuantizedEmbeddings(one, .ubinary).bytes == [0x80])
+        #expect(try QuantizedEmbeddings(one, .binary).bytes == [0])
+        #expect(try QuantizedEmbeddings(Embeddings(count: 0, dimension: 3), .int8).bytes.isEmpty)
         do {
-            _ = try Embeddings(rows: [1, 0, .nan, 1], dimension: 2).quantized(.binary)
+            _ = try QuantizedEmbeddings(Embeddings(rows: [1, 0, .nan, 1], dimension: 2), .binary)
             Issue.record("NaN was quantized")
         } catch { #expect(error.kind == .data && error.subject == "row 2") }
     }

@@ -55,7 +55,7 @@ struct Junction: Sendable {
         bias: UnsafePointer<Float>?, residual: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
         into normed: Matrix
     ) {
-        RowKernels.biasDropoutResidualLayerNorm(
+        LayerNormKernels.biasDropoutResidualLayerNorm(
             branch: saved.sum, bias: bias, residual: residual, gamma: norm.gamma(parameters),
             beta: norm.beta(parameters), epsilon: norm.epsilon, dropout: mask(pass), sum: saved.sum,
             mean: saved.norm.mean, rstd: saved.norm.rstd, into: normed)
@@ -67,7 +67,7 @@ struct Junction: Sendable {
         dNormed: Matrix, dCarried: Matrix?, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
         into dSum: Matrix, dBranch: Matrix, dBias: UnsafeMutablePointer<Float>?, scratch: UnsafeMutablePointer<Float>
     ) {
-        RowKernels.biasDropoutResidualLayerNormBackward(
+        LayerNormKernels.biasDropoutResidualLayerNormBackward(
             dOutput: dNormed, dCarried: dCarried, sum: saved.sum, mean: saved.norm.mean, rstd: saved.norm.rstd,
             gamma: norm.gamma(parameters), dropout: mask(pass), dResidual: dSum, dBranch: dBranch,
             dGamma: norm.dGamma(parameters), dBeta: norm.dBeta(parameters), dBias: dBias, scratch: scratch)

@@ -122,7 +122,7 @@ struct LayerStack: Sendable {
         _ pass: PassContext, _ parameters: ParameterStore, kernel: Int, arena: inout Arena
     ) -> Stage.BackwardScratch {
         let kernel = max(
-            kernel, kernelScratch(pass, parameters), RowKernels.layerNormBackwardScratch(columns: width))
+            kernel, kernelScratch(pass, parameters), LayerNormKernels.layerNormBackwardScratch(columns: width))
         let wide = Stage.Room(rows: pass.tokenCount, widest: room.wide, arena: &arena)
         return Stage.BackwardScratch(
             kernel: arena.floats(kernel), branch: arena.matrix(pass.tokenCount, width),

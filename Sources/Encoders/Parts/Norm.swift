@@ -53,7 +53,7 @@ struct Norm: Sendable {
     func forward(
         _ x: Matrix, _ parameters: ParameterStore, dropout: DropoutMask? = nil, saved: Saved, into y: Matrix
     ) {
-        RowKernels.layerNorm(
+        LayerNormKernels.layerNorm(
             x, gamma: gamma(parameters), beta: beta(parameters), epsilon: epsilon, dropout: dropout, mean: saved.mean,
             rstd: saved.rstd, into: y)
     }
@@ -63,7 +63,7 @@ struct Norm: Sendable {
         _ x: Matrix, _ parameters: ParameterStore, dropout: DropoutMask? = nil, saved: Saved, inPlace gradient: Matrix,
         scratch: UnsafeMutablePointer<Float>
     ) {
-        RowKernels.layerNormBackward(
+        LayerNormKernels.layerNormBackward(
             dOutput: gradient, x: x, mean: saved.mean, rstd: saved.rstd, gamma: gamma(parameters), dropout: dropout,
             dX: gradient, dGamma: dGamma(parameters), dBeta: dBeta(parameters), scratch: scratch)
     }

@@ -65,7 +65,7 @@ struct TokenEmbedding: Sendable {
 
     /// output [T, D] = the embedded tokens.
     func forward(_ pass: PassContext, _ parameters: ParameterStore, saved: Saved, into output: Matrix) {
-        RowKernels.gatherEmbeddings(
+        EmbeddingKernels.gatherEmbeddings(
             pass.tokens, word: parameters.pointer(word), position: parameters.pointer(position),
             positionStart: positionStart, type: type.map { UnsafePointer(parameters.pointer($0)) }, into: saved.sum)
         norm.forward(saved.sum, parameters, dropout: mask(pass), saved: saved.norm, into: output)
@@ -78,7 +78,7 @@ struct TokenEmbedding: Sendable {
     ) {
         norm.backward(
             saved.sum, parameters, dropout: mask(pass), saved: saved.norm, inPlace: dOutput, scratch: scratch)
-        RowKernels.scatterEmbeddings(
+        EmbeddingKernels.scatterEmbeddings(
             pass.tokens, dOutput: dOutput, dWord: parameters.gradientPointer(word),
             dPosition: parameters.gradientPointer(position), positionStart: positionStart,
             dType: type.map { parameters.gradientPointer($0) }, paddingID: paddingID)

@@ -67,7 +67,7 @@ final class KernelOperands {
         let attention = Attention(
             heads: shape.heads, width: shape.hidden / shape.heads, offsets: offsets, sequences: lengths.sequences)
         scratch = arena.floats(
-            max(attention.scratchCount, RowKernels.layerNormBackwardScratch(columns: shape.hidden)))
+            max(attention.scratchCount, LayerNormKernels.layerNormBackwardScratch(columns: shape.hidden)))
     }
 
     /// Values and both moments of an optimizer, [3, P]: one after the other, and all positive.
@@ -125,24 +125,24 @@ extension KernelOperands {
         let rstd = rows + t
         return [
             memoryCase("residual_layernorm_forward", t, d, passes: 4) {
-                RowKernels.biasDropoutResidualLayerNorm(
+                LayerNormKernels.biasDropoutResidualLayerNorm(
                     branch: memory.input(t, d), bias: small, residual: memory.input(t, d), gamma: small, beta: small,
                     epsilon: 1e-12, dropout: mask, sum: memory.output(t, d), mean: rows, rstd: rstd,
                     into: memory.output(t, d))
             },
             memoryCase("residual_layernorm_backward", t, d, passes: 4) {
-                RowKernels.biasDropoutResidualLayerNormBackward(
+                LayerNormKernels.biasDropoutResidualLayerNormBackward(
                     dOutput: memory.input(t, d), sum: memory.input(t, d), mean: rows, rstd: rstd, gamma: small,
                     dropout: mask, dResidual: memory.output(t, d), dBranch: memory.output(t, d), dGamma: sums,
                     dBeta: sums + d, dBias: sums + 2 * d, scratch: scratch)
             },
             memoryCase("layernorm_forward", t, d, passes: 2) {
-                RowKernels.layerNorm(
+                LayerNormKernels.layerNorm(
                     memory.input(t, d), gamma: small, beta: small, epsilon: 1e-12, dropout: mask, mean: rows,
                     rstd: rstd, into: memory.output(t, d))
             },
             memoryCase("layernorm_backward", t, d, passes: 3) {
-                RowKernels.layerNormBackward(
+                LayerNormKernels.layerNormBackward(
                     dOutput: memory.input(t, d), x: memory.input(t, d), mean: rows, rstd: rstd, gamma: small,
                     dropout: mask, dX: memory.output(t, d), dGamma: sums, dBeta: sums + d, scratch: scratch)
             },
@@ -180,13 +180,13 @@ extension KernelOperands {
             memoryCase(
                 "embedding_gather", t, d, passes: 2,
                 withTokens { tokens in
-                    RowKernels.gatherEmbeddings(
+                    EmbeddingKernels.gatherEmbeddings(
                         tokens, word: memory.input(v, d).pointer, type: small, into: memory.output(t, d))
                 }),
             memoryCase(
                 "embedding_scatter", t, d, passes: 3, like: .update,
                 withTokens { tokens in
-                    RowKernels.scatterEmbeddings(
+                    EmbeddingKernels.scatterEmbeddings(
                         tokens, dOutput: memory.input(t, d), dWord: memory.output(v, d).pointer, dType: sums)
                 }),
         ]

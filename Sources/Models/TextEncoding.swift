@@ -11,43 +11,40 @@ import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
 
-extension SentenceEncoder {
-    /// The embeddings of `texts` in their order, computed without dropout.
-    ///
-    /// `prompt` is put before every text; nil stands for the default prompt of the model, "" for none.
-    /// Throws: `.diverged` for embeddings that are not finite, on every rank; `.preempted` when any rank was asked to give
-    /// up; the error of another rank.
-    /// Collective: with an ensemble every rank must call with the same texts, and every rank gets all rows.
-    public func encode(
-        _ texts: [String], prompt: String? = nil, tokensPerBatch: Int = 8192, ensemble: (any Ensemble)? = nil
-    ) throws -> Embeddings {
-        try encode(texts, prompt: prompt, tokensPerBatch: tokensPerBatch, ensemble: ensemble) { _, _ in }
+/// Texts in, embeddings out: a model with a prompt and a size of batches.
+struct TextEncoding {
+    private let model: SentenceEncoder
+    private let prompt: String
+    private let tokensPerBatch: Int
+
+    /// Encodes with `prompt` before every text; nil stands for the default prompt of the model, "" for none.
+    init(model: SentenceEncoder, prompt: String?, tokensPerBatch: Int) {
+        precondition(tokensPerBatch >= 1, "batches of \(tokensPerBatch) tokens")
+        self.model = model
+        self.prompt = prompt ?? model.defaultPromptName.flatMap { model.prompts[$0] } ?? ""
+        self.tokensPerBatch = tokensPerBatch
     }
 
-    /// The same, and `observe` gets the texts that are done, of all texts, from zero on: those of this rank's share as
-    /// if the other ranks kept pace. Collective.
-    package func encode(
-        _ texts: [String], prompt: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?,
-        observe: (_ done: Int, _ total: Int) -> Void
+    /// The embeddings of `texts` in their order; `observe` gets the texts that are done, of all. Collective.
+    func embeddings(
+        of texts: [String], ensemble: (any Ensemble)?, observe: (_ done: Int, _ total: Int) -> Void
     ) throws -> Embeddings {
-        precondition(tokensPerBatch >= 1, "batches of \(tokensPerBatch) tokens")
-        let prompt = prompt ?? defaultPromptName.flatMap { prompts[$0] } ?? ""
         let order = longestFirst(texts)
         let (rank, world) = (ensemble?.rank ?? 0, ensemble?.size ?? 1)
         let shares = (0..<world).map { share in stride(from: share, to: order.count, by: world).map { order[$0] } }
         observe(0, texts.count)
         let share = shares[rank].map { texts[$0] }
-        let own = encodeShare(share, prompt: prompt, tokensPerBatch: tokensPerBatch) { done in
+        let own = encodeShare(share) { done in
             observe(done == share.count ? texts.count : done * world, texts.count)
         }
-        if let isInterrupted {
+        if let isInterrupted = model.isInterrupted {
             let code: Int32 = isInterrupted() ? 1 : 0
             if try ensemble?.agree(code: code) ?? code != 0 { throw TuttiError.interruption }
         }
         let joined: Embeddings  // rows of rank 0, then of rank 1 ...
         if let ensemble, world > 1 {
-            joined = Embeddings(count: texts.count, dimension: encoder.outputWidth)
-            let counts = shares.map { $0.count * encoder.outputWidth * MemoryLayout<Float>.stride }
+            joined = Embeddings(count: texts.count, dimension: model.encoder.outputWidth)
+            let counts = shares.map { $0.count * model.encoder.outputWidth * MemoryLayout<Float>.stride }
             try counts.withUnsafeBufferPointer { counts in
                 try ensemble.allGather(
                     UnsafeRawBufferPointer(own.values), counts: counts,
@@ -60,14 +57,14 @@ extension SentenceEncoder {
         for (row, text) in shares.joined().enumerated() { rows[text] = row }
         let ordered = withExtendedLifetime(own) { joined.gathering(rows) }
         try requireFinite(ordered)
-        return directory.truncatedDimension.map(ordered.truncated) ?? ordered
+        return model.directory.truncatedDimension.map(ordered.truncated) ?? ordered
     }
 
     /// Refuses embeddings that are not finite: finite weights may still be too large to compute with.
     private func requireFinite(_ embeddings: Embeddings) throws(TuttiError) {
         guard let place = withExtendedLifetime(embeddings, { embeddings.values.firstNonFinite }) else { return }
         throw TuttiError(
-            .diverged, "encode texts", sourceDescription,
+            .diverged, "encode texts", model.sourceDescription,
             "the embedding of text \(place / embeddings.dimension + 1) is not finite",
             hint: "The weights are too large for single precision: training has diverged, or the model file is damaged."
         )
@@ -81,17 +78,19 @@ extension SentenceEncoder {
 
     /// The embeddings of one rank's texts, in their order; the rest is left out once encoding is given up.
     private func encodeShare(
-        _ texts: [String], prompt: String, tokensPerBatch: Int, observe: (_ done: Int) -> Void
+        _ texts: [String], observe: (_ done: Int) -> Void
     ) -> Embeddings {
-        let embeddings = Embeddings(count: texts.count, dimension: encoder.outputWidth)
-        let collator = makeCollator(prompts: [prompt])
+        let embeddings = Embeddings(count: texts.count, dimension: model.encoder.outputWidth)
+        let collator = model.makeCollator(prompts: [prompt])
         var batch = PackedBatch()
         var firstRow = 0
         func run(upTo row: Int) {
             guard batch.sequenceCount > 0, let base = embeddings.values.baseAddress else { return }
-            encoder.compute.run {
-                encoder.embed(
-                    batch, into: .init(base + firstRow * encoder.outputWidth, batch.sequenceCount, encoder.outputWidth))
+            model.encoder.compute.run {
+                model.encoder.embed(
+                    batch,
+                    into: .init(
+                        base + firstRow * model.encoder.outputWidth, batch.sequenceCount, model.encoder.outputWidth))
             }
             batch.removeAll()
             firstRow = row
@@ -101,7 +100,7 @@ extension SentenceEncoder {
             collator.append(text, slot: UInt64(row), column: 0, to: &batch)
             if batch.tokenCount >= tokensPerBatch {
                 run(upTo: row + 1)
-                if isInterrupted?() == true { return embeddings }
+                if model.isInterrupted?() == true { return embeddings }
             }
         }
         run(upTo: texts.count)

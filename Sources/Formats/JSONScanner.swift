@@ -1,9 +1,61 @@
-// Strings and numbers of JSON, the two places where a parser spends its time.
+// A cursor over a JSON text: what is next, and the strings and numbers there, where a parser spends its time.
 
 import Foundation
 import TuttiGround
 
-extension JSONParser {
+/// A place in a JSON text, whose bytes are known to be UTF-8.
+struct JSONScanner {
+    let start: UnsafePointer<UInt8>
+    let count: Int
+    /// What messages call the text, and the number of its first line.
+    let source: String
+    let firstLine: Int
+    var position = 0
+
+    init(start: UnsafePointer<UInt8>, count: Int, source: String, firstLine: Int) {
+        self.start = start
+        self.count = count
+        self.source = source
+        self.firstLine = firstLine
+    }
+
+    mutating func take(_ byte: UInt8) -> Bool {
+        guard position < count, start[position] == byte else { return false }
+        position += 1
+        return true
+    }
+
+    mutating func expect(word: StaticString) throws(TuttiError) {
+        let length = word.utf8CodeUnitCount
+        for index in 0..<length where position + index >= count || start[position + index] != word.utf8Start[index] {
+            throw error("expected a value, found \(found())")
+        }
+        position += length
+    }
+
+    mutating func skipSpace() {
+        while position < count {
+            switch start[position] {
+            case 0x20, 0x09, 0x0A, 0x0D: position += 1
+            default: return
+            }
+        }
+    }
+
+    /// The next character, for messages.
+    func found() -> String {
+        guard position < count else { return "the end of the text" }
+        let rest = UnsafeBufferPointer(start: start + position, count: min(8, count - position))
+        guard let scalar = String(decoding: rest, as: UTF8.self).unicodeScalars.first else { return "nothing" }
+        return scalar.value < 0x20 ? "control character \(scalar.value)" : "'\(scalar)'"
+    }
+
+    func error(_ problem: String, at offset: Int? = nil) -> TuttiError {
+        let place = TextPosition(
+            offset: offset ?? position, in: UnsafeRawBufferPointer(start: start, count: count), firstLine: firstLine)
+        return TuttiError(.data, "parse JSON", "\(source):\(place)", problem)
+    }
+
     /// Parses a string whose opening quote is the next byte; the bytes are known to be UTF-8.
     mutating func parseString() throws(TuttiError) -> String {
         let opening = position

@@ -11,42 +11,47 @@ import Foundation
 import TuttiFormats
 import TuttiGround
 
-extension SentenceEncoder {
-    /// Writes the model's files into the existing folder `directory`; `card` becomes README.md, nil a card of the
-    /// model's own facts. The caller makes the folder appear atomically.
+/// Writes the folder of a model.
+struct ModelWriter {
+    let model: SentenceEncoder
+
+    /// What was read of the model's folder.
+    private var source: ModelDirectory { model.directory }
+
+    /// Writes the model's files into the existing folder `directory`, with `card` as README.md.
     ///
     /// Throws: `.retryable` naming the file that cannot be written.
-    public func save(to directory: String, card: String?) throws(TuttiError) {
+    func write(to directory: String, card: String) throws(TuttiError) {
         try write(modulesText, to: directory + "/modules.json")
         try write(modelSettingsText, to: directory + "/config_sentence_transformers.json")
         try write(transformerSettingsText, to: directory + "/sentence_bert_config.json")
         try AtomicWrite.file(path: directory + "/config.json", bytes: transformerConfigurationBytes())
-        for (name, bytes) in tokenizer.files { try AtomicWrite.file(path: directory + "/" + name, bytes: bytes) }
-        for placed in self.directory.modules {
+        for (name, bytes) in model.tokenizer.files { try AtomicWrite.file(path: directory + "/" + name, bytes: bytes) }
+        for placed in source.modules {
             let folder = directory + "/" + placed.folder
             try makeFolder(folder)
             if let text = placed.module.configurationText { try write(text, to: folder + "/config.json") }
         }
-        try weights.save(to: directory, from: encoder.parameters)
-        try write(card ?? ModelCard(facts: modelCardFacts()).text, to: directory + "/README.md")
+        try model.weights.save(to: directory, from: model.encoder.parameters)
+        try write(card, to: directory + "/README.md")
     }
 
     /// The bytes of config.json as they were, or its text with overrides and the type of the weights corrected.
     private func transformerConfigurationBytes() -> [UInt8] {
-        var configuration = directory.transformerConfiguration
-        var isChanged = directory.isOverridden
+        var configuration = source.transformerConfiguration
+        var isChanged = source.isOverridden
         for key in ["torch_dtype", "dtype"] {
             guard let type = configuration[key]?.string, type != "float32" else { continue }
             configuration.set(key, .string("float32"))
             isChanged = true
         }
-        guard isChanged else { return directory.transformerConfigurationBytes }
+        guard isChanged else { return source.transformerConfigurationBytes }
         return Array((JSONValue.object(configuration).serialized(indent: 2) + "\n").utf8)
     }
 
     private var modulesText: String {
-        let classes = moduleNames
-        let folders = [""] + directory.modules.map(\.folder)
+        let classes = model.moduleNames
+        let folders = [""] + source.modules.map(\.folder)
         let modules = zip(classes, folders).enumerated().map { index, module in
             JSONValue.object([
                 "idx": .integer(Int64(index)), "name": .string("\(index)"), "path": .string(module.1),
@@ -58,22 +63,22 @@ extension SentenceEncoder {
 
     private var modelSettingsText: String {
         var named = JSONObject()
-        for name in ["query", "document"] { named.set(name, .string(prompts[name] ?? "")) }
-        for (name, _) in directory.prompts { if let text = prompts[name] { named.set(name, .string(text)) } }
-        for name in prompts.keys.sorted() { named.set(name, .string(prompts[name] ?? "")) }
+        for name in ["query", "document"] { named.set(name, .string(model.prompts[name] ?? "")) }
+        for (name, _) in source.prompts { if let text = model.prompts[name] { named.set(name, .string(text)) } }
+        for name in model.prompts.keys.sorted() { named.set(name, .string(model.prompts[name] ?? "")) }
         var settings: JSONObject = [
             "model_type": .string("SentenceTransformer"),
             "__version__": .object(["sentence_transformers": .string("3.0.0"), "tutti": .string(tuttiVersion)]),
-            "prompts": .object(named), "default_prompt_name": defaultPromptName.map { .string($0) } ?? .null,
-            "similarity_fn_name": .string(similarity),
+            "prompts": .object(named), "default_prompt_name": model.defaultPromptName.map { .string($0) } ?? .null,
+            "similarity_fn_name": .string(model.similarity),
         ]
-        if let width = directory.truncatedDimension { settings.set("truncate_dim", .integer(Int64(width))) }
+        if let width = source.truncatedDimension { settings.set("truncate_dim", .integer(Int64(width))) }
         return JSONValue.object(settings).serialized(indent: 2)
     }
 
     private var transformerSettingsText: String {
         JSONValue.object([
-            "max_seq_length": .integer(Int64(maximumLength)), "do_lower_case": .bool(directory.lowercases),
+            "max_seq_length": .integer(Int64(model.maximumLength)), "do_lower_case": .bool(source.lowercases),
         ])
         .serialized(indent: 4)
     }

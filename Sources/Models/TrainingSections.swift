@@ -4,7 +4,10 @@ import Foundation
 import TuttiFormats
 import TuttiGround
 
-extension ModelCard {
+/// The sections on evaluation and training of a card.
+struct TrainingSections {
+    let facts: ModelCardFacts
+
     /// One subsection an evaluation; evaluations that differ in their data only share a table.
     var evaluation: String {
         guard !facts.evaluations.isEmpty else { return "" }

@@ -1,8 +1,29 @@
-// LossSetting+Check: whether data have one of the shapes that a loss takes, before the first step.
+// LossSetting: what a loss is told of model and data before the first step, and whether the data have a shape that it takes.
 
 import TuttiGround
 
-extension LossSetting {
+/// What is known of the model and the data before the first step.
+public struct LossSetting: Sendable {
+    /// Width of an embedding, `D`.
+    public var width: Int
+
+    /// Transformer layers of the model.
+    public var layers: Int
+
+    /// The names of the text columns, in order.
+    public var columns: [String]
+
+    /// The label column.
+    public var labels: LossLabels
+
+    /// What is known before the first step.
+    public init(width: Int, layers: Int = 0, columns: [String], labels: LossLabels = .none) {
+        self.width = width
+        self.layers = layers
+        self.columns = columns
+        self.labels = labels
+    }
+
     /// Refuses data whose text columns or labels have none of the shapes of `entry`.
     public func check(against entry: LossEntry) throws(TuttiError) {
         let fitting = entry.inputs.filter { $0.accepts(columns: columns.count) }
@@ -20,7 +41,17 @@ extension LossSetting {
     }
 }
 
-extension LossLabels {
+/// A label column as the data have it.
+public enum LossLabels: Sendable, Equatable {
+    /// There is none.
+    case none
+    /// Whole numbers, the smallest and the largest.
+    case integers(ClosedRange<Int>)
+    /// Numbers, the smallest and the largest.
+    case numbers(ClosedRange<Double>)
+    /// Lists of so many numbers.
+    case lists(Int)
+
     /// The labels in words.
     var words: String {
         switch self {
