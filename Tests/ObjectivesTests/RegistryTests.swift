@@ -26,7 +26,7 @@ import TuttiObjectives
             if value.array != nil { continue }  // lists may be put in order
             guard let wanted = example.specification.options[name] ?? described.defaultValue else { continue }
             let isSame = value == wanted || value.double != nil && value.double == wanted.double
-            #expect(isSame || wanted.object?["name"] == value || described.standard == nil, "\(name)")
+            #expect(isSame || wanted.object?["name"] == value || described.defaultValue == nil, "\(name)")
         }
         #expect(!entry.summary.isEmpty && Set(entry.options.map(\.name)).count == entry.options.count)
     }
@@ -59,9 +59,9 @@ import TuttiObjectives
         ]
         for name in names {
             var options: JSONObject = [name: .null]
-            for option in entry.options where option.standard == nil { options[option.name] = needed[option.name] }
+            for option in entry.options where option.defaultValue == nil { options[option.name] = needed[option.name] }
             let made = try LossRegistry.make(name: loss, options: options).loss
-            let standard = (entry.options + LossEntry.commonOptions).first { $0.name == name }?.standard
+            let standard = (entry.options + LossEntry.commonOptions).first { $0.name == name }?.defaultValue
             let value = made.options.first { $0.name == name }?.value
             #expect(standard == .null || value == .null, "\(loss).\(name): null means the default")
         }
