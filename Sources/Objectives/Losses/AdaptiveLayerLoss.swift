@@ -19,18 +19,6 @@ import TuttiKernels
 ///
 /// **Inputs**: those of the inner loss.
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | loss | | the inner loss |
-/// | n_layers_per_step | 1 | lower layers drawn for a step; all if not positive |
-/// | last_layer_weight | 1.0 | weight of the inner loss at the last layer |
-/// | prior_layers_weight | 1.0 | weight of the mean of the inner losses at lower layers |
-/// | kl_div_weight | 1.0 | weight of each divergence |
-/// | kl_temperature | 0.3 | T; 0 = no divergence |
-/// | layer_weighting | uniform | u_l: uniform 1, log 1 / (1 + ln(1 + l)), linear 1 / (1 + l) |
-///
 /// **Relations**: unlike the reference's, it works around losses that are encoded in chunks. The draw is the same on
 /// all ranks.
 ///

@@ -24,12 +24,6 @@ import TuttiKernels
 /// | (anchor, positive, negative_1, ..., negative_n) | none: 1 for the positive, 0 for the negatives |
 /// | (anchor, positive, negative_1, ..., negative_n) | score of the positive; the negatives get 1 - score |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | scale | 20.0 | factor on the angles, the inverse of the temperature |
-///
 /// **Relations**: equals the reference in one process with the batch of all ranks. A zero is added to an odd width.
 ///
 /// **Memory**: as CoSENTLoss.

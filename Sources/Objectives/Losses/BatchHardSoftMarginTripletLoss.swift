@@ -19,12 +19,6 @@ import TuttiKernels
 /// |---|---|
 /// | (sentence) | class; rows of one class are alike |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | distance_metric | euclidean_distance | or cosine_distance |
-///
 /// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it takes one rank's.
 /// Anchors without positives or negatives count as in BatchHardTripletLoss. Large differences do not overflow.
 ///

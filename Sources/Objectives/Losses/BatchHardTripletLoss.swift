@@ -19,13 +19,6 @@ import TuttiKernels
 /// |---|---|
 /// | (sentence) | class; rows of one class are alike |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | distance_metric | euclidean_distance | or cosine_distance |
-/// | margin | 5.0 | how much farther a negative must be; with cosine_distance below 2 |
-///
 /// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it takes one rank's.
 /// As there, an anchor without a positive has one at distance 0, and one without a negative contributes the margin.
 ///

@@ -22,13 +22,6 @@ import TuttiKernels
 /// |---|---|
 /// | (sentence) | class; rows of one class are alike |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | distance_metric | euclidean_distance | or cosine_distance |
-/// | margin | 5.0 | how much farther a negative must be; with cosine_distance below 2 |
-///
 /// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it takes one rank's.
 /// As there, h_ij is 0 where there is no negative at all.
 ///

@@ -20,13 +20,6 @@ import TuttiKernels
 /// |---|---|
 /// | (sentence_A, sentence_B) | score |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | scale | 20.0 | factor on the similarities, the inverse of the temperature |
-/// | similarity_fct | pairwise_cos_sim | pairwise_ with cos_sim, dot_score, euclidean_sim, manhattan_sim or angle_sim |
-///
 /// **Relations**: equals the reference in one process with the batch of all ranks, whatever the number of ranks (the
 /// reference under DDP compares only the pairs of one rank). No mean: the value grows with the batch.
 ///

@@ -19,14 +19,6 @@ import TuttiKernels
 /// |---|---|
 /// | (anchor, other) | 1 for alike, 0 for not; any other number y weighs the two terms with y and 1 - y |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | distance_metric | COSINE_DISTANCE | or EUCLIDEAN, MANHATTAN; "SiameseDistanceMetric." may stand in front |
-/// | margin | 0.5 | how far apart pairs must be that are not alike |
-/// | size_average | true | the mean over rows, or the sum |
-///
 /// **Relations**: equals the reference on the batch of all ranks; uneven and empty ranks make no difference.
 ///
 /// **Citation**: Hadsell et al. 2006, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006.

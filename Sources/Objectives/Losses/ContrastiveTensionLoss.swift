@@ -28,12 +28,6 @@ import TuttiKernels
 /// `pos_neg_ratio`; otherwise the model's text is another one of the batch, drawn anew in every step. Places and draws
 /// know no ranks.
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | pos_neg_ratio | 8 | with one text column: one pair in so many is of equal texts |
-///
 /// **Relations**: the reference makes pairs of one column in ContrastiveTensionDataLoader, which takes 2 R - 1 texts
 /// for R pairs, and which its Trainer does not take; here every text of a batch is in a pair. The model is the
 /// reference's `model2`; the twin is its `model1` and belongs to the loss: not saved with the model, not clipped. Each

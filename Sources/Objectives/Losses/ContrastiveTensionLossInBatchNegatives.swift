@@ -24,13 +24,6 @@ import TuttiKernels
 /// | (text) | none |
 /// | (anchor, anchor) | none: the first column is used |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | scale | 20.0 | exp(logit_scale) at the start; logit_scale is learned |
-/// | similarity_fct | cos_sim | cos_sim, dot_score (then scale is usually 1), euclidean_sim, manhattan_sim |
-///
 /// **Relations**: the reference compares with the texts of the own process only; here with those of all ranks. The
 /// model is the reference's `model2`; the twin (`model1`) and logit_scale belong to the loss: not saved with the model,
 /// not clipped.

@@ -19,13 +19,6 @@ import TuttiKernels
 /// |---|---|
 /// | (sentence_A, sentence_B) | score, usually 0 ... 1 |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | loss_fct | MSELoss | MSELoss, L1Loss, BCELoss or BCEWithLogitsLoss; "Loss" may be left out |
-/// | cos_score_transformation | Identity | Identity, or Sigmoid of the cosine |
-///
 /// torch's module names may stand in front, as the reference's model cards have them. BCELoss needs Sigmoid: a cosine
 /// is no probability.
 ///

@@ -22,14 +22,6 @@ import TuttiKernels
 /// | (text) | none: words of it are deleted for the model, anew in every epoch |
 /// | (damaged, original) | none |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | decoder_name_or_path | none | the model that the decoder starts from; needed if it is not tied |
-/// | tie_encoder_decoder | true | the decoder computes with the encoder's weights |
-/// | del_ratio | 0.6 | with one text column: the share of words that is deleted |
-///
 /// The decoder is a BERT with cross-attention and language-model head. Tied, it shares embeddings, self-attention and
 /// feed-forward with the encoder, which must be a BERT too; cross-attention and head are its own. What the checkpoint
 /// does not hold starts at random. Its own parameters (`decoder.*`) belong to the loss: not saved with the model, not

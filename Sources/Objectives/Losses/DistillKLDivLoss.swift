@@ -20,15 +20,6 @@ import TuttiKernels
 /// |---|---|
 /// | (query, positive, negative_1, ..., negative_n) | the teacher's scores of all n + 1 candidates, in order |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | similarity_fct | pairwise_dot_score | or pairwise_cos_sim, pairwise_euclidean_sim, pairwise_manhattan_sim |
-/// | temperature | 1.0 | divides the scores of both |
-/// | student_temperature | temperature | divides the student's, `Ts` |
-/// | teacher_temperature | temperature | divides the teacher's, `Tt` |
-///
 /// **Relations**: equals the reference on the batch of all ranks; uneven and empty ranks make no difference.
 ///
 /// **Citation**: Lin et al. 2020, "Distilling Dense Representations for Ranking using Tightly-Coupled Teachers",

@@ -20,13 +20,6 @@ import TuttiKernels
 /// | (sentence) | the teacher's embedding, a list of T numbers |
 /// | (sentence_1, ..., sentence_n) | one embedding for all texts of a row, T numbers, or one for each, n * T numbers |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | distance_metric | cosine | cosine (1 - cosine), l2 (Euclidean distance) or mse (mean squared difference) |
-/// | projection_dim | null | a trained linear layer to so many numbers, where the teacher's width is another |
-///
 /// **Parameters**: projection.weight `[T, D]` and projection.bias `[T]`, with projection_dim. To begin with one that
 /// was trained before (the reference's load_projection), give `initial_parameters` its `loss.safetensors`.
 ///
@@ -164,12 +157,6 @@ package class EmbedDistillLoss: Loss {
 /// **When to use it**: to make a model embed other languages, or a smaller model, like a teacher.
 ///
 /// **Inputs**, **Parameters**, **Relations**: those of EmbedDistillLoss.
-///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | projection_dim | null | a trained linear layer to so many numbers, where the teacher's width is another |
 ///
 /// **Citation**: Reimers and Gurevych 2020, "Making Monolingual Sentence Embeddings Multilingual using Knowledge
 /// Distillation", arXiv 2004.09813. **Reference**: sentence_transformers, losses/mse.py.

@@ -25,18 +25,6 @@ import TuttiKernels
 /// | (anchor, positive) | none |
 /// | (anchor, positive, negative_1, ..., negative_n) | none |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | guide | | folder or hub id of the guide, which tokenizes the texts its own way |
-/// | temperature | 0.01 | divides the cosines |
-/// | margin_strategy | absolute | absolute or relative |
-/// | margin | 0.0 | how far below the own pair a negative must lie |
-/// | contrast_anchors | true | whether other anchors are candidates of an anchor |
-/// | contrast_positives | true | whether other positives are candidates of a positive |
-/// | gather_across_devices | true | candidates of all ranks, or of the own rank only |
-///
 /// **Relations**: the reference gathers positives and negatives (default: not at all) but never anchors; here anchors
 /// are gathered too, so that W ranks equal one process. The reference's GISTEmbedLoss takes one negative, its cached
 /// form any number; here both do. Ties within 1e-6 are decided here, by rounding there: a copy of the positive stays a

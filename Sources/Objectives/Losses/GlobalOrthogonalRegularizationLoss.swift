@@ -19,15 +19,6 @@ import TuttiKernels
 ///
 /// **Inputs**: any number of text columns, no labels.
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | similarity_fct | cos_sim | cos_sim, dot_score, euclidean_sim or manhattan_sim |
-/// | mean_weight | 1.0 | weight of the first summand; null or 0 leaves it out |
-/// | second_moment_weight | 1.0 | weight of the second; null or 0 leaves it out |
-/// | aggregation | mean | mean or sum over text columns |
-///
 /// **Relations**: pairs of all ranks; the reference compares the rows of each rank. The summands are logged under
 /// their names.
 ///

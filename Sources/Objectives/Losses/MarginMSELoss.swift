@@ -20,12 +20,6 @@ import TuttiKernels
 /// | (query, positive, negative) | margin: the teacher's score of the positive minus that of the negative |
 /// | (query, positive, negative_1, ..., negative_n) | n margins, or n + 1 scores, the positive's first |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | similarity_fct | pairwise_dot_score | or pairwise_cos_sim, pairwise_euclidean_sim, pairwise_manhattan_sim |
-///
 /// **Relations**: equals the reference on the batch of all ranks; uneven and empty ranks make no difference.
 ///
 /// **Citation**: Hofstätter et al. 2021, "Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge

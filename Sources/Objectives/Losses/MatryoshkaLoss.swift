@@ -16,15 +16,6 @@ import TuttiKernels
 ///
 /// **Inputs**: those of the inner loss.
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | loss | | the inner loss |
-/// | matryoshka_dims | | the widths; they are sorted, the largest first |
-/// | matryoshka_weights | all 1 | a weight each |
-/// | n_dims_per_step | -1 | widths drawn for a step; all if not positive |
-///
 /// **Relations**: the reference ignored n_dims_per_step around its Cached losses for a time; here every loss may be
 /// chunked and none is special. The draw is the same on all ranks. With a trained twin, its embeddings are shortened
 /// too.

@@ -15,15 +15,6 @@ import TuttiKernels
 ///
 /// **Inputs**: (anchor, positive), no labels.
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | positive_margin | 0.8 | pairs beyond this cosine are alike enough |
-/// | negative_margin | 0.3 | other rows below this cosine are far enough |
-/// | use_mini_batched_version | true | encode in chunks of mini_batch_size texts: less memory, the same result |
-/// | mini_batch_size | 50 | texts of a chunk |
-///
 /// **Relations**: the hardest negative is sought among the positives of all ranks; the reference seeks it on each rank.
 /// A global batch of one row has no negative. Its mini-batched form was wrong before 6.0 (only the last chunk was
 /// learnt); both forms are one computation here.

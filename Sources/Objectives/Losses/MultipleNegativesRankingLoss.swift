@@ -29,21 +29,6 @@ import TuttiKernels
 /// | (anchor, positive, negative) | none |
 /// | (anchor, positive, negative_1, ..., negative_n) | none |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | scale | 20.0 | factor on the similarities, the inverse of the temperature |
-/// | similarity_fct | cos_sim | cos_sim, dot_score (then scale is usually 1), euclidean_sim or manhattan_sim |
-/// | gather_across_devices | true | candidates of all ranks, or of the own rank only |
-/// | directions | [query_to_doc] | what is compared; also query_to_query, doc_to_query, doc_to_doc |
-/// | partition_mode | joint | one softmax over all directions, or their mean: per_direction |
-/// | hardness_mode | null | negatives that count more: in_batch_negatives, hard_negatives, all_negatives |
-/// | hardness_strength | 0.0 | strength * sim, as a constant, is added to their scaled similarity |
-/// | positives | 1 | how many columns after the anchor are positives |
-/// | mask_false_negatives | none | text: a text that is a right answer is no negative |
-/// | ring_exchange | false | candidates travel round the ranks instead of being gathered |
-///
 /// **Directions**: a row's query may also meet all other queries, its document all queries, and all documents of other
 /// rows. With `joint` all of them share one softmax (GTE, Li et al. 2023); with `per_direction`, for query_to_doc and
 /// doc_to_query only, the loss is the mean of one cross entropy a direction (symmetric InfoNCE).

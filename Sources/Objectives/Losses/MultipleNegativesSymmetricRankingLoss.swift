@@ -14,14 +14,6 @@ import TuttiGround
 ///
 /// **Inputs**: (anchor, positive) or (anchor, positive, negative_1, ..., negative_n), no labels.
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | scale | 20.0 | factor on the similarities, the inverse of the temperature |
-/// | similarity_fct | cos_sim | cos_sim, dot_score, euclidean_sim or manhattan_sim |
-/// | gather_across_devices | true | candidates and anchors of all ranks, or of the own rank only |
-///
 /// **Relations**: `MultipleNegativesRankingLoss` with directions [query_to_doc, doc_to_query] and partition_mode
 /// per_direction, which is how it is computed here and in the reference.
 ///

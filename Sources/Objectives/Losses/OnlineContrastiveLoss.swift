@@ -22,13 +22,6 @@ import TuttiKernels
 /// |---|---|
 /// | (anchor, other) | 1 for alike, 0 for not; rows with any other label are ignored |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | distance_metric | COSINE_DISTANCE | or EUCLIDEAN, MANHATTAN; "SiameseDistanceMetric." may stand in front |
-/// | margin | 0.5 | how far apart pairs must be that are not alike |
-///
 /// **Relations**: equals the reference in one process with the batch of all ranks: the thresholds are those of the
 /// global batch (the reference under DDP takes each rank's own). It is a sum, without the 1/2 of ContrastiveLoss.
 ///

@@ -25,13 +25,6 @@ import TuttiKernels
 /// | (anchor, positive) | none |
 /// | (anchor, positive, negative_1, ..., negative_n) | none |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | logit_scale | 10.0 | the factor on cosines at the start; the parameter is its logarithm |
-/// | logit_bias | -10.0 | the bias at the start |
-///
 /// **Parameters**: logit_scale and logit_bias, one number each, trained with the model.
 ///
 /// **Relations**: not in the reference library; the values are those of the paper's algorithm. Pairs over all ranks, so

@@ -19,16 +19,6 @@ import TuttiKernels
 /// |---|---|
 /// | (sentence_A, sentence_B) | class: 0, 1, ..., num_labels - 1 |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | num_labels | must be given | number of classes |
-/// | embedding_dimension | the model's | if given, must be the model's; or sentence_embedding_dimension |
-/// | concatenation_sent_rep | true | the classifier sees u and v |
-/// | concatenation_sent_difference | true | the classifier sees the absolute difference of u and v |
-/// | concatenation_sent_multiplication | false | the classifier sees u * v, number by number |
-///
 /// **Parameters**: classifier.weight `[K, V D]` and classifier.bias `[K]`.
 ///
 /// **Relations**: equals the reference on the batch of all ranks. The reference under DDP never sums the classifier's

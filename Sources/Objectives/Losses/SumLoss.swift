@@ -9,13 +9,6 @@ import TuttiGround
 ///
 /// **Inputs**: data that all of them take.
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | losses | | the losses |
-/// | weights | all 1 | a weight each |
-///
 /// **Relations**: what users of the reference write as a module of their own that returns a dictionary. The weighted
 /// summands are logged under the losses' names (a second one of a name as name_2), and so are the parts that the
 /// losses themselves name. Parameters of the i-th loss are called losses.i.<name>.

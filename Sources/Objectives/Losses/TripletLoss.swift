@@ -19,13 +19,6 @@ import TuttiKernels
 /// |---|---|
 /// | (anchor, positive, negative) | none |
 ///
-/// **Options**
-///
-/// | option | default | meaning |
-/// |---|---|---|
-/// | distance_metric | EUCLIDEAN | or COSINE, MANHATTAN; "TripletDistanceMetric." may stand in front |
-/// | triplet_margin | 5.0 | how much farther the negative must be; with COSINE it must be below 2 |
-///
 /// **Relations**: equals the reference 6.2 on the batch of all ranks; in its versions 5.0 to 5.2, EUCLIDEAN and
 /// MANHATTAN had the wrong sign. The derivative of a distance of 0 is 0, where the reference gives NaN.
 ///
