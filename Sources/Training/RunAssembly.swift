@@ -157,13 +157,8 @@ package func loadModel(
 }
 
 extension TrainingConfiguration {
-    /// What is compared when a run is started again: everything but where it writes and how the card reads.
-    var identityObject: JSONObject {
-        var object = resolved
-        object["output_dir"] = nil
-        object["model_card"] = nil
-        return object
-    }
+    /// What is compared when a run is started again.
+    var identityObject: JSONObject { decisive(resolved) }
 
     /// The evaluators and the test evaluators.
     ///

@@ -169,7 +169,7 @@ struct RunDirectory: Sendable {
     private mutating func compare(_ found: JSONObject) throws(TuttiError) -> RunStart {
         let theirs = found["identity"]?.string ?? ""
         let isOlder = found["format"] == nil
-        if isOlder, found["configuration"] == configuration {
+        if isOlder, found["configuration"]?.object.map(decisive) == configuration.object {
             // Its digests of data are another kind's: what can be compared is equal.
             identity.earlier = theirs
         } else if theirs == identity.current {

@@ -33,6 +33,19 @@ struct RunIdentity: Sendable, Codable, Equatable {
     func accepts(_ identity: String) -> Bool { identity == current || identity == earlier }
 }
 
+/// The members of a configuration that decide a run's result: all but where it writes, how the card reads and who is
+/// told of it.
+func decisive(_ configuration: JSONObject) -> JSONObject {
+    var object = configuration
+    object["output_dir"] = nil
+    object["model_card"] = nil
+    if var arguments = object["args"]?.object {
+        for key in ["run_name", "report_to", "runName", "reportTo"] { arguments[key] = nil }
+        object["args"] = .object(arguments)
+    }
+    return object
+}
+
 /// Hexadecimal SHA-256 of the UTF-8 of a text.
 func hexadecimalDigest(ofText text: String) -> String {
     var digest = Digest()
@@ -69,7 +82,7 @@ extension TrainingInputs {
         object["evaluators"] = .array(
             (evaluators + testEvaluators).map { .string("\(type(of: $0).className) \($0.name)") })
         object["max_seq_length"] = .integer(Int64(model.maximumLength))
-        return .object(object)
+        return .object(decisive(object))
     }
 
     /// A loss with its options and the losses inside it.

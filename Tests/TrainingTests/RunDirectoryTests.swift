@@ -61,6 +61,10 @@ private final class Watcher: Report, AsksToStop {
         #expect(try train(inputs) == .finished)
         #expect(try train(try run().inputs(scratch.path + "/run")) == .alreadyFinished)
 
+        var otherName = try run().inputs(scratch.path + "/run")
+        otherName.arguments.runName = "another name"
+        #expect(try train(otherName) == .alreadyFinished)
+
         var otherData = try run().inputs(scratch.path + "/run")
         let columns = [("anchor", 0), ("positive", 1), ("negative_1", 2)].map { name, column in
             (name: name, texts: otherData.trainDataset.texts(column: column).reversed().map { $0 })
