@@ -1,5 +1,5 @@
-// Allocation functions of glibc, counted for threads that ask. Calls from within the BLAS library are not counted:
-// what it does with memory is its own.
+// Allocation functions of glibc, counted for threads that enable it. Calls from within the BLAS library are not
+// counted.
 
 #define _GNU_SOURCE
 #include "CAllocationCounter.h"
@@ -17,7 +17,7 @@ extern void *__libc_memalign(size_t, size_t);
 static _Thread_local int counting;
 static _Thread_local uint64_t count;
 
-/// Where the BLAS library's code lies.
+/// The address range of the BLAS library's code.
 static uintptr_t blas_start, blas_end;
 
 static int find_blas(struct dl_phdr_info *library, size_t size, void *context) {

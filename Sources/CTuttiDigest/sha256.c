@@ -1,4 +1,4 @@
-// SHA-256's compression function (FIPS 180-4, section 6.2.2): plain C, and x86's SHA instructions where there are any.
+// SHA-256's compression function (FIPS 180-4, section 6.2.2): plain C, and x86 SHA instructions if available.
 
 #include "CTuttiDigest.h"
 
@@ -56,7 +56,7 @@ __attribute__((target("sha,sse4.1"))) static void blocks_with_instructions(uint3
             __m128i sum = _mm_add_epi32(words, _mm_loadu_si128((const __m128i *)constants + i));
             cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
             abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0E));
-            if (i < 12) {  // words 16 + 4i ... of the schedule take the place of these
+            if (i < 12) {  // replaced by words 16 + 4i ... of the schedule
                 __m128i next = _mm_sha256msg1_epu32(words, w[(i + 1) & 3]);
                 next = _mm_add_epi32(next, _mm_alignr_epi8(w[(i + 3) & 3], w[(i + 2) & 3], 4));
                 w[i & 3] = _mm_sha256msg2_epu32(next, w[(i + 3) & 3]);
@@ -77,7 +77,7 @@ static int has_instructions(void) {
 }
 
 void tutti_sha256_blocks(uint32_t state[8], const uint8_t *blocks, size_t count) {
-    static int known = -1;  // every thread that asks finds the same
+    static int known = -1;  // all threads compute the same value
     if (__atomic_load_n(&known, __ATOMIC_RELAXED) < 0) __atomic_store_n(&known, has_instructions(), __ATOMIC_RELAXED);
     if (__atomic_load_n(&known, __ATOMIC_RELAXED)) blocks_with_instructions(state, blocks, count);
     else tutti_sha256_blocks_portable(state, blocks, count);

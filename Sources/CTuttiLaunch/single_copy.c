@@ -1,4 +1,4 @@
-// Two children stand for two ranks: siblings, of which the one that is read has allowed it by prctl, as Open MPI does.
+// Two child processes act as two ranks: siblings, of which the one being read has allowed it by prctl, as in Open MPI.
 //
 // Only calls that are safe between fork and exit: the process may have threads.
 #define _GNU_SOURCE

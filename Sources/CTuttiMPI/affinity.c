@@ -1,4 +1,4 @@
-// The CPUs of a thread, as plain words: cpu_set_t is reached through macros only.
+// The CPUs of a thread, as plain words: cpu_set_t is accessible only through macros.
 #define _GNU_SOURCE
 #include "CTuttiMPI.h"
 #include <errno.h>

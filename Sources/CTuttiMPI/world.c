@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// The communicators by number. One thread makes every call, so nothing is locked.
+// The communicators by number. One thread makes every call, so no lock is needed.
 static MPI_Comm first[8];
 static MPI_Comm *comms = first;
 static int count = 1, capacity = 8;

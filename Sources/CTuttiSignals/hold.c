@@ -1,8 +1,8 @@
-// Blocks the signals that ask a run for something before the constructors of shared libraries run: OpenBLAS starts its
-// threads in one, and a thread that does not block a signal can be chosen to take it.
+// Blocks the signals that control a run before the constructors of shared libraries run: OpenBLAS starts its threads in
+// one, and the kernel may deliver a signal to any thread that does not block it.
 //
-// Linked into the command alone: the function lies in .preinit_array, which only an executable has. A program that uses
-// Tutti as a library decides about its signals itself (StopRequest.listenToSignals).
+// Linked only into the command: the function is in .preinit_array, which only an executable has. A program that uses
+// Tutti as a library handles its own signals (StopRequest.listenToSignals).
 #define _GNU_SOURCE
 #include "CTuttiSignals.h"
 #include <signal.h>

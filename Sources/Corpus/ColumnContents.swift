@@ -1,18 +1,18 @@
-// Text columns that are probably no texts: numbers (a ticket's id), and values that hardly differ (an agent's name).
+// Text columns that probably are not text: numbers (a ticket id), and values that rarely differ (an agent's name).
 //
-// A data set whose columns nobody chose is trained on with all of them, so such a column is said before the first step.
+// Without a `columns:` choice all columns are used for training, so such a column is reported before the first step.
 
-/// What the first rows of a table show of its text columns.
+/// The contents of a table's text columns, judged by its first rows.
 package struct ColumnContents: Sendable {
-    /// Rows that are looked at.
+    /// Rows to inspect.
     private static let sample = 10_000
     /// Text columns whose cells are numbers.
     package let numbers: [String]
-    /// Text columns in which few values recur, with the number of different ones.
+    /// Text columns with few distinct values, and how many.
     package let recurring: [(name: String, values: Int)]
     private let rows: Int
 
-    /// Looks at the first rows of `table`.
+    /// Inspects the first rows of `table`.
     package init(_ table: Table) {
         rows = min(table.rowCount, ColumnContents.sample)
         var numbers: [String] = []
@@ -35,19 +35,19 @@ package struct ColumnContents: Sendable {
         self.recurring = recurring
     }
 
-    /// A line for each kind of such columns; `title` names the data set.
+    /// One line per kind of such columns; `title` names the data set.
     package func warnings(_ title: String) -> [String] {
         var lines: [String] = []
         func listed(_ names: [String]) -> String { names.map { "'\($0)'" }.joined(separator: ", ") }
         if !numbers.isEmpty {
             lines.append(
                 "\(title): \(listed(numbers)) \(numbers.count == 1 ? "holds" : "hold") numbers and will be trained on as "
-                    + "text; leave out what is no text with columns: [...].")
+                    + "text; exclude columns that are not text with columns: [...].")
         }
         for (name, values) in recurring {
             let what = values == 1 ? "the same text in every row" : "only \(values) different texts in \(rows) rows"
             lines.append(
-                "\(title): '\(name)' holds \(what) and will be trained on as text; leave it out with columns: [...] if "
+                "\(title): '\(name)' holds \(what) and will be trained on as text; exclude it with columns: [...] if "
                     + "it is not one of the loss's texts.")
         }
         return lines

@@ -1,23 +1,23 @@
 // Which columns of a file become texts and which becomes the label.
 //
-// The label is the first of label, labels, score, scores that is among the columns in use; all others are texts, in the
-// order of the file, or of `columns:` where the configuration selects. Reference: SentenceTransformerDataCollator.
+// The label is the first of label, labels, score, scores among the columns in use; all others are texts, in the order of
+// the file, or of `columns:` if the configuration selects them. Reference: SentenceTransformerDataCollator.
 
 import TuttiFormats
 import TuttiGround
 
 /// The columns of a file in use.
 struct ColumnSelection {
-    /// Places of the text columns in the file, in the order of the table.
+    /// Indices of the text columns in the file, in the order of the table.
     let texts: [Int]
-    /// Place of the label column in the file.
+    /// Index of the label column in the file.
     let label: Int?
     /// Names of all the file's columns.
     let header: [String]
-    /// The same names, for a look-up in each row.
+    /// The same names, for a lookup in each row.
     let names: Set<String>
 
-    /// The names that make a column the label, the first that is present counts.
+    /// The names of a label column; the first that is present wins.
     static let labelNames = ["label", "labels", "score", "scores"]
 
     init(header: [String], columns: [String]?, source: String) throws(TuttiError) {
@@ -26,17 +26,17 @@ struct ColumnSelection {
         }
         var names: Set<String> = []
         for name in header where !names.insert(name).inserted && !name.isEmpty {
-            throw flawed("the column '\(name)' occurs twice", "Column names must differ.")
+            throw flawed("duplicate column '\(name)'", "Column names must be unique.")
         }
         self.names = names
         var places: [Int] = []
         if let columns {
             for (number, name) in columns.enumerated() {
                 guard let place = header.firstIndex(of: name) else {
-                    throw flawed("there is no column '\(name)'", TuttiError.hint(unknown: name, known: header))
+                    throw flawed("no such column '\(name)'", TuttiError.hint(unknown: name, known: header))
                 }
                 if columns[..<number].contains(name) {
-                    throw flawed("columns names '\(name)' twice", "Name every column once.")
+                    throw flawed("columns: duplicate '\(name)'", "Name every column once.")
                 }
                 places.append(place)
             }
@@ -54,7 +54,7 @@ struct ColumnSelection {
         self.header = header
         guard !texts.isEmpty else {
             throw flawed(
-                "there is no text column",
+                "no text column",
                 "The columns in use are: \(places.map { header[$0] }.joined(separator: ", ")).")
         }
     }

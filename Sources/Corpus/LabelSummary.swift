@@ -1,19 +1,19 @@
-// What kind of labels a table has: what a loss needs to know before the first step.
+// The kind of labels of a table, which a loss needs to know before the first step.
 
-/// A label column in short.
+/// A summary of the label column.
 package enum LabelSummary: Sendable, Equatable {
-    /// There is none.
+    /// No labels.
     case none
-    /// Whole numbers, the smallest and the largest.
+    /// Integers, with minimum and maximum.
     case integers(ClosedRange<Int>)
-    /// Numbers, the smallest and the largest.
+    /// Numbers, with minimum and maximum.
     case floats(ClosedRange<Double>)
-    /// Lists of so many numbers.
+    /// Lists of that many numbers.
     case lists(width: Int)
 }
 
 extension Table {
-    /// The label column in short; a table without rows has none.
+    /// A summary of the label column; none for a table without rows.
     package var labelSummary: LabelSummary {
         switch labels {
         case .none: return .none

@@ -1,10 +1,10 @@
-// Labels as they stand in files: numbers, truth values, lists of numbers, or lists of such lists.
+// Labels in files: numbers, booleans, lists of numbers, or lists of such lists.
 
 import TuttiFormats
 import TuttiGround
 
 enum LabelText {
-    /// The label that a cell of text means, or nil.
+    /// The label in a cell of text, or nil.
     static func parse(_ text: String) -> Label? {
         let trimmed = text.drop { $0 == " " }
         var end = trimmed.endIndex
@@ -25,14 +25,14 @@ enum LabelText {
         do throws(TuttiError) { return value(try JSONValue.parse(core)) } catch { return nil }
     }
 
-    /// The label that a JSON value means, or nil.
+    /// The label in a JSON value, or nil.
     static func value(_ value: JSONValue) -> Label? {
         switch value {
         case .integer(let number): return .integer(Int(number))
         case .number(let number): return .float(number)
         case .bool(let flag): return .integer(flag ? 1 : 0)
         case .array(let elements):
-            // A list of lists, such as one embedding a text column, is the list of all numbers in order.
+            // A list of lists, such as one embedding per text column, is flattened.
             let rows = elements.compactMap(\.array)
             if !rows.isEmpty {
                 guard rows.count == elements.count, rows.allSatisfy({ $0.count == rows[0].count }) else { return nil }
@@ -45,12 +45,12 @@ enum LabelText {
         }
     }
 
-    /// The error for a label that is none.
+    /// The error for an invalid label.
     static func error(_ text: String, name: String, place: String) -> TuttiError {
         let shown = text.count > 40 ? text.prefix(40) + "..." : text[...]
         return TuttiError(
             .data, "read labels", place,
             "the label '\(shown)' in column '\(name)' is not a number or a list of numbers",
-            hint: "Map class names to whole numbers from 0, or leave the column out with columns:.")
+            hint: "Map class names to whole numbers from 0, or exclude the column with columns:.")
     }
 }

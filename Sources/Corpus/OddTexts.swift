@@ -1,19 +1,19 @@
-// Texts that are probably missing values: empty ones, and the words that tables write for nothing (NaN, NA, null).
+// Texts that are probably missing values: empty ones, and the words for missing values in tables (NaN, NA, null).
 //
-// They are trained on as they are, as in the reference; a data set that has some says so once.
+// They are used as they are, as in the reference; a data set that has some is reported once.
 
 /// Counts the texts of a table that are probably missing values.
 struct OddTexts {
     private static let words: Set<[UInt8]> = Set(
         ["nan", "NaN", "NAN", "NA", "N/A", "n/a", "<NA>", "null", "NULL", "Null", "None", "#N/A"].map { Array($0.utf8) }
     )
-    /// Bytes of the longest text that can be one.
+    /// Bytes of the longest such text.
     static let longest = words.map(\.count).max() ?? 0
 
     private var empty = (count: 0, firstRow: 0)
     private var named = (count: 0, firstRow: 0)
 
-    /// Looks at a text of at most `longest` bytes in `row`, counted from zero.
+    /// Checks a text of at most `longest` bytes in `row`, counted from zero.
     mutating func look(at text: ArraySlice<UInt8>, row: Int) {
         if text.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0A || $0 == 0x0D }) {
             if empty.count == 0 { empty.firstRow = row + 1 }
@@ -24,7 +24,7 @@ struct OddTexts {
         }
     }
 
-    /// One line where there are such texts.
+    /// One line if there are such texts.
     func notices(_ source: String) -> [String] {
         var parts: [String] = []
         if empty.count > 0 {

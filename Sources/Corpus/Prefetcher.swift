@@ -1,7 +1,7 @@
-// Makes the next elements on a thread of its own while the caller works on the last one.
+// Produces the next elements on its own thread while the caller works on the last one.
 //
-// The queue is bounded, the order is kept, and an error of the producing closure reaches the caller in its place, after
-// the elements that came before it. The thread holds only the queue, so a prefetcher that goes away ends its thread.
+// The queue is bounded, the order is kept, and an error of the producing closure reaches the caller in order, after the
+// elements before it. The thread retains only the queue, so releasing a prefetcher ends its thread.
 
 import Foundation
 
@@ -9,7 +9,7 @@ import Foundation
 package final class Prefetcher<Element: Sendable>: Sendable {
     private let queue: PrefetchQueue<Element>
 
-    /// Starts making elements: `produce(0)`, `produce(1)`, ... until it returns nil or throws; at most `depth` wait.
+    /// Starts producing elements: `produce(0)`, `produce(1)`, ... until it returns nil or throws; at most `depth` wait.
     package init(
         depth: Int = 2, name: String = "tutti-prefetch", produce: @escaping @Sendable (Int) throws -> Element?
     ) {
@@ -38,17 +38,17 @@ package final class Prefetcher<Element: Sendable>: Sendable {
     /// Throws: the error of the producing closure, on this call and all later ones.
     package func next() throws -> Element? { try queue.take() }
 
-    /// Stops making elements; `next` then returns nil. An element in the making is thrown away.
+    /// Stops producing elements; `next` then returns nil. An element in progress is discarded.
     package func cancel() { queue.cancel() }
 
     deinit { queue.cancel() }
 }
 
-/// What the two threads share; every member is touched only under the condition's lock.
+/// The state shared by the two threads; every member is accessed only under the condition's lock.
 private final class PrefetchQueue<Element: Sendable>: @unchecked Sendable {
     private let condition = NSCondition()
     private let depth: Int
-    /// A ring of `depth` places, `count` of them taken from `first` on: taking an element allocates nothing.
+    /// A ring buffer of `depth` slots, `count` of them used from `first`: taking an element does not allocate.
     private var places: [Element?]
     private var first = 0
     private var count = 0

@@ -1,11 +1,11 @@
-// The share of a rank: contiguous, balanced, in the order of the ranks, so that the shares of all ranks put one after
-// the other are the whole.
+// The shard of a rank: contiguous, balanced, in rank order, so that the shards of all ranks concatenate to the whole
+// batch.
 //
-// Balanced by what the rows cost: ranks wait for each other in every step, so the step lasts as long as that of the
-// rank with the most tokens. Of two ranks with 16 triplets of NLI each, that one has on average 4.9 % above the mean,
-// of eight ranks 12 %; dealt by bytes 2.3 and 5.7 %.
+// Balanced by cost: ranks wait for each other in every step, so a step takes as long as the rank with the most tokens.
+// With 16 NLI triplets per rank, that rank is on average 4.9 % above the mean of two ranks and 12 % of eight; sharded by
+// bytes, 2.3 and 5.7 %.
 
-/// Deals rows to ranks.
+/// Assigns rows to ranks.
 package enum Shard {
     /// The rows of rank `rank` of `world` among `globalCount`: [rank * n / W, (rank + 1) * n / W); may be empty.
     package static func rows(of globalCount: Int, rank: Int, world: Int) -> Range<Int> {
@@ -13,14 +13,14 @@ package enum Shard {
         return (rank * globalCount / world)..<((rank + 1) * globalCount / world)
     }
 
-    /// The rows of rank `rank` of `world`, cut where the costs of the rows before a cut are nearest to their share.
+    /// The rows of rank `rank` of `world`, cut where the cumulative cost is nearest to its share.
     package static func rows(costing costs: [Int], rank: Int, world: Int) -> Range<Int> {
         precondition(rank >= 0 && rank < world, "Shard: rank \(rank) of \(world)")
         let total = costs.reduce(0, +)
         var cuts = [0]
         var (row, before) = (0, 0)
         for part in 1..<max(world, 1) {
-            // All in parts of 1 / W, so that every rank computes with the same whole numbers.
+            // All in units of 1 / W, so that every rank computes with the same integers.
             let goal = total * part
             while row < costs.count, abs((before + costs[row]) * world - goal) <= abs(before * world - goal) {
                 before += costs[row]

@@ -1,18 +1,18 @@
 // A data set in memory: text columns and at most one label column.
 //
-// All texts lie in one block of UTF-8, row after row, with an array of ends: a million rows are two allocations, and a
-// String exists only for the rows of the batch at hand. Labels are one flat array.
+// All texts are stored in one block of UTF-8, row by row, with an array of end offsets: a million rows are two
+// allocations, and a String exists only for rows of the current batch. Labels are one flat array.
 
 import TuttiFormats
 import TuttiGround
 
 /// The label of a row.
 public enum Label: Sendable, Equatable {
-    /// A class, or any column that holds whole numbers only.
+    /// A class, or any column of integers.
     case integer(Int)
     /// A score.
     case float(Double)
-    /// A list of scores, one length in the whole column.
+    /// A list of scores, of the same length in the whole column.
     case floats([Double])
 }
 
@@ -24,13 +24,13 @@ public struct Table: Sendable {
     public let rowCount: Int
     /// The name of the label column, if there is one.
     public let labelName: String?
-    /// The file that the rows were read from.
+    /// The file of the rows.
     public let source: String
     let bytes: [UInt8]
     /// Ends of the cells in `bytes`, row-major.
     let ends: [Int]
     let labels: LabelColumn
-    /// What was odd when the rows were read, a line each: cells that swallowed rows, empty texts.
+    /// Warnings from reading the rows, one line each: cells that swallowed rows, empty texts.
     public let notices: [String]
 
     init(
@@ -70,29 +70,29 @@ public struct Table: Sendable {
         String(decoding: bytes[range(row: row, column: column)], as: UTF8.self)
     }
 
-    /// All texts of a column, in the order of the rows.
+    /// All texts of a column, in row order.
     public func texts(column: Int) -> [String] { (0..<rowCount).map { text(row: $0, column: column) } }
 
     /// The column named `name`.
     ///
-    /// Throws: `.data` with the nearest name when there is none.
+    /// Throws: `.data` with the nearest name if there is none.
     public func column(named name: String) throws(TuttiError) -> Int {
         if let column = columnNames.firstIndex(of: name) { return column }
         throw TuttiError(
-            .data, "read table", source, "there is no text column '\(name)'",
+            .data, "read table", source, "no such text column '\(name)'",
             hint: TuttiError.hint(unknown: name, known: columnNames))
     }
 
-    /// About what it costs to encode a row: the bytes of its texts, at most `longestText` of each, and ten for the
-    /// tokens that every text gets.
+    /// The approximate cost of encoding a row: the bytes of its texts, at most `longestText` each, plus ten for the
+    /// special tokens of every text.
     func cost(row: Int, longestText: Int) -> Int {
         columnNames.indices.reduce(0) { $0 + min(range(row: row, column: $1).count, longestText) + 10 }
     }
 
-    /// The label of a row, or nil when there are no labels.
+    /// The label of a row, or nil without labels.
     public func label(row: Int) -> Label? { labels[row] }
 
-    /// The SHA-256 of names, texts and labels, for telling whether a run goes on with the same data.
+    /// The SHA-256 of names, texts and labels, to check that a run resumes with the same data.
     public func contentDigest() -> String {
         var digest = Digest()
         digest.update(columnNames.count)
@@ -105,7 +105,7 @@ public struct Table: Sendable {
         return digest.hexadecimal
     }
 
-    /// Where a cell lies in `bytes`.
+    /// The range of a cell in `bytes`.
     func range(row: Int, column: Int) -> Range<Int> {
         precondition(row >= 0 && row < rowCount && column >= 0 && column < columnNames.count, "Table: no such cell")
         let cell = row * columnNames.count + column

@@ -1,7 +1,7 @@
 // Collects the rows of a table: bytes of texts in column order, then the label.
 //
-// Whole numbers and fractions may mix in a label column, which then is one of fractions, as in the reference's readers;
-// numbers and lists may not, nor lists of different lengths.
+// A label column may mix integers and fractions and then is a column of fractions, as in the reference's readers; it may
+// not mix numbers and lists, or lists of different lengths.
 
 import TuttiFormats
 import TuttiGround
@@ -10,7 +10,7 @@ struct TableBuilder {
     let textNames: [String]
     let labelName: String?
     let source: String
-    /// What is odd in the file, a line each.
+    /// Warnings about the file, one line each.
     var notices: [String] = []
     private var oddTexts = OddTexts()
     private var bytes: [UInt8] = []
@@ -80,7 +80,7 @@ struct TableBuilder {
 
     /// The finished table.
     ///
-    /// Throws: `.data` when there is no row.
+    /// Throws: `.data` if there are no rows.
     func table() throws(TuttiError) -> Table {
         let rows = textNames.isEmpty ? 0 : ends.count / textNames.count
         guard rows > 0 else {
@@ -107,6 +107,6 @@ struct TableBuilder {
     }
 
     private func mixed(_ place: String, _ problem: String) -> TuttiError {
-        TuttiError(.data, "read labels", place, problem, hint: "All labels of a data set must be of one kind.")
+        TuttiError(.data, "read labels", place, problem, hint: "All labels of a data set must be of the same kind.")
     }
 }

@@ -1,21 +1,21 @@
-// A rank's share of a global batch as strings, with the slots that its rows have in the global batch: randomness is
-// keyed by slot, never by rank.
+// A rank's shard of a global batch as strings, with the slots of its rows in the global batch: randomness is keyed by
+// slot, never by rank.
 
 /// Rows of a table as columns of strings.
 package struct TextBatch: Sendable, Equatable {
-    /// The rows' numbers in the table.
+    /// The row indices in the table.
     package let rows: [Int32]
-    /// The rows' places in the global batch.
+    /// The slots of the rows in the global batch.
     package let slots: Range<Int>
     /// The number of rows in the global batch.
     package let globalCount: Int
-    /// The texts, column after column.
+    /// The texts, column by column.
     package let columns: [[String]]
-    /// The labels, one a row, or empty when the table has none.
+    /// The labels, one per row, or empty if the table has none.
     package let labels: [Label]
 
-    /// The share of `rank` in the global batch of `globalRows`: of its bytes if `longestText` says how many of a text
-    /// count, else of its rows.
+    /// The shard of `rank` of the global batch `globalRows`: balanced by bytes if `longestText` gives how many of a text
+    /// count, else by rows.
     package init(
         table: Table, globalRows: ArraySlice<Int32>, rank: Int = 0, world: Int = 1, longestText: Int? = nil
     ) {

@@ -1,7 +1,7 @@
-// Collectives: what the ranks of a run can do together.
+// Collectives: the operations among the ranks of a run.
 //
 // One protocol, two implementations: `LocalEnsemble` (threads of one process; one thread is the plain run) and
-// `MPIEnsemble` (processes started by mpirun). Nothing above this module knows which of the two plays.
+// `MPIEnsemble` (processes started by mpirun). Nothing above this module knows which of the two is in use.
 //
 // Legend: `W` ranks (`size`), `r` this rank. "Collective" = every rank must call it, in the same order.
 // SPMD rule: never call a collective inside `if isRoot`, after an early return, or after a throw that only some ranks
@@ -11,7 +11,7 @@
 
 import Foundation
 
-/// The ranks that play every step together.
+/// The ranks that run every step together.
 ///
 /// Every method is Collective and throws a `TuttiError` that names the rank; buffers of a call must stay alive until it
 /// returns (`beginAllReduceSum`: until `finishAllReduces` returns).
@@ -22,24 +22,24 @@ public protocol Ensemble: AnyObject, Sendable {
     /// The number of ranks, `W`.
     var size: Int { get }
 
-    /// Whether several ranks, all of them on one node, may keep memory together; equal on all ranks.
+    /// Whether several ranks, all on one node, may share memory; equal on all ranks.
     ///
-    /// Then a `barrier` also orders memory: what a rank wrote before it, every rank reads after it.
+    /// Then a `barrier` also orders memory: what a rank writes before it, every rank reads after it.
     var sharesNode: Bool { get }
 
-    /// The node that this rank runs on: the same number on the ranks of one node, and on no others.
+    /// The node of this rank: the same number on the ranks of one node only.
     var node: Int { get }
 
-    /// The ranks that give the same `color` as this one, in their order here, as an ensemble of their own.
+    /// A new ensemble of the ranks with the same `color` as this one, in the same order.
     ///
-    /// Every rank gets the ensemble of its color. The collectives of an ensemble concern its own ranks: those of
-    /// another color may call others, or none. It serves as long as this one does, and errors name ranks by their
+    /// Every rank gets the ensemble of its color. The collectives of an ensemble involve only its own ranks: those of
+    /// another color may call others, or none. It is valid as long as this one, and errors name ranks by their
     /// numbers in the whole run.
     ///
     /// - Parameter color: not negative.
     func split(color: Int) throws -> any Ensemble
 
-    /// Threads that this rank should compute with: the cores that it has to itself.
+    /// Threads that this rank should use: the cores that it has to itself.
     var computeThreads: Int { get }
 
     /// Returns when every rank has called it.
@@ -57,7 +57,7 @@ public protocol Ensemble: AnyObject, Sendable {
     /// Replaces each value with its maximum over ranks; the lengths must be equal on all ranks.
     func allReduceMax(_ values: UnsafeMutableBufferPointer<Double>) throws
 
-    /// Lays the bytes of all ranks behind each other, in the order of ranks, on every rank.
+    /// Concatenates the bytes of all ranks, in rank order, on every rank.
     ///
     /// - Parameters:
     ///   - own: this rank's bytes, `counts[rank]` of them; may be empty.
@@ -66,38 +66,38 @@ public protocol Ensemble: AnyObject, Sendable {
     func allGather(
         _ own: UnsafeRawBufferPointer, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableRawBufferPointer) throws
 
-    /// Sums `send` over ranks and gives each rank its own slice: the adjoint of `allGather`.
+    /// Sums `send` over ranks; each rank gets its own slice: the adjoint of `allGather`.
     ///
     /// - Parameters:
-    ///   - send: `sum(counts)` values, the slices of all ranks in the order of ranks.
+    ///   - send: `sum(counts)` values, the slices of all ranks in rank order.
     ///   - counts: values of every rank's slice, `[W]`, equal on all ranks; zeros are allowed.
     ///   - into: receives `counts[rank]` values; must not overlap `send`.
     func reduceScatterSum(
         _ send: UnsafeBufferPointer<Float>, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableBufferPointer<Float>)
         throws
 
-    /// Gives bytes to the next rank, the last rank's to rank 0, and takes those of the rank before.
+    /// Sends bytes to the next rank (the last rank's to rank 0) and receives those of the previous rank.
     ///
     /// - Parameters:
-    ///   - own: as many bytes on every rank.
+    ///   - own: the same number of bytes on every rank.
     ///   - into: receives as many; must not overlap `own`.
     func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws
 
-    /// Queues a sum over ranks; the buckets are summed in the order in which they were queued.
+    /// Queues a sum over ranks; the buckets are summed in queue order.
     ///
-    /// The caller goes on computing; it must not touch `values` before `finishAllReduces` returns. No other
+    /// The caller continues computing; it must not touch `values` before `finishAllReduces` returns. No other
     /// collective may be called while a bucket is queued.
     func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws
 
-    /// Returns when every queued bucket holds its sum over ranks, or throws the first error of one.
+    /// Returns when every queued bucket holds its sum over ranks, or throws the first error.
     func finishAllReduces() throws
 
-    /// Says why on standard error and ends the whole job, all ranks, with exit code `code`; not collective.
+    /// Prints the reason to standard error and ends the whole job, all ranks, with exit code `code`; not collective.
     func abort(code: Int32, message: String) -> Never
 }
 
 extension Ensemble {
-    /// This rank's part of the processors, where the ranks are on one machine and nobody knows better.
+    /// This rank's share of the processors, if the ranks are on one machine and nothing more is known.
     public var computeThreads: Int { max(1, ProcessInfo.processInfo.activeProcessorCount / size) }
 
     /// Whether this is rank zero, which reads, evaluates, prints and saves.

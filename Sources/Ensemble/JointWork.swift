@@ -1,4 +1,4 @@
-// Work that every rank does by itself and that may fail on some of them: reading files, loading weights.
+// Work that every rank does independently and that may fail on some: reading files, loading weights.
 
 import Foundation
 import TuttiGround
@@ -6,7 +6,7 @@ import TuttiGround
 extension Ensemble {
     /// Runs `body` on every rank; if it throws on any, every rank throws. Collective.
     ///
-    /// - Throws: the error of the lowest failing rank, its rank named if others got through. `body` must not call
+    /// - Throws: the error of the lowest failing rank, which it names if others succeeded. `body` must not call
     ///   collectives.
     package func together<T>(_ operation: String, _ body: () throws -> T) throws -> T {
         guard size > 1 else { return try body() }

@@ -1,10 +1,10 @@
-// LocalEnsemble: the ranks as threads of one process: the plain run (W = 1) and the twin of MPI in tests (W > 1).
+// LocalEnsemble: ranks as threads of one process: the plain run (W = 1) and a stand-in for MPI in tests (W > 1).
 //
-// W = 1 does nothing at all in its collectives. With W > 1 each rank sums its own slice of the values over all ranks,
-// in the order of ranks, and writes it to all of them: one addition order, so the same bits on every rank and in
-// every run. No collective allocates.
+// With W = 1 collectives do nothing. With W > 1 each rank sums its own slice of the values over all ranks, in rank
+// order, and writes it to all of them: one addition order, so the same bits on every rank and in every run.
+// No collective allocates.
 //
-// Unsafe: buffers of all threads are reached through `MeetingPoint`, between its two meetings only.
+// Unsafe: buffers of all threads are accessed through `MeetingPoint`, only between its two meetings.
 
 import Foundation
 import TuttiGround
@@ -17,10 +17,10 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
     /// The number of ranks.
     public var size: Int { meeting.size }
 
-    /// Whether the ranks may keep memory together: threads always could, so the nodes are what a test says.
+    /// Whether the ranks may share memory: threads always could, so the test chooses the nodes.
     public var sharesNode: Bool { size > 1 && meeting.members.allSatisfy { nodes[$0] == node } }
 
-    /// The node that this rank is said to run on.
+    /// The simulated node of this rank.
     public var node: Int { nodes[meeting.members[rank]] }
 
     private let meeting: MeetingPoint
@@ -45,14 +45,14 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
             }
     }
 
-    /// The plain run: one rank, no threads, collectives that cost nothing.
+    /// The plain run: one rank, no threads, free collectives.
     public static func single() -> LocalEnsemble {
         LocalEnsemble(rank: 0, meeting: MeetingPoint(members: [0]), nodes: [0], waitLimit: 0)
     }
 
-    /// Runs `body` on `world` threads, each with its own rank, and returns their results in the order of ranks.
+    /// Runs `body` on `world` threads, each with its own rank, and returns their results in rank order.
     ///
-    /// - Parameter sharesNode: false = the ranks exchange messages, as if they ran on nodes of their own.
+    /// - Parameter sharesNode: false = the ranks exchange messages, as if each ran on its own node.
     /// - Throws: as `run(nodes:waitLimit:_:)`.
     public static func run<T: Sendable>(
         world: Int, sharesNode: Bool = true, waitLimit: Double = 60,
@@ -62,14 +62,14 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
         return try run(nodes: (0..<world).map { sharesNode ? 0 : $0 }, waitLimit: waitLimit, body)
     }
 
-    /// Runs `body` on a thread for each of `nodes`, as if that rank ran on that node, and returns the results in the
-    /// order of ranks.
+    /// Runs `body` on a thread for each of `nodes`, as if that rank ran on that node, and returns the results in rank
+    /// order.
     ///
     /// - Parameters:
-    ///   - nodes: the node of each rank, by any numbers.
+    ///   - nodes: the node of each rank, any numbers.
     ///   - waitLimit: seconds after which a rank that waits in a collective is reported on standard error.
-    /// - Throws: the error of the rank that failed first. The other ranks are released from the collective they wait
-    ///   in, or from the next one, by an error that names that rank.
+    /// - Throws: the error of the rank that failed first. The other ranks leave the collective they wait in, or the
+    ///   next one, with an error that names that rank.
     public static func run<T: Sendable>(
         nodes: [Int], waitLimit: Double = 60, _ body: @escaping @Sendable (any Ensemble) throws -> T
     ) throws -> [T] {
@@ -101,7 +101,7 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
         return try outcome.results()
     }
 
-    /// The ranks that give the same `color`, as an ensemble of their own.
+    /// A new ensemble of the ranks with the same `color`.
     public func split(color: Int) throws -> any Ensemble {
         precondition(color >= 0, "split: color \(color)")
         let colors = try gatherCounts(color)
@@ -152,7 +152,7 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
         }
     }
 
-    /// Lays the bytes of all ranks behind each other on every rank.
+    /// Concatenates the bytes of all ranks on every rank.
     public func allGather(
         _ own: UnsafeRawBufferPointer, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableRawBufferPointer
     ) throws {
@@ -174,7 +174,7 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
         }
     }
 
-    /// Sums `send` over ranks and gives each rank its own slice.
+    /// Sums `send` over ranks; each rank gets its own slice.
     public func reduceScatterSum(
         _ send: UnsafeBufferPointer<Float>, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableBufferPointer<Float>
     ) throws {
@@ -201,7 +201,7 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
         }
     }
 
-    /// Takes the bytes of the rank before.
+    /// Receives the bytes of the previous rank.
     public func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws {
         precondition(into.count >= own.count, "rotate: \(own.count) bytes into \(into.count)")
         if size == 1 {
@@ -215,18 +215,18 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
         }
     }
 
-    /// Queues a sum over ranks; it happens in `finishAllReduces`.
+    /// Queues a sum over ranks, computed in `finishAllReduces`.
     public func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
         if size > 1 { queue.append(values) }
     }
 
-    /// Sums the queued buckets in their order.
+    /// Sums the queued buckets in order.
     public func finishAllReduces() throws {
         defer { queue.removeAll(keepingCapacity: true) }
         for values in queue { try allReduceSum(values) }
     }
 
-    /// Says why on standard error and ends the process.
+    /// Prints the reason to standard error and ends the process.
     public func abort(code: Int32, message: String) -> Never {
         FileHandle.standardError.write(
             Data("\(nodes.count > 1 ? "rank \(meeting.members[rank]): " : "")\(message)\n".utf8))
@@ -241,7 +241,7 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
         try meeting.close(rank: rank)
     }
 
-    /// Rank r combines slice r of all ranks, in the order of ranks, in the buffer of rank 0, and copies it to all.
+    /// Rank r combines slice r of all ranks, in rank order, in the buffer of rank 0, and copies it to all.
     @inline(__always)
     private func reduceInPlace<Element: BitwiseCopyable>(
         _ values: UnsafeMutableBufferPointer<Element>, _ operation: StaticString, kind: Int,

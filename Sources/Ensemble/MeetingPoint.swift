@@ -1,15 +1,15 @@
-// MeetingPoint: where the threads of a `LocalEnsemble` lay out their buffers and wait for each other.
+// MeetingPoint: where the threads of a `LocalEnsemble` post their buffers and wait for each other.
 //
-// A collective = post (what I bring) -> meet (all have posted) -> work on everybody's buffers -> meet (all are done).
+// A collective = post (my buffer) -> meet (all have posted) -> work on all buffers -> meet (all are done).
 // Posts are compared, so that ranks that call different collectives, or lengths, fail at once with both named
 // instead of hanging. A rank that throws or returns early releases the ranks that wait for it.
 //
-// A part of the ranks that plays by itself (`Ensemble.split`) has a meeting point of its own. A rank that throws
-// releases all of them, for then the run is over; a rank that returns early only those that it belongs to.
+// A subset of the ranks (`Ensemble.split`) has its own meeting point. A rank that throws releases all meeting points,
+// because the run is over; a rank that returns early releases only its own.
 
 import TuttiGround
 
-/// What one rank brings to a collective.
+/// One rank's arguments of a collective.
 struct Post {
     var operation: StaticString = "nothing"
     var kind = 0
@@ -31,10 +31,10 @@ final class MeetingPoint: @unchecked Sendable {
     private var releases: [Release] = []
     private var parts: [Part: MeetingPoint] = [:]
 
-    /// Why ranks that wait, now or later, wait in vain.
+    /// Why ranks that wait, now or later, cannot complete.
     private struct Release {
         var error: TuttiError
-        /// Whether all ranks are concerned, or only those that wait for `error.rank`.
+        /// Whether it affects all ranks, or only those that wait for `error.rank`.
         var endsRun: Bool
     }
 
@@ -44,7 +44,7 @@ final class MeetingPoint: @unchecked Sendable {
         var color: Int
     }
 
-    /// Where the ranks with these numbers in the whole run meet.
+    /// The meeting point of the ranks with these numbers in the whole run.
     init(members: [Int]) {
         self.members = members
         let size = members.count
@@ -63,7 +63,7 @@ final class MeetingPoint: @unchecked Sendable {
 
     subscript(rank: Int) -> Post { posts[rank] }
 
-    /// Where the ranks of one color meet: the same object for all that ask with the same numbers.
+    /// The meeting point of one color: the same object for the same arguments.
     ///
     /// - Parameters:
     ///   - split: counts the splits.
@@ -90,12 +90,12 @@ final class MeetingPoint: @unchecked Sendable {
         }
     }
 
-    /// Waits until every rank is done with the buffers of the collective that `open` began.
+    /// Waits until every rank is done with the buffers of the collective that `open` started.
     func close(rank: Int) throws(TuttiError) { try meet(rank: rank, posts[rank].operation) }
 
     /// Releases the ranks that wait, now and later, because `rank` threw `error`.
     func fail(rank: Int, _ error: any Error) {
-        // A rank that was itself released by the first failure adds nothing.
+        // A rank that was itself released by the first failure is ignored.
         let cause = TuttiError(error)
         let error = TuttiError(cause.kind, "", "", "failed: \(cause)", rank: rank)
         release(Release(error: error, endsRun: true))
@@ -107,7 +107,7 @@ final class MeetingPoint: @unchecked Sendable {
         release(Release(error: error, endsRun: false))
     }
 
-    /// The ranks of the run that have not come to the current meeting, for the watchdog.
+    /// The ranks of the run that have not reached the current meeting, for the watchdog.
     func absentRanks() -> [Int] {
         lock.locked { (0..<size).filter { !present[$0] }.map { members[$0] } }
     }
@@ -137,7 +137,7 @@ final class MeetingPoint: @unchecked Sendable {
                 return nil
             }
             while generation == mine && releases.isEmpty { lock.wait() }
-            // A meeting that took place counts, even if a rank failed right after it.
+            // A completed meeting counts, even if a rank failed right after it.
             return generation == mine ? releases.first?.error : nil
         }
         if var released {

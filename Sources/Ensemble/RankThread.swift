@@ -1,9 +1,9 @@
-// RankThread: the three primitives of threads that both ensembles are built on: a lock with a condition to sleep on,
-// a thread of its own (never a task: a blocking call would starve Swift's pool), and a monotonic clock.
+// RankThread: the three thread primitives of both ensembles: a lock with a condition to sleep on, a dedicated thread
+// (never a task: a blocking call would starve Swift's pool), and a monotonic clock.
 
 import Foundation
 
-/// A mutex with one condition; waiting sleeps, it never spins. Used under the discipline of its owner.
+/// A mutex with one condition; waiting sleeps and never spins. The owner must use it correctly.
 package final class SleepLock: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
@@ -35,7 +35,7 @@ package final class SleepLock: @unchecked Sendable {
         return try body()
     }
 
-    /// Gives the lock up, sleeps until `wakeAll`, and takes it again. The lock must be held.
+    /// Releases the lock, sleeps until `wakeAll`, and takes it again. The lock must be held.
     package func wait() { pthread_cond_wait(condition, mutex) }
 
     /// As `wait`, but at most until `deadline` of the monotonic clock (nanoseconds); false if it passed.
@@ -59,7 +59,7 @@ package func monotonicNanoseconds() -> UInt64 {
 package final class RankThread: @unchecked Sendable {
     private var thread = pthread_t()
 
-    /// Starts `body` on a thread of its own; nil if the system refuses another thread.
+    /// Starts `body` on a new thread; nil if the system refuses another thread.
     package init?(stackBytes: Int = 16 << 20, _ body: @escaping @Sendable () -> Void) {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)

@@ -1,7 +1,7 @@
-// RootWork: what is built from the collectives, equal for threads and processes.
+// RootWork: operations built from the collectives, the same for threads and processes.
 //
-// `onRoot` is how rank zero's files, evaluations and errors reach the others: result or error is broadcast, so that
-// no rank waits for a message that a failed rank zero will never send.
+// `onRoot` distributes rank zero's files, evaluations and errors: result or error is broadcast, so that no rank waits
+// for a message that a failed rank zero will never send.
 
 import Foundation
 import TuttiGround
@@ -40,14 +40,14 @@ extension Ensemble {
         }
     }
 
-    /// One number of every rank, in the order of ranks. Collective.
+    /// One number of every rank, in rank order. Collective.
     public func gatherCounts(_ own: Int) throws -> [Int] {
         var counts = [Int](repeating: 0, count: size)
         try counts.withUnsafeMutableBufferPointer { try gatherCounts(own, into: $0) }
         return counts
     }
 
-    /// The bytes of every rank, in the order of ranks; lengths may differ. Collective.
+    /// The bytes of every rank, in rank order; lengths may differ. Collective.
     public func gather(_ own: [UInt8]) throws -> [[UInt8]] {
         let counts = try gatherCounts(own.count)
         var joined = [UInt8](repeating: 0, count: counts.reduce(0, +))
@@ -63,7 +63,7 @@ extension Ensemble {
         }
     }
 
-    /// The largest `code` of all ranks: how ranks agree to stop, to save or to fail at the same step. Collective.
+    /// The maximum `code` over ranks: how ranks agree to stop, save or fail at the same step. Collective.
     public func agree(code: Int32) throws -> Int32 {
         var value = Double(code)
         try withUnsafeMutablePointer(to: &value) {
@@ -74,7 +74,7 @@ extension Ensemble {
 
     /// Runs `body` on rank zero and returns its result on every rank. Collective.
     ///
-    /// - Throws: the error that `body` threw, as a `TuttiError`, on every rank, rank zero included. `body` must not call
+    /// - Throws: the error that `body` threw, as a `TuttiError`, on every rank, including rank zero. `body` must not call
     ///   collectives.
     public func onRoot<T: Codable>(_ body: () throws -> T) throws -> T {
         var result: T?
@@ -102,7 +102,7 @@ extension Ensemble {
         return try RootEnvelope.decoder().decode(RootValue<T>.self, from: value).value
     }
 
-    /// Runs `body` on rank zero; every rank returns after it, or throws its error. Collective.
+    /// Runs `body` on rank zero; every rank returns afterwards, or throws its error. Collective.
     public func onRoot(_ body: () throws -> Void) throws {
         _ = try onRoot { () throws -> Bool in
             try body()
@@ -112,7 +112,7 @@ extension Ensemble {
 
     /// Checks that every rank runs the same thing: version, configuration digest, data digest. Collective.
     ///
-    /// - Parameter identity: one line; it must be the same text on all ranks.
+    /// - Parameter identity: one line, which must be equal on all ranks.
     /// - Throws: a usage error on every rank, naming the first rank that differs and both texts.
     public func verifyIdentity(_ identity: String) throws {
         let all = try gather(Array(identity.utf8))
@@ -127,7 +127,7 @@ extension Ensemble {
     }
 }
 
-/// What travels from rank zero: the encoded value, or the failure.
+/// What rank zero sends: the encoded value, or the failure.
 private struct RootEnvelope: Codable {
     var value: Data?
     var failure: TuttiError?
@@ -147,7 +147,7 @@ private struct RootEnvelope: Codable {
     }
 }
 
-/// A value of any kind, wrapped because JSON's top level is an object.
+/// A value of any kind, wrapped because the top level of JSON is an object.
 private struct RootValue<T: Codable>: Codable {
     var value: T
 }

@@ -1,8 +1,8 @@
-// Watchdog: notices a wait that lasts too long and says where, because nothing else does: a stopped or stuck rank
-// leaves its peers spinning in MPI for ever and mpirun does not see it.
+// Watchdog: reports a wait that lasts too long, because nothing else does: a stopped or stuck rank leaves its peers
+// spinning in MPI forever, and mpirun does not notice.
 //
-// Every rank has its own. The ranks that wait report; the one that does not report is the one to look at, and the
-// call number tells how far each came.
+// Every rank has its own. Waiting ranks report; the one that does not is the one to look at, and the call number shows
+// how far each got.
 
 import Foundation
 import Synchronization
@@ -15,7 +15,7 @@ package final class Watchdog: Sendable {
     /// Starts watching.
     ///
     /// - Parameters:
-    ///   - limit: seconds of one wait after which it is reported, again after each doubling; not positive = never.
+    ///   - limit: seconds of one wait until it is reported, again after each doubling; not positive = never.
     ///   - abortLimit: seconds after which `onAbort` is called; nil = never.
     ///   - report: called from the watchdog's thread with one line of `who`, operation, call number and seconds.
     ///   - onAbort: called once, from the watchdog's thread, with the same kind of line.
@@ -34,7 +34,7 @@ package final class Watchdog: Sendable {
         thread?.join()
     }
 
-    /// This rank starts to wait in `operation`.
+    /// This rank starts waiting in `operation`.
     package func enter(_ operation: StaticString) {
         state.calls.wrappingAdd(1, ordering: .relaxed)
         state.operation.store(UInt(bitPattern: operation.utf8Start), ordering: .relaxed)
@@ -44,7 +44,7 @@ package final class Watchdog: Sendable {
     /// The wait is over.
     package func leave() { state.since.store(0, ordering: .releasing) }
 
-    /// Waits that began so far.
+    /// Waits started so far.
     package var calls: UInt64 { state.calls.load(ordering: .relaxed) }
 }
 

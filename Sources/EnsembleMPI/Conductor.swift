@@ -1,12 +1,12 @@
-// Conductor: the one thread that owns MPI. It initialises MPI, makes every call and finalises it.
+// Conductor: the one thread that owns MPI. It initializes MPI, makes every call and finalizes it.
 //
-// Why one thread: MPI without locks (FUNNELED), and sums that go on while the main thread computes. Why not
-// MPI_Iallreduce: in Open MPI 4.1 it picks a slow algorithm and moves only inside other MPI calls; a blocking
-// MPI_Allreduce on a thread of its own is faster and really runs beside the computation.
+// Why one thread: MPI without locks (FUNNELED), and sums that overlap with the main thread's computation. Why not
+// MPI_Iallreduce: in Open MPI 4.1 it picks a slow algorithm and progresses only inside other MPI calls; a blocking
+// MPI_Allreduce on its own thread is faster and really overlaps with the computation.
 //
-// A rank blocked inside MPI burns its core. So with a core to spare the conductor sums buckets as they come; on a full
+// A rank blocked inside MPI spins on its core. With a spare core the conductor sums buckets as they arrive; on a full
 // node it starts them only when the main thread sleeps in `finish` (`CorePolicy`). The main thread always sleeps while
-// it waits. Handing over a call or a bucket allocates nothing.
+// it waits. Submitting a call or a bucket does not allocate.
 //
 // Reference: Horovod, operations.cc (one background thread owns MPI).
 
@@ -15,7 +15,7 @@ import TuttiEnsemble
 
 /// The thread that owns MPI and its two inputs: one call at a time, and a queue of buckets.
 final class Conductor: @unchecked Sendable {
-    /// What MPI says about this process.
+    /// This process, as reported by MPI.
     struct World: Sendable {
         var rank = 0
         var size = 1
@@ -43,7 +43,7 @@ final class Conductor: @unchecked Sendable {
     private var boundCPU: Int?
     private var thread: RankThread?
 
-    /// Starts the thread, which initialises MPI; returns when MPI is there.
+    /// Starts the thread, which initializes MPI; returns when MPI is initialized.
     func start() -> World {
         lock.locked { buckets.reserveCapacity(256) }
         guard let thread = RankThread({ self.conduct() }) else { return World(code: -1) }
@@ -56,7 +56,7 @@ final class Conductor: @unchecked Sendable {
         }
     }
 
-    /// Whether buckets are summed as they come, and on which CPU.
+    /// Whether buckets are summed as they arrive, and on which CPU.
     func setPolicy(sumsAtOnce: Bool, boundCPU: Int?) {
         lock.locked {
             self.sumsAtOnce = sumsAtOnce
@@ -64,7 +64,7 @@ final class Conductor: @unchecked Sendable {
         }
     }
 
-    /// Has a call made and sleeps until it is done; returns MPI's code.
+    /// Submits a call and sleeps until it is done; returns MPI's code.
     func perform(_ next: MPICall) -> Int32 {
         lock.locked {
             precondition(buckets.isEmpty, "\(next.operation) while buckets are queued; call finishAllReduces first")
@@ -77,7 +77,7 @@ final class Conductor: @unchecked Sendable {
         }
     }
 
-    /// Queues a bucket that is to be summed over `ranks`.
+    /// Queues a bucket to sum over `ranks`.
     func queue(_ values: UnsafeMutableBufferPointer<Float>, among ranks: MPIRanks) {
         lock.locked {
             buckets.append(Bucket(values: values.baseAddress, count: values.count, ranks: ranks))
@@ -100,10 +100,10 @@ final class Conductor: @unchecked Sendable {
         }
     }
 
-    /// Whether no call is under way and nothing is queued.
+    /// Whether no call is in progress and nothing is queued.
     var isIdle: Bool { lock.locked { buckets.isEmpty && !callIsPending } }
 
-    /// Finalises MPI and waits for the thread's end.
+    /// Finalizes MPI and waits for the thread to end.
     func finalize() -> Int32 {
         let code = perform(MPICall(kind: .finalize, operation: "finalize"))
         let ended = lock.locked {
@@ -149,14 +149,14 @@ final class Conductor: @unchecked Sendable {
             while true {
                 if let cpu = boundCPU {
                     boundCPU = nil
-                    // Staying unbound costs speed only.
+                    // Staying unbound only costs speed.
                     _ = tutti_bind_thread(Int32(cpu))
                 }
                 if summed < buckets.count && (sumsAtOnce || mainWaits) {
                     let bucket = buckets[summed]
                     summed += 1
                     bucketIsRunning = true
-                    // After an error the rest is not worth a call.
+                    // After an error the rest is skipped.
                     let kind: MPICall.Kind = bucketCode == 0 ? .sumFloats : .none
                     let target = UnsafeMutableRawPointer(bucket.values)
                     let call = MPICall(

@@ -1,20 +1,20 @@
-// Launcher: whether this process was started by an MPI launcher, told by the variables that launchers set.
+// Launcher: whether an MPI launcher started this process, judged by the variables that launchers set.
 //
 // MPI must not start otherwise: a plain `tutti train` needs no network, and a process that believes to be alone while
 // seven others believe the same would overwrite their results.
 
 import TuttiGround
 
-/// What the environment says about how this process was started.
+/// How this process was started, from the environment.
 enum Launcher: Equatable {
     /// Started by hand: one process.
     case none
-    /// Started by a launcher; the number of ranks if its variables tell.
+    /// Started by a launcher; the number of ranks if its variables give it.
     case ranks(Int?)
 
     /// Reads the variables of Open MPI, PMIx and PMI launchers.
     ///
-    /// - Throws: a usage error if Slurm or torchrun started several processes, but without MPI's variables.
+    /// - Throws: a usage error if Slurm or torchrun started several processes without MPI's variables.
     static func detect(_ environment: [String: String]) throws(TuttiError) -> Launcher {
         for name in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"] {
             if let text = environment[name], let count = Int(text) { return .ranks(count) }
@@ -35,6 +35,6 @@ enum Launcher: Equatable {
         return .none
     }
 
-    /// Variables of the ranks that Open MPI's own launchers start.
+    /// Variables of ranks started by Open MPI's own launchers.
     static let openMPI = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK"]
 }

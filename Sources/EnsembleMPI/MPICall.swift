@@ -1,7 +1,7 @@
-// MPICall: one collective as a value that one thread hands to another, and its execution.
+// MPICall: one collective as a value that one thread passes to another, and its execution.
 //
-// The calls take 32-bit counts, so long messages go in pieces of at most 2^28 values. Whatever MPI answers becomes
-// one error with MPI's own text. Nothing here allocates.
+// The calls take 32-bit counts, so long messages are split into pieces of at most 2^28 values. Any MPI failure becomes
+// one error with MPI's own text. Nothing allocates.
 
 import CTuttiMPI
 import TuttiEnsemble
@@ -15,7 +15,7 @@ struct MPIRanks: Sendable {
     var size = 1
 }
 
-/// A collective with its arguments; pointers are the caller's, who sleeps until it is done.
+/// A collective with its arguments; the pointers belong to the caller, who sleeps until it is done.
 struct MPICall: @unchecked Sendable {
     enum Kind {
         case none, barrier, broadcast, sumFloats, sumDoubles, maxDoubles, gather, reduceScatter, rotate
@@ -23,7 +23,7 @@ struct MPICall: @unchecked Sendable {
     }
 
     var kind: Kind
-    /// Among whom.
+    /// The participating ranks.
     var ranks = MPIRanks()
     var operation: StaticString
     var source: UnsafeRawPointer?
@@ -34,7 +34,7 @@ struct MPICall: @unchecked Sendable {
 
     static let none = MPICall(kind: .none, operation: "nothing")
 
-    /// Most values of one piece: their bytes still fit 32 bits.
+    /// Maximum values of one piece: their bytes still fit 32 bits.
     static let pieceLimit = 1 << 28
 }
 
@@ -42,7 +42,7 @@ struct MPICall: @unchecked Sendable {
 struct MPIExecutor: ~Copyable {
     private let lengths: UnsafeMutablePointer<Int32>  // [W]
     private let starts: UnsafeMutablePointer<Int32>  // [W]
-    private let nothing: UnsafeMutablePointer<Double>  // an address for buffers of no length
+    private let nothing: UnsafeMutablePointer<Double>  // an address for empty buffers
 
     /// An executor for the calls of at most `size` ranks.
     init(size: Int) {
@@ -114,7 +114,7 @@ struct MPIExecutor: ~Copyable {
             setLengths(counts)
             return tutti_mpi_gather_bytes(comm, own, lengths[rank], all, lengths, starts)
         }
-        // Too long for 32-bit displacements: every rank sends its part to all, in pieces.
+        // Too long for 32-bit displacements: every rank broadcasts its part, in pieces.
         var start = 0
         for root in counts.indices {
             if root == rank { (all + start).copyMemory(from: own, byteCount: counts[root]) }
@@ -158,7 +158,7 @@ struct MPIExecutor: ~Copyable {
     }
 }
 
-/// The typed error of a code that MPI returned.
+/// The typed error of an MPI code.
 func mpiError(_ code: Int32, _ operation: StaticString, rank: Int) -> TuttiError {
     let text = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { buffer in
         buffer.initialize(repeating: 0)
@@ -166,5 +166,5 @@ func mpiError(_ code: Int32, _ operation: StaticString, rank: Int) -> TuttiError
         tutti_mpi_error_text(code, start, Int32(buffer.count))
         return String(cString: start)
     }
-    return TuttiError(.retryable, operation.description, "", "MPI answered \(code): \(text)", rank: rank)
+    return TuttiError(.retryable, operation.description, "", "MPI error \(code): \(text)", rank: rank)
 }

@@ -1,10 +1,10 @@
-// MPIEnsemble: the ranks as processes that mpirun or srun started.
+// MPIEnsemble: ranks as processes started by mpirun or srun.
 //
 // Every call sleeps on the main thread and is made by the `Conductor`. Sums have the same bits on every rank: the
-// blocking MPI_Allreduce of Open MPI adds every element in one order, whichever rank holds the result first
+// blocking MPI_Allreduce of Open MPI adds every element in one order, whichever rank has the result first
 // (`tutti-world` checks it).
 //
-// Environment: TUTTI_NODE_MEMORY = shared | private: whether ranks that are all on one node may keep memory together;
+// Environment: TUTTI_NODE_MEMORY = shared | private: whether ranks that are all on one node may share memory;
 // TUTTI_CORE_POLICY = reserved | waiting; TUTTI_WAIT_REPORT = seconds after which a wait is reported (60);
 // TUTTI_WAIT_ABORT = seconds after which a rank that waits ends the job with exit code 75 (never).
 
@@ -22,16 +22,16 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
     /// The number of ranks.
     public var size: Int { ranks.size }
 
-    /// Which rank runs where, and what follows for threads; equal on all ranks.
+    /// Where the ranks run, and the resulting threads; equal on all ranks.
     package private(set) var topology: Topology
 
-    /// Whether the ranks may keep memory together.
+    /// Whether the ranks may share memory.
     public var sharesNode: Bool { topology.sharesNode }
 
-    /// The cores that this rank has to itself, less one where the conductor has its own.
+    /// The cores that this rank has to itself, minus one if the conductor has its own.
     public var computeThreads: Int { topology.computeThreads }
 
-    /// The node of this rank, by MPI's word on who can share memory.
+    /// The node of this rank: the ranks that can share memory according to MPI.
     public var node: Int { topology.places[rank].node }
 
     private let ranks: MPIRanks
@@ -46,11 +46,11 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         return Launcher.openMPI.contains { environment[$0] != nil }
     }
 
-    /// Starts MPI if a launcher's variables say so; nil = this process runs alone.
+    /// Starts MPI if a launcher's variables are set; nil = this process runs alone.
     ///
-    /// Collective among the launched processes; to be called once.
-    /// - Throws: a usage error if the environment contradicts itself: tasks of Slurm or torchrun without MPI,
-    ///   another MPI's launcher, an unknown core policy; code 75 if MPI cannot start.
+    /// Collective among the launched processes; call it once.
+    /// - Throws: a usage error if the environment is inconsistent: tasks of Slurm or torchrun without MPI, the launcher
+    ///   of another MPI, an unknown core policy; code 75 if MPI cannot start.
     public static func startIfLaunched() throws -> MPIEnsemble? {
         let environment = ProcessInfo.processInfo.environment
         guard case .ranks(let expected) = try Launcher.detect(environment) else { return nil }
@@ -83,7 +83,7 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
             abortLimit: try Self.seconds("TUTTI_WAIT_ABORT", environment, rank: world.rank),
             report: { FileHandle.standardError.write(Data("\($0)\n".utf8)) },
             onAbort: { line in
-                FileHandle.standardError.write(Data("\(line): gives up\n".utf8))
+                FileHandle.standardError.write(Data("\(line): aborting\n".utf8))
                 tutti_mpi_abort(TuttiError.Kind.retryable.rawValue)
             })
     }
@@ -91,7 +91,7 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
     private func learnTopology(_ environment: [String: String]) throws {
         let policy: CorePolicy? = try choice("TUTTI_CORE_POLICY", environment)
         let memory: MemoryPolicy = try choice("TUTTI_NODE_MEMORY", environment) ?? .shared
-        let keepsApart = try agree(code: memory == .private ? 1 : 0) == 1  // one rank's wish: all must do the same
+        let keepsApart = try agree(code: memory == .private ? 1 : 0) == 1  // one rank decides for all
         var place = topology.places[0]
         place.node = Int(try number(of: MPICall(kind: .node, operation: "find the ranks of a node")))
         let own = try JSONEncoder().encode(place)
@@ -107,14 +107,14 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         conductor.setPolicy(sumsAtOnce: topology.policy == .reserved, boundCPU: topology.conductorCPU(rank: rank))
     }
 
-    /// A part of the ranks of `whole`.
+    /// A subset of the ranks of `whole`.
     private init(_ ranks: MPIRanks, of whole: MPIEnsemble, topology: Topology) {
         self.ranks = ranks
         self.topology = topology
         (worldRank, conductor, host, watchdog) = (whole.worldRank, whole.conductor, whole.host, whole.watchdog)
     }
 
-    /// The ranks that give the same `color`, as an ensemble of their own: another communicator of the same conductor.
+    /// A new ensemble of the ranks with the same `color`: another communicator of the same conductor.
     public func split(color: Int) throws -> any Ensemble {
         precondition(color >= 0 && color <= Int(Int32.max), "split: color \(color)")
         let colors = try gatherCounts(color)
@@ -125,10 +125,10 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         return MPIEnsemble(part, of: self, topology: topology.part(members))
     }
 
-    /// Ends MPI; nothing collective may follow, and a second call does nothing. Collective.
+    /// Ends MPI; no collective may follow, and a second call does nothing. Collective.
     ///
-    /// A program that ends with exit code 0 without having called it has it called then: mpirun takes a rank that ends
-    /// without it for a failed one.
+    /// It runs automatically if a program exits with code 0 without calling it: mpirun treats a rank that exits without
+    /// it as failed.
     public func finalize() {
         let isRunning = MPIEnsemble.running.withLock { running in
             defer { running = nil }
@@ -137,7 +137,7 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         if isRunning { _ = conductor.finalize() }
     }
 
-    /// What is to be finalised when the process ends.
+    /// What to finalize when the process exits.
     private static let running = Mutex(Conductor?.none)
 
     private static func finalizeAtExit() {
@@ -178,7 +178,7 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         try perform(MPICall(kind: .maxDoubles, operation: "allReduceMax", target: target, count: values.count))
     }
 
-    /// Lays the bytes of all ranks behind each other on every rank.
+    /// Concatenates the bytes of all ranks on every rank.
     public func allGather(
         _ own: UnsafeRawBufferPointer, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableRawBufferPointer
     ) throws {
@@ -191,7 +191,7 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
                 counts: counts))
     }
 
-    /// Sums `send` over ranks and gives each rank its own slice.
+    /// Sums `send` over ranks; each rank gets its own slice.
     public func reduceScatterSum(
         _ send: UnsafeBufferPointer<Float>, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableBufferPointer<Float>
     ) throws {
@@ -204,7 +204,7 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
                 target: UnsafeMutableRawPointer(into.baseAddress), counts: counts))
     }
 
-    /// Takes the bytes of the rank before.
+    /// Receives the bytes of the previous rank.
     public func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws {
         precondition(into.count >= own.count, "rotate: \(own.count) bytes into \(into.count)")
         try perform(
@@ -227,10 +227,10 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         if code != 0 { throw mpiError(code, operation, rank: worldRank) }
     }
 
-    /// Says which rank, where and why on standard error, and ends all ranks with exit code `code`.
+    /// Prints rank, host and reason to standard error, and ends all ranks with exit code `code`.
     public func abort(code: Int32, message: String) -> Never {
         FileHandle.standardError.write(Data("rank \(worldRank) on \(host): \(message)\n".utf8))
-        // Not handed to the conductor: it may be blocked in the very collective that will never complete.
+        // Not passed to the conductor: it may be blocked in the collective that will never complete.
         tutti_mpi_abort(code)
         exit(code)
     }
@@ -244,7 +244,7 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         if code != 0 { throw mpiError(code, call.operation, rank: worldRank) }
     }
 
-    /// The number that a call answers with.
+    /// The number returned by a call.
     private func number(of call: MPICall) throws -> Int32 {
         var (call, number) = (call, Int32(0))
         try withUnsafeMutablePointer(to: &number) {
@@ -254,7 +254,7 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
         return number
     }
 
-    /// The value of a variable that names one of a few policies; nil where it is not set.
+    /// The policy named by a variable; nil if it is not set.
     private func choice<Policy: RawRepresentable<String> & CaseIterable>(
         _ name: String, _ environment: [String: String]
     ) throws -> Policy? {

@@ -1,51 +1,51 @@
-// Topology: which rank runs where, on which CPUs, and what follows for threads.
+// Topology: where the ranks run, on which CPUs, and the resulting threads.
 //
-// A core's worth is divided among the ranks of its host whose masks hold it, so the count is right for bound ranks
-// (each has its own cores) and for unbound ones (all share all). Hyper-threads of one core count as one.
+// A core is divided among the ranks of its host whose masks contain it, so the count is right for bound ranks (each has
+// its own cores) and for unbound ones (all share all). Hyper-threads of one core count as one.
 
 import CTuttiMPI
 import Foundation
 import TuttiEnsemble
 
-/// Who sums gradient buckets when: the conductor's use of cores.
+/// When gradient buckets are summed: the conductor's use of cores.
 package enum CorePolicy: String, Sendable, CaseIterable {
-    /// A core a rank is left to the conductor, which sums buckets while the main thread computes.
+    /// One core per rank is reserved for the conductor, which sums buckets while the main thread computes.
     case reserved
     /// All cores compute; the conductor sums buckets only while the main thread waits for them.
     case waiting
 
-    /// From this many cores a rank on, one of them is better spent on the network.
+    /// From this many cores per rank, one of them is better spent on the network.
     static let coresForReserved = 8.0
 
-    /// What it means, for the printed description.
+    /// Its meaning, for the printed description.
     var meaning: String {
         switch self {
-        case .reserved: return "sums run on a core of their own, beside the computation"
+        case .reserved: return "sums run on a reserved core, in parallel with the computation"
         case .waiting: return "sums run while the computation waits"
         }
     }
 }
 
-/// Whether ranks of one node may keep memory together.
+/// Whether ranks of one node may share memory.
 package enum MemoryPolicy: String, Sendable, CaseIterable {
-    /// One copy of parameters and optimizer state for the ranks of a node; gradients meet in memory.
+    /// One copy of parameters and optimizer state for the ranks of a node; gradients are summed in memory.
     case shared
-    /// A copy for every rank; gradients travel in messages, as between nodes.
+    /// A copy per rank; gradients are sent in messages, as between nodes.
     case `private`
 }
 
-/// One rank's place.
+/// The location of one rank.
 package struct RankPlace: Sendable, Codable, Equatable {
-    /// The name of its host.
+    /// The host name.
     package var host: String
     /// The CPUs that it may run on, ascending.
     package var cpus: [Int]
     /// The physical core of each of them: hyper-threads of one core have equal numbers.
     package var cores: [Int]
-    /// The lowest of the ranks that can share memory with this one, by MPI: it stands for their node.
+    /// The lowest rank that can share memory with this one, by MPI: it identifies their node.
     package var node: Int
 
-    /// Creates a place.
+    /// Creates a location.
     package init(host: String, cpus: [Int], cores: [Int], node: Int = 0) {
         self.host = host
         self.cpus = cpus
@@ -54,9 +54,9 @@ package struct RankPlace: Sendable, Codable, Equatable {
     }
 }
 
-/// The places of all ranks and the policy that follows; equal on all ranks.
+/// The locations of all ranks and the resulting policy; equal on all ranks.
 package struct Topology: Sendable, CustomStringConvertible {
-    /// The place of each rank.
+    /// The location of each rank.
     package let places: [RankPlace]
 
     /// The MPI library and its version.
@@ -64,20 +64,20 @@ package struct Topology: Sendable, CustomStringConvertible {
 
     private let memory: MemoryPolicy
 
-    /// Physical cores for one rank, the smallest over ranks; below 1 if ranks must share cores.
+    /// Physical cores per rank, the minimum over ranks; below 1 if ranks must share cores.
     package let coresPerRank: Double
 
-    /// Who sums when.
+    /// When buckets are summed.
     package let policy: CorePolicy
 
-    /// Whether several ranks, all on one node, may keep memory together.
+    /// Whether several ranks, all on one node, may share memory.
     package let sharesNode: Bool
 
-    /// Threads that a rank should compute with.
+    /// Threads that a rank should use.
     package var computeThreads: Int { max(1, Int(coresPerRank) - (policy == .reserved ? 1 : 0)) }
 
-    /// Derives counts and policy; `chosen` overrides the policy. Where memory is shared, no bucket travels, and a core
-    /// reserved for it would be idle.
+    /// Derives counts and policy; `chosen` overrides the policy. With shared memory no bucket is sent, and a reserved
+    /// core would be idle.
     package init(
         places: [RankPlace], library: String, chosen: CorePolicy? = nil, memory: MemoryPolicy = .private
     ) {
@@ -89,12 +89,12 @@ package struct Topology: Sendable, CustomStringConvertible {
         policy = chosen ?? (coresPerRank >= CorePolicy.coresForReserved && !sharesNode ? .reserved : .waiting)
     }
 
-    /// The same for some of the ranks alone; who sums when is decided for all.
+    /// The same for a subset of the ranks; the policy is decided for all.
     func part(_ ranks: [Int]) -> Topology {
         Topology(places: ranks.map { places[$0] }, library: library, chosen: policy, memory: memory)
     }
 
-    /// The CPU that the conductor of `rank` is bound to, if it has a core that no other rank may use.
+    /// The CPU to bind the conductor of `rank` to, if it has a core that no other rank may use.
     func conductorCPU(rank: Int) -> Int? {
         let place = places[rank]
         guard policy == .reserved, let last = place.cpus.last, Set(place.cores).count > 1 else { return nil }
@@ -114,17 +114,17 @@ package struct Topology: Sendable, CustomStringConvertible {
             let bound = areEqual ? "\(masks[0]), shared by all" : masks.joined(separator: " | ")
             lines.append("  \(host): rank\(ranks.count == 1 ? "" : "s") \(spans(ranks)), CPUs \(bound)")
         }
-        if hosts.count > 8 { lines.append("  ... and \(hosts.count - 8) hosts more") }
+        if hosts.count > 8 { lines.append("  ... and \(hosts.count - 8) more hosts") }
         let isWhole = coresPerRank == coresPerRank.rounded()
         let cores = isWhole ? String(Int(coresPerRank)) : String(format: "%.2f", coresPerRank)
-        let sums = sharesNode ? "ranks may keep memory together" : "core policy \(policy.rawValue): \(policy.meaning)"
+        let sums = sharesNode ? "ranks may share memory" : "core policy \(policy.rawValue): \(policy.meaning)"
         lines.append(
             "  \(cores) core\(cores == "1" ? "" : "s") and \(count(computeThreads, "compute thread")) a rank; "
                 + sums)
         return lines.joined(separator: "\n")
     }
 
-    /// The place of this process.
+    /// The location of this process.
     static func ownPlace() -> RankPlace {
         let host = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
             buffer.initialize(repeating: 0)
@@ -140,7 +140,7 @@ package struct Topology: Sendable, CustomStringConvertible {
         return RankPlace(host: host, cpus: cpus, cores: cpus.map(physicalCore))
     }
 
-    /// The first of the hyper-threads that share a core stands for it; where the system does not tell, each is one.
+    /// The first hyper-thread of a core identifies it; if the system does not tell, each is a core.
     private static func physicalCore(of cpu: Int) -> Int {
         let path = "/sys/devices/system/cpu/cpu\(cpu)/topology/thread_siblings_list"
         guard let bytes = FileManager.default.contents(atPath: path) else { return cpu }
@@ -156,7 +156,7 @@ package struct Topology: Sendable, CustomStringConvertible {
         let shares = places.map { place in
             Set(place.cores).reduce(0.0) { $0 + 1 / Double(users[place.host]?[$1] ?? 1) }
         }
-        // Thirds and the like add up to almost a whole.
+        // Thirds etc. add up to slightly less than an integer.
         return max(((shares.min() ?? 1) * 1e6).rounded() / 1e6, places.isEmpty ? 1 : 0)
     }
 

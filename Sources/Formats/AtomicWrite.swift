@@ -1,14 +1,14 @@
-// Files and folders that are either there whole or not at all, also after a crash or on a full disk.
+// Files and folders that exist either completely or not at all, even after a crash or on a full disk.
 //
-// Everything is written to "<name>.tmp" beside the target, made durable with fsync, renamed over the target, and the
-// parent folder is made durable too. A folder cannot be renamed over one that holds something, so an older one is
-// renamed to "<name>.old" first; if a crash falls between the two renames, the next write, or `recover`, puts it back.
-// Links are never written through: a target that is one is replaced, and temporary files are made anew (OutputFile).
+// Everything is written to "<name>.tmp" next to the target, made durable with fsync and renamed over the target; the
+// parent folder is synced too. A folder cannot be renamed over a non-empty one, so an older one is renamed to
+// "<name>.old" first; after a crash between the two renames, the next write, or `recover`, restores it. Links are never
+// followed: a link at the target is replaced, and temporary files are always created (OutputFile).
 
 import Foundation
 import TuttiGround
 
-/// Writes that leave the previous version untouched unless they succeed whole.
+/// Writes that leave the previous version untouched unless they succeed.
 package enum AtomicWrite {
     /// Writes `bytes` to the file at `path`.
     ///
@@ -31,7 +31,7 @@ package enum AtomicWrite {
         try file(path: path) { output throws(TuttiError) in try output.write(text) }
     }
 
-    /// Writes what `body` writes to the file at `path`.
+    /// Writes the output of `body` to the file at `path`.
     ///
     /// Throws: the error of `body`, or `.retryable` naming the file and the reason; the temporary file is removed.
     package static func file(
@@ -50,10 +50,10 @@ package enum AtomicWrite {
         try syncFolder(parent(of: path))
     }
 
-    /// Creates the folder `finalPath` with what `body` puts into the folder whose path it is given.
+    /// Creates the folder `finalPath` with the files that `body` writes to the folder that it gets.
     ///
     /// Throws: the error of `body`, or `.retryable` naming the place and the reason; the temporary folder is removed
-    /// and a folder that was at `finalPath` is as it was.
+    /// and a folder at `finalPath` is unchanged.
     package static func directory(finalPath: String, _ body: (_ temporaryPath: String) throws -> Void) throws {
         let finalPath = withoutTrailingSlash(finalPath)
         let temporary = finalPath + ".tmp"
@@ -65,14 +65,14 @@ package enum AtomicWrite {
             try syncTree(temporary)
             try replaceFolder(finalPath, by: temporary)
         } catch {
-            // The first error is the one to report; what cannot be removed now is removed by the next write.
+            // Report the first error; what cannot be removed now is removed by the next write.
             do throws(TuttiError) { try removeTree(temporary) } catch {}
             throw error
         }
         try syncFolder(parent(of: finalPath))
     }
 
-    /// Puts back the folder that a crash may have left as "<name>.old", and removes one that is no longer needed.
+    /// Restores the folder that a crash may have left as "<name>.old", and removes one that is no longer needed.
     ///
     /// Throws: `.retryable` naming the place and the reason.
     package static func recover(finalPath: String) throws(TuttiError) {
@@ -81,7 +81,7 @@ package enum AtomicWrite {
         if exists(finalPath) { try removeTree(old) } else { try rename(old, to: withoutTrailingSlash(finalPath)) }
     }
 
-    /// Removes a file or a folder with all it holds; a path with nothing there is fine.
+    /// Removes a file, or a folder with its contents; a missing path is fine.
     ///
     /// Throws: `.retryable` naming the place and the reason.
     package static func removeTree(_ path: String) throws(TuttiError) {
@@ -111,7 +111,7 @@ package enum AtomicWrite {
         guard Foundation.rename(source, target) == 0 else { throw OutputFile.writeError(target, code: errno) }
     }
 
-    /// Makes every file and folder below `path` durable, folders after what they hold.
+    /// Syncs every file and folder below `path`, folders after their contents.
     private static func syncTree(_ path: String) throws(TuttiError) {
         let members: [String]
         do {
@@ -129,12 +129,12 @@ package enum AtomicWrite {
         try syncFolder(path)
     }
 
-    /// Makes a folder's list of names, or a file's bytes, durable.
+    /// Syncs a folder's entries, or a file's bytes.
     static func syncFolder(_ path: String) throws(TuttiError) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw OutputFile.writeError(path, code: errno) }
         defer { close(descriptor) }
-        // Some network file systems refuse to synchronise folders; their renames are durable by themselves.
+        // Some network file systems refuse to sync folders; their renames are already durable.
         guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else {
             throw OutputFile.writeError(path, code: errno)
         }
@@ -145,7 +145,7 @@ package enum AtomicWrite {
         return lstat(path, &status) == 0
     }
 
-    /// True for a folder itself; a link to one is none of ours.
+    /// True for a folder itself, not for a link to one.
     private static func isFolder(_ path: String) -> Bool {
         var status = stat()
         return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
@@ -162,7 +162,7 @@ package enum AtomicWrite {
         return path
     }
 
-    /// The same error about the file that the user knows.
+    /// The same error, about the file that the user knows.
     private static func renamed(_ error: TuttiError, from temporary: String, to path: String) -> TuttiError {
         var error = error
         if error.subject == temporary { error.subject = path }

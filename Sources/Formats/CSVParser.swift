@@ -1,21 +1,21 @@
-// Comma- and tab-separated records, streamed over a file's bytes: RFC 4180 with what files in the wild add.
+// Comma- and tab-separated records, streamed over a file's bytes: RFC 4180 and common extensions.
 //
 // Fields may be quoted, with doubled quotes and line ends inside; records end with \n, \r\n or a lone \r; a byte order
 // mark and lines without any character are skipped (a single empty field is written ""). A quote inside an unquoted
 // field is an ordinary character, as in Python's csv. Errors name source:line:column. A record's fields are kept in
-// one reused block of bytes, so that reading a million rows makes no strings.
+// one reused block of bytes, so that reading a million rows creates no strings.
 
 import TuttiGround
 
-/// One record: the bytes of its fields, one after the other.
+/// One record: the concatenated bytes of its fields.
 package struct CSVRecord: Sendable {
     /// The unquoted bytes of all fields, valid UTF-8.
     package fileprivate(set) var bytes: [UInt8] = []
     fileprivate var ends: [Int] = []
     fileprivate var starts: [Int] = []
-    /// The line on which the record begins, from one.
+    /// The line on which the record starts, from one.
     package fileprivate(set) var line = 1
-    /// Lines that the record takes; more than one where quoted fields hold line ends.
+    /// Lines of the record; more than one if quoted fields contain line ends.
     package fileprivate(set) var lineCount = 1
 
     /// An empty record, to be filled by `CSVParser.next`.
@@ -24,7 +24,7 @@ package struct CSVRecord: Sendable {
     /// The number of fields.
     package var count: Int { ends.count }
 
-    /// Where the bytes of field `index` lie in `bytes`.
+    /// The range of field `index` in `bytes`.
     package func range(_ index: Int) -> Range<Int> { (index == 0 ? 0 : ends[index - 1])..<ends[index] }
 
     /// Field `index` as a string.
@@ -40,7 +40,7 @@ package struct CSVRecord: Sendable {
     }
 }
 
-/// Reads the records of a CSV or TSV text one after the other.
+/// Reads the records of a CSV or TSV text one by one.
 package struct CSVParser {
     private let bytes: UnsafeRawBufferPointer
     private let source: String
@@ -53,7 +53,7 @@ package struct CSVParser {
     /// A parser over `bytes`, which must stay valid while it is used; `source` names them in errors. Without a `quote`,
     /// every character but the separator and line ends belongs to its field.
     ///
-    /// Throws: `.data` with source:line:column when the bytes are not UTF-8.
+    /// Throws: `.data` with source:line:column if the bytes are not UTF-8.
     package init(
         _ bytes: UnsafeRawBufferPointer, source: String, separator: Unicode.Scalar = ",",
         quote: Unicode.Scalar? = "\""
@@ -87,7 +87,7 @@ package struct CSVParser {
                 position += 1
             } else {
                 guard position == bytes.count || takeLineEnd() else {
-                    throw error("there is text after a closing quote", at: position, hint: CSVParser.quoteHint)
+                    throw error("text after a closing quote", at: position, hint: CSVParser.quoteHint)
                 }
                 record.lineCount = max(1, line - record.line)
                 return true
@@ -95,18 +95,18 @@ package struct CSVParser {
         }
     }
 
-    /// The place of field `index` of `record`, "source:line:column", for errors about its content.
+    /// The position of field `index` of `record`, "source:line:column", for errors about its content.
     package func place(of index: Int, in record: CSVRecord) -> String {
         guard index < record.starts.count else { return "\(source):\(record.line)" }
         return "\(source):\(TextPosition(offset: record.starts[index], in: bytes))"
     }
 
-    /// The error for a record that has not as many fields as the header.
+    /// The error for a record with more or fewer fields than the header.
     package func raggedRow(_ record: CSVRecord, expected: Int, hint: String? = nil) -> TuttiError {
         let extra = record.count > expected
         let usual =
             extra
-            ? "A field that holds the separator must be in double quotes."
+            ? "A field that contains the separator must be in double quotes."
             : "Every row needs a field for every column."
         return TuttiError(
             .data, CSVParser.operation, extra ? place(of: expected, in: record) : "\(source):\(record.line)",
@@ -114,7 +114,7 @@ package struct CSVParser {
     }
 
     private static let quoteHint =
-        "A quote inside a quoted field is written twice; if quotes are ordinary characters here, read the file with "
+        "Double a quote inside a quoted field; if quotes are ordinary characters in this file, read it with "
         + "quote: none."
 
     private mutating func takePlain(into field: inout [UInt8]) {
@@ -143,10 +143,10 @@ package struct CSVParser {
                 position += 1
             }
         }
-        throw error("the quoted field that begins here has no closing quote", at: opening, hint: CSVParser.quoteHint)
+        throw error("the quoted field that starts here has no closing quote", at: opening, hint: CSVParser.quoteHint)
     }
 
-    /// Steps over a line end and counts it; false if there is none here.
+    /// Skips a line end and counts it; false if there is none.
     private mutating func takeLineEnd() -> Bool {
         switch bytes[position] {
         case 0x0A:
@@ -166,7 +166,7 @@ package struct CSVParser {
     }
 }
 
-/// The other direction: fields as one line of CSV, spelled as Python's csv.writer does by default, without line end.
+/// The inverse: fields as one line of CSV, as Python's csv.writer does by default, without line end.
 package func csvLine(_ fields: [String], separator: Character = ",") -> String {
     if fields.count == 1, fields[0].isEmpty { return "\"\"" }
     return fields.map { field in
@@ -174,7 +174,7 @@ package func csvLine(_ fields: [String], separator: Character = ",") -> String {
             $0 == "\"" || $0 == "\n" || $0 == "\r" || Character($0) == separator
         }
         guard needsQuotes else { return field }
-        // By scalars: a quote before a combining accent is one Character with it.
+        // By scalars: a quote and a following combining accent are one Character.
         var quoted = String.UnicodeScalarView("\"".unicodeScalars)
         for scalar in field.unicodeScalars {
             quoted.append(scalar)

@@ -1,26 +1,26 @@
-// A lock on an output folder: one process writes to it, also when the others are on other hosts that share it by NFS.
+// A lock on an output folder: only one process writes to it, even if others run on hosts that share it over NFS.
 //
-// What: a file that names its owner and carries a counter, the beat, which the owner's own thread raises every few
-// seconds. It is made by link(2), which is atomic on NFS too; flock is not there everywhere.
-// A dead owner does not keep it: where its process can be looked up (same machine, same process namespace), it is taken
-// over as soon as the process is gone, also if its number was given to another one; elsewhere after a time without a
-// beat, measured by the waiting process's own clock, so that clocks need not agree.
-// Taking over is done by one process at a time, which holds a second lock file meanwhile and looks once more whether the
-// owner is the one that was judged.
-// An owner that was suspended may find that another has taken over: it has lost the folder and must stop writing.
+// What: a file with its owner and a counter, the heartbeat, which a thread of the owner increments every few seconds.
+// It is created with link(2), which is atomic on NFS too; flock is not available everywhere.
+// A dead owner does not keep it. If its process can be looked up (same machine, same pid namespace), the lock is taken
+// over as soon as the process is gone, even if its pid was reused; otherwise after a time without a heartbeat, measured
+// by the waiting process's own clock, so that clocks need not agree.
+// One process at a time takes over: it holds a second lock file meanwhile and checks again that the owner is still the
+// one that was found dead.
+// A suspended owner may find that another has taken over: it has lost the folder and must stop writing.
 
 import Foundation
 import TuttiGround
 
 /// A lock that this process holds on a folder, until `release` or the end of the process.
 package final class FolderLock: @unchecked Sendable {
-    /// How long things take, in seconds.
+    /// Durations, in seconds.
     package struct Times: Sendable {
-        /// Between two beats.
+        /// Between two heartbeats.
         package var beat = 5.0
-        /// Without a beat, after which an owner that cannot be looked up is taken for dead.
+        /// Without a heartbeat, until an owner that cannot be looked up counts as dead.
         package var stale = 30.0
-        /// A start waits so long for the lock.
+        /// How long a start waits for the lock.
         package var patience = 60.0
 
         package init() {}
@@ -40,10 +40,10 @@ package final class FolderLock: @unchecked Sendable {
     /// Takes the lock file at `path`, waiting for another owner as long as `times` allow.
     ///
     /// - Parameters:
-    ///   - purpose: what the owner is doing, for people who read the file.
+    ///   - purpose: the owner's activity, for people who read the file.
     ///   - waiting: gets one line if another process holds the lock.
     ///   - onLoss: called from the lock's own thread when another process has taken over.
-    /// - Throws: `.usage` naming the owner if it does not give the lock up in time; `.retryable` if no lock can be made.
+    /// - Throws: `.usage` naming the owner if it does not release the lock in time; `.retryable` if it cannot be created.
     package init(
         path: String, purpose: String, times: Times = Times(), waiting: (String) -> Void = { _ in },
         onLoss: @escaping @Sendable () -> Void
@@ -59,7 +59,7 @@ package final class FolderLock: @unchecked Sendable {
         thread.start()
     }
 
-    /// Gives the lock up; a second call does nothing.
+    /// Releases the lock; a second call does nothing.
     package func release() {
         state.lock()
         let (wasReleased, isLost) = (isReleased, loss != nil)
@@ -72,7 +72,7 @@ package final class FolderLock: @unchecked Sendable {
         if isLost { file.close() } else { file.remove() }
     }
 
-    /// Returns if the lock is still held: asked before something is written.
+    /// Returns if the lock is still held; call this before writing.
     ///
     /// - Throws: `.retryable` once another process has taken over.
     package func check() throws(TuttiError) {
@@ -80,11 +80,11 @@ package final class FolderLock: @unchecked Sendable {
         let (known, age) = (loss, FolderLock.now() - seen)
         state.unlock()
         if let known { throw known }
-        // The thread has not looked for long: this process may have been suspended.
+        // The thread has not checked for long: this process may have been suspended.
         if age > 3 * times.beat, let found = look() { throw found }
     }
 
-    /// What the lock's own thread does: looks, and raises the beat.
+    /// The loop of the lock's own thread: check, and increment the heartbeat.
     private func keepBeating() {
         while true {
             state.lock()
@@ -93,25 +93,25 @@ package final class FolderLock: @unchecked Sendable {
             state.unlock()
             if isOver { return }
             if look() != nil { return onLoss() }
-            // Not under `state`: a file system that hangs must not hold up the run.
+            // Not under `state`: a hanging file system must not block the run.
             writing.lock()
             file.raiseBeat()
             writing.unlock()
         }
     }
 
-    /// Looks whether the lock is still this process's; the loss, once there is one.
+    /// Checks whether this process still holds the lock; returns the loss, if any.
     private func look() -> TuttiError? {
         var found = file.look()
         state.lock()
         defer { state.unlock() }
         if isReleased || loss != nil { return loss }
         if case .absent = found {
-            // Deleted by hand: it is made again, unless the folder is gone or another was faster.
+            // Deleted by hand: create it again, unless the folder is gone or another process was faster.
             do { if try file.create() { found = file.look() } } catch {}
         }
         switch found {
-        case .unknown: break  // a file system that does not answer now may answer next time
+        case .unknown: break  // a file system that does not respond now may respond later
         case .content(let content) where content.owner == file.owner: seen = FolderLock.now()
         case .absent, .content:
             var taker = "another process"
@@ -119,7 +119,7 @@ package final class FolderLock: @unchecked Sendable {
             if case .absent = found { taker = "whoever deleted the lock" }
             loss = TuttiError(
                 .retryable, "keep the output directory", path, "\(taker) has taken it over",
-                hint: "This run stops without writing anything more; start the same command again when the other ends.")
+                hint: "This run stops without writing anything more; run the same command again when the other ends.")
         }
         return loss
     }
@@ -138,7 +138,7 @@ package final class FolderLock: @unchecked Sendable {
                 let isStale = seen.map { now() - $0.since >= times.stale } ?? false
                 if owner?.isDead == true || isStale {
                     if try file.takeOver(from: content, turn: turn) { return }
-                    // Whoever died while taking over does not keep its turn.
+                    // A process that died while taking over does not keep its turn.
                     if case .content(let other) = turn.look() {
                         if seenTurn?.content != other { seenTurn = (other, now()) }
                         let isStale = seenTurn.map { now() - $0.since >= times.stale } ?? false

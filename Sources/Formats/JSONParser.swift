@@ -1,25 +1,25 @@
 // JSON text to values: RFC 8259, complete, in one pass over the bytes.
 //
-// Errors name source:line:column. What Python writes beyond the standard (NaN, Infinity) is refused with a text that
-// says so. A repeated key keeps its first place and its last value, as in Python, unless the caller wants it refused.
+// Errors name source:line:column. Python's non-standard values (NaN, Infinity) are refused with a message that says so.
+// A repeated key keeps its first position and its last value, as in Python, unless the caller refuses it.
 // Lone surrogate escapes are refused: they have no UTF-8 form. Numbers: digits below 2^53 and a power of ten within 22
 // are exact products (Clinger 1990), the rest goes through strtod.
 
 import TuttiGround
 
 extension JSONValue {
-    /// How deep arrays and objects may nest.
+    /// Maximum nesting of arrays and objects.
     package static let depthLimit = 512
 
-    /// What happens when an object repeats a key.
+    /// How to treat a repeated key of an object.
     package enum RepeatedKeys: Sendable {
-        /// The last value counts, as in Python.
+        /// The last value wins, as in Python.
         case lastCounts
         /// It is an error.
         case refused
     }
 
-    /// Parses one JSON text; `source` names it in errors and `firstLine` is the line that its first byte lies on.
+    /// Parses one JSON text; `source` names it in errors and `firstLine` is the line of its first byte.
     ///
     /// Throws: `.data` with source:line:column.
     package static func parse(
@@ -29,7 +29,7 @@ extension JSONValue {
         return try parse(checked: bytes, source: source, firstLine: firstLine, repeatedKeys: repeatedKeys)
     }
 
-    /// Parses bytes that are known to be UTF-8, as the lines of a file that was checked whole.
+    /// Parses bytes that are known to be UTF-8, such as lines of a file that was checked as a whole.
     package static func parse(
         checked bytes: UnsafeRawBufferPointer, source: String, firstLine: Int, repeatedKeys: RepeatedKeys = .lastCounts
     ) throws(TuttiError) -> JSONValue {

@@ -1,4 +1,4 @@
-// A cursor over a JSON text: what is next, and the strings and numbers there, where a parser spends its time.
+// A cursor over a JSON text: the next token, and strings and numbers, where a parser spends its time.
 
 import Foundation
 import TuttiGround
@@ -76,7 +76,7 @@ struct JSONScanner {
         throw error("this string has no closing quote", at: opening)
     }
 
-    /// Goes on with a string at its first backslash.
+    /// Continues a string at its first backslash.
     private mutating func parseEscapedString(from first: Int, opening: Int) throws(TuttiError) -> String {
         var unescaped = [UInt8](UnsafeBufferPointer(start: start + first, count: position - first))
         while position < count {
@@ -117,7 +117,7 @@ struct JSONScanner {
         position += 2
     }
 
-    /// Parses \uXXXX, or the pair of them that stands for a scalar beyond the basic plane.
+    /// Parses \uXXXX, or the surrogate pair of a scalar beyond the basic plane.
     private mutating func parseUnicodeEscape() throws(TuttiError) -> Unicode.Scalar {
         let begin = position
         let unit = try parseHexadecimalUnit()
@@ -167,7 +167,7 @@ struct JSONScanner {
         takeDigits(into: &digits)
         guard position > leading else { throw error("expected a digit, found \(found())") }
         guard position == leading + 1 || start[leading] != UInt8(ascii: "0") else {
-            throw error("a number may not begin with a zero", at: leading)
+            throw error("a number may not start with a zero", at: leading)
         }
         var isInteger = true
         var exponent = 0
@@ -230,7 +230,7 @@ private struct Significand {
         return Int64(exactly: value)
     }
 
-    /// The value times a power of ten where one rounding is enough: both factors are exact doubles.
+    /// The value times a power of ten if one rounding is enough: both factors are exact doubles.
     func exactProduct(_ exponent: Int) -> Double? {
         guard !overflows, value <= 1 << 53, abs(exponent) <= 22 else { return nil }
         let power = powersOfTen[abs(exponent)]

@@ -1,15 +1,15 @@
-// JSON values one after the other, so that a large file is never in memory as one value: the elements of a
-// top-level array, or the lines of a JSON-lines file. Each comes with the line it begins on, for errors about it.
+// JSON values one by one, so that a large file is never in memory as one value: the elements of a top-level array, or
+// the lines of a JSON-lines file. Each has the line on which it starts, for errors about it.
 
 import TuttiGround
 
 /// Reads the values of a JSON text one at a time.
 package struct JSONSequence {
-    /// How the values are laid out in the text.
+    /// The layout of the values in the text.
     package enum Form: Sendable {
         /// One array; its elements are the values.
         case array
-        /// One value a line, empty lines skipped.
+        /// One value per line, empty lines skipped.
         case lines
     }
 
@@ -24,7 +24,7 @@ package struct JSONSequence {
 
     /// A sequence over `bytes`, which must stay valid while it is used; `source` names them in errors.
     ///
-    /// Throws: `.data` with source:line:column when the bytes are not UTF-8, or no array where `form` asks for one.
+    /// Throws: `.data` with source:line:column if the bytes are not UTF-8, or not an array although `form` is one.
     package init(_ bytes: UnsafeRawBufferPointer, form: Form, source: String) throws(TuttiError) {
         try UTF8Text.check(bytes, source: source, operation: "parse JSON")
         self.bytes = bytes
@@ -43,7 +43,7 @@ package struct JSONSequence {
         self.parser = parser
     }
 
-    /// The next value and the line it begins on, or nil at the end.
+    /// The next value and the line on which it starts, or nil at the end.
     ///
     /// Throws: `.data` with source:line:column.
     package mutating func next() throws(TuttiError) -> (value: JSONValue, line: Int)? {

@@ -1,14 +1,14 @@
-// JSON values to text, spelled as Python's json.dumps spells them, so that files in model folders compare equal.
+// JSON values to text, formatted as by Python's json.dumps, so that files in model folders compare equal.
 //
-// Doubles are the shortest that read back the same, written as Python's repr. NaN and infinities have no JSON form and
-// become null. Text beyond ASCII is written as it is unless `asciiOnly` asks for escapes (Python's ensure_ascii).
+// Doubles use the shortest digits that round-trip, as Python's repr. NaN and infinities have no JSON form and become
+// null. Non-ASCII text is written unescaped unless `asciiOnly` is set (Python's ensure_ascii).
 
 import TuttiGround
 
 extension JSONValue {
     /// The value as JSON text.
     ///
-    /// `indent` nil gives one line with ", " and ": "; a number gives Python's indented form with that many spaces.
+    /// `indent` nil gives one line with ", " and ": "; a number gives Python's form indented by that many spaces.
     package func serialized(indent: Int? = nil, sortKeys: Bool = false, asciiOnly: Bool = false) -> String {
         var writer = JSONWriter(indent: indent, sortKeys: sortKeys, asciiOnly: asciiOnly)
         writer.write(self, level: 0)
@@ -23,7 +23,7 @@ extension JSONObject {
     }
 }
 
-/// Python's repr of a double: the shortest digits that read back the same.
+/// Python's repr of a double: the shortest digits that round-trip.
 package func pythonSpelling(of value: Double) -> String {
     if value.isNaN { return "nan" }
     if value.isInfinite { return value < 0 ? "-inf" : "inf" }
@@ -53,7 +53,7 @@ package func pythonSpelling(of value: Double) -> String {
     return sign + pythonLayout(digits, scale: pointShift - leadingZeros + exponent)
 }
 
-/// Python's choice between plain and scientific: plain from 1e-4 to below 1e16.
+/// Python's choice of notation: plain from 1e-4 to below 1e16, else scientific.
 private func pythonLayout(_ digits: [UInt8], scale: Int) -> String {
     func text(_ part: some Sequence<UInt8>) -> String { String(decoding: Array(part), as: UTF8.self) }
     if scale > 16 || scale < -3 {
@@ -85,7 +85,7 @@ private struct JSONWriter {
                 writer.write(element, level: level + 1)
             }
         case .object(let object):
-            // Bytes of UTF-8 sort as code points do, which is Python's order of strings.
+            // UTF-8 bytes sort like code points, which is Python's order of strings.
             let members =
                 sortKeys
                 ? object.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) } : Array(object)

@@ -1,15 +1,15 @@
-// The file of a `FolderLock`: a beat of fixed width in the first line, its owner as JSON in the second.
+// The file of a `FolderLock`: a fixed-width heartbeat in the first line, its owner as JSON in the second.
 //
-// The beat is written in place, into the file that was opened when the lock was made: if another process has replaced
-// that file, the beat goes nowhere and hurts nobody.
+// The heartbeat is written in place, into the file that was opened when the lock was created: if another process has
+// replaced that file, the write has no effect.
 
 import Foundation
 import TuttiGround
 
-/// What a lock file holds.
+/// The contents of a lock file.
 struct LockContent: Equatable {
     let bytes: [UInt8]
-    /// Nil if the file does not say, for example because it is just being written.
+    /// Nil if the file has none, for example because it is being written.
     let owner: LockOwner?
 
     init(_ bytes: [UInt8]) {
@@ -21,10 +21,10 @@ struct LockContent: Equatable {
 
 /// The lock file of one process, held or not.
 final class LockFile {
-    /// What stands at the path.
+    /// What exists at the path.
     enum Look {
         case absent
-        /// The file system gives no answer.
+        /// The file system does not respond.
         case unknown
         case content(LockContent)
     }
@@ -41,7 +41,7 @@ final class LockFile {
 
     deinit { close() }
 
-    /// What is at the path now.
+    /// What exists at the path now.
     func look() -> Look {
         let reading = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard reading >= 0 else { return errno == ENOENT ? .absent : .unknown }
@@ -51,9 +51,9 @@ final class LockFile {
         return count >= 0 ? .content(LockContent(Array(bytes[..<count]))) : .unknown
     }
 
-    /// Makes the file; false if there is one.
+    /// Creates the file; false if it exists.
     ///
-    /// - Throws: `.retryable` if the folder takes no files.
+    /// - Throws: `.retryable` if files cannot be created in the folder.
     func create() throws(TuttiError) -> Bool {
         let unique = uniqueName()
         let made = open(unique, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
@@ -78,10 +78,10 @@ final class LockFile {
         }
     }
 
-    /// Replaces the file by its own if it still holds `judged`; false if another process was faster.
+    /// Replaces the file with its own if it still contains `judged`; false if another process was faster.
     ///
-    /// Only whoever holds `turn` may do so: between looking and replacing nobody else takes over, so that a living owner
-    /// is never put aside.
+    /// Requires `turn`: between the check and the replacement nobody else takes over, so that a living owner is never
+    /// replaced.
     func takeOver(from judged: LockContent, turn: LockFile) throws(TuttiError) -> Bool {
         guard try turn.create() else { return false }
         defer { turn.remove() }
@@ -92,22 +92,22 @@ final class LockFile {
         return try create()
     }
 
-    /// Writes the next beat.
+    /// Writes the next heartbeat.
     func raiseBeat() {
         guard descriptor >= 0 else { return }
         beat += 1
-        // A beat that cannot be written is followed by another.
+        // If a heartbeat cannot be written, the next one may be.
         _ = put(descriptor)
         fsync(descriptor)
     }
 
-    /// Removes the file if it is this process's.
+    /// Removes the file if this process owns it.
     func remove() {
         if case .content(let content) = look(), content.owner == owner { unlink(path) }
         close()
     }
 
-    /// Leaves the file alone from now on.
+    /// Does not touch the file from now on.
     func close() {
         if descriptor >= 0 { Foundation.close(descriptor) }
         descriptor = -1
@@ -118,7 +118,7 @@ final class LockFile {
         descriptor = made
     }
 
-    /// For file systems without hard links: a file that is made only if there is none, and filled afterwards.
+    /// For file systems without hard links: creates the file exclusively, and fills it afterwards.
     private func createWithoutLink() throws(TuttiError) -> Bool {
         let made = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
         if made < 0, errno == EEXIST { return false }
@@ -133,7 +133,7 @@ final class LockFile {
         return true
     }
 
-    /// Links `name` to `target`; on NFS the answer may be lost although it was done, so the number of links decides.
+    /// Links `name` to `target`; on NFS the reply may be lost although it succeeded, so the link count decides.
     private static func link(_ name: String, _ target: String) -> (done: Bool, code: Int32) {
         if Foundation.link(name, target) == 0 { return (true, 0) }
         let code = errno

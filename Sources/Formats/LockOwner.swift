@@ -1,7 +1,7 @@
-// Who holds a lock, and whether that process can be known to be gone.
+// The holder of a lock, and whether its process is known to be gone.
 //
-// A process is looked up only on the same machine (boot id) and in the same process namespace; its start time tells it
-// from a later process that was given the same number.
+// A process is looked up only on the same machine (boot id) and in the same pid namespace; its start time distinguishes
+// it from a later process with the same pid.
 
 import Foundation
 import TuttiGround
@@ -10,15 +10,15 @@ import TuttiGround
 struct LockOwner: Equatable, CustomStringConvertible {
     let host: String
     let process: Int
-    /// Clock ticks from the machine's start to the process's; nil where the system does not tell.
+    /// Clock ticks from boot to the start of the process; nil if unknown.
     let started: String?
-    /// The machine since its last start, and the namespace that the number of the process is of.
+    /// The boot id of the machine, and the pid namespace.
     let machine: String
-    /// What the owner is doing.
+    /// The owner's activity.
     let purpose: String
     /// When it took the lock, for people.
     let since: String
-    /// Tells two locks of one process apart.
+    /// Distinguishes two locks of one process.
     let token: String
 
     /// "process 123 on host a (since 2026-01-01 10:00:00 UTC, run 0123abcd)".
@@ -37,7 +37,7 @@ struct LockOwner: Equatable, CustomStringConvertible {
             token: "\(UInt64.random(in: 0...(.max)))")
     }
 
-    /// Whether the process is known to be gone; false where it cannot be looked up.
+    /// Whether the process is known to be gone; false if it cannot be looked up.
     var isDead: Bool {
         guard machine == LockOwner.thisMachine, !machine.isEmpty, process > 0 else { return false }
         guard kill(pid_t(process), 0) == 0 || errno == EPERM else { return true }
@@ -63,7 +63,7 @@ struct LockOwner: Equatable, CustomStringConvertible {
 
     /// Start time of a process, field 22 of its stat, and whether it has ended and waits for its parent (Z, X).
     private static func startTime(of process: Int) -> (started: String, isEnded: Bool)? {
-        // The second field is the program's name in parentheses, which may hold blanks and parentheses.
+        // The second field is the program's name in parentheses, which may contain spaces and parentheses.
         guard let all = text(of: "/proc/\(process)/stat"), let end = all.lastIndex(of: ")") else { return nil }
         let fields = all[all.index(after: end)...].split(separator: " ")
         guard fields.count > 19 else { return nil }

@@ -1,22 +1,22 @@
-// A file's bytes in memory without reading them: the pages come in as they are touched and are shared by all ranks of a
-// node. The mapping is private and read-only and lives as long as the object; whoever keeps `bytes` keeps the object.
+// A file's bytes, memory-mapped: pages are loaded on access and shared by all ranks of a node. The mapping is private
+// and read-only and lives as long as the object; keep the object while `bytes` is in use.
 
 import Foundation
 import TuttiGround
 
 /// A read-only memory-mapped file.
 public final class MappedFile: Sendable {
-    /// The path as it was given.
+    /// The path as given.
     public let path: String
     /// The file's contents; valid as long as this object.
     public nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
 
     /// Maps the file at `path`.
     ///
-    /// Throws: `.missingFile` when there is none, `.data` when it is not a regular file or cannot be read.
+    /// Throws: `.missingFile` if there is none, `.data` if it is not a regular file or cannot be read.
     public init(path: String) throws(TuttiError) {
         self.path = path
-        // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+        // Without O_NONBLOCK, opening a pipe without a writer would block forever.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw MappedFile.cannotOpen(path, code: errno) }
         defer { close(descriptor) }
@@ -42,7 +42,7 @@ public final class MappedFile: Sendable {
         if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), bytes.count) }
     }
 
-    /// Gives back the memory of the pages read so far; they come in again when they are touched.
+    /// Releases the memory of the pages read so far; they are loaded again on access.
     public func releasePages() {
         guard let address = bytes.baseAddress else { return }
         madvise(UnsafeMutableRawPointer(mutating: address), bytes.count, MADV_DONTNEED)
@@ -51,9 +51,9 @@ public final class MappedFile: Sendable {
     private static func cannotOpen(_ path: String, code: Int32) -> TuttiError {
         switch code {
         case ENOENT, ENOTDIR:
-            return TuttiError(.missingFile, "open file", path, "there is no such file", hint: "Check the path.")
+            return TuttiError(.missingFile, "open file", path, "no such file", hint: "Check the path.")
         case EACCES, EPERM:
-            return TuttiError(.data, "open file", path, "may not be read", hint: "Check the file's permissions.")
+            return TuttiError(.data, "open file", path, "permission denied", hint: "Check the file's permissions.")
         case ENXIO:
             return TuttiError(.data, "open file", path, "is a socket or a device, not a regular file")
         default:
@@ -62,11 +62,11 @@ public final class MappedFile: Sendable {
     }
 }
 
-/// The operating system's text for an error number.
+/// The operating system's message for an error number.
 func systemMessage(_ code: Int32) -> String { String(cString: strerror(code)) }
 
 extension MappedFile {
-    /// A copy of the file's bytes: safe where the file object's last use is this one.
+    /// A copy of the file's bytes: safe after the file object is released.
     public var contents: [UInt8] { withExtendedLifetime(self) { Array(bytes) } }
 
     /// The file as text; bytes that are not UTF-8 become U+FFFD.

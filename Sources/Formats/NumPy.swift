@@ -1,13 +1,13 @@
-// NumPy's .npy files: a matrix of singles or bytes out, matrices and vectors of any float type in.
+// NumPy's .npy files: writes matrices of float32 or bytes, reads matrices and vectors of any float type.
 //
-// Layout: the magic "\x93NUMPY", version, header length, a Python dictionary padded with spaces so that the data begin
+// Layout: the magic "\x93NUMPY", version, header length, a Python dictionary padded with spaces so that the data starts
 // at a multiple of 64, the data. Reference: numpy/lib/format.py.
 
 import TuttiGround
 
 /// Reads and writes .npy files.
 package enum NumPy {
-    /// Writes a row-major matrix of f32, i8 or u8, durable and whole or not at all.
+    /// Writes a row-major matrix of f32, i8 or u8, durably and atomically.
     ///
     /// Throws: `.retryable` naming the file and the reason.
     package static func write(
@@ -42,7 +42,7 @@ package enum NumPy {
 
     /// Reads an array of float16, float32 or float64; a vector has one column.
     ///
-    /// Throws: `.missingFile`; `.data` naming the file for anything else than a little-endian C-ordered float array.
+    /// Throws: `.missingFile`; `.data` naming the file for anything but a little-endian C-ordered float array.
     package static func read(path: String) throws(TuttiError) -> (rows: Int, columns: Int, floats: [Float]) {
         let file = try MappedFile(path: path)
         let bytes = file.bytes
@@ -64,17 +64,17 @@ package enum NumPy {
         guard order == "False" else { throw malformed("is in Fortran order; save it with numpy.ascontiguousarray") }
         let types: [String: TensorType] = ["'<f2'": .f16, "'<f4'": .f32, "'<f8'": .f64]
         guard let type = types[descriptor] else {
-            throw malformed("holds elements of type \(descriptor), where '<f2', '<f4' or '<f8' is needed")
+            throw malformed("has elements of type \(descriptor), expected '<f2', '<f4' or '<f8'")
         }
         let shape = shapeText.split(separator: ",").map { Int($0.filter { $0 != " " }) ?? -1 }
         guard shape.count == 1 || shape.count == 2, shape.allSatisfy({ $0 >= 0 }) else {
-            throw malformed("has the shape (\(shapeText)), where a vector or a matrix is needed")
+            throw malformed("has shape (\(shapeText)), expected a vector or a matrix")
         }
         let (rows, columns) = (shape[0], shape.count == 2 ? shape[1] : 1)
         let (count, tooMany) = rows.multipliedReportingOverflow(by: columns)
         let available = bytes.count - prefix - length
         guard !tooMany, count <= available / type.width, count * type.width == available else {
-            throw malformed("has \(available) bytes of data, which do not fit the shape (\(shapeText))")
+            throw malformed("has \(available) bytes of data, which do not match shape (\(shapeText))")
         }
         var floats = [Float](repeating: 0, count: count)
         floats.withUnsafeMutableBufferPointer { target in

@@ -1,24 +1,24 @@
-// A file being written, whose every failure is reported: at open, write, fsync and close.
+// A file being written; every failure is reported: at open, write, fsync and close.
 //
-// A full disk may show only at fsync or close (delayed allocation, NFS quotas), so a file counts as written after
-// `finish()` alone. All such errors are `.retryable`: nothing is wrong with what was to be written. A process that runs
-// under a file size limit must ignore SIGXFSZ to see EFBIG here instead of being killed.
+// A full disk may show only at fsync or close (delayed allocation, NFS quotas), so a file counts as written only after
+// `finish()`. All such errors are `.retryable`: the data itself is fine. A process under a file size limit must ignore
+// SIGXFSZ to get EFBIG instead of being killed.
 
 import Foundation
 import TuttiGround
 
-/// A file open for writing; not for use by two threads at once.
+/// A file open for writing; not thread-safe.
 package final class OutputFile {
-    /// The path as it was given.
+    /// The path as given.
     package let path: String
     private var descriptor: Int32
     private var pending: [UInt8] = []
     private static let pendingLimit = 1 << 16
 
-    /// Makes the file `path`, in place of one that is there. A link there is replaced, never followed; devices and pipes
-    /// are written to.
+    /// Creates the file `path`, replacing an existing one. A link is replaced, never followed; devices and pipes are
+    /// written to.
     ///
-    /// Throws: `.missingFile` when the folder does not exist, `.retryable` for everything else.
+    /// Throws: `.missingFile` if the folder does not exist, `.retryable` for everything else.
     package init(path: String) throws(TuttiError) {
         self.path = path
         descriptor = -1
@@ -39,7 +39,7 @@ package final class OutputFile {
         if descriptor >= 0 { close(descriptor) }
     }
 
-    /// Writes bytes; small pieces are collected first.
+    /// Writes bytes; small pieces are buffered.
     ///
     /// Throws: `.retryable` with the path and the system's reason.
     package func write(_ bytes: UnsafeRawBufferPointer) throws(TuttiError) {
@@ -66,7 +66,7 @@ package final class OutputFile {
         if pending.count > OutputFile.pendingLimit { try flush() }
     }
 
-    /// Hands everything written so far to the operating system.
+    /// Flushes everything written so far to the operating system.
     ///
     /// Throws: `.retryable` with the path and the system's reason.
     package func flush() throws(TuttiError) {
@@ -77,12 +77,12 @@ package final class OutputFile {
         pending.removeAll(keepingCapacity: true)
     }
 
-    /// Flushes, makes the bytes durable (fsync) and closes the file; nothing may be written afterwards.
+    /// Flushes, makes the bytes durable (fsync) and closes the file; nothing can be written afterwards.
     ///
     /// Throws: `.retryable` with the path and the system's reason.
     package func finish() throws(TuttiError) {
         try flush()
-        // Pipes and devices cannot be synchronised, which is no loss.
+        // Pipes and devices cannot be synced, which does no harm.
         guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else {
             throw OutputFile.writeError(path, code: errno)
         }
@@ -96,7 +96,7 @@ package final class OutputFile {
         guard let start = bytes.baseAddress else { return }
         var written = 0
         while written < bytes.count {
-            // The system's function, not this object's method of the same name.
+            // The system call, not this object's method of the same name.
             let count = Foundation.write(descriptor, start + written, min(bytes.count - written, 1 << 30))
             if count >= 0 {
                 written += count
@@ -113,17 +113,17 @@ package final class OutputFile {
         }
         switch code {
         case ENOENT, ENOTDIR:
-            return failure(.missingFile, "The folder that is to hold it does not exist.")
+            return failure(.missingFile, "Its parent folder does not exist.")
         case EISDIR:
             return failure(.usage, "Name a file, not a folder.")
         case ENOSPC, EDQUOT:
             return failure(.retryable, "Free some space and run the same command again.")
         case EFBIG:
-            return failure(.retryable, "The limit of file sizes (ulimit -f) is too small.")
+            return failure(.retryable, "The file size limit (ulimit -f) is too small.")
         case EACCES, EPERM, EROFS:
-            return failure(.retryable, "Make the place writable, or name another one, and run the command again.")
+            return failure(.retryable, "Make the path writable, or choose another one, and run the command again.")
         default:
-            return failure(.retryable, "Run the same command again when the cause is mended.")
+            return failure(.retryable, "Fix the cause and run the same command again.")
         }
     }
 }

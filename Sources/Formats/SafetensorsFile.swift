@@ -1,16 +1,16 @@
-// Reads model weights from safetensors files, one or sharded, through memory mapping.
+// Reads model weights from safetensors files, single or sharded, memory-mapped.
 //
 // Layout: 8 bytes little-endian header length, the JSON header {"__metadata__": {...}, name: {"dtype", "shape",
-// "data_offsets": [begin, end]}}, the data. Everything a broken file can get wrong is found when it is opened, so that
-// reading a tensor later cannot fail for reasons of layout: lengths, types, sizes, and that the ranges cover the data
-// exactly once. Reference: safetensors/src/tensor.rs (SafeTensors::read_metadata, Metadata::validate).
+// "data_offsets": [begin, end]}}, the data. A broken file is detected when it is opened, so that reading a tensor
+// later cannot fail because of the layout: lengths, types, sizes, and that the ranges cover the data exactly
+// once. Reference: safetensors/src/tensor.rs (SafeTensors::read_metadata, Metadata::validate).
 
 import Foundation
 import TuttiGround
 
-/// One safetensors file, or the shards that an index file names, mapped into memory.
+/// One safetensors file, or the shards of an index file, memory-mapped.
 package struct SafetensorsFile: Sendable {
-    /// What the header says of one tensor.
+    /// The header entry of one tensor.
     package struct TensorInfo: Sendable, Equatable {
         /// The tensor's name.
         package let name: String
@@ -18,9 +18,9 @@ package struct SafetensorsFile: Sendable {
         package let dtype: TensorType
         /// Its shape; empty for a scalar.
         package let shape: [Int]
-        /// Where its bytes are in its file.
+        /// The range of its bytes in its file.
         package let byteRange: Range<Int>
-        /// Its place in `files`.
+        /// Its index in `files`.
         package let file: Int
 
         /// The number of elements.
@@ -29,11 +29,11 @@ package struct SafetensorsFile: Sendable {
 
     /// The path that was opened: the file, or the index of the shards.
     package let path: String
-    /// The mapped files, one unless sharded.
+    /// The mapped files; one unless sharded.
     package let files: [MappedFile]
     /// The tensors in the order of their bytes, shard after shard.
     package let tensors: [TensorInfo]
-    /// The header's free text, of all shards together.
+    /// The header's free-form metadata, merged over all shards.
     package let metadata: [String: String]
     private let places: [String: Int]
 
@@ -48,7 +48,7 @@ package struct SafetensorsFile: Sendable {
 
     /// Opens `<baseName>.safetensors` in `directory`, or the shards of `<baseName>.safetensors.index.json`.
     ///
-    /// Throws: `.missingFile` when neither is there or a shard is missing; `.data` for anything malformed.
+    /// Throws: `.missingFile` if both are missing or a shard is missing; `.data` for anything malformed.
     package static func open(
         directory: String, baseName: String = "model"
     ) throws(TuttiError) -> SafetensorsFile {
@@ -57,40 +57,40 @@ package struct SafetensorsFile: Sendable {
         if FileManager.default.fileExists(atPath: single) { return try SafetensorsFile(path: single) }
         guard FileManager.default.fileExists(atPath: index) else {
             throw TuttiError(
-                .missingFile, "read weights", single, "there is no such file",
-                hint: "A model folder holds \(baseName).safetensors, or \(baseName).safetensors.index.json with shards."
+                .missingFile, "read weights", single, "no such file",
+                hint: "A model folder has \(baseName).safetensors, or \(baseName).safetensors.index.json with shards."
             )
         }
         return try SafetensorsFile(indexPath: index, directory: directory)
     }
 
-    /// What is known of the tensor `name`, or nil.
+    /// The header entry of the tensor `name`, or nil.
     package func info(_ name: String) -> TensorInfo? { places[name].map { tensors[$0] } }
 
     /// The bytes of the tensor `name`, valid as long as this value lives.
     ///
-    /// Throws: `.data` with the nearest name when there is no such tensor.
+    /// Throws: `.data` with the nearest name if there is no such tensor.
     package func rawBytes(_ name: String) throws(TuttiError) -> UnsafeRawBufferPointer {
         let info = try require(name)
         return UnsafeRawBufferPointer(rebasing: files[info.file].bytes[info.byteRange])
     }
 
-    /// Reads the tensor `name` as single precision, converting halves, bfloat16 and doubles.
+    /// Reads the tensor `name` as float32, converting float16, bfloat16 and float64.
     ///
-    /// Throws: `.data` when there is no such tensor, when it holds integers, or when its size is not that of `floats`.
+    /// Throws: `.data` if there is no such tensor, if it holds integers, or if its size is not that of `floats`.
     package func readFloats(_ name: String, into floats: UnsafeMutableBufferPointer<Float>) throws(TuttiError) {
         let info = try require(name)
         guard info.count == floats.count else {
-            throw tensorError(info, "has \(info.count) elements, shape \(info.shape), where \(floats.count) are needed")
+            throw tensorError(info, "has \(info.count) elements, shape \(info.shape), expected \(floats.count)")
         }
         let bytes = UnsafeRawBufferPointer(rebasing: files[info.file].bytes[info.byteRange])
         guard let source = bytes.baseAddress, let target = floats.baseAddress, info.count > 0 else { return }
         guard info.dtype.convertToFloats(source, into: target, count: info.count) else {
-            throw tensorError(info, "is of type \(info.dtype.rawValue), where F32, F16, BF16 or F64 is needed")
+            throw tensorError(info, "is of type \(info.dtype.rawValue), expected F32, F16, BF16 or F64")
         }
     }
 
-    /// The tensor `name` as an array of single precision.
+    /// The tensor `name` as a float32 array.
     ///
     /// Throws: `.data` as `readFloats(_:into:)`.
     package func floats(_ name: String) throws(TuttiError) -> [Float] {
@@ -108,7 +108,7 @@ package struct SafetensorsFile: Sendable {
         if let info = info(name) { return info }
         let nearest = nearestName(to: name, among: tensors.map(\.name))
         throw TuttiError(
-            .data, "read weights", path, "there is no tensor '\(name)'", hint: nearest.map { "The nearest is '\($0)'." }
+            .data, "read weights", path, "no tensor '\(name)'", hint: nearest.map { "The nearest is '\($0)'." }
         )
     }
 
@@ -131,7 +131,7 @@ package struct SafetensorsFile: Sendable {
     private init(indexPath: String, directory: String) throws(TuttiError) {
         let index = try JSONValue.parse(file: indexPath)
         guard let map = index["weight_map"]?.object else {
-            throw TuttiError(.data, "read weights", indexPath, "needs the object 'weight_map'")
+            throw TuttiError(.data, "read weights", indexPath, "has no object 'weight_map'")
         }
         var fileNames: [String] = []
         var numbers: [String: Int] = [:]
@@ -154,7 +154,7 @@ package struct SafetensorsFile: Sendable {
             for info in header.tensors where map[info.name]?.string != fileName {
                 throw TuttiError(
                     .data, "read weights", file.path,
-                    "holds the tensor '\(info.name)', which \(indexPath) does not place here")
+                    "has the tensor '\(info.name)', which \(indexPath) does not place there")
             }
             files.append(file)
             headers.append(header)
@@ -163,7 +163,7 @@ package struct SafetensorsFile: Sendable {
         for name in map.keys where info(name) == nil {
             throw TuttiError(
                 .data, "read weights", directory + "/" + (map[name]?.string ?? ""),
-                "does not hold the tensor '\(name)', which \(indexPath) places there")
+                "lacks the tensor '\(name)', which \(indexPath) places there")
         }
     }
 }

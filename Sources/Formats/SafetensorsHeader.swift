@@ -1,4 +1,4 @@
-// The header of a safetensors file, parsed and checked against the length of the file.
+// The header of a safetensors file, parsed and checked against the file length.
 
 import TuttiGround
 
@@ -21,7 +21,7 @@ struct SafetensorsHeader {
         guard bytes.count >= 8 else { throw malformed("is too short for a safetensors file (\(bytes.count) bytes)") }
         let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
         guard length <= UInt64(SafetensorsHeader.lengthLimit) else {
-            throw malformed("says that its header has \(length) bytes, more than the format allows")
+            throw malformed("has a header of \(length) bytes, more than the format allows")
         }
         let dataStart = 8 + Int(length)
         guard dataStart <= bytes.count else {
@@ -98,7 +98,7 @@ struct SafetensorsHeader {
             case .integer(let first) = offsets[0], case .integer(let last) = offsets[1]
         else { throw Flaw(problem: "has no data_offsets [begin, end]") }
         guard first >= 0, last >= first, last < Int64(1) << 56 else {
-            throw Flaw(problem: "has the impossible data_offsets [\(first), \(last)]")
+            throw Flaw(problem: "has invalid data_offsets [\(first), \(last)]")
         }
         guard Int(last - first) == size else {
             throw Flaw(problem: "has \(last - first) bytes, but shape \(shape) of \(typeName) needs \(size)")

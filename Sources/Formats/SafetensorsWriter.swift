@@ -1,4 +1,4 @@
-// Writes safetensors files whose bytes equal those of the reference's writer.
+// Writes safetensors files that are byte-identical to those of the reference's writer.
 //
 // Tensors are ordered by type (later types of `TensorType` first, which keeps every tensor aligned), then by name; the
 // header is compact JSON padded with spaces to eight bytes, "__metadata__" first, its keys sorted (the reference's
@@ -8,13 +8,13 @@ import TuttiGround
 
 /// Writes safetensors files.
 package enum SafetensorsWriter {
-    /// A tensor to be written: its bytes are little-endian, row-major, and stay valid during the call.
+    /// A tensor to write: its bytes are little-endian, row-major, and valid during the call.
     package typealias Tensor = (name: String, dtype: TensorType, shape: [Int], bytes: UnsafeRawBufferPointer)
 
-    /// Writes `tensors` to the file at `path`, durable and whole or not at all.
+    /// Writes `tensors` to the file at `path`, durably and atomically.
     ///
-    /// Throws: `.retryable` naming the file and the reason. Two tensors of one name and a size that does not fit its
-    /// shape are bugs of the caller.
+    /// Throws: `.retryable` naming the file and the reason. Duplicate names and a size that does not match its shape
+    /// are bugs of the caller.
     package static func write(
         path: String, tensors: [Tensor], metadata: [String: String] = [:]
     ) throws(TuttiError) {
@@ -44,7 +44,7 @@ package enum SafetensorsWriter {
             precondition(
                 size == tensor.bytes.count,
                 "tensor \(tensor.name): \(tensor.bytes.count) bytes, shape \(tensor.shape) needs \(size)")
-            precondition(names.insert(tensor.name).inserted, "two tensors are named \(tensor.name)")
+            precondition(names.insert(tensor.name).inserted, "duplicate tensor \(tensor.name)")
             precondition(tensor.name != "__metadata__", "a tensor may not be named __metadata__")
             let shape = tensor.shape.map(String.init).joined(separator: ",")
             let range = "[\(offset),\(offset + size)]"

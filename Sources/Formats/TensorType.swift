@@ -4,7 +4,7 @@
 
 /// The element type of a stored tensor.
 package enum TensorType: String, Sendable, CaseIterable {
-    /// Truth values, a byte each.
+    /// Booleans, one byte each.
     case bool = "BOOL"
     /// Unsigned bytes.
     case u8 = "U8"
@@ -14,24 +14,24 @@ package enum TensorType: String, Sendable, CaseIterable {
     case i16 = "I16"
     /// Unsigned 16-bit integers.
     case u16 = "U16"
-    /// Half precision.
+    /// float16.
     case f16 = "F16"
-    /// bfloat16: the upper half of a single.
+    /// bfloat16: the upper half of a float32.
     case bf16 = "BF16"
     /// 32-bit integers.
     case i32 = "I32"
     /// Unsigned 32-bit integers.
     case u32 = "U32"
-    /// Single precision.
+    /// float32.
     case f32 = "F32"
-    /// Double precision.
+    /// float64.
     case f64 = "F64"
     /// 64-bit integers.
     case i64 = "I64"
     /// Unsigned 64-bit integers.
     case u64 = "U64"
 
-    /// Bytes an element.
+    /// Bytes per element.
     package var width: Int {
         switch self {
         case .bool, .u8, .i8: return 1
@@ -41,10 +41,10 @@ package enum TensorType: String, Sendable, CaseIterable {
         }
     }
 
-    /// The place in the reference writer's order, in which tensors of later types come first.
+    /// The rank in the reference writer's order, in which tensors of later types come first.
     var writingRank: Int { TensorType.allCases.firstIndex(of: self) ?? 0 }
 
-    /// Converts `count` elements at `source` (any alignment) to single precision; false if the type holds no fractions.
+    /// Converts `count` elements at `source` (any alignment) to float32; false for integer types.
     func convertToFloats(_ source: UnsafeRawPointer, into target: UnsafeMutablePointer<Float>, count: Int) -> Bool {
         switch self {
         case .f32:
@@ -70,8 +70,8 @@ package enum TensorType: String, Sendable, CaseIterable {
         return true
     }
 
-    /// The single with the value of a half given by its bits: shift into place, scale by 2^112, which also makes
-    /// subnormal halves normal; exponent 31 (infinity, NaN) is moved to 255.
+    /// The float32 value of float16 bits: shift into place, scale by 2^112, which also normalizes subnormals; exponent
+    /// 31 (infinity, NaN) becomes 255.
     private static func single(half bits: UInt16) -> Float {
         let magnitude = UInt32(bits & 0x7FFF) << 13
         let sign = UInt32(bits & 0x8000) << 16

@@ -1,13 +1,13 @@
-// Random bits as a function of a key and a counter, with no state that could depend on history: the same stream on
-// every machine, any stream reachable without the others. An epoch's order is thus a function of (seed, epoch) alone, and
-// a dropout mask one of where an element is.
+// Random bits as a function of a key and a counter, without state that depends on history: the same stream on every
+// machine, each stream independent of the others. The order of an epoch is thus a function of (seed, epoch) alone, and
+// a dropout mask a function of the position of an element.
 //
 // Reference: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011; known answers in
 // Random123's kat_vectors.
 
 /// Philox4x32 with ten rounds (Salmon et al. 2011).
 package enum Philox {
-    /// The four random words of one counter under one key.
+    /// The four random words for a counter and a key.
     @inlinable
     package static func block(
         counter: (UInt32, UInt32, UInt32, UInt32), key: (UInt32, UInt32)
@@ -28,21 +28,21 @@ package enum Philox {
     }
 }
 
-/// The random numbers of one stream, named by a seed and a number, in order.
+/// The random numbers of one stream, identified by a seed and a number, in order.
 public struct CounterRandom: RandomNumberGenerator, Sendable {
     private let key: (UInt32, UInt32)
     private let stream: (UInt32, UInt32)
     private var block: UInt64
     private var spare: UInt64?
 
-    /// The stream `stream` of `seed`, from the beginning of its part `part`; a part is 2^33 numbers long.
+    /// The stream `stream` of `seed`, from the start of its part `part`; a part has 2^33 numbers.
     package init(seed: UInt64, stream: UInt64 = 0, part: UInt32 = 0) {
         key = (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
         self.stream = (UInt32(truncatingIfNeeded: stream), UInt32(truncatingIfNeeded: stream >> 32))
         block = UInt64(part) << 32
     }
 
-    /// The stream of `seed` that `epoch` and `purpose` name.
+    /// The stream of `seed` for `epoch` and `purpose`.
     package init(seed: UInt64, epoch: UInt32, purpose: UInt32, part: UInt32 = 0) {
         self.init(seed: seed, stream: UInt64(purpose) << 32 | UInt64(epoch), part: part)
     }
@@ -61,9 +61,9 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
         return UInt64(words.1) << 32 | UInt64(words.0)
     }
 
-    /// A whole number below `limit`, every one equally likely (Lemire 2019: multiply, reject the short remainder).
+    /// A uniform integer below `limit` (Lemire 2019: multiply, reject the short remainder).
     package mutating func number(below limit: UInt64) -> UInt64 {
-        precondition(limit > 0, "CounterRandom: no number is below zero")
+        precondition(limit > 0, "CounterRandom: limit must be positive")
         let threshold = (0 &- limit) % limit
         while true {
             let (high, low) = limit.multipliedFullWidth(by: next())
@@ -71,7 +71,7 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
         }
     }
 
-    /// The numbers 0 ..< count in random order (Fisher and Yates), every order equally likely.
+    /// A uniform random permutation of 0 ..< count (Fisher and Yates).
     package mutating func permutation(of count: Int) -> [Int32] {
         var numbers = (0..<Int32(count)).map { $0 }
         numbers.withUnsafeMutableBufferPointer { numbers in

@@ -1,11 +1,11 @@
-// Digest: SHA-256 of whatever decides a result, the one digest of the package. It tells runs, data sets and checkpoint
-// files apart, and a forged or damaged one from a whole one.
+// Digest: SHA-256 of everything that decides a result, the only digest of the package. It identifies runs, data sets and
+// checkpoint files, and detects damaged or forged ones.
 //
 // Reference: FIPS 180-4. The compression function is C, for the processor's SHA instructions (CTuttiDigest).
 
 import CTuttiDigest
 
-/// Collects bytes and gives their SHA-256.
+/// Collects bytes and computes their SHA-256.
 package struct Digest: Sendable {
     private var state: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) = (
         0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A, 0x510E_527F, 0x9B05_688C, 0x1F83_D9AB, 0x5BE0_CD19
@@ -16,7 +16,7 @@ package struct Digest: Sendable {
 
     private static let block = 64
 
-    /// A digest of nothing yet.
+    /// An empty digest.
     package init() { pending.reserveCapacity(2 * Digest.block) }
 
     /// Adds bytes.
@@ -43,7 +43,7 @@ package struct Digest: Sendable {
         text.withUTF8 { update(UnsafeRawBufferPointer($0)) }
     }
 
-    /// Adds the bytes of a string, preceded by their number so that neighbours cannot run together.
+    /// Adds the bytes of a string, preceded by their count, so that adjacent strings cannot merge.
     package mutating func update(_ text: String) {
         update(text.utf8.count)
         update(utf8: text)

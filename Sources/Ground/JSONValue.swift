@@ -7,7 +7,7 @@ public enum JSONValue: Sendable, Equatable {
     case null
     /// true or false
     case bool(Bool)
-    /// A number written without fraction and exponent that fits 64 bits.
+    /// A number without fraction and exponent that fits 64 bits.
     case integer(Int64)
     /// Any other number; always finite when it was parsed.
     case number(Double)
@@ -42,7 +42,7 @@ public enum JSONValue: Sendable, Equatable {
         }
     }
 
-    /// The truth value, if it is one.
+    /// The boolean, if it is one.
     public var bool: Bool? {
         if case .bool(let value) = self { return value }
         return nil
@@ -63,7 +63,7 @@ public enum JSONValue: Sendable, Equatable {
     /// True for null.
     public var isNull: Bool { self == .null }
 
-    /// What the value is, in words for error messages: "a string".
+    /// The kind of value, for error messages: "a string".
     public var kindName: String {
         switch self {
         case .null: return "null"
@@ -75,19 +75,19 @@ public enum JSONValue: Sendable, Equatable {
         }
     }
 
-    /// The member of an object; nil when it is absent or this is no object.
+    /// The member of an object; nil if it is absent or this is not an object.
     public subscript(key: String) -> JSONValue? { object?[key] }
 }
 
 /// A JSON object that keeps the order of its keys; equal to another with the same members in any order.
 public struct JSONObject: Sendable, Equatable, Sequence, ExpressibleByDictionaryLiteral {
     private var entries: [(key: String, value: JSONValue)] = []
-    /// Places of the keys, kept only for objects with more than `directLimit` entries.
+    /// Indices of the keys, kept only for objects with more than `directLimit` entries.
     private var places: [ExactKey: Int] = [:]
-    /// Entries of a large object that were removed and still hold their places, so that removing many is not quadratic.
+    /// Removed entries of a large object that keep their slots, so that removing many is not quadratic.
     private var holes: Set<Int> = []
 
-    /// A key compared by its code points: JSON knows no canonical equivalence, which String's == applies.
+    /// A key compared by its code points: JSON has no canonical equivalence, which String's == applies.
     private struct ExactKey: Hashable {
         let text: String
 
@@ -103,7 +103,7 @@ public struct JSONObject: Sendable, Equatable, Sequence, ExpressibleByDictionary
     /// An empty object.
     public init() {}
 
-    /// An object from a literal; a repeated key keeps its first place and its last value.
+    /// An object from a literal; a repeated key keeps its first position and its last value.
     public init(dictionaryLiteral elements: (String, JSONValue)...) {
         for (key, value) in elements { set(key, value) }
     }
@@ -128,7 +128,7 @@ public struct JSONObject: Sendable, Equatable, Sequence, ExpressibleByDictionary
         }
     }
 
-    /// Sets the value of `key`, at its old place or at the end.
+    /// Sets the value of `key`, at its old position or at the end.
     public mutating func set(_ key: String, _ value: JSONValue) {
         if let place = place(of: key) {
             entries[place].value = value
@@ -137,7 +137,7 @@ public struct JSONObject: Sendable, Equatable, Sequence, ExpressibleByDictionary
         }
     }
 
-    /// Removes `key` and gives back its value.
+    /// Removes `key` and returns its value.
     @discardableResult
     public mutating func remove(_ key: String) -> JSONValue? {
         guard let place = place(of: key) else { return nil }
@@ -158,7 +158,7 @@ public struct JSONObject: Sendable, Equatable, Sequence, ExpressibleByDictionary
         return removed
     }
 
-    /// These members with those of `other`, which win.
+    /// These members merged with those of `other`, which win.
     public func merging(_ other: JSONObject) -> JSONObject {
         var merged = self
         for (key, value) in other { merged.set(key, value) }

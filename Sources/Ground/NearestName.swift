@@ -1,9 +1,9 @@
 // "Did you mean ...": the known name that is closest to a misspelled one.
 //
-// Distance = Levenshtein over lower-cased characters with transposition of neighbours counted as one edit and '-', '_'
-// and ' ' taken as equal, so that "per-device-batch" finds "per_device_batch".
+// Distance = Levenshtein over lower-cased characters with transposition of neighbours counted as one edit, and '-', '_'
+// and ' ' equal, so that "per-device-batch" finds "per_device_batch".
 
-/// The name among `names` that is closest to `name`, or nil when none is close enough to be meant.
+/// The name among `names` that is closest to `name`, or nil if none is close enough.
 package func nearestName(to name: String, among names: [String]) -> String? {
     guard !name.isEmpty else { return nil }
     let wanted = folded(name)
@@ -18,7 +18,7 @@ package func nearestName(to name: String, among names: [String]) -> String? {
 }
 
 extension TuttiError {
-    /// A hint for an unknown name: the nearest known one if there is one, and the list of all when it is short.
+    /// A hint for an unknown name: the nearest known one, if any, and the full list if it is short.
     package static func hint(unknown name: String, known names: [String]) -> String {
         let list = names.prefix(24).joined(separator: ", ") + (names.count > 24 ? " ..." : "")
         guard let nearest = nearestName(to: name, among: names) else {

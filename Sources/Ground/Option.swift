@@ -1,51 +1,51 @@
 // One setting of a type, described once: name, value by key path, meaning, check.
 //
-// From a type's list of options come the types and defaults of the settings, reading with the nearest name and the
-// place of a mistake, help, the model card's list and the reference pages:
+// The list of options of a type gives the types and defaults of its settings, parsing with nearest names and positions
+// of mistakes, help, the model card's list and the reference pages:
 //
 //     static let options = OptionList<TripletSettings>([
 //         Option("triplet_margin", \.margin, "how much farther the negative must be", check: .atLeast(0)),
 //     ])
 //
-// Null is the reference's None: nil where the value is optional; elsewhere it is as good as silence.
+// Null is the reference's None: nil if the value is optional; otherwise it means the default.
 
-/// Why a value is not one of an option.
+/// Why an option refuses a value.
 public struct OptionProblem: Error, Sendable, Equatable {
-    /// Where inside the value, with dots; empty for the value itself.
+    /// The path inside the value, with dots; empty for the value itself.
     public var path: String
     /// What is wrong.
     public var problem: String
-    /// What to do about it.
+    /// How to fix it.
     public var hint: String?
 
-    /// A problem of a value, or of what is at `path` inside it.
+    /// A problem of a value, or of the part at `path` inside it.
     public init(_ problem: String, hint: String? = nil, at path: String = "") {
         self.path = path
         self.problem = problem
         self.hint = hint
     }
 
-    /// The value is of another type than `words` say.
+    /// The value is not of the type that `words` names.
     public static func expected(_ words: String, found value: JSONValue, at path: String = "") -> OptionProblem {
         OptionProblem("expected \(words), found \(value.configurationText)", at: path)
     }
 }
 
-/// A type of values that options hold.
+/// A type of option values.
 public protocol OptionValue: Sendable {
-    /// What a configuration writes, in words.
+    /// The accepted values, in words.
     static var words: String { get }
-    /// The value that `json` means.
+    /// The value of `json`.
     init(option json: JSONValue) throws(OptionProblem)
-    /// The value as a configuration writes it.
+    /// The value as written in a configuration.
     var optionJSON: JSONValue { get }
 }
 
-/// What a value must be beyond its type.
+/// A condition on a value, beyond its type.
 public struct OptionCheck<Value: OptionValue>: Sendable {
     /// The condition in words, for reference pages.
     public let words: String
-    /// What is wrong with a value; nil if nothing.
+    /// What is wrong with a value; nil if it is valid.
     public let problem: @Sendable (Value) -> String?
 
     /// A check with its condition in words.
@@ -59,18 +59,18 @@ public struct OptionCheck<Value: OptionValue>: Sendable {
 public struct Option<Owner>: Sendable {
     /// Its key in a configuration.
     public let name: String
-    /// What values it takes, in words.
+    /// The accepted values, in words.
     public let words: String
     /// One line for help and reference pages.
     public let meaning: String
-    /// Whether a configuration must give it.
+    /// Whether it is required.
     public let isRequired: Bool
-    /// Sets the owner's value to the one that a configuration gives.
+    /// Sets the owner's value from a configuration.
     public let read: @Sendable (JSONValue, inout Owner) throws(OptionProblem) -> Void
-    /// The owner's value as a configuration writes it.
+    /// The owner's value as written in a configuration.
     public let write: @Sendable (Owner) -> JSONValue
 
-    /// An option with a way of its own to be read and written.
+    /// An option with custom parsing and writing.
     public init(
         _ name: String, words: String, _ meaning: String, isRequired: Bool = false,
         read: @escaping @Sendable (JSONValue, inout Owner) throws(OptionProblem) -> Void,
@@ -86,7 +86,7 @@ public struct Option<Owner>: Sendable {
 
     /// An option that always has a value.
     ///
-    /// - Parameter null: what null means; nil where it is as good as silence.
+    /// - Parameter null: the value of null; nil if null means the default.
     public init<Value: OptionValue>(
         _ name: String, _ path: WritableKeyPath<Owner, Value> & Sendable, _ meaning: String,
         check: OptionCheck<Value>? = nil, null: Value? = nil, isRequired: Bool = false
@@ -102,7 +102,7 @@ public struct Option<Owner>: Sendable {
             }, write: { $0[keyPath: path].optionJSON })
     }
 
-    /// An option that may have no value: null.
+    /// An option whose value may be absent: null.
     public init<Value: OptionValue>(
         _ name: String, _ path: WritableKeyPath<Owner, Value?> & Sendable, _ meaning: String,
         check: OptionCheck<Value>? = nil
@@ -136,24 +136,24 @@ public struct Option<Owner>: Sendable {
     }
 }
 
-/// All options of a type, in the order in which they are read and listed.
+/// All options of a type, in the order in which they are parsed and listed.
 public struct OptionList<Owner>: Sendable {
     /// The options.
     public let options: [Option<Owner>]
 
-    /// A list; every name once.
+    /// A list of options with unique names.
     public init(_ options: [Option<Owner>]) {
-        precondition(Set(options.map(\.name)).count == options.count, "OptionList: a name occurs twice")
+        precondition(Set(options.map(\.name)).count == options.count, "OptionList: duplicate name")
         self.options = options
     }
 
     /// The names, in order.
     public var names: [String] { options.map(\.name) }
 
-    /// Sets the values that `object` gives; keys that are no option's are left to the caller.
+    /// Sets the values in `object`; unknown keys are left to the caller.
     ///
     /// - Parameter error: makes an error from a key, a problem and a hint.
-    /// - Throws: what `error` makes, for a value that an option does not take and for one that is missing.
+    /// - Throws: the result of `error`, for an invalid or missing value.
     public func read(
         _ object: JSONObject, into owner: inout Owner,
         error: (_ key: String, _ problem: String, _ hint: String?) -> TuttiError
@@ -186,7 +186,7 @@ public struct OptionList<Owner>: Sendable {
 }
 
 extension JSONValue {
-    /// The value as a configuration writes it, for messages.
+    /// The value as written in a configuration, for messages.
     public var configurationText: String {
         switch self {
         case .null: "null"

@@ -1,74 +1,74 @@
-// The types of values that options hold: numbers, texts, names, lists; and what they can be checked for.
+// The types of option values (numbers, strings, names, lists) and their checks.
 
 extension Bool: OptionValue {
-    /// What a configuration writes, in words.
+    /// The accepted values, in words.
     public static var words: String { "true or false" }
-    /// Reads the value as a configuration writes it.
+    /// Parses the value of a configuration.
     public init(option json: JSONValue) throws(OptionProblem) {
         guard let value = json.bool else { throw .expected(Self.words, found: json) }
         self = value
     }
-    /// The value as a configuration writes it.
+    /// The value as written in a configuration.
     public var optionJSON: JSONValue { .bool(self) }
 }
 
 extension Int: OptionValue {
-    /// What a configuration writes, in words.
+    /// The accepted values, in words.
     public static var words: String { "a whole number" }
-    /// Reads the value as a configuration writes it.
+    /// Parses the value of a configuration.
     public init(option json: JSONValue) throws(OptionProblem) {
         guard let value = json.int else { throw .expected(Self.words, found: json) }
         self = value
     }
-    /// The value as a configuration writes it.
+    /// The value as written in a configuration.
     public var optionJSON: JSONValue { .integer(Int64(self)) }
 }
 
 extension UInt64: OptionValue {
-    /// What a configuration writes, in words.
+    /// The accepted values, in words.
     public static var words: String { "a whole number" }
-    /// Reads the value as a configuration writes it.
+    /// Parses the value of a configuration.
     public init(option json: JSONValue) throws(OptionProblem) {
         guard let value = json.int else { throw .expected(Self.words, found: json) }
         guard value >= 0 else { throw OptionProblem("\(value) is below 0") }
         self = UInt64(value)
     }
-    /// The value as a configuration writes it.
+    /// The value as written in a configuration.
     public var optionJSON: JSONValue { .integer(Int64(clamping: self)) }
 }
 
 extension Double: OptionValue {
-    /// What a configuration writes, in words.
+    /// The accepted values, in words.
     public static var words: String { "a number" }
-    /// Reads the value as a configuration writes it.
+    /// Parses the value of a configuration.
     public init(option json: JSONValue) throws(OptionProblem) {
-        // YAML reads 2e-5 as a string where JSON reads a number; the reference's users write it.
+        // YAML parses 2e-5 as a string, JSON as a number; users of the reference write it.
         guard let value = json.double ?? json.string.flatMap(Double.init), value.isFinite else {
             throw .expected(Self.words, found: json)
         }
         self = value
     }
-    /// The value as a configuration writes it.
+    /// The value as written in a configuration.
     public var optionJSON: JSONValue { .number(self) }
 }
 
 extension String: OptionValue {
-    /// What a configuration writes, in words.
+    /// The accepted values, in words.
     public static var words: String { "a string" }
-    /// Reads the value as a configuration writes it.
+    /// Parses the value of a configuration.
     public init(option json: JSONValue) throws(OptionProblem) {
         guard let value = json.string else { throw .expected(Self.words, found: json) }
         self = value
     }
-    /// The value as a configuration writes it.
+    /// The value as written in a configuration.
     public var optionJSON: JSONValue { .string(self) }
 }
 
-/// One value is as good as a list of it.
+/// A single value is a list of one.
 extension Array: OptionValue where Element: OptionValue {
-    /// What a configuration writes, in words.
+    /// The accepted values, in words.
     public static var words: String { "a list, each \(Element.words)" }
-    /// Reads the value as a configuration writes it.
+    /// Parses the value of a configuration.
     public init(option json: JSONValue) throws(OptionProblem) {
         self = []
         for (place, item) in (json.array ?? [json]).enumerated() {
@@ -80,22 +80,22 @@ extension Array: OptionValue where Element: OptionValue {
             }
         }
     }
-    /// The value as a configuration writes it.
+    /// The value as written in a configuration.
     public var optionJSON: JSONValue { .array(map(\.optionJSON)) }
 }
 
-/// One of several names. What is before the last dot, the name of a Python type, does not matter, nor does case.
+/// One of several names. Case, and a Python type before the last dot, are ignored.
 public protocol OptionChoice: OptionValue, CaseIterable, RawRepresentable<String> {
-    /// Further names.
+    /// Aliases.
     static var synonyms: [String: Self] { get }
 }
 
 extension OptionChoice {
-    /// No further names.
+    /// No aliases.
     public static var synonyms: [String: Self] { [:] }
-    /// What a configuration writes, in words.
+    /// The accepted values, in words.
     public static var words: String { "one of \(allCases.map(\.rawValue).joined(separator: ", "))" }
-    /// Reads the value as a configuration writes it.
+    /// Parses the value of a configuration.
     public init(option json: JSONValue) throws(OptionProblem) {
         guard let text = json.string else { throw .expected(Self.words, found: json) }
         let bare = text.split(separator: ".").last.map(String.init) ?? text
@@ -109,12 +109,12 @@ extension OptionChoice {
         throw OptionProblem(
             "unknown value \"\(text)\"", hint: TuttiError.hint(unknown: bare, known: Self.allCases.map(\.rawValue)))
     }
-    /// The value as a configuration writes it.
+    /// The value as written in a configuration.
     public var optionJSON: JSONValue { .string(rawValue) }
 }
 
 extension OptionCheck where Value == Int {
-    /// A whole number of at least `least`.
+    /// An integer of at least `least`.
     public static func atLeast(_ least: Int) -> OptionCheck {
         OptionCheck("at least \(least)") { value in
             if value < least { return "\(value) is below \(least)" }
@@ -140,7 +140,7 @@ extension OptionCheck where Value == Double {
         return OptionCheck(words) { range.contains($0) ? nil : "\(short($0)) is not \(words)" }
     }
 
-    /// A number in a range without its upper end.
+    /// A number in a half-open range.
     public static func within(_ range: Range<Double>) -> OptionCheck {
         let words = "from \(short(range.lowerBound)) to below \(short(range.upperBound))"
         return OptionCheck(words) { range.contains($0) ? nil : "\(short($0)) is not \(words)" }

@@ -1,5 +1,5 @@
-// Places in text files as users count them (line and column from one, columns in Unicode scalars), and the check that
-// bytes are UTF-8 at all. Both are needed by every text format; positions are computed only for an error.
+// Positions in text files as users count them (line and column from one, columns in Unicode scalars), and the check
+// that bytes are UTF-8. Every text format needs both; positions are computed only for an error.
 
 /// A line and a column, both counted from one.
 package struct TextPosition: Sendable, Equatable, CustomStringConvertible {
@@ -37,7 +37,7 @@ package struct TextPosition: Sendable, Equatable, CustomStringConvertible {
 
 /// Checks of the encoding of whole files.
 package enum UTF8Text {
-    /// The offset of the first byte that is not part of valid UTF-8, or nil if all is well.
+    /// The offset of the first byte that is not valid UTF-8, or nil.
     package static func firstInvalidByte(in bytes: UnsafeRawBufferPointer) -> Int? {
         let count = bytes.count
         var index = 0

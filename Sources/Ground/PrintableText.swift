@@ -1,10 +1,10 @@
-// Text for a terminal: what comes from files may hold escape codes that colour, erase or rename what a user sees.
+// Text for a terminal: text from files may contain escape codes that colour, erase or replace what a user sees.
 //
-// Control characters become \uXXXX, which is also how JSON spells them inside strings, so that JSON stays JSON. Line
-// ends and tabs stay. C0, DEL, C1, and the marks that turn the direction of writing (Unicode TR 36) are controls here.
+// Control characters become \uXXXX, as in JSON strings, so that JSON stays valid. Line
+// ends and tabs stay. C0, DEL, C1, and marks that change the writing direction (Unicode TR 36) count as control characters.
 
 extension String {
-    /// The string with control characters spelled out; itself where it has none.
+    /// The string with control characters escaped; unchanged if it has none.
     package var printable: String {
         guard unicodeScalars.contains(where: \.isTerminalControl) else { return self }
         var text = ""
@@ -21,7 +21,7 @@ extension String {
 }
 
 extension Unicode.Scalar {
-    /// True for what a terminal obeys instead of showing it.
+    /// True for scalars that a terminal interprets instead of showing.
     fileprivate var isTerminalControl: Bool {
         switch value {
         case 0x09, 0x0A: false

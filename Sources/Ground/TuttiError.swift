@@ -1,22 +1,22 @@
-// The one error of everything above the kernels: where it happened, what is wrong, what to do about it.
+// The error type of everything above the kernels: where it happened, what is wrong, how to fix it.
 //
-// A failure that a user can meet (a file, a configuration, a full disk) is reported in one line that names the place, the
-// problem and a remedy, and ends the process with a code that scripts can branch on. Callers' bugs are preconditions,
-// never a TuttiError.
+// A failure that a user can meet (a file, a configuration, a full disk) is reported in one line with the place, the
+// problem and a fix, and ends the process with a code that scripts can test. Bugs of callers are preconditions, never a
+// TuttiError.
 
 import Foundation
 
-/// An error in the world outside the program: place, problem, remedy and the exit code that belongs to it.
+/// An error outside the program: place, problem, fix and exit code.
 public struct TuttiError: Error, Sendable, Equatable, Codable, CustomStringConvertible {
-    /// What kind of failure it is; the raw value is the exit code of the command.
+    /// The kind of failure; the raw value is the exit code of the command.
     public enum Kind: Int32, Sendable, Codable {
         /// A wrong command line or configuration, or an output directory that holds another run.
         case usage = 64
         /// Data or a model file that cannot be used: ragged, truncated, wrong encoding, unknown architecture.
         case data = 65
-        /// A file that is not there.
+        /// A missing file.
         case missingFile = 66
-        /// Training left the finite numbers; also the code of a failure inside the program that has no other.
+        /// Training became non-finite; also the code of internal failures without another.
         case diverged = 70
         /// The same command may succeed later: full disk, lost rank.
         case retryable = 75
@@ -24,7 +24,7 @@ public struct TuttiError: Error, Sendable, Equatable, Codable, CustomStringConve
         case preempted = 85
     }
 
-    /// What kind of failure it is.
+    /// The kind of failure.
     public var kind: Kind
     /// What the program was doing: "read weights".
     public var operation: String
@@ -32,10 +32,10 @@ public struct TuttiError: Error, Sendable, Equatable, Codable, CustomStringConve
     public var subject: String
     /// What is wrong there.
     public var problem: String
-    /// What the user can do about it, if that is known.
+    /// How the user can fix it, if known.
     public var hint: String?
 
-    /// The rank at fault, where it is one of several; not always the rank that reports it.
+    /// The rank at fault, if there are several; not always the rank that reports it.
     public var rank: Int?
     /// Whether every rank of the run throws it, so that it is reported once.
     public var isShared = false
@@ -52,7 +52,7 @@ public struct TuttiError: Error, Sendable, Equatable, Codable, CustomStringConve
         self.rank = rank
     }
 
-    /// What any error is as one of this type; one of another type keeps its text and its exit code.
+    /// Any error as a TuttiError; other types keep their text and exit code.
     public init(_ error: any Error) {
         if let error = error as? TuttiError {
             self = error
@@ -87,6 +87,6 @@ public struct TuttiError: Error, Sendable, Equatable, Codable, CustomStringConve
 }
 
 extension TuttiError: CustomNSError {
-    /// The exit code, for modules that know errors only by Foundation's protocol.
+    /// The exit code, for modules that see errors only through Foundation's protocol.
     public var errorCode: Int { Int(kind.rawValue) }
 }

@@ -1,4 +1,4 @@
-// The one place of Tutti's version; CHANGELOG.md says what it brought.
+// Tutti's version; see CHANGELOG.md.
 
-/// The version that checkpoints, model cards and `tutti --version` state.
+/// The version in checkpoints, model cards and `tutti --version`.
 public let tuttiVersion = "0.2.0"

@@ -1,16 +1,16 @@
 // Memory for one training step: a bump allocator over one huge-page block that grows in place.
 //
-// A block is reserved as an address range of the size of the machine's memory and made usable as far as it is handed
-// out, so that a batch larger than all before takes new pages only for what it has more. Where address space is
-// limited, what does not fit goes to side blocks, and `reset` then replaces everything by one block of the largest size
-// ever used. Either way no allocation happens once the largest batch was seen. Why huge pages: activations of a layer
-// span tens of megabytes, and 4 KiB pages cost about 2 % of a step in TLB misses.
+// A block is reserved as an address range of the size of the machine's memory and made usable as it is handed out, so
+// that a batch larger than all before takes new pages only for the excess. If address space is limited, what does not
+// fit goes to side blocks, and `reset` then replaces everything by one block of the largest size ever used. Either way
+// nothing is allocated once the largest batch has been seen. Why huge pages: activations of a layer span tens of
+// megabytes, and 4 KiB pages cost about 2 % of a step in TLB misses.
 
 import CTuttiKernels
 
 /// A bump allocator that owns its memory; views into it must not outlive it, nor a `reset`.
 package struct Arena: ~Copyable {
-    /// One address range, the part of it that is usable, and where it begins in the arena's running count of bytes.
+    /// One address range, its usable part, and its start in the arena's running count of bytes.
     private struct Block {
         let base: UnsafeMutableRawPointer
         let reserved: Int
@@ -23,15 +23,15 @@ package struct Arena: ~Copyable {
     private var peak = 0
     private static let pageBytes = 2 << 20
 
-    /// An arena without memory; it comes with the first requests.
+    /// An arena without memory; memory is added with the first requests.
     package init() {}
 
     deinit { for block in blocks { tutti_pages_unmap(block.base, Int64(block.reserved)) } }
 
-    /// Bytes usable now, side blocks included.
+    /// Bytes usable now, including side blocks.
     package var capacity: Int { blocks.reduce(0) { $0 + $1.usable } }
 
-    /// Takes everything back; after an overflow, maps one block as large as the largest use so far.
+    /// Frees everything; after an overflow, maps one block as large as the largest use so far.
     package mutating func reset() {
         used = 0
         guard blocks.count > 1 else { return }

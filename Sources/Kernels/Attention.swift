@@ -25,7 +25,7 @@ package struct Attention: @unchecked Sendable {
     package var positions: UnsafePointer<Float>?
     /// M, at least `longest`.
     package var maximum: Int
-    /// Dropout of probabilities with one site key a sequence; element (h, i, j) has index (h * L + i) * L + j.
+    /// Dropout of probabilities with one site key per sequence; element (h, i, j) has index (h * L + i) * L + j.
     package var dropout: DropoutMask?
 
     private static let chunks = 8
@@ -56,8 +56,8 @@ package struct Attention: @unchecked Sendable {
         return own + (positions == nil ? 0 : Self.chunks * heads * Swift.max(2 * longest - 1, 0))
     }
 
-    /// context [T, D] and logSumExp ([H, L] of one sequence after the other) from qkv [T, 3 D]; without a backward to
-    /// come logSumExp may be nil.
+    /// context [T, D] and logSumExp ([H, L] per sequence, concatenated) from qkv [T, 3 D]; logSumExp may be nil
+    /// without a backward.
     package func forward(
         qkv: Matrix, context: Matrix, logSumExp: UnsafeMutablePointer<Float>?, scratch: UnsafeMutablePointer<Float>
     ) {
@@ -111,7 +111,7 @@ package struct Attention: @unchecked Sendable {
         if let partial, let dPositions { addPartials(partial, span: span, into: dPositions) }
     }
 
-    /// dPositions[h, centre +- ...] += partial tables, chunk after chunk.
+    /// dPositions[h, centre +- ...] += partial tables, chunk by chunk.
     private func addPartials(
         _ partial: UnsafeMutablePointer<Float>, span: Int, into dPositions: UnsafeMutablePointer<Float>
     ) {

@@ -1,35 +1,35 @@
-// What kernels compute with: who multiplies matrices, on how many threads, at which instruction level.
+// The settings of kernels: GEMM provider, number of threads, instruction level.
 //
-// A `Compute` is held by a model and entered for the length of a pass (`run`). Inside, kernels find it through the thread
-// that calls them, and the threads of its pool work for it, so that two models with different settings live in one
-// process and kernels need no argument more. A thread that has entered none computes with `Compute.process`, which a
-// command sets once at its start.
+// A `Compute` is held by a model and entered for the duration of a pass (`run`). Inside, kernels find it through the
+// calling thread, and the threads of its pool work for it, so that two models with different settings can coexist in one
+// process and kernels need no extra argument. A thread that has entered none computes with `Compute.process`, which a
+// command sets once at startup.
 //
-// OpenBLAS alone has no setting for a part of the process: its products run on the threads of `Compute.process`, whatever
-// the `Compute` that asks for them says.
+// Only OpenBLAS has no setting for a part of the process: its products run on the threads of `Compute.process`, whatever
+// the calling `Compute` says.
 
 import COpenBLAS
 import CTuttiKernels
 
-/// A set of instructions that kernels are built for.
+/// An instruction set that kernels are built for.
 package enum InstructionLevel: Int32, Sendable, CaseIterable, Comparable {
-    /// What every processor of the architecture has.
+    /// The baseline of the architecture.
     case baseline = 0
     /// x86-64-v3: AVX2 and FMA.
     case v3 = 3
     /// x86-64-v4: AVX-512.
     case v4 = 4
 
-    /// The highest that this processor has.
+    /// The highest level of this processor.
     package static var best: InstructionLevel { InstructionLevel(rawValue: tutti_machine_level()) ?? .baseline }
 
-    /// Those that this processor has, the lowest first.
+    /// The levels of this processor, the lowest first.
     package static var available: [InstructionLevel] { allCases.filter { $0 <= best } }
 
     package static func < (a: InstructionLevel, b: InstructionLevel) -> Bool { a.rawValue < b.rawValue }
 }
 
-/// The settings that kernels compute with. Change them while nothing computes with it.
+/// The settings of kernels. Change them only while nothing computes with it.
 package final class Compute: @unchecked Sendable {
     private let kernel: UnsafeMutablePointer<tutti_compute>
     private let isOwner: Bool
@@ -37,7 +37,7 @@ package final class Compute: @unchecked Sendable {
     /// The settings of threads that have entered no other.
     package static let process = Compute(wrapping: tutti_compute_plain())
 
-    /// Providers of products, threads, and an instruction level that the processor has.
+    /// GEMM providers, threads, and an instruction level that the processor supports.
     package init(
         products: GemmChoice = GemmChoice(.openblas), threads: Int = 1, level: InstructionLevel = .best
     ) {
@@ -60,7 +60,7 @@ package final class Compute: @unchecked Sendable {
         kernel.deallocate()
     }
 
-    /// Who computes which product.
+    /// The provider of each kind of product.
     package var products: GemmChoice {
         get { GemmChoice(of: kernel.pointee) }
         set {
@@ -71,7 +71,7 @@ package final class Compute: @unchecked Sendable {
         }
     }
 
-    /// Threads of row kernels and products, the calling one included.
+    /// Threads of row kernels and products, including the calling one.
     package var threads: Int {
         get { run { Int(tutti_parallel_threads()) } }
         set {
@@ -92,7 +92,7 @@ package final class Compute: @unchecked Sendable {
         }
     }
 
-    /// Runs `body` on this thread with these settings, and goes back to those that were before.
+    /// Runs `body` on this thread with these settings, then restores the previous ones.
     package func run<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         let before = tutti_compute_enter(kernel)
         defer { _ = tutti_compute_enter(before) }

@@ -1,17 +1,17 @@
-// Softmax cross entropy of in-batch negatives, tiled: never all scores at once.
+// Softmax cross entropy with in-batch negatives, tiled: never all scores at once.
 //
 // Each row of anchors is scored against all candidates (anchor columns of every rank: M can be large). Row tiles of 128
-// meet candidate tiles of 4096. Pass one folds running maxima and sums; with everything in one candidate tile the
-// scores stay for the gradient, otherwise pass two computes them again. The loss of a row is log1p(sum
-// exp(s_j - s_pos)) in fp64, exact where the positive wins by far and stable where it loses.
+// are scored against candidate tiles of 4096. Pass one folds running maxima and sums; with a single candidate tile the
+// scores are kept for the gradient, otherwise pass two recomputes them. The loss of a row is log1p(sum
+// exp(s_j - s_pos)) in fp64, exact if the positive wins by far and stable if it loses.
 
 import CTuttiKernels
 
 /// The fused contrastive loss.
 package enum Contrastive {
-    /// Rows of a tile.
+    /// Rows per tile.
     static let rowTile = 128
-    /// Candidates of a tile.
+    /// Candidates per tile.
     static let candidateTile = 4096
 
     /// Floats of scratch for `softmaxCrossEntropy` of these sizes.
@@ -25,7 +25,7 @@ package enum Contrastive {
     /// Shapes: anchors [b, D], candidates [M, D], positives [b] (candidate of each row), dAnchors [b, D] (assigned),
     /// dCandidates [M, D] (assigned, or accumulated on request). Pass 1 / N as factor for a mean over N global rows.
     /// Gradients are computed when both are given, times `weight`. `bias` [M] is added to the scores of the candidates,
-    /// and `dBias` [M] to be accumulated. `scratch`: `scratchCount` floats, 8-byte aligned.
+    /// and `dBias` [M] accumulates. `scratch`: `scratchCount` floats, 8-byte aligned.
     package static func softmaxCrossEntropy(
         anchors: Matrix, candidates: Matrix, positives: UnsafePointer<Int32>, scale: Float, factor: Double,
         weight: Double = 1, bias: UnsafePointer<Float>? = nil, dAnchors: Matrix? = nil, dCandidates: Matrix? = nil,
@@ -66,7 +66,7 @@ package enum Contrastive {
     }
 }
 
-/// The same loss where candidates come block by block: fold all blocks, read the loss, then add their gradients.
+/// The same loss with candidates in blocks: fold all blocks, read the loss, then add their gradients.
 package struct ContrastiveBlocks {
     private let anchors: Matrix  // [b, D]
     private let scale: Float
@@ -79,7 +79,7 @@ package struct ContrastiveBlocks {
             + min(rows, Contrastive.rowTile) * min(candidates, Contrastive.candidateTile) + 16
     }
 
-    /// Begins with no candidate; the arguments are those of `Contrastive.softmaxCrossEntropy`.
+    /// Starts without candidates; the arguments are those of `Contrastive.softmaxCrossEntropy`.
     package init(anchors: Matrix, scale: Float, factor: Double, scratch: UnsafeMutablePointer<Float>) {
         self.anchors = anchors
         self.scale = scale
@@ -88,17 +88,17 @@ package struct ContrastiveBlocks {
         statistics.reset(anchors.rows)
     }
 
-    /// Counts a block in.
+    /// Folds a block.
     ///
     /// - Parameter positives: for each anchor the row of its positive in this block, or -1, `[b]`.
     package func fold(_ candidates: Matrix, positives: UnsafePointer<Int32>) {
         eachTile(candidates, positives) { _, tile in tile.fold() }
     }
 
-    /// The loss, once every block was folded.
+    /// The loss, after every block has been folded.
     package func loss() -> Double { factor * statistics.losses(anchors.rows) }
 
-    /// Adds the derivative of the loss by a block, and that by the anchors that comes from it.
+    /// Adds the gradient of the loss with respect to a block, and its part of the gradient of the anchors.
     package func addGradient(
         _ candidates: Matrix, positives: UnsafePointer<Int32>, to dAnchors: Matrix, _ dCandidates: Matrix
     ) {
@@ -126,13 +126,13 @@ package struct ContrastiveBlocks {
     }
 }
 
-/// What the softmax of each row needs to know of all its candidates.
+/// The softmax statistics of each row over all its candidates.
 private struct RowStatistics {
     let sums: UnsafeMutablePointer<Double>
     let losses: UnsafeMutablePointer<Double>
     let maximum: UnsafeMutablePointer<Float>
     let positiveScore: UnsafeMutablePointer<Float>
-    /// The scratch behind them.
+    /// The scratch memory after them.
     let end: UnsafeMutablePointer<Float>
 
     static func count(rows: Int) -> Int { 6 * ((rows + 15) & ~15) }
@@ -155,10 +155,10 @@ private struct RowStatistics {
         end = whole.end
     }
 
-    /// Those of the rows from `first` on.
+    /// Those of the rows starting at `first`.
     func from(_ first: Int) -> RowStatistics { RowStatistics(self, from: first) }
 
-    /// No candidate yet.
+    /// Resets to no candidates.
     func reset(_ rows: Int) {
         for r in 0..<rows {
             maximum[r] = -.infinity
@@ -173,7 +173,7 @@ private struct RowStatistics {
         return tutti_contrastive_losses(Int64(rows), &state)
     }
 
-    /// The form that C kernels take.
+    /// The C form.
     var kernel: tutti_row_losses {
         tutti_row_losses(maximum: maximum, sum: sums, positive_score: positiveScore, losses: losses)
     }

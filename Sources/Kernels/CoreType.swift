@@ -1,9 +1,9 @@
-// Which kernels OpenBLAS computes with, and whether this processor could run faster ones.
+// Which kernels OpenBLAS uses, and whether this processor could run faster ones.
 //
 // OpenBLAS picks kernels when it is loaded, by a table of processors that it knows ("core types"). A processor newer than
 // the library falls through that table to the oldest entry: an AVX-512 machine then computes with SSE3 kernels
 // ("Prescott"), at a third to a fifth of its speed. The variable OPENBLAS_CORETYPE overrides the table, but is read before
-// `main`; so the command sets it and starts itself again (tutti-cli/CoreTypeRestart.swift), and the library can only warn.
+// `main`; so the command sets it and restarts itself (tutti-cli/CoreTypeRestart.swift), and the library can only warn.
 //
 // Reference: OpenBLAS, driver/others/dynamic.c.
 
@@ -11,28 +11,28 @@ import COpenBLAS
 import CTuttiKernels
 import Glibc
 
-/// What a processor can do, as far as the choice of kernels depends on it.
+/// The features of a processor that decide the choice of kernels.
 package struct ProcessorAbility: Sendable, Equatable {
     /// x86-64 feature level: 4 (AVX-512), 3 (AVX2 and FMA), 0 below; 0 on other architectures.
     package var level: Int
-    /// Made by AMD, whose AVX2 processors have kernels of their own.
+    /// Made by AMD, whose AVX2 processors have their own kernels.
     package var isAMD: Bool
 
     package init(level: Int, isAMD: Bool) {
         (self.level, self.isAMD) = (level, isAMD)
     }
 
-    /// The processor that runs this.
+    /// The current processor.
     package static var current: ProcessorAbility {
         ProcessorAbility(level: Int(tutti_machine_level()), isAMD: tutti_machine_is_amd() != 0)
     }
 }
 
-/// The core type that OpenBLAS chose, judged by what the processor can do.
+/// The core type that OpenBLAS chose, compared with the processor's features.
 package struct CoreType: Sendable, Equatable {
     /// The name of the kernels in use, such as "SkylakeX" or "Prescott".
     package let name: String
-    /// The core type that uses all that the processor can do, where `name` does not; nil where nothing is lost.
+    /// The core type that uses the full processor, if `name` does not; nil if nothing is lost.
     package let better: String?
     /// Whether this build of OpenBLAS has the kernels of `better`, so that OPENBLAS_CORETYPE can choose them.
     package let isSettable: Bool
@@ -42,7 +42,7 @@ package struct CoreType: Sendable, Equatable {
         CoreType(chosen: Gemm.coreType, on: .current, libraryHas: libraryHas)
     }
 
-    /// Judges `chosen` on a processor; `libraryHas` says whether the library holds the kernels of a core type.
+    /// Judges `chosen` on a processor; `libraryHas` says whether the library has the kernels of a core type.
     package init(chosen: String, on processor: ProcessorAbility, libraryHas: (String) -> Bool) {
         name = chosen
         let candidates = Self.candidates(for: processor)
@@ -54,7 +54,7 @@ package struct CoreType: Sendable, Equatable {
         isSettable = isBelow && gain
     }
 
-    /// What to tell the user; nil where nothing is lost. `isOverridden`: the user chose the type with OPENBLAS_CORETYPE.
+    /// The warning for the user; nil if nothing is lost. `isOverridden`: the user chose the type with OPENBLAS_CORETYPE.
     package func warning(isOverridden: Bool = CoreType.isOverridden) -> String? {
         guard let better else { return nil }
         let loss = "OpenBLAS computes with its \(name) kernels, which use less than this processor has"
@@ -64,7 +64,7 @@ package struct CoreType: Sendable, Equatable {
             : "\(loss), and this build of OpenBLAS has no better ones: use --gemm auto, or a newer OpenBLAS."
     }
 
-    /// Whether the environment chooses the core type, in place of OpenBLAS.
+    /// Whether the environment chooses the core type instead of OpenBLAS.
     package static var isOverridden: Bool { getenv("OPENBLAS_CORETYPE").map { $0.pointee != 0 } ?? false }
 
     /// Core types for a processor, the best first. Cooperlake and SapphireRapids are not among them: their kernels for
@@ -93,7 +93,7 @@ package struct CoreType: Sendable, Equatable {
         return levels
     }()
 
-    /// Whether the loaded OpenBLAS holds kernels of a core type: such builds have a table of functions for each.
+    /// Whether the loaded OpenBLAS has kernels of a core type: such builds have a table of functions for each.
     private static func libraryHas(_ name: String) -> Bool {
         guard let program = dlopen(nil, RTLD_NOW) else { return false }
         defer { dlclose(program) }

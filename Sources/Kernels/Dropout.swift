@@ -1,6 +1,6 @@
-// Dropout without stored masks: randomness is a function of where an element is (ARCHITECTURE.md, decision 5).
+// Dropout without stored masks: randomness is a function of the position of an element (ARCHITECTURE.md, decision 5).
 //
-// Philox derives a key for (seed, step, micro-step, slot, column) and from it one for (layer, site); a cheap vectorisable
+// Philox derives a key for (seed, step, micro-step, slot, column) and from it one for (layer, site); a cheap vectorizable
 // 32-bit hash of (element index, both halves of that key) then decides each element, in forward and again in backward.
 
 import CTuttiKernels
@@ -50,8 +50,8 @@ package enum Dropout {
     }
 }
 
-/// Dropout of one site over packed rows: rate, one site key a sequence, and the sequences' row offsets.
-/// Element (p, d) of a sequence has index p * D + d, so the mask depends on nothing outside its sequence.
+/// Dropout of one site over packed rows: rate, one site key per sequence, and the row offsets of the sequences.
+/// Element (p, d) of a sequence has index p * D + d, so the mask does not depend on anything outside its sequence.
 package struct DropoutMask: @unchecked Sendable {
     /// Probability that an element is zeroed, 0 ..< 1.
     package var rate: Float
@@ -70,7 +70,7 @@ package struct DropoutMask: @unchecked Sendable {
         self.sequences = sequences
     }
 
-    /// The C form; none or a rate of zero becomes "no dropout".
+    /// The C form; nil or a rate of zero becomes "no dropout".
     static func kernel(_ mask: DropoutMask?) -> tutti_dropout {
         guard let mask, mask.rate > 0 else {
             return tutti_dropout(keys: nil, offsets: nil, sequences: 0, threshold: 0, scale: 1)

@@ -1,10 +1,10 @@
 // Embedding tables: gather in forward, scatter-add in backward, over packed tokens.
 //
-// The scatter deals columns to threads and walks the tokens in order, so repeated ids add in one fixed order.
+// The scatter splits columns over threads and walks the tokens in order, so repeated ids add in one fixed order.
 
 import CTuttiKernels
 
-/// The packed token ids of a batch, as embedding kernels read them.
+/// The packed token ids of a batch, for embedding kernels.
 package struct PackedTokens: @unchecked Sendable {
     /// [T] token ids.
     package var ids: UnsafePointer<Int32>
@@ -27,7 +27,7 @@ package struct PackedTokens: @unchecked Sendable {
         self.sequences = sequences
     }
 
-    /// The form that C kernels take.
+    /// The C form.
     func kernel(positionStart: Int, paddingID: Int = -1, paddingPosition: Int = -1) -> tutti_tokens {
         tutti_tokens(
             ids: ids, types: types, offsets: offsets, sequences: Int64(sequences),
@@ -38,7 +38,7 @@ package struct PackedTokens: @unchecked Sendable {
 
 /// Embedding tables, read and written by token.
 package enum EmbeddingKernels {
-    /// output [T, D] = (word[id] + type[type of token]) + position[positionStart + place in its sequence].
+    /// output [T, D] = (word[id] + type[type of token]) + position[positionStart + position in its sequence].
     package static func gatherEmbeddings(
         _ tokens: PackedTokens, word: UnsafePointer<Float>, position: UnsafePointer<Float>? = nil,
         positionStart: Int = 0, type: UnsafePointer<Float>? = nil, into output: Matrix

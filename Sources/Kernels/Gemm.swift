@@ -1,11 +1,11 @@
-// Matrix products of row-major fp32 matrices. Which library computes them is known to this file alone.
+// Matrix products of row-major fp32 matrices. Only this file knows which library computes them.
 
 import COpenBLAS
 import CTuttiKernels
 
 /// General matrix multiplication.
 package enum Gemm {
-    /// Who computes which product of this thread; setting it sets that of `Compute.process`.
+    /// The provider of each kind of product on this thread; setting it sets that of `Compute.process`.
     package static var choice: GemmChoice {
         get { GemmChoice(of: tutti_compute_here().pointee) }
         set { Compute.process.products = newValue }
@@ -14,8 +14,8 @@ package enum Gemm {
     /// c = alpha * op(a) * op(b) + beta * c, where op transposes on request; with `beta` 0, `c` is assigned.
     /// Shapes: op(a) [m, k], op(b) [k, n], c [m, n]; `c` must not overlap `a` or `b`.
     ///
-    /// `provider` computes it in place of the chosen one. With `.tutti` and `beta` 0 an element of c depends on its row of
-    /// op(a) and its column of op(b) alone, to the last bit: not on m, n, the threads, nor the places in the matrices.
+    /// `provider` overrides the chosen one. With `.tutti` and `beta` 0 an element of c depends only on its row of op(a)
+    /// and its column of op(b), to the last bit: not on m, n, the threads, or its position in the matrices.
     package static func multiply(
         _ a: Matrix, transposeA: Bool = false, _ b: Matrix, transposeB: Bool = false, into c: Matrix,
         alpha: Float = 1, beta: Float = 0, by provider: GemmProvider? = nil
@@ -42,7 +42,7 @@ package enum Gemm {
     /// The processor family whose kernels OpenBLAS chose, such as "SkylakeX" or "Zen".
     package static var coreType: String { openblas_get_corename().map { String(cString: $0) } ?? "unknown" }
 
-    /// The libraries' versions and builds in one line, as what a measurement of them depends on.
+    /// The libraries' versions and builds in one line, which measurements depend on.
     package static var libraries: String {
         let openblas = openblas_get_config().map { String(cString: $0) } ?? "OpenBLAS"
         var (major, minor, patch): (Int32, Int32, Int32) = (0, 0, 0)
@@ -50,7 +50,7 @@ package enum Gemm {
         return "\(openblas); oneDNN \(major).\(minor).\(patch)"
     }
 
-    /// The product as the C kernels take it; nil where nothing is left to multiply.
+    /// The product in C form; nil if there is nothing to multiply.
     private static func product(
         _ a: Matrix, _ transposeA: Bool, _ b: Matrix, _ transposeB: Bool, into c: Matrix, _ alpha: Float, _ beta: Float
     ) -> tutti_product? {

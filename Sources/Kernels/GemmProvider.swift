@@ -1,17 +1,17 @@
-// Who computes matrix products: the libraries and our own kernel, and which of them takes which kind of product.
+// GEMM providers: the libraries and Tutti's kernel, and which of them computes which kind of product.
 
 import CTuttiKernels
 
 /// An implementation of matrix products.
 package enum GemmProvider: String, Sendable, CaseIterable {
-    /// OpenBLAS through CBLAS: always there.
+    /// OpenBLAS through CBLAS: always available.
     case openblas
-    /// oneDNN, loaded at run time where libdnnl is installed.
+    /// oneDNN, loaded at run time if libdnnl is installed.
     case onednn
-    /// The kernel of CTuttiKernels: as fast as the processor's vector width allows, whatever a library knows of it.
+    /// The kernel of CTuttiKernels: uses the processor's full vector width, even if a library does not know it.
     case tutti
 
-    /// Whether it can be used on this machine.
+    /// Whether it is available on this machine.
     package var isAvailable: Bool { self != .onednn || tutti_onednn_available() != 0 }
 
     /// Its number in `tutti_compute`; zero there is OpenBLAS.
@@ -26,7 +26,7 @@ package enum GemmProvider: String, Sendable, CaseIterable {
     init(number: Int32) { self = number == 2 ? .tutti : number == 1 ? .onednn : .openblas }
 }
 
-/// The three products of a linear layer, by how their operands lie in memory.
+/// The three products of a linear layer, by the memory layout of their operands.
 package enum GemmLayout: String, Sendable, CaseIterable {
     /// y [T, out] = x [T, in] W^T: the second operand is transposed.
     case forward
@@ -40,7 +40,7 @@ package enum GemmLayout: String, Sendable, CaseIterable {
     }
 }
 
-/// The provider of each kind of product. Its text form, one name or `layout=name` pairs, is what checkpoints keep.
+/// The provider of each kind of product. Its text form, one name or `layout=name` pairs, is stored in checkpoints.
 public struct GemmChoice: Sendable, Equatable, CustomStringConvertible {
     private var forward: GemmProvider
     private var inputGradient: GemmProvider
@@ -57,7 +57,7 @@ public struct GemmChoice: Sendable, Equatable, CustomStringConvertible {
         weightGradient = GemmProvider(number: compute.weight_gradient)
     }
 
-    /// Reads the text form; nil where it is not one.
+    /// Parses the text form; nil if invalid.
     package init?(text: String) {
         if let provider = GemmProvider(rawValue: text) {
             self.init(provider)
@@ -94,7 +94,7 @@ public struct GemmChoice: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// Whether every provider in it can be used on this machine.
+    /// Whether all its providers are available on this machine.
     package var isAvailable: Bool { GemmLayout.allCases.allSatisfy { self[$0].isAvailable } }
 
     /// The text form.

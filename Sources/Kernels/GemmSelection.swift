@@ -1,14 +1,14 @@
-// Which provider is the fastest here, found by a short measurement: `--gemm auto`.
+// The fastest provider on this machine, found by a short measurement: `--gemm auto`.
 
 /// Times the three kinds of products of a model's linear layers with every provider.
 package struct GemmSelection {
     /// Best seconds of each provider for one kind of product.
     package private(set) var seconds: [GemmLayout: [GemmProvider: Double]] = [:]
 
-    /// Measures products of a layer between widths `hidden` and `inner`, `rounds` times in turn, with the present
-    /// threads. Takes some tenths of a second.
+    /// Measures products of a layer between widths `hidden` and `inner`, `rounds` times in turn, with the current
+    /// threads. Takes a few tenths of a second.
     package init(hidden: Int, inner: Int, providers: [GemmProvider], rounds: Int = 5) {
-        // About 0.6 GFLOP a product, so that packing has its true share and all of it ends soon.
+        // About 0.6 GFLOP per product, so that packing has a realistic share and the measurement is short.
         let rows = max(128, min(1024, 300_000_000 / max(hidden * inner, 1) / 32 * 32))
         var arena = Arena()
         let narrow = arena.matrix(rows, hidden)  // [T, D]
@@ -37,11 +37,11 @@ package struct GemmSelection {
         }
     }
 
-    /// A measurement that was made before.
+    /// An earlier measurement.
     package init(seconds: [GemmLayout: [GemmProvider: Double]]) { self.seconds = seconds }
 
     /// How much longer the chosen providers take than the fastest ones, for the kind of product that loses most; nil
-    /// where that kind was not measured, or nothing is lost.
+    /// if that kind was not measured, or nothing is lost.
     package func slowest(in choice: GemmChoice) -> (layout: GemmLayout, factor: Double, fastest: GemmProvider)? {
         GemmLayout.allCases.compactMap { layout -> (layout: GemmLayout, factor: Double, fastest: GemmProvider)? in
             guard let times = seconds[layout], let own = times[choice[layout]],

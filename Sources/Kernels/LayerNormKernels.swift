@@ -1,7 +1,7 @@
 // LayerNorm, alone (embeddings) and fused with bias, dropout and residual (post-LN transformer blocks).
 //
-// Forward saves the sum before the norm and mean and 1/deviation of each row; backward needs nothing else, dropout masks
-// are recomputed. dgamma, dbeta, dbias are summed in a fixed number of row chunks and then in order of the chunks.
+// Forward saves the sum before the norm, and mean and 1/std of each row; backward needs nothing else, dropout masks are
+// recomputed. dgamma, dbeta, dbias are summed in a fixed number of row chunks and then over chunks in order.
 
 import CTuttiKernels
 
@@ -32,8 +32,8 @@ package enum LayerNormKernels {
         }
     }
 
-    /// dResidual = gradient of the sum, `dCarried` included where the sum is carried on as it is; dBranch = its dropped-out
-    /// share; dGamma, dBeta, dBias accumulate.
+    /// dResidual = gradient of the sum, including `dCarried` if the sum itself is also carried on; dBranch = dResidual
+    /// after dropout; dGamma, dBeta, dBias accumulate.
     /// `dResidual` may be `dOutput` or `dCarried`; without dropout `dBranch` may be `dResidual`.
     package static func biasDropoutResidualLayerNormBackward(
         dOutput: Matrix, dCarried: Matrix? = nil, sum: Matrix, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>,
@@ -60,7 +60,7 @@ package enum LayerNormKernels {
         if let dBias { RowKernels.biasGradient(partial.columns(2 * columns..<3 * columns), into: dBias) }
     }
 
-    /// output = dropout(LayerNorm(x)), as BERT's embeddings; `output` may be `x` where no backward follows.
+    /// output = dropout(LayerNorm(x)), as BERT's embeddings; `output` may be `x` without a backward.
     package static func layerNorm(
         _ x: Matrix, gamma: UnsafePointer<Float>, beta: UnsafePointer<Float>, epsilon: Float,
         dropout mask: DropoutMask? = nil, mean: UnsafeMutablePointer<Float>, rstd: UnsafeMutablePointer<Float>,
@@ -98,7 +98,7 @@ package enum LayerNormKernels {
         RowKernels.biasGradient(partial.columns(columns..<2 * columns), into: dBeta)
     }
 
-    /// What the backward kernels read of a norm; they do not write the statistics.
+    /// What the backward kernels read from a norm; they do not write the statistics.
     private static func backwardOf(
         gamma: UnsafePointer<Float>, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>, dropout: DropoutMask?,
         carried: Matrix? = nil

@@ -1,26 +1,26 @@
-// What this machine can do at best: the bounds that `tutti bench` compares kernels with.
+// The peak performance of this machine: the bounds that `tutti bench` compares kernels with.
 //
-// Each call is one sample on all threads of `Parallel`; callers take several, among the measurements that they divide,
-// because the speed of a shared machine wanders. Bytes are counted as the program names them (STREAM's convention): a
-// copy counts what it reads and what it writes, and not the read that a store of a new line causes.
+// Each call is one sample on all threads of `Parallel`; callers take several, between the measurements that they bound,
+// because the speed of a shared machine drifts. Bytes are counted as in STREAM: a copy counts its reads and writes, but
+// not the read caused by a store to a new line.
 
 import CTuttiKernels
 import Glibc
 
 /// A stream over memory.
 package enum MemoryStream: String, Sendable, CaseIterable {
-    /// out = factor * x, 8 bytes an element.
+    /// out = factor * x, 8 bytes per element.
     case copy
-    /// out = x + factor * y, 12 bytes an element.
+    /// out = x + factor * y, 12 bytes per element.
     case triad
-    /// x = factor * x, 8 bytes an element: in place, where a store finds the line that the load has brought.
+    /// x = factor * x, 8 bytes per element: in place, so that a store hits the line that the load fetched.
     case update
-    /// A sum, 4 bytes an element.
+    /// A sum, 4 bytes per element.
     case read
-    /// The C library's memcpy, 8 bytes an element.
+    /// The C library's memcpy, 8 bytes per element.
     case memcpy
 
-    /// Bytes an element of the arrays.
+    /// Bytes per element of the arrays.
     package var bytesPerElement: Int {
         switch self {
         case .copy, .update, .memcpy: 8
@@ -32,13 +32,13 @@ package enum MemoryStream: String, Sendable, CaseIterable {
 
 /// Samples of the machine's limits.
 package final class MachineBounds {
-    /// Elements of each of the three arrays that the streams run over.
+    /// Elements of each of the three stream arrays.
     package let streamElements: Int
     /// The instruction level of the FMA loop: 4 x86-64-v4 (AVX-512), 3 x86-64-v3 (AVX2), 0 the baseline.
     package let fmaLevel: Int
 
     private let fmaRounds: Int64
-    private let sinks: UnsafeMutablePointer<Float>  // one line of cache a thread
+    private let sinks: UnsafeMutablePointer<Float>  // one cache line per thread
     private let sinkCount = Parallel.threads
     private var arena = Arena()
     private let arrays: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>)
@@ -46,10 +46,10 @@ package final class MachineBounds {
     private static let levels: [Int32] = [4, 3, 0]
 
     /// Bytes of one array that is larger than the last cache: four times its size, at least 64 MiB and at most 256 MiB,
-    /// because the C library may state the caches of a whole package as one.
+    /// because the C library may report the caches of a whole package as one.
     package static var defaultStreamBytes: Int { min(max(64 << 20, 4 * lastCacheBytes), 256 << 20) }
 
-    /// Bytes of the last cache as the C library tells it; 32 MB where it does not.
+    /// Bytes of the last-level cache from the C library; 32 MB if unknown.
     private static var lastCacheBytes: Int {
         let sizes = [_SC_LEVEL3_CACHE_SIZE, _SC_LEVEL2_CACHE_SIZE].map { sysconf(Int32($0)) }
         return sizes.first { $0 > 0 } ?? 32 << 20
@@ -95,7 +95,7 @@ package final class MachineBounds {
         return flopsOfOne * Double(threads) / (Self.now() - started)
     }
 
-    /// Bytes a second of one pass of a stream, all threads together.
+    /// Bytes per second of one pass of a stream, all threads together.
     package func bandwidth(_ stream: MemoryStream) -> Double {
         let (x, y, out) = arrays
         let sinks = sinks

@@ -13,7 +13,7 @@ public struct Matrix: @unchecked Sendable {
     /// Numbers from the start of one row to the start of the next.
     public let stride: Int
 
-    /// A view of `rows` x `columns` numbers at `pointer`; rows lie `stride` (by default `columns`) apart.
+    /// A view of `rows` x `columns` numbers at `pointer`; rows are `stride` (by default `columns`) apart.
     @inlinable
     public init(_ pointer: UnsafeMutablePointer<Float>, _ rows: Int, _ columns: Int, stride: Int? = nil) {
         let stride = stride ?? columns
@@ -54,7 +54,7 @@ public struct Matrix: @unchecked Sendable {
     @inlinable
     public var isContiguous: Bool { stride == columns || rows <= 1 }
 
-    /// The form that C kernels take.
+    /// The C form.
     var kernel: tutti_rows { tutti_rows(at: pointer, stride: Int64(stride)) }
 
     /// Sets every number to `value`.
@@ -85,6 +85,6 @@ public struct Matrix: @unchecked Sendable {
 }
 
 extension Range<Int> {
-    /// The form that C kernels take.
+    /// The C form.
     var kernel: tutti_range { tutti_range(begin: Int64(lowerBound), end: Int64(upperBound)) }
 }

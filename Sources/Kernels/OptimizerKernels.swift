@@ -5,7 +5,7 @@ import CTuttiKernels
 
 /// Optimizer updates over flat ranges of parameters.
 package enum OptimizerKernels {
-    /// Elements of one chunk: of a sum of squares, whose chunks are added in order, and of what one thread takes.
+    /// Elements of one chunk: of a sum of squares, whose chunks are added in order, and of one thread's work.
     package static let chunk = 65_536
 
     /// torch.optim.AdamW: decoupled decay, then moments, then the step. `step` counts from 1. Gradients are first
@@ -68,8 +68,8 @@ package enum OptimizerKernels {
 
     /// Sum of squares in fp64 of a chunk of gradients, in sixteen lanes that are added in order.
     ///
-    /// `forEachPart` calls its argument with the parts of the chunk outside of which it is zero, ascending; each begins
-    /// a multiple of 16 floats into the chunk. Leaving zeros out gives the same bits: a lane never falls below +0.
+    /// `forEachPart` calls its argument with the parts of the chunk outside of which it is zero, ascending; each starts
+    /// at a multiple of 16 floats in the chunk. Skipping zeros gives the same bits: a lane never falls below +0.
     @inline(__always)
     package static func sumOfSquares(_ forEachPart: ((UnsafeBufferPointer<Float>) -> Void) -> Void) -> Double {
         withUnsafeTemporaryAllocation(of: Double.self, capacity: 16) { lanes in
@@ -109,7 +109,7 @@ package enum OptimizerKernels {
         }
     }
 
-    /// base^exponent by repeated squaring, the same on every platform's maths library.
+    /// base^exponent by repeated squaring, the same on every platform's math library.
     private static func power(_ base: Double, _ exponent: Int) -> Double {
         var result = 1.0
         var square = base

@@ -1,14 +1,14 @@
 // The one row-parallel function of Tutti, over the pool of threads of a `Compute` (parallel.c).
 //
-// A region is parallel either through this pool or inside BLAS, never both: kernels split their rows here, `Gemm` splits
-// its own. Bodies write disjoint rows, or fixed pieces that are added in a fixed order, so results do not depend on the
-// number of threads. Nothing is allocated by a call.
+// A region is parallel either through this pool or inside BLAS, never both: kernels split their rows with it, `Gemm`
+// splits its own. Bodies write disjoint rows, or fixed pieces that are added in a fixed order, so results do not depend on the
+// number of threads. Calls do not allocate.
 
 import CTuttiKernels
 
-/// The threads that row kernels run on.
+/// The threads of row kernels.
 package enum Parallel {
-    /// Number of threads, the calling one included; setting it sets that of `Compute.process`.
+    /// Number of threads, including the calling one; setting it sets that of `Compute.process`.
     package static var threads: Int {
         get { Int(tutti_parallel_threads()) }
         set { Compute.process.threads = newValue }
@@ -32,6 +32,6 @@ package enum Parallel {
 }
 
 /// `tutti_parallel_for_closure` of parallel.c: takes the closure without making it escape, hence without an allocation
-/// (`withoutActuallyEscaping`, the way to a C callback, allocates once a call).
+/// (`withoutActuallyEscaping`, needed for a C callback, allocates on each call).
 @_silgen_name("tutti_parallel_for_closure")
 private func runOnPool(_ count: Int, _ grain: Int, _ body: (Int, Int, Int) -> Void)

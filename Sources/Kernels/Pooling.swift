@@ -4,22 +4,22 @@ import CTuttiKernels
 
 /// Pooling kernels over packed tokens: [T, D] -> [S, D] and back.
 package enum Pooling {
-    /// What a sentence vector is made of.
+    /// How a sentence vector is computed.
     package enum Mode: Int32, Sendable, CaseIterable {
-        /// The first token (of what is left; the very first where nothing is).
+        /// The first remaining token (the very first if none remains).
         case cls = 0
         /// The maximum of each column.
         case max = 1
         case mean = 2
         /// Sum over the square root of the number of tokens.
         case meanSqrtLength = 3
-        /// Mean with weights 1, 2, ... L by place in the sequence.
+        /// Mean with weights 1, 2, ... L by position in the sequence.
         case weightedMean = 4
         /// The last token.
         case lastToken = 5
     }
 
-    /// output [S, D] = pooled rows of x [T, D]; the first skip[s] tokens of a sequence (its prompt) are left out. Where
+    /// output [S, D] = pooled rows of x [T, D]; the first skip[s] tokens of a sequence (its prompt) are excluded. If
     /// no token remains: `cls` takes the first token, `max` gives -infinity, the others zeros (as the reference).
     package static func forward(
         _ mode: Mode, _ x: Matrix, offsets: UnsafePointer<Int32>, skip: UnsafePointer<Int32>? = nil, into output: Matrix

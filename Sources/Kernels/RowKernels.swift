@@ -1,7 +1,7 @@
-// Row-wise kernels: thin Swift faces of the C loops that deal rows (or columns) to threads. Nothing here allocates.
+// Row-wise kernels: thin Swift wrappers of the C loops that split rows (or columns) over threads. Nothing allocates.
 //
-// Parameter gradients accumulate; activation gradients are assigned, unless stated otherwise. Wherever sums run over
-// rows, either columns are dealt to threads or a fixed number of row chunks is added in order, so that any number of
+// Parameter gradients accumulate; activation gradients are assigned, unless stated otherwise. In sums over rows,
+// either columns are split over threads or a fixed number of row chunks is added in order, so that any number of
 // threads gives the same bits.
 
 import CTuttiKernels
@@ -24,7 +24,7 @@ package enum RowKernels {
     /// Row chunks that gradient sums of LayerNorm are split into, whatever the number of threads.
     static let gradientChunks = 16
 
-    /// Rows a piece of work should hold so that it costs some tens of microseconds.
+    /// Rows per work item, so that it costs some tens of microseconds.
     static func grain(_ columns: Int) -> Int { max(1, 16_384 / max(columns, 1)) }
 
     /// x += bias on every row.
@@ -42,7 +42,7 @@ package enum RowKernels {
         }
     }
 
-    /// output = f(x + bias); `x` stays, so that backward can recompute from it. `output` may be `x` without backward.
+    /// output = f(x + bias); `x` is kept, so that backward can recompute from it. `output` may be `x` without backward.
     package static func activation(
         _ kind: Activation, _ x: Matrix, bias: UnsafePointer<Float>? = nil, into output: Matrix
     ) {
@@ -77,7 +77,7 @@ package enum RowKernels {
         }
     }
 
-    /// output = dropout(x), and equally the adjoint: dX = dropout(dY). `output` may be `x`; without a mask it copies.
+    /// output = dropout(x), and also its adjoint: dX = dropout(dY). `output` may be `x`; without a mask it copies.
     package static func dropout(_ x: Matrix, _ mask: DropoutMask?, into output: Matrix) {
         requireSameShape(x, output, "dropout")
         let dropout = DropoutMask.kernel(mask)
@@ -94,7 +94,7 @@ package enum RowKernels {
         }
     }
 
-    /// norms [rows] = lengths of the rows of x; output = x / max(norm, epsilon), as F.normalize. `output` may be `x`.
+    /// norms [rows] = L2 norms of the rows of x; output = x / max(norm, epsilon), as F.normalize. `output` may be `x`.
     package static func normalize(
         _ x: Matrix, norms: UnsafeMutablePointer<Float>, epsilon: Float = 1e-12, into output: Matrix
     ) {
@@ -116,7 +116,7 @@ package enum RowKernels {
         }
     }
 
-    /// Both matrices must have one shape: a caller's bug otherwise.
+    /// Both matrices must have the same shape: otherwise it is a bug of the caller.
     static func requireSameShape(_ a: Matrix, _ b: Matrix, _ name: String) {
         precondition(
             a.rows == b.rows && a.columns == b.columns,

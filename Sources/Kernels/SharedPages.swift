@@ -1,19 +1,19 @@
-// Zeroed memory that processes of one node map together.
+// Zeroed memory shared by the processes of one node.
 //
-// One process makes it and tells the others its process number and descriptor; they open /proc/PROCESS/fd/DESCRIPTOR.
-// Who asks whom, and whether all succeeded, is for the ranks to agree on (Training/Exchange/NodeMemory.swift).
+// One process creates it and sends the others its pid and descriptor; they open /proc/PID/fd/DESCRIPTOR. The ranks agree
+// on whether all succeeded (Training/Exchange/NodeMemory.swift).
 
 import CTuttiKernels
 import Glibc
 
-/// A mapping of shared memory; the memory goes when the last process has let go of it.
+/// A mapping of shared memory; the memory is freed when the last process unmaps it.
 package final class SharedPages {
-    /// What the system refused.
+    /// A refusal by the system.
     package struct Refusal: Error, CustomStringConvertible {
         /// What failed and why.
         package let description: String
 
-        /// A refusal for this reason.
+        /// A refusal with this reason.
         package init(_ description: String) { self.description = description }
     }
 
@@ -21,7 +21,7 @@ package final class SharedPages {
     package let base: UnsafeMutableRawPointer
     /// Bytes of the mapping.
     package let byteCount: Int
-    /// What another process opens, until `close`.
+    /// The path that another process opens, until `close`.
     package private(set) var descriptor: Int32
 
     /// New memory of `byteCount` zero bytes.
@@ -29,7 +29,7 @@ package final class SharedPages {
         try self.init(tutti_shared_create(Int64(byteCount)), "make", byteCount)
     }
 
-    /// The memory that `process` made and still holds open.
+    /// The memory that `process` created and still holds open.
     package convenience init(of process: Int32, descriptor: Int32, byteCount: Int) throws(Refusal) {
         try self.init(tutti_shared_open(Int64(process), descriptor, Int64(byteCount)), "open", byteCount)
     }
@@ -49,7 +49,7 @@ package final class SharedPages {
         self.descriptor = descriptor
     }
 
-    /// Ends the time in which others may open the memory; the mapping stays.
+    /// Others cannot open the memory afterwards; the mapping stays.
     package func close() {
         if descriptor >= 0 { tutti_shared_close(descriptor) }
         descriptor = -1

@@ -1,4 +1,4 @@
-// The best k of each row of scores, gathered block by block.
+// The top k of each row of scores, merged block by block.
 
 import CTuttiKernels
 
@@ -13,7 +13,7 @@ package enum TopK {
     }
 
     /// Merges a block of scores, whose column c is candidate `first` + c, into each row's best k, kept in descending
-    /// order. NaN scores are never chosen; unfilled places keep index -1.
+    /// order. NaN scores are never chosen; unfilled slots keep index -1.
     package static func merge(
         _ scores: Matrix, first: Int, values: UnsafeMutablePointer<Float>, indices: UnsafeMutablePointer<Int32>, k: Int
     ) {

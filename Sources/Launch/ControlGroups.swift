@@ -1,15 +1,15 @@
 // Control groups (cgroups) of this process: the CPU quota and the memory limit that containers and batch systems set.
 //
-// Versions 1 and 2 may stand beside each other. A limit of any enclosing group holds too, so all are read, the innermost
-// first. In a container the path of /proc/self/cgroup may be that of the host, while the mount shows the container's own
-// group as its root; folders that are not there are passed over.
+// Versions 1 and 2 may coexist. The limits of enclosing groups apply too, so all are read, the innermost first. In a
+// container the path of /proc/self/cgroup may be that of the host, while the mount shows the container's own group as
+// its root; missing folders are skipped.
 
 /// The limits that the groups of this process set.
 struct ControlGroups {
     private let root: String
     private let membership: [Substring]
 
-    /// Reads which groups this process is in.
+    /// Reads the groups of this process.
     init(root: String) {
         self.root = root
         membership = (SystemFile.text(root + "/proc/self/cgroup") ?? "").split(separator: "\n")
@@ -47,7 +47,7 @@ struct ControlGroups {
     /// Version 1 writes "no limit" as the largest multiple of a page that fits 63 bits.
     private static let noLimit = 10_000_000_000_000_000
 
-    /// Page cache counts as used but is given up on demand.
+    /// Page cache counts as used but is reclaimable.
     private func pageCache(_ folder: String) -> Int {
         let statistics = SystemFile.text(folder + "/memory.stat") ?? ""
         return SystemFile.field("total_inactive_file", of: statistics).flatMap { Int($0) }

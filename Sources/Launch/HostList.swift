@@ -4,9 +4,9 @@ import TuttiGround
 
 /// Counts the slots of hosts.
 package enum HostList {
-    /// The slots of a hostfile: lines `name slots=N`, one slot where it is not said; `#` begins a comment.
+    /// The slots of a hostfile: lines `name slots=N`, one slot if not given; `#` starts a comment.
     ///
-    /// - Throws: code 66 if it cannot be read, 65 if it names no host or a number of slots that is none.
+    /// - Throws: code 66 if it cannot be read, 65 if it names no host or has an invalid number of slots.
     package static func slots(hostfile path: String) throws(TuttiError) -> Int {
         guard let text = SystemFile.text(path) else {
             throw TuttiError(.missingFile, "", path, "no such hostfile")
@@ -20,7 +20,7 @@ package enum HostList {
                 guard let number = Int(word.dropFirst(6)), number > 0 else {
                     throw TuttiError(
                         .data, "read hosts", "\(path):\(index + 1)",
-                        "\(word): slots are a whole number above 0")
+                        "\(word): slots must be a positive integer")
                 }
                 slots = number
             }
@@ -30,16 +30,16 @@ package enum HostList {
         return sum
     }
 
-    /// The slots of a list A:N,B:N; one where it is not said.
+    /// The slots of a list A:N,B:N; one if not given.
     ///
-    /// - Throws: code 64 if it names no host or a number of slots that is none.
+    /// - Throws: code 64 if it names no host or has an invalid number of slots.
     package static func slots(hosts: String) throws(TuttiError) -> Int {
         var sum = 0
         for host in hosts.split(separator: ",") {
             let parts = host.split(separator: ":", omittingEmptySubsequences: false)
             let slots = parts.count > 1 ? Int(parts[1]) ?? 0 : 1
             guard slots > 0 else {
-                throw TuttiError(.usage, "", "--host", "\(host): slots are a whole number above 0")
+                throw TuttiError(.usage, "", "--host", "\(host): slots must be a positive integer")
             }
             sum += slots
         }

@@ -1,4 +1,4 @@
-// JobEnd: the exit code of a job, and the one line that says why, from what became of mpirun and what it said.
+// JobEnd: the exit code of a job and a one-line reason, from how mpirun ended and what it printed.
 //
 // A subcommand of ours ends with a code of the contract: its own (0, 64, 65, 66, 70, 75, 85), or 75 however a rank or a
 // host died. Another program's code is its own; 75 if a signal killed a rank or a host was lost.
@@ -13,24 +13,24 @@ package struct JobEnd: Equatable, Sendable {
         case signaled(Int32)
     }
 
-    /// What the launcher itself did to end the job.
+    /// What the launcher did to end the job.
     package enum Stop: Equatable, Sendable {
         /// Nothing.
         case none
-        /// A stop signal came before the ranks took signals: the job was ended with nothing to save.
+        /// A stop signal came before the ranks handled signals: the job ended with nothing to save.
         case beforeBegin
-        /// The first stop signal, and what reached the ranks for it.
+        /// The first stop signal, and the signal that the ranks got for it.
         case asked(Int32, forwarded: Int32)
         /// A second stop signal: the job was killed.
         case killed(Int32)
     }
 
-    /// The code that the launcher ends with.
+    /// The launcher's exit code.
     package var code: Int32
-    /// What to say about it, if nobody has said it.
+    /// The message, unless the ranks have already printed one.
     package var message: String?
 
-    /// The end of a job of which mpirun says `output`.
+    /// The end of a job whose mpirun printed `output`.
     package init(_ status: Status, _ output: JobOutput, stop: Stop, isTutti: Bool) {
         self.init(code: 0, message: nil)
         switch (stop, status) {
@@ -38,7 +38,7 @@ package struct JobEnd: Equatable, Sendable {
             self = JobEnd(code: 128 + signal)
         case (.beforeBegin, _):
             self = JobEnd(
-                code: 85, message: "stopped before the ranks had begun; nothing to save, the same command starts it")
+                code: 85, message: "stopped before the ranks started; nothing to save, the same command starts it")
         case (_, .exited(0)):
             self = JobEnd(code: 0)
         case (_, .signaled(let signal)):
@@ -56,7 +56,7 @@ package struct JobEnd: Equatable, Sendable {
     private static func ours(_ code: Int32, _ output: JobOutput, _ stop: Stop) -> JobEnd {
         if let death = output.death, case .asked(_, forwarded: death.signal) = stop {
             return JobEnd(
-                code: 85, message: "stopped before rank \(death.rank) had begun; the same command starts it again")
+                code: 85, message: "stopped before rank \(death.rank) started; the same command restarts it")
         }
         if let lost = loss(output, isTutti: true) { return lost }
         if output.programIsMissing { return JobEnd(code: 66) }
@@ -66,7 +66,7 @@ package struct JobEnd: Equatable, Sendable {
             return JobEnd(
                 code: 66, message: "a host cannot run the program (code \(code)): a file or a library is missing there")
         case 1 where !output.rankEnded:
-            return JobEnd(code: 64, message: "mpirun did not start the job; what it says is above")
+            return JobEnd(code: 64, message: "mpirun did not start the job; see its message above")
         default: return JobEnd(code: 75, message: "the job ended with code \(code); \(again(true))")
         }
     }
@@ -74,7 +74,7 @@ package struct JobEnd: Equatable, Sendable {
     private static func others(_ code: Int32, _ output: JobOutput, _ stop: Stop) -> JobEnd {
         if case .asked(let signal, _) = stop, code == 1 || code > 128 { return JobEnd(code: 128 + signal) }
         if let lost = loss(output, isTutti: false) { return lost }
-        // mpirun does not name a rank that is killed while it starts.
+        // mpirun does not name a rank that is killed during startup.
         guard code == 128 + SIGKILL else { return JobEnd(code: code) }
         return JobEnd(code: 75, message: "a rank was killed by SIGKILL; \(again(false))")
     }
@@ -92,16 +92,16 @@ package struct JobEnd: Equatable, Sendable {
             return JobEnd(code: 75, message: "lost contact with \(host); \(again(isTutti))")
         }
         if output.hostIsUnreachable {
-            return JobEnd(code: 75, message: "a host cannot be reached; what mpirun says is above")
+            return JobEnd(code: 75, message: "a host cannot be reached; see mpirun's message above")
         }
         if isTutti, let end = output.improperEnd {
-            return JobEnd(code: 75, message: "\(end) ended without ending MPI; \(again(isTutti))")
+            return JobEnd(code: 75, message: "\(end) exited without MPI_Finalize; \(again(isTutti))")
         }
         return nil
     }
 
     private static func again(_ isTutti: Bool) -> String {
-        isTutti ? "the same command goes on from the last checkpoint" : "the job can be started again"
+        isTutti ? "the same command resumes from the last checkpoint" : "the job can be started again"
     }
 }
 
@@ -110,15 +110,15 @@ enum SignalName {
     /// SIGKILL for 9.
     static func of(_ signal: Int32) -> String { names[signal] ?? "signal \(signal)" }
 
-    /// What usually is behind it.
+    /// The usual cause.
     static func meaning(_ signal: Int32) -> String? {
         switch signal {
         case SIGKILL: "out of memory, or by hand"
         case SIGILL, SIGTRAP: "a failed check, a bug"
         case SIGSEGV: "an invalid address, a bug"
-        case SIGBUS: "memory that cannot be had, such as a full /dev/shm"
-        case SIGABRT: "a library gave up"
-        case SIGXCPU: "the limit of CPU time"
+        case SIGBUS: "memory not available, such as a full /dev/shm"
+        case SIGABRT: "abort() in a library"
+        case SIGXCPU: "CPU time limit"
         default: nil
         }
     }

@@ -1,50 +1,50 @@
-// JobOutput: what comes out of mpirun's standard error. The ranks' own text passes at once, bytes as they are, so that a
-// progress bar moves; mpirun's reports of how a job ended, blocks between two lines of dashes, are left out and kept as
-// facts, because ranks and launcher say it better; reports that nobody else makes (too few slots, an unknown host) pass.
+// JobOutput: filters mpirun's standard error. The ranks' own text passes at once, byte for byte, so that a progress bar
+// moves. mpirun's reports of how a job ended (blocks between two lines of dashes) are removed and parsed, because ranks
+// and launcher have better messages; reports that nobody else makes (too few slots, an unknown host) pass.
 //
-// Only what may begin something of mpirun's waits for the rest of its line: dashes, "mpirun", "[host:pid]".
+// Only a possible start of mpirun's own text waits for the rest of its line: dashes, "mpirun", "[host:pid]".
 
-/// Separates the ranks' text from mpirun's and remembers what mpirun said.
+/// Separates the ranks' text from mpirun's and records what mpirun reported.
 package struct JobOutput {
-    /// A rank that a signal killed, as mpirun tells it.
+    /// A rank killed by a signal, as reported by mpirun.
     package struct Death: Equatable, Sendable {
         package var rank: Int
         package var host: String
         package var signal: Int32
     }
 
-    /// Rank zero said that all ranks take signals.
+    /// Rank zero announced that all ranks handle signals.
     package private(set) var isReady = false
-    /// The first rank that a signal killed.
+    /// The first rank killed by a signal.
     package private(set) var death: Death?
     /// A host that mpirun lost.
     package private(set) var lostHost: String?
-    /// A rank that ended without ending MPI, as "rank 1 on host".
+    /// A rank that exited without MPI_Finalize, as "rank 1 on host".
     package private(set) var improperEnd: String?
-    /// Whether mpirun says that a rank ended, in whatever way: else the failure is its own.
+    /// Whether mpirun reported any end of a rank; otherwise the failure is its own.
     package private(set) var rankEnded = false
     /// mpirun could not start the program.
     package private(set) var programIsMissing = false
     /// mpirun could not reach a host.
     package private(set) var hostIsUnreachable = false
 
-    private var held: [UInt8] = []  // the beginning of a line that may be mpirun's
+    private var held: [UInt8] = []  // the start of a line that may be mpirun's
     private var isAtLineStart = true
-    private var dashes: [UInt8]?  // a line of dashes that may begin a report
+    private var dashes: [UInt8]?  // a line of dashes that may start a report
     private var report: [[UInt8]]?  // the lines of a report, the dashes included
-    private var tail: [UInt8] = []  // the beginning of `Mpirun.ready`
+    private var tail: [UInt8] = []  // the start of `Mpirun.ready`
 
-    /// Nothing has been read yet.
+    /// Starts with nothing read.
     package init() {}
 
-    /// Takes what was read and returns what is to be shown of it.
+    /// Takes bytes that were read and returns those to show.
     package mutating func pass(_ bytes: some Sequence<UInt8>) -> [UInt8] {
         var shown: [UInt8] = []
         for byte in withoutMarker(bytes) { take(byte, &shown) }
         return shown
     }
 
-    /// What was held back when the text ended.
+    /// The bytes held back at the end of the text.
     package mutating func end() -> [UInt8] {
         var shown: [UInt8] = []
         for byte in tail { take(byte, &shown) }
@@ -93,7 +93,7 @@ package struct JobOutput {
     }
 
     private static let lineOfDashes = [UInt8](repeating: UInt8(ascii: "-"), count: 74)
-    /// How the reports begin that `keep` knows.
+    /// The first words of the reports that `keep` parses.
     private static let openings = [
         "mpirun", "Primary job", "MPI_ABORT was invoked", "ORTE has lost communication", "ORTE was unable",
     ].map { Array($0.utf8) }
@@ -108,7 +108,7 @@ package struct JobOutput {
         return openings.contains { opening in zip(opening, start).allSatisfy { $0 == $1 } }
     }
 
-    /// Takes a whole line, its end included.
+    /// Takes a whole line, including its end.
     private mutating func line(_ bytes: [UInt8], _ shown: inout [UInt8]) {
         let text =
             bytes.last.map { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") } == true
@@ -143,10 +143,10 @@ package struct JobOutput {
         line.hasPrefix("mpirun") && line.contains(": Forwarding signal ")
             || line.contains("has sent help message help-") || line.contains("have sent help message help-")
             || line.contains("Set MCA parameter \"orte_base_help_aggregate\"")
-            || line.contains("plm:rsh: Warning: setpgid(")  // the daemon's ssh was quicker
+            || line.contains("plm:rsh: Warning: setpgid(")  // the daemon's ssh was faster
     }
 
-    /// Ends a report: those that the launcher tells itself are left out.
+    /// Ends a report; those that the launcher reports itself are removed.
     private mutating func close(_ shown: inout [UInt8]) {
         let lines = report ?? []
         report = nil
@@ -155,7 +155,7 @@ package struct JobOutput {
         }
     }
 
-    /// Remembers what a report says; false if it is to be shown.
+    /// Parses a report; false if it should be shown.
     private mutating func keep(_ report: String) -> Bool {
         let words = report.split(whereSeparator: \.isWhitespace).map(String.init)
         func word(after name: String) -> String? {
@@ -193,7 +193,7 @@ package struct JobOutput {
         return false
     }
 
-    /// Remembers what a report that passes says.
+    /// Parses a report that passes.
     private mutating func notice(_ text: String) {
         if text.contains("unable to launch the specified application") { programIsMissing = true }
         if text.contains("unable to reliably start one or more daemons") { hostIsUnreachable = true }

@@ -1,11 +1,11 @@
-// LaunchOptions: the command line of `tutti launch`, which ends where the subcommand or the program begins.
+// LaunchOptions: the command line of `tutti launch`, up to the subcommand or program.
 //
-// Read by hand: mpirun's own spellings (-np, --mca KEY VALUE) are what users type, and everything from the first word
-// that is not an option belongs to the program.
+// Parsed by hand: users type mpirun's spellings (-np, --mca KEY VALUE), and everything from the first word that is not
+// an option belongs to the program.
 
 import TuttiGround
 
-/// What the user asked of the launcher.
+/// The launcher's options.
 package struct LaunchOptions: Equatable, Sendable {
     /// What the ranks run.
     package enum Job: Equatable, Sendable {
@@ -20,31 +20,31 @@ package struct LaunchOptions: Equatable, Sendable {
         case core, none
     }
 
-    /// A setting of Open MPI.
+    /// An Open MPI parameter.
     package struct Setting: Equatable, Sendable {
         package var key: String
         package var value: String
     }
 
-    /// Ranks; nil = as the machine, the hosts or Slurm say.
+    /// Ranks; nil: from the machine, the hosts or Slurm.
     package var ranks: Int?
-    /// Threads of a rank; nil = the cores that it has.
+    /// Threads per rank; nil: its cores.
     package var threads: Int?
-    /// A file of hosts, one `name slots=N` a line.
+    /// A hostfile, one `name slots=N` per line.
     package var hostfile: String?
     /// Hosts as A:N,B:N.
     package var hosts: String?
-    /// Whether ranks are pinned; nil = if nobody else is pinned to the same cores.
+    /// Whether ranks are pinned; nil: if nobody else is pinned to the same cores.
     package var binding: Binding?
-    /// Megabytes of memory to plan for a rank.
+    /// Megabytes of memory to plan per rank.
     package var megabytesPerRank = 2048
-    /// Variables for the ranks of other hosts, as NAME or NAME=VALUE.
+    /// Variables for ranks on other hosts, as NAME or NAME=VALUE.
     package var exported: [String] = []
-    /// Settings of Open MPI.
+    /// Open MPI parameters.
     package var mca: [Setting] = []
-    /// Without the lines that say how ranks are laid out.
+    /// Do not print the layout.
     package var isQuiet = false
-    /// Only print what would be run.
+    /// Only print the plan.
     package var isDryRun = false
     /// Only print the help.
     package var wantsHelp = false
@@ -54,7 +54,7 @@ package struct LaunchOptions: Equatable, Sendable {
     /// No options.
     package init() {}
 
-    /// Reads the arguments behind `tutti launch`.
+    /// Parses the arguments after `tutti launch`.
     ///
     /// - Throws: code 64 naming the option.
     package init(_ arguments: [String]) throws(TuttiError) {
@@ -66,7 +66,7 @@ package struct LaunchOptions: Equatable, Sendable {
         func number(of option: String) throws(TuttiError) -> Int {
             let text = try value(of: option)
             guard let number = Int(text), number > 0, text.allSatisfy(\.isNumber) else {
-                throw LaunchOptions.usage(option, "needs a whole number above 0, not \"\(text)\"")
+                throw LaunchOptions.usage(option, "must be a positive integer, not \"\(text)\"")
             }
             return number
         }
@@ -79,7 +79,7 @@ package struct LaunchOptions: Equatable, Sendable {
             case "--bind":
                 let text = try value(of: argument)
                 binding = Binding(rawValue: text)
-                if binding == nil { throw LaunchOptions.usage(argument, "is core or none, not \"\(text)\"") }
+                if binding == nil { throw LaunchOptions.usage(argument, "must be core or none, not \"\(text)\"") }
             case "--memory-per-rank": megabytesPerRank = try number(of: argument)
             case "-x": exported.append(try value(of: argument))
             case "--mca":
@@ -97,7 +97,7 @@ package struct LaunchOptions: Equatable, Sendable {
             case let option where option.hasPrefix("-"):
                 throw TuttiError(
                     .usage, "", option, "unknown option of launch",
-                    hint: "tutti launch --help lists them; options of the subcommand stand behind it.")
+                    hint: "tutti launch --help lists them; options of the subcommand come after it.")
             default:
                 let words = argument == "tutti" ? Array(rest) : [argument] + rest
                 guard !words.isEmpty else { throw LaunchOptions.nothingToRun }

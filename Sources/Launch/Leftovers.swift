@@ -1,6 +1,6 @@
-// Leftovers: what a killed mpirun leaves behind: 4 MB of shared memory a rank and a session folder. The next start clears
-// it: folders of Open MPI's names, of this host and this user, whose processes are all dead, and the shared memory that
-// belongs to those sessions. Nothing else is touched, and no link is followed.
+// Leftovers of a killed mpirun: 4 MB of shared memory per rank and a session folder. The next start removes them:
+// folders with Open MPI's names, of this host and user, whose processes are all dead, and the shared memory of those
+// sessions. Nothing else is touched, and no link is followed.
 //
 // Names of Open MPI 4.1: TMPDIR/ompi.HOST.USER/pid.P (or jf.F of a remote daemon), in it contact.txt with the number of
 // the job and pmix_dstor_*_P of each server process; /dev/shm/vader_segment.HOST.USER.JOB.RANK, JOB in hexadecimal. The
@@ -16,7 +16,7 @@ package struct Leftovers {
     private let sharedMemory: String
     private let isAlive: (pid_t) -> Bool
 
-    /// What is removed, and how many bytes of shared memory that frees.
+    /// What is removed, and the bytes of shared memory that this frees.
     package struct Cleared: Equatable, Sendable {
         package var folders = 0
         package var bytes = 0
@@ -40,12 +40,12 @@ package struct Leftovers {
         return Leftovers(host: Machine.hostName, user: geteuid(), temporary: folders)
     }
 
-    /// Removes what is dead; what cannot be removed stays.
+    /// Removes dead sessions; what cannot be removed stays.
     package func clear() -> Cleared {
         var cleared = Cleared()
         var (dead, living): (Set<Int>, Set<Int>) = ([], [])
         for folder in Set(temporary) {
-            // Open MPI cuts the domain off the host's name.
+            // Open MPI strips the domain from the host name.
             let sessions = folder + "/ompi.\(shortHost).\(user)"
             guard isOwn(sessions, S_IFDIR) else { continue }
             for name in names(in: sessions) {
@@ -59,7 +59,7 @@ package struct Leftovers {
                     cleared.folders += 1
                 }
             }
-            rmdir(sessions)  // succeeds only if it is empty
+            rmdir(sessions)  // succeeds only if empty
         }
         let prefix = "vader_segment.\(shortHost).\(user)."
         for name in names(in: sharedMemory) where name.hasPrefix(prefix) {
@@ -76,7 +76,7 @@ package struct Leftovers {
 
     private var shortHost: Substring { host.prefix { $0 != "." } }
 
-    /// The processes that a session belongs to; nil if it is none or does not say.
+    /// The processes of a session; nil if it is not a session or does not list them.
     private func owners(of session: String, named name: String) -> [pid_t]? {
         var owners = names(in: session).filter { $0.hasPrefix("pmix_dstor_") }
             .compactMap { $0.split(separator: "_").last.flatMap { pid_t($0) } }
@@ -88,14 +88,14 @@ package struct Leftovers {
         return owners.isEmpty ? nil : owners
     }
 
-    /// The families of jobs of a session.
+    /// The job families of a session.
     private func families(of session: String, named name: String) -> [Int] {
         if name.hasPrefix("jf."), let family = Int(name.dropFirst(3)) { return [family] }
         let contact = SystemFile.text(session + "/contact.txt") ?? ""
         return Int(contact.prefix(while: \.isNumber)).map { [$0 >> 16] } ?? []
     }
 
-    /// Removes a folder with what it holds; false if something of it stays.
+    /// Removes a folder with its contents; false if some of it stays.
     private func remove(_ folder: String) -> Bool {
         do {
             try FileManager.default.removeItem(atPath: folder)
@@ -105,7 +105,7 @@ package struct Leftovers {
         }
     }
 
-    /// The names in a folder; none if it is not there or not ours to read.
+    /// The names in a folder; empty if it is missing or not readable.
     private func names(in folder: String) -> [String] {
         do {
             return try FileManager.default.contentsOfDirectory(atPath: folder).sorted()

@@ -1,7 +1,7 @@
-// Machine: what this host offers to a job. Cores that the affinity mask holds, the CPU quota and the memory that control
-// groups leave, read below a root folder that stands for / (another one in tests).
+// Machine: the resources of this host for a job: cores in the affinity mask, the CPU quota and the memory left by control
+// groups, read below a root folder that is / (another one in tests).
 //
-// Hyper-threads of one core count once: products of matrices gain nothing from the second.
+// Hyper-threads of one core count once: matrix products gain nothing from the second.
 
 import Foundation
 import TuttiGround
@@ -12,13 +12,13 @@ package struct Machine: Equatable, Sendable {
     package var cpus: [Int]
     /// CPUs of the host that are online.
     package var onlineCPUs: Int
-    /// Physical cores that the mask touches.
+    /// Physical cores in the mask.
     package var cores: Int
     /// Physical cores of the whole host.
     package var allCores: Int
     /// The smallest CPU quota in force, in hundredths of a CPU; nil without one.
     package var quota: Int?
-    /// Megabytes that may still be used.
+    /// Free megabytes.
     package var freeMegabytes: Int
 
     /// The name of this host.
@@ -28,7 +28,7 @@ package struct Machine: Equatable, Sendable {
         return String(decoding: bytes.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
-    /// Cores to plan with: those of the mask, at most what the quota pays for.
+    /// Cores to plan with: those of the mask, at most the quota.
     package var usableCores: Int { min(cores, max(quota.map { $0 / 100 } ?? cores, 1)) }
 
     /// A machine with the given facts.
@@ -49,7 +49,7 @@ package struct Machine: Equatable, Sendable {
         let mask = SystemFile.field("Cpus_allowed_list:", of: status) ?? ""
         cpus = Machine.numbers(mask)
         guard !cpus.isEmpty else {
-            throw TuttiError(.missingFile, "read the machine", root + "/proc/self/status", "names no CPUs")
+            throw TuttiError(.missingFile, "read the machine", root + "/proc/self/status", "lists no CPUs")
         }
         onlineCPUs = Machine.numbers(try SystemFile.required(root + "/sys/devices/system/cpu/online")).count
         cores = Machine.physicalCores(of: cpus, root: root)
@@ -82,7 +82,7 @@ package struct Machine: Equatable, Sendable {
     }
 }
 
-/// Small files of /proc and /sys, whose size is not known before they are read.
+/// Small files of /proc and /sys, whose size is unknown until they are read.
 enum SystemFile {
     /// The text of a file, or nil if it cannot be read.
     static func text(_ path: String) -> String? {
@@ -100,7 +100,7 @@ enum SystemFile {
         }
     }
 
-    /// The text of a file that must be there.
+    /// The text of a file that must exist.
     static func required(_ path: String) throws(TuttiError) -> String {
         guard let text = text(path) else {
             throw TuttiError(.missingFile, "read the machine", path, String(cString: strerror(errno)))
@@ -113,7 +113,7 @@ enum SystemFile {
         text(path)?.split(whereSeparator: \.isWhitespace).first.map(String.init)
     }
 
-    /// The word behind `name` on the line that begins with it.
+    /// The word after `name` on the line that starts with it.
     static func field(_ name: String, of text: String) -> String? {
         for line in text.split(separator: "\n") {
             let words = line.split(whereSeparator: \.isWhitespace)

@@ -1,25 +1,25 @@
 // MachinePlan: ranks, threads and binding of a job, from the machine, the options and Slurm.
 //
-// Ranks: what the user says; else Slurm's tasks, or the slots of the hosts; else the smallest of the physical cores in
-// the affinity mask, the CPU quota and what memory allows. Threads: what the user says; else the cores that a rank has.
-// Binding: only where nobody else is pinned to the same cores, because Open MPI counts cores from 0 whatever the
+// Ranks: as given by the user; else Slurm's tasks, or the slots of the hosts; else the smallest of the physical cores in
+// the affinity mask, the CPU quota and what memory allows. Threads: as given by the user; else the cores of a rank.
+// Binding: only if nobody else is pinned to the same cores, because Open MPI counts cores from 0 whatever the
 // affinity mask, and a container with a quota shares its cores with its neighbours.
 
 import CTuttiLaunch
 import TuttiGround
 
-/// The tasks that Slurm allotted.
+/// The tasks that Slurm allocated.
 package struct SlurmJob: Equatable, Sendable {
-    /// The job's number.
+    /// The job id.
     package var id: String
-    /// Tasks in all.
+    /// Total tasks.
     package var tasks: Int
     /// Nodes of the job.
     package var nodes: Int
-    /// CPUs of a task.
+    /// CPUs per task.
     package var cpusPerTask: Int
 
-    /// The job that this process runs in, told by its environment; nil outside Slurm.
+    /// The job of this process, from its environment; nil outside Slurm.
     ///
     /// - Throws: code 64 if a variable is not a number.
     package init?(_ environment: [String: String]) throws(TuttiError) {
@@ -43,7 +43,7 @@ package struct SlurmJob: Equatable, Sendable {
 
 /// How a job is laid out.
 package struct MachinePlan: Equatable, Sendable {
-    /// What this host offers.
+    /// The resources of this host.
     package var machine: Machine
     /// The Slurm job, if it is one.
     package var slurm: SlurmJob?
@@ -53,7 +53,7 @@ package struct MachinePlan: Equatable, Sendable {
     package var threads: Int
     /// Whether ranks are pinned to cores.
     package var isBound: Bool
-    /// Whether ranks may run on other hosts, whose cores are not seen from here.
+    /// Whether ranks may run on other hosts, whose cores are unknown to this one.
     package var isElsewhere: Bool
     /// Whether ranks share cores.
     package var isOversubscribed: Bool
@@ -100,7 +100,7 @@ package struct MachinePlan: Equatable, Sendable {
             + (isBound ? "bound to cores" : "not bound") + (isOversubscribed ? ", more ranks than cores" : "")
     }
 
-    /// What this host offers, in one line.
+    /// The resources of this host, in one line.
     package func host(singleCopy: Bool) -> String {
         let quota = machine.quota.map { "CPU quota \($0 / 100).\($0 % 100 < 10 ? "0" : "")\($0 % 100)" }
         return "this host: \(count(machine.cores, "physical core")) in the affinity mask "
@@ -108,7 +108,7 @@ package struct MachinePlan: Equatable, Sendable {
             + "\(machine.freeMegabytes) MB of memory free, single-copy messages: \(singleCopy ? "yes" : "no")"
     }
 
-    /// Whether ranks on this host may read each other's memory; tried with two processes.
+    /// Whether ranks on this host may read each other's memory; tested with two processes.
     package static func probesSingleCopy() -> Bool { tutti_single_copy() == 1 }
 
     private func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }

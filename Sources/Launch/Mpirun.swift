@@ -1,34 +1,34 @@
-// Mpirun: the command line and the environment of Open MPI's launcher for a plan.
+// Mpirun: the command line and environment of Open MPI's launcher for a plan.
 //
-// One host: no network interface is probed and no ssh looked for (plm isolated, btl self and vader), which containers may
-// lack. Several hosts: variables reach the ranks only by -x.
+// One host: no network interface is probed and no ssh is needed (plm isolated, btl self and vader), since containers may
+// lack them. Several hosts: variables reach the ranks only through -x.
 
 import Glibc
 import TuttiGround
 
-/// The mpirun that is started: program, arguments, environment.
+/// The mpirun to start: program, arguments, environment.
 package struct Mpirun: Equatable, Sendable {
     /// The command line, the program first.
     package var command: [String]
     /// The variables of the launcher, which ranks on this host inherit.
     package var environment: [String: String]
 
-    /// The variable by which ranks know that a launcher waits for `ready`; it holds the launcher's own command line up to
-    /// the subcommand, for messages that say how to start the job again.
+    /// The variable that tells ranks that a launcher waits for `ready`; it holds the launcher's command line up to the
+    /// subcommand, for messages that say how to restart the job.
     package static let marker = "TUTTI_LAUNCH"
 
     /// The variable that holds the width of the launcher's terminal, if its standard error is one: rank zero may draw a bar.
     package static let terminal = "TUTTI_TERMINAL"
 
-    /// What rank zero writes to standard error once all ranks take signals: an escape sequence that terminals ignore and
-    /// that never reaches one, because the launcher takes it out.
+    /// What rank zero writes to standard error once all ranks handle signals: an escape sequence that terminals ignore
+    /// and that never reaches one, because the launcher removes it.
     package static let ready = "\u{1B}_tutti ready\u{1B}\\"
 
     /// Builds the command.
     ///
     /// - Parameters:
     ///   - program: what each rank runs, with its arguments.
-    ///   - isTutti: whether that is a subcommand of ours, which says when it is ready.
+    ///   - isTutti: whether that is a tutti subcommand, which announces that it is ready.
     ///   - launcher: the launcher's own command line up to the subcommand.
     ///   - columns: the width of the terminal that standard error goes to, nil if it goes elsewhere.
     ///   - singleCopy: whether ranks may read each other's memory.
@@ -40,7 +40,7 @@ package struct Mpirun: Equatable, Sendable {
         if isTutti {
             set[Mpirun.marker] = launcher
             set[Mpirun.terminal] = columns.map(String.init)
-            // A trap would otherwise hold its rank, and the job, for half a minute while Swift unwinds the stack.
+            // Otherwise a trap would stall its rank, and the job, for half a minute while Swift unwinds the stack.
             if environment["SWIFT_BACKTRACE"] == nil { set["SWIFT_BACKTRACE"] = "enable=no" }
         }
         self.environment = environment.filter { $0.key != Mpirun.terminal }.merging(set) { $1 }
@@ -70,7 +70,7 @@ package struct Mpirun: Equatable, Sendable {
         command += program
     }
 
-    /// Where `name` is found: as a path if it holds a slash, else in the folders of PATH.
+    /// The path of `name`: itself if it contains a slash, else found in PATH.
     package static func find(_ name: String, environment: [String: String]) -> String? {
         if name.contains("/") { return isProgram(name) ? name : nil }
         for folder in (environment["PATH"] ?? "").split(separator: ":", omittingEmptySubsequences: false) {
@@ -80,10 +80,10 @@ package struct Mpirun: Equatable, Sendable {
         return nil
     }
 
-    /// The command as a shell would read it.
+    /// The command, quoted for a shell.
     package var shellLine: String { Mpirun.shellLine(command) }
 
-    /// Words as a shell would read them.
+    /// Words, quoted for a shell.
     package static func shellLine(_ words: [String]) -> String { words.map(quoted).joined(separator: " ") }
 
     private static func quoted(_ word: String) -> String {

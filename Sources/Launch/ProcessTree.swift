@@ -1,4 +1,4 @@
-// ProcessTree: starting mpirun in a process group of its own, and ending what it leaves behind.
+// ProcessTree: starts mpirun in its own process group, and ends processes that it leaves behind.
 
 import CTuttiLaunch
 import Glibc
@@ -6,10 +6,10 @@ import TuttiGround
 
 /// Processes below this one.
 enum ProcessTree {
-    /// Starts a program with no signal blocked, ignored or handled, reading nothing, in a process group of its own, so
-    /// that a terminal's Ctrl-C reaches it through the launcher alone.
+    /// Starts a program with no signal blocked, ignored or handled, without input, in its own process group, so that a
+    /// terminal's Ctrl-C reaches it only through the launcher.
     ///
-    /// - Returns: its number, and the end of a pipe from which its standard error is read.
+    /// - Returns: its pid, and the read end of the pipe of its standard error.
     /// - Throws: code 75 if the system refuses, 66 if the program cannot be run.
     static func start(_ command: [String], environment: [String: String]) throws(TuttiError) -> (pid_t, Int32) {
         func failure(_ code: Int32, _ problem: String) -> TuttiError {
@@ -17,7 +17,7 @@ enum ProcessTree {
             return TuttiError(kind, "start mpirun", command[0], "\(problem): \(String(cString: strerror(code)))")
         }
         var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw failure(errno, "no pipe") }
+        guard pipe(&ends) == 0 else { throw failure(errno, "cannot create a pipe") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         defer { close(ends[1]) }
         var actions = posix_spawn_file_actions_t()
@@ -48,7 +48,7 @@ enum ProcessTree {
         return (child, ends[0])
     }
 
-    /// The processes below `ancestor`, as /proc shows them now.
+    /// The current descendants of `ancestor`, from /proc.
     static func descendants(of ancestor: pid_t) -> [pid_t] {
         var parents: [pid_t: pid_t] = [:]
         for (process, parent) in all() { parents[process] = parent }
@@ -61,7 +61,7 @@ enum ProcessTree {
         }
     }
 
-    /// Kills every process below this one and takes their ends, until none is left.
+    /// Kills and reaps every descendant of this process, until none is left.
     static func killAll() {
         for _ in 0..<100 {
             let left = descendants(of: getpid())
@@ -72,7 +72,7 @@ enum ProcessTree {
         }
     }
 
-    /// Kills a process and every process below it.
+    /// Kills a process and its descendants.
     static func killAllBelow(_ ancestor: pid_t) {
         for process in descendants(of: ancestor) { kill(process, SIGKILL) }
         kill(ancestor, SIGKILL)
@@ -94,7 +94,7 @@ enum ProcessTree {
             let name = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
-            // "PID (name) state parent ...": the name may hold spaces and parentheses.
+            // "PID (name) state parent ...": the name may contain spaces and parentheses.
             guard let process = pid_t(name), let text = SystemFile.text("/proc/\(name)/stat"),
                 let close = text.lastIndex(of: ")"),
                 let parent = text[close...].split(separator: " ").dropFirst(2).first.flatMap({ pid_t($0) })

@@ -1,19 +1,19 @@
-// SignalQueue: the signals of the launcher, taken in the order in which they come and never by a handler.
+// SignalQueue: the launcher's signals, handled in order of arrival and never in a signal handler.
 //
-// They are blocked from the first instruction of `tutti launch` on, so that one that comes while ranks are planned or
-// mpirun starts waits its turn instead of ending the launcher. Ignored ones (SIGHUP under nohup, SIGINT in the background
+// They are blocked from the first instruction of `tutti launch`, so that one that arrives while ranks are planned or
+// mpirun starts waits instead of ending the launcher. Ignored ones (SIGHUP under nohup, SIGINT in the background
 // of a script) stay ignored.
 
 import Glibc
 
 /// Blocked signals of this process.
 package struct SignalQueue {
-    /// What ends a job when it comes: save and stop.
+    /// The signals that end a job: save and stop.
     package static let stopping = [SIGINT, SIGTERM, SIGHUP, SIGUSR2]
 
     private var set: sigset_t
 
-    /// Blocks the signals in this thread and in those that it starts.
+    /// Blocks the signals in this thread and in threads that it starts.
     package static func hold() -> SignalQueue {
         var set = sigset_t()
         sigemptyset(&set)
@@ -28,7 +28,7 @@ package struct SignalQueue {
         pthread_sigmask(SIG_UNBLOCK, &set, nil)
     }
 
-    /// The next signal, or nil when none comes within `seconds`.
+    /// The next signal, or nil if none arrives within `seconds`.
     package mutating func next(within seconds: Double) -> Int32? {
         var time = timespec(
             tv_sec: Int(seconds), tv_nsec: Int((seconds - seconds.rounded(.down)) * 1e9))

@@ -1,9 +1,9 @@
-// Supervisor: runs mpirun, hands signals to the ranks, filters what mpirun says, and ends with the job's exit code.
+// Supervisor: runs mpirun, forwards signals to the ranks, filters mpirun's output, and exits with the job's code.
 //
-// The first INT, TERM, HUP or USR2 asks a subcommand of ours to save and stop: it reaches the ranks as USR2, which mpirun
-// forwards, because at a TERM or INT of its own mpirun kills the ranks within a second. Before the ranks take signals
-// there is nothing to save: the job is ended with code 85. A second one kills. Other programs get what was sent: USR1
-// and USR2 through mpirun, the others end the job as mpirun does it.
+// The first INT, TERM, HUP or USR2 makes a tutti subcommand save and stop: it reaches the ranks as USR2, which mpirun
+// forwards, because on TERM or INT mpirun itself kills the ranks within a second. Before the ranks handle signals there is
+// nothing to save: the job ends with code 85. A second one kills. Other programs get the signal that was sent: USR1
+// and USR2 through mpirun, the others end the job in mpirun's way.
 
 import CTuttiLaunch
 import Foundation
@@ -12,9 +12,9 @@ import TuttiGround
 
 /// Runs one job.
 package final class Supervisor {
-    /// A terminal, a scheduler or `timeout` may deliver one signal twice: what comes within this time is its echo.
+    /// A terminal, a scheduler or `timeout` may deliver one signal twice: a repeat within this time is ignored.
     private static let echo = 0.3
-    /// Seconds that mpirun gets to end a job before everything is killed.
+    /// Seconds that mpirun has to end a job before everything is killed.
     private static let patience = 5.0
 
     private let mpirun: Mpirun
@@ -27,7 +27,7 @@ package final class Supervisor {
     private var killAt = Double.infinity
 
     /// - Parameters:
-    ///   - isTutti: whether the ranks run a subcommand of ours, which saves when it is asked to stop.
+    ///   - isTutti: whether the ranks run a tutti subcommand, which saves before it stops.
     ///   - say: shows a line on standard error.
     package init(_ mpirun: Mpirun, isTutti: Bool, say: @escaping @Sendable (String) -> Void) {
         self.mpirun = mpirun
@@ -35,12 +35,12 @@ package final class Supervisor {
         self.say = say
     }
 
-    /// Runs the job to its end and returns its exit code. `signals` are those that this process holds.
+    /// Runs the job to its end and returns its exit code. `signals` are those that this process blocks.
     ///
     /// - Throws: code 66 or 75 if mpirun cannot be started.
     package func run(_ signals: SignalQueue) throws(TuttiError) -> Int32 {
         var signals = signals
-        // Ranks whose mpirun was killed become children of this process, which ends them.
+        // Ranks whose mpirun was killed become children of this process, which kills them.
         _ = tutti_adopt_orphans()
         let (job, pipe) = try ProcessTree.start(mpirun.command, environment: mpirun.environment)
         errors.pass(from: pipe)
@@ -64,7 +64,7 @@ package final class Supervisor {
     private func take(_ signal: Int32, _ job: pid_t) {
         let isReady = errors.said.isReady
         if signal == SIGUSR1 {
-            if isTutti, !isReady { say("SIGUSR1 before the ranks had begun: nothing to save yet") }
+            if isTutti, !isReady { say("SIGUSR1 before the ranks started: nothing to save yet") }
             if !isTutti || isReady { forward(SIGUSR1, job) }
             return
         }
@@ -92,14 +92,14 @@ package final class Supervisor {
         }
     }
 
-    /// Passes a signal to mpirun, once it is the one that takes it.
+    /// Passes a signal to mpirun, once mpirun handles it.
     private func forward(_ signal: Int32, _ job: pid_t) {
         let deadline = now() + Supervisor.patience
         while !ProcessTree.catches(signal, job), now() < deadline, kill(job, 0) == 0 { usleep(5_000) }
         kill(job, signal)
     }
 
-    /// Has mpirun end the job, and everything killed if it does not in time.
+    /// Lets mpirun end the job; kills everything if it does not in time.
     private func end(_ job: pid_t) {
         kill(job, SIGTERM)
         kill(job, SIGCONT)
@@ -114,7 +114,7 @@ package final class Supervisor {
 }
 
 extension JobEnd.Stop {
-    /// Whether the launcher ended the job without the ranks' consent.
+    /// Whether the launcher killed the job.
     fileprivate var endsJob: Bool {
         switch self {
         case .none, .asked: false
@@ -123,15 +123,15 @@ extension JobEnd.Stop {
     }
 }
 
-/// mpirun's standard error, read on a thread of its own and passed on.
+/// mpirun's standard error, read on its own thread and passed on.
 private final class ErrorStream: Sendable {
     private let output = Mutex(JobOutput())
     private let isClosed = DispatchSemaphore(value: 0)
 
-    /// What mpirun has said so far.
+    /// mpirun's output so far.
     var said: JobOutput { output.withLock { $0 } }
 
-    /// Passes on what comes from a pipe until it is closed.
+    /// Passes on the data of a pipe until it is closed.
     func pass(from descriptor: Int32) {
         Thread.detachNewThread { [self] in
             var bytes = [UInt8](repeating: 0, count: 65_536)
@@ -147,13 +147,13 @@ private final class ErrorStream: Sendable {
         }
     }
 
-    /// All that mpirun said; whoever holds the pipe longer than `seconds` has nothing to do with the job any more.
+    /// All output of mpirun; a process that holds the pipe longer than `seconds` is no part of the job any more.
     func end(within seconds: Double) -> JobOutput {
         _ = isClosed.wait(timeout: .now() + seconds)
         return said
     }
 
-    /// Writes bytes to standard error; a reader that is gone does not end the job.
+    /// Writes bytes to standard error; a closed pipe does not end the job.
     private func show(_ bytes: [UInt8]) {
         var rest = bytes[...]
         while !rest.isEmpty {

@@ -1,7 +1,7 @@
-// `output_dir/metrics.jsonl`: one JSON object a line, appended by rank zero.
+// `output_dir/metrics.jsonl`: one JSON object per line, appended by rank zero.
 //
-// A run that is killed may have logged steps that its newest checkpoint does not know, or half a line. `rewind` cuts
-// the file back to what the checkpoint knows, so that a resumed run's file equals an undisturbed one's.
+// A killed run may have logged steps after its newest checkpoint, or half a line. `rewind` truncates the file to the
+// checkpoint, so that a resumed run's file equals that of an uninterrupted run.
 
 import Foundation
 import TuttiFormats
@@ -15,8 +15,8 @@ package final class MetricsLog: Report {
     /// The metrics file of the run that writes to `directory`.
     package init(directory: String) { path = directory + "/metrics.jsonl" }
 
-    /// What the registry knows of it. Every run has it.
-    static let entry = ReportEntry(name: "metrics", summary: "output_dir/metrics.jsonl, one JSON object a line") {
+    /// Its registry entry. Every run has it.
+    static let entry = ReportEntry(name: "metrics", summary: "output_dir/metrics.jsonl, one JSON object per line") {
         MetricsLog(directory: $0.outputDirectory)
     }
 
@@ -30,7 +30,7 @@ package final class MetricsLog: Report {
         guard written == line.count else { throw failure("written") }
     }
 
-    /// Drops every line about a step after `step`, and a torn last line.
+    /// Drops every line after step `step`, and an incomplete last line.
     package func rewind(to step: Int) throws {
         guard let content = FileManager.default.contents(atPath: path) else { return }
         var kept = ""
@@ -38,7 +38,7 @@ package final class MetricsLog: Report {
             let parsed: JSONValue
             do { parsed = try JSONValue.parse(String(line), source: path) } catch { break }
             guard let lineStep = parsed.object?["step"]?.int, lineStep <= step else { break }
-            if parsed.object?["train_runtime"] != nil { break }  // the closing line of an earlier end
+            if parsed.object?["train_runtime"] != nil { break }  // the closing line of an earlier run
             kept += line + "\n"
         }
         try AtomicWrite.file(path: path, text: kept)
@@ -47,6 +47,6 @@ package final class MetricsLog: Report {
     private func failure(_ verb: String) -> TuttiError {
         TuttiError(
             .retryable, "log metrics", path, "cannot be \(verb): \(String(cString: strerror(errno)))",
-            hint: "Free space or fix the directory's permissions, then start the same command again: it resumes.")
+            hint: "Free space or fix the directory's permissions, then run the same command again: it resumes.")
     }
 }

@@ -1,9 +1,9 @@
-// Progress on standard error: a bar that is drawn again and again on a terminal, a line now and then elsewhere.
+// Progress on standard error: a bar on a terminal, an occasional line elsewhere.
 
 import Foundation
 import TuttiGround
 
-/// Draws how far something has come.
+/// Draws progress.
 package final class ProgressBar {
     private let columns: Int?
     private let write: (String) -> Void
@@ -12,16 +12,16 @@ package final class ProgressBar {
     private var isShown = false
     private var task = ""
     private var taskBegan: ContinuousClock.Instant
-    /// What was done of the task when its clock started.
+    /// The parts done when the task's clock started.
     private var firstDone = 0
 
     /// Whether a bar is drawn, rather than lines.
     package var isBar: Bool { columns != nil }
 
-    /// A bar of at most `columns` columns, or lines where there is no terminal.
+    /// A bar of at most `columns` columns, or lines without a terminal.
     ///
     /// - Parameters:
-    ///   - write: takes what is drawn; standard error by default.
+    ///   - write: takes the output; standard error by default.
     ///   - now: the clock.
     package init(
         columns: Int? = Terminal.columns, write: @escaping (String) -> Void = { StandardStream.error.put($0) },
@@ -34,7 +34,7 @@ package final class ProgressBar {
         taskBegan = now()
     }
 
-    /// Shows the steps of a run; lines are left to what is logged.
+    /// Shows the steps of a run; without a terminal, only logged lines are shown.
     package func show(_ progress: StepProgress) {
         task = ""
         guard columns != nil, isDue(every: .milliseconds(100), last: progress.step == progress.totalSteps) else {
@@ -48,10 +48,10 @@ package final class ProgressBar {
         draw("", progress.step, progress.totalSteps, facts)
     }
 
-    /// Shows a task; its clock starts when it begins, and again where it has several rounds. A bar goes when the task is
-    /// done.
+    /// Shows a task; its clock starts with the task, and again for each further round. The bar is removed when the task
+    /// is done.
     package func show(_ progress: TaskProgress) {
-        if progress.task != task, columns == nil { lastDrawn = now() }  // a task of less than ten seconds has no line
+        if progress.task != task, columns == nil { lastDrawn = now() }  // no line for a task under ten seconds
         if progress.task != task || progress.done == 0 {
             (task, taskBegan, firstDone) = (progress.task, now(), progress.done)
         }
@@ -72,7 +72,7 @@ package final class ProgressBar {
         }
     }
 
-    /// Takes the bar away, so that a line can be printed in its place.
+    /// Removes the bar, so that a line can be printed in its place.
     package func clear() {
         if isShown { write("\r\u{1B}[K") }
         isShown = false
@@ -101,7 +101,7 @@ package final class ProgressBar {
 
     // MARK: Words
 
-    /// A number with `digits` digits behind the dot.
+    /// A number with `digits` decimals.
     package static func fixed(_ number: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", number) }
 
     /// Seconds in words: "1 h 5 min", "2 min 3 s", "9 s".

@@ -1,7 +1,7 @@
-// A run as people read it: lines on standard output, the bar on standard error.
+// A run for people: lines on standard output, the bar on standard error.
 //
-// A training line gives step, loss, rate and the time that is left; an evaluation is one line with the metrics by which
-// the model is judged and how they changed. All other numbers are in metrics.jsonl and eval/.
+// A training line has step, loss, learning rate and remaining time; an evaluation is one line with the main metrics and
+// how they changed. All other numbers are in metrics.jsonl and eval/.
 
 import Foundation
 import TuttiFormats
@@ -19,7 +19,7 @@ package final class ProgressDisplay: Report {
     /// A display of the standard streams.
     package convenience init() { self.init(bar: ProgressBar()) { StandardStream.output.put($0) } }
 
-    /// A display with a bar and a stream of its own.
+    /// A display with its own bar and stream.
     package init(bar: ProgressBar, print: @escaping (String) -> Void) {
         self.bar = bar
         self.print = print
@@ -58,7 +58,7 @@ package final class ProgressDisplay: Report {
 
     package func notice(_ text: String) { line(text) }
 
-    /// Of evaluations only the main metrics are shown.
+    /// Evaluations show only the main metrics.
     private static func shows(_ key: String, of line: LogLine) -> Bool {
         if ["step", "epoch", "seconds", "tokens", "step_seconds"].contains(key) { return false }
         switch line.kind {
@@ -68,7 +68,7 @@ package final class ProgressDisplay: Report {
         }
     }
 
-    /// How a metric changed since the last evaluation, in brackets.
+    /// The change of a metric since the last evaluation, in brackets.
     private func change(_ key: String, _ value: Double) -> String {
         defer { before[key] = value }
         guard let last = before[key], value.isFinite, last.isFinite else { return "" }
@@ -84,7 +84,7 @@ package final class ProgressDisplay: Report {
         }
     }
 
-    /// Prints a line, the bar out of the way.
+    /// Prints a line after removing the bar.
     private func line(_ text: String) {
         bar.clear()
         print(text.printable + "\n")

@@ -1,19 +1,19 @@
-// What a run reports, and to whom: one protocol, a list of equal members.
+// What a run reports, and to whom: one protocol, a list of reports.
 //
 // metrics.jsonl and the progress display are reports; a file for TensorBoard or a post to a service is another one. A
-// report takes what it needs: every method has an empty default. Rank zero alone makes and calls reports. What a method
-// throws ends the run on every rank, with the exit code of the error; methods that cannot throw must not fail a run.
+// report implements what it needs: every method has an empty default. Only rank zero creates and calls reports. An error
+// thrown by a method ends the run on every rank, with its exit code; methods that cannot throw must not fail a run.
 
 import TuttiFormats
 import TuttiGround
 
-/// Takes what a run reports.
+/// Receives what a run reports.
 public protocol Report: AnyObject {
-    /// Cuts back what an earlier process reported about steps after `step`; -1 stands for everything.
+    /// Removes what an earlier process reported about steps after `step`; -1 means everything.
     ///
-    /// A run that was killed may have logged steps that its newest checkpoint does not know. Called before `began`.
+    /// A killed run may have logged steps after its newest checkpoint. Called before `began`.
     func rewind(to step: Int) throws
-    /// Training starts, or goes on from a checkpoint.
+    /// Training starts, or resumes from a checkpoint.
     func began(_ run: ReportedRun) throws
     /// An optimizer step is done.
     func stepped(_ progress: StepProgress)
@@ -23,14 +23,14 @@ public protocol Report: AnyObject {
     func logged(_ line: LogLine) throws
     /// A folder was written.
     func saved(_ path: String)
-    /// Something worth one line happened.
+    /// A notice of one line.
     func notice(_ text: String)
     /// All steps are done and the model is written.
     func finished() throws
 }
 
 extension Report {
-    /// Nothing to cut back.
+    /// Nothing to remove.
     public func rewind(to step: Int) throws {}
     /// Ignores the start.
     public func began(_ run: ReportedRun) throws {}
@@ -48,13 +48,13 @@ extension Report {
     public func finished() throws {}
 }
 
-/// A run that begins or goes on.
+/// A run that starts or resumes.
 public struct ReportedRun: Sendable, Equatable {
-    /// `args.run_name`; nil where the run has no name.
+    /// `args.run_name`; nil if the run has no name.
     public var name: String?
     /// Optimizer steps of the whole run.
     public var totalSteps: Int
-    /// Optimizer steps that were done before this start.
+    /// Optimizer steps done before this start.
     public var resumedFrom: Int
 
     /// Describes a run.
@@ -67,7 +67,7 @@ public struct ReportedRun: Sendable, Equatable {
 
 /// One line of the log, as metrics.jsonl has it.
 public struct LogLine: Sendable, Equatable {
-    /// What a line is about.
+    /// The subject of a line.
     public enum Kind: Sendable, Equatable {
         /// Steps of training.
         case training
@@ -77,11 +77,11 @@ public struct LogLine: Sendable, Equatable {
         case closing
     }
 
-    /// What the line is about.
+    /// The subject of the line.
     public var kind: Kind
     /// Step, epoch and everything measured, under the reference's keys.
     public var values: JSONObject
-    /// The keys by which the model is judged: losses on evaluation data, an evaluator's primary metric.
+    /// The keys of the main metrics: losses on evaluation data, an evaluator's primary metric.
     public var mainMetrics: [String]
 
     /// A line of the log.
@@ -95,7 +95,7 @@ public struct LogLine: Sendable, Equatable {
     public var step: Int { values["step"]?.int ?? 0 }
 }
 
-/// How far training has come.
+/// The progress of training.
 public struct StepProgress: Sendable, Equatable {
     /// Optimizer steps done.
     public var step: Int
@@ -114,19 +114,19 @@ public struct StepProgress: Sendable, Equatable {
         self.ownSeconds = ownSeconds
     }
 
-    /// Seconds of the steps that are left, at the mean pace so far; nil before the first step.
+    /// Remaining seconds, at the mean pace so far; nil before the first step.
     public var secondsLeft: Double? {
         ownSteps > 0 ? ownSeconds / Double(ownSteps) * Double(totalSteps - step) : nil
     }
 }
 
-/// How far a long task has come.
+/// The progress of a long task.
 public struct TaskProgress: Sendable, Equatable {
-    /// What is done, in a few words: "Evaluating dev".
+    /// The task in a few words: "Evaluating dev".
     public var task: String
     /// Parts done.
     public var done: Int
-    /// All parts.
+    /// Total parts.
     public var total: Int
 
     /// A part of a task.

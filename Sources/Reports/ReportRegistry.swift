@@ -4,11 +4,11 @@ import Synchronization
 import TuttiFormats
 import TuttiGround
 
-/// What a report knows of its run when it is made.
+/// What a report knows about its run when it is created.
 public struct ReportContext: Sendable {
     /// Where the run writes.
     public var outputDirectory: String
-    /// `args.run_name`; nil where the run has no name.
+    /// `args.run_name`; nil if the run has no name.
     public var runName: String?
 
     /// A run's folder and name.
@@ -24,7 +24,7 @@ public struct ReportEntry: Sendable {
     public let name: String
     /// What it is, in a few words.
     public let summary: String
-    /// Makes it for a run; called on rank zero.
+    /// Creates it for a run; called on rank zero.
     public let make: @Sendable (ReportContext) throws -> any Report
 
     /// Describes a kind of report.
@@ -37,11 +37,11 @@ public struct ReportEntry: Sendable {
 
 /// The known reports.
 public enum ReportRegistry {
-    /// One line a report.
+    /// One line per report.
     private static let builtIn = [MetricsLog.entry]
     private static let added = Mutex<[ReportEntry]>([])
 
-    /// All of them, those of the package first.
+    /// All reports, those of the package first.
     public static var all: [ReportEntry] { builtIn + added.withLock { $0 } }
 
     /// Adds a report from outside the package; one of the same name is replaced.

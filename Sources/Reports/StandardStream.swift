@@ -1,8 +1,8 @@
-// The standard streams, written without traps: a closed pipe or a full disk is an answer, not a crash.
+// The standard streams, written without traps: a closed pipe or a full disk is an error, not a crash.
 
 import Foundation
 
-/// Writes whole texts to a standard stream.
+/// Writes complete texts to a standard stream.
 package struct StandardStream: Sendable {
     package static let output = StandardStream(descriptor: STDOUT_FILENO)
     package static let error = StandardStream(descriptor: STDERR_FILENO)
@@ -11,7 +11,7 @@ package struct StandardStream: Sendable {
 
     package init(descriptor: Int32) { self.descriptor = descriptor }
 
-    /// Writes a text; returns whether all of it was taken, else `errno` says why.
+    /// Writes a text; returns whether all of it was written, else `errno` says why.
     @discardableResult
     package func put(_ text: String) -> Bool {
         var rest = Array(text.utf8)[...]

@@ -1,16 +1,16 @@
-// Where progress is drawn: the width of the terminal behind standard error.
+// Where progress is drawn: the width of the terminal on standard error.
 //
-// Under a launcher standard error is a pipe to mpirun. The launcher, whose own standard error may be a terminal, says
-// so in TUTTI_TERMINAL; it passes what is written on as it comes.
+// Under a launcher, standard error is a pipe to mpirun. The launcher, whose own standard error may be a terminal, sets
+// TUTTI_TERMINAL; it passes on what is written at once.
 
 import Foundation
 
-/// What is known of the terminal.
+/// The terminal on standard error.
 package enum Terminal {
-    /// The variable in which the launcher tells the columns of its terminal.
+    /// The variable in which the launcher passes the columns of its terminal.
     package static let columnsVariable = "TUTTI_TERMINAL"
 
-    /// Columns of the terminal behind standard error; nil where there is none.
+    /// Columns of the terminal on standard error; nil if it is not a terminal.
     package static var columns: Int? {
         guard isatty(STDERR_FILENO) == 1 else {
             return columns(told: ProcessInfo.processInfo.environment[columnsVariable])
@@ -20,7 +20,7 @@ package enum Terminal {
         return Int(size.ws_col)
     }
 
-    /// The columns that a launcher tells; nil where it tells of no terminal.
+    /// The columns passed by a launcher; nil if it has no terminal.
     package static func columns(told text: String?) -> Int? {
         guard let columns = text.flatMap({ Int($0) }), columns > 0 else { return nil }
         return columns

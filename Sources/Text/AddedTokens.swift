@@ -1,8 +1,8 @@
-// Tokens that are recognised inside a text before the model sees it: "[SEP]", "<mask>", and what users added.
+// Tokens that are matched in a text before the model sees it: "[SEP]", "<mask>", and tokens added by users.
 //
-// Matches are leftmost-longest and do not overlap. A single_word token needs no word character at either side; lstrip
-// and rstrip let it swallow the white space beside it. Tokens with `normalized` are looked for in the normalised
-// text, in their own normal form; the others in the raw text. Reference:
+// Matches are leftmost-longest and do not overlap. A single_word token matches only without a word character on either
+// side; lstrip and rstrip absorb adjacent white space. Tokens with `normalized` are matched in the normalized text, in
+// their own normalized form; the others in the raw text. Reference:
 // tokenizers/src/tokenizer/added_vocabulary.rs.
 
 import TuttiGround
@@ -18,22 +18,22 @@ struct AddedToken: Sendable, Equatable {
     var stripsRight = false
 }
 
-/// A set of added tokens that are looked for in the same text.
+/// A set of added tokens that are matched in the same text.
 struct AddedTokenMatcher: Sendable {
     private let tokens: [AddedToken]
     private var trie = ByteTrie()
     private let root: UInt32
     private var startsToken = [Bool](repeating: false, count: 256)
 
-    /// A piece of a text: an added token, or what is between two of them.
+    /// A piece of a text: an added token, or the text between two of them.
     struct Piece: Equatable {
         let range: Range<Int>
         let id: Int32?
     }
 
-    /// A matcher; `patterns` are what is looked for, in the order of `tokens`. Empty patterns never match.
+    /// A matcher; `patterns` are the strings to match, in the order of `tokens`. Empty patterns never match.
     ///
-    /// Throws: `.data` when the patterns are too long together.
+    /// Throws: `.data` if the patterns are too long in total.
     init(_ tokens: [AddedToken], patterns: [[UInt8]], path: String) throws(TuttiError) {
         self.tokens = tokens
         root = trie.addRoot()
@@ -46,7 +46,7 @@ struct AddedTokenMatcher: Sendable {
         }
     }
 
-    /// True when nothing can match.
+    /// True if nothing can match.
     var isEmpty: Bool { tokens.isEmpty }
 
     /// Appends the pieces of `bytes[range]`, in order and without empty ones, to `pieces`.

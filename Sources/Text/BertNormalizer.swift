@@ -1,8 +1,8 @@
-// The normaliser of BERT in one pass over the bytes: clean text, set CJK characters apart, strip accents, lower-case.
+// BERT's normalizer in one pass over the bytes: clean text, isolate CJK characters, strip accents, lowercase.
 //
-// The reference runs four passes. They fold into one because each maps code points on their own, but for the
-// canonical reordering inside strip accents (NFD): marks with a combining class wait in `pending` until the next
-// class-0 code point. ASCII goes through a table of 128 bytes. Reference: tokenizers/src/normalizers/bert.rs.
+// The reference runs four passes. They fold into one because each maps code points independently, except for the
+// canonical reordering of strip accents (NFD): marks with a combining class wait in `pending` until the next class-0
+// code point. ASCII uses a table of 128 bytes. Reference: tokenizers/src/normalizers/bert.rs.
 
 /// The BertNormalizer of tokenizer.json.
 struct BertNormalizer: Sendable {
@@ -10,11 +10,11 @@ struct BertNormalizer: Sendable {
     let handleChineseCharacters: Bool
     let stripAccents: Bool
     let lowercase: Bool
-    /// What becomes of each ASCII byte; `BertNormalizer.removed` removes it.
+    /// The replacement of each ASCII byte; `BertNormalizer.removed` removes it.
     private let ascii: [UInt8]
     private static let removed: UInt8 = 0xFF
 
-    /// A normaliser; `stripAccents` nil follows `lowercase`.
+    /// A normalizer; `stripAccents` nil follows `lowercase`.
     init(cleanText: Bool, handleChineseCharacters: Bool, stripAccents: Bool?, lowercase: Bool) {
         self.cleanText = cleanText
         self.handleChineseCharacters = handleChineseCharacters
@@ -30,7 +30,7 @@ struct BertNormalizer: Sendable {
         }
     }
 
-    /// Appends the normal form of `source[range]` to `target`; `pending` is scratch.
+    /// Appends the normalized form of `source[range]` to `target`; `pending` is scratch.
     func normalize(
         _ source: [UInt8], _ range: Range<Int>, to target: inout [UInt8], pending: inout [(UInt8, UInt32)]
     ) {
@@ -80,7 +80,7 @@ struct BertNormalizer: Sendable {
         flush(&pending, to: &target, properties)
     }
 
-    /// Takes the next decomposed code point: writes it, or lets it wait for its place among the marks.
+    /// Takes the next decomposed code point: writes it, or queues it among the marks.
     private func emit(
         _ point: UInt32, _ pending: inout [(UInt8, UInt32)], to target: inout [UInt8], _ properties: UnicodeProperties
     ) {

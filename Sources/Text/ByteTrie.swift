@@ -17,16 +17,16 @@ struct ByteTrie: Sendable {
         mask = 1023
     }
 
-    /// Adds a root and gives back its node.
+    /// Adds a root and returns its node.
     mutating func addRoot() -> UInt32 {
         values.append(-1)
         return UInt32(values.count - 1)
     }
 
-    /// The largest number of nodes: a key is a node and a byte in 32 bits.
+    /// The maximum number of nodes: a key is a node and a byte in 32 bits.
     static let nodeLimit = 1 << 24
 
-    /// Sets the value, at least 0, of the string `bytes` below `root`; false when the trie is full.
+    /// Sets the value, at least 0, of the string `bytes` below `root`; false if the trie is full.
     mutating func insert<Bytes: Sequence>(_ bytes: Bytes, below root: UInt32, value: Int32) -> Bool
     where Bytes.Element == UInt8 {
         var node = root
@@ -46,7 +46,7 @@ struct ByteTrie: Sendable {
         return true
     }
 
-    /// The end and the value of the longest string below `root` that `bytes[start..<end]` starts with; value -1: none.
+    /// The end and value of the longest string below `root` that is a prefix of `bytes[start..<end]`; value -1: none.
     @inline(__always)
     func longestPrefix(_ bytes: [UInt8], _ start: Int, _ end: Int, below root: UInt32) -> (end: Int, value: Int32) {
         var node = root
@@ -61,7 +61,7 @@ struct ByteTrie: Sendable {
         return found
     }
 
-    /// The value of exactly `bytes` below `root`.
+    /// The value of the string `bytes` below `root`.
     func value<Bytes: Sequence>(of bytes: Bytes, below root: UInt32) -> Int32? where Bytes.Element == UInt8 {
         var node = root
         for byte in bytes {

@@ -1,17 +1,17 @@
-// The tokenizer.json that a tokenizer class builds from a vocabulary and the files beside it: for folders with
-// vocab.txt alone, and for folders whose class replaces what their tokenizer.json says (TokenizerClass.swift).
-// There is one way on from here, and a model with vocab.txt alone is saved complete.
+// The tokenizer.json that a tokenizer class builds from a vocabulary and the other files: for folders with only
+// vocab.txt, and for folders whose class overrides their tokenizer.json (TokenizerClass.swift). Both then take the same
+// path, and a model with only vocab.txt is saved with a tokenizer.json.
 
 import TuttiGround
 
-/// A vocabulary and what a tokenizer class makes of it.
+/// A vocabulary and the pipeline that a tokenizer class builds from it.
 struct ClassPipeline {
     /// The contents of tokenizer.json.
     let document: JSONValue
 
     /// Builds the pipeline of `tokenizerClass` over `vocabulary`, ids by token.
     ///
-    /// Throws: `.data` for a missing special token, or a key of a wrong type.
+    /// Throws: `.data` for a missing special token, or a key of the wrong type.
     init(
         vocabulary: JSONObject, files: TokenFiles, class tokenizerClass: TokenizerClass, _ place: TokenizerPlace
     ) throws(TuttiError) {
@@ -22,7 +22,7 @@ struct ClassPipeline {
         for token in declared.tokens where !token.content.isEmpty {
             let known = vocabulary[token.content]?.int.flatMap { Int32(exactly: $0) } ?? ids[ExactText(token.content)]
             guard let id = counter.id(known: known) else {
-                throw place.error(key: "added tokens", "there are more than ids")
+                throw place.error(key: "added tokens", "more tokens than ids")
             }
             ids[ExactText(token.content)] = id
             added.append(token.json(id: id))
@@ -52,9 +52,9 @@ struct ClassPipeline {
         ])
     }
 
-    /// The vocabulary of a vocab.txt: a token a line; of a repeated one the last line counts, as in the reference.
+    /// The vocabulary of a vocab.txt: one token per line; for duplicates the last line wins, as in the reference.
     ///
-    /// Throws: `.data` for an empty file, or one that is not UTF-8.
+    /// Throws: `.data` for a file that is empty or not UTF-8.
     static func vocabulary(_ bytes: [UInt8], path: String) throws(TuttiError) -> JSONObject {
         try bytes.withUnsafeBufferPointer { buffer throws(TuttiError) in
             try UTF8Text.check(UnsafeRawBufferPointer(buffer), source: path, operation: "read tokenizer")
@@ -73,14 +73,14 @@ struct ClassPipeline {
     }
 }
 
-/// Ids of added tokens: what the vocabulary holds keeps its id, the others are counted on behind it.
+/// Ids of added tokens: tokens in the vocabulary keep their ids, the others follow after it.
 struct AddedTokenCounter {
     private let vocabularyCount: Int
     private var highest = -1
 
     init(vocabularyCount: Int) { self.vocabularyCount = vocabularyCount }
 
-    /// The id of a token that is `known` by it, or of a new one; nil when ids are used up.
+    /// The id of a token that has a `known` one, or a new id; nil if ids are exhausted.
     mutating func id(known: Int32?) -> Int32? {
         let id = known ?? Int32(exactly: max(vocabularyCount, highest + 1))
         if let id { highest = max(highest, Int(id)) }

@@ -1,8 +1,8 @@
-// The tokens that the files beside a vocabulary add to it: which, in which order, and how each is matched.
+// The tokens that the other tokenizer files add to a vocabulary: which, in which order, and how each is matched.
 //
-// tokenizer_config.json's added_tokens_decoder decides where it is given. Otherwise special_tokens_map.json,
-// added_tokens.json and the added tokens of tokenizer.json count together. Then come the named special tokens
-// (cls_token ...) and the further ones (additional_special_tokens, extra_special_tokens) that are not among them.
+// tokenizer_config.json's added_tokens_decoder decides if present. Otherwise special_tokens_map.json,
+// added_tokens.json and the added tokens of tokenizer.json are merged. Then come the named special tokens
+// (cls_token ...) and the other ones (additional_special_tokens, extra_special_tokens) that are not yet included.
 // Reference: transformers/tokenization_utils_base.py (_from_pretrained), tokenization_utils_tokenizers.py (__init__).
 
 import TuttiGround
@@ -11,12 +11,12 @@ import TuttiGround
 struct DeclaredToken: Sendable, Equatable {
     var content: String
     var isSpecial = false
-    /// nil follows `isSpecial`: ordinary tokens are matched in the normalised text, special ones in the raw one.
+    /// nil follows `isSpecial`: ordinary tokens are matched in the normalized text, special ones in the raw text.
     var isNormalized: Bool?
     var isSingleWord = false
     var stripsLeft = false
     var stripsRight = false
-    /// The content, to be compared by its bytes.
+    /// The content, compared by its bytes.
     var key: ExactText { ExactText(content) }
 
     /// A token without flags.
@@ -25,7 +25,7 @@ struct DeclaredToken: Sendable, Equatable {
         self.stripsLeft = stripsLeft
     }
 
-    /// The token that an object {"content": ..., "lstrip": ...} describes.
+    /// The token described by an object {"content": ..., "lstrip": ...}.
     ///
     /// Throws: `.data` naming `key` for a wrong type.
     init(_ value: JSONValue, key: String, _ place: TokenizerPlace) throws(TuttiError) {
@@ -40,7 +40,7 @@ struct DeclaredToken: Sendable, Equatable {
         stripsRight = try place.bool(value, "rstrip", default: false)
     }
 
-    /// The token as tokenizer.json spells it.
+    /// The token in tokenizer.json's format.
     func json(id: Int32) -> JSONValue {
         .object([
             "id": .integer(Int64(id)), "content": .string(content), "single_word": .bool(isSingleWord),
@@ -50,7 +50,7 @@ struct DeclaredToken: Sendable, Equatable {
     }
 }
 
-/// The files beside a vocabulary, as they bear on added tokens; null where a file is missing.
+/// The other tokenizer files that define added tokens; null for a missing file.
 struct TokenFiles {
     /// tokenizer_config.json.
     var configuration = JSONValue.null
@@ -66,20 +66,20 @@ struct TokenFiles {
 
 /// The tokens that the files of one folder add.
 struct DeclaredTokens {
-    /// All of them, in the order in which they get their ids.
+    /// All tokens, in id order.
     private(set) var tokens: [DeclaredToken] = []
-    /// The named ones by role: "cls_token" ...
+    /// The named tokens by role: "cls_token" ...
     private(set) var named: [String: DeclaredToken]
 
     private static let roles = [
         "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
     ]
-    /// The roles without which no text can be encoded.
+    /// The roles required to encode any text.
     private static let neededRoles = ["unk_token", "sep_token", "cls_token"]
 
-    /// Collects the tokens; `isKnown` says what the vocabulary holds.
+    /// Collects the tokens; `isKnown` says whether the vocabulary has a token.
     ///
-    /// A token of the class that neither a file nor the vocabulary holds is left out unless it is needed: the reference
+    /// A token of the class that is in no file and not in the vocabulary is dropped unless it is required: the reference
     /// gives it an id beyond the embedding table and fails on a text that contains it.
     /// Throws: `.data` naming the key at fault.
     init(
@@ -125,7 +125,7 @@ struct DeclaredTokens {
         for place in tokens.indices where special.contains(tokens[place].key) { tokens[place].isSpecial = true }
     }
 
-    /// The tokens of added_tokens_decoder by rising id.
+    /// The tokens of added_tokens_decoder by ascending id.
     private static func decoder(_ file: JSONValue, _ place: TokenizerPlace) throws(TuttiError) -> [DeclaredToken] {
         var added: [Int: DeclaredToken] = [:]
         for (text, value) in try place.object(file, "added_tokens_decoder") {
@@ -137,7 +137,7 @@ struct DeclaredTokens {
         return added.sorted { $0.key < $1.key }.map(\.value)
     }
 
-    /// The tokens of added_tokens.json and tokenizer.json by rising id.
+    /// The tokens of added_tokens.json and tokenizer.json by ascending id.
     private static func legacy(
         _ files: TokenFiles, special: Set<ExactText>, _ place: TokenizerPlace
     ) throws(TuttiError) -> [DeclaredToken] {
@@ -159,7 +159,7 @@ struct DeclaredTokens {
     }
 }
 
-/// What tokenizer_config.json and special_tokens_map.json say of special tokens, the later file over the earlier.
+/// The special tokens of tokenizer_config.json and special_tokens_map.json; the later file wins.
 private struct GivenTokens {
     let tokenizerClass: TokenizerClass
     let place: TokenizerPlace
@@ -182,7 +182,7 @@ private struct GivenTokens {
             for (role, value) in extra.object ?? JSONObject() { try readNamed(role, value) }
             further += try list(extra, "extra_special_tokens")
         }
-        // The map's additional tokens count only where tokenizer_config.json names none.
+        // The map's additional tokens count only if tokenizer_config.json names none.
         if further.isEmpty, let additional = file["additional_special_tokens"] {
             further = try list(additional, "additional_special_tokens")
         }
@@ -196,7 +196,7 @@ private struct GivenTokens {
             return
         case .string(let content): named[role] = tokenizerClass.token(named: role, content)
         case .object: named[role] = try DeclaredToken(value, key: role, place)
-        default: return  // add_bos_token and its like are flags
+        default: return  // add_bos_token and similar keys are flags
         }
         absent.remove(role)
         if !furtherRoles.contains(role) { furtherRoles.append(role) }

@@ -1,4 +1,4 @@
-// The four Unicode normalisation forms, with the reference's tables instead of the standard library's, whose Unicode
+// The four Unicode normalization forms, with the reference's tables instead of the standard library's, whose Unicode
 // version is newer. Reference: Unicode Standard Annex 15.
 
 /// NFC, NFD, NFKC or NFKD.
@@ -37,7 +37,7 @@ enum NormalizationForm: String, Sendable, CaseIterable {
         return decomposed
     }
 
-    /// Sorts each run of marks by combining class, equal classes in their order.
+    /// Stable sort of each run of marks by combining class.
     private static func reorder(_ points: [UInt32]) -> [UInt32] {
         let properties = UnicodeProperties.shared
         var ordered: [UInt32] = []
@@ -58,7 +58,7 @@ enum NormalizationForm: String, Sendable, CaseIterable {
         return ordered + pending.map(\.1)
     }
 
-    /// Sorts marks by combining class, equal classes in their order; a long run of them costs no more than sorting.
+    /// Stable sort of marks by combining class; a long run costs no more than sorting.
     static func sortMarks(_ marks: inout [(UInt8, UInt32)]) {
         guard marks.count > 1, zip(marks, marks.dropFirst()).contains(where: { $0.0 > $1.0 }) else { return }
         marks = marks.enumerated().sorted { ($0.element.0, $0.offset) < ($1.element.0, $1.offset) }.map(\.element)

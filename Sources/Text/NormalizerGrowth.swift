@@ -1,35 +1,35 @@
-// How much longer a normalizer can make a text: a bound that is known before any text is seen.
+// How much a normalizer can lengthen a text: a bound known before any text is seen.
 //
-// Why: a tokenizer.json of a few lines can double a text 34 times. A replacement multiplies only what it meets, and a
-// later one multiplies again only where it can meet what an earlier one wrote; the bound is the largest product along
-// such a chain. Normal forms and case mappings multiply by what Unicode allows and may write any byte.
+// Why: a tokenizer.json of a few lines can double a text 34 times. A replacement multiplies only what it matches, and a
+// later one multiplies again only if it can match the output of an earlier one; the bound is the largest product along
+// such a chain. Normalization forms and case mappings multiply by what Unicode allows and may write any byte.
 
 import TuttiGround
 
 /// The bound of a normalizer.
 struct NormalizerGrowth {
-    /// The largest factor by which normalizers may lengthen a text, the most bytes that they may put before it, and the
-    /// most steps of a sequence.
+    /// Limits of normalizers: the factor by which they may lengthen a text, the bytes that they may prepend, and the
+    /// steps of a sequence.
     static let growthLimit = 1024.0
     static let prefixLimit = 4096
     static let stepLimit = 1024
 
-    /// The steps in their order, sequences opened.
+    /// The steps in order, sequences flattened.
     private let steps: [Normalizer]
 
-    /// Looks at `normalizer`.
+    /// The bound of `normalizer`.
     init(_ normalizer: Normalizer) { steps = Self.flattened(normalizer) }
 
-    /// Refuses a normalizer that can make texts longer than the limits allow.
+    /// Refuses a normalizer that can lengthen texts beyond the limits.
     ///
     /// Throws: `.data` that names the limit.
     func check(_ place: TokenizerPlace) throws(TuttiError) {
         guard steps.count <= Self.stepLimit else {
             throw place.error(
-                key: "normalizer", "has \(steps.count) steps; at most \(Self.stepLimit) are allowed")
+                key: "normalizer", "has \(steps.count) steps; the limit is \(Self.stepLimit)")
         }
         var prefix = 0
-        var reached: [Double] = []  // the growth of a byte whose last step this was
+        var reached: [Double] = []  // the growth of a byte last written by this step
         let read = steps.map(Self.bytesRead)
         let written = steps.map(Self.bytesWritten)
         for (place, step) in steps.enumerated() {
@@ -41,14 +41,14 @@ struct NormalizerGrowth {
         }
         guard prefix <= Self.prefixLimit else {
             throw place.error(
-                key: "normalizer", "puts \(prefix) bytes before a text; at most \(Self.prefixLimit) are allowed")
+                key: "normalizer", "prepends \(prefix) bytes to a text; the limit is \(Self.prefixLimit)")
         }
         let growth = reached.max() ?? 1
         guard growth <= Self.growthLimit else {
             let times = growth < 1e15 ? "\(Int(growth))" : "more than 10^15"
             throw place.error(
                 key: "normalizer",
-                "can make a text \(times) times as long; at most \(Int(Self.growthLimit)) times is allowed")
+                "can make a text \(times) times as long; the limit is \(Int(Self.growthLimit)) times")
         }
     }
 
@@ -57,20 +57,20 @@ struct NormalizerGrowth {
         return [normalizer]
     }
 
-    /// How much longer the step makes what it meets.
+    /// The factor by which the step lengthens what it matches.
     private static func factor(of step: Normalizer) -> Double {
         switch step {
         case .replace(let pattern, let content): max(1, Double(content.count) / Double(pattern.count))
         case .form(let form): form == .nfkc || form == .nfkd ? 11 : 3  // U+FDFA; U+0390
         case .lowercase: 1.5  // U+0130
-        case .bert: 6  // a canonical decomposition, and a blank at either side of CJK characters
+        case .bert: 6  // canonical decomposition, and a space on either side of CJK characters
         case .stripAccents, .strip, .prepend, .sequence: 1
         }
     }
 
     private static let anyByte = Set<UInt8>(0...255)
 
-    /// The bytes that the step looks for.
+    /// The bytes that the step matches.
     private static func bytesRead(by step: Normalizer) -> Set<UInt8> {
         if case .replace(let pattern, _) = step { return Set(pattern) }
         return anyByte

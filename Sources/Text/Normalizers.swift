@@ -1,5 +1,5 @@
-// What happens to a text before it is cut: the normalizers of tokenizer.json.
-// The set is closed by the file format, so it is an enum; a normalizer that is not here is refused by name.
+// The normalizers of tokenizer.json, applied to a text before it is split.
+// The set is closed by the file format, so it is an enum; an unknown normalizer is refused by name.
 
 import TuttiFormats
 import TuttiGround
@@ -16,13 +16,13 @@ indirect enum Normalizer: Sendable {
     case prepend([UInt8])
     case sequence([Normalizer])
 
-    /// The `type` names that are known.
+    /// The known `type` names.
     static let known = [
         "BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Prepend", "Replace", "Sequence", "Strip",
         "StripAccents",
     ]
 
-    /// Appends the normal form of `source[range]` to `target`.
+    /// Appends the normalized form of `source[range]` to `target`.
     func normalize(
         _ source: [UInt8], _ range: Range<Int>, to target: inout [UInt8], pending: inout [(UInt8, UInt32)]
     ) {
@@ -96,7 +96,7 @@ indirect enum Normalizer: Sendable {
 }
 
 extension Normalizer {
-    /// The normalizer that `value` describes; nil when it is null.
+    /// The normalizer described by `value`; nil if it is null.
     ///
     /// Throws: `.data` for an unknown one.
     static func parse(_ value: JSONValue?, _ place: TokenizerPlace) throws(TuttiError) -> Normalizer? {

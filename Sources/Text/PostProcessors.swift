@@ -1,5 +1,5 @@
-// What is put around the tokens of one text: "[CLS] ... [SEP]". All known post-processors come down to ids before and
-// ids after the text; a template that repeats or leaves out the text is refused.
+// The special tokens around one text: "[CLS] ... [SEP]". All known post-processors reduce to ids before and after the
+// text; a template that repeats or omits the text is refused.
 
 import TuttiFormats
 import TuttiGround
@@ -9,10 +9,10 @@ struct PostProcessor: Sendable, Equatable {
     var prefix: [Int32] = []
     var suffix: [Int32] = []
 
-    /// The `type` names that are known.
+    /// The known `type` names.
     static let known = ["BertProcessing", "RobertaProcessing", "TemplateProcessing"]
 
-    /// The post-processor that `value` describes; null adds nothing.
+    /// The post-processor described by `value`; null adds nothing.
     ///
     /// Throws: `.data` for an unknown one.
     static func parse(_ value: JSONValue?, _ place: TokenizerPlace) throws(TuttiError) -> PostProcessor {
@@ -62,7 +62,7 @@ struct PostProcessor: Sendable, Equatable {
         guard textCount == 1 else {
             throw place.error(
                 key: "post_processor.single",
-                "holds the text \(textCount) times; only templates that hold it once are known")
+                "has the text \(textCount) times; only templates with the text once are supported")
         }
         return processor
     }

@@ -1,25 +1,25 @@
-// Where a normalised text is cut into words, which the model then splits on its own: the pre-tokenizers of
-// tokenizer.json. The set is closed by the file format, so it is an enum; one that is not here is refused by name.
+// The pre-tokenizers of tokenizer.json: they split a normalized text into words, which the model then splits one by one.
+// The set is closed by the file format, so it is an enum; an unknown one is refused by name.
 
 import TuttiFormats
 import TuttiGround
 
 /// A pre-tokenizer of tokenizer.json.
 indirect enum PreTokenizer: Sendable {
-    /// White space removed, each punctuation mark a word of its own.
+    /// Removes white space; each punctuation mark is a separate word.
     case bert
-    /// Runs of word characters and runs of what is neither word character nor white space.
+    /// Runs of word characters, and runs of characters that are neither word characters nor white space.
     case whitespace
-    /// White space removed.
+    /// Removes white space.
     case whitespaceSplit
-    /// Each punctuation mark a word of its own.
+    /// Each punctuation mark is a separate word.
     case punctuation
     case sequence([PreTokenizer])
 
-    /// The `type` names that are known.
+    /// The known `type` names.
     static let known = ["BertPreTokenizer", "Punctuation", "Sequence", "Whitespace", "WhitespaceSplit"]
 
-    /// What a cutting rule thinks of a code point.
+    /// How a splitting rule treats a code point.
     private enum Role { case word, otherWord, alone, removed }
 
     /// Appends the words of `bytes[range]` to `words`.
@@ -67,7 +67,7 @@ indirect enum PreTokenizer: Sendable {
         if current != .removed, start < range.upperBound { words.append(start..<range.upperBound) }
     }
 
-    /// The pre-tokenizer that `value` describes; nil when it is null.
+    /// The pre-tokenizer described by `value`; nil if it is null.
     ///
     /// Throws: `.data` for an unknown one.
     static func parse(_ value: JSONValue?, _ place: TokenizerPlace) throws(TuttiError) -> PreTokenizer? {
@@ -80,7 +80,7 @@ indirect enum PreTokenizer: Sendable {
         case "Punctuation":
             if let behavior = value["behavior"]?.string, behavior != "Isolated" {
                 throw place.error(
-                    key: "behavior", "behaviour '\(behavior)' of Punctuation is not known; known: Isolated")
+                    key: "behavior", "unknown behavior '\(behavior)' of Punctuation; known: Isolated")
             }
             return .punctuation
         case "Sequence":

@@ -1,5 +1,5 @@
-// Text to token ids, identical to Hugging Face tokenizers: added tokens are cut out of the raw text, what is
-// between is normalised, cut into words, and each word is split by the model; special tokens go around the whole.
+// Text to token ids, identical to Hugging Face tokenizers: added tokens are matched in the raw text, the text between
+// them is normalized and split into words, the model splits each word, and special tokens are added around the result.
 //
 // A Tokenizer never changes after loading and may be used from several threads at once. Everything works on UTF-8
 // bytes in the caller's TokenizerScratch, so that the hot path allocates nothing once the longest text has been seen.
@@ -8,7 +8,7 @@
 import TuttiFormats
 import TuttiGround
 
-/// Buffers that tokenisation reuses from text to text; one for each thread.
+/// Buffers reused from text to text; one per thread.
 package struct TokenizerScratch: Sendable {
     var text: [UInt8] = []
     var normalized: [UInt8] = []
@@ -21,19 +21,19 @@ package struct TokenizerScratch: Sendable {
     package init() {}
 }
 
-/// A tokenizer as a model folder describes it.
+/// The tokenizer of a model folder.
 package final class Tokenizer: Sendable {
     /// The number of token ids: the model's vocabulary and the tokens added to it.
     package let vocabularySize: Int
-    /// The longest input that tokenizer_config.json allows; nil when it names none or an absurdly large one.
+    /// The longest input that tokenizer_config.json allows; nil if it has none or an absurdly large one.
     package let modelMaximumLength: Int?
-    /// The tokenizer's files, to be copied when a model is saved; a model with vocab.txt alone gets a tokenizer.json.
+    /// The tokenizer's files, copied when a model is saved; a model with only vocab.txt gets a tokenizer.json.
     package let files: [(name: String, bytes: [UInt8])]
-    /// Lines that a user should read once: where the files disagree, and which one counts.
+    /// Notices for the user: where the files disagree, and which one wins.
     package let notices: [String]
     /// The largest id that a text can get, of the vocabulary, the added tokens and the template.
     package let largestID: Int32
-    /// How many special tokens go around a text.
+    /// The number of special tokens around a text.
     package let templateCount: Int
 
     private let parts: TokenizerFile
@@ -77,10 +77,10 @@ package final class Tokenizer: Sendable {
         normalizedMatcher = try AddedTokenMatcher(normalized, patterns: patterns, path: path)
     }
 
-    /// The token of `id`; nil when there is none.
+    /// The token of `id`; nil if there is none.
     package func token(_ id: Int32) -> String? { parts.tokens[id] }
 
-    /// The id of `token`, an added token or a vocabulary entry; nil when there is none.
+    /// The id of `token`, an added token or a vocabulary entry; nil if there is none.
     package func id(of token: String) -> Int32? {
         if let added = parts.addedTokens.first(where: { $0.content.utf8.elementsEqual(token.utf8) }) { return added.id }
         switch parts.model {
@@ -88,7 +88,7 @@ package final class Tokenizer: Sendable {
         }
     }
 
-    /// The token ids of `text`, cut to `maximumLength` ids, special tokens counted and kept.
+    /// The token ids of `text`, truncated to `maximumLength` ids including special tokens.
     package func encode(_ text: String, maximumLength: Int? = nil, addSpecialTokens: Bool = true) -> [Int32] {
         var ids: [Int32] = []
         var scratch = TokenizerScratch()

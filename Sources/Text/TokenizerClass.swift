@@ -1,8 +1,8 @@
-// Which of transformers' tokenizer classes a model folder names, and what that class builds by itself.
+// Which transformers tokenizer class a model folder names, and what that class builds itself.
 //
-// Why: the BERT classes and MPNet's take from tokenizer.json only the vocabulary and the added tokens. Normalizer,
-// pre-tokenizer and template come from the class and from tokenizer_config.json, so that do_lower_case, strip_accents
-// and tokenize_chinese_chars there win over tokenizer.json. All other classes follow tokenizer.json as it is.
+// Why: the BERT classes and MPNet's take only the vocabulary and the added tokens from tokenizer.json. Normalizer,
+// pre-tokenizer and template come from the class and from tokenizer_config.json, so that its do_lower_case, strip_accents
+// and tokenize_chinese_chars override tokenizer.json. All other classes follow tokenizer.json.
 // Reference: transformers/models/auto/tokenization_auto.py, models/bert/tokenization_bert.py,
 // models/mpnet/tokenization_mpnet.py, tokenization_utils_tokenizers.py (convert_to_native_format).
 
@@ -13,21 +13,21 @@ enum TokenizerClass: Sendable {
     case bert
     case mpnet
 
-    /// The class names by what they build.
+    /// The class names and what they build.
     private static let classes: [String: TokenizerClass] = [
         "BertTokenizer": .bert, "DistilBertTokenizer": .bert, "ElectraTokenizer": .bert, "MobileBertTokenizer": .bert,
         "LayoutLMTokenizer": .bert, "SqueezeBertTokenizer": .bert, "MPNetTokenizer": .mpnet,
     ]
 
-    /// The class of a model family whose folder names none.
+    /// The class of a model family if the folder names none.
     private static let families: [String: TokenizerClass] = [
         "bert": .bert, "distilbert": .bert, "electra": .bert, "mpnet": .mpnet,
     ]
 
-    /// The class names that can be built, for messages.
+    /// The supported class names, for messages.
     static let known = classes.keys.sorted()
 
-    /// The class name that the folder gives, without "Fast"; nil when it gives none.
+    /// The class name given by the folder, without "Fast"; nil if it gives none.
     static func name(configuration: JSONValue, model: JSONValue) -> String? {
         guard let name = configuration["tokenizer_class"]?.string ?? model["tokenizer_class"]?.string else {
             return nil
@@ -35,7 +35,7 @@ enum TokenizerClass: Sendable {
         return name.hasSuffix("Fast") ? String(name.dropLast(4)) : name
     }
 
-    /// The class of a folder with these files; nil for one that follows tokenizer.json as it is.
+    /// The class of a folder with these files; nil for a class that follows tokenizer.json.
     init?(configuration: JSONValue, model: JSONValue) {
         let found: TokenizerClass?
         if let name = TokenizerClass.name(configuration: configuration, model: model) {
@@ -47,7 +47,7 @@ enum TokenizerClass: Sendable {
         self = found
     }
 
-    /// The named special tokens that the class has by default, in the order in which it adds them.
+    /// The default named special tokens of the class, in the order in which it adds them.
     var defaultTokens: [(role: String, token: DeclaredToken)] {
         switch self {
         case .bert:
@@ -66,14 +66,14 @@ enum TokenizerClass: Sendable {
         }
     }
 
-    /// A named token that the files spell as a bare string; MPNet's mask takes the white space before it.
+    /// A named token that the files write as a plain string; MPNet's mask absorbs the white space before it.
     func token(named role: String, _ content: String) -> DeclaredToken {
         DeclaredToken(content, stripsLeft: self == .mpnet && role == "mask_token")
     }
 
     /// The normalizer, from the keys of tokenizer_config.json that the class reads.
     ///
-    /// Throws: `.data` for a value of another type.
+    /// Throws: `.data` for a value of the wrong type.
     func normalizer(_ configuration: JSONValue, _ place: TokenizerPlace) throws(TuttiError) -> JSONValue {
         let accents = try place.optionalBool(configuration, "strip_accents")
         return .object([
@@ -84,7 +84,7 @@ enum TokenizerClass: Sendable {
         ])
     }
 
-    /// What is put around a text.
+    /// The special tokens around a text.
     func postProcessor(cls: (token: String, id: Int32), sep: (token: String, id: Int32)) -> JSONValue {
         let first = JSONValue.array([.string(sep.token), .integer(Int64(sep.id))])
         let second = JSONValue.array([.string(cls.token), .integer(Int64(cls.id))])

@@ -1,5 +1,5 @@
-// The parts that a tokenizer.json describes, checked: normalizer, pre-tokenizer, model, post-processor, added tokens.
-// A model that is not known (byte-level BPE, Unigram) is refused by name; a further one is one more case of `Model`.
+// The validated parts of a tokenizer.json: normalizer, pre-tokenizer, model, post-processor, added tokens.
+// An unknown model (byte-level BPE, Unigram) is refused by name; a new one is one more case of `Model`.
 
 import TuttiFormats
 import TuttiGround
@@ -10,7 +10,7 @@ struct TokenizerFile: Sendable {
     enum Model: Sendable {
         case wordPiece(WordPiece)
 
-        /// The `type` names that are known.
+        /// The known `type` names.
         static let known = ["WordPiece"]
     }
 
@@ -18,21 +18,21 @@ struct TokenizerFile: Sendable {
     let preTokenizer: PreTokenizer?
     let postProcessor: PostProcessor
     let model: Model
-    /// Tokens of the model by id, added tokens laid over them.
+    /// Tokens of the model by id, overlaid with the added tokens.
     let tokens: [Int32: String]
     let addedTokens: [AddedToken]
     let truncatesLeft: Bool
 
-    /// Reads the parts out of a parsed tokenizer.json.
+    /// Reads the parts of a parsed tokenizer.json.
     ///
-    /// Throws: `.data` that names the key, with the known names where one is unknown.
+    /// Throws: `.data` that names the key, with the known names for an unknown one.
     init(_ document: JSONValue, path: String) throws(TuttiError) {
         let place = TokenizerPlace(path: path)
         guard document.object != nil else {
             throw place.error(key: "tokenizer", "expected an object, found \(document.kindName)")
         }
         let description = JSONValue.object(try place.object(document, "model"))
-        // Files of early versions leave the type out; the limit of characters a word is WordPiece's alone.
+        // Early versions omit the type; only WordPiece has the limit of characters per word.
         let untyped = description["max_input_chars_per_word"] == nil ? "(none)" : "WordPiece"
         let type = description["type"]?.string ?? untyped
         guard Model.known.contains(type) else { throw place.unknown("tokenizer model", type, known: Model.known) }
@@ -86,7 +86,7 @@ struct TokenizerFile: Sendable {
         return model
     }
 
-    /// The added tokens; as in the reference, the vocabulary decides on the id, and new ones are counted on from its end.
+    /// The added tokens; as in the reference, the vocabulary decides the id, and new ones follow after its end.
     private static func addedTokens(
         _ document: JSONValue, _ model: Model, vocabularyCount: Int, _ place: TokenizerPlace
     ) throws(TuttiError) -> [AddedToken] {
@@ -124,7 +124,7 @@ struct TokenizerFile: Sendable {
     }
 }
 
-/// A string compared by its bytes: canonically equivalent tokens are different tokens.
+/// A string compared by its bytes: canonically equivalent tokens are distinct.
 struct ExactText: Hashable, Sendable {
     private let bytes: [UInt8]
 

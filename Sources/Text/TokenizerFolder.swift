@@ -1,6 +1,6 @@
-// A tokenizer out of a model folder: tokenizer.json, or vocab.txt where there is none, with the files beside them.
+// The tokenizer of a model folder: tokenizer.json, or vocab.txt if there is none, with the other files.
 //
-//   tokenizer_config.json     class, lower-casing, special tokens, added_tokens_decoder, model_max_length
+//   tokenizer_config.json     class, lowercasing, special tokens, added_tokens_decoder, model_max_length
 //   special_tokens_map.json   special tokens of older folders
 //   added_tokens.json         added tokens of older folders
 //   config.json               model_type and tokenizer_class, for folders whose tokenizer_config.json names no class
@@ -13,10 +13,10 @@ import TuttiGround
 struct TokenizerFolder {
     let path: String
     private(set) var files = TokenFiles()
-    /// The bytes of the files that a saved model gets, in order.
+    /// The bytes of the files to save with a model, in order.
     private var copied: [(name: String, bytes: [UInt8])] = []
 
-    /// Reads the files beside the vocabulary.
+    /// Reads the files next to the vocabulary.
     ///
     /// Throws: `.data` for malformed JSON.
     init(path: String) throws(TuttiError) {
@@ -29,10 +29,10 @@ struct TokenizerFolder {
         }
     }
 
-    /// The tokenizer; `lowercases` puts a Lowercase before a normalizer that has none, as the older layout's
-    /// do_lower_case asks for.
+    /// The tokenizer; `lowercases` puts a Lowercase before a normalizer without one, as the older layout's
+    /// do_lower_case requires.
     ///
-    /// Throws: `.missingFile` when there is neither tokenizer.json nor vocab.txt, `.data` for files of no use.
+    /// Throws: `.missingFile` if there is neither tokenizer.json nor vocab.txt, `.data` for unusable files.
     func tokenizer(lowercases: Bool) throws(TuttiError) -> Tokenizer {
         let file = path + "/tokenizer.json"
         if let contents = try optionalBytes("tokenizer.json") {
@@ -63,7 +63,7 @@ struct TokenizerFolder {
             files: [("tokenizer.json", written), ("vocab.txt", vocabulary)] + copied, notices: [])
     }
 
-    /// What the folder's tokenizer class makes of its tokenizer.json, and a line where that changes the normalizer.
+    /// The tokenizer.json after the folder's tokenizer class is applied, and a notice if that changes the normalizer.
     private func overridden(
         _ document: JSONValue, path: String
     ) throws(TuttiError) -> (document: JSONValue, notices: [String]) {
@@ -121,7 +121,7 @@ struct TokenizerFolder {
 extension Tokenizer {
     /// Loads the tokenizer of the model folder `directory`; `lowercases` as the older layout's do_lower_case.
     ///
-    /// Throws: `.missingFile` when there is neither tokenizer.json nor vocab.txt, `.data` when a file cannot be used.
+    /// Throws: `.missingFile` if there is neither tokenizer.json nor vocab.txt, `.data` if a file cannot be used.
     package static func load(directory: String, lowercases: Bool = false) throws(TuttiError) -> Tokenizer {
         try TokenizerFolder(path: directory).tokenizer(lowercases: lowercases)
     }

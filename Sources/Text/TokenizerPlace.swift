@@ -1,9 +1,9 @@
-// Typed reading of tokenizer files: each accessor answers with a value or with an error that names file and key.
+// Typed reading of tokenizer files: each accessor returns a value or throws an error that names file and key.
 
 import TuttiFormats
 import TuttiGround
 
-/// The file that is being read, for error messages.
+/// The file being read, for error messages.
 struct TokenizerPlace {
     let path: String
 
@@ -12,16 +12,16 @@ struct TokenizerPlace {
         TuttiError(.data, "read tokenizer", "\(path): \(key)", problem, hint: hint)
     }
 
-    /// The refusal of a component that is not known.
+    /// The error for an unknown component.
     func unknown(_ what: String, _ name: String, known: [String]) -> TuttiError {
         TuttiError(
-            .data, "read tokenizer", path, "\(what) '\(name)' is not known",
+            .data, "read tokenizer", path, "unknown \(what) '\(name)'",
             hint: "Known: \(known.joined(separator: ", ")).")
     }
 
-    /// The refusal of tokens that are too many or too long to be searched.
+    /// The error for too many or too long tokens.
     func tooLarge(_ key: String) -> TuttiError {
-        error(key: key, "the tokens have more than \(ByteTrie.nodeLimit) different beginnings, which is the limit")
+        error(key: key, "the tokens have more than \(ByteTrie.nodeLimit) distinct prefixes, which is the limit")
     }
 
     func string(_ value: JSONValue, _ key: String) throws(TuttiError) -> String {

@@ -1,8 +1,8 @@
-// Code points out of and into UTF-8 bytes. The bytes come from a String, so they are well formed.
+// Decodes and encodes UTF-8 code points. The bytes come from a String, so they are well formed.
 
 /// Reads and writes single code points in arrays of UTF-8.
 enum UTF8Scalars {
-    /// The code point that starts at `position`, which is moved behind it.
+    /// The code point that starts at `position`, which is moved past it.
     @inline(__always)
     static func next(_ bytes: [UInt8], _ position: inout Int) -> UInt32 {
         let lead = UInt32(bytes[position])

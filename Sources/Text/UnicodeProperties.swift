@@ -1,7 +1,7 @@
-// Properties, decompositions and lower-casing of code points, unpacked once from UnicodeTables.
+// Properties, decompositions and lowercase mappings of code points, unpacked once from UnicodeTables.
 //
-// One byte of flags a code point in a two-level table (4,352 blocks of 256, equal blocks shared) answers every
-// predicate of the normalisers and pre-tokenizers with two loads. Mappings are few and kept in dictionaries that only
+// One byte of flags per code point in a two-level table (4,352 blocks of 256, equal blocks shared) answers every
+// predicate of the normalizers and pre-tokenizers with two loads. Mappings are few and kept in dictionaries that only
 // flagged code points reach. Hangul syllables are composed and decomposed by arithmetic (The Unicode Standard, 3.12).
 
 /// Flags of one code point.
@@ -11,15 +11,15 @@ struct CodePointFlags: OptionSet {
     static let dropped = CodePointFlags(rawValue: 1)
     /// White space of the pre-tokenizers.
     static let space = CodePointFlags(rawValue: 2)
-    /// handle_chinese_chars sets it apart.
+    /// handle_chinese_chars isolates it.
     static let cjk = CodePointFlags(rawValue: 4)
     /// A non-spacing mark.
     static let nonspacing = CodePointFlags(rawValue: 8)
     /// Punctuation.
     static let punctuation = CodePointFlags(rawValue: 16)
-    /// Normalisation forms must look at it: it decomposes or its combining class is not 0.
+    /// Relevant to normalization: it decomposes or its combining class is not 0.
     static let normalizes = CodePointFlags(rawValue: 32)
-    /// Lower-casing changes it.
+    /// Lowercasing changes it.
     static let cased = CodePointFlags(rawValue: 64)
     /// A word character of the regular expression `\w`.
     static let word = CodePointFlags(rawValue: 128)
@@ -27,24 +27,24 @@ struct CodePointFlags: OptionSet {
 
 /// The unpacked tables.
 final class UnicodeProperties: Sendable {
-    /// The one instance.
+    /// The shared instance.
     static let shared = UnicodeProperties()
 
     private let blocks: [UInt16]
     private let flagBytes: [UInt8]
-    /// Code points that clean_text turns into a blank.
+    /// Code points that clean_text turns into a space.
     let cleanedSpaces: Set<UInt32>
     /// Marks that the StripAccents normalizer removes.
     let marks: Set<UInt32>
-    /// Lower-casing of the code points flagged `cased`.
+    /// Lowercase mapping of the code points flagged `cased`.
     let lowercase: [UInt32: [UInt32]]
     /// Combining classes other than 0.
     let combiningClasses: [UInt32: UInt8]
-    /// Full canonical decompositions, Hangul left out.
+    /// Full canonical decompositions, without Hangul.
     let canonical: [UInt32: [UInt32]]
-    /// Full compatibility decompositions where they differ from the canonical ones.
+    /// Full compatibility decompositions that differ from the canonical ones.
     let compatibility: [UInt32: [UInt32]]
-    /// First and second code point of a pair, as one key, to its composition.
+    /// Compositions, keyed by the first and second code point of a pair.
     let compositions: [UInt64: UInt32]
 
     private init() {
@@ -99,7 +99,7 @@ final class UnicodeProperties: Sendable {
         flags(point).contains(.normalizes) ? combiningClasses[point] ?? 0 : 0
     }
 
-    /// A decomposition's last pair, once all but its last code point are composed.
+    /// The last pair of a decomposition, once all but its last code point are composed.
     private static func pairs(_ canonical: [UInt32: [UInt32]]) -> [UInt64: UInt32] {
         let excluded = Set(ranges(UnicodeTables.notComposed).joined().map(UInt32.init))
         var pairs: [UInt64: UInt32] = [:]

@@ -1,5 +1,5 @@
-// Unicode data as the reference tokenizers (0.23.3) see it, each table found by asking the library about all code
-// points (Tests/Golden/tokenizers_unicode.py); its crates carry different Unicode versions, so no single version
+// Unicode data as used by the reference tokenizers (0.23.3), each table obtained by querying the library for all code
+// points (Tests/Golden/tokenizers_unicode.py); its crates use different Unicode versions, so no single version
 // reproduces it.
 //
 // Ranges: hexadecimal "gap-extra", gap counted from the end of the range before, extra = length - 1 (left out when 0).

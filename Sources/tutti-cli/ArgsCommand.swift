@@ -1,4 +1,4 @@
-// `tutti args [NAME]`: the training arguments of a configuration, and its whole reference as a page.
+// `tutti args [NAME]`: the training arguments, and the whole configuration reference as a page.
 
 import ArgumentParser
 import TuttiFormats
@@ -8,7 +8,7 @@ import TuttiTraining
 struct ArgsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "args", abstract: "List the training arguments with their types, defaults and meanings.",
-        discussion: "Those accepted without effect and those refused come last, with the reason.")
+        discussion: "Arguments without effect and refused arguments come last, with the reason.")
 
     @Argument(help: ArgumentHelp("Show this argument alone.", valueName: "name"))
     var name: String?
@@ -16,11 +16,11 @@ struct ArgsCommand: ParsableCommand {
     @Flag(help: "Print JSON: a list, or one object for NAME.")
     var json = false
 
-    @Flag(help: "Print the reference of all of a configuration as a page in Markdown.")
+    @Flag(help: "Print the whole configuration reference as Markdown.")
     var markdown = false
 
     func validate() throws {
-        guard !markdown || name == nil && !json else { throw ValidationError("--markdown goes alone") }
+        guard !markdown || name == nil && !json else { throw ValidationError("--markdown takes no other argument") }
     }
 
     func run() throws {
@@ -29,7 +29,7 @@ struct ArgsCommand: ParsableCommand {
         if let name {
             guard let entry = entries.first(where: { $0.name == name }) else {
                 throw TuttiError(
-                    .usage, "look up an argument", name, "there is no argument of this name",
+                    .usage, "look up an argument", name, "unknown argument",
                     hint: nearestName(to: name, among: entries.map(\.name)).map { "Did you mean '\($0)'?" }
                         ?? "`tutti args` lists them.")
             }
@@ -39,24 +39,25 @@ struct ArgsCommand: ParsableCommand {
             let list = entries.map { JSONValue.object($0.json) }
             return try Output.write((name == nil ? .array(list) : list[0]).serialized(indent: 2) + "\n")
         }
-        try Output.write(CatalogueEntry.aligned(entries.map { [$0.name, $0.words, $0.standard ?? "-", $0.meaning] }))
+        try Output.write(
+            CatalogueEntry.aligned(entries.map { [$0.name, $0.words, $0.defaultValue ?? "-", $0.meaning] }))
     }
 
-    /// An argument as it is listed.
+    /// One listed argument.
     struct Entry {
         var name: String
         /// "effective", "no effect" or "refused".
         var kind: String
         var words: String
-        /// The default as a configuration writes it; nil for one without effect.
-        var standard: String?
+        /// The default as written in a configuration; nil for an argument without effect.
+        var defaultValue: String?
         /// What it does, or why it does nothing.
         var meaning: String
 
         var json: JSONObject {
             [
                 "name": .string(name), "class": .string(kind), "type": .string(words),
-                "default": standard.map { .string($0) } ?? .null, "meaning": .string(meaning),
+                "default": defaultValue.map { .string($0) } ?? .null, "meaning": .string(meaning),
             ]
         }
     }
@@ -67,7 +68,7 @@ struct ArgsCommand: ParsableCommand {
         let effective = TrainingArguments.options.options.map { option in
             Entry(
                 name: option.name, kind: "effective", words: option.words,
-                standard: ConfigurationReference.spelled(option.write(defaults)), meaning: option.meaning)
+                defaultValue: ConfigurationReference.spelled(option.write(defaults)), meaning: option.meaning)
         }
         func others(_ reasons: [String: String], _ kind: String) -> [Entry] {
             reasons.sorted { $0.key < $1.key }.map { Entry(name: $0.key, kind: kind, words: kind, meaning: $0.value) }

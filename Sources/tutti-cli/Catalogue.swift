@@ -1,34 +1,34 @@
-// How `tutti losses` and `tutti evaluators` print what their registries know: a table of all, or one in full.
+// How `tutti losses` and `tutti evaluators` print their registries: a table of all entries, or one in full.
 
 import TuttiFormats
 import TuttiGround
 
-/// One loss or evaluator with the data and options that it takes.
+/// One loss or evaluator with its data and options.
 struct CatalogueEntry {
     /// One option, in words.
     struct Option {
         var name: String
-        /// What it takes.
+        /// The type of its value.
         var kind: String
-        /// The value when the configuration is silent; nil where it must be given, null where nothing is in effect.
-        var standard: JSONValue?
+        /// The default; nil if the option is required, null if it is unset by default.
+        var defaultValue: JSONValue?
         var meaning: String
-        /// Whether all entries of the registry take it.
+        /// Whether every entry of the registry takes it.
         var isCommon = false
     }
 
     var name: String
     var summary: String
-    /// The data that it takes, one shape a line.
+    /// The data that it takes, one shape per line.
     var data: [String]
     var options: [Option]
-    /// The same for programs: members beside name, summary and options.
+    /// The same as JSON: members besides name, summary and options.
     var members = JSONObject()
     var citation = ""
 
     /// Prints all entries, or the one called `name`, as text or JSON.
     ///
-    /// - Throws: exit 64 with the nearest name for one that is unknown.
+    /// - Throws: exit 64 with the nearest name for an unknown one.
     static func show(
         _ entries: [CatalogueEntry], command: String, kind: String, name: String?, json: Bool
     ) throws(TuttiError) {
@@ -38,7 +38,7 @@ struct CatalogueEntry {
         }
         guard let entry = entries.first(where: { $0.name == name }) else {
             throw TuttiError(
-                .usage, "look up \(kind)", name, "there is no \(kind) of this name",
+                .usage, "look up \(kind)", name, "unknown \(kind)",
                 hint: TuttiError.hint(unknown: name, known: entries.map(\.name)))
         }
         try Output.write(json ? JSONValue.object(entry.json).serialized(indent: 2) + "\n" : entry.text)
@@ -48,15 +48,15 @@ struct CatalogueEntry {
         let rows = entries.flatMap { entry in
             entry.data.enumerated().map { place, data in [place == 0 ? entry.name : "", data] }
         }
-        return aligned(rows) + "\n`tutti \(command) NAME` shows the options of one and what they mean.\n"
+        return aligned(rows) + "\n`tutti \(command) NAME` shows its options and what they mean.\n"
     }
 
     /// Everything about the entry.
     private var text: String {
         var text = "\(name): \(summary).\n\nData\n" + data.map { "  \($0)\n" }.joined()
-        for (title, common) in [("Options", false), ("Options that all of them take", true)] {
+        for (title, common) in [("Options", false), ("Options common to all", true)] {
             let rows = options.filter { $0.isCommon == common }.map { option in
-                ["  \(option.name)", option.kind, option.standardWords, option.meaning]
+                ["  \(option.name)", option.kind, option.defaultWords, option.meaning]
             }
             if !rows.isEmpty { text += "\n\(title)\n" + Self.aligned(rows) }
         }
@@ -70,8 +70,8 @@ struct CatalogueEntry {
         object["options"] = .array(
             options.map { option in
                 .object([
-                    "name": .string(option.name), "type": .string(option.kind), "default": option.standard ?? .null,
-                    "required": .bool(option.standard == nil), "meaning": .string(option.meaning),
+                    "name": .string(option.name), "type": .string(option.kind), "default": option.defaultValue ?? .null,
+                    "required": .bool(option.defaultValue == nil), "meaning": .string(option.meaning),
                     "common": .bool(option.isCommon),
                 ])
             })
@@ -79,7 +79,7 @@ struct CatalogueEntry {
         return object
     }
 
-    /// Rows of cells, all but the last as wide as the widest of their column.
+    /// Rows of cells; all columns but the last are padded.
     static func aligned(_ rows: [[String]]) -> String {
         let count = rows.map(\.count).max() ?? 0
         let widths = (0..<count).map { column in rows.map { $0[column].count }.max() ?? 0 }
@@ -93,10 +93,10 @@ struct CatalogueEntry {
 
 extension CatalogueEntry.Option {
     /// The default in words.
-    var standardWords: String {
-        guard let standard else { return "required" }
-        if case .null = standard { return "not set" }
-        guard let text = standard.string, !text.isEmpty else { return standard.serialized() }
+    var defaultWords: String {
+        guard let defaultValue else { return "required" }
+        if case .null = defaultValue { return "not set" }
+        guard let text = defaultValue.string, !text.isEmpty else { return defaultValue.serialized() }
         return text
     }
 }

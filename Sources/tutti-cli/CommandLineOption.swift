@@ -1,6 +1,6 @@
-// `Option` in this module is an option of a command line; TuttiGround has a type of this name for configurations.
+// `Option` in this module is a command-line option; TuttiGround has a type of this name for configurations.
 
 import ArgumentParser
 
-/// An option of a command line, as ArgumentParser has it.
+/// A command-line option of ArgumentParser.
 typealias Option<Value> = ArgumentParser.Option<Value>

@@ -1,9 +1,9 @@
-// How a subcommand runs: ranks are started, threads set, errors told once, exit codes kept.
+// How a subcommand runs: start ranks, set threads, report errors once, keep exit codes.
 //
-// Only rank zero prints. An error that all ranks throw together (`onRoot`, `together`) ends in order; an error that
-// one rank meets alone is told with its rank and ends the whole job. Ranks meet before any of them ends, even where the
-// command line is wrong: mpirun kills the others as soon as one ends with an error, rank zero perhaps before it has
-// spoken.
+// Only rank zero prints. An error that all ranks throw together (`onRoot`, `together`) ends the job in order; an error
+// on one rank alone is reported with its rank and ends the whole job. Ranks meet before any of them exits, even if the
+// command line is wrong: mpirun kills the others as soon as one exits with an error, perhaps before rank zero has
+// printed it.
 
 import ArgumentParser
 import Foundation
@@ -23,12 +23,12 @@ protocol RankedCommand: ParsableCommand {
 /// Options of commands that compute.
 struct ComputeOptions: ParsableArguments {
     @Option(
-        name: .long, help: ArgumentHelp("Threads of this rank for matrix products and row kernels.", valueName: "n"))
+        name: .long, help: ArgumentHelp("Threads per rank.", valueName: "n"))
     var threads: Int?
 
     @Option(
         help: ArgumentHelp(
-            "Who computes matrix products; auto measures and takes the fastest.",
+            "GEMM library; auto measures and takes the fastest.",
             valueName: GemmOption.allCases.map(\.rawValue).joined(separator: "|")))
     var gemm = GemmOption.auto
 }
@@ -37,9 +37,9 @@ enum CommandSession {
     /// Parses the command line, runs the subcommand, exits.
     static func main() -> Never {
         CoreTypeRestart.applyOnce()
-        setenv("OMP_WAIT_POLICY", "passive", 0)  // oneDNN's idle threads leave their cores to the row kernels
+        setenv("OMP_WAIT_POLICY", "passive", 0)  // idle oneDNN threads leave their cores to the row kernels
         signal(SIGPIPE, SIG_IGN)
-        signal(SIGXFSZ, SIG_IGN)  // a file-size limit is an error of the write, not the end of the process
+        signal(SIGXFSZ, SIG_IGN)  // a file-size limit fails the write, not the process
         let parsed = Result { try TuttiCommand.parseAsRoot() }
         do {
             try CommandSignals.listen(for: parsed)
@@ -53,7 +53,7 @@ enum CommandSession {
         }
     }
 
-    /// Whether all ranks meet for this command line: one that computes, or any that a launcher started several times.
+    /// Whether all ranks meet for this command line: one that computes, or any that a launcher started on several ranks.
     private static func concernsRanks(_ parsed: Result<any ParsableCommand, any Error>) -> Bool {
         if case .success(let command) = parsed {
             if command is any RankedCommand { return true }
@@ -97,9 +97,9 @@ enum CommandSession {
         exit(code)
     }
 
-    /// The command that every rank has read from its command line.
+    /// The command that every rank has parsed.
     ///
-    /// - Throws: `CommandEnd`, on every rank, if one of them has read none.
+    /// - Throws: `CommandEnd`, on every rank, if one of them could not parse it.
     private static func agreed(
         _ parsed: Result<any ParsableCommand, any Error>, _ ensemble: any Ensemble
     ) throws -> any ParsableCommand {
@@ -123,7 +123,7 @@ enum CommandSession {
         }
     }
 
-    /// Says an error on standard error, in one line.
+    /// Prints an error to standard error, in one line.
     private static func report(_ error: any Error) { CommandEnd(error).show() }
 
     fileprivate static func exitCode(of error: any Error) -> Int32 {
@@ -132,10 +132,10 @@ enum CommandSession {
     }
 }
 
-/// How a command ends: its exit code and what is said about it.
+/// How a command ends: its exit code and message.
 private struct CommandEnd: Error, Codable {
     var code: Int32
-    /// An error in one line, or the help that was asked for.
+    /// An error in one line, or the requested help.
     var text: String
 
     init(code: Int32, text: String) {
@@ -149,7 +149,7 @@ private struct CommandEnd: Error, Codable {
         text = isOurs ? "tutti: error: \(error)" : TuttiCommand.fullMessage(for: error)
     }
 
-    /// Prints the text: help on standard output, an error on standard error.
+    /// Prints the text: help to standard output, an error to standard error.
     func show() {
         if !text.isEmpty { Output.show(text + "\n", on: code == 0 ? STDOUT_FILENO : STDERR_FILENO) }
     }

@@ -1,8 +1,8 @@
 // What signals do to the command.
 //
-// `train` saves: SIGUSR1 saves and goes on, SIGUSR2, SIGTERM, SIGINT and SIGHUP save and stop with exit code 85; before
-// there is anything to save they end it with 85 at once, so that a scheduler starts it again. The other commands have
-// nothing to save: SIGUSR2 ends them with 85, the other signals as usual. Files are written whole or not at all
+// `train` saves: SIGUSR1 saves and continues; SIGUSR2, SIGTERM, SIGINT and SIGHUP save and stop with exit code 85.
+// Before there is anything to save they exit with 85 at once, so that a scheduler restarts it. The other commands
+// have nothing to save: SIGUSR2 ends them with 85, the other signals as usual. Files are written whole or not at all
 // (AtomicWrite), so that a process can end at any instant.
 
 import ArgumentParser
@@ -13,14 +13,14 @@ import TuttiLaunch
 import TuttiTraining
 
 enum CommandSignals {
-    /// What signals ask of a run.
+    /// Signal requests to a run.
     static let stop = StopRequest()
 
-    /// Starts taking signals, as the command needs it. They have been held since the first instruction (CTuttiSignals).
+    /// Starts taking signals, as the command needs it. They have been blocked since the first instruction (CTuttiSignals).
     static func listen(for parsed: Result<any ParsableCommand, any Error>) throws(TuttiError) {
         var command: (any ParsableCommand)?
         if case .success(let known) = parsed { command = known }
-        if command is LaunchCommand { return }  // it takes them itself (SignalQueue)
+        if command is LaunchCommand { return }  // it handles them itself (SignalQueue)
         let started: Bool
         if command is TrainCommand {
             let signals = StopSignals(stop)
@@ -34,30 +34,30 @@ enum CommandSignals {
             }
         }
         if !started {
-            throw TuttiError(.retryable, "start", "the thread that takes signals", "the system refuses another thread")
+            throw TuttiError(.retryable, "start", "the signal thread", "the system refuses another thread")
         }
     }
 
-    /// The command line that starts this process again, as a shell would take it; without `--overwrite`, which would
-    /// delete what a stopped run has saved.
+    /// The command line that restarts this process, quoted for a shell; without `--overwrite`, which would delete what
+    /// a stopped run has saved.
     static var commandLine: String {
         let words = CommandLine.arguments.filter { $0 != "--overwrite" }.map(quoted)
-        // Ranks were started by a launcher, which says how it was called itself.
+        // Ranks were started by a launcher, which passes its own command line.
         let launcher = ProcessInfo.processInfo.environment[Mpirun.marker] ?? ""
         return (launcher.isEmpty ? words : [launcher] + words.dropFirst()).joined(separator: " ")
     }
 
-    /// Ends the process with 85: there is nothing to save.
+    /// Exits with 85: there is nothing to save.
     private static func leave(_ signal: Int32) {
         if isRankZero {
             Output.show(
-                "Stopped by \(SignalThread.name(signal)) before there was anything to save. To start again: "
+                "Stopped by \(SignalThread.name(signal)) before there was anything to save. To restart:  "
                     + "\(commandLine)\n", on: STDERR_FILENO)
         }
         _exit(TuttiError.Kind.preempted.rawValue)
     }
 
-    /// Rank zero as the launcher's variables tell it: MPI may not have started.
+    /// Whether this is rank zero by the launcher's variables: MPI may not have started.
     private static var isRankZero: Bool {
         let environment = ProcessInfo.processInfo.environment
         let rank = environment["OMPI_COMM_WORLD_RANK"] ?? environment["PMIX_RANK"] ?? environment["PMI_RANK"]

@@ -1,32 +1,32 @@
-// Starts the command again with the OpenBLAS kernels that the processor deserves.
+// Restarts the command with the OpenBLAS kernels that fit the processor.
 //
-// OpenBLAS reads OPENBLAS_CORETYPE when it is loaded, before `main`. Where it chose kernels below what the processor can
-// do and holds better ones, the process replaces itself (execve: same number, arguments, descriptors and signal mask)
-// with the variable set. A second variable says that this was done: it ends the attempt if the library does not obey,
-// and both are taken out of the environment again, so that ranks on other machines do not inherit them. A value that the
-// user has set is left alone.
+// OpenBLAS reads OPENBLAS_CORETYPE when it is loaded, before `main`. If it chose slower kernels than the processor
+// supports and has better ones, the process replaces itself (execve: same pid, arguments, descriptors and signal mask)
+// with the variable set. A second variable marks that this was done: it prevents a loop if the library ignores it, and
+// both are removed from the environment again, so that ranks on other machines do not inherit them. A value set by the
+// user is kept.
 
 import Foundation
 import TuttiKernels
 
 enum CoreTypeRestart {
-    /// Holds the type that was asked for, in a process that was started again.
+    /// Holds the requested core type, in a restarted process.
     private static let marker = "TUTTI_CORETYPE_SET"
 
-    /// The core type that this process was started again for; nil where it was not.
+    /// The core type that this process was restarted for; nil if it was not.
     nonisolated(unsafe) private(set) static var chosen: String?
 
-    /// What to say of it before a run.
+    /// The notice before a run.
     static var note: String? {
         guard let chosen else { return nil }
         let now = CoreType.current
         guard now.better != nil else {
             return "OpenBLAS does not know this processor: Tutti made it use its \(now.name) kernels."
         }
-        return "OpenBLAS did not take OPENBLAS_CORETYPE=\(chosen) and computes with its \(now.name) kernels."
+        return "OpenBLAS ignored OPENBLAS_CORETYPE=\(chosen) and uses its \(now.name) kernels."
     }
 
-    /// Starts the process again if that makes OpenBLAS faster. Call it first of all, from the only thread.
+    /// Restarts the process if that makes OpenBLAS faster. Call this first, while there is only one thread.
     static func applyOnce() {
         if let type = getenv(marker) {
             chosen = String(cString: type)
@@ -38,11 +38,11 @@ enum CoreTypeRestart {
         guard !CoreType.isOverridden, core.isSettable, let better = core.better else { return }
         setenv("OPENBLAS_CORETYPE", better, 1)
         setenv(marker, better, 1)
-        // The path, if it can be had, keeps the process's name; the link itself works where the file has moved.
+        // The resolved path keeps the process's name; the link itself works if the file has moved.
         var path = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
         if readlink("/proc/self/exe", &path, Int(PATH_MAX)) > 0 { execv(path, CommandLine.unsafeArgv) }
         execv("/proc/self/exe", CommandLine.unsafeArgv)
-        unsetenv(marker)  // the system refuses: go on with the kernels there are; CoreType.warning tells
+        unsetenv(marker)  // execve failed: continue with these kernels; CoreType.warning reports it
         unsetenv("OPENBLAS_CORETYPE")
     }
 }

@@ -1,4 +1,4 @@
-// `tutti doctor`: what this machine and this job look like to Tutti.
+// `tutti doctor`: what Tutti detects of this machine and job.
 
 import ArgumentParser
 import Foundation
@@ -12,7 +12,7 @@ import TuttiTraining
 
 struct DoctorCommand: RankedCommand {
     static let configuration = CommandConfiguration(
-        commandName: "doctor", abstract: "Say what this machine and this job look like to Tutti.",
+        commandName: "doctor", abstract: "Show what Tutti detects of this machine and job.",
         discussion: """
             Under mpirun it also shows how ranks and cores are laid out; launch_plan is what `tutti launch` would do here.
             """)

@@ -18,12 +18,12 @@ struct TextInputOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Lines of text, or a .csv .tsv .json .jsonl file.", valueName: "file"))
     var input: String
 
-    @Option(help: ArgumentHelp("The column to read of a data file.", valueName: "name"))
+    @Option(help: ArgumentHelp("Column of a data file to read.", valueName: "name"))
     var column: String?
 
-    @OptionGroup(title: "How a table is written") var table: TableOptions
+    @OptionGroup(title: "Table format") var table: TableOptions
 
-    /// The texts; the root says what is odd in their file.
+    /// The texts; the root prints the reader's warnings.
     func texts(isRoot: Bool = true) throws(TuttiError) -> [String] {
         try loadTextColumn(input, column: column, options: try table.readerOptions()) { line in
             if isRoot { TableOptions.notice(line) }
@@ -37,25 +37,25 @@ struct EncodeCommand: RankedCommand {
 
     @OptionGroup var text: TextInputOptions
 
-    @Option(help: ArgumentHelp("Output file; its extension chooses the format.", valueName: "file.npy|.safetensors"))
+    @Option(help: ArgumentHelp("Output file; the extension selects the format.", valueName: "file.npy|.safetensors"))
     var output: String
 
-    @Option(help: ArgumentHelp("A prompt put before every text.", valueName: "text"))
+    @Option(help: ArgumentHelp("Prompt prepended to every text.", valueName: "text"))
     var prompt: String?
 
-    @Option(help: ArgumentHelp("A prompt of the model, by name.", valueName: "name"))
+    @Option(help: ArgumentHelp("Name of one of the model's prompts.", valueName: "name"))
     var promptName: String?
 
-    @Option(help: ArgumentHelp("Tokens a batch; 2048 a thread, but at most 8192, by default.", valueName: "n"))
+    @Option(help: ArgumentHelp("Tokens per batch (default: 2048 per thread, at most 8192).", valueName: "n"))
     var batchTokens: Int?
 
-    @Flag(help: "Scale every embedding to length 1.")
+    @Flag(help: "Scale every embedding to unit length.")
     var normalize = false
 
     @Option(help: "Type of the values; int8 and uint8 take each column's range from these texts.")
     var precision = EmbeddingPrecision.float32
 
-    @Flag(help: "Print one JSON object about what was written.")
+    @Flag(help: "Print a JSON object that describes the output.")
     var json = false
 
     @OptionGroup var compute: ComputeOptions
@@ -66,7 +66,7 @@ struct EncodeCommand: RankedCommand {
         }
         guard batchTokens.map({ $0 > 0 }) ?? true else { throw ValidationError("--batch-tokens must be positive") }
         guard prompt == nil || promptName == nil else {
-            throw ValidationError("--prompt and --prompt-name exclude each other")
+            throw ValidationError("--prompt and --prompt-name are mutually exclusive")
         }
     }
 
@@ -120,7 +120,7 @@ struct EncodeCommand: RankedCommand {
         return found
     }
 
-    /// Writes the embeddings in the precision asked for and returns the columns of the file.
+    /// Writes the embeddings in the requested precision and returns the number of columns.
     private func write(_ embeddings: Embeddings) throws -> Int {
         guard precision != .float32 else {
             try write(UnsafeRawBufferPointer(embeddings.values), rows: embeddings.count, columns: embeddings.dimension)

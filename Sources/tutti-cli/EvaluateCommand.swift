@@ -13,12 +13,12 @@ import TuttiTraining
 struct EvaluateCommand: RankedCommand {
     static let configuration = CommandConfiguration(
         commandName: "evaluate", abstract: "Run the evaluators of a configuration on a model.",
-        discussion: "Runs `evaluators` and `test_evaluators` and prints their metrics under the reference's keys.")
+        discussion: "Runs `evaluators` and `test_evaluators`, and prints metrics under the reference's keys.")
 
     @Option(help: ArgumentHelp("Configuration that names the evaluators.", valueName: "file"))
     var config: String
 
-    @Option(help: ArgumentHelp("Model folder or hub id; the configuration's `model` if left out.", valueName: "path"))
+    @Option(help: ArgumentHelp("Model folder or hub id (default: the configuration's `model`).", valueName: "path"))
     var model: String?
 
     @Option(
@@ -26,7 +26,7 @@ struct EvaluateCommand: RankedCommand {
         help: ArgumentHelp("Override a key, as in --set evaluators.0.path=dev.csv.", valueName: "key=value"))
     var settings: [String] = []
 
-    @Option(help: ArgumentHelp("Folder below which eval/*.csv files are written.", valueName: "folder"))
+    @Option(help: ArgumentHelp("Folder for the eval/*.csv files.", valueName: "folder"))
     var output: String?
 
     @Flag(help: "Print one JSON object.")

@@ -1,4 +1,4 @@
-// `tutti evaluators [NAME]`: the evaluators that a configuration can name, the data that they take and their options.
+// `tutti evaluators [NAME]`: the evaluators of a configuration, their data and options.
 
 import ArgumentParser
 import TuttiEvaluation
@@ -7,7 +7,7 @@ import TuttiGround
 
 struct EvaluatorsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "evaluators", abstract: "List the evaluators with the data and options that they take.")
+        commandName: "evaluators", abstract: "List the evaluators with their data and options.")
 
     @Argument(help: ArgumentHelp("Show this evaluator in full.", valueName: "name"))
     var name: String?
@@ -36,7 +36,7 @@ extension CatalogueEntry {
 extension CatalogueEntry.Option {
     fileprivate init(_ option: EvaluatorOptionDescription, isCommon: Bool) {
         self.init(
-            name: option.name, kind: option.kind.rawValue, standard: option.isRequired ? nil : option.standard,
+            name: option.name, kind: option.kind.rawValue, defaultValue: option.isRequired ? nil : option.standard,
             meaning: option.meaning, isCommon: isCommon)
     }
 }

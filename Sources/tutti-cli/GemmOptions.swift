@@ -1,4 +1,4 @@
-// `--gemm`: who computes the matrix products of this run.
+// `--gemm`: the GEMM library of this run.
 
 import ArgumentParser
 import Foundation
@@ -10,11 +10,11 @@ import TuttiTraining
 extension GemmOption: ExpressibleByArgument {}
 
 extension ComputeOptions {
-    /// Threads and products, as the options choose them.
+    /// Threads and GEMM library, from the options.
     var setup: ComputeSetup { ComputeSetup(threads: threads, gemm: gemm) }
 
-    /// Sets the provider of matrix products as `GemmOption.choose` does, and returns it. Remarks on slow providers go to
-    /// `notice`, by default to standard error. Collective.
+    /// Sets the GEMM provider as `GemmOption.choose` does, and returns it. Notes on slow providers go to `notice`, by
+    /// default standard error. Collective.
     @discardableResult
     func chooseGemm(
         for model: SentenceEncoder, ensemble: any Ensemble,

@@ -1,4 +1,4 @@
-// `tutti inspect PATH`: what a model, a data set, a retrieval collection or a run is.
+// `tutti inspect PATH`: describes a model, a data set, a retrieval collection or a run.
 
 import ArgumentParser
 import Foundation
@@ -9,7 +9,7 @@ import TuttiModels
 
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Say what a model, a data set or a run is.",
+        commandName: "inspect", abstract: "Describe a model, a data set or a run.",
         discussion: """
             A folder with tutti_run.json is a run, one with config.json or modules.json a model, one with corpus.jsonl a \
             retrieval collection (BEIR); a file is a data set.
@@ -21,7 +21,7 @@ struct InspectCommand: ParsableCommand {
     @Flag(help: "List every parameter of a model.")
     var parameters = false
 
-    @OptionGroup(title: "How a table is written") var table: TableOptions
+    @OptionGroup(title: "Table format") var table: TableOptions
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -42,7 +42,7 @@ struct InspectCommand: ParsableCommand {
             guard let folder = try cachedModel() else {
                 throw TuttiError(
                     .missingFile, "inspect", path,
-                    "there is no such file or folder, nor such a model in the local cache")
+                    "no such file or folder, and no such model in the local cache")
             }
             return try model(folder)
         }
@@ -53,10 +53,10 @@ struct InspectCommand: ParsableCommand {
         if holds("corpus.jsonl") || holds("queries.jsonl") { return try collection() }
         throw TuttiError(
             .data, "inspect", path, "is neither a run, a model, nor a retrieval collection",
-            hint: "It would hold tutti_run.json, config.json or modules.json, or corpus.jsonl and queries.jsonl.")
+            hint: "Expected tutti_run.json, config.json or modules.json, or corpus.jsonl and queries.jsonl.")
     }
 
-    /// The folder of a hub id that the local cache holds.
+    /// The folder of a hub id in the local cache.
     private func cachedModel() throws(TuttiError) -> String? {
         do throws(TuttiError) {
             return try ModelHub.resolve(path)

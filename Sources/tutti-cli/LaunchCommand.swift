@@ -15,23 +15,23 @@ struct LaunchCommand: ParsableCommand {
             tutti launch [options] -- <program> ...
             """,
         discussion: """
-            The exit code is the subcommand's own; 75 if a rank or a host dies, however it dies; 64 if mpirun refuses. \
-            mpirun's own reports are left out. The first INT, TERM, HUP or USR2 has every rank save and stop (85), a \
-            second one kills; USR1 has them save and go on. Another program gets USR1 and USR2 as they are, the other \
-            signals end it.
+            The exit code is the subcommand's; 75 if a rank or a host dies, for any reason; 64 if mpirun refuses. \
+            mpirun's own reports are suppressed. The first INT, TERM, HUP or USR2 makes every rank save and stop (85), \
+            a second one kills; USR1 makes them save and continue. Another program gets USR1 and USR2 unchanged; the \
+            other signals end it.
 
               -np, -n, --ranks <n>   Ranks (default: the smallest of the physical cores
                                      in the affinity mask, the CPU quota and what memory
                                      allows; Slurm's tasks; the slots of the hosts).
-              --threads <n>          Threads of a rank (default: its physical cores).
-              --hostfile <file>      Hosts, one `name slots=N` a line.
+              --threads <n>          Threads per rank (default: its physical cores).
+              --hostfile <file>      Hosts, one `name slots=N` per line.
               --host <a:n,b:n>       Hosts and their slots.
-              --bind <core|none>     Pin ranks to cores, or not (default: core if this
-                                     machine is ours alone).
-              --memory-per-rank <m>  Megabytes to plan for a rank (default: 2048).
-              -x <name[=value]>      Hand a variable to the ranks of other hosts.
-              --mca <key> <value>    Set a parameter of Open MPI.
-              --quiet                Do not say how ranks are laid out.
+              --bind <core|none>     Pin ranks to cores or not (default: core if this
+                                     job has the machine to itself).
+              --memory-per-rank <m>  Megabytes to plan per rank (default: 2048).
+              -x <name[=value]>      Pass a variable to ranks on other hosts.
+              --mca <key> <value>    Set an Open MPI parameter.
+              --quiet                Do not print the layout.
               --dry-run              Only print the layout and the mpirun command.
             """)
 
@@ -67,7 +67,7 @@ struct LaunchCommand: ParsableCommand {
         let cleared = Leftovers.own(environment).clear()
         if cleared.folders > 0, !options.isQuiet {
             let megabytes = String(format: "%.1f", Double(cleared.bytes) / 1_048_576)
-            Self.say("cleared what a killed mpirun left: \(megabytes) MB of shared memory")
+            Self.say("removed leftovers of a killed mpirun: \(megabytes) MB of shared memory")
         }
         let supervisor = Supervisor(command, isTutti: isTutti) { Self.say($0) }
         let code = try supervisor.run(signals)
@@ -77,13 +77,13 @@ struct LaunchCommand: ParsableCommand {
     /// Whether Open MPI started this process.
     static var isInsideMPI: Bool { ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_RANK"] != nil }
 
-    /// Has rank zero tell the launcher that all ranks take signals.
+    /// Rank zero tells the launcher that all ranks handle signals.
     static func tellReady(_ ensemble: any Ensemble) {
         guard ensemble.isRoot, ProcessInfo.processInfo.environment[Mpirun.marker] != nil else { return }
-        StandardStream.error.put(Mpirun.ready)  // as it is: an escape code for the launcher
+        StandardStream.error.put(Mpirun.ready)  // unescaped: a code for the launcher
     }
 
-    /// A subcommand that needs no ranks, `--help` among them. Mistakes in the arguments of any subcommand are told here,
+    /// A subcommand that needs no ranks, including `--help`. Errors in the arguments of any subcommand are reported
     /// before a rank starts.
     private static func rankless(_ job: LaunchOptions.Job) throws -> (any ParsableCommand)? {
         guard case .subcommand(let words) = job else { return nil }
@@ -120,7 +120,7 @@ struct LaunchCommand: ParsableCommand {
 
     private static func ownPath() throws(TuttiError) -> String {
         guard let path = Bundle.main.executablePath else {
-            throw TuttiError(.missingFile, "", CommandLine.arguments[0], "the program's own file is not found")
+            throw TuttiError(.missingFile, "", CommandLine.arguments[0], "the executable is not found")
         }
         return path
     }

@@ -1,4 +1,4 @@
-// `tutti losses [NAME]`: the losses that a configuration can name, the data that they take and their options.
+// `tutti losses [NAME]`: the losses of a configuration, their data and options.
 
 import ArgumentParser
 import TuttiFormats
@@ -7,7 +7,7 @@ import TuttiObjectives
 
 struct LossesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "losses", abstract: "List the losses with the data and options that they take.")
+        commandName: "losses", abstract: "List the losses with their data and options.")
 
     @Argument(help: ArgumentHelp("Show this loss in full.", valueName: "name"))
     var name: String?
@@ -32,7 +32,7 @@ extension CatalogueEntry {
             if let rows = entry.chunking?.rows { common[place].defaultValue = .integer(Int64(rows)) }
         }
         self.init(
-            name: entry.name, summary: entry.summary, data: data.isEmpty ? ["what the loss inside takes"] : data,
+            name: entry.name, summary: entry.summary, data: data.isEmpty ? ["that of the inner loss"] : data,
             options: entry.options.map { Option($0, isCommon: false) } + common.map { Option($0, isCommon: true) },
             citation: entry.citation)
         members["inputs"] = .array(
@@ -48,7 +48,7 @@ extension CatalogueEntry {
 extension CatalogueEntry.Option {
     fileprivate init(_ option: LossOptionDescription, isCommon: Bool) {
         self.init(
-            name: option.name, kind: option.words, standard: option.defaultValue, meaning: option.meaning,
+            name: option.name, kind: option.words, defaultValue: option.defaultValue, meaning: option.meaning,
             isCommon: isCommon)
     }
 }

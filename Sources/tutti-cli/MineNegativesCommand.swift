@@ -1,4 +1,4 @@
-// `tutti mine-negatives`: pairs of a data set -> rows with hard negatives that a model finds among all their texts.
+// `tutti mine-negatives`: pairs of a data set -> rows with hard negatives that a model finds among all texts.
 
 import ArgumentParser
 import Foundation
@@ -19,11 +19,11 @@ struct MineNegativesCommand: RankedCommand {
         commandName: "mine-negatives", abstract: "Add hard negatives to a data set of pairs.",
         discussion: """
             Encodes all distinct texts of the positive column (and of --corpus) and takes for every anchor the most \
-            similar ones that are not its positives. Rows of the same anchor give it several positives.
-            Finished parts are kept in OUTPUT.work: the same command goes on where a killed one stopped, and one with \
-            other margins and --overwrite encodes and searches nothing again. Remove the folder when you are done.
-            The output is the same on any number of ranks. --gemm auto means tutti here, so that no measurement \
-            decides on the last bits.
+            similar ones that are not its positives. An anchor in several rows has several positives.
+            Finished parts are kept in OUTPUT.work: the same command resumes a killed one, and one with other margins \
+            and --overwrite reuses embeddings and search results. Remove the folder when you are done.
+            The output is the same for any number of ranks. --gemm auto means tutti for this command, so that timing \
+            does not decide the last bits.
             """)
 
     @Option(help: ArgumentHelp("Model folder or hub id.", valueName: "path"))
@@ -32,7 +32,7 @@ struct MineNegativesCommand: RankedCommand {
     @Option(help: ArgumentHelp("Data set of pairs: a .csv .tsv .json .jsonl file.", valueName: "file"))
     var input: String
 
-    @Option(help: ArgumentHelp("Output file; its extension chooses the format.", valueName: "file.csv|.jsonl"))
+    @Option(help: ArgumentHelp("Output file; the extension selects the format.", valueName: "file.csv|.jsonl"))
     var output: String
 
     @OptionGroup(title: "Columns and corpus") var columns: MiningColumns
@@ -41,13 +41,13 @@ struct MineNegativesCommand: RankedCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Form of the rows.", valueName: MinedFormat.allCases.map(\.rawValue).joined(separator: "|")))
+            "Row format.", valueName: MinedFormat.allCases.map(\.rawValue).joined(separator: "|")))
     var outputFormat = MinedFormat.triplet
 
-    @Flag(help: "Write similarities beside the texts, or in place of labels.")
+    @Flag(help: "Add similarities to the texts, or write them instead of labels.")
     var outputScores = false
 
-    @Option(help: ArgumentHelp("Texts that are encoded together.", valueName: "n"))
+    @Option(help: ArgumentHelp("Texts per encoding batch.", valueName: "n"))
     var batchSize = 32
 
     @Option(help: ArgumentHelp("Refused: models that rescore candidates are not supported.", valueName: "path"))
@@ -56,7 +56,7 @@ struct MineNegativesCommand: RankedCommand {
     @Flag(help: "Refused: the search is always exact.")
     var useFaiss = false
 
-    @Flag(help: "Replace an output that other options, data or weights gave.")
+    @Flag(help: "Replace an output made with other options, data or weights.")
     var overwrite = false
 
     @Flag(help: "Print the statistics as one JSON object.")
@@ -67,12 +67,12 @@ struct MineNegativesCommand: RankedCommand {
     func validate() throws {
         if let crossEncoder {
             throw ValidationError(
-                "--cross-encoder \(crossEncoder): Tutti has no cross-encoders, so candidates cannot be rescored; mine "
+                "--cross-encoder \(crossEncoder): cross-encoders are not supported; mine "
                     + "with the similarity of --model alone")
         }
         if useFaiss {
             throw ValidationError(
-                "--use-faiss: an approximate or half-precision index would change the result; leave it out, the exact "
+                "--use-faiss: an approximate or half-precision index would change the result; leave it out: the exact "
                     + "search is spread over all ranks")
         }
     }
@@ -88,7 +88,7 @@ struct MineNegativesCommand: RankedCommand {
                 positiveName: data.positiveName, output: output)
             return (encoder, miner, try encoder.contentDigest())
         }
-        // Measuring which library is the fastest would let the load of the machine decide on the last bits.
+        // If the fastest library were measured, machine load would decide the last bits.
         if compute.gemm == .auto {
             Gemm.choice = GemmChoice(.tutti)
         } else {
@@ -110,7 +110,7 @@ struct MineNegativesCommand: RankedCommand {
         let rows = outcome.statistics["rows"]?.int ?? 0
         try Output.line(
             outcome.wasFinished
-                ? "\(output): finished already, \(rows) rows; nothing was done" : "\(output): \(rows) rows")
+                ? "\(output): already finished, \(rows) rows; nothing to do" : "\(output): \(rows) rows")
     }
 
     private func options(_ model: SentenceEncoder) throws(TuttiError) -> MiningOptions {
@@ -125,7 +125,7 @@ struct MineNegativesCommand: RankedCommand {
 }
 
 extension ProgressDisplay {
-    /// Shows how far mining has come.
+    /// Shows the progress of mining.
     fileprivate func show(_ progress: MiningProgress) {
         switch progress {
         case .documents(let done, let total): worked(TaskProgress("Encoding documents", done: done, of: total))

@@ -9,30 +9,30 @@ import TuttiModels
 
 /// Where anchors, positives and further documents come from.
 struct MiningColumns: ParsableArguments {
-    @Option(help: ArgumentHelp("Column of the anchors; the first text column by default.", valueName: "name"))
+    @Option(help: ArgumentHelp("Column of the anchors (default: the first text column).", valueName: "name"))
     var anchorColumnName: String?
 
-    @Option(help: ArgumentHelp("Column of the positives; the second text column by default.", valueName: "name"))
+    @Option(help: ArgumentHelp("Column of the positives (default: the second text column).", valueName: "name"))
     var positiveColumnName: String?
 
     @Option(
         help: ArgumentHelp(
-            "Further texts that may be negatives: lines of text, or a data file; the positives are always among them.",
+            "More candidate negatives: lines of text, or a data file; the positives are always candidates.",
             valueName: "file"))
     var corpus: String?
 
-    @Option(help: ArgumentHelp("The column to read of a corpus that is a data file.", valueName: "name"))
+    @Option(help: ArgumentHelp("Column to read if the corpus is a data file.", valueName: "name"))
     var corpusColumn: String?
 
-    @OptionGroup(title: "How a table is written") var table: TableOptions
+    @OptionGroup(title: "Table format") var table: TableOptions
 
-    /// Reads the data set at `path`, and the corpus; `notice` gets what is odd in them.
+    /// Reads the data set at `path`, and the corpus; `notice` gets the warnings.
     ///
-    /// Throws: `.missingFile`; `.data` naming file and place; `.usage` when there are no two columns.
+    /// Throws: `.missingFile`; `.data` naming file and place; `.usage` without two columns.
     func load(
         _ path: String, notice: (String) -> Void
     ) throws(TuttiError) -> (pairs: MiningPairs, anchorName: String, positiveName: String) {
-        // Two named columns are read alone: the others need not be texts.
+        // Two named columns are read alone: the others need not be text.
         var named: [String]?
         if let anchorColumnName, let positiveColumnName, anchorColumnName != positiveColumnName {
             named = [anchorColumnName, positiveColumnName]
@@ -48,22 +48,22 @@ struct MiningColumns: ParsableArguments {
             guard table.columnNames.count >= 2 else {
                 throw TuttiError(
                     .usage, "read pairs", path,
-                    "has the one text column '\(table.columnNames[0])', where anchors and positives are needed")
+                    "has only the text column '\(table.columnNames[0])'; anchors and positives are needed")
             }
             positive = 1
         }
         guard anchor != positive else {
             throw TuttiError(
-                .usage, "read pairs", path, "anchors and positives are both the column '\(table.columnNames[anchor])'",
+                .usage, "read pairs", path, "anchors and positives are both column '\(table.columnNames[anchor])'",
                 hint: "Name both with --anchor-column-name and --positive-column-name.")
         }
         guard corpus != nil || corpusColumn == nil else {
             throw TuttiError(
-                .usage, "read the corpus", "--corpus-column", "names a column, but there is no --corpus")
+                .usage, "read the corpus", "--corpus-column", "needs --corpus")
         }
         var further: [String] = []
         if let corpus {
-            // The options of tables are for both files; a corpus of lines, or of JSON, is none.
+            // The table options apply to both files, but not to a corpus of lines or JSON.
             let isSeparated = [".csv", ".tsv"].contains { corpus.lowercased().hasSuffix($0) }
             further = try loadTextColumn(
                 corpus, column: corpusColumn, options: isSeparated ? options : ReaderOptions(), notice: notice)
@@ -81,42 +81,42 @@ struct MiningSelection: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Candidates to look at, the skipped ones included; derived from the other options by default.",
+            "Candidates to consider, including skipped ones (default: derived from the other options).",
             valueName: "n"))
     var rangeMax: Int?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Similarity above which a candidate is none.", valueName: "x"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Maximum similarity of a negative.", valueName: "x"))
     var maxScore: Double?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Similarity below which a candidate is none.", valueName: "x"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Minimum similarity of a negative.", valueName: "x"))
     var minScore: Double?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("How much less similar than the positive a negative must be.", valueName: "x"))
+        help: ArgumentHelp("How much less similar a negative must be than the positive.", valueName: "x"))
     var absoluteMargin: Double?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("The same as a share of the positive's similarity.", valueName: "x"))
+        help: ArgumentHelp("The same, as a fraction of the positive's similarity.", valueName: "x"))
     var relativeMargin: Double?
 
-    @Option(help: ArgumentHelp("Negatives for each anchor.", valueName: "n"))
+    @Option(help: ArgumentHelp("Negatives per anchor.", valueName: "n"))
     var numNegatives = 3
 
     @Option(
         help: ArgumentHelp(
-            "The most similar candidates, or a draw.",
+            "The most similar candidates, or random ones.",
             valueName: NegativeSampling.allCases.map(\.rawValue).joined(separator: "|")))
     var samplingStrategy = NegativeSampling.top
 
-    @Option(help: ArgumentHelp("Seed of the draw.", valueName: "n"))
+    @Option(help: ArgumentHelp("Seed of the random choice.", valueName: "n"))
     var seed: UInt64 = 42
 
-    @Flag(help: "Keep positives among the candidates; the output is then n-tuple, in the order of the ranking.")
+    @Flag(help: "Keep positives among the candidates; the output is then n-tuple, in ranking order.")
     var includePositives = false
 
-    /// The options as the miner takes them.
+    /// The miner's options.
     var options: MiningOptions {
         var options = MiningOptions()
         options.rangeMinimum = rangeMin
@@ -133,18 +133,18 @@ struct MiningSelection: ParsableArguments {
     }
 }
 
-/// What is put before texts; the model's prompts "query" and "document" by default.
+/// Prompts prepended to texts; by default the model's "query" and "document".
 struct MiningPrompts: ParsableArguments {
-    @Option(help: ArgumentHelp("A prompt put before every anchor.", valueName: "text"))
+    @Option(help: ArgumentHelp("Prompt prepended to every anchor.", valueName: "text"))
     var queryPrompt: String?
 
-    @Option(help: ArgumentHelp("A prompt of the model for anchors, by name.", valueName: "name"))
+    @Option(help: ArgumentHelp("Name of the model's prompt for anchors.", valueName: "name"))
     var queryPromptName: String?
 
-    @Option(help: ArgumentHelp("A prompt put before every document.", valueName: "text"))
+    @Option(help: ArgumentHelp("Prompt prepended to every document.", valueName: "text"))
     var corpusPrompt: String?
 
-    @Option(help: ArgumentHelp("A prompt of the model for documents, by name.", valueName: "name"))
+    @Option(help: ArgumentHelp("Name of the model's prompt for documents.", valueName: "name"))
     var corpusPromptName: String?
 
     /// The prompt of anchors, nil for the model's own.

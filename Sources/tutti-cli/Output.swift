@@ -1,16 +1,16 @@
 // Standard output and standard error, written without traps: a closed pipe or a full disk is an error, not a crash.
-// Control characters are spelled out, since names and texts of files are printed; only the progress bar sends them.
+// Control characters are escaped, since names and texts from files are printed; only the progress bar sends them.
 
 import Foundation
 import TuttiFormats
 import TuttiGround
 import TuttiReports
 
-/// Writes whole texts to the standard streams.
+/// Writes complete texts to the standard streams.
 enum Output {
     /// Writes a line to standard output.
     ///
-    /// - Throws: exit 75 if it cannot be written (a full disk, a reader that is gone).
+    /// - Throws: exit 75 if it cannot be written (a full disk, a closed pipe).
     static func line(_ text: String) throws(TuttiError) { try write(text + "\n") }
 
     /// Writes a text to standard output; see `line`.
@@ -21,7 +21,7 @@ enum Output {
         }
     }
 
-    /// Shows progress or a notice: a reader that is gone does not end the work.
+    /// Shows progress or a notice; a closed pipe does not end the work.
     static func show(_ text: String, on descriptor: Int32) {
         StandardStream(descriptor: descriptor).put(text.printable)
     }

@@ -1,4 +1,4 @@
-// Threads of this rank, and the block that says how the ranks lie on the machines.
+// Threads of this rank, and the printed layout of ranks on machines.
 
 import TuttiEnsemble
 import TuttiEnsembleMPI

@@ -1,4 +1,4 @@
-// The options of commands that read tables: how a file of separated values is written.
+// Options of commands that read tables: the format of a .csv or .tsv file.
 
 import ArgumentParser
 import Foundation
@@ -6,23 +6,23 @@ import TuttiCorpus
 import TuttiFormats
 import TuttiGround
 
-/// How a .csv or .tsv file is written, where it is not as its extension says.
+/// The format of a .csv or .tsv file, if it differs from the extension.
 struct TableOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("What separates the fields of a table, as in --delimiter tab.", valueName: "character"))
+        help: ArgumentHelp("Field separator, as in --delimiter tab.", valueName: "character"))
     var delimiter: String?
 
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "What encloses fields, or none: quotes are ordinary characters.", valueName: "character|none"))
+            "Quote character; none: quotes are ordinary characters.", valueName: "character|none"))
     var quote: String?
 
-    @Option(help: ArgumentHelp("The names of all fields of a table without a header line.", valueName: "name,name,..."))
+    @Option(help: ArgumentHelp("Names of all fields of a table without a header line.", valueName: "name,name,..."))
     var header: String?
 
-    /// The options as readers take them.
+    /// The readers' options.
     ///
     /// Throws: `.usage` naming the option.
     func readerOptions() throws(TuttiError) -> ReaderOptions {
@@ -38,6 +38,6 @@ struct TableOptions: ParsableArguments {
             error: { key, problem, hint in TuttiError(.usage, "read the options", "--\(key)", problem, hint: hint) })
     }
 
-    /// Says what is odd in a file, on standard error, away from results.
+    /// Prints a reader's warning to standard error, apart from results.
     static func notice(_ line: String) { Output.show("tutti: \(line)\n", on: STDERR_FILENO) }
 }

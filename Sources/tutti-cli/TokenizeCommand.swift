@@ -1,4 +1,4 @@
-// `tutti tokenize`: texts of a file -> token ids, a JSON object a line.
+// `tutti tokenize`: texts of a file -> token ids, one JSON object per line.
 
 import ArgumentParser
 import Foundation
@@ -10,11 +10,11 @@ import TuttiModels
 struct TokenizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tokenize", abstract: "Print the token ids of texts, truncated as the model does.",
-        discussion: "Prints {\"input_ids\": [...]} a line, in the input's order.")
+        discussion: "Prints {\"input_ids\": [...]} per line, in the input's order.")
 
     @OptionGroup var text: TextInputOptions
 
-    @Flag(help: "Print the tokens beside the ids.")
+    @Flag(help: "Also print the tokens.")
     var tokens = false
 
     func run() throws {

@@ -1,4 +1,4 @@
-// `tutti train CONFIG`: fine-tunes a model as a configuration says.
+// `tutti train CONFIG`: fine-tunes a model from a configuration.
 
 import ArgumentParser
 import Foundation
@@ -10,12 +10,12 @@ import TuttiTraining
 
 struct TrainCommand: RankedCommand {
     static let configuration = CommandConfiguration(
-        commandName: "train", abstract: "Fine-tune a model as a configuration says.",
+        commandName: "train", abstract: "Fine-tune a model from a configuration.",
         discussion: """
-            The same configuration in the same output_dir resumes an unfinished run and says so of a finished one. \
-            The trained model is output_dir/final; output_dir/metrics.jsonl holds one JSON object a logged step. \
-            SIGUSR1 saves and goes on; SIGUSR2, SIGTERM, SIGINT (Ctrl-C) and SIGHUP save and stop with exit code 85, a \
-            second one ends the process.
+            The same configuration with the same output_dir resumes an unfinished run; a finished one is reported. \
+            The trained model is output_dir/final; output_dir/metrics.jsonl has one JSON object per logged step. \
+            SIGUSR1 saves and continues; SIGUSR2, SIGTERM, SIGINT (Ctrl-C) and SIGHUP save and stop with exit code \
+            85, a second one ends the process.
             """)
 
     @Argument(help: ArgumentHelp("Configuration file, YAML or JSON.", valueName: "config"))
@@ -26,14 +26,14 @@ struct TrainCommand: RankedCommand {
         help: ArgumentHelp("Override a key, as in --set args.max_steps=100.", valueName: "key=value"))
     var settings: [String] = []
 
-    @Flag(help: "Delete the run that output_dir holds and start anew.")
+    @Flag(help: "Delete the run in output_dir and start over.")
     var overwrite = false
 
     @Flag(help: "Print the lines of metrics.jsonl instead of the progress display.")
     var json = false
 
-    /// For the tests of the lock on output_dir, which would take minutes: seconds of its beat, until it is stale, and of
-    /// patience.
+    /// For tests of the lock on output_dir, which would take minutes: seconds of its heartbeat, until it is stale, and
+    /// to wait.
     @Option(help: .hidden)
     var lockTimes: String?
 
@@ -65,11 +65,11 @@ struct TrainCommand: RankedCommand {
         case .finished: break
         case .alreadyFinished:
             if ensemble.isRoot {
-                report.notice("\(configuration.outputDirectory) holds this run, finished; --overwrite starts anew.")
+                report.notice("\(configuration.outputDirectory) holds this run, finished; --overwrite starts over.")
             }
         case .preempted(let step):
             if ensemble.isRoot {
-                report.notice("Stopped by a signal after step \(step), saved. To go on: \(CommandSignals.commandLine)")
+                report.notice("Stopped by a signal after step \(step), saved. To resume: \(CommandSignals.commandLine)")
             }
             throw ArgumentParser.ExitCode(TuttiError.Kind.preempted.rawValue)
         }
@@ -82,14 +82,14 @@ extension TrainCommand {
         guard let lockTimes else { return times }
         let numbers = lockTimes.split(separator: ",").compactMap { Double($0) }
         guard numbers.count == 3, numbers.allSatisfy({ $0 > 0 }) else {
-            throw TuttiError(.usage, "read the command line", "--lock-times", "is not three numbers of seconds")
+            throw TuttiError(.usage, "read the command line", "--lock-times", "expected three numbers of seconds")
         }
         (times.beat, times.stale, times.patience) = (numbers[0], numbers[1], numbers[2])
         return times
     }
 }
 
-/// Prints what a run logs as JSON lines, and everything else to standard error.
+/// Prints logged lines as JSON lines, and everything else to standard error.
 private final class JSONLines: Report {
     func logged(_ line: LogLine) { Output.show(JSONValue.object(line.values).serialized() + "\n", on: STDOUT_FILENO) }
     func saved(_ path: String) { notice("Saved \(path)") }

@@ -10,9 +10,9 @@ struct TuttiCommand: ParsableCommand {
         commandName: "tutti",
         abstract: "Trains sentence-embedding models on CPU clusters.",
         discussion: """
-            Alone or under mpirun or srun; tutti launch plans ranks, threads and binding for this machine.
+            Run it alone or under mpirun or srun; tutti launch plans ranks, threads and binding for this machine.
             Exit codes: 0 done, 64 usage or configuration, 65 bad data or model, 66 missing file, 70 diverged, \
-            75 failed but worth another try, 85 stopped by a signal after saving.
+            75 failed but may be retried, 85 stopped by a signal after saving.
             """,
         version: tuttiVersion,
         subcommands: [

@@ -1,7 +1,7 @@
-// A configuration file: YAML (so JSON too) -> JSON values with the place of every key, and `--set key=value`.
+// A configuration file: YAML (so JSON too) -> JSON values with the position of every key, and `--set key=value`.
 //
 // Plain scalars follow the YAML 1.2 core schema: `no` is a string (an eval_strategy), 2e-5 is a number. A few lines of
-// nested aliases can stand for billions of values, so values are counted as they are unfolded.
+// nested aliases can expand to billions of values, so values are counted as they are expanded.
 
 import TuttiFormats
 import TuttiGround
@@ -15,26 +15,26 @@ struct YAMLConfiguration {
     let path: String
     private var valueCount = 0
 
-    /// Values that a file may hold, aliases unfolded, and bytes that it may have.
+    /// Maximum values of a file, aliases expanded, and maximum bytes.
     private static let valueLimit = 1_000_000
     private static let byteLimit = 64 << 20
 
-    /// What errors name as the place of a key.
+    /// The position of a key in error messages.
     var keyPlaces: ConfigurationPlaces { ConfigurationPlaces(file: path, places: places) }
 
     /// Reads `path` and applies `settings`, each `key.path=value` with the value in YAML.
     ///
-    /// - Throws: exit 66 for a missing file, 65 for bytes that are not UTF-8, 64 for YAML that cannot be read; with line
+    /// - Throws: exit 66 for a missing file, 65 for bytes that are not UTF-8, 64 for invalid YAML; with line
     ///   and column.
     init(path: String, settings: [String]) throws {
         self.path = path
         let file = try MappedFile(path: path)
         root = JSONObject()
         guard file.bytes.count <= Self.byteLimit else {
-            throw unusable("1:1", "the file has \(file.bytes.count) bytes; at most \(Self.byteLimit) are read")
+            throw unusable("1:1", "the file has \(file.bytes.count) bytes; the limit is \(Self.byteLimit)")
         }
         try UTF8Text.check(file.bytes, source: path, operation: "read the configuration")
-        let mark = "\u{FEFF}".utf8  // a byte-order mark, as some editors write it
+        let mark = "\u{FEFF}".utf8  // a byte-order mark
         let text = String(
             decoding: file.contents.dropFirst(file.bytes.starts(with: mark) ? mark.count : 0), as: UTF8.self)
         guard let node = try compose(text, source: path) else { throw unusable("1:1", "the file is empty") }
@@ -51,7 +51,7 @@ struct YAMLConfiguration {
 
     private func compose(_ text: String, source: String) throws(TuttiError) -> Node? {
         do {
-            return try Yams.compose(yaml: text, .basic)  // `value(of:)` tells the types of scalars itself
+            return try Yams.compose(yaml: text, .basic)  // `value(of:)` resolves scalar types itself
         } catch {
             throw TuttiError(
                 .usage, "read the configuration", source, "not YAML: \(Self.oneLine("\(error)"))",
@@ -70,7 +70,7 @@ struct YAMLConfiguration {
         guard valueCount <= Self.valueLimit else {
             throw unusable(
                 "\(node.mark?.line ?? 1):\(node.mark?.column ?? 1)",
-                "the file stands for more than \(Self.valueLimit) values, aliases unfolded, which is the limit")
+                "more than \(Self.valueLimit) values with aliases expanded, which is the limit")
         }
         if record, let mark = node.mark, places[keyPath] == nil {
             places[keyPath] = "\(path):\(mark.line):\(mark.column)"

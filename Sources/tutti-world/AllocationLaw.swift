@@ -1,8 +1,8 @@
 // Law: a step allocates nothing once the largest batch has been seen.
 //
-// Counted on the thread that trains, from the end of one step to the end of the next: more than from zeroing the
-// gradients to the update. MPI and the preparation of batches run on threads of their own and are not counted, nor is
-// what BLAS does inside its calls. The first step of an epoch plans it and is left out.
+// Counted on the training thread, from the end of one step to the end of the next: more than from zeroing the gradients
+// to the update. MPI and the preparation of batches run on their own threads and are not counted, nor are allocations
+// inside BLAS. The first step of an epoch plans it and is excluded.
 
 import CAllocationCounter
 import Foundation
@@ -18,11 +18,11 @@ let allocationLaws: [Law] = ["bert-sgd", "mpnet-sgd"].map { name in
         let output = try ensemble.broadcast(temporaryFolder("allocations"))
         defer { if ensemble.isRoot { removeQuietly(output) } }
         _ = try training.run(ensemble, output: output, seed: 42, logs: false, report: counter)
-        // Rank zero hears of every step; the first epoch shows the largest batch.
+        // Rank zero sees every step; the first epoch contains the largest batch.
         guard ensemble.isRoot else { return }
         findings.require(counter.counts.count >= 8, "only \(counter.counts.count) steps were seen")
         let late = counter.counts.enumerated().dropFirst(8).filter { $0.offset % training.stepsOfEpoch != 0 }
-        findings.require(late.allSatisfy { $0.element == 0 }, "allocations a step: \(counter.counts)")
+        findings.require(late.allSatisfy { $0.element == 0 }, "allocations per step: \(counter.counts)")
         let control = AllocationCounter.allocations { _ = [Int](repeating: 1, count: 100).map { $0 + 1 } }
         findings.require(control > 0, "the counter counts nothing")
     }

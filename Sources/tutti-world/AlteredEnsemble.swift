@@ -1,23 +1,23 @@
-// AlteredEnsemble: an ensemble with a fault on purpose, for negative controls, or with less than a node offers.
+// AlteredEnsemble: an ensemble with a deliberate fault, for negative controls, or without shared memory.
 
 import Glibc
 import TuttiEnsemble
 
-/// Passes everything on to another ensemble, except for its fault.
+/// Forwards everything to another ensemble, except for its fault.
 final class AlteredEnsemble: Ensemble, @unchecked Sendable {
-    /// What is wrong with it.
+    /// The fault.
     enum Fault {
-        /// The adjoint of the gather keeps the own slice instead of summing it over ranks.
+        /// The adjoint of the gather keeps its own slice instead of summing over ranks.
         case droppedReduceScatter
-        /// Ranks keep what they should give to the next one.
+        /// Ranks keep what they should send to the next one.
         case droppedRotation
         /// Sums are divided by the number of ranks.
         case dividedByRanks
-        /// None, but ranks of one node exchange messages as if they were far apart.
+        /// None, but ranks of one node exchange messages, as between nodes.
         case nodesApart
         /// Nobody waits in a barrier, and the last rank comes late to its backward pass.
         case noBarrier
-        /// The last rank is told of memory that it cannot open.
+        /// The last rank gets the name of memory that it cannot open.
         case strangeNode
     }
 

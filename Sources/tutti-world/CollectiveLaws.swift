@@ -1,10 +1,10 @@
-// CollectiveLaws: what every collective promises, checked on the real transport.
+// CollectiveLaws: the contract of every collective, checked on the real transport.
 
 import TuttiEnsemble
 import TuttiGround
 
 let collectiveLaws: [Law] = [
-    Law(name: "allReduceSum adds, exactly for whole numbers, at every length") { ensemble, findings in
+    Law(name: "allReduceSum adds, exactly for integers, at every length") { ensemble, findings in
         for count in [0, 1, 3, 1000, 65_537, 1 << 20] {
             var values = (0..<count).map { Float($0 % 1000 + ensemble.rank) }
             try values.withUnsafeMutableBufferPointer { try ensemble.allReduceSum($0) }
@@ -61,7 +61,7 @@ let collectiveLaws: [Law] = [
             findings.require(wrong == nil, "deal \(deal): value \(wrong ?? 0) is \(own[wrong ?? 0])")
         }
     },
-    Law(name: "rotate goes round the ranks and comes home") { ensemble, findings in
+    Law(name: "rotate goes around the ranks and returns") { ensemble, findings in
         for length in [0, 1, 5000, 3_000_000] {
             let own = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 3 &+ 31 &* ensemble.rank) }
             var (here, next) = (own, [UInt8](repeating: 0, count: length))
@@ -74,7 +74,7 @@ let collectiveLaws: [Law] = [
                 let first = UInt8(truncatingIfNeeded: 31 &* origin)
                 findings.require(length == 0 || here[0] == first, "step \(step): \(length) bytes are of another rank")
             }
-            findings.require(here == own, "\(length) bytes came home changed")
+            findings.require(here == own, "\(length) bytes returned changed")
         }
     },
     Law(name: "gather and reduce-scatter are adjoint: <gather x, y> = <x, reduceScatter y>") { ensemble, findings in

@@ -1,7 +1,7 @@
-// Law: something that must hold among the ranks of a run, whatever their number; and the running of a list of laws.
+// Law: a property that must hold among the ranks of a run, whatever their number; and how a list of laws is run.
 //
 // A law is checked by all ranks together and holds only if no rank objects. A negative control is a law that breaks
-// something on purpose and holds only if the breach is noticed. Adding laws: one file with one `[Law]`, one line in
+// something on purpose and holds only if the fault is detected. Adding laws: one file with one `[Law]`, one line in
 // main.swift.
 
 import Foundation
@@ -9,11 +9,11 @@ import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
 
-/// One law. `check` is Collective: every rank makes the same calls, and reports what it finds without leaving early.
+/// One law. `check` is Collective: every rank makes the same calls, and reports problems without returning early.
 struct Law: Sendable {
     let name: String
     let fewestRanks: Int
-    /// Whether it is about ranks that keep memory together.
+    /// Whether it needs ranks that share memory.
     let needsNode: Bool
     let check: @Sendable (any Ensemble, Findings) throws -> Void
 
@@ -27,7 +27,7 @@ struct Law: Sendable {
         self.check = check
     }
 
-    /// A negative control: the breach that `check` must find, on at least one rank.
+    /// A negative control: a fault that `check` must find, on at least one rank.
     static func control(
         _ name: String, needsNode: Bool = false, check: @escaping @Sendable (any Ensemble, Findings) throws -> Void
     ) -> Law {
@@ -36,25 +36,25 @@ struct Law: Sendable {
             do {
                 try check(ensemble, inner)
             } catch let failure as TuttiError where failure.isShared && failure.kind == .diverged {
-                inner.require(false, "\(failure)")  // a run that breaks down, on all ranks together, has noticed it too
+                inner.require(false, "\(failure)")  // a run that fails on all ranks together has detected it too
             }
             let isNoticed = try ensemble.agree(code: inner.first.isEmpty ? 0 : 1) == 1
-            findings.require(isNoticed, "the fault was not noticed")
+            findings.require(isNoticed, "the fault was not detected")
         }
     }
 }
 
-/// What a rank found that must not be: the first of it.
+/// The first problem that a rank found.
 final class Findings {
     private(set) var first = ""
 
-    /// Notes `problem` unless `condition` holds.
+    /// Records `problem` unless `condition` holds.
     func require(_ condition: Bool, _ problem: @autoclosure () -> String) {
         if !condition && first.isEmpty { first = problem() }
     }
 }
 
-/// Checks every law, prints a line each on rank zero, and returns how many failed. Collective.
+/// Checks every law, prints one line each on rank zero, and returns how many failed. Collective.
 func check(_ laws: [Law], on ensemble: any Ensemble) throws -> Int32 {
     var (passed, failed) = (0, 0)
     for law in laws where law.fewestRanks <= ensemble.size && (ensemble.sharesNode || !law.needsNode) {
@@ -81,13 +81,13 @@ func say(_ line: String, on ensemble: any Ensemble) {
     if ensemble.isRoot { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
 }
 
-/// Repeatable numbers: the same sequence for the same seed on every rank.
+/// Reproducible numbers: the same sequence for the same seed on every rank.
 struct Numbers {
     private var state: UInt64
 
     init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 0x1234_5678_9ABC_DEF1 }
 
-    /// The next number, evenly spread over -1 ..< 1.
+    /// The next number, uniform in -1 ..< 1.
     mutating func next() -> Float {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
@@ -100,7 +100,7 @@ struct Numbers {
     mutating func next(_ count: Int) -> [Float] { (0..<count).map { _ in next() } }
 }
 
-/// Ways to deal `count` rows to `size` ranks: balanced, uneven, with empty ranks, all on one rank. `[deal][rank]`.
+/// Ways to split `count` rows over `size` ranks: balanced, uneven, with empty ranks, all on one rank. `[deal][rank]`.
 func deals(of count: Int, to size: Int) -> [[Int]] {
     let balanced = (0..<size).map { count * ($0 + 1) / size - count * $0 / size }
     var rising = (0..<size).map { count * $0 / max(1, size * (size - 1) / 2) }

@@ -1,7 +1,7 @@
-// LossSamples: every registered loss once, with a batch from numbers, for the laws over real MPI.
+// LossSamples: every registered loss once, with a synthetic batch, for the laws over real MPI.
 //
-// A sample is of all ranks; a rank evaluates its own rows of it. What a loss asks for (guide, twin, layers, text keys,
-// own parameters) is made here from numbers too. Adding a loss: one line in `all`.
+// A sample covers all ranks; a rank evaluates its own rows. What a loss requires (guide, twin, layers, text keys, own
+// parameters) is synthetic too. Adding a loss: one line in `all`.
 
 import TuttiEnsemble
 import TuttiGround
@@ -10,7 +10,7 @@ import TuttiObjectives
 
 /// A loss and the shape of a batch for it.
 struct LossSample: Sendable {
-    /// What a label is.
+    /// The kind of labels.
     enum Labels: Sendable {
         case none, binary, scores
         case classes(Int)
@@ -20,7 +20,7 @@ struct LossSample: Sendable {
     let specification: LossSpecification
     let columns: Int
     var labels = Labels.none
-    /// Layers of the model; the batch holds those that the loss draws.
+    /// Layers of the model; the batch has those that the loss samples.
     var modelLayers = 3
     let rows = 37
     let width = 24
@@ -34,10 +34,10 @@ struct LossSample: Sendable {
 
     private static let ranking = JSONValue.loss(LossSpecification(name: "MultipleNegativesRankingLoss"))
 
-    /// Candidates go round the ranks.
+    /// Candidates are passed around the ranks.
     static let travelling = LossSample("MultipleNegativesRankingLoss", ["ring_exchange": .bool(true)], columns: 3)
 
-    /// Samples of the losses that the registry knows.
+    /// Samples of the registered losses.
     static let all: [LossSample] = [
         LossSample("MultipleNegativesRankingLoss", columns: 3),
         LossSample("CachedMultipleNegativesRankingLoss", ["similarity_fct": .string("dot_score")], columns: 6),
@@ -82,7 +82,7 @@ struct LossSample: Sendable {
     ]
 }
 
-/// What a rank got: value, gradient of its embeddings, of the twin's, and of the loss's own parameters.
+/// The result on a rank: value, gradient of its embeddings, of the twin's, and of the loss's own parameters.
 struct LossSampleResult {
     var value: Double
     var blocks: Int
@@ -105,7 +105,7 @@ extension LossSample {
             width: width, layers: modelLayers, columns: (0..<columns).map { "text\($0)" }, labels: kind)
     }
 
-    /// Numbers of the rows `own`, block after block; rows of one item resemble each other, as embeddings do.
+    /// Numbers of the rows `own`, block by block; rows of one item are similar, as embeddings are.
     private func matrix(_ own: Range<Int>, blocks: Int, width: Int, salt: UInt64, _ arena: inout Arena) -> Matrix {
         let result = arena.matrix(blocks * own.count, width)
         for block in 0..<blocks {
@@ -131,7 +131,7 @@ extension LossSample {
         }
     }
 
-    /// Evaluates the rows `own`; `findings` hears of a value that depends on whether gradients are wanted.
+    /// Evaluates the rows `own`; `findings` gets a value that depends on whether gradients are computed.
     func evaluate(_ own: Range<Int>, _ ensemble: any Ensemble, _ findings: Findings) throws -> LossSampleResult {
         var arena = Arena()
         let loss = try LossRegistry.make(specification).loss

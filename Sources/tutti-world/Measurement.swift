@@ -1,10 +1,10 @@
-// Measurement: what the sum of a gradient costs on this machine, against copying the same bytes in this process.
+// Measurement: the cost of summing a gradient on this machine, compared with copying the same bytes in this process.
 
 import Dispatch
 import TuttiEnsemble
 
-/// Prints one JSON line: the best of `repeats` sums of `megabytes`, at once and in buckets of 8 MB, and of a copy of as
-/// many bytes, in milliseconds. Collective.
+/// Prints one JSON line: the best of `repeats` sums of `megabytes`, at once and in buckets of 8 MB, and of a copy of the
+/// same size, in milliseconds. Collective.
 func measureAllReduce(megabytes: Int, repeats: Int, on ensemble: any Ensemble) throws {
     let count = megabytes * 1_000_000 / MemoryLayout<Float>.stride
     let bucket = 2_000_000

@@ -1,4 +1,4 @@
-// Laws of hard-negative mining: W ranks write the bytes of one process, and a rank that encodes otherwise shows.
+// Laws of hard-negative mining: W ranks write the bytes of one process, and a rank that encodes differently is detected.
 //
 // Chunks and batches are small, so that every rank has some of the 168 texts of Tests/Golden/training/bert-sgd; the
 // program is run from the root of the repository.
@@ -24,7 +24,7 @@ let miningLaws: [Law] = [
 private struct TinyMining {
     private let folder = "Tests/Golden/training/bert-sgd"
 
-    /// Checks that all ranks together, each with the model that `altered` makes of its own, write what one writes.
+    /// Checks that all ranks together, each with its model changed by `altered`, write the same as one rank.
     func compare(
         _ ensemble: any Ensemble, _ findings: Findings, altered: (SentenceEncoder) -> any SentenceEncoding
     ) throws {
@@ -59,7 +59,7 @@ private struct TinyMining {
     }
 }
 
-/// A model whose embeddings point a little elsewhere.
+/// A model with slightly rotated embeddings.
 private final class SlantedModel: SentenceEncoding {
     private let model: SentenceEncoder
 

@@ -1,10 +1,10 @@
-// Laws of memory that the ranks of a node keep together.
+// Laws of memory shared by the ranks of a node.
 
 import TuttiEnsemble
 import TuttiTraining
 
 let nodeLaws: [Law] = [
-    Law(name: "memory of the node: zero at first, and what one rank writes all read", needsNode: true) {
+    Law(name: "memory of the node: zero at first, and what one rank writes, all read", needsNode: true) {
         ensemble, findings in
         let (memory, obstacle) = try NodeMemory.share(regions: [400, 3 << 20, 8], among: ensemble)
         guard let memory else { return findings.require(false, "not shared: \(obstacle)") }
@@ -28,7 +28,7 @@ let nodeLaws: [Law] = [
             try ensemble.barrier()
         }
     },
-    Law(name: "memory of the node: where one rank cannot have it, none has, and all know why", needsNode: true) {
+    Law(name: "memory of the node: if one rank cannot have it, none has, and all know why", needsNode: true) {
         ensemble, findings in
         let strange = try NodeMemory.share(regions: [4096], among: AlteredEnsemble(ensemble, .strangeNode))
         findings.require(strange.memory == nil, "a rank that cannot open the memory has it")
@@ -40,7 +40,7 @@ let nodeLaws: [Law] = [
             endless.memory == nil && endless.obstacle.contains("rank 0 cannot"),
             "the reason is \"\(endless.obstacle)\"")
     },
-    Law(name: "a run trains on where memory cannot be shared", needsNode: true) { ensemble, findings in
+    Law(name: "a run continues if memory cannot be shared", needsNode: true) { ensemble, findings in
         let strange = AlteredEnsemble(ensemble, .strangeNode)
         try TinyTraining("bert-sgd").compare(together: strange, ensemble, findings)
     },

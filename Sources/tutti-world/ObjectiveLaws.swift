@@ -1,5 +1,5 @@
 // ObjectiveLaws: every loss over W ranks equals the loss of one process with the global batch, value and gradients,
-// however the rows are dealt.
+// however the rows are split.
 //
 // Bounds: values 2e-6 max(1, |value|), gradients 1e-5 of the largest.
 
@@ -13,19 +13,19 @@ let objectiveLaws: [Law] =
             try equalsOneProcess(sample, $0, $0, $1)
         }
     } + [
-        .control("candidates that stay where they are, are noticed") { ensemble, findings in
+        .control("candidates that are not passed on") { ensemble, findings in
             let altered = AlteredEnsemble(ensemble, .droppedRotation)
             try equalsOneProcess(LossSample.travelling, ensemble, altered, findings)
         },
-        .control("a loss without its reduce-scatter is noticed") { ensemble, findings in
+        .control("a loss without its reduce-scatter") { ensemble, findings in
             let altered = AlteredEnsemble(ensemble, .droppedReduceScatter)
             try equalsOneProcess(LossSample.all[0], ensemble, altered, findings)
         },
-        .control("a gradient scaled by 1/W is noticed") { ensemble, findings in
+        .control("a gradient scaled by 1/W") { ensemble, findings in
             let altered = AlteredEnsemble(ensemble, .dividedByRanks)
             try equalsOneProcess(LossSample.all[0], ensemble, altered, findings)
         },
-        Law(name: "every registered loss has a sample here, or a run of its own") { _, findings in
+        Law(name: "every registered loss has a sample, or its own run") { _, findings in
             let covered = Set(LossSample.all.map(\.specification.name)).union(lossesOfRuns)
             let missing = LossRegistry.all.map(\.name).filter { !covered.contains($0) }
             findings.require(missing.isEmpty, "without one: \(missing.joined(separator: ", "))")
@@ -39,10 +39,10 @@ let objectiveLaws: [Law] =
         },
     ]
 
-/// Losses that need more than embeddings: the decoder is held to the law by whole runs (GoldenLossTests).
+/// Losses that need more than embeddings: the decoder is tested by whole runs (GoldenLossTests).
 private let lossesOfRuns: Set<String> = ["DenoisingAutoEncoderLoss"]
 
-/// Compares over `plain` what the loss says over `used` with what it says of all rows in this process.
+/// Compares over `plain` the loss over `used` with the loss of all rows in this process.
 private func equalsOneProcess(
     _ sample: LossSample, _ plain: any Ensemble, _ used: any Ensemble, _ findings: Findings
 ) throws {

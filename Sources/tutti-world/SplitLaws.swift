@@ -1,15 +1,15 @@
-// Laws of ensembles that are part of others: each color plays by itself, and nodes split into rows and columns.
+// Laws of sub-ensembles: each color works independently, and nodes split into rows and columns.
 
 import TuttiEnsemble
 
 let splitLaws: [Law] = [
-    Law(name: "split: each color is an ensemble of its own, uneven ones and single ranks included") {
+    Law(name: "split: each color is its own ensemble, including uneven ones and single ranks") {
         ensemble, findings in
         for (name, color) in colorings {
             let colors = (0..<ensemble.size).map { color($0, ensemble.size) }
             let part = try ensemble.split(color: colors[ensemble.rank])
             try compare(part, with: ensemble, colors: colors, findings, "\(name): ")
-            try ensemble.barrier()  // the whole still plays
+            try ensemble.barrier()  // the whole still works
         }
     },
     .control("an ensemble of other ranks than those of the color") { ensemble, findings in

@@ -1,8 +1,8 @@
-// Laws of whole training runs: W ranks equal one process, and a broken world does not.
+// Laws of whole training runs: W ranks equal one process, and a faulty ensemble does not.
 //
 // Each rank first trains alone, then all train together on the same global batches: dropout on, clipping on, two
-// micro-batches a step, rows that no number of ranks divides. The tiny models lie in Tests/Golden/training, so the
-// program is run from the root of the repository.
+// micro-batches per step, rows that no number of ranks divides. The tiny models are in Tests/Golden/training, so run the
+// program from the root of the repository.
 
 import Foundation
 import TuttiCorpus
@@ -46,7 +46,7 @@ let trainingLaws: [Law] =
         ]
     }
 
-/// Several data sets with a loss each: the ranks must be on the same one at every step.
+/// Several data sets with a loss each: the ranks must use the same one at every step.
 private let datasetLaws: [Law] = [
     Law(name: "two data sets with a loss each: ten steps, dropout on, equal one process") { ensemble, findings in
         var training = TinyTraining("bert-sgd")
@@ -65,7 +65,7 @@ struct TinyTraining {
     let folder: String
     var seedOfMasks: (_ rank: Int) -> UInt64 = { _ in 42 }
     var sampler = BatchSamplerKind.batchSampler
-    /// Triplets and pairs of the same rows, each with a loss of its own.
+    /// Triplets and pairs of the same rows, each with its own loss.
     var isOverTwoDatasets = false
 
     /// Optimizer steps of one epoch.
@@ -73,7 +73,7 @@ struct TinyTraining {
 
     init(_ name: String) {
         folder = "Tests/Golden/training/" + name
-        stepsOfEpoch = name == "bert-sgd" ? 4 : 3  // 84 and 60 rows, 11 a batch, two batches a step
+        stepsOfEpoch = name == "bert-sgd" ? 4 : 3  // 84 and 60 rows, 11 per batch, two batches per step
     }
 
     /// Weights and losses of ten steps.
@@ -83,7 +83,7 @@ struct TinyTraining {
         var losses: [Double]
     }
 
-    /// Checks that the run on `together` equals the run of one process. `ensemble` is the sound world.
+    /// Checks that the run on `together` equals the run of one process. `ensemble` is the correct world.
     func compare(together: any Ensemble, _ ensemble: any Ensemble, _ findings: Findings) throws {
         let scratch = temporaryFolder("run")
         defer { removeQuietly(scratch) }
@@ -135,7 +135,7 @@ struct TinyTraining {
         var inputs = TrainingInputs(
             model: model, arguments: arguments, trainDataset: try loadTable(DatasetSpecification(path: rows)),
             loss: try LossRegistry.make(name: "MultipleNegativesRankingLoss"), outputDirectory: output)
-        // Ranks whose settings differ would be refused before the control shows what that does.
+        // Ranks whose settings differ would be refused before the control takes effect.
         inputs.configuration = .object(["law": .string(folder)])
         if isOverTwoDatasets {
             let pairs = try loadTable(DatasetSpecification(path: rows, columns: ["anchor", "positive"]))
@@ -159,7 +159,7 @@ struct TinyTraining {
 
 }
 
-/// A place of this process for what a law writes.
+/// A path of this process for what a law writes.
 func temporaryFolder(_ name: String) -> String {
     FileManager.default.temporaryDirectory.path + "/tutti-world-\(getpid())-\(name)"
 }
@@ -168,7 +168,7 @@ func removeQuietly(_ path: String) {
     do { try FileManager.default.removeItem(atPath: path) } catch {}  // absent on all ranks but one
 }
 
-/// Keeps the losses that a run logs.
+/// Records the losses that a run logs.
 private final class LossRecorder: Report {
     private(set) var values: [Double] = []
     func logged(_ line: LogLine) { if let loss = line.values["loss"]?.double { values.append(loss) } }

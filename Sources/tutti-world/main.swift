@@ -2,8 +2,8 @@
 //
 //     mpirun -np 3 tutti-world            every law; the last line is "N passed, N failed"
 //     mpirun -np 2 tutti-world measure    the cost of summing a gradient of 90 MB
-//     mpirun -np 2 tutti-world forget     ends without finalising MPI, as a forgetful program does: exit code 0
-//     mpirun -np 3 tutti-world fail       the last rank gives up while the others wait: its message, exit code 75
+//     mpirun -np 2 tutti-world forget     exits without finalizing MPI, as a careless program does: exit code 0
+//     mpirun -np 3 tutti-world fail       the last rank fails while the others wait: its message, exit code 75
 //
 // Alone, without mpirun, the laws of one rank are checked.
 
@@ -26,7 +26,7 @@ do {
         case "measure": try measureAllReduce(megabytes: 90, repeats: 7, on: ensemble)
         case "fail":
             if ensemble.rank == ensemble.size - 1 {
-                throw TuttiError(.retryable, "tutti-world fail", "", "gives up on purpose", rank: ensemble.rank)
+                throw TuttiError(.retryable, "tutti-world fail", "", "fails on purpose", rank: ensemble.rank)
             }
             try ensemble.barrier()
         case "forget":

@@ -125,7 +125,7 @@ import Testing
         #expect(try left().count == 1)
         let next = try launch(["--", "true"])
         #expect(next.code() == 0)
-        #expect(next.errors.contains("cleared what a killed mpirun left"), "\(next.errors)")
+        #expect(next.errors.contains("removed leftovers of a killed mpirun"), "\(next.errors)")
         #expect(try left().isEmpty)
         let third = try launch(["--", "true"])
         #expect(third.code() == 0)

@@ -37,7 +37,7 @@ import TuttiFormats
             run.send(stop)
             let end = run.wait()
             #expect(end.code == 85, "signal \(stop): \(end.code) \(end.errors)")
-            let line = end.output.split(separator: "\n").last { $0.contains("To go on: ") }
+            let line = end.output.split(separator: "\n").last { $0.contains("To resume: ") }
             #expect(line?.contains("train \(stormy.path)/run.yaml") == true, "\(end.output)")
         }
         #expect(saves >= 30)

@@ -37,7 +37,7 @@ import TuttiLaunch
         #expect(end(.signaled(9), "").code == 75)
         #expect(try #require(end(.signaled(9), "").message).contains("mpirun was killed by SIGKILL"))
         let improper = end(.exited(1), JobOutputTests.improper)
-        #expect(improper.code == 75 && improper.message?.hasPrefix("rank 1 on vm ended without ending MPI") == true)
+        #expect(improper.code == 75 && improper.message?.hasPrefix("rank 1 on vm exited without MPI_Finalize") == true)
         for code in [1, 2, 3, 132, 139, 205, 255] as [Int32] { #expect(end(.exited(code)).code == 75, "\(code)") }
         let daemons = JobOutputTests.report("ORTE was unable to reliably start one or more daemons.\nThis usually ...")
         #expect(end(.exited(255), daemons).code == 75)

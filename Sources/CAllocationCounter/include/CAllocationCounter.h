@@ -1,5 +1,5 @@
-// Counts heap allocations of threads that ask for it. Linked into tutti-world alone: its definitions of malloc and
-// its kin take the place of the C library's in that program, all shared libraries included.
+// Counts heap allocations of threads that enable it. Linked only into tutti-world: its definitions of malloc and
+// related functions replace the C library's in that program, including all shared libraries.
 
 #ifndef C_ALLOCATION_COUNTER_H
 #define C_ALLOCATION_COUNTER_H

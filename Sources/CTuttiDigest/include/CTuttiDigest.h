@@ -1,11 +1,11 @@
-// SHA-256's compression function, the one hot loop of Ground: a checkpoint of MPNet is 1.3 GB to digest.
+// SHA-256's compression function, the only hot loop of Ground: an MPNet checkpoint is 1.3 GB to digest.
 #ifndef CTUTTI_DIGEST_H
 #define CTUTTI_DIGEST_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/// Adds `count` blocks of 64 bytes to `state`, with the processor's SHA instructions where it has them.
+/// Adds `count` blocks of 64 bytes to `state`, with the processor's SHA instructions if available.
 /// Reference: FIPS 180-4, section 6.2.2.
 void tutti_sha256_blocks(uint32_t state[_Nonnull 8], const uint8_t *_Nonnull blocks, size_t count);
 

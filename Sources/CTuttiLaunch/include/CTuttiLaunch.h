@@ -1,8 +1,8 @@
-// What a launcher needs of Linux that Swift cannot call: fork, and calls with a variable number of arguments.
+// Linux calls that a launcher needs and Swift cannot make: fork, and variadic functions.
 #ifndef TUTTI_LAUNCH_H
 #define TUTTI_LAUNCH_H
 
-// Whether a process here may read the memory of a sibling (process_vm_readv): 1 or 0.
+// Whether a process on this host may read the memory of a sibling (process_vm_readv): 1 or 0.
 //
 // Open MPI copies large messages between ranks of one host that way (btl vader, mechanism "cma"). Containers often
 // forbid it (seccomp, no CAP_SYS_PTRACE); Open MPI then prints an error for every message instead of falling back.

@@ -8,24 +8,24 @@
 int tutti_mpi_start(void);
 int tutti_mpi_finalize(void);
 
-// Has `finalize` called when this process exits with code 0 while MPI is running. After another code nothing is called:
-// the launcher then ends the other ranks, which may be waiting in a collective.
+// Registers `finalize` to run when this process exits with code 0 while MPI is running. It does not run after another
+// code: the launcher then ends the other ranks, which may be waiting in a collective.
 void tutti_mpi_at_exit(void (*finalize)(void));
 
 int tutti_mpi_rank(int comm, int *rank);
 int tutti_mpi_size(int comm, int *size);
 
-// The ranks of `comm` that give the same color, in their order there, as a communicator of their own.
+// A new communicator of the ranks of `comm` with the same color, in the same order.
 int tutti_mpi_split(int comm, int color, int *part);
 // The lowest of the ranks that can share memory with this one.
 int tutti_mpi_node(int *lowest);
 
-// Text of a code or of the library's version, cut to `capacity` with a final zero.
+// Text of a code or of the library's version, truncated to `capacity` and null-terminated.
 void tutti_mpi_error_text(int code, char *text, int capacity);
 void tutti_mpi_version(char *text, int capacity);
 void tutti_mpi_host_name(char *text, int capacity);
 
-// Ends all ranks; works before MPI has started and from any thread, because nothing follows it.
+// Ends all ranks; works before MPI has started and from any thread.
 void tutti_mpi_abort(int code);
 
 int tutti_mpi_barrier(int comm);
@@ -38,7 +38,7 @@ int tutti_mpi_reduce_scatter_floats(int comm, const float *send, float *own, con
 int tutti_mpi_rotate_bytes(int comm, const void *own, void *other, int count, int next, int previous);
 int tutti_mpi_sum_floats_at(int comm, const float *send, float *sum, int count, int root);
 
-// The CPUs that this thread may run on: a bit each, in `words` words of 64; returns 0 on success.
+// The CPUs that this thread may run on: one bit each, in `words` words of 64; returns 0 on success.
 int tutti_affinity(uint64_t *mask, int words);
 
 // Binds this thread to one CPU; returns 0 on success.

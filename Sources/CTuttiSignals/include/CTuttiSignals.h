@@ -1,8 +1,8 @@
-// Signals of the command, held from its first instruction on.
+// Signals of the command, blocked from its first instruction.
 #ifndef TUTTI_SIGNALS_H
 #define TUTTI_SIGNALS_H
 
-// Whether the signals were held before any library of this program could start a thread.
+// Whether the signals were blocked before any library of this program could start a thread.
 int tutti_signals_are_held(void);
 
 #endif

@@ -5,9 +5,9 @@ import TuttiGround
 
 /// Comma-separated values.
 package enum CSVReader: DatasetReader {
-    /// The extensions of such files.
+    /// The file extensions.
     package static let extensions = ["csv"]
-    /// One line on the format.
+    /// One line about the format.
     package static let summary = "comma-separated values with a header line, quoted as in RFC 4180"
 
     /// Reads the rows of `file`.
@@ -20,9 +20,9 @@ package enum CSVReader: DatasetReader {
 
 /// Tab-separated values.
 package enum TSVReader: DatasetReader {
-    /// The extensions of such files.
+    /// The file extensions.
     package static let extensions = ["tsv"]
-    /// One line on the format.
+    /// One line about the format.
     package static let summary = "tab-separated values with a header line, quoted like CSV"
 
     /// Reads the rows of `file`.
@@ -66,7 +66,7 @@ private func readSeparated(
     return try withExtendedLifetime(file) { () throws(TuttiError) in try builder.table() }
 }
 
-/// The names of all fields: of the first line, or of the options.
+/// The names of all fields: from the first line, or from the options.
 private func names(
     of file: MappedFile, columns: [String]?, _ options: ReaderOptions, parser: inout CSVParser,
     record: inout CSVRecord
@@ -76,7 +76,7 @@ private func names(
     case .columns:
         if let columns { return columns }
         throw TuttiError(
-            .usage, "read table", file.path, "header: false, and nothing names the fields",
+            .usage, "read table", file.path, "header: false, but no field names",
             hint: "Name all of them with columns: [...], or with header: [...].")
     case .line:
         if try parser.next(&record) { return record.fields }
@@ -84,7 +84,7 @@ private func names(
     }
 }
 
-/// Quoted cells that hold line ends and look as if they had swallowed rows, because the file is written without quoting.
+/// Quoted cells that contain line ends and seem to have swallowed rows, because the file is written without quoting.
 private struct SwallowedRows {
     let delimiter: UInt8
     let columns: Int
@@ -103,7 +103,7 @@ private struct SwallowedRows {
         }
     }
 
-    /// Texts hold no tabs as a rule. Other delimiters must stand in the cell as they would in rows.
+    /// Texts rarely contain tabs. Other delimiters must appear in the cell as they would in rows.
     private func isSuspicious(_ cell: ArraySlice<UInt8>, _ field: Int) -> Bool {
         let lines = cell.split(separator: 0x0A, omittingEmptySubsequences: false)
         guard lines.count > 1 else { return false }

@@ -1,23 +1,23 @@
-// Data sets by path: the registry of readers, and the choice of one by the file's extension.
+// Data sets by path: the registry of readers, and the choice of a reader by file extension.
 //
 // A new format is one file with a reader and one line in the registry.
 
 import TuttiFormats
 import TuttiGround
 
-/// A file format that holds rows of named columns.
+/// A file format with rows of named columns.
 public protocol DatasetReader: Sendable {
-    /// The extensions of its files, lower case, without the point.
+    /// The file extensions, lower case, without the dot.
     static var extensions: [String] { get }
-    /// One line on the format, for help and documentation.
+    /// One line about the format, for help and documentation.
     static var summary: String { get }
     /// Reads the rows of `file`; `columns` selects and orders, label included, nil takes all.
     ///
-    /// Throws: `.data` naming file and line; `.usage` for options that have no meaning for the format.
+    /// Throws: `.data` naming file and line; `.usage` for options that do not apply to the format.
     static func read(_ file: MappedFile, columns: [String]?, options: ReaderOptions) throws(TuttiError) -> Table
 }
 
-/// The readers that there are.
+/// The registry of readers.
 public enum DatasetReaders {
     /// All readers; the order is that of the documentation.
     public static let registry: [any DatasetReader.Type] = [
@@ -27,7 +27,7 @@ public enum DatasetReaders {
         JSONLinesReader.self,
     ]
 
-    /// Extensions that are known but refused, with the way out.
+    /// Extensions that are known but refused, with a workaround.
     static let refused: [String: String] = [
         "gz": "Unpack it first: gunzip --keep FILE.",
         "zst": "Unpack it first: unzstd FILE.",
@@ -38,27 +38,27 @@ public enum DatasetReaders {
 
     /// The reader for the file at `path`.
     ///
-    /// Throws: `.data` for a format that is not read, with what to do instead.
+    /// Throws: `.data` for an unsupported format, with a workaround.
     public static func reader(
         for path: String, options: ReaderOptions = ReaderOptions()
     ) throws(TuttiError) -> any DatasetReader.Type {
         let ending = fileExtension(of: path)
         if let reader = registry.first(where: { $0.extensions.contains(ending) }) { return reader }
         if let refusal = refusal(of: path) { throw refusal }
-        if options.delimiter != nil { return CSVReader.self }  // what the extension does not say
+        if options.delimiter != nil { return CSVReader.self }  // the extension does not matter
         let known = registry.flatMap { $0.extensions }.map { "." + $0 }.joined(separator: ", ")
         throw TuttiError(
             .data, "read table", path,
-            ending.isEmpty ? "has no extension" : "files with the extension .\(ending) are not read",
+            ending.isEmpty ? "has no extension" : "files with the extension .\(ending) are not supported",
             hint: "A data set is a file with one of the extensions \(known); with delimiter: any other is read as "
                 + "separated values.")
     }
 
-    /// The error for a known format that is not read yet, or nil.
+    /// The error for a known format that is not supported yet, or nil.
     static func refusal(of path: String) -> TuttiError? {
         let ending = fileExtension(of: path)
         return refused[ending].map {
-            TuttiError(.data, "read table", path, ".\(ending) files cannot be read yet", hint: $0)
+            TuttiError(.data, "read table", path, ".\(ending) files are not supported yet", hint: $0)
         }
     }
 
@@ -69,15 +69,15 @@ public enum DatasetReaders {
     }
 }
 
-/// What a configuration says of a data set.
+/// A data set in a configuration.
 public struct DatasetSpecification: Sendable, Equatable {
     /// The file.
     public var path: String
     /// The columns in use, label included, in order; nil uses all.
     public var columns: [String]?
-    /// How a file of separated values is written.
+    /// The format of a file of separated values.
     public var options: ReaderOptions
-    /// The name of the data set where there are several.
+    /// The name of the data set if there are several.
     public var name: String?
 
     /// Makes a specification from its parts.
@@ -93,7 +93,7 @@ public struct DatasetSpecification: Sendable, Equatable {
 
 /// Reads the data set of `specification`.
 ///
-/// Throws: `.missingFile`; `.data` naming file and line for anything that is no table of texts and numeric labels.
+/// Throws: `.missingFile`; `.data` naming file and line for anything but a table of texts and numeric labels.
 public func loadTable(_ specification: DatasetSpecification) throws(TuttiError) -> Table {
     // A missing file is reported as missing, whatever its extension.
     let file = try MappedFile(path: specification.path)

@@ -5,10 +5,10 @@ import TuttiGround
 
 /// JSON.
 package enum JSONReader: DatasetReader {
-    /// The extensions of such files.
+    /// The file extensions.
     package static let extensions = ["json"]
-    /// One line on the format.
-    package static let summary = "JSON: an array of objects, an object of columns, or one object a line"
+    /// One line about the format.
+    package static let summary = "JSON: an array of objects, an object of columns, or one object per line"
 
     /// Reads the rows of `file`.
     package static func read(
@@ -20,22 +20,22 @@ package enum JSONReader: DatasetReader {
         if first == UInt8(ascii: "[") { return try JSONRows.read(file, form: .array, columns: columns) }
         guard first == UInt8(ascii: "{") else {
             throw TuttiError(
-                .data, "read table", file.path, "holds neither an array of objects nor an object of columns")
+                .data, "read table", file.path, "is neither an array of objects nor an object of columns")
         }
-        // Lines of JSON begin with a line that is a whole object; an object of columns on one line has arrays in it.
+        // JSON lines start with a line that is a whole object; an object of columns on one line contains arrays.
         var lines = try JSONSequence(bytes, form: .lines, source: file.path)
         if let line = wholeObject(&lines), !line.values.allSatisfy({ $0.array != nil }) || hasMore(&lines) {
             return try JSONRows.read(file, form: .lines, columns: columns)
         }
         guard let object = try JSONValue.parse(bytes, source: file.path).object else {
-            throw TuttiError(.data, "read table", file.path, "holds no object of columns")
+            throw TuttiError(.data, "read table", file.path, "is not an object of columns")
         }
         return try withExtendedLifetime(file) { () throws(TuttiError) in
             try table(ofColumns: object, columns: columns, source: file.path)
         }
     }
 
-    /// The first line's object, or nil when the line is no whole value.
+    /// The first line's object, or nil if the line is not a complete value.
     private static func wholeObject(_ lines: inout JSONSequence) -> JSONObject? {
         do throws(TuttiError) { return try lines.next()?.value.object } catch { return nil }
     }
@@ -54,7 +54,7 @@ package enum JSONReader: DatasetReader {
             guard let list = values[place].array else {
                 throw TuttiError(
                     .data, "read table", source,
-                    "'\(selection.header[place])' is \(values[place].kindName), where a list is needed",
+                    "'\(selection.header[place])' is \(values[place].kindName), expected a list",
                     hint: "A JSON data set is an array of objects, or an object whose members are the columns.")
             }
             if let first = lists.first, first.count != list.count {
@@ -76,10 +76,10 @@ package enum JSONReader: DatasetReader {
 
 /// JSON lines.
 package enum JSONLinesReader: DatasetReader {
-    /// The extensions of such files.
+    /// The file extensions.
     package static let extensions = ["jsonl", "ndjson"]
-    /// One line on the format.
-    package static let summary = "JSON lines: one object a line"
+    /// One line about the format.
+    package static let summary = "JSON lines: one object per line"
 
     /// Reads the rows of `file`.
     package static func read(
@@ -96,7 +96,7 @@ enum JSONRows {
     static func check(_ options: ReaderOptions, _ file: MappedFile) throws(TuttiError) {
         guard options != ReaderOptions() else { return }
         throw TuttiError(
-            .usage, "read table", file.path, "delimiter, quote and header have no meaning for JSON",
+            .usage, "read table", file.path, "delimiter, quote and header do not apply to JSON",
             hint: "They are options of .csv and .tsv files.")
     }
 
@@ -109,7 +109,7 @@ enum JSONRows {
             let place = "\(file.path):\(line)"
             guard let object = value.object else {
                 throw TuttiError(
-                    .data, "read table", place, "the row is \(value.kindName), where an object is needed",
+                    .data, "read table", place, "the row is \(value.kindName), expected an object",
                     hint: "A row looks like {\"anchor\": \"...\", \"positive\": \"...\"}.")
             }
             let selection: ColumnSelection
@@ -122,7 +122,7 @@ enum JSONRows {
             }
             if columns == nil, let extra = object.keys.first(where: { !selection.names.contains($0) }) {
                 throw TuttiError(
-                    .data, "read table", place, "the row has a column '\(extra)' that the first row has not",
+                    .data, "read table", place, "the row has a column '\(extra)' that the first row lacks",
                     hint: TuttiError.hint(unknown: extra, known: selection.header))
             }
             values.removeAll(keepingCapacity: true)
@@ -148,7 +148,7 @@ enum JSONRows {
             guard case .string(let text) = values[number] else {
                 throw TuttiError(
                     .data, "read table", place,
-                    "column '\(selection.header[column])' holds \(values[number].kindName), where text is needed",
+                    "column '\(selection.header[column])' is \(values[number].kindName), expected a string",
                     hint: "Name the columns to use with columns:; a label column is called label or score.")
             }
             builder.append(text: text)

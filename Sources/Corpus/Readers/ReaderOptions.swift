@@ -1,43 +1,43 @@
-// How a file of separated values is written, where it is not as its extension says: delimiter, quote, header line.
+// The format of a file of separated values, if it differs from its extension: delimiter, quote, header line.
 //
 //   train_dataset: {path: stsb.tsv, quote: none, columns: [sentence1, sentence2, score]}
 //   train_dataset: {path: collection.tsv, quote: none, header: [pid, text], columns: [text]}
 //   train_dataset: {path: pairs.tsv, header: false, columns: [query, answer]}
 //
-// Files of the field (STS benchmark, MS MARCO) are often written without quoting: a text may begin with a double quote.
+// Files in the field (STS benchmark, MS MARCO) are often written without quoting: a text may start with a double quote.
 
 import TuttiFormats
 import TuttiGround
 
-/// What is known of a file of separated values beyond its extension.
+/// The format of a file of separated values, beyond its extension.
 public struct ReaderOptions: Sendable, Equatable {
-    /// Where the names of the columns are.
+    /// Where the column names come from.
     public enum Header: Sendable, Equatable {
         /// In the first line.
         case line
-        /// Nowhere in the file: these are the names of all its fields.
+        /// Not in the file: these are the names of all its fields.
         case names([String])
-        /// Nowhere in the file: `columns` names all its fields.
+        /// Not in the file: `columns` names all its fields.
         case columns
     }
 
-    /// What separates fields; nil for the extension's own.
+    /// The field separator; nil for that of the extension.
     public var delimiter: Unicode.Scalar?
-    /// What encloses fields that hold the delimiter; nil where quotes are ordinary characters.
+    /// The quote character; nil if quotes are ordinary characters.
     public var quote: Unicode.Scalar? = "\""
-    /// Where the names of the columns are.
+    /// Where the column names come from.
     public var header = Header.line
 
-    /// As the extension says, with a header line and double quotes.
+    /// The extension's format, with a header line and double quotes.
     public init() {}
 
     /// The keys of these options in a configuration.
     public static let keys = ["delimiter", "quote", "header"]
 
-    /// Reads the options as configurations spell them.
+    /// Parses the options of a configuration.
     ///
     /// - Parameter error: makes an error from a key, a problem and a hint.
-    /// - Throws: what `error` makes, for a value that is none of the option's.
+    /// - Throws: the result of `error`, for an invalid value.
     public init(
         _ value: (_ key: String) -> JSONValue?,
         error: (_ key: String, _ problem: String, _ hint: String?) -> TuttiError
@@ -61,7 +61,7 @@ public struct ReaderOptions: Sendable, Equatable {
         } else if let given = try single("quote", ["double": "\""], "For example quote: none.") {
             quote = given
         }
-        if let quote, quote == delimiter { throw error("quote", "is the delimiter too", nil) }
+        if let quote, quote == delimiter { throw error("quote", "is also the delimiter", nil) }
         switch value("header") {
         case nil, .null, .bool(true): header = .line
         case .bool(false): header = .columns

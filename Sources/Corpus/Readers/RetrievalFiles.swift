@@ -1,35 +1,35 @@
 // The files of a retrieval data set in the BEIR layout.
 //
 // corpus.jsonl: {"_id", "title" (optional), "text"}; queries.jsonl: {"_id", "text"}; qrels/*.tsv: a header line
-// "query-id corpus-id score", then one judgement a line; without the column score every judgement counts 1. A document
-// is title and text joined by a blank, as users of the reference's InformationRetrievalEvaluator join them.
+// "query-id corpus-id score", then one judgement per line; without a score column every judgement counts 1. A document
+// is title and text joined by a space, as users of the reference's InformationRetrievalEvaluator join them.
 // Reference: beir-cellar/beir, GenericDataLoader.
 
 import TuttiFormats
 import TuttiGround
 
-/// Texts that have names.
+/// Texts with ids.
 package struct NamedTexts: Sendable {
-    /// The names, each once, in the order of the file.
+    /// The unique ids, in file order.
     package let ids: [String]
-    /// The texts of the same order.
+    /// The texts, in the same order.
     package let texts: [String]
 
-    /// Texts under names; both of one length.
+    /// Texts with ids; both of the same length.
     package init(ids: [String], texts: [String]) {
-        precondition(ids.count == texts.count, "NamedTexts: \(ids.count) names for \(texts.count) texts")
+        precondition(ids.count == texts.count, "NamedTexts: \(ids.count) ids for \(texts.count) texts")
         self.ids = ids
         self.texts = texts
     }
 }
 
-/// A judgement that a document answers a query.
+/// A relevance judgement of a document for a query.
 package struct RelevanceJudgement: Sendable, Equatable {
-    /// The query's name.
+    /// The query id.
     package let query: String
-    /// The document's name.
+    /// The document id.
     package let document: String
-    /// The grade; zero says that it does not answer.
+    /// The grade; zero means not relevant.
     package let score: Int
 
     /// Makes a judgement from its parts.
@@ -42,7 +42,7 @@ package struct RelevanceJudgement: Sendable, Equatable {
 
 /// The readers of the BEIR layout.
 package enum RetrievalFiles {
-    /// Reads documents, title and text joined by a blank.
+    /// Reads documents, title and text joined by a space.
     ///
     /// Throws: `.missingFile`; `.data` naming file and line.
     package static func corpus(_ path: String) throws(TuttiError) -> NamedTexts {
@@ -56,7 +56,7 @@ package enum RetrievalFiles {
         try namedTexts(path, hasTitles: false)
     }
 
-    /// Reads judgements, zero grades included, in the order of the file.
+    /// Reads judgements, including zero grades, in file order.
     ///
     /// Throws: `.missingFile`; `.data` naming file, line and column.
     package static func judgements(_ path: String) throws(TuttiError) -> [RelevanceJudgement] {
@@ -70,7 +70,7 @@ package enum RetrievalFiles {
         for name in ["query-id", "corpus-id"] {
             guard let place = header.firstIndex(of: name) else {
                 throw TuttiError(
-                    .data, "read judgements", "\(path):1", "there is no column '\(name)'",
+                    .data, "read judgements", "\(path):1", "no such column '\(name)'",
                     hint: "The header line must be query-id, corpus-id and, with grades, score, separated by tabs.")
             }
             places.append(place)
@@ -84,7 +84,7 @@ package enum RetrievalFiles {
                 guard let grade = Int(record[scorePlace]) else {
                     throw TuttiError(
                         .data, "read judgements", parser.place(of: scorePlace, in: record),
-                        "the score '\(record[scorePlace])' is no whole number")
+                        "the score '\(record[scorePlace])' is not a whole number")
                 }
                 score = grade
             }
@@ -109,8 +109,8 @@ package enum RetrievalFiles {
             guard let id = value["_id"].flatMap({ $0.string ?? $0.int.map(String.init) }) else {
                 throw flawed("the line has no \"_id\"")
             }
-            guard let text = value["text"]?.string else { throw flawed("the line has no \"text\" that is a string") }
-            guard seen.insert(id).inserted else { throw flawed("the name \"\(id)\" occurs twice") }
+            guard let text = value["text"]?.string else { throw flawed("the line has no string \"text\"") }
+            guard seen.insert(id).inserted else { throw flawed("duplicate \"_id\" \"\(id)\"") }
             ids.append(id)
             texts.append(hasTitles ? joined(title: value["title"]?.string ?? "", text: text) : text)
         }

@@ -1,13 +1,13 @@
-// The texts to encode or tokenise: the lines of a text file, or one column of a table, by the file's extension.
+// The texts to encode or tokenize: the lines of a text file, or one column of a table, by file extension.
 
 import TuttiFormats
 import TuttiGround
 
 /// Reads texts from `path`: one column of a CSV, TSV, JSON or JSON-lines file, or the lines of any other file.
 ///
-/// `column` may be nil for a table with one text column. Empty lines are empty texts; only the line end of the last
-/// line makes no further one. `options` say how a file of separated values is written; `notice` gets what is odd in it.
-/// Throws: `.missingFile`; `.data` naming file and line; `.usage` when the column must be named.
+/// `column` may be nil for a table with one text column. Empty lines are empty texts; the line end of the last line
+/// does not start another one. `options` give the format of separated values; `notice` gets the reader's warnings.
+/// Throws: `.missingFile`; `.data` naming file and line; `.usage` if the column must be named.
 package func loadTextColumn(
     _ path: String, column: String? = nil, options: ReaderOptions = ReaderOptions(), notice: (String) -> Void = { _ in }
 ) throws(TuttiError) -> [String] {
@@ -18,8 +18,8 @@ package func loadTextColumn(
     guard isTable else {
         if let column {
             throw TuttiError(
-                .usage, "read texts", path, "is read as lines of text, which have no column '\(column)'",
-                hint: "Leave the column out, or name a .csv, .tsv, .json or .jsonl file.")
+                .usage, "read texts", path, "is read as lines of text and has no column '\(column)'",
+                hint: "Omit the column, or pass a .csv, .tsv, .json or .jsonl file.")
         }
         return try lines(of: file)
     }

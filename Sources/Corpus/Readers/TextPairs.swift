@@ -1,10 +1,10 @@
-// Pairs of short texts in a file or a configuration: names with their texts, or names that belong together.
+// Pairs of short texts in a file or a configuration: ids with their texts, or related ids.
 //
 //   .csv, .tsv     a header line, then the first two columns of every row
-//   .jsonl         a line is an array of two, or an object whose first two members count
+//   .jsonl         a line is an array of two, or an object; its first two members are used
 //   .json          an array of such lines; or an object {first: second} or {first: {second: true}}
 //
-// Whole numbers count as the texts that they are written as, since names are often numbers.
+// Integers are read as strings, since ids are often numbers.
 
 import TuttiFormats
 import TuttiGround
@@ -16,7 +16,7 @@ package enum TextPairs {
 
     /// Reads the pairs in the file at `path`.
     ///
-    /// `options` say how a file of separated values is written; they do not concern JSON.
+    /// `options` give the format of a file of separated values; they do not apply to JSON.
     /// Throws: `.missingFile`; `.data` naming file and line.
     package static func read(_ path: String, options: ReaderOptions = ReaderOptions()) throws(TuttiError) -> [Pair] {
         let file = try MappedFile(path: path)
@@ -35,7 +35,7 @@ package enum TextPairs {
 
     /// The pairs in a JSON value; `source` names it in errors.
     ///
-    /// Throws: `.data` for a value that holds anything else.
+    /// Throws: `.data` for anything else.
     package static func pairs(of value: JSONValue, source: String) throws(TuttiError) -> [Pair] {
         var pairs: [Pair] = []
         if let list = value.array {
@@ -83,7 +83,7 @@ package enum TextPairs {
         case .line: width = try parser.next(&record) ? record.count : 0
         }
         guard width >= 2 else {
-            throw TuttiError(.data, "read pairs", "\(file.path):1", "there is no header line with two columns")
+            throw TuttiError(.data, "read pairs", "\(file.path):1", "no header line with two columns")
         }
         var pairs: [Pair] = []
         while try parser.next(&record) {
@@ -106,7 +106,7 @@ package enum TextPairs {
 
     private static func flaw(_ value: JSONValue, _ place: String) -> TuttiError {
         TuttiError(
-            .data, "read pairs", place, "is \(value.kindName) that holds no pair of texts",
+            .data, "read pairs", place, "is \(value.kindName), not a pair of texts",
             hint: "Pairs are arrays of two, objects of two members, or an object {first: second}.")
     }
 }

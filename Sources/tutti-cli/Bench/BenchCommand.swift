@@ -1,7 +1,7 @@
-// `tutti bench`: what each part of Tutti costs on this machine, as a share of its own bound.
+// `tutti bench`: the cost of each part of Tutti on this machine, as a fraction of its bound.
 //
-// Bounds are measured in the same run, between the measurements that they bound, since a shared machine's speed
-// wanders. Every figure is a median of repetitions with the smallest and the largest beside it.
+// Bounds are measured in the same run, between the measurements that they bound, since the speed of a shared machine
+// drifts. Every figure is a median of repetitions, with the minimum and maximum.
 
 import ArgumentParser
 import TuttiEnsemble
@@ -10,8 +10,8 @@ struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure kernels, a training step, the tokenizer or the collectives.",
         discussion: """
-            Every figure is the median of several repetitions; --json prints one object a result, with the smallest \
-            and the largest under NAME_min and NAME_max. Bounds (FMA peak, memory bandwidth, memcpy) are measured in \
+            Every figure is the median of several repetitions; --json prints one object per result, with the minimum \
+            and maximum under NAME_min and NAME_max. Bounds (FMA peak, memory bandwidth, memcpy) are measured in \
             the same run.
             """,
         subcommands: [
@@ -19,12 +19,12 @@ struct BenchCommand: ParsableCommand {
         ])
 }
 
-/// Options of all benchmarks.
+/// Options shared by all benchmarks.
 struct BenchOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Measurements of each figure.", valueName: "n"))
+    @Option(help: ArgumentHelp("Repetitions per figure.", valueName: "n"))
     var repetitions = 7
 
-    @Flag(help: "Print one JSON object a result.")
+    @Flag(help: "Print one JSON object per result.")
     var json = false
 
     @OptionGroup var compute: ComputeOptions
@@ -33,7 +33,7 @@ struct BenchOptions: ParsableArguments {
         guard repetitions > 0 else { throw ValidationError("--repetitions must be positive") }
     }
 
-    /// Sets threads, says how the ranks lie, and gives what results are written to. Collective.
+    /// Sets threads, prints the rank layout, and returns the report that takes results. Collective.
     func begin(_ bench: String, on ensemble: any Ensemble) throws -> BenchReport {
         let layout = try RankLayout.apply(compute, ensemble: ensemble)
         let report = BenchReport(bench, json: json, ensemble: ensemble)

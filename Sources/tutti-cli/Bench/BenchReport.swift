@@ -1,4 +1,4 @@
-// What a benchmark prints: a table for people, or one JSON object a result. Only rank zero prints.
+// What a benchmark prints: a table for people, or one JSON object per result. Only rank zero prints.
 
 import Foundation
 import TuttiEnsemble
@@ -11,11 +11,11 @@ struct BenchColumn {
     /// How a value is shown.
     enum Style {
         case text
-        /// A number with this many digits behind the point.
+        /// A number with this many digits after the decimal point.
         case number(Int)
-        /// A share as a percentage.
+        /// A fraction, as a percentage.
         case percent
-        /// The smallest and the largest of a number.
+        /// The minimum and maximum.
         case spread(Int)
     }
 
@@ -31,7 +31,7 @@ struct BenchColumn {
         self.style = style
     }
 
-    /// The cell of a result; empty where the result has no such value.
+    /// The cell for a result; empty if the result has no such value.
     func cell(_ result: JSONObject) -> String {
         func fixed(_ number: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", number) }
         switch style {
@@ -44,7 +44,7 @@ struct BenchColumn {
         }
     }
 
-    /// `cell` at the width of the column: texts to the left, numbers to the right.
+    /// `cell` padded to the column's width: text left-aligned, numbers right-aligned.
     func padded(_ cell: String) -> String {
         let blanks = String(repeating: " ", count: max(0, width - cell.count))
         if case .text = style { return cell + blanks }
@@ -52,7 +52,7 @@ struct BenchColumn {
     }
 }
 
-/// Writes results as they come.
+/// Writes results as they arrive.
 final class BenchReport {
     private let bench: String
     /// Whether results are JSON objects.
@@ -60,14 +60,14 @@ final class BenchReport {
     private let ensemble: any Ensemble
     private var columns: [BenchColumn] = []
 
-    /// - Parameter bench: the subcommand, stated in every JSON object.
+    /// - Parameter bench: the subcommand, a member of every JSON object.
     init(_ bench: String, json: Bool, ensemble: any Ensemble) {
         self.bench = bench
         isJSON = json
         self.ensemble = ensemble
     }
 
-    /// Says something that is no result: on standard error where results are JSON.
+    /// Prints something that is not a result: to standard error if results are JSON.
     func note(_ text: String) throws {
         guard ensemble.isRoot else { return }
         if isJSON { Output.show(text + "\n", on: STDERR_FILENO) } else { try Output.line(text) }
@@ -81,7 +81,7 @@ final class BenchReport {
         try Output.line(Self.line(columns.map { $0.padded($0.title) }))
     }
 
-    /// Writes one result: a row of the table, or a JSON object with ranks and threads in front.
+    /// Writes one result: a table row, or a JSON object that starts with ranks and threads.
     func add(_ kind: String, _ result: JSONObject) throws {
         guard ensemble.isRoot else { return }
         guard isJSON else { return try Output.line(Self.line(columns.map { $0.padded($0.cell(result)) })) }

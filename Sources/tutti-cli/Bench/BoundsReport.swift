@@ -1,18 +1,18 @@
-// The machine's limits as a benchmark reports them: FMA peak, streams, memcpy.
+// The machine's limits in benchmark reports: FMA peak, streams, memcpy.
 
 import TuttiFormats
 import TuttiGround
 import TuttiKernels
 
-/// Samples of the bounds of one run; take more of them among the measurements.
+/// Samples of the bounds of one run; take them between measurements.
 struct BoundSamples {
     private(set) var fma = Samples()
     private(set) var streams: [MemoryStream: Samples] = [:]
 
-    /// The median FMA peak of all threads of a rank, FLOP/s.
+    /// The median FMA peak of all threads of one rank, FLOP/s.
     var fmaPeak: Double { fma.median }
 
-    /// The median bandwidth of a stream, bytes a second.
+    /// The median bandwidth of a stream, bytes per second.
     func bandwidth(_ stream: MemoryStream) -> Double { streams[stream]?.median ?? 0 }
 
     /// Takes one sample of the FMA peak.
@@ -23,7 +23,7 @@ struct BoundSamples {
         for stream in chosen { streams[stream, default: Samples()].add(machine.bandwidth(stream)) }
     }
 
-    /// Writes a row a bound.
+    /// Writes one row per bound.
     func write(to report: BenchReport, machine: MachineBounds) throws {
         let bytes = machine.streamElements * MemoryLayout<Float>.stride
         try report.table(

@@ -13,7 +13,7 @@ final class CollectiveBench {
         case allGather = "all_gather"
         case broadcast
 
-        /// busbw over algbw, as nccl-tests defines it.
+        /// busbw / algbw, as nccl-tests defines it.
         func busFactor(ranks: Int) -> Double {
             let others = Double(ranks - 1) / Double(ranks)
             switch self {
@@ -24,7 +24,7 @@ final class CollectiveBench {
         }
     }
 
-    /// Bytes of one memcpy: far more than a cache holds.
+    /// Bytes of one memcpy: far larger than any cache.
     let copyBytes = 128 << 20
     private let ensemble: any Ensemble
     private let values: UnsafeMutableBufferPointer<Float>
@@ -36,7 +36,7 @@ final class CollectiveBench {
         let count = max(largest, copyBytes) / MemoryLayout<Float>.stride
         values = .allocate(capacity: count)
         received = .allocate(capacity: count)
-        values.initialize(repeating: 0)  // sums of zeros stay zeros, however often
+        values.initialize(repeating: 0)  // sums of zeros stay zero
         received.initialize(repeating: 0)
     }
 
@@ -61,7 +61,7 @@ final class CollectiveBench {
         return samples
     }
 
-    /// Bytes a second that memcpy copies while every rank copies: the slowest rank's. Collective.
+    /// memcpy bandwidth in bytes per second while every rank copies; the slowest rank's. Collective.
     func copyBandwidth() throws -> Double {
         guard let source = values.baseAddress, let target = received.baseAddress else { return 0 }
         try ensemble.barrier()
@@ -72,7 +72,7 @@ final class CollectiveBench {
     private func call(_ operation: Operation, _ count: Int) throws {
         let whole = UnsafeMutableBufferPointer(rebasing: values[0..<count])
         let (rank, ranks) = (ensemble.rank, ensemble.size)
-        // Shares of all ranks, equal but for the rest.
+        // Each rank's share, equal up to the remainder.
         func share(_ other: Int) -> Int { count * (other + 1) / ranks - count * other / ranks }
         switch operation {
         case .barrier: try ensemble.barrier()

@@ -1,7 +1,7 @@
-// `tutti bench collectives`: what the ranks' collectives cost, against copying memory.
+// `tutti bench collectives`: the cost of collectives, compared with memcpy.
 //
-// Terms are those of nccl-tests (doc/PERFORMANCE.md): the algorithm's bandwidth (algbw) is the size of the operation
-// over its time; the bus's (busbw) multiplies it by what each rank must move at least: 2 (W - 1) / W for all-reduce,
+// Terms are those of nccl-tests (doc/PERFORMANCE.md): algorithm bandwidth (algbw) is the size of the operation over
+// its time; bus bandwidth (busbw) multiplies it by the least each rank must move: 2 (W - 1) / W for all-reduce,
 // (W - 1) / W for reduce-scatter and all-gather, 1 for broadcast. The size is that of the whole vector: what all-gather
 // receives, what reduce-scatter sends. A time is the slowest rank's. memcpy is measured on all ranks at the same time
 // and counted once, as the bytes copied, which is how busbw counts.
@@ -14,8 +14,8 @@ import TuttiKernels
 
 struct CollectivesBenchCommand: RankedCommand {
     static let configuration = CommandConfiguration(
-        commandName: "collectives", abstract: "Measure the collectives of the ranks; needs mpirun.",
-        discussion: "algbw and busbw are those of nccl-tests; the share is busbw over the memcpy of a rank.")
+        commandName: "collectives", abstract: "Measure the collectives; needs mpirun.",
+        discussion: "algbw and busbw are those of nccl-tests; the share is busbw over one rank's memcpy.")
 
     @Option(help: ArgumentHelp("Smallest size.", valueName: "bytes"))
     var minBytes = 4096
@@ -23,14 +23,14 @@ struct CollectivesBenchCommand: RankedCommand {
     @Option(help: ArgumentHelp("Largest size.", valueName: "bytes"))
     var maxBytes = 128 << 20
 
-    @Option(help: ArgumentHelp("Each size is so many times the one before.", valueName: "n"))
+    @Option(help: ArgumentHelp("Ratio of successive sizes.", valueName: "n"))
     var factor = 4
 
     @OptionGroup var bench: BenchOptions
 
     func validate() throws {
         guard minBytes >= 4, minBytes <= maxBytes, maxBytes <= 4 << 30 else {
-            throw ValidationError("--min-bytes must be in 4 ... --max-bytes, and that at most 4294967296")
+            throw ValidationError("--min-bytes must be in 4 ... --max-bytes, and --max-bytes at most 4294967296")
         }
         guard factor >= 2 else { throw ValidationError("--factor must be at least 2") }
     }

@@ -4,7 +4,7 @@
 
 import TuttiKernels
 
-/// Which of the three products of a weight.
+/// One of the three products of a weight.
 enum ProductPass: String, CaseIterable {
     /// y [T, O] = x W^T
     case forward
@@ -18,7 +18,7 @@ extension ModelShape.Product {
     /// FLOPs of one pass over `tokens`, the same for all three.
     func flops(tokens: Int) -> Double { 2 * Double(tokens) * Double(inputs) * Double(outputs) }
 
-    /// Bytes that the operands of one call take in a `RotatingMemory` at most.
+    /// Upper bound on the `RotatingMemory` bytes that the operands of one call take.
     func largestOperand(tokens: Int) -> Int { max(tokens * max(inputs, outputs), inputs * outputs) * 4 }
 
     /// Computes one pass on the next operands of `memory`.
@@ -44,7 +44,7 @@ extension ModelShape {
     /// Bytes of the largest operand of a dense product.
     func largestOperand(tokens: Int) -> Int { products.map { $0.largestOperand(tokens: tokens) }.max() ?? 0 }
 
-    /// Seconds of all dense products of a training step with `tokens`, in the order of a step, and of nothing else.
+    /// Seconds of all dense products of a training step with `tokens`, in step order, and nothing else.
     func denseSeconds(tokens: Int, _ memory: RotatingMemory) -> Double {
         Stopwatch.seconds {
             for _ in 0..<layers {

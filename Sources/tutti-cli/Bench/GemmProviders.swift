@@ -1,13 +1,13 @@
-// The installed GEMM providers, one after the other.
+// The installed GEMM providers, one by one.
 
 import TuttiKernels
 
 /// Chooses providers for measurements.
 enum GemmProviders {
-    /// The providers that can be used here.
+    /// The providers available on this machine.
     static var available: [GemmProvider] { GemmProvider.allCases.filter(\.isAvailable) }
 
-    /// Runs `body` with all products by `provider`, and restores the choice that was made before.
+    /// Runs `body` with all products computed by `provider`, then restores the previous choice.
     static func with<Result>(_ provider: GemmProvider, _ body: () throws -> Result) rethrows -> Result {
         let before = Gemm.choice
         defer { Gemm.choice = before }

@@ -1,4 +1,4 @@
-// `tutti bench kernels`: dense products as a share of the FMA peak, row kernels as a share of memory bandwidth.
+// `tutti bench kernels`: dense products as a fraction of FMA peak, row kernels as a fraction of memory bandwidth.
 
 import ArgumentParser
 import TuttiEnsemble
@@ -10,29 +10,29 @@ struct KernelsBenchCommand: RankedCommand {
     static let configuration = CommandConfiguration(
         commandName: "kernels", abstract: "Measure dense products and row kernels against this machine's limits.",
         discussion: """
-            Dense products of a layer are measured with every installed provider, in turn; operands come from memory, \
-            not from a cache. Under mpirun all ranks measure at the same time and rank zero prints its own figures.
+            The dense products of a layer are measured with every installed provider in turn; operands come from \
+            memory, not from cache. Under mpirun all ranks measure at the same time; rank zero prints its own figures.
             """)
 
     @OptionGroup var model: ShapeOptions
 
-    @Option(help: ArgumentHelp("Tokens that a call works on.", valueName: "n"))
+    @Option(help: ArgumentHelp("Tokens per call.", valueName: "n"))
     var tokens = 3000
 
-    @Option(help: ArgumentHelp("Tokens of a sequence; by default like NLI sentences: 4 to 40.", valueName: "n"))
+    @Option(help: ArgumentHelp("Tokens per sequence (default: like NLI sentences, 4 to 40).", valueName: "n"))
     var length: Int?
 
     @Option(
         help: ArgumentHelp(
-            "MiB of an array of the memory bounds; by default four times the last cache, 64 to 256.", valueName: "n"))
+            "MiB per array of the memory bounds (default: 4x the last-level cache, 64 to 256).", valueName: "n"))
     var streamMegabytes: Int?
 
-    @Option(help: ArgumentHelp("Measure this part alone, and the bounds: bounds, gemm or rows.", valueName: "part"))
+    @Option(help: ArgumentHelp("Measure only this part and the bounds: bounds, gemm or rows.", valueName: "part"))
     var only: Part?
 
     @OptionGroup var bench: BenchOptions
 
-    /// A part of what is measured.
+    /// A part of the measurements.
     enum Part: String, ExpressibleByArgument, CaseIterable {
         case bounds, gemm, rows
     }
@@ -49,7 +49,7 @@ struct KernelsBenchCommand: RankedCommand {
         let shape = try ensemble.together("load the model") { try model.shape() }
         let report = try bench.begin("kernels", on: ensemble)
         let machine = MachineBounds(streamBytes: streamMegabytes.map { $0 << 20 } ?? MachineBounds.defaultStreamBytes)
-        // AdamW works on the whole model; eight million parameters are more than any cache and enough to tell.
+        // AdamW works on the whole model; eight million parameters exceed any cache and are enough.
         let parameters = min(shape.vocabulary * shape.hidden + shape.plan.denseParameters, 8 << 20)
         let largest = KernelOperands.largestOperand(shape: shape, tokens: tokens, parameters: parameters)
         let bytes = MemoryLayout<Float>.stride * largest
@@ -142,7 +142,7 @@ struct KernelsBenchCommand: RankedCommand {
         try writeTotals(products, bounds, to: report)
     }
 
-    /// A line a provider and pass: all products of a layer together.
+    /// One row per provider and pass: all products of a layer together.
     private func writeTotals(_ products: [MeasuredProduct], _ bounds: BoundSamples, to report: BenchReport) throws {
         for pass in ProductPass.allCases {
             for provider in GemmProviders.available {
@@ -183,7 +183,7 @@ struct KernelsBenchCommand: RankedCommand {
 
     private func writeKernels(_ kernels: [MeasuredKernel], _ bounds: BoundSamples, to report: BenchReport) throws {
         try report.table(
-            "Row kernels as a share of the stream they resemble (several streams at once may exceed one); attention",
+            "Row kernels as a share of the closest stream (several streams at once may exceed it); attention",
             [
                 BenchColumn("kernel", "name", 28, .text), BenchColumn("shape", "shape", 27, .text),
                 BenchColumn("us", "microseconds", 9, .number(1)),

@@ -1,4 +1,4 @@
-// The shape of a transformer, as benchmarks are told it: of a model's folder, or by its dimensions (default: MiniLM's).
+// The transformer shape that benchmarks use: from a model folder, or by its dimensions (default: MiniLM's).
 //
 // Legend: T packed tokens, D hidden, F inner, H heads.
 
@@ -7,15 +7,15 @@ import TuttiEncoders
 import TuttiFormats
 import TuttiModels
 
-/// Options that say what model a benchmark is about.
+/// Options that choose the model of a benchmark.
 struct ShapeOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Model folder or hub id; otherwise a model of the shape below.", valueName: "path"))
+    @Option(help: ArgumentHelp("Model folder or hub id (default: a model of the shape below).", valueName: "path"))
     var model: String?
 
-    @Option(help: ArgumentHelp("Hidden width of the model.", valueName: "n"))
+    @Option(help: ArgumentHelp("Hidden size.", valueName: "n"))
     var hidden = 384
 
-    @Option(help: ArgumentHelp("Inner width of the feed-forward half.", valueName: "n"))
+    @Option(help: ArgumentHelp("Inner size of the feed-forward block.", valueName: "n"))
     var inner = 1536
 
     @Option(help: ArgumentHelp("Layers.", valueName: "n"))
@@ -24,7 +24,7 @@ struct ShapeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Attention heads.", valueName: "n"))
     var heads = 12
 
-    @Option(help: ArgumentHelp("Tokens of the vocabulary.", valueName: "n"))
+    @Option(help: ArgumentHelp("Vocabulary size.", valueName: "n"))
     var vocabulary = 30_522
 
     func validate() throws {
@@ -48,7 +48,7 @@ struct ShapeOptions: ParsableArguments {
     }
 }
 
-/// The dimensions of a transformer, all layers of which are like the first.
+/// The dimensions of a transformer whose layers all have the same shape.
 struct ModelShape {
     let plan: EncoderPlan
 
@@ -57,7 +57,7 @@ struct ModelShape {
         let name: String
         let inputs: Int
         let outputs: Int
-        /// Whether dX is added to the residual stream instead of assigned.
+        /// Whether dX is added to the residual stream, not assigned.
         let accumulatesInputGradient: Bool
     }
 
@@ -75,13 +75,13 @@ struct ModelShape {
     var vocabulary: Int { plan.vocabularySize }
 
     var heads: Int { plan.heads }
-    /// Of the feed-forward branch, whose products come last.
+    /// For the feed-forward branch, whose products come last.
     var inner: Int { products.last?.inputs ?? 0 }
 }
 
 extension ModelShape {
     /// A BERT of these dimensions.
-    /// - Throws: what the kernels cannot compute.
+    /// - Throws: if the kernels do not support it.
     init(hidden: Int, inner: Int, layers: Int, heads: Int, vocabulary: Int) throws {
         let shape = TransformerShape(
             vocabularySize: vocabulary, hiddenSize: hidden, layers: layers, heads: heads, innerSize: inner,

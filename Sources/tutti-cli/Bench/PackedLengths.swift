@@ -1,6 +1,6 @@
 // Lengths of packed sequences for kernels that depend on them.
 
-/// The offsets of sequences that make up T tokens.
+/// The offsets of sequences with T tokens in total.
 struct PackedLengths {
     /// [S + 1] row offsets.
     let offsets: [Int32]
@@ -8,7 +8,7 @@ struct PackedLengths {
     var sequences: Int { offsets.count - 1 }
     var tokens: Int { Int(offsets[sequences]) }
 
-    /// Sum of the squares of the lengths.
+    /// Sum of squared lengths.
     var squared: Double {
         zip(offsets, offsets.dropFirst()).reduce(0) { $0 + Double($1.1 - $1.0) * Double($1.1 - $1.0) }
     }

@@ -1,6 +1,6 @@
-// Hugging Face tokenizers as the bound of Tutti's own: a Python process that tokenises the same texts on request.
+// Hugging Face tokenizers as the baseline: a Python process that tokenizes the same texts on request.
 //
-// The Python is $TUTTI_PEER/bin/python (the folder of a virtual environment), else the first python3 of PATH. It uses
+// Python is $TUTTI_PEER/bin/python (a virtual environment), else the first python3 in PATH. It uses
 // one thread and its batch call; only the call is timed, inside the process.
 
 import Foundation
@@ -32,8 +32,8 @@ final class PeerTokenizer {
         "    print(json.dumps({\"seconds\": seconds, \"tokens\": tokens}), flush=True)",
     ].joined(separator: "\n")
 
-    /// Starts the tokenizer of `file` on the texts of `texts`, a JSON string a line; nil where there is no Python that
-    /// has the library.
+    /// Starts the tokenizer of `file` on the file `texts`, one JSON string per line; nil if no Python has the
+    /// library.
     static func start(tokenizer file: String, texts: String) -> PeerTokenizer? {
         guard let python, let child = Child(python, ["-c", program, file, texts]),
             let version = child.answer()?["version"]?.string
@@ -65,7 +65,7 @@ final class PeerTokenizer {
     }
 }
 
-/// A process that answers each line with a line of JSON; ended with the object.
+/// A process that answers each line with a line of JSON; it ends with the object.
 private final class Child {
     private let process = Process()
     private let requests = Pipe()
@@ -81,7 +81,7 @@ private final class Child {
         process.standardError = FileHandle.nullDevice
         process.environment = ProcessInfo.processInfo.environment.merging(
             ["RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"]) { _, own in own }
-        SignalThread.release()  // a child inherits the mask of the thread that starts it
+        SignalThread.release()  // a child inherits the signal mask of the thread that starts it
         defer { SignalThread.hold() }
         do {
             try process.run()
@@ -91,11 +91,11 @@ private final class Child {
     }
 
     deinit {
-        requests.fileHandleForWriting.closeFile()  // the end of its input ends it
+        requests.fileHandleForWriting.closeFile()  // end of input ends it
         process.waitUntilExit()
     }
 
-    /// Asks for an answer; false if nobody listens.
+    /// Requests an answer; false if the process is gone.
     func ask() -> Bool {
         do {
             try requests.fileHandleForWriting.write(contentsOf: Data("go\n".utf8))
@@ -105,7 +105,7 @@ private final class Child {
         }
     }
 
-    /// The next line of the process; nil at its end, or if it is no JSON.
+    /// The next line of the process; nil at its end, or if it is not JSON.
     func answer() -> JSONValue? {
         while true {
             if let end = unread.firstIndex(of: UInt8(ascii: "\n")) {

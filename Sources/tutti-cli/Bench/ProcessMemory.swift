@@ -1,13 +1,13 @@
-// Memory of this process as the kernel counts it.
+// Memory of this process, as counted by the kernel.
 
 import Foundation
 
-/// What /proc/self/status says; 0 where there is no such file.
+/// From /proc/self/status; 0 if there is no such file.
 enum ProcessMemory {
-    /// The largest resident memory so far, in bytes.
+    /// Peak resident memory, in bytes.
     static var peakResident: Int { field("VmHWM:") }
 
-    /// The resident memory now, in bytes.
+    /// Current resident memory, in bytes.
     static var resident: Int { field("VmRSS:") }
 
     private static func field(_ name: String) -> Int {

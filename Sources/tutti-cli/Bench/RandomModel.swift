@@ -1,6 +1,6 @@
-// A model with random weights in a folder, in the layout that every command reads: for measurements without a real one.
+// A model with random weights, in the folder layout that every command reads: for measurements without a real model.
 //
-// Its vocabulary is made of syllables, so that texts can be made of it. Speed does not depend on the weights.
+// Its vocabulary consists of syllables, so that texts can be generated from it. Speed does not depend on the weights.
 
 import Foundation
 import TuttiEncoders
@@ -23,7 +23,7 @@ enum RandomModel {
         return try SentenceEncoder.load(folder)
     }
 
-    /// Removes a folder of temporary files; a failure is told and is no reason to stop.
+    /// Removes a temporary folder; a failure is reported but does not stop the run.
     static func removeFolder(_ folder: String) {
         do {
             try AtomicWrite.removeTree(folder)
@@ -73,7 +73,7 @@ enum RandomModel {
         try writeWeights(shape.plan, to: folder + "/model.safetensors")
     }
 
-    /// Special tokens, letters, continuing letters, then words of syllables, every other one as a continuation too.
+    /// Special tokens, letters, continuing letters, then words of syllables, every other one also as a continuation.
     private static func vocabulary(_ count: Int) -> [String] {
         let letters = "abcdefghijklmnopqrstuvwxyz".map(String.init)
         var tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ",", "."] + letters + letters.map { "##" + $0 }
@@ -104,7 +104,7 @@ enum RandomModel {
             }
             for index in values.indices {
                 state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-                values[index] = Float(Int32(truncatingIfNeeded: state >> 32)) * (0x1p-31 * 0.035)  // deviation 0.02
+                values[index] = Float(Int32(truncatingIfNeeded: state >> 32)) * (0x1p-31 * 0.035)  // std 0.02
             }
         }
         try SafetensorsWriter.write(

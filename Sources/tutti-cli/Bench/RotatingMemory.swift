@@ -1,11 +1,11 @@
-// Operands that are not in a cache: a kernel's inputs and outputs walk through blocks far larger than the last one.
+// Operands that are not cached: inputs and outputs of a kernel rotate through blocks far larger than the last cache.
 //
-// In a training step hundreds of megabytes lie between two uses of an activation. Inputs come from a block of random
-// numbers that nobody writes; outputs go to another one, so that no number grows or fades from call to call.
+// A training step touches hundreds of megabytes between two uses of an activation. Inputs come from a read-only block
+// of random numbers; outputs go to another block, so that values do not grow or vanish from call to call.
 
 import TuttiKernels
 
-/// Memory that hands out its next part, and begins anew at its end.
+/// Memory that hands out its next part, and wraps around at its end.
 final class RotatingMemory {
     private var arena = Arena()
     private let inputs: UnsafeMutablePointer<Float>
@@ -30,12 +30,12 @@ final class RotatingMemory {
         }
     }
 
-    /// The next matrix of random numbers; not to be written.
+    /// The next matrix of random numbers; read-only.
     func input(_ rows: Int, _ columns: Int) -> Matrix {
         Matrix(inputs + take(rows * columns, from: &nextInput), rows, columns)
     }
 
-    /// The next matrix to be written; it holds what an earlier call left there.
+    /// The next output matrix; its contents are undefined.
     func output(_ rows: Int, _ columns: Int) -> Matrix {
         Matrix(outputs + take(rows * columns, from: &nextOutput), rows, columns)
     }

@@ -1,8 +1,8 @@
-// Every kernel of a training step that is not a dense product, with what it must read and write.
+// Every kernel of a training step that is not a dense product, with its memory traffic.
 //
-// Bytes are those of operands that are too large for a cache, each counted once as read and once as written; tables and
-// vectors of a row's width are not counted. The stream to compare with is the triad for kernels that write elsewhere
-// than they read, `update` for those that work in place, `read` for sums.
+// Bytes count operands that are too large for a cache, once as read and once as written; tables and vectors of row
+// width are not counted. The stream to compare with is the triad for out-of-place kernels,
+// `update` for in-place kernels, `read` for sums.
 // Legend: T tokens, S sequences, D hidden, F inner, P parameters.
 
 import TuttiKernels
@@ -11,7 +11,7 @@ import TuttiKernels
 struct KernelCase {
     /// What bounds a kernel.
     enum Bound {
-        /// Memory: bytes of a call, and the stream that resembles it.
+        /// Memory: bytes of a call, and the closest stream.
         case memory(bytes: Int, MemoryStream)
         /// Arithmetic: FLOPs of a call, for `tokens` tokens.
         case arithmetic(flops: Double, tokens: Int)
@@ -31,7 +31,7 @@ final class KernelOperands {
     let ids: [Int32]
     private var arena = Arena()
     let small: UnsafeMutablePointer<Float>  // vectors as wide as the widest row: gamma, beta, bias
-    let sums: UnsafeMutablePointer<Float>  // vectors to be added to
+    let sums: UnsafeMutablePointer<Float>  // accumulators
     let rows: UnsafeMutablePointer<Float>  // [T, 2] or [T, H]: mean and rstd, norms, log-sum-exp
     let scratch: UnsafeMutablePointer<Float>
     let keys: UnsafeMutablePointer<UInt64>  // [S] dropout keys
@@ -58,7 +58,7 @@ final class KernelOperands {
         for s in 0..<lengths.sequences { keys[s] = UInt64(s) &* 0x9E37_79B9_7F4A_7C15 }
         offsets = arena.int32s(lengths.offsets.count)
         for (s, offset) in lengths.offsets.enumerated() { offsets[s] = offset }
-        // Ids spread over the vocabulary as words of a text are: some often, most seldom.
+        // Ids distributed like the words of a text: a few often, most rarely.
         let vocabulary = shape.vocabulary
         ids = (0..<lengths.tokens).map { t in
             let place = Double((t &* 2_654_435_761) & 0xFFFF_FFFF) / 4_294_967_296
@@ -109,7 +109,7 @@ extension KernelOperands {
                 RowKernels.activationBackward(
                     .gelu, memory.input(t, f), bias: small, dOutput: memory.input(t, f), into: memory.output(t, f))
             },
-            // What backward runs: the gradient in place, and the activation once more for the weight gradient.
+            // As in backward: the gradient in place, and the activation recomputed for the weight gradient.
             memoryCase("gelu_with_gradient", t, f, passes: 4, like: .update) {
                 RowKernels.activationWithGradient(
                     .gelu, memory.input(t, f), bias: small, dOutput: memory.output(t, f),
@@ -244,7 +244,7 @@ extension KernelOperands {
                 attention.forward(
                     qkv: memory.input(t, 3 * d), context: memory.output(t, d), logSumExp: rows, scratch: scratch)
             },
-            // Five backward: the scores again, dP, dV, dQ and dK.
+            // Five in backward: scores recomputed, dP, dV, dQ and dK.
             arithmetic("attention_backward", products: 5) {
                 attention.backward(
                     qkv: memory.input(t, 3 * d), logSumExp: rows, dContext: memory.input(t, d),

@@ -1,7 +1,7 @@
-// Texts made up from a tokenizer's own words, for measurements that need no data file.
+// Texts generated from a tokenizer's own words, for measurements without a data file.
 //
-// Words are drawn as language draws them, the n-th with a probability of about 1 / n; some are glued to another, as
-// compounds that a tokenizer must split. The lengths of triplets are those of natural-language-inference data.
+// Words follow Zipf's law: the n-th has a probability of about 1 / n. Some are joined to another, as compounds that a
+// tokenizer must split. The lengths of triplets are those of natural-language-inference data.
 
 import TuttiCorpus
 import TuttiFormats
@@ -13,7 +13,7 @@ struct SampleTexts {
     private let words: [String]
     private var state: UInt64
 
-    /// Words of Latin letters out of the vocabulary of `tokenizer`.
+    /// Words of Latin letters from the vocabulary of `tokenizer`.
     /// - Throws: a data error if it has none.
     init(tokenizer: Tokenizer, seed: UInt64 = 42) throws(TuttiError) {
         var words: [String] = []
@@ -45,10 +45,10 @@ struct SampleTexts {
         return text + "."
     }
 
-    /// `count` sentences with about `mean` words each, half to double for the most part.
+    /// `count` sentences with about `mean` words each, mostly from half to double that.
     mutating func sentences(_ count: Int, meanWords mean: Double) -> [String] {
         (0..<count).map { _ in
-            // The sum of three uniform numbers is close to normal, and ends.
+            // The sum of three uniform numbers is close to normal, and bounded.
             let spread = uniform() + uniform() + uniform() - 1.5
             return sentence(words: max(2, Int((mean * (1 + spread)).rounded())))
         }
@@ -78,7 +78,7 @@ struct SampleTexts {
         return words[min(words.count - 1, max(0, Int(place)))]
     }
 
-    /// base^exponent for exponents in 0 ..< 1, in steps of 1 / 4096: as exact as a draw needs.
+    /// base^exponent for exponents in 0 ..< 1, in steps of 1 / 4096: exact enough for sampling.
     private func power(_ base: Double, _ exponent: Double) -> Double {
         var (result, root, rest) = (1.0, base, exponent)
         for _ in 0..<12 {

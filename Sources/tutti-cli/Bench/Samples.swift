@@ -1,4 +1,4 @@
-// Repeated measurements of one thing: the median and how far they spread.
+// Repeated measurements of one quantity: median and spread.
 
 import TuttiFormats
 import TuttiGround
@@ -10,7 +10,7 @@ struct Samples {
 
     mutating func add(_ value: Double) { values.append(value) }
 
-    /// The middle value, the mean of the two middle ones of an even number; 0 without values.
+    /// The median: for an even count, the mean of the two middle values; 0 without values.
     var median: Double {
         guard !values.isEmpty else { return 0 }
         let sorted = values.sorted()
@@ -21,7 +21,7 @@ struct Samples {
     var minimum: Double { values.min() ?? 0 }
     var maximum: Double { values.max() ?? 0 }
 
-    /// What `transform` makes of each value.
+    /// The values mapped by `transform`.
     func map(_ transform: (Double) -> Double) -> Samples { Samples(values: values.map(transform)) }
 }
 
@@ -34,7 +34,7 @@ struct Stopwatch {
         return max(PhaseClock.now() - started, 1e-9)
     }
 
-    /// How many calls of `body` last at least `least` seconds; `body` is called at least twice, which also warms it up.
+    /// How many calls of `body` take at least `least` seconds; calls `body` at least twice, which also warms it up.
     static func calls(lasting least: Double, _ body: () throws -> Void) rethrows -> Int {
         try body()
         let one = try seconds(body)
@@ -43,13 +43,13 @@ struct Stopwatch {
 }
 
 extension JSONObject {
-    /// Sets `key` to the median, `key`_min and `key`_max to the ends of the spread.
+    /// Sets `key` to the median, `key`_min and `key`_max to the minimum and maximum.
     mutating func set(_ key: String, _ samples: Samples) {
         self[key] = .number(samples.median)
         self[key + "_min"] = .number(samples.minimum)
         self[key + "_max"] = .number(samples.maximum)
     }
 
-    /// Sets `key` to a whole number.
+    /// Sets `key` to an integer.
     mutating func set(_ key: String, _ number: Int) { self[key] = .integer(Int64(number)) }
 }

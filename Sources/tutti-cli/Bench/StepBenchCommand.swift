@@ -1,7 +1,7 @@
-// `tutti bench step`: a real training step by phases, and its distance from the dense products alone.
+// `tutti bench step`: a real training step by phases, compared with its dense products alone.
 //
-// After each step the dense products of its very number of tokens are computed once more by themselves, with the same
-// provider, threads and ranks: what is left between the two is everything else that a step does.
+// After each step its dense products are computed again alone, for the same number of tokens, with the same provider,
+// threads and ranks: the difference is everything else that a step does.
 
 import ArgumentParser
 import TuttiCorpus
@@ -15,16 +15,16 @@ import TuttiTraining
 
 struct StepBenchCommand: RankedCommand {
     static let configuration = CommandConfiguration(
-        commandName: "step", abstract: "Measure a training step by phases, and against its dense products alone.",
+        commandName: "step", abstract: "Measure a training step by phases, compared with its dense products alone.",
         discussion: """
-            Runs the steps of `tutti train` without logging and saving. FLOPs are 6 * P * T + 12 * L * D * (sum of \
+            Runs the steps of `tutti train` without logging or saving. FLOPs are 6 * P * T + 12 * L * D * (sum of \
             squared lengths), with P parameters in dense products, T real tokens, L layers of width D. Under mpirun \
             every rank has its own --batch-size rows (weak scaling).
             """)
 
     @OptionGroup var model: ShapeOptions
 
-    @Option(help: ArgumentHelp("Data file; otherwise triplets are made up, as long as NLI's.", valueName: "file"))
+    @Option(help: ArgumentHelp("Data file (default: generated triplets of NLI length).", valueName: "file"))
     var data: String?
 
     @Option(help: ArgumentHelp("Columns of the data file, comma-separated.", valueName: "names"))
@@ -33,13 +33,13 @@ struct StepBenchCommand: RankedCommand {
     @Option(help: ArgumentHelp("Loss.", valueName: "name"))
     var loss = "MultipleNegativesRankingLoss"
 
-    @Option(help: ArgumentHelp("Rows of a step on every rank.", valueName: "n"))
+    @Option(help: ArgumentHelp("Rows per rank and step.", valueName: "n"))
     var batchSize = 64
 
-    @Option(help: ArgumentHelp("Tokens of a text at most.", valueName: "n"))
+    @Option(help: ArgumentHelp("Maximum tokens per text.", valueName: "n"))
     var maxSeqLength: Int?
 
-    @Option(help: ArgumentHelp("Steps before the measured ones.", valueName: "n"))
+    @Option(help: ArgumentHelp("Warmup steps.", valueName: "n"))
     var warmup = 2
 
     @OptionGroup var bench: BenchOptions
@@ -63,7 +63,7 @@ struct StepBenchCommand: RankedCommand {
         try timer.time(bench.repetitions) { try measurement.add($0) }
         let source = inputs.trainDataset.source
         let name = model.model ?? "random weights"
-        try report.note("\(name), \(source), \(batchSize) rows a rank and step, GEMM \(gemm)")
+        try report.note("\(name), \(source), \(batchSize) rows per rank and step, GEMM \(gemm)")
         try measurement.write(to: report, batchSize: batchSize)
     }
 
@@ -106,7 +106,7 @@ struct StepBenchCommand: RankedCommand {
         guard entry.inputs.contains(where: { $0.accepts(columns: table.columnNames.count) }) else {
             throw TuttiError(
                 .usage, "fit the data to the loss", table.source,
-                "\(loss) takes \(entry.inputs.map(\.words).joined(separator: " or ")), and the data have \(table.columnNames.count) text columns",
+                "\(loss) takes \(entry.inputs.map(\.words).joined(separator: " or ")), but the data has \(table.columnNames.count) text columns",
                 hint: "Choose them with --columns.")
         }
         return made

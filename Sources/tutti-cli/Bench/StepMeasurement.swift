@@ -1,6 +1,6 @@
-// What the measured steps of all ranks come to: phases, rates, shares of the bounds, memory.
+// Results of the measured steps over all ranks: phases, rates, fractions of the bounds, memory.
 //
-// Ranks take every step together, so a step lasts as long as its slowest rank; tokens, rows and FLOPs are added over
+// Ranks take every step together, so a step takes as long as its slowest rank; tokens, rows and FLOPs are summed over
 // ranks, and the FMA peak is that of all ranks at the same time.
 
 import TuttiEnsemble
@@ -28,7 +28,7 @@ struct StepMeasurement {
     private var flopRate = Samples()
     private var fmaPeak = Samples()
 
-    /// Made after the first steps, whose peak of memory is then that of a plain run.
+    /// Created after the first steps, so that peak memory is that of a plain run.
     init(shape: ModelShape, ensemble: any Ensemble) {
         self.shape = shape
         self.ensemble = ensemble
@@ -39,7 +39,7 @@ struct StepMeasurement {
         ownBytes = max(0, ProcessMemory.resident - before)
     }
 
-    /// Books a step and measures the bounds beside it. Collective.
+    /// Records a step and measures the bounds. Collective.
     mutating func add(_ step: StepTiming) throws {
         peakResident = max(peakResident, ProcessMemory.resident - ownBytes)
         reserve(tokens: step.tokens)
@@ -65,7 +65,7 @@ struct StepMeasurement {
         fmaPeak.add(sums[3])
     }
 
-    /// Makes room for the operands of a larger step.
+    /// Grows the operands for a larger step.
     private mutating func reserve(tokens: Int) {
         let wanted = 2 * shape.largestOperand(tokens: tokens)
         guard memory.byteCount / 2 < wanted else { return }
@@ -73,7 +73,7 @@ struct StepMeasurement {
         memory = RotatingMemory(bytes: wanted)
     }
 
-    /// Writes phases and the whole. Collective.
+    /// Writes the phases and the totals. Collective.
     func write(to report: BenchReport, batchSize: Int) throws {
         let resident = try ensemble.maxima([Double(peakResident)])[0]
         try report.table(
@@ -106,7 +106,7 @@ struct StepMeasurement {
         }
     }
 
-    /// The step as one object, and which of its members a table shows, with their units.
+    /// The step as one object, and the members that a table shows, with units.
     private func summary(batchSize: Int, resident: Double) -> (object: JSONObject, units: [(String, String)]) {
         let ranks = Double(ensemble.size)
         var object = JSONObject()
@@ -131,7 +131,7 @@ struct StepMeasurement {
             [
                 ("step_seconds", "s"), ("dense_seconds", "s"), ("step_over_dense", ""), ("tokens", "all ranks"),
                 ("tokens_per_second", "all ranks"), ("samples_per_second", "all ranks"),
-                ("samples_per_second_per_rank", "a rank"), ("gflop", "all ranks"), ("gflops", "all ranks"),
+                ("samples_per_second_per_rank", "per rank"), ("gflop", "all ranks"), ("gflops", "all ranks"),
                 ("fma_peak_gflops", "all ranks"), ("share_of_fma_peak", ""), ("peak_resident_mib_per_rank", "MiB"),
             ]
         )

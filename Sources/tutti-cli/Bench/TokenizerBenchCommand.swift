@@ -1,4 +1,4 @@
-// `tutti bench tokenizer`: Tutti's tokenizer, and Hugging Face's on the same texts in turn where it is installed.
+// `tutti bench tokenizer`: Tutti's tokenizer, and Hugging Face's on the same texts if installed.
 
 import ArgumentParser
 import Foundation
@@ -12,24 +12,24 @@ import TuttiText
 
 struct TokenizerBenchCommand: RankedCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tokenizer", abstract: "Measure the tokenizer, beside Hugging Face tokenizers where installed.",
+        commandName: "tokenizer", abstract: "Measure the tokenizer, and Hugging Face tokenizers if installed.",
         discussion: """
-            Texts are tokenised whole, on one thread and on all of --threads. The other library is run by the Python \
-            of the virtual environment TUTTI_PEER, else by python3, on one thread with its batch call.
+            Texts are tokenized without truncation, on one thread and on --threads. The other library runs in Python \
+            of the virtual environment TUTTI_PEER, else in python3, on one thread with its batch call.
             """)
 
-    @Option(help: ArgumentHelp("Model folder or hub id; otherwise a made-up vocabulary.", valueName: "path"))
+    @Option(help: ArgumentHelp("Model folder or hub id (default: a generated vocabulary).", valueName: "path"))
     var model: String?
 
     @Option(
         help: ArgumentHelp(
-            "Lines of text, or a .csv .tsv .json .jsonl file; otherwise texts are made up.", valueName: "file"))
+            "Lines of text, or a .csv .tsv .json .jsonl file (default: generated texts).", valueName: "file"))
     var input: String?
 
-    @Option(help: ArgumentHelp("The column to read of a data file.", valueName: "name"))
+    @Option(help: ArgumentHelp("Column of a data file to read.", valueName: "name"))
     var column: String?
 
-    @Option(help: ArgumentHelp("Kilobytes of text at most.", valueName: "n"))
+    @Option(help: ArgumentHelp("Maximum kilobytes of text.", valueName: "n"))
     var kilobytes = 2000
 
     @OptionGroup var bench: BenchOptions
@@ -47,7 +47,7 @@ struct TokenizerBenchCommand: RankedCommand {
         }
         let bytes = texts.reduce(0) { $0 + $1.utf8.count }
         guard bytes > 0 else {
-            throw TuttiError(.data, "measure the tokenizer", input ?? "generated texts", "there is no text")
+            throw TuttiError(.data, "measure the tokenizer", input ?? "generated texts", "no text")
         }
         let folder = FileManager.default.temporaryDirectory.path + "/tutti-bench-" + UUID().uuidString
         let peer = try ensemble.together("start the other tokenizer") {
@@ -98,8 +98,8 @@ struct TokenizerBenchCommand: RankedCommand {
             try write("tokenizers \(peer.version)", others, threads: 1, tokens: peerTokens, ratio: 1)
             try report.note(
                 peerTokens == ownTokens
-                    ? "ratio: Tutti's speed over that of tokenizers, one thread each; both made \(ownTokens) tokens"
-                    : "the two disagree: \(ownTokens) tokens by Tutti, \(peerTokens) by tokenizers")
+                    ? "ratio: Tutti's speed over that of tokenizers, one thread each; both produced \(ownTokens) tokens"
+                    : "token counts differ: \(ownTokens) by Tutti, \(peerTokens) by tokenizers")
         } else {
             try report.note(
                 "Hugging Face tokenizers is not installed for \(PeerTokenizer.pythonDescription): "
@@ -126,7 +126,7 @@ struct TokenizerBenchCommand: RankedCommand {
         }
     }
 
-    /// Starts the other library on the same texts; its input files are gone when this returns.
+    /// Starts the other library on the same texts; its input files are removed before this returns.
     private func startPeer(_ tokenizer: Tokenizer, _ texts: [String], folder: String) throws -> PeerTokenizer? {
         guard let file = tokenizer.files.first(where: { $0.name == "tokenizer.json" }) else { return nil }
         do {
@@ -141,7 +141,7 @@ struct TokenizerBenchCommand: RankedCommand {
         return PeerTokenizer.start(tokenizer: folder + "/tokenizer.json", texts: folder + "/texts.jsonl")
     }
 
-    /// Tokenises all texts and returns the number of tokens.
+    /// Tokenizes all texts and returns the number of tokens.
     private func tokenize(_ texts: [String], _ tokenizer: Tokenizer, threads: Int) -> Int {
         let grain = threads == 1 ? texts.count : max(1, texts.count / (threads * 8))
         let pieces = (texts.count + grain - 1) / grain
