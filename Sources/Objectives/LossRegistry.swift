@@ -73,7 +73,7 @@ public struct LossEntry: Sendable {
     public var inputs: [LossInput]
 
     /// Its options with their values when the configuration is silent.
-    public var options: [LossOptionDescription]
+    public var options: [OptionDescription]
 
     /// BibTeX of the paper that introduced it, for the model card; empty where there is none.
     public var citation: String
@@ -100,7 +100,7 @@ public struct LossEntry: Sendable {
         self.name = name
         self.summary = summary
         self.inputs = inputs
-        options = Settings.described
+        options = Settings.descriptions
         self.citation = citation
         self.chunking = chunking
         self.make = { (given) throws(TuttiError) in
@@ -123,7 +123,7 @@ public struct LossEntry: Sendable {
     }
 
     /// Options that every loss takes.
-    public static let commonOptions = CommonLossSettings.described
+    public static let commonOptions = CommonLossSettings.descriptions
 }
 
 /// How many texts or tokens are encoded at a time.

@@ -1,41 +1,9 @@
-// The options of a loss as a value, and what the registry tells of them.
+// The options of losses as values, and those that every loss takes.
 
 import TuttiGround
 
 /// The options of a loss, each described once by its list.
-public protocol LossSettings: Sendable {
-    /// The values in effect where the configuration is silent.
-    init()
-    /// Every option, in the order of the documentation.
-    static var options: OptionList<Self> { get }
-}
-
-extension LossSettings {
-    /// Name and value of every option: what `Loss.options` returns.
-    public var listed: [(name: String, value: JSONValue)] { Self.options.values(of: self) }
-
-    /// What the registry tells of the options.
-    static var described: [LossOptionDescription] {
-        let defaults = Self()
-        return options.options.map {
-            LossOptionDescription(
-                name: $0.name, words: $0.words, defaultValue: $0.isRequired ? nil : $0.write(defaults),
-                meaning: $0.meaning)
-        }
-    }
-}
-
-/// One option of a loss, in words.
-public struct LossOptionDescription: Sendable {
-    /// The option's name in a configuration.
-    public var name: String
-    /// What values it takes.
-    public var words: String
-    /// The value in effect when it is not given; nil if it must be given, null if nothing is then in effect.
-    public var defaultValue: JSONValue?
-    /// One line for `tutti losses` and the documentation.
-    public var meaning: String
-}
+public protocol LossSettings: DescribedSettings {}
 
 /// The options that every loss takes.
 struct CommonLossSettings: LossSettings {

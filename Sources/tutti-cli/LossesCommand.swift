@@ -46,7 +46,7 @@ extension CatalogueEntry {
 }
 
 extension CatalogueEntry.Option {
-    fileprivate init(_ option: LossOptionDescription, isCommon: Bool) {
+    fileprivate init(_ option: OptionDescription, isCommon: Bool) {
         self.init(
             name: option.name, kind: option.words, defaultValue: option.defaultValue, meaning: option.meaning,
             isCommon: isCommon)

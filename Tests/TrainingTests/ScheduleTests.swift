@@ -6,9 +6,16 @@ import TuttiFormats
 import TuttiGround
 import TuttiTraining
 
+/// The options of a schedule written outside the package.
+private struct PowerSettings: DescribedSettings {
+    var power = 2.0
+    static let options = OptionList<PowerSettings>([
+        Option("power", \.power, "the power of the share of steps that is left", check: .positive)
+    ])
+}
+
 @Suite struct ScheduleTests {
-    private func factors(_ name: String, _ options: [String: Double] = [:], warmup: Int, total: Int) throws -> [Double]
-    {
+    private func factors(_ name: String, _ options: JSONObject = [:], warmup: Int, total: Int) throws -> [Double] {
         let schedule = try LearningRateSchedule(
             name: name, options: options, learningRate: 1e-4, warmupSteps: warmup, totalSteps: total)
         return (0...total).map(schedule.factor)
@@ -31,9 +38,11 @@ import TuttiTraining
     @Test func cosinesFollowTheirFormulas() throws {
         let root = 0.5.squareRoot()
         #expect(close(try factors("cosine", warmup: 0, total: 4), [1, (1 + root) / 2, 0.5, (1 - root) / 2, 0]))
-        let restarts = try factors("cosine_with_restarts", ["num_cycles": 2], warmup: 0, total: 4)
+        let restarts = try factors("cosine_with_restarts", ["num_cycles": .number(2)], warmup: 0, total: 4)
         #expect(close(restarts, [1, 0.5, 1, 0.5, 0]))
-        #expect(close(try factors("cosine_with_min_lr", ["min_lr_rate": 0.1], warmup: 0, total: 2), [1, 0.55, 0.1]))
+        #expect(
+            close(
+                try factors("cosine_with_min_lr", ["min_lr_rate": .number(0.1)], warmup: 0, total: 2), [1, 0.55, 0.1]))
     }
 
     @Test func inverseSquareRootFallsFromTheEndOfTheWarmup() throws {
@@ -48,20 +57,55 @@ import TuttiTraining
         }
         #expect(throws: TuttiError.self) {
             try LearningRateSchedule(
-                name: "linear", options: ["num_cycles": 1], learningRate: 1, warmupSteps: 0, totalSteps: 1)
+                name: "linear", options: ["num_cycles": .number(1)], learningRate: 1, warmupSteps: 0, totalSteps: 1)
         }
+    }
+
+    @Test func nameAndOptionsAreRefusedWithPlaceAndNearestName() {
+        func error(_ name: String, _ options: JSONObject) -> TuttiError? {
+            #expect(throws: TuttiError.self) { try factors(name, options, warmup: 0, total: 1) }
+        }
+        let name = error("linaer", [:])
+        #expect(name?.kind == .usage && name?.subject == "args.lr_scheduler_type")
+        #expect(name?.hint?.contains("'linear'") == true)
+        let option = error("cosine", ["num_cycle": .number(1)])
+        #expect(option?.kind == .usage && option?.subject == "args.lr_scheduler_kwargs.num_cycle")
+        #expect(option?.problem == "the schedule \"cosine\" has no such option")
+        #expect(option?.hint?.contains("'num_cycles'") == true)
+        #expect(error("linear", ["num_cycles": .number(1)])?.hint == "It has none.")
+        let type = error("cosine", ["num_cycles": .string("many")])
+        #expect(type?.subject == "args.lr_scheduler_kwargs.num_cycles" && type?.problem.contains("a number") == true)
+        #expect(error("cosine_with_min_lr", [:])?.subject == "args.lr_scheduler_kwargs")
+    }
+
+    @Test func aScheduleFromOutsideIsFound() throws {
+        ScheduleRegistry.add(
+            ScheduleEntry(name: "falling_as_a_power", summary: "falls as a power", settings: PowerSettings.self) {
+                settings, t, w, n in pow(max(0, (n - t) / max(1, n - w)), settings.power)
+            })
+        #expect(close(try factors("falling_as_a_power", warmup: 2, total: 4), [0, 0.5, 1, 0.25, 0]))
+        let cubed = try factors("falling_as_a_power", ["power": .integer(3)], warmup: 2, total: 4)
+        #expect(close(cubed, [0, 0.5, 1, 0.125, 0]))
+        let error = #expect(throws: TuttiError.self) {
+            try factors("falling_as_a_power", ["power": .number(-1)], warmup: 0, total: 1)
+        }
+        #expect(error?.subject == "args.lr_scheduler_kwargs.power")
+        #expect(ScheduleRegistry.all.last?.options.map(\.name) == ["power"])
     }
 
     @Test func lowestRateIsARateOrAShare() throws {
         // The rates of transformers 5 at learning_rate 1e-4, one warm-up step of five.
-        let factors = try factors("cosine_with_min_lr", ["min_lr": 1e-5], warmup: 1, total: 5).prefix(5)
+        let factors = try factors("cosine_with_min_lr", ["min_lr": .number(1e-5)], warmup: 1, total: 5).prefix(5)
         let rates = [0, 1e-4, 8.682e-05, 5.5e-05, 2.318e-05]
         #expect(zip(factors, rates).allSatisfy { abs($0 * 1e-4 - $1) < 1e-8 })
         #expect(throws: TuttiError.self) { try self.factors("cosine_with_min_lr", warmup: 0, total: 2) }
         #expect(throws: TuttiError.self) {
-            try self.factors("cosine_with_min_lr", ["min_lr": 1e-5, "min_lr_rate": 0.1], warmup: 0, total: 2)
+            try self.factors(
+                "cosine_with_min_lr", ["min_lr": .number(1e-5), "min_lr_rate": .number(0.1)], warmup: 0, total: 2)
         }
-        #expect(throws: TuttiError.self) { try self.factors("inverse_sqrt", ["timescale": 0], warmup: 0, total: 2) }
+        #expect(throws: TuttiError.self) {
+            try self.factors("inverse_sqrt", ["timescale": .number(0)], warmup: 0, total: 2)
+        }
     }
 }
 
@@ -201,7 +245,7 @@ import TuttiTraining
         #expect(error("{\"lr_scheduler_kwargs\": {\"num_cycle\": 1}}")?.subject.contains("kwargs.num_cycle") == true)
         var notices: [String] = []
         let text = "{\"lr_scheduler_type\": \"cosine\", \"lr_scheduler_kwargs\": \"{\\\"num_cycles\\\": 2}\"}"
-        #expect(try arguments(text, notices: &notices).schedulerOptions == ["num_cycles": 2])
+        #expect(try arguments(text, notices: &notices).schedulerOptions == ["num_cycles": .integer(2)])
         let constant = "{\"lr_scheduler_type\": \"constant\", \"lr_scheduler_kwargs\": {\"num_cycles\": 2}}"
         #expect(try arguments(constant, notices: &notices).schedulerOptions.isEmpty && notices.count == 1)
     }

@@ -101,19 +101,12 @@ extension TrainingArguments {
     private static let schedule: [Option<TrainingArguments>] = [
         Option(
             "lr_scheduler_type", \.schedulerType,
-            "how the learning rate changes: \(LearningRateSchedule.names.joined(separator: ", "))"),
+            "how the learning rate changes: \(ScheduleRegistry.all.map(\.name).joined(separator: ", "))"),
         Option(
             "lr_scheduler_kwargs", words: "a mapping", "options of the schedule",
             read: { (json, arguments) throws(OptionProblem) in
-                arguments.schedulerOptions = try numbers(json)
-            },
-            write: { arguments in
-                var object = JSONObject()
-                for (key, value) in arguments.schedulerOptions.sorted(by: { $0.key < $1.key }) {
-                    object[key] = .number(value)
-                }
-                return .object(object)
-            }),
+                arguments.schedulerOptions = try mapping(json)
+            }, write: { .object($0.schedulerOptions) }),
         Option(
             "warmup_steps", \.warmupSteps, "steps in which the rate rises from 0; below 1 a share of all steps",
             check: .within(0...1e12)),
@@ -220,12 +213,6 @@ extension TrainingArguments {
             rates.append((pattern, try number(value, in: 0...1e6, at: pattern) ?? rate))
         }
         return rates
-    }
-
-    private static func numbers(_ json: JSONValue) throws(OptionProblem) -> [String: Double] {
-        var numbers: [String: Double] = [:]
-        for (key, value) in try mapping(json) { numbers[key] = try number(value, in: -1e9...1e9, at: key) }
-        return numbers
     }
 
     private static func number(

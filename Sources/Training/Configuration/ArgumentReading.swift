@@ -46,9 +46,11 @@ extension TrainingArguments {
     }
 
     private mutating func checkSchedule(_ section: ConfigurationSection, notice: (String) -> Void) throws(TuttiError) {
-        for key in schedulerOptions.keys.sorted() where LearningRateSchedule.ignoresOptions(schedulerType) {
-            notice("args.lr_scheduler_kwargs.\(key) has no effect: the schedule \"\(schedulerType)\" has no options.")
-            schedulerOptions[key] = nil
+        if ScheduleRegistry.all.contains(where: { $0.name == schedulerType && $0.ignoresOptions }) {
+            for key in schedulerOptions.keys {
+                notice("args.lr_scheduler_kwargs.\(key) has no effect: the schedule \"\(schedulerType)\" has no options.")
+            }
+            schedulerOptions = JSONObject()
         }
         do {
             _ = try LearningRateSchedule(

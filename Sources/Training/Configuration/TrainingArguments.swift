@@ -70,10 +70,10 @@ public struct TrainingArguments: Sendable {
     /// Regular expression over parameter names -> learning rate; the last pattern that matches wins.
     public var learningRateMapping: [(pattern: String, rate: Double)] = []
     // Schedule
-    /// The schedule of the learning rate.
+    /// The schedule of the learning rate, by its name in `ScheduleRegistry`.
     public var schedulerType = "linear"
-    /// Options of the schedule.
-    public var schedulerOptions: [String: Double] = [:]
+    /// Options of the schedule, as a configuration writes them.
+    public var schedulerOptions = JSONObject()
     /// >= 1: steps; below 1: a share of all steps (rounded up).
     public var warmupSteps = 0.0
     // Randomness
