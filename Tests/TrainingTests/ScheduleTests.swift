@@ -250,6 +250,23 @@ private struct PowerSettings: DescribedSettings {
         #expect(try arguments(constant, notices: &notices).schedulerOptions.isEmpty && notices.count == 1)
     }
 
+    @Test func optimizerIsCheckedWhereItIsWritten() throws {
+        let name = error("{\"optim\": \"adamw\"}")
+        #expect(name?.kind == .usage && name?.subject == "run.yaml: args.optim")
+        #expect(name?.hint?.contains("adamw_torch") == true)
+        let option = error("{\"optim\": \"sgd\", \"optim_args\": \"momentun=0.9\"}")
+        #expect(option?.subject == "run.yaml: args.optim_args.momentun")
+        #expect(option?.problem == "\"sgd\" has no such option" && option?.hint?.contains("'momentum'") == true)
+        #expect(error("{\"optim\": \"sgd\", \"optim_args\": \"momentum=much\"}")?.problem.contains("a number") == true)
+        #expect(error("{\"optim_args\": \"beta1=1\"}")?.subject == "run.yaml: args.optim_args.beta1")
+        #expect(error("{\"optim\": \"sgd\", \"optim_args\": \"nesterov=True\"}")?.problem.contains("momentum") == true)
+        var notices: [String] = []
+        let good = ["sgd": "momentum=0.9, nesterov=True", "adamw_torch": "beta1=0.8,eps=1e-6"]
+        for (name, options) in good {
+            _ = try arguments("{\"optim\": \"\(name)\", \"optim_args\": \"\(options)\"}", notices: &notices)
+        }
+    }
+
     @Test func numbersMayBeSpelledAsText() throws {
         var notices: [String] = []
         #expect(try arguments("{\"learning_rate\": \"2e-5\"}", notices: &notices).learningRate == 2e-5)

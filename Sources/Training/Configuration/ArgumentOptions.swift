@@ -64,7 +64,7 @@ extension TrainingArguments {
     ]
 
     private static let optimizer: [Option<TrainingArguments>] = [
-        Option("optim", \.optim, "the optimizer: adamw_torch_fused, adamw_torch or sgd"),
+        Option("optim", \.optim, "the optimizer: \(OptimizerRegistry.names.joined(separator: ", "))"),
         Option(
             "optim_args", words: "key=value,key=value", "options of the optimizer",
             read: { (json, arguments) throws(OptionProblem) in

@@ -25,7 +25,7 @@ extension TrainingArguments {
                 "multi_dataset_batch_sampler", "temperature needs multi_dataset_temperature",
                 hint: "1 draws data sets in proportion to their rows, larger values draw them more evenly.")
         }
-        try checkSchedule(section, notice: notice)
+        try checkScheduleAndOptimizer(section, notice: notice)
         try checkCombinations(section)
     }
 
@@ -45,10 +45,14 @@ extension TrainingArguments {
         }
     }
 
-    private mutating func checkSchedule(_ section: ConfigurationSection, notice: (String) -> Void) throws(TuttiError) {
+    /// Makes both, so that what is wrong with their options is said where it is written.
+    private mutating func checkScheduleAndOptimizer(
+        _ section: ConfigurationSection, notice: (String) -> Void
+    ) throws(TuttiError) {
         if ScheduleRegistry.all.contains(where: { $0.name == schedulerType && $0.ignoresOptions }) {
             for key in schedulerOptions.keys {
-                notice("args.lr_scheduler_kwargs.\(key) has no effect: the schedule \"\(schedulerType)\" has no options.")
+                notice(
+                    "args.lr_scheduler_kwargs.\(key) has no effect: the schedule \"\(schedulerType)\" has no options.")
             }
             schedulerOptions = JSONObject()
         }
@@ -56,6 +60,7 @@ extension TrainingArguments {
             _ = try LearningRateSchedule(
                 name: schedulerType, options: schedulerOptions, learningRate: learningRate, warmupSteps: 0,
                 totalSteps: 1)
+            _ = try OptimizerRegistry.make(self)
         } catch {
             let key = error.subject.hasPrefix("args.") ? String(error.subject.dropFirst("args.".count)) : error.subject
             throw section.error(key, error.problem, hint: error.hint)

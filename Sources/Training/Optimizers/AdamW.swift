@@ -9,19 +9,26 @@ import TuttiKernels
 
 /// `optim: adamw_torch` and `adamw_torch_fused`, which are the same numbers to rounding.
 struct AdamW: Optimizer {
-    private let beta1: Double
-    private let beta2: Double
-    private let epsilon: Double
+    /// Its options, which stand before adam_beta1, adam_beta2 and adam_epsilon.
+    struct Settings: DescribedSettings {
+        var beta1 = 0.9
+        var beta2 = 0.999
+        var epsilon = 1e-8
 
-    /// - Throws: a usage error for any `optim_args`; AdamW's settings are `adam_beta1`, `adam_beta2`, `adam_epsilon`.
-    init(_ arguments: TrainingArguments) throws(TuttiError) {
-        let options = try OptimizerRegistry.options(
-            arguments,
-            defaults: ["beta1": arguments.adamBeta1, "beta2": arguments.adamBeta2, "eps": arguments.adamEpsilon])
-        beta1 = options["beta1"] ?? arguments.adamBeta1
-        beta2 = options["beta2"] ?? arguments.adamBeta2
-        epsilon = options["eps"] ?? arguments.adamEpsilon
+        static let options = OptionList<Settings>([
+            Option("beta1", \.beta1, "in place of adam_beta1", check: .within(0..<1)),
+            Option("beta2", \.beta2, "in place of adam_beta2", check: .within(0..<1)),
+            Option("eps", \.epsilon, "in place of adam_epsilon", check: .atLeast(0)),
+        ])
     }
+
+    /// What the registry knows of it.
+    static let entry = OptimizerEntry(
+        names: ["adamw_torch_fused", "adamw_torch"], settings: Settings.self,
+        start: { ($0.beta1, $0.beta2, $0.epsilon) = ($1.adamBeta1, $1.adamBeta2, $1.adamEpsilon) },
+        make: { AdamW(settings: $0) })
+
+    let settings: Settings
 
     var stateNames: [String] { ["exp_avg", "exp_avg_sq"] }
 
@@ -33,7 +40,8 @@ struct AdamW: Optimizer {
             parameters: .init(rebasing: parameters.values[run.range]),
             gradients: .init(rebasing: parameters.gradients[run.range]),
             first: .init(rebasing: state.arenas[0][run.range]), second: .init(rebasing: state.arenas[1][run.range]),
-            step: step, learningRate: run.baseRate * factor, beta1: beta1, beta2: beta2, epsilon: epsilon,
-            weightDecay: run.weightDecay, gradientScale: gradientScale)
+            step: step, learningRate: run.baseRate * factor, beta1: settings.beta1,
+            beta2: settings.beta2, epsilon: settings.epsilon, weightDecay: run.weightDecay, gradientScale: gradientScale
+        )
     }
 }

@@ -31,51 +31,6 @@ protocol Optimizer: Sendable {
         gradientScale: Float)
 }
 
-/// How an optimizer is made, one line each.
-enum OptimizerRegistry {
-    struct Entry: Sendable {
-        let names: [String]
-        let make: @Sendable (TrainingArguments) throws(TuttiError) -> any Optimizer
-    }
-
-    static let all: [Entry] = [
-        Entry(names: ["adamw_torch_fused", "adamw_torch"]) { (arguments) throws(TuttiError) in try AdamW(arguments) },
-        Entry(names: ["sgd"]) { (arguments) throws(TuttiError) in try SGD(arguments) },
-    ]
-
-    static var names: [String] { all.flatMap(\.names) }
-
-    static func make(_ arguments: TrainingArguments) throws(TuttiError) -> any Optimizer {
-        guard let entry = all.first(where: { $0.names.contains(arguments.optim) }) else {
-            throw TuttiError(
-                .usage, "choose the optimizer", "args.optim", "unknown optimizer \"\(arguments.optim)\"",
-                hint: TuttiError.hint(unknown: arguments.optim, known: names))
-        }
-        return try entry.make(arguments)
-    }
-
-    /// Refuses options of `optim_args` that an optimizer does not take, and reads the others as numbers.
-    static func options(
-        _ arguments: TrainingArguments, defaults: [String: Double]
-    ) throws(TuttiError) -> [String: Double] {
-        var options = defaults
-        for (key, text) in arguments.optimArgs {
-            guard defaults[key] != nil else {
-                throw TuttiError(
-                    .usage, "read the optimizer's options", "args.optim_args.\(key)",
-                    "\"\(arguments.optim)\" has no such option",
-                    hint: TuttiError.hint(unknown: key, known: defaults.keys.sorted()))
-            }
-            guard let value = Double(text) ?? ["true": 1, "false": 0][text.lowercased()] else {
-                throw TuttiError(
-                    .usage, "read the optimizer's options", "args.optim_args.\(key)", "\"\(text)\" is not a number")
-            }
-            options[key] = value
-        }
-        return options
-    }
-}
-
 /// Cuts the arena into maximal runs with one owner, one rate and one decay.
 ///
 /// - Parameter losses: where the parameters of each loss lie.

@@ -5,27 +5,33 @@ import TuttiFormats
 import TuttiGround
 import TuttiKernels
 
-/// `optim: sgd`; `optim_args` takes momentum, dampening, nesterov.
+/// `optim: sgd`.
 struct SGD: Optimizer {
-    private let momentum: Double
-    private let dampening: Double
-    private let nesterov: Bool
+    /// Its options.
+    struct Settings: DescribedSettings {
+        var momentum = 0.0
+        var dampening = 0.0
+        var nesterov = false
 
-    /// - Throws: a usage error for an unknown option, or Nesterov momentum without momentum or with dampening.
-    init(_ arguments: TrainingArguments) throws(TuttiError) {
-        let options = try OptimizerRegistry.options(
-            arguments, defaults: ["momentum": 0, "dampening": 0, "nesterov": 0])
-        momentum = options["momentum"] ?? 0
-        dampening = options["dampening"] ?? 0
-        nesterov = options["nesterov"] != 0
-        if nesterov, momentum <= 0 || dampening != 0 {
-            throw TuttiError(
-                .usage, "read the optimizer's options", "args.optim_args.nesterov",
-                "Nesterov momentum needs momentum > 0 and no dampening")
-        }
+        static let options = OptionList<Settings>([
+            Option("momentum", \.momentum, "the share of the last update that is kept"),
+            Option("dampening", \.dampening, "what the gradient loses against that share"),
+            Option("nesterov", \.nesterov, "look ahead: needs momentum, and no dampening"),
+        ])
     }
 
-    var stateNames: [String] { momentum == 0 ? [] : ["momentum_buffer"] }
+    /// What the registry knows of it.
+    static let entry = OptimizerEntry(names: ["sgd"], settings: Settings.self) {
+        (settings) throws(OptionProblem) in
+        if settings.nesterov, settings.momentum <= 0 || settings.dampening != 0 {
+            throw OptionProblem("Nesterov momentum needs momentum > 0 and no dampening", at: "nesterov")
+        }
+        return SGD(settings: settings)
+    }
+
+    let settings: Settings
+
+    var stateNames: [String] { settings.momentum == 0 ? [] : ["momentum_buffer"] }
 
     func update(
         _ run: UpdateRun, of parameters: ParameterStore, state: OptimizerState, step: Int, factor: Double,
@@ -35,7 +41,8 @@ struct SGD: Optimizer {
         OptimizerKernels.sgd(
             parameters: .init(rebasing: parameters.values[run.range]),
             gradients: .init(rebasing: parameters.gradients[run.range]), momentumBuffer: buffer,
-            firstStep: step == 1, learningRate: run.baseRate * factor, momentum: momentum, dampening: dampening,
-            nesterov: nesterov, weightDecay: run.weightDecay, gradientScale: gradientScale)
+            firstStep: step == 1, learningRate: run.baseRate * factor, momentum: settings.momentum,
+            dampening: settings.dampening, nesterov: settings.nesterov, weightDecay: run.weightDecay,
+            gradientScale: gradientScale)
     }
 }
