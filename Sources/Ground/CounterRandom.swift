@@ -62,7 +62,7 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     }
 
     /// A uniform integer below `limit` (Lemire 2019: multiply, reject the short remainder).
-    package mutating func number(below limit: UInt64) -> UInt64 {
+    public mutating func number(below limit: UInt64) -> UInt64 {
         precondition(limit > 0, "CounterRandom: limit must be positive")
         let threshold = (0 &- limit) % limit
         while true {
@@ -72,7 +72,7 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     }
 
     /// A uniform random permutation of 0 ..< count (Fisher and Yates).
-    package mutating func permutation(of count: Int) -> [Int32] {
+    public mutating func permutation(of count: Int) -> [Int32] {
         var numbers = (0..<Int32(count)).map { $0 }
         numbers.withUnsafeMutableBufferPointer { numbers in
             for place in stride(from: count - 1, to: 0, by: -1) {

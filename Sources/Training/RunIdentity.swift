@@ -78,6 +78,7 @@ extension TrainingInputs {
         if configuration != .null { return configuration }
         var object = JSONObject()
         object["args"] = describe(arguments)
+        object["batch_sampler"] = .string(arguments.batchSampler.name)
         object["loss"] = .array(losses.map { .string(TrainingInputs.text(of: $0.configured)) })
         object["evaluators"] = .array(
             (evaluators + testEvaluators).map { .string("\(type(of: $0).className) \($0.name)") })

@@ -100,17 +100,19 @@ final class RunPlan {
         }
     }
 
-    /// One line for each data set of which no_duplicates makes small batches, because its texts repeat often.
+    /// One line for each data set of which the sampler makes small batches, and why.
     func smallBatches() -> [String] {
-        guard arguments.batchSampler == .noDuplicates, !arguments.dataloaderDropLast else { return [] }
+        guard let reason = arguments.batchSampler.reasonForSmallBatches, !arguments.dataloaderDropLast else {
+            return []
+        }
         return datasets.indices.compactMap { place in
             let (dataset, plan) = (datasets[place], firstEpoch.plans[place])
             let size = min(batchRows, dataset.table.rowCount)
             let small = (0..<plan.batchCount).count { 2 * plan.batch($0).count < size }
             guard small > 0 else { return nil }
             let mean = (10 * Double(plan.rows.count) / Double(plan.batchCount)).rounded() / 10
-            return "\(dataset.title): texts repeat so often that no_duplicates makes small batches: \(small) of "
-                + "\(plan.batchCount) hold fewer than half of \(size) rows, \(mean) on average over all."
+            return "\(dataset.title): \(reason): \(small) of \(plan.batchCount) hold fewer than half of \(size) rows, "
+                + "\(mean) on average over all."
         }
     }
 }

@@ -6,6 +6,7 @@
 
 import CAllocationCounter
 import Foundation
+import TuttiCorpus
 import TuttiEnsemble
 import TuttiReports
 import TuttiTraining
@@ -14,7 +15,7 @@ let allocationLaws: [Law] = ["bert-sgd", "mpnet-sgd"].map { name in
     Law(name: "\(name): no allocation in a step once the largest batch was seen") { ensemble, findings in
         let counter = AllocationCounter()
         var training = TinyTraining(name)
-        training.sampler = .sequential
+        training.sampler = SequentialBatchSampler()
         let output = try ensemble.broadcast(temporaryFolder("allocations"))
         defer { if ensemble.isRoot { removeQuietly(output) } }
         _ = try training.run(ensemble, output: output, seed: 42, logs: false, report: counter)

@@ -64,7 +64,7 @@ private let datasetLaws: [Law] = [
 struct TinyTraining {
     let folder: String
     var seedOfMasks: (_ rank: Int) -> UInt64 = { _ in 42 }
-    var sampler = BatchSamplerKind.batchSampler
+    var sampler: any BatchSampler = DefaultBatchSampler()
     /// Triplets and pairs of the same rows, each with its own loss.
     var isOverTwoDatasets = false
 

@@ -15,8 +15,9 @@ import TuttiGround
 
     private func plan(_ labels: [Int], size: Int, dropLast: Bool = false, epoch: Int = 0) throws -> EpochPlan {
         let table = try table(labels)
-        try BatchSamplerKind.groupByLabel.check(table, globalBatchSize: size)
-        return planEpoch(.groupByLabel, table, globalBatchSize: size, epoch: epoch, seed: 3, dropLast: dropLast)
+        try GroupByLabelBatchSampler().check(table, globalBatchSize: size)
+        return planEpoch(
+            GroupByLabelBatchSampler(), table, globalBatchSize: size, epoch: epoch, seed: 3, dropLast: dropLast)
     }
 
     private func batches(_ plan: EpochPlan, _ labels: [Int]) -> [[Int]] {
@@ -72,7 +73,7 @@ import TuttiGround
 
     @Test func whatItCannotUseIsRefused() throws {
         func refusal(_ table: Table, _ size: Int) -> TuttiError? {
-            failure { try BatchSamplerKind.groupByLabel.check(table, globalBatchSize: size) }
+            failure { try GroupByLabelBatchSampler().check(table, globalBatchSize: size) }
         }
         let good = try table([0, 0, 1, 1])
         #expect(refusal(good, 4) == nil)
@@ -96,7 +97,7 @@ import TuttiGround
         #expect(
             one.problem
                 == "group_by_label needs two labels or more with two rows each, and 1 of column 'label' has as many")
-        #expect(failure { try BatchSamplerKind.batchSampler.check(scores, globalBatchSize: 7) } == nil)
+        #expect(failure { try DefaultBatchSampler().check(scores, globalBatchSize: 7) } == nil)
     }
 }
 

@@ -18,7 +18,8 @@ import TuttiGround
     ) -> MultiDatasetPlan {
         planDatasets(mixing, count: tables.count, epoch: epoch, seed: seed) { dataset, pass in
             planEpoch(
-                .batchSampler, tables[dataset], globalBatchSize: size, epoch: epoch, seed: seed, dropLast: dropLast,
+                DefaultBatchSampler(), tables[dataset], globalBatchSize: size, epoch: epoch, seed: seed,
+                dropLast: dropLast,
                 dataset: dataset, pass: pass)
         }
     }
@@ -74,7 +75,7 @@ import TuttiGround
     @Test(arguments: [DatasetMixing.proportional, .roundRobin, .temperature(5)])
     func oneDatasetIsItsOwnPlan(_ mixing: DatasetMixing) throws {
         let table = try tables([30])
-        let alone = planEpoch(.batchSampler, table[0], globalBatchSize: 4, epoch: 2, seed: 5, dropLast: false)
+        let alone = planEpoch(DefaultBatchSampler(), table[0], globalBatchSize: 4, epoch: 2, seed: 5, dropLast: false)
         let plan = plan(mixing, table, epoch: 2)
         #expect(plan.plans == [alone])
         #expect((0..<plan.batchCount).flatMap { plan.rows($0) } == alone.rows)
@@ -116,7 +117,8 @@ import TuttiGround
         func plan(_ mixing: DatasetMixing) -> MultiDatasetPlan {
             planDatasets(mixing, count: 2, epoch: 0, seed: 1) { dataset, pass in
                 planEpoch(
-                    .noDuplicates, dataset == 0 ? same : other, globalBatchSize: 4, epoch: 0, seed: 1, dropLast: true,
+                    NoDuplicatesBatchSampler(), dataset == 0 ? same : other, globalBatchSize: 4, epoch: 0, seed: 1,
+                    dropLast: true,
                     dataset: dataset, pass: pass)
             }
         }

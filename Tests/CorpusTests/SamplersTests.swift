@@ -21,33 +21,35 @@ import TuttiGround
     }
 
     @Test(
-        arguments: [BatchSamplerKind.batchSampler, .noDuplicates, .sequential],
+        arguments: ["batch_sampler", "no_duplicates", "sequential"],
         [
             (1, 1), (7, 3), (64, 16), (65, 16), (63, 16), (5, 16), (1000, 33),
         ])
-    func everyRowIsInOneBatch(kind: BatchSamplerKind, sizes: (rows: Int, batch: Int)) throws {
+    func everyRowIsInOneBatch(name: String, sizes: (rows: Int, batch: Int)) throws {
+        let sampler = try BatchSamplerRegistry.sampler(named: name)
         let table = try Table(columns: [
             ("a", (0..<sizes.rows).map { "text \($0)" }), ("b", (0..<sizes.rows).map { "other \($0)" }),
         ])
         for dropLast in [false, true] {
-            let plan = planEpoch(kind, table, globalBatchSize: sizes.batch, epoch: 0, seed: 7, dropLast: dropLast)
+            let plan = planEpoch(sampler, table, globalBatchSize: sizes.batch, epoch: 0, seed: 7, dropLast: dropLast)
             let rest = sizes.rows % sizes.batch
-            let last = kind == .noDuplicates && 2 * rest < min(sizes.batch, sizes.rows) ? 0 : rest
+            let last = name == "no_duplicates" && 2 * rest < min(sizes.batch, sizes.rows) ? 0 : rest
             let kept = sizes.rows - rest + (dropLast ? 0 : last)
             #expect(plan.rows.count == kept && plan.leftOut == sizes.rows - kept)
             #expect(Set(plan.rows).count == plan.rows.count)
             #expect(plan.rows.allSatisfy { $0 >= 0 && $0 < sizes.rows })
             #expect(batches(plan).flatMap { $0 } == plan.rows)
             #expect(batches(plan).dropLast().allSatisfy { $0.count == sizes.batch })
-            if kind == .sequential { #expect(plan.rows == (0..<Int32(kept)).map { $0 }) }
+            if name == "sequential" { #expect(plan.rows == (0..<Int32(kept)).map { $0 }) }
         }
     }
 
-    @Test(arguments: [BatchSamplerKind.batchSampler, .noDuplicates])
-    func plansDependOnSeedAndEpochAlone(kind: BatchSamplerKind) throws {
+    @Test(arguments: ["batch_sampler", "no_duplicates"])
+    func plansDependOnSeedAndEpochAlone(name: String) throws {
+        let sampler = try BatchSamplerRegistry.sampler(named: name)
         let table = try madeTable(rows: 500, anchors: 300, positives: 400)
         func plan(_ epoch: Int, _ seed: UInt64) -> EpochPlan {
-            planEpoch(kind, table, globalBatchSize: 16, epoch: epoch, seed: seed, dropLast: false)
+            planEpoch(sampler, table, globalBatchSize: 16, epoch: epoch, seed: seed, dropLast: false)
         }
         #expect(plan(3, 5) == plan(3, 5))
         #expect(plan(3, 5) != plan(4, 5))
@@ -61,7 +63,8 @@ import TuttiGround
     ])
     func noTextOccursTwiceInABatch(rows: Int, anchors: Int, positives: Int, size: Int) throws {
         let table = try madeTable(rows: rows, anchors: anchors, positives: positives)
-        let plan = planEpoch(.noDuplicates, table, globalBatchSize: size, epoch: 1, seed: 2, dropLast: false)
+        let plan = planEpoch(
+            NoDuplicatesBatchSampler(), table, globalBatchSize: size, epoch: 1, seed: 2, dropLast: false)
         let all = batches(plan)
         for batch in all {
             #expect(duplicates(batch, in: table) == 0)
@@ -74,10 +77,11 @@ import TuttiGround
         let firstShort = all.firstIndex { $0.count < size } ?? all.count
         #expect(all[firstShort...].allSatisfy { $0.count < size })
         #expect(plan.rows.count + plan.leftOut == rows && Set(plan.rows).count == plan.rows.count)
-        let full = planEpoch(.noDuplicates, table, globalBatchSize: size, epoch: 1, seed: 2, dropLast: true)
+        let full = planEpoch(
+            NoDuplicatesBatchSampler(), table, globalBatchSize: size, epoch: 1, seed: 2, dropLast: true)
         #expect(batches(full).allSatisfy { $0.count == size && duplicates($0, in: table) == 0 })
         // The control: without the rule such data do repeat texts within batches.
-        let plain = planEpoch(.batchSampler, table, globalBatchSize: size, epoch: 1, seed: 2, dropLast: false)
+        let plain = planEpoch(DefaultBatchSampler(), table, globalBatchSize: size, epoch: 1, seed: 2, dropLast: false)
         #expect(batches(plain).contains { duplicates($0, in: table) > 0 })
     }
 
@@ -107,9 +111,10 @@ import TuttiGround
     @Test func fewRowsAreLeftOut() throws {
         // Texts repeat about as in natural language inference data: an anchor three times, hypotheses now and then.
         let table = try madeTable(rows: 6000, anchors: 2000, positives: 20000)
-        let plan = planEpoch(.noDuplicates, table, globalBatchSize: 64, epoch: 0, seed: 1, dropLast: false)
+        let plan = planEpoch(NoDuplicatesBatchSampler(), table, globalBatchSize: 64, epoch: 0, seed: 1, dropLast: false)
         #expect(plan.leftOut <= 32, "\(plan.leftOut) rows left out")
-        let order = planEpoch(.batchSampler, table, globalBatchSize: 64, epoch: 0, seed: 1, dropLast: false).rows
+        let order = planEpoch(DefaultBatchSampler(), table, globalBatchSize: 64, epoch: 0, seed: 1, dropLast: false)
+            .rows
         let reference = scanned(order, in: table, size: 64)
         #expect(batches(plan).filter { $0.count == 64 }.count >= reference.filter { $0.count == 64 }.count)
         // While nothing but room decides, both place the same rows: the first batch is the reference's.
@@ -122,27 +127,32 @@ import TuttiGround
         let table = try Table(columns: [
             ("question", (0..<rows).map { "q \($0)" }), ("answer", (0..<rows).map { "a \($0 % answers)" }),
         ])
-        let plan = planEpoch(.noDuplicates, table, globalBatchSize: size, epoch: 0, seed: 1, dropLast: false)
-        let order = planEpoch(.batchSampler, table, globalBatchSize: size, epoch: 0, seed: 1, dropLast: false).rows
+        let plan = planEpoch(
+            NoDuplicatesBatchSampler(), table, globalBatchSize: size, epoch: 0, seed: 1, dropLast: false)
+        let order = planEpoch(DefaultBatchSampler(), table, globalBatchSize: size, epoch: 0, seed: 1, dropLast: false)
+            .rows
         let reference = scanned(order, in: table, size: size)
         #expect(batches(plan).map(\.count) == reference.map(\.count))
         #expect(plan.leftOut == 0 && Set(plan.rows).count == rows)
         #expect(batches(plan).allSatisfy { duplicates($0, in: table) == 0 })
-        let full = planEpoch(.noDuplicates, table, globalBatchSize: size, epoch: 0, seed: 1, dropLast: true)
+        let full = planEpoch(
+            NoDuplicatesBatchSampler(), table, globalBatchSize: size, epoch: 0, seed: 1, dropLast: true)
         #expect(full.batchCount == (size <= answers ? rows / size : 0))
-        let problem = BatchSamplerKind.noDuplicates.reasonForNoBatch(rows: rows, size: size, dropLast: true)
+        let problem = NoDuplicatesBatchSampler().reasonForNoBatch(rows: rows, size: size, dropLast: true)
         #expect(problem.problem.contains("texts repeat so often") && problem.hint.contains("drop_last: false"))
     }
 
     @Test func aRowMayRepeatItsOwnText() throws {
         let texts = (0..<8).map { "same \($0)" }
         let table = try Table(columns: [("a", texts), ("b", texts)])
-        #expect(planEpoch(.noDuplicates, table, globalBatchSize: 8, epoch: 0, seed: 1, dropLast: false).rows.count == 8)
+        #expect(
+            planEpoch(NoDuplicatesBatchSampler(), table, globalBatchSize: 8, epoch: 0, seed: 1, dropLast: false).rows
+                .count == 8)
     }
 
     @Test func valuesCountOverAllColumns() throws {
         let table = try Table(columns: [("a", ["x", "y"]), ("b", ["z", "x"])])
-        let plan = planEpoch(.noDuplicates, table, globalBatchSize: 2, epoch: 0, seed: 1, dropLast: false)
+        let plan = planEpoch(NoDuplicatesBatchSampler(), table, globalBatchSize: 2, epoch: 0, seed: 1, dropLast: false)
         #expect(plan.batchCount == 2)
     }
 
@@ -154,7 +164,9 @@ import TuttiGround
         var pairs = [Double](repeating: 0, count: 64)
         let draws = 8000
         for epoch in 0..<draws {
-            let rows = planEpoch(.batchSampler, table, globalBatchSize: 8, epoch: epoch, seed: 11, dropLast: false).rows
+            let rows = planEpoch(
+                DefaultBatchSampler(), table, globalBatchSize: 8, epoch: epoch, seed: 11, dropLast: false
+            ).rows
             places[rows.firstIndex(of: 0) ?? 0] += 1
             pairs[Int(rows[0]) * 8 + Int(rows[1])] += 1
         }
@@ -187,12 +199,46 @@ import TuttiGround
     }
 
     @Test func samplersAreNamedAsInTheReference() throws {
-        #expect(try BatchSamplerKind.named("no_duplicates") == .noDuplicates)
-        #expect(try BatchSamplerKind.named("BatchSamplers.NO_DUPLICATES") == .noDuplicates)
-        #expect(try BatchSamplerKind.named("no_duplicates_hashed") == .noDuplicates)
-        #expect(try BatchSamplerKind.named("BATCH_SAMPLER") == .batchSampler)
-        #expect(try BatchSamplerKind.named("sequential") == .sequential)
-        #expect(try BatchSamplerKind.named("BatchSamplers.GROUP_BY_LABEL") == .groupByLabel)
-        #expect(failure { try BatchSamplerKind.named("no_duplicate") }?.hint?.contains("'no_duplicates'") == true)
+        func sampler(_ name: String) throws -> any BatchSampler { try BatchSamplerRegistry.sampler(named: name) }
+        #expect(try sampler("no_duplicates") is NoDuplicatesBatchSampler)
+        #expect(try sampler("BatchSamplers.NO_DUPLICATES") is NoDuplicatesBatchSampler)
+        #expect(try sampler("no_duplicates_hashed") is NoDuplicatesBatchSampler)
+        #expect(try sampler("BATCH_SAMPLER") is DefaultBatchSampler)
+        #expect(try sampler("sequential") is SequentialBatchSampler)
+        #expect(try sampler("BatchSamplers.GROUP_BY_LABEL") is GroupByLabelBatchSampler)
+        let error = try #require(failure { _ = try sampler("no_duplicate") })
+        #expect(error.kind == .usage && error.hint?.contains("'no_duplicates'") == true)
+    }
+
+    @Test func aSamplerFromOutsideIsFound() throws {
+        BatchSamplerRegistry.add(LongestFirst(columns: 1))
+        BatchSamplerRegistry.add(LongestFirst(columns: 2))
+        let sampler = try BatchSamplerRegistry.sampler(named: "LONGEST_FIRST")
+        #expect((sampler as? LongestFirst)?.columns == 2, "the later one of a name counts")
+        let table = try Table(columns: [("a", ["x", "xyz", "xy"]), ("b", ["12345", "1", "12"])])
+        func plan(_ sampler: any BatchSampler, dropLast: Bool = false) -> EpochPlan {
+            planEpoch(sampler, table, globalBatchSize: 2, epoch: 0, seed: 1, dropLast: dropLast)
+        }
+        #expect(plan(sampler).rows == [0, 1, 2] && plan(LongestFirst(columns: 1)).rows == [1, 2, 0])
+        #expect(batches(plan(sampler)) == [[0, 1], [2]] && plan(sampler, dropLast: true).leftOut == 1)
+        #expect(sampler.reasonForLeavingOut(dropLast: true).contains("dataloader_drop_last"))
+        #expect(sampler.reasonForNoBatch(rows: 3, size: 2, dropLast: false).problem.contains("longest_first"))
+    }
+}
+
+/// A sampler written outside the package: the rows with the longest texts first.
+private struct LongestFirst: BatchSampler {
+    var columns: Int
+    var name: String { "longest_first" }
+    var summary: String { "long texts first" }
+
+    func plan(
+        _ table: Table, globalBatchSize: Int, dropLast: Bool, epoch: Int, generator: inout CounterRandom
+    ) -> EpochPlan {
+        func length(_ row: Int32) -> Int {
+            (0..<columns).reduce(0) { $0 + table.text(row: Int(row), column: $1).utf8.count }
+        }
+        let order = (0..<Int32(table.rowCount)).sorted { (length($0), $1) > (length($1), $0) }
+        return EpochPlan(order: order, size: globalBatchSize, dropLast: dropLast)
     }
 }

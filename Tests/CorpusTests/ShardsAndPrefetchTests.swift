@@ -39,7 +39,8 @@ import TuttiCorpus
     @Test func aBatchIsDealtByBytesOfWhichLongTextsCountSoMany() throws {
         let texts = [String(repeating: "a", count: 4000), String(repeating: "b", count: 90)] + ["c", "d", "e", "f"]
         let table = try Table(columns: [("text", texts)])
-        let rows = planEpoch(.sequential, table, globalBatchSize: 6, epoch: 0, seed: 0, dropLast: false).batch(0)
+        let rows = planEpoch(SequentialBatchSampler(), table, globalBatchSize: 6, epoch: 0, seed: 0, dropLast: false)
+            .batch(0)
         func first(_ longestText: Int?) -> [Int32] {
             TextBatch(table: table, globalRows: rows, world: 2, longestText: longestText).rows
         }
@@ -56,7 +57,7 @@ import TuttiCorpus
         let table = try Table(
             columns: [("a", (0..<23).map { "a\($0)" }), ("b", (0..<23).map { "b\($0)" })],
             labels: (0..<23).map { .integer($0) })
-        let plan = planEpoch(.batchSampler, table, globalBatchSize: 7, epoch: 0, seed: 3, dropLast: false)
+        let plan = planEpoch(DefaultBatchSampler(), table, globalBatchSize: 7, epoch: 0, seed: 3, dropLast: false)
         #expect(plan.batchCount == 4)
         for index in 0..<plan.batchCount {
             let whole = TextBatch(table: table, globalRows: plan.batch(index))

@@ -130,7 +130,7 @@ private final class FullLog: Report {
         ]
         try Data(rows.joined(separator: "\n").utf8).write(to: URL(fileURLWithPath: scratch.path + "/rows.jsonl"))
         var run = run()
-        run.arguments.batchSampler = .noDuplicates
+        run.arguments.batchSampler = NoDuplicatesBatchSampler()
         run.arguments.perDeviceTrainBatchSize = 4
         run.arguments.maxSteps = 6
         run.arguments.saveStrategy = .no

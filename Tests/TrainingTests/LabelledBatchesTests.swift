@@ -33,7 +33,7 @@ private final class Notes: Report {
         arguments.optim = "sgd"
         arguments.learningRate = 0.2
         arguments.globalTrainBatchSize = rows
-        arguments.batchSampler = .groupByLabel
+        arguments.batchSampler = GroupByLabelBatchSampler()
         arguments.numTrainEpochs = 2
         arguments.loggingSteps = 1
         arguments.saveStrategy = .no

@@ -36,7 +36,7 @@ private final class Watcher: Report, AsksToStop {
     @Test func aBillionEpochsBeginAtOnce() throws {
         let scratch = try TemporaryDirectory()
         var run = run()
-        run.arguments.batchSampler = .noDuplicates
+        run.arguments.batchSampler = NoDuplicatesBatchSampler()
         run.arguments.numTrainEpochs = 1e9
         let watcher = Watcher(stopAfter: 2)
         let began = Date()
@@ -44,7 +44,7 @@ private final class Watcher: Report, AsksToStop {
         #expect(Date().timeIntervalSince(began) < 60)
         #expect((9_000_000_000...20_000_000_000).contains(watcher.totalSteps), "\(watcher.totalSteps)")
         // More steps than a number holds are a mistake, whatever the sampler.
-        for sampler in [BatchSamplerKind.noDuplicates, .batchSampler] {
+        for sampler: any BatchSampler in [NoDuplicatesBatchSampler(), DefaultBatchSampler()] {
             run.arguments.batchSampler = sampler
             run.arguments.numTrainEpochs = 1e300
             let error = #expect(throws: TuttiError.self) { try run.train(scratch.path + "/other") }

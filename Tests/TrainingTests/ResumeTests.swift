@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import Testing
+import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
@@ -31,7 +32,7 @@ private final class AskAfter: Report, AsksToStop {
         run.arguments.numTrainEpochs = 2
         run.arguments.perDeviceTrainBatchSize = 8
         run.arguments.gradientAccumulationSteps = 2
-        run.arguments.batchSampler = .noDuplicates
+        run.arguments.batchSampler = NoDuplicatesBatchSampler()
         run.arguments.learningRate = 1e-3
         run.arguments.loggingSteps = 3
         run.arguments.evalStrategy = .steps

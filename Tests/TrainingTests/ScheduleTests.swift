@@ -2,6 +2,7 @@
 
 import Foundation
 import Testing
+import TuttiCorpus
 import TuttiFormats
 import TuttiGround
 import TuttiTraining
@@ -272,6 +273,6 @@ private struct PowerSettings: DescribedSettings {
         #expect(try arguments("{\"learning_rate\": \"2e-5\"}", notices: &notices).learningRate == 2e-5)
         #expect(
             try arguments("{\"batch_sampler\": \"BatchSamplers.NO_DUPLICATES\"}", notices: &notices).batchSampler
-                == .noDuplicates)
+                is NoDuplicatesBatchSampler)
     }
 }

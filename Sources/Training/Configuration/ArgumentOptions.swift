@@ -35,7 +35,12 @@ extension TrainingArguments {
             "mini_batch_size", \.miniBatchSize, "texts encoded at a time (GradCache), for any loss", check: .atLeast(1)),
         Option("mini_batch_tokens", \.miniBatchTokens, "tokens encoded at a time (GradCache)", check: .atLeast(1)),
         Option("dataloader_drop_last", \.dataloaderDropLast, "leave out a last batch that is short"),
-        Option("batch_sampler", \.batchSampler, "how rows are put into batches"),
+        Option(
+            "batch_sampler", words: "one of \(BatchSamplerRegistry.all.map(\.name).joined(separator: ", "))",
+            "how rows are put into batches",
+            read: { (json, arguments) throws(OptionProblem) in
+                if !json.isNull { arguments.batchSampler = try sampler(json) }
+            }, write: { .string($0.batchSampler.name) }),
         Option(
             "multi_dataset_batch_sampler", words: "one of \(DatasetMixing.names.joined(separator: ", "))",
             "how the batches of several data sets take turns",
@@ -159,6 +164,16 @@ extension TrainingArguments {
             write: { arguments in .array(arguments.reportTo.map(JSONValue.string)) }),
     ]
 
+    /// The sampler of this name.
+    private static func sampler(_ json: JSONValue) throws(OptionProblem) -> any BatchSampler {
+        let name = try String(option: json)
+        do {
+            return try BatchSamplerRegistry.sampler(named: name)
+        } catch {
+            throw OptionProblem(error.problem, hint: error.hint)
+        }
+    }
+
     /// The names of reports that `report_to` asks for.
     private static func reports(_ json: JSONValue) throws(OptionProblem) -> [String] {
         let known = ReportRegistry.all.map(\.name)
@@ -227,24 +242,6 @@ extension TrainingArguments {
 }
 
 extension IntervalStrategy: OptionChoice {}
-
-extension BatchSamplerKind: OptionValue {
-    /// What a configuration writes, in words.
-    public static var words: String { "one of \(allCases.map(\.rawValue).joined(separator: ", "))" }
-
-    /// Reads the value as a configuration writes it.
-    public init(option json: JSONValue) throws(OptionProblem) {
-        let name = try String(option: json)
-        do {
-            self = try BatchSamplerKind.named(name)
-        } catch {
-            throw OptionProblem(error.problem, hint: error.hint)
-        }
-    }
-
-    /// The value as a configuration writes it.
-    public var optionJSON: JSONValue { .string(rawValue) }
-}
 
 extension DatasetMixing {
     /// The mixing of this name, in the reference's spellings too; a temperature is still to come: 0.

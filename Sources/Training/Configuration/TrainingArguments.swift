@@ -40,8 +40,8 @@ public struct TrainingArguments: Sendable {
     public var gradientAccumulationSteps = 1
     /// Whether a short last batch of an epoch is left out.
     public var dataloaderDropLast = false
-    /// How rows are put into batches.
-    public var batchSampler = BatchSamplerKind.batchSampler
+    /// How rows are put into batches; by name: `BatchSamplerRegistry.sampler(named:)`.
+    public var batchSampler: any BatchSampler = DefaultBatchSampler()
     /// How the batches of several data sets take turns.
     public var datasetMixing = DatasetMixing.proportional
     // Optimizer

@@ -86,7 +86,7 @@ struct StepBenchCommand: RankedCommand {
         }
         var arguments = TrainingArguments()
         arguments.perDeviceTrainBatchSize = batchSize
-        arguments.batchSampler = .sequential
+        arguments.batchSampler = SequentialBatchSampler()
         arguments.dataloaderDropLast = table.rowCount >= batchSize * ranks
         arguments.maxSteps = steps
         arguments.learningRate = 2e-5

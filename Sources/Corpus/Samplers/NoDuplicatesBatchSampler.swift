@@ -10,8 +10,52 @@
 // few different texts, these batches are kept as small as they are, as in the reference: rather small batches than none.
 // Full batches come first, so that the short ones end the epoch.
 
+import TuttiGround
+
+/// Shuffles the rows and lets no text occur in two rows of a batch: `no_duplicates`.
+public struct NoDuplicatesBatchSampler: BatchSampler {
+    /// "no_duplicates".
+    public var name: String { "no_duplicates" }
+    /// What its batches are.
+    public var summary: String { "rows in random order, no text in two rows of a batch" }
+    /// False: how many batches there are depends on how the order meets the texts.
+    public var epochsAreAlike: Bool { false }
+    /// That texts repeat.
+    public var reasonForSmallBatches: String? { "texts repeat so often that no_duplicates makes small batches" }
+
+    /// It has no settings.
+    public init() {}
+
+    /// Every row in the first batch that it fits, from a random order.
+    public func plan(
+        _ table: Table, globalBatchSize: Int, dropLast: Bool, epoch: Int, generator: inout CounterRandom
+    ) -> EpochPlan {
+        let order = generator.permutation(of: table.rowCount)
+        return planWithoutDuplicates(table, order: order, size: globalBatchSize, dropLast: dropLast)
+    }
+
+    /// That no batch has room for a text once more.
+    public func reasonForLeavingOut(dropLast: Bool) -> String {
+        dropLast
+            ? "no batch that they fit without repeating a text is full (dataloader_drop_last)"
+            : "they fit no batch without repeating a text that is at least half full"
+    }
+
+    /// That texts repeat too often for a full batch, or that there are too few rows.
+    public func reasonForNoBatch(rows: Int, size: Int, dropLast: Bool) -> (problem: String, hint: String) {
+        guard rows >= size else {
+            return DefaultBatchSampler().reasonForNoBatch(rows: rows, size: size, dropLast: dropLast)
+        }
+        return (
+            "texts repeat so often that no batch of \(size) rows without a repeated text is full, and "
+                + "dataloader_drop_last: true keeps full batches only",
+            "Set dataloader_drop_last: false, lower the batch size, or use batch_sampler: batch_sampler."
+        )
+    }
+}
+
 /// Plans batches of `size` rows from `order` so that no text occurs in two rows of a batch.
-func planWithoutDuplicates(_ table: Table, order: [Int32], size: Int, dropLast: Bool) -> EpochPlan {
+private func planWithoutDuplicates(_ table: Table, order: [Int32], size: Int, dropLast: Bool) -> EpochPlan {
     let numbering = TextNumbering(table)
     let least = dropLast ? size : (min(size, table.rowCount) + 1) / 2
     var packing = BatchPacking(numbering: numbering, size: size)
