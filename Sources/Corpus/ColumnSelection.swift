@@ -7,20 +7,27 @@ import TuttiFormats
 import TuttiGround
 
 /// The columns of a file in use.
-struct ColumnSelection {
+public struct ColumnSelection: Sendable {
     /// Indices of the text columns in the file, in the order of the table.
-    let texts: [Int]
-    /// Index of the label column in the file.
-    let label: Int?
+    public let texts: [Int]
+    /// Index of the label column in the file; nil if none is in use.
+    public let label: Int?
     /// Names of all the file's columns.
-    let header: [String]
+    public let header: [String]
     /// The same names, for a lookup in each row.
     let names: Set<String>
 
     /// The names of a label column; the first that is present wins.
     static let labelNames = ["label", "labels", "score", "scores"]
 
-    init(header: [String], columns: [String]?, source: String) throws(TuttiError) {
+    /// Chooses among the columns of a file.
+    ///
+    /// - Parameters:
+    ///   - header: the names of all columns.
+    ///   - columns: those in use, label included, in order; nil uses all.
+    ///   - source: where the names are written, for messages.
+    /// - Throws: a data error for a name that occurs twice or is unknown, and where no text column is left.
+    public init(header: [String], columns: [String]?, source: String) throws(TuttiError) {
         func flawed(_ problem: String, _ hint: String?) -> TuttiError {
             TuttiError(.data, "read columns", source, problem, hint: hint)
         }
@@ -60,7 +67,7 @@ struct ColumnSelection {
     }
 
     /// A builder of the table with these columns.
-    func builder(source: String) -> TableBuilder {
+    public func builder(source: String) -> TableBuilder {
         TableBuilder(textNames: texts.map { header[$0] }, labelName: label.map { header[$0] }, source: source)
     }
 }

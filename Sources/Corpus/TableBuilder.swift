@@ -1,4 +1,4 @@
-// Collects the rows of a table: bytes of texts in column order, then the label.
+// Collects the rows of a table: its texts in column order, then the label.
 //
 // A label column may mix integers and fractions and then is a column of fractions, as in the reference's readers; it may
 // not mix numbers and lists, or lists of different lengths.
@@ -6,12 +6,14 @@
 import TuttiFormats
 import TuttiGround
 
-struct TableBuilder {
+/// Collects the rows of a table, one after the other: the texts in the order of the columns, then the label if there is
+/// one.
+public struct TableBuilder {
     let textNames: [String]
     let labelName: String?
     let source: String
     /// Warnings about the file, one line each.
-    var notices: [String] = []
+    public var notices: [String] = []
     private var oddTexts = OddTexts()
     private var bytes: [UInt8] = []
     private var ends: [Int] = []
@@ -31,12 +33,14 @@ struct TableBuilder {
         self.source = source
     }
 
-    mutating func append(text: String) {
+    /// Adds the next text of the row.
+    public mutating func append(text: String) {
         bytes.append(contentsOf: text.utf8)
         endCell()
     }
 
-    mutating func append(utf8: ArraySlice<UInt8>) {
+    /// Adds the next text of the row, of valid UTF-8.
+    public mutating func append(utf8: ArraySlice<UInt8>) {
         bytes.append(contentsOf: utf8)
         endCell()
     }
@@ -47,7 +51,11 @@ struct TableBuilder {
         ends.append(bytes.count)
     }
 
-    mutating func append(label: Label, place: @autoclosure () -> String) throws(TuttiError) {
+    /// Adds the label of the row whose texts are there.
+    ///
+    /// - Parameter place: where it is written, for messages: "file:line".
+    /// - Throws: a data error for a label of another kind than those above.
+    public mutating func append(label: Label, place: @autoclosure () -> String) throws(TuttiError) {
         switch (labelKind, label) {
         case (.none, .integer(let value)), (.integers, .integer(let value)):
             labelKind = .integers
@@ -81,7 +89,7 @@ struct TableBuilder {
     /// The finished table.
     ///
     /// Throws: `.data` if there are no rows.
-    func table() throws(TuttiError) -> Table {
+    public func table() throws(TuttiError) -> Table {
         let rows = textNames.isEmpty ? 0 : ends.count / textNames.count
         guard rows > 0 else {
             throw TuttiError(

@@ -59,11 +59,27 @@ import TuttiGround
     }
 
     @Test func theRegistryIsWhatIsRead() throws {
-        let extensions = DatasetReaders.registry.flatMap { $0.extensions }
+        let extensions = Array(DatasetReaders.all.flatMap { $0.extensions }.prefix(5))
         #expect(extensions == ["csv", "tsv", "json", "jsonl", "ndjson"])
         #expect(Set(extensions).count == extensions.count)
         #expect(Set(ReadersTests.forms.map { ($0.name as NSString).pathExtension }) == Set(extensions))
-        #expect(DatasetReaders.registry.allSatisfy { !$0.summary.isEmpty })
+        #expect(DatasetReaders.all.allSatisfy { !$0.summary.isEmpty })
+    }
+
+    /// Of a format that the package knows but refuses, or of one that it does not know.
+    @Test func aReaderFromOutsideIsUsed() throws {
+        let text = "text|label\nx y|1\nz|0\n"
+        #expect(try scratch.flaw("a.bar", text)?.problem.contains(".bar are not supported") == true)
+        #expect(try scratch.flaw("a.arrow", text)?.problem.contains("not supported yet") == true)
+        DatasetReaders.add(BarReader.self)
+        for name in ["a.bar", "a.arrow"] {
+            let table = try scratch.table(name, text)
+            #expect(rows(table) == [["x y"], ["z"]] && table.label(row: 0) == .integer(1))
+            #expect(try scratch.flaw(name, text, columns: ["txt"])?.hint?.contains("'text'") == true)
+            #expect(try scratch.flaw(name, "text|label\nx|one\n")?.subject.hasSuffix(":2") == true)
+        }
+        let path = try scratch.file("b.bar", "text\nx\ny\n")
+        #expect(try loadTextColumn(path) == ["x", "y"], "a table, not lines of text")
     }
 
     @Test func theFirstLabelNameCounts() throws {
@@ -236,5 +252,25 @@ import TuttiGround
         #expect(try place("q.tsv", "query-id\tcorpus-id\tscore\nq\td\thigh\n") == "q.tsv:2:5")
         #expect(try place("q.tsv", "query-id\tcorpus-id\tscore\nq\td\n") == "q.tsv:2")
         #expect(try place("q.tsv", "query-id\tcorpus-id\tscore\n") == "q.tsv")
+    }
+}
+
+/// A reader written outside the package: cells between bars.
+private enum BarReader: DatasetReader {
+    static let extensions = ["bar", "arrow"]
+    static let summary = "cells between bars, a header line"
+
+    static func read(_ file: MappedFile, columns: [String]?, options: ReaderOptions) throws(TuttiError) -> Table {
+        let lines = file.text.split(separator: "\n").map { $0.split(separator: "|").map(String.init) }
+        let selection = try ColumnSelection(header: lines[0], columns: columns, source: "\(file.path):1")
+        var builder = selection.builder(source: file.path)
+        for (number, cells) in lines.enumerated().dropFirst() {
+            for column in selection.texts { builder.append(text: cells[column]) }
+            guard let column = selection.label else { continue }
+            let place = "\(file.path):\(number + 1)"
+            guard let label = Int(cells[column]) else { throw TuttiError(.data, "read table", place, "no number") }
+            try builder.append(label: .integer(label), place: place)
+        }
+        return try builder.table()
     }
 }

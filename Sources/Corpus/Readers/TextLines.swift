@@ -14,7 +14,7 @@ package func loadTextColumn(
     let file = try MappedFile(path: path)
     if let refusal = DatasetReaders.refusal(of: path) { throw refusal }
     let ending = DatasetReaders.fileExtension(of: path)
-    let isTable = options != ReaderOptions() || DatasetReaders.registry.contains { $0.extensions.contains(ending) }
+    let isTable = options != ReaderOptions() || DatasetReaders.isRead(ending)
     guard isTable else {
         if let column {
             throw TuttiError(
