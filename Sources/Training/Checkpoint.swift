@@ -62,7 +62,8 @@ struct Checkpoint {
                     directory: directory, model: model, card: card, optimizer: optimizer, state: state,
                     arguments: arguments, surroundings: surroundings, identity: identity)
             }
-            let knowsAll = there.state.evaluationIsDue == state.evaluationIsDue
+            let knowsAll =
+                there.state.evaluationIsDue == state.evaluationIsDue && there.state.isStopped == state.isStopped
             if knowsAll, there.isResumable || optimizer == nil { return name }
         }
         do {
@@ -148,9 +149,9 @@ struct Checkpoint {
             }
             let reference = try JSONValue.parse(file: path + "/trainer_state.json").object
             let history = (reference?["log_history"]?.array ?? []).compactMap(\.object)
-            return Checkpoint(
-                path: path, state: try TrainerState(resume: state, history: history, source: source),
-                surroundings: surroundings, isSealed: isSealed)
+            var counters = try TrainerState(resume: state, history: history, source: source)
+            counters.callbackStates = reference?["stateful_callbacks"]?.object ?? JSONObject()
+            return Checkpoint(path: path, state: counters, surroundings: surroundings, isSealed: isSealed)
         } catch {
             return nil
         }

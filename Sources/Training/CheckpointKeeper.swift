@@ -80,6 +80,9 @@ final class CheckpointKeeper {
         }
     }
 
+    /// The folder of the checkpoint of the current step.
+    func path(of state: TrainerState) -> String { "\(directory.path)/checkpoint-\(state.globalStep)" }
+
     /// Writes `final/` and marks the run as finished. Collective.
     func saveFinal(_ state: TrainerState) throws {
         let (model, card) = (inputs.model, RunCard(inputs, state).text)

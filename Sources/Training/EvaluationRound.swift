@@ -21,16 +21,18 @@ final class EvaluationRound {
 
     /// The evaluations of a run.
     ///
+    /// - Parameter mayBeAsked: whether a callback may ask for one where the arguments plan none.
     /// - Throws: what training would throw of such data: labels that do not fit the sampler, rows that make no batch.
     init(
-        _ inputs: TrainingInputs, objectives: [Objective], batches: RankBatches, log: RunLog, ensemble: any Ensemble
+        _ inputs: TrainingInputs, objectives: [Objective], batches: RankBatches, mayBeAsked: Bool, log: RunLog,
+        ensemble: any Ensemble
     ) throws(TuttiError) {
         self.inputs = inputs
         self.objectives = objectives
         self.batches = batches
         self.log = log
         self.ensemble = ensemble
-        let evaluates = inputs.arguments.evalStrategy != .no || inputs.arguments.evalOnStart
+        let evaluates = inputs.arguments.evalStrategy != .no || inputs.arguments.evalOnStart || mayBeAsked
         var plans: [MultiDatasetPlan] = []
         for dataset in inputs.evalDatasets where evaluates {
             plans.append(try Self.plan(inputs.arguments, dataset, world: ensemble.size))

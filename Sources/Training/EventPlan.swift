@@ -16,18 +16,27 @@ struct EventPlan {
         saveSteps = TrainingArguments.interval(arguments.saveSteps, totalSteps: totalSteps)
     }
 
-    func logs(step: Int, endsEpoch: Bool) -> Bool {
+    /// What is due after the step that the state has just taken.
+    func control(_ state: TrainerState, endsEpoch: Bool) -> TrainerControl {
+        var control = TrainerControl()
+        control.shouldLog = logs(step: state.globalStep, endsEpoch: endsEpoch)
+        control.shouldEvaluate = evaluates(step: state.globalStep, epoch: state.epoch, endsEpoch: endsEpoch)
+        control.shouldSave = saves(step: state.globalStep, endsEpoch: endsEpoch)
+        return control
+    }
+
+    private func logs(step: Int, endsEpoch: Bool) -> Bool {
         if step == 1, arguments.loggingFirstStep { return true }
         return falls(arguments.loggingStrategy, every: loggingSteps, step, endsEpoch)
     }
 
-    func evaluates(step: Int, epoch: Double, endsEpoch: Bool) -> Bool {
+    private func evaluates(step: Int, epoch: Double, endsEpoch: Bool) -> Bool {
         let done = arguments.evalStrategy == .epoch ? epoch : Double(step)
         return done >= arguments.evalDelay && falls(arguments.evalStrategy, every: evalSteps, step, endsEpoch)
     }
 
     /// Saving on "best" is decided by the evaluation, not here. The last step of a run that saves by steps is saved.
-    func saves(step: Int, endsEpoch: Bool) -> Bool {
+    private func saves(step: Int, endsEpoch: Bool) -> Bool {
         if arguments.saveStrategy == .steps, step == totalSteps { return true }
         return falls(arguments.saveStrategy, every: saveSteps, step, endsEpoch)
     }

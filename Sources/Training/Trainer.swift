@@ -1,8 +1,8 @@
 // The training loop: epochs of global batches, steps, and what happens between steps.
 //
-// A step itself is Step.swift; what a run logs is RunLog.swift, what it keeps CheckpointKeeper.swift, how it is judged
-// EvaluationRound.swift. Everything here runs on every rank; what only rank zero does goes through `onRoot`, so that an
-// error of rank zero is everybody's error.
+// A step itself is Step.swift; what comes between steps is RunEvents.swift, with RunLog.swift (what a run logs),
+// CheckpointKeeper.swift (what it keeps) and EvaluationRound.swift (how it is judged) at its side. Everything here runs on
+// every rank; what only rank zero does goes through `onRoot`, so that an error of rank zero is everybody's error.
 
 import TuttiCorpus
 import TuttiEncoders
@@ -14,7 +14,7 @@ import TuttiReports
 
 /// How a run ended.
 public enum TrainingOutcome: Sendable, Equatable {
-    /// All steps are done and `final/` is written.
+    /// All steps are done, or a callback ended training; `final/` is written.
     case finished
     /// The output directory held this run, finished already.
     case alreadyFinished
@@ -33,10 +33,8 @@ package final class Trainer {
     /// One a loss, in the order of the inputs.
     private let objectives: [Objective]
     private let step: TrainingStep
-    private let round: EvaluationRound
     private let keeper: CheckpointKeeper
-    private let events: EventPlan
-    private var stopping = false
+    private let events: RunEvents
     private var chance: ChanceWatch
     private var epochsWithoutBatches = 0
 
@@ -69,10 +67,15 @@ package final class Trainer {
             update: Update(optimizer, memory: memory, arguments: arguments), schedule: schedule, arguments: arguments,
             ensemble: ensemble)
         batches = RankBatches(objectives, arguments: arguments, ensemble: ensemble)
-        round = try EvaluationRound(inputs, objectives: objectives, batches: batches, log: log, ensemble: ensemble)
+        let callbacks = try Callbacks(inputs.callbacks, ensemble: ensemble)
+        let round = try EvaluationRound(
+            inputs, objectives: objectives, batches: batches, mayBeAsked: !callbacks.isEmpty, log: log,
+            ensemble: ensemble)
         keeper = CheckpointKeeper(inputs, digests: digests, memory: memory, log: log, ensemble: ensemble)
         chance = ChanceWatch(inputs, objectives)
-        events = EventPlan(arguments, totalSteps: plan.totalSteps)
+        events = RunEvents(
+            inputs, totalSteps: plan.totalSteps, log: log, round: round, keeper: keeper, callbacks: callbacks,
+            ensemble: ensemble)
         state.maxSteps = plan.totalSteps
         state.lossUpdates = [Int](repeating: 0, count: objectives.count)
     }
@@ -86,7 +89,6 @@ package final class Trainer {
     private func trainToTheEnd() throws -> TrainingOutcome {
         defer { keeper.release() }
         if try begin() == .finished { return .alreadyFinished }
-        if inputs.arguments.evalOnStart, state.globalStep == 0 { try round.run(&state, choosesBest: false) }
         let (stop, model) = (inputs.stop, inputs.model)
         stop.begin()  // until here a request to stop ends the process: there was nothing to save
         model.isInterrupted = { stop.stops }
@@ -94,15 +96,15 @@ package final class Trainer {
             model.isInterrupted = nil
             stop.end()
         }
-        if state.evaluationIsDue { try judgeAndSave(endsEpoch: state.nextMicroBatch == 0) }
-        if stopping { return .preempted(step: state.globalStep) }
+        if state.evaluationIsDue { try events.makeUp(&state) }
         log.startClock()
-        while state.globalStep < plan.totalSteps {
-            try runEpoch(state.epochIndex)
-            if stopping { return .preempted(step: state.globalStep) }
-        }
-        return try finishUnlessStopped() ? .finished : .preempted(step: state.globalStep)
+        while goesOn { try runEpoch(state.epochIndex) }
+        let isDone = try !events.isPreempted && events.finishUnlessStopped(&state)
+        return isDone ? .finished : .preempted(step: state.globalStep)
     }
+
+    /// Whether another step is to come.
+    private var goesOn: Bool { state.globalStep < plan.totalSteps && !state.isStopped && !events.isPreempted }
 
     /// Takes the output directory, and goes on from its newest checkpoint if it holds this run.
     private func begin() throws -> RunStart {
@@ -113,9 +115,7 @@ package final class Trainer {
         try takeMemory()
         if start == .resume { try keeper.resume(&state) }
         for line in inputs.columnNotices + plan.smallBatches() { log.notice(line) }
-        try log.begin(
-            ReportedRun(
-                name: inputs.arguments.runName, totalSteps: plan.totalSteps, resumedFrom: state.globalStep))
+        try events.begin(&state)
         return start
     }
 
@@ -135,9 +135,10 @@ package final class Trainer {
         if state.nextMicroBatch == 0 {
             for line in plan.leftOut(of: batches, epoch: epoch) { log.notice(line) }
         }
-        while state.epochIndex == epoch, state.globalStep < plan.totalSteps, !stopping {
+        while state.epochIndex == epoch, goesOn {
             let report = try takeStep(of: batches, nextBatch: source.next)
-            try afterStep(report, endsEpoch: state.epochIndex != epoch)
+            let endsEpoch = state.epochIndex != epoch
+            try events.afterStep(report, &state, endsEpoch: endsEpoch)
         }
     }
 
@@ -186,71 +187,5 @@ package final class Trainer {
             log.notice(line)
         }
         return report
-    }
-
-    /// Logging, evaluation, saving and signals, in the reference's order.
-    private func afterStep(_ report: StepReport, endsEpoch: Bool) throws {
-        let current = state.globalStep
-        log.step(state)
-        let isLast = current == plan.totalSteps
-        if events.logs(step: current, endsEpoch: endsEpoch || isLast) { try log.writeTraining(&state, last: report) }
-        state.evaluationIsDue = events.evaluates(step: current, epoch: state.epoch, endsEpoch: endsEpoch || isLast)
-        try judgeAndSave(endsEpoch: endsEpoch)
-    }
-
-    /// The evaluation that is due, saving and requests. A stop gives the evaluation up: the checkpoint then says that it
-    /// is still due, and the resumed run begins with it.
-    private func judgeAndSave(endsEpoch: Bool) throws {
-        let isLast = state.globalStep == plan.totalSteps
-        var improved = false
-        if state.evaluationIsDue, let done = try unlessStopped({ try round.run(&state) }) {
-            improved = done
-            state.evaluationIsDue = false
-        }
-        let request = try agreedRequest()
-        let best = inputs.arguments.saveStrategy == .best && improved
-        if best || request != .none || events.saves(step: state.globalStep, endsEpoch: endsEpoch || isLast) {
-            try keeper.save(&state, isRequested: request != .none)
-        }
-        // The end is near and a resumed run would only write it, unless something long is still to come.
-        let endsSoon = isLast && !state.evaluationIsDue && inputs.testEvaluators.isEmpty
-        stopping = request == .saveAndStop && !endsSoon
-    }
-
-    /// What any rank was asked for. Throws where another process has taken the output directory over. Collective.
-    private func agreedRequest() throws -> StopRequest.Level {
-        let request = try inputs.stop.agreed(ensemble)
-        let directory = keeper.directory
-        if request == .stopAtOnce { try ensemble.onRoot { try directory.checkIsHeld() } }
-        return request
-    }
-
-    /// The result of `body`; nil if a request to stop made any rank give it up. Collective.
-    private func unlessStopped<Value>(_ body: () throws -> Value) throws -> Value? {
-        do {
-            return try body()
-        } catch let error as TuttiError where error.kind == .preempted {
-            return nil
-        }
-    }
-
-    /// The end of the run; false if a request stops its last evaluations, then the last step is saved. Collective.
-    private func finishUnlessStopped() throws -> Bool {
-        // With the best weights in place the last step cannot be saved any more.
-        let isSaved = events.saves(step: state.globalStep, endsEpoch: true)
-        if inputs.arguments.loadBestModelAtEnd, !isSaved { inputs.model.isInterrupted = nil }
-        if try unlessStopped({ try finish() }) != nil { return true }
-        _ = try agreedRequest()
-        try keeper.save(&state, isRequested: true)
-        return false
-    }
-
-    /// Takes the best weights if asked to, runs the test evaluators, writes the closing line and `final/`. Collective.
-    private func finish() throws {
-        if inputs.arguments.loadBestModelAtEnd { try keeper.loadBest(state) }
-        let test = try round.test(state)
-        try log.writeClosing(test.metrics, mainMetrics: test.mainMetrics, &state)
-        try keeper.saveFinal(state)
-        try log.finish()
     }
 }

@@ -6,12 +6,12 @@
 import TuttiFormats
 import TuttiGround
 
-/// The mutable state of a run.
-struct TrainerState {
+/// How far a run has come.
+public struct TrainerState: Sendable {
     /// Optimizer steps done.
-    var globalStep = 0
+    public internal(set) var globalStep = 0
     /// Optimizer steps that the whole run takes.
-    var maxSteps = 0
+    public internal(set) var maxSteps = 0
     /// Epoch in progress, and the micro-batch of it that comes next.
     var epochIndex = 0
     var nextMicroBatch = 0
@@ -19,8 +19,12 @@ struct TrainerState {
     var evaluationIsDue = false
     /// Steps that each loss had a part in: how often the parameters that it owns were updated.
     var lossUpdates: [Int] = []
+    /// Whether a callback has ended training.
+    var isStopped = false
+    /// What the callbacks keep, in the reference's form; rank zero's counts.
+    var callbackStates = JSONObject()
     /// Epochs done, fractional.
-    var epoch = 0.0
+    public internal(set) var epoch = 0.0
     /// Sum of this job's global losses since the last log line, and the steps in it.
     var lossSum = 0.0
     var lossSteps = 0
@@ -31,12 +35,14 @@ struct TrainerState {
     /// Text tokens seen by all ranks, in all and since the last log line.
     var tokensSeen = 0
     var tokensSinceLog = 0
-    var bestMetric: Double?
-    var bestGlobalStep: Int?
+    /// The best value so far of `metric_for_best_model`, if an evaluation has given one and the arguments ask for it.
+    public internal(set) var bestMetric: Double?
+    /// The step of that evaluation.
+    public internal(set) var bestGlobalStep: Int?
     /// Folder name of the best checkpoint, below the output directory.
-    var bestCheckpoint: String?
-    /// Everything that was logged, as in the reference's `log_history`.
-    var logHistory: [JSONObject] = []
+    public internal(set) var bestCheckpoint: String?
+    /// Everything that was logged, as in the reference's `log_history`; the last line is the newest.
+    public internal(set) var logHistory: [JSONObject] = []
 
     /// Books a finished step of `microBatches` of the epoch's `batchCount`, and begins the next epoch after the last.
     mutating func take(loss: Double, tokens: Int, microBatches: Int, of batchCount: Int) {
@@ -73,7 +79,7 @@ struct TrainerState {
         object["num_input_tokens_seen"] = .integer(Int64(tokensSeen))
         object["num_train_epochs"] = .number(arguments.numTrainEpochs)
         object["save_steps"] = .number(arguments.saveSteps)
-        object["stateful_callbacks"] = .object(JSONObject())
+        object["stateful_callbacks"] = .object(callbackStates)
         object["total_flos"] = .integer(0)
         object["train_batch_size"] = .integer(Int64(batchRows))
         object["trial_name"] = .null
@@ -89,6 +95,7 @@ struct TrainerState {
         object["epoch_index"] = .integer(Int64(epochIndex))
         object["next_micro_batch"] = .integer(Int64(nextMicroBatch))
         object["evaluation_is_due"] = .bool(evaluationIsDue)
+        object["is_stopped"] = .bool(isStopped)
         object["loss_updates"] = .array(lossUpdates.map { .integer(Int64($0)) })
         object["epoch"] = .number(epoch)
         object["loss_sum"] = .number(lossSum)
@@ -119,6 +126,7 @@ struct TrainerState {
         epochIndex = try field("epoch_index") { $0.int }
         nextMicroBatch = try field("next_micro_batch") { $0.int }
         evaluationIsDue = object["evaluation_is_due"]?.bool ?? false
+        isStopped = object["is_stopped"]?.bool ?? false
         lossUpdates = object["loss_updates"]?.array?.compactMap(\.int) ?? []
         epoch = try field("epoch") { $0.double }
         lossSum = try field("loss_sum") { $0.double }

@@ -74,6 +74,8 @@ public struct TrainingInputs {
     public var card: CardDescription
     /// What is odd in the evaluators' files, a line each.
     public var evaluatorNotices: [String] = []
+    /// Called on rank zero between the steps.
+    public var callbacks: [any TrainerCallback] = []
     /// Whether another run in the output directory is deleted.
     public var overwrite = false
     /// How long a start waits for another process in the output directory, and the like.

@@ -21,18 +21,21 @@ public final class SentenceTransformerTrainer {
     ///   - model: trained in place.
     ///   - loss: by its class, or made by name: `LossRegistry.make(name:options:).loss`.
     ///   - evaluators: judge the model whenever an evaluation is due.
+    ///   - callbacks: called on rank zero between the steps; may ask for an end, an evaluation, a checkpoint.
     ///   - outputDirectory: where checkpoints, logs and the final model are written; resumed if it holds this run.
     /// - Throws: as `init(_:ensemble:reports:setup:)`.
     public convenience init(
         model: SentenceEncoder, arguments: TrainingArguments = TrainingArguments(), trainDataset: Table,
-        evalDataset: Table? = nil, loss: any Loss, evaluators: [any Evaluator] = [], outputDirectory: String,
-        ensemble: any Ensemble = LocalEnsemble.single(), reports: [any Report]? = nil
+        evalDataset: Table? = nil, loss: any Loss, evaluators: [any Evaluator] = [],
+        callbacks: [any TrainerCallback] = [], outputDirectory: String, ensemble: any Ensemble = LocalEnsemble.single(),
+        reports: [any Report]? = nil
     ) throws {
         var inputs = TrainingInputs(
             model: model, arguments: arguments, trainDataset: trainDataset, loss: ConfiguredLoss(loss),
             outputDirectory: outputDirectory)
         inputs.evalDataset = evalDataset
         inputs.evaluators = evaluators
+        inputs.callbacks = callbacks
         try self.init(inputs, ensemble: ensemble, reports: reports)
     }
 

@@ -104,7 +104,7 @@ package enum ArgumentKey {
         "torch_compile_backend": torch, "torch_compile_mode": torch, "torch_empty_cache_steps": torch,
         "use_liger_kernel": torch, "liger_kernel_config": torch, "accelerator_config": torch,
         "parallelism_config": torch, "debug": torch, "fsdp_config": torch,
-        "restore_callback_states_from_checkpoint": "there is no callback state besides the checkpoint's own",
+        "restore_callback_states_from_checkpoint": "a resumed run always gives callbacks back what they kept",
         "save_on_each_node": "rank zero saves once", "skip_memory_metrics": "memory is not sampled",
         "include_num_input_tokens_seen": "tokens are always counted", "batch_eval_metrics": torch,
         "include_for_metrics": torch, "eval_do_concat_batches": torch, "eval_use_gather_object": torch,
