@@ -1,8 +1,8 @@
 // Bias and activation, forward and backward, recomputed from the stored pre-activation.
 //
-// GELU needs erf, which as a call does not vectorise. With a = |u| and t = 1 / (1 + 0.3 a), the normal distribution's tail
+// GELU needs erf, which as a call does not vectorize. With a = |u| and t = 1 / (1 + 0.3 a), the normal distribution's tail
 // is Q(a) = exp(-a^2 / 2) * t * P(t), P of degree 7 fitted by minimax to 1.5e-7 relative on a in [0, 14]; so Phi keeps
-// its relative accuracy in the negative tail, where 1 + erf cancels, and the exponential serves the derivative as well.
+// its relative accuracy in the negative tail, where 1 + erf cancels, and the exponential is also used by the derivative.
 #include "vectorise.h"
 
 /// exp(-u^2 / 2) and Phi(u).

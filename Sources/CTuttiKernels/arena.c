@@ -9,14 +9,14 @@
 static const int64_t huge = 2 << 20;
 
 static char *map(int64_t bytes, int protection) {
-    // Map one huge page more than asked, then give back what lies outside the aligned part.
+    // Map one huge page more than requested, then unmap what is outside the aligned part.
     char *raw = mmap(NULL, (size_t)(bytes + huge), protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (raw == MAP_FAILED) return NULL;
     int64_t lead = (huge - (int64_t)((uintptr_t)raw % (uintptr_t)huge)) % huge;
     if (lead > 0) munmap(raw, (size_t)lead);
     if (huge - lead > 0) munmap(raw + lead + bytes, (size_t)(huge - lead));
 #ifdef MADV_HUGEPAGE
-    (void)madvise(raw + lead, (size_t)bytes, MADV_HUGEPAGE); // advice only: without it the pages are small, not wrong
+    (void)madvise(raw + lead, (size_t)bytes, MADV_HUGEPAGE); // a hint only: without it pages are small
 #endif
     return raw + lead;
 }

@@ -1,25 +1,25 @@
-// Packed self-attention, forward and backward: what all instruction levels share, and the choice between them.
+// Packed self-attention, forward and backward: code shared by all instruction levels, and the dispatch.
 //
-// Each (sequence, head) pair packs its own operands (adding the QKV bias, scaling q). Queries go in blocks of a few
-// vectors against all keys, so the scores of one block are what must fit in cache. Backward recomputes
+// Each (sequence, head) pair packs its own operands (adding the QKV bias, scaling q). Queries are processed in blocks of a few
+// vectors against all keys, so only the scores of one block must fit in cache. Backward recomputes
 // P = exp(score - lse):
 //   Pd = P * mask;  dV = Pd^T dO;  dPd = dO V^T;  dS = P * (dPd * mask - delta), delta = the sum of Pd * dPd over keys;
 //   dQ = scale dS K;  dK = dS^T (scale Q)
-// The bias of keys is not added: it shifts all scores of a query alike, which neither P nor dS K notice.
+// The bias of keys is not added: it shifts all scores of a query equally, which changes neither P nor dS K.
 #include "vectorise.h"
 #include <stdbool.h>
 
 enum {
-    block = 48, // queries of one pass at most
+    block = 48, // maximum queries per pass
     most_lanes = 16,
     most_rows = 8, // of a tile
-    few_keys = 32, // exponentials that are added one by one
+    few_keys = 32, // exponentials summed one by one
 };
 
 typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
 
-/// c[rows, columns] (+)= op(a) b, row r times factors[r]; columns a multiple of 8. Operands are read up to whole tiles,
-/// and nothing comes of what lies there.
+/// c[rows, columns] (+)= op(a) b, row r times factors[r]; columns a multiple of 8. Operands are read up to whole tiles;
+/// the excess is ignored.
 typedef struct {
     const float *a;
     int64_t a_stride;
@@ -31,7 +31,7 @@ typedef struct {
     bool add;
 } small_product;
 
-/// What dropout does to the probabilities of one head: the first element index, and the key's halves.
+/// Dropout of the probabilities of one head: the first element index, and the halves of the key.
 typedef struct {
     bool on;
     uint32_t base, low, high, threshold;
@@ -48,11 +48,11 @@ INLINE mask mask_of(const tutti_attention *a, int64_t sequence, int64_t head, in
     return m;
 }
 
-/// What a pair asks for on behalf of the next sequence: heads read slices of a row far apart, which the hardware does
-/// not foresee. Each pair asks for its share in parts, since a burst would fill the buffers for misses.
+/// What a pair prefetches for the next sequence: heads read slices of a row far apart, which the hardware does not
+/// predict. Each pair prefetches its share in parts, since a burst would fill the miss buffers.
 typedef struct {
     const float *from[2];         // rows of the next sequence
-    int64_t count[2];             // their floats; 0 = nothing to ask for
+    int64_t count[2];             // their floats; 0 = nothing to prefetch
     int64_t part, last_part, parts; // this pair's next part, the next pair's first one, and those of all pairs
 } ahead;
 
@@ -109,7 +109,7 @@ INLINE void prefetch_part(ahead *next) {
 #pragma clang diagnostic ignored "-Wpsabi" // vectors pass between functions that are always inlined
 #define LEVEL(name) portable_##name
 #define LEVEL_TARGET
-#define LANES 8 // the compiler halves such vectors where registers are shorter
+#define LANES 8 // the compiler splits such vectors if registers are shorter
 #define TILE_ROWS 4
 #define TILE_VECTORS 1
 #define PICK(...) __VA_ARGS__

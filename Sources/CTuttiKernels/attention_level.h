@@ -1,9 +1,9 @@
-// Attention of one (sequence, head) pair after the other at one instruction level; included after attention_tile.h.
+// Attention of (sequence, head) pairs, one by one, at one instruction level; included after attention_tile.h.
 //
-// Scores are held transposed, [keys, queries of a block]: a lane is a query, so that maximum, sum and the row's factors
-// are plain vector operations, and keys need no padding. Lanes beyond the last query hold numbers that nothing reads.
+// Scores are stored transposed, [keys, queries of a block]: a lane is a query, so that maximum, sum and the row's
+// factors are plain vector operations, and keys need no padding. Lanes beyond the last query are never read.
 
-/// Where a pair's operands lie in its thread's scratch.
+/// The operands of a pair in its thread's scratch.
 typedef struct {
     int64_t length, width;             // L, E
     int64_t padded;                    // E rounded up to whole vectors: the stride of packed rows
@@ -27,13 +27,13 @@ LEVEL_INLINE LEVEL(places) LEVEL(places_in)(float *scratch, int64_t length, int6
     return s;
 }
 
-/// Queries of the block that begins at i: whole vectors, of even sizes.
+/// Queries of the block that starts at i: whole vectors, of even sizes.
 LEVEL_INLINE int64_t LEVEL(block_at)(int64_t i, int64_t length) {
     int64_t vectors = (length - i + LANES - 1) / LANES;
     return LANES * (vectors <= TILE_VECTORS ? vectors : vectors == 4 && TILE_VECTORS == 3 ? 2 : TILE_VECTORS);
 }
 
-/// Relative-position biases in the order in which lanes read them; zero where only lanes without a query do.
+/// Relative-position biases in the order in which lanes read them; zero if only lanes without a query do.
 LEVEL_INLINE void LEVEL(turn_positions)(const tutti_attention *a, int64_t head, int64_t length, float *to) {
     const float *last = a->positions + head * (2 * a->maximum - 1) + a->maximum - 1 + length - 1;
     for (int64_t d = 0; d < 2 * length - 1; d++) to[d] = last[-d];
@@ -60,7 +60,7 @@ LEVEL_INLINE WORDS LEVEL(indices)(const mask *m, int64_t i0, int64_t length) {
     return (first + (uint32_t)i0) * (uint32_t)length + (m->base + m->low);
 }
 
-/// One vector of queries: scores -> exponentials, zero where dropped out; `factors` normalises them, `log_sums` = lse.
+/// One vector of queries: scores -> exponentials, zero if dropped; `factors` normalizes them, `log_sums` = lse.
 LEVEL_INLINE void LEVEL(softmax)(const bool masked, float *scores, int64_t queries, int64_t length, const mask *m,
                                  int64_t i0, float *factors, float *log_sums) {
     VECTOR best = *(const VECTOR *)scores, other = best;
@@ -73,7 +73,7 @@ LEVEL_INLINE void LEVEL(softmax)(const bool masked, float *scores, int64_t queri
     best = __builtin_elementwise_max(best, other);
     VECTOR sum = {0};
     WORDS index = masked ? LEVEL(indices)(m, i0, length) : (WORDS){0};
-    for (int64_t j0 = 0; j0 < length; j0 += few_keys) { // sums of sums: long rows would round off
+    for (int64_t j0 = 0; j0 < length; j0 += few_keys) { // sums of sums, for accuracy in long rows
         int64_t end = length - j0 < few_keys ? length : j0 + few_keys;
         VECTOR part = {0};
         for (j = j0; j < end; j++) {
@@ -141,7 +141,7 @@ static void LEVEL(forward)(const tutti_attention *a, tutti_rows ctx, float *lse,
 #undef FORWARD
 }
 
-/// One vector of queries of backward: scores -> dropped-out probabilities, dPd -> score gradients.
+/// One vector of queries of backward: scores -> probabilities after dropout, dPd -> score gradients.
 LEVEL_INLINE void LEVEL(softmax_gradient)(const bool masked, float *scores, float *gradients, int64_t queries,
                                           int64_t length, const mask *m, int64_t i0, VECTOR log_sums) {
     VECTOR delta = {0}; // the sum of Pd * dPd of a query
@@ -150,7 +150,7 @@ LEVEL_INLINE void LEVEL(softmax_gradient)(const bool masked, float *scores, floa
     for (int64_t j = 0; j < length; j++) {
         VECTOR *at = (VECTOR *)(scores + j * queries), *gradient = (VECTOR *)(gradients + j * queries);
         VECTOR p = LEVEL(exponential)(*at - log_sums);
-        if (masked) { // the sign says what is dropped out
+        if (masked) { // the sign marks what is dropped
             WORDS keep = LEVEL(kept)(index, m);
             *gradient = (VECTOR)((WORDS)(*gradient * scale) & keep);
             delta += p * *gradient;
@@ -173,7 +173,7 @@ LEVEL_INLINE void LEVEL(softmax_gradient)(const bool masked, float *scores, floa
     }
 }
 
-/// table[j - i] += score gradients of queries i0 ..< i0 + rows; a window of sums moves along with j.
+/// table[j - i] += score gradients of queries i0 ..< i0 + rows; a sliding window of sums moves with j.
 LEVEL_INLINE void LEVEL(add_distances)(const float *gradients, int64_t queries, int64_t length, int64_t i0,
                                        int64_t rows, float *table) {
     for (int64_t j = 0; j < length; j++) {
@@ -200,7 +200,7 @@ LEVEL_INLINE void LEVEL(backward_heads)(const int64_t width, const tutti_attenti
         LEVEL(pack)(from + hidden, qkv_stride, NULL, 1.0f, s.k, s.padded, length, width);
         LEVEL(pack)(from + 2 * hidden, qkv_stride, bias ? bias + 2 * hidden : NULL, 1.0f, s.v, s.padded, length,
                     width);
-        bool direct = width % LANES == 0; // dO is read where it lies, if in whole vectors
+        bool direct = width % LANES == 0; // dO is read in place, if in whole vectors
         if (!direct) LEVEL(pack)(dout, dctx.stride, NULL, 1.0f, s.g, s.padded, length, width);
         const float *g = direct ? dout : s.g;
         int64_t g_stride = direct ? dctx.stride : s.padded;

@@ -4,7 +4,7 @@
 //   LEVEL_TARGET    function attributes
 //   LANES           floats of a vector: 8 or 16
 //   TILE_ROWS       rows of c in a register tile
-//   TILE_VECTORS    vectors side by side in a tile, at most: 1 ... 3
+//   TILE_VECTORS    maximum vectors side by side in a tile: 1 ... 3
 //   PICK(...)       eight indices into two groups of eight lanes, for all groups of a vector
 
 typedef float LEVEL(vector) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
@@ -74,7 +74,7 @@ static void LEVEL(product_of_rows)(const small_product *p) { LEVEL(product)(p->a
 LEVEL_TARGET __attribute__((noinline))
 static void LEVEL(product_of_columns)(const small_product *p) { LEVEL(product)(1, p->a_stride, *p); }
 
-/// to[rows, width] = (from + bias) * factor; rows of `padded` floats, of which those beyond the width are left alone.
+/// to[rows, width] = (from + bias) * factor; rows of `padded` floats, of which those beyond the width are unchanged.
 LEVEL_INLINE void LEVEL(pack)(const float *from, int64_t stride, const float *bias, float factor, float *to,
                               int64_t padded, int64_t rows, int64_t width) {
     for (int64_t r = 0; r < rows; r++) {
@@ -92,7 +92,7 @@ LEVEL_INLINE void LEVEL(transpose)(const float *from, int64_t stride, const floa
     const float *row[LANES];
     EACH for (int r = 0; r < LANES; r++) row[r] = from + (r < rows ? r : rows - 1) * stride;
     for (int64_t e = 0; e < width; e += 8) {
-        VECTOR x[8]; // x[r] = row r, and row 8 + r beside it where a vector has two groups
+        VECTOR x[8]; // x[r] = row r, and row 8 + r next to it if a vector has two groups
         EACH for (int r = 0; r < 8; r++) {
             EACH for (int g = 0; g < LANES / 8; g++) memcpy((char *)&x[r] + 32 * g, row[8 * g + r] + e, 32);
         }

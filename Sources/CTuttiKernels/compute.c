@@ -1,8 +1,8 @@
-// What kernels compute with: the instruction level, the pool of threads, the providers of matrix products.
+// The settings of kernels: instruction level, thread pool, GEMM providers.
 //
-// It belongs to the calling thread and to the threads of its pool while they run a region for it, so that two models
-// with different settings can work side by side. A thread that was given nothing computes with the process's own: at
-// first the processor's best level, no other thread, OpenBLAS.
+// They belong to the calling thread and to the threads of its pool while they run a region for it, so that two models
+// with different settings can work in parallel. A thread without settings uses those of the process: initially the
+// processor's best level, no other thread, OpenBLAS.
 #include "vectorise.h"
 
 static tutti_compute plain = {.level = 0, .library_threads = 1};

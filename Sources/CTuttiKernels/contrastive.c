@@ -1,6 +1,6 @@
 // The scalar half of the tiled contrastive softmax: folding score tiles into row losses, and scores into gradients.
 //
-// The loss of a row is log1p(sum_{j != pos} exp(s_j - s_pos)): exact where the positive wins by far, where
+// The loss of a row is log1p(sum_{j != pos} exp(s_j - s_pos)): exact if the positive wins by far, where
 // logsumexp - s_pos would cancel. With m and Z of the negatives it is softplus(m - s_pos + log Z), in fp64.
 #include "vectorise.h"
 #include <math.h>

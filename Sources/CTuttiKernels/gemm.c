@@ -1,10 +1,10 @@
 // General matrix product, c = alpha op(a) op(b) + beta c.
 //
 // Register tiles of c (gemm_tile.h) are computed from panels of b, packed so that each step reads one row, and from
-// rows of a: as they lie in memory where a is not transposed (a tile broadcasts its elements, so packing buys
-// nothing), packed where it is. A block of c, `block_rows` x `block_columns`, stays in the second cache for all steps
-// of the sum. Blocks are dealt to threads; the order of each sum is fixed by the depth alone, so results do not
-// depend on threads.
+// rows of a: read in place if a is not transposed (a tile broadcasts its elements, so packing gains nothing), packed
+// if it is. A block of c, `block_rows` x `block_columns`, stays in the L2 cache for all steps of the sum. Blocks are
+// split over threads; the order of each sum depends only on the depth, so results do not depend on the number of
+// threads.
 //
 // Reference: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication"; van Zee & van de Geijn
 // 2015, "BLIS".
@@ -14,11 +14,11 @@
 #include <stddef.h>
 
 enum {
-    most_depth = 1024,        // steps of a sum between two visits of a block of c, where a is read in place
+    most_depth = 1024,        // steps of a sum between two passes over a block of c, if a is read in place
     block_columns = 384,      // a multiple of every level's panel width
     block_rows = 192,
-    most_packed_depth = 768,  // the same where a is packed, so that its panels stay in cache
-    rows_ahead = 16,          // how far packing asks for what it will read: long rows defeat the hardware's guess
+    most_packed_depth = 768,  // the same if a is packed, so that its panels stay in cache
+    rows_ahead = 16,          // prefetch distance of packing: long rows defeat the hardware prefetcher
     most_tile = 16 * 64,      // floats of the largest tile
     most_tile_rows = 16,
 };
@@ -85,7 +85,7 @@ typedef struct {
 #include "gemm_tile.h"
 #undef TILE_ADD
 
-// Packed panels live in memory of the calling thread, which grows to the largest product and goes with the thread.
+// Packed panels are in memory of the calling thread, which grows to the largest product and is freed with the thread.
 
 typedef struct {
     float *pages;
@@ -111,14 +111,14 @@ static float *panels_of(int64_t floats) {
         pthread_once(&memory_once, make_key);
         if (memory.pages) tutti_pages_unmap(memory.pages, memory.bytes);
         memory.pages = tutti_pages_map(bytes);
-        if (!memory.pages) __builtin_trap(); // no memory for the panels of one product: as a failed arena
+        if (!memory.pages) __builtin_trap(); // no memory for the panels of one product: like a failed arena
         memory.bytes = bytes;
         (void)pthread_setspecific(memory_key, &memory);
     }
     return memory.pages;
 }
 
-// One stretch of the sum, [first, first + depth), as the threads see it.
+// One stretch of the sum, [first, first + depth), shared by the threads.
 typedef struct {
     const tutti_product *product;
     const tile_level *level;
@@ -171,7 +171,7 @@ static void multiply_blocks(void *context, int64_t begin, int64_t end, int64_t w
         int64_t top = block / s->column_blocks * s->rows_of_block, left = block % s->column_blocks * block_columns;
         int64_t rows = smaller(s->rows_of_block, p->m - top), columns = smaller(block_columns, p->n - left);
         int64_t whole = p->transpose_a ? round_up(rows, tile_rows) : rows / tile_rows * tile_rows;
-        if (whole < rows) { // the last rows of a, as a panel of their own
+        if (whole < rows) { // the last rows of a, as a separate panel
             int64_t last = rows - whole;
             for (int64_t i = 0; i < tile_rows; i++) {
                 const float *from = p->a.at + (top + whole + i) * p->a.stride + s->first;
@@ -224,7 +224,7 @@ void tutti_multiply(const tutti_product *p) {
     s.column_blocks = (p->n + block_columns - 1) / block_columns;
     s.rows_of_block = block_rows;
     int64_t threads = tutti_parallel_threads();
-    if (threads > 1) { // smaller blocks where there would be too few to share out evenly
+    if (threads > 1) { // smaller blocks if there would be too few to balance
         int64_t wanted = (8 * threads + s.column_blocks - 1) / s.column_blocks;
         int64_t rows = round_up((p->m + wanted - 1) / wanted, s.level->rows);
         if (rows < s.rows_of_block) s.rows_of_block = rows;

@@ -11,7 +11,7 @@
 
 typedef float TILE(vector) __attribute__((vector_size(4 * TILE_FLOATS), aligned(4)));
 
-/// c tile = alpha * sum over p of a(i, p) b(p, .) + beta * c. a(i, p) = a[i * a_row + p] where `a_step` is 1, else
+/// c tile = alpha * sum over p of a(i, p) b(p, .) + beta * c. a(i, p) = a[i * a_row + p] if `a_step` is 1, else
 /// a[i + p * TILE_ROWS]; b is one packed panel.
 TILE_TARGET
 static void TILE(multiply)(int64_t depth, const float *restrict a, int64_t a_row, int64_t a_step,
@@ -19,7 +19,7 @@ static void TILE(multiply)(int64_t depth, const float *restrict a, int64_t a_row
     TILE(vector) sums[TILE_ROWS][TILE_VECTORS];
     EACH for (int i = 0; i < TILE_ROWS; i++)
         EACH for (int j = 0; j < TILE_VECTORS; j++) sums[i][j] = (TILE(vector)){0};
-    if (a_step == 1) { // rows of a as they lie
+    if (a_step == 1) { // rows of a in place
         for (int64_t p = 0; p < depth; p++) {
             TILE_STEP(a[i * a_row + p])
         }
@@ -52,7 +52,7 @@ static void TILE(pack_rows)(const float *from, int64_t stride, int64_t depth, in
                             float *to) {
     enum { group = 64 / TILE_ROWS, b_width = TILE_FLOATS * TILE_VECTORS };
     int64_t left = 0;
-    if (width == TILE_ROWS) { // several narrow panels a turn, so that whole cache lines are read
+    if (width == TILE_ROWS) { // several narrow panels at a time, so that whole cache lines are read
         for (; left + group * TILE_ROWS <= columns; left += group * TILE_ROWS, to += group * TILE_ROWS * depth) {
             for (int64_t p = 0; p < depth; p++) {
                 const float *row = from + p * stride + left;

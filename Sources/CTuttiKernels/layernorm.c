@@ -1,14 +1,14 @@
-// LayerNorm rows: three passes over a row that stays in L1 (sum, centred squares, output), as torch's two-pass variance.
+// LayerNorm rows: three passes over a row that stays in L1 (sum, centred squares, output), like torch's two-pass variance.
 //
-// Dropout masks are hashed again in backward from (site key, element index). `masked` is a constant where these bodies
-// are inlined, so the loops without dropout carry no hash.
+// Dropout masks are recomputed in backward from (site key, element index). `masked` is a constant after these bodies are
+// inlined, so the loops without dropout contain no hash.
 #include "vectorise.h"
 #include <math.h>
 #include <stdbool.h>
 
 static const row_key no_key = {0, 0, 0};
 
-/// The factor that dropout puts on element d: 0 or 1 / (1 - p).
+/// The dropout factor of element d: 0 or 1 / (1 - p).
 INLINE float kept(const bool masked, row_key key, const tutti_dropout *dropout, int64_t d) {
     if (!masked) return 1.0f;
     return element_hash(key.low, key.high, key.base + (uint32_t)d) >= dropout->threshold ? dropout->scale : 0.0f;
@@ -106,9 +106,9 @@ TUTTI_KERNEL(tutti_layernorm_forward, forward,
              (const tutti_layernorm *norm, tutti_rows x, tutti_rows out, tutti_range rows, int64_t columns),
              (norm, x, out, rows, columns))
 
-/// One row of backward. Dropout stands behind the norm (its mask is on dout) or, where `fused`, in front of it, on the
-/// branch: dz goes to `dx`, its masked share to `dbranch`, and that share is summed into dbias. `carried` is added to dz
-/// where `carries`.
+/// One row of backward. Dropout is after the norm (its mask is on dout) or, if `fused`, before it, on the branch: dz goes
+/// to `dx`, the masked dz to `dbranch`, which is summed into dbias. `carried` is added to dz if
+/// `carries`.
 INLINE void backward_row(const bool fused, const bool masked, const bool carries, const float *dout,
                          const float *carried, const float *x, float m, float s, const float *gamma, row_key key,
                          const tutti_dropout *dropout, float *dx, float *dbranch, float *sums, int64_t columns) {
@@ -141,7 +141,7 @@ INLINE void backward_row(const bool fused, const bool masked, const bool carries
     }
 }
 
-/// Rows of backward; `dbranch` and what is carried on are read where `fused` only.
+/// Rows of backward; `dbranch` and `carried` are used only if `fused`.
 INLINE void backward_rows(const bool fused, const tutti_layernorm *norm, tutti_rows dout, tutti_rows x, tutti_rows dx,
                           tutti_rows dbranch, float *sums, tutti_range rows, int64_t columns) {
     if (rows.begin >= rows.end) return;

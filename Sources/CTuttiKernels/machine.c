@@ -1,8 +1,8 @@
-// What this processor can do at best: fused multiply-adds held in registers, and streams over memory.
+// The peak of this processor: fused multiply-adds in registers, and streams over memory.
 //
-// The bounds that `tutti bench` divides by. The FMA loop keeps so many independent accumulators that latency does not
+// The bounds that `tutti bench` divides by. The FMA loop has enough independent accumulators that latency does not
 // limit it (24 of 32 registers with AVX-512, 12 of 16 below; four cycles of latency on two pipes need 8), and it reads no
-// memory. Bytes of a stream are counted as the program names them: the read that a store of a new line causes is not.
+// memory. Bytes of a stream are the program's reads and writes, without the read caused by a store to a new line.
 
 #include "vectorise.h"
 
@@ -10,8 +10,8 @@ typedef float lanes16 __attribute__((vector_size(64)));
 typedef float lanes8 __attribute__((vector_size(32)));
 typedef float lanes4 __attribute__((vector_size(16)));
 
-/// One loop of `COUNT` accumulators of type VECTOR. They start apart, so that no two are the same value, and stay
-/// finite: x = x * 0.999... + 0.001 goes to a fixed point.
+/// One loop of `COUNT` accumulators of type VECTOR. They start with distinct values and stay
+/// finite: x = x * 0.999... + 0.001 converges to a fixed point.
 #define FMA_LOOP(NAME, VECTOR, COUNT, ATTRIBUTES)                                                                      \
     ATTRIBUTES static double NAME(int64_t rounds, const float *start, float *sink) {                                   \
         _Pragma("clang fp contract(fast)") VECTOR x[COUNT];                                                            \

@@ -1,7 +1,7 @@
-// oneDNN's single-precision product, loaded at run time where the library is installed; nothing is linked.
+// oneDNN's single-precision product, loaded at run time if the library is installed; nothing is linked.
 //
-// The library's threads are OpenMP's, whose number belongs to the calling thread, so it is set again by each thread that
-// finds it changed. Reference: dnnl_sgemm in oneDNN's dnnl.h, the same in versions 2 and 3.
+// The library's threads are OpenMP's, whose number is a property of the calling thread, so each thread that finds it
+// changed sets it again. Reference: dnnl_sgemm in oneDNN's dnnl.h, the same in versions 2 and 3.
 #define _GNU_SOURCE 1
 #include "vectorise.h"
 #include <dlfcn.h>

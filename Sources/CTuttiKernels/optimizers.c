@@ -1,7 +1,7 @@
 // Optimizer updates and sums of squares, bit-identical at every instruction level.
 //
-// Nothing is contracted or reassociated: each line is the operation of torch's single-tensor implementation, rounded on
-// its own. With fast contraction AVX2 and baseline results differed in 41 % of parameters after 100 steps, and replicas
+// Nothing is contracted or reassociated: each line is the operation of torch's single-tensor implementation, rounded
+// separately. With fast contraction AVX2 and baseline results differed in 41 % of parameters after 100 steps, and replicas
 // on different processors would drift apart. Sums keep sixteen fp64 lanes; squares of floats are exact in fp64.
 #include "vectorise.h"
 

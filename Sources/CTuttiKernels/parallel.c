@@ -1,9 +1,9 @@
 // Pools of threads for row-parallel loops: no allocation in a region, no queue, one region of a pool at a time.
 //
 // A region publishes (body, context, count, grain); the caller and the workers take pieces from one atomic counter until
-// none are left. A caller that finds the pool busy, or that is itself inside a body, runs its region serially: several
-// in-process ranks may share a pool, and nesting cannot deadlock. Between regions workers look for the next one for some
-// microseconds, if there is a core for every thread, before they sleep on a condition variable: being woken takes longer.
+// none are left. A caller that finds the pool busy, or is itself inside a body, runs its region serially: several
+// in-process ranks may share a pool, and nesting cannot deadlock. Between regions workers spin for the next one for some
+// microseconds, if there is a core per thread, before they sleep on a condition variable: waking up takes longer.
 #define _GNU_SOURCE 1
 #include "vectorise.h"
 #include <pthread.h>
@@ -16,11 +16,11 @@
 
 enum {
     most_threads = 256,
-    look_nanoseconds = 50000, // about what sleeping and being woken cost
+    look_nanoseconds = 50000, // about the cost of sleeping and waking
     looks_between_clocks = 64,
 };
 
-/// What a worker is given when it starts.
+/// The arguments of a new worker.
 typedef struct {
     tutti_pool *pool;
     int64_t worker;
@@ -32,7 +32,7 @@ struct tutti_pool {
     pthread_cond_t work_ready, work_done;
     int64_t worker_count;
     bool stopping;
-    bool looks_first;            // whether every thread has a core of its own
+    bool looks_first;            // whether every thread has its own core
     _Atomic uint64_t generation; // counts regions
     _Atomic int64_t running;     // workers still inside the current region
     const tutti_compute *compute; // the caller's
@@ -69,7 +69,7 @@ static bool has_ended(tutti_pool *pool, uint64_t unused) {
     return atomic_load_explicit(&pool->running, memory_order_acquire) == 0;
 }
 
-/// Waits a while for a condition without sleeping; the caller looks again under the lock.
+/// Spins a while for a condition; the caller checks again under the lock.
 static void look_for(tutti_pool *pool, bool (*condition)(tutti_pool *, uint64_t), uint64_t argument) {
     if (!pool->looks_first) return;
     int64_t end = nanoseconds() + look_nanoseconds;
@@ -81,7 +81,7 @@ static void look_for(tutti_pool *pool, bool (*condition)(tutti_pool *, uint64_t)
     } while (nanoseconds() < end);
 }
 
-/// Whether this process may run on at least so many cores.
+/// Whether this process may run on at least that many cores.
 static bool has_cores(int64_t threads) {
 #ifdef __linux__
     cpu_set_t cores;
@@ -139,7 +139,7 @@ void tutti_parallel_for(int64_t count, int64_t grain, tutti_range_body run, void
     pool->body = run;
     pool->body_context = context;
     pool->element_count = count;
-    // At most eight pieces a thread: enough to even out uneven rows without hammering the counter.
+    // At most eight pieces per thread: enough to balance uneven rows without contention on the counter.
     int64_t threads = pool->worker_count + 1;
     int64_t size = (count + 8 * threads - 1) / (8 * threads);
     pool->piece_size = size > grain ? size : grain;
@@ -172,7 +172,7 @@ tutti_pool *tutti_pool_create(int64_t threads) {
         pool->running += 1;
         pool->seats[pool->worker_count] = (seat){pool, w};
         if (pthread_create(&pool->workers[pool->worker_count], NULL, work, &pool->seats[pool->worker_count]) != 0) {
-            pool->running -= 1; // the system refuses more threads: work with those that started
+            pool->running -= 1; // the system refuses more threads: use those that started
             break;
         }
         pool->worker_count += 1;
@@ -201,12 +201,12 @@ void tutti_pool_destroy(tutti_pool *pool) {
 int64_t tutti_parallel_threads(void) { return tutti_here->pool ? tutti_here->pool->worker_count + 1 : 1; }
 
 // A non-escaping Swift closure arrives as (function, context) in Swift's own calling convention. Storing it on the C side
-// for the length of the call costs nothing; in Swift it would have to be made escapable, one heap allocation a region.
+// for the duration of the call is free; in Swift it would have to escape, one heap allocation per region.
 #if defined(__has_attribute) && __has_attribute(swiftcall)
 #define SWIFT_CALL __attribute__((swiftcall))
 #define SWIFT_CONTEXT __attribute__((swift_context))
 #else
-#error "the compiler must know Swift's calling convention"
+#error "the compiler must support Swift's calling convention"
 #endif
 
 typedef SWIFT_CALL void (*swift_closure)(int64_t begin, int64_t end, int64_t worker, SWIFT_CONTEXT void *context);

@@ -1,7 +1,7 @@
 // Sentence vectors from token vectors: sequences are independent, rows of a sequence are added in order.
 //
-// All modes but max are weighted sums of rows; weight() is the one place that tells them apart. Maxima are searched again
-// in backward (the first of equal values gets the gradient, as torch.max on the CPU).
+// All modes but max are weighted sums of rows; only weight() differs. Maxima are recomputed in backward (the first of
+// equal values gets the gradient, as torch.max on the CPU).
 #include "vectorise.h"
 #include <math.h>
 
@@ -18,7 +18,7 @@ INLINE span span_of(int mode, const int32_t *offsets, const int32_t *skip, int64
     return rows;
 }
 
-/// The weight of row t; the weighted mean counts places from the start of the sequence, prompt included.
+/// The weight of row t; the weighted mean counts positions from the start of the sequence, including the prompt.
 INLINE float weight(int mode, span rows, int64_t t) {
     double count = (double)(rows.end - rows.first);
     double before = (double)(rows.first - rows.start), all = (double)(rows.end - rows.start);

@@ -1,7 +1,7 @@
 // The cheap element hash of dropout.
 //
-// Philox (Kernels/Dropout.swift) costs too much for every element of every dropout site; it derives one 64-bit key a
-// (sequence, site) and a two-round 32-bit mixing hash does the rest.
+// Philox (Kernels/Dropout.swift) costs too much for every element of every dropout site; it derives one 64-bit key per
+// (sequence, site), and a two-round 32-bit mixing hash does the rest.
 #include "vectorise.h"
 
 uint32_t tutti_element_hash(uint64_t site_key, uint32_t index) {

@@ -12,8 +12,8 @@ INLINE void add_bias(tutti_rows x, const float *bias, tutti_range rows, int64_t 
 TUTTI_KERNEL(tutti_add_bias, add_bias, (tutti_rows x, const float *bias, tutti_range rows, int64_t columns),
              (x, bias, rows, columns))
 
-// Columns of a slab stay in registers or L1 while its rows pass by; every 64 rows go to the total, which keeps the
-// rounding error of long columns near that of pairwise sums.
+// Columns of a slab stay in registers or L1 while its rows are read; every 64 rows are added to the total, which keeps
+// the rounding error of long columns near that of pairwise sums.
 enum { slab = 512, block_rows = 64 };
 
 INLINE void column_sums(tutti_rows x, int64_t rows, tutti_range columns, float *sums) {

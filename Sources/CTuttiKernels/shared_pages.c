@@ -1,7 +1,7 @@
-// Pages that processes of one node map together: nameless files in memory, on 2 MiB boundaries, advised for huge pages.
+// Pages shared by the processes of one node: anonymous in-memory files, on 2 MiB boundaries, advised for huge pages.
 //
-// memfd and not /dev/shm: that file system is often 64 MB small in containers, and a page that does not fit kills the
-// process. These pages are bounded by memory alone, like private ones.
+// memfd and not /dev/shm: that file system is often limited to 64 MB in containers, and a page that does not fit kills
+// the process. These pages are limited only by memory, like private ones.
 #define _GNU_SOURCE 1
 #include "CTuttiKernels.h"
 #include <errno.h>
@@ -47,8 +47,8 @@ int tutti_shared_open(int64_t process, int descriptor, int64_t bytes) {
 
 void *tutti_shared_map(int descriptor, int64_t bytes) {
     int64_t page = sysconf(_SC_PAGESIZE);
-    bytes = (bytes + page - 1) / page * page; // munmap below takes none but whole pages
-    // Reserve one huge page more than asked, map over its aligned part, give back the rest.
+    bytes = (bytes + page - 1) / page * page; // munmap below takes only whole pages
+    // Reserve one huge page more than requested, map over its aligned part, unmap the rest.
     char *raw = mmap(NULL, (size_t)(bytes + huge), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (raw == MAP_FAILED) return NULL;
     int64_t lead = (huge - (int64_t)((uintptr_t)raw % (uintptr_t)huge)) % huge;
@@ -60,7 +60,7 @@ void *tutti_shared_map(int descriptor, int64_t bytes) {
     }
     if (huge - lead > 0) munmap(pages + bytes, (size_t)(huge - lead));
 #ifdef MADV_HUGEPAGE
-    (void)madvise(pages, (size_t)bytes, MADV_HUGEPAGE); // advice only: without it the pages are small, not wrong
+    (void)madvise(pages, (size_t)bytes, MADV_HUGEPAGE); // a hint only: without it pages are small
 #endif
     return pages;
 }

@@ -1,7 +1,7 @@
-// Sums over the gradient arenas of several ranks, in the order of ranks: the same bits whichever rank adds.
+// Sums over the gradient arenas of several ranks, in rank order: the same bits whichever rank adds.
 #include "vectorise.h"
 
-enum { block = 1024 }; // floats whose running sum stays in the first-level cache
+enum { block = 1024 }; // floats whose running sum stays in L1
 
 INLINE void sum_arenas(float *out, const float *const *arenas, int64_t ranks, tutti_range range) {
     EXACT_MATH

@@ -1,7 +1,7 @@
 // Per-row top-k by insertion: a new score is compared with the row's worst, and most are not better.
 //
-// A block of sixteen columns is skipped at once when its maximum does not reach the worst kept score. Order is total:
-// higher score first, then lower index, so the result depends neither on blocks nor on threads.
+// A block of sixteen columns is skipped at once if its maximum does not reach the worst kept score. Order is total:
+// higher score first, then lower index, so the result does not depend on blocks or threads.
 #include "vectorise.h"
 
 INLINE void topk_merge(tutti_rows scores, int64_t columns, int64_t first, float *values, int32_t *indices, int64_t k,

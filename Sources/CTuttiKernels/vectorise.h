@@ -1,10 +1,10 @@
 // How the loops of this folder are compiled: one source, three instruction levels, chosen at run time.
 //
 // TUTTI_KERNEL builds a loop for x86-64-v4 (AVX-512), x86-64-v3 (AVX2 and FMA) and the baseline, and the public function
-// that calls the one of the level in use (compute.c): the processor's best, or a lower one that was asked for, as tests
-// do. FAST_MATH lets a loop contract a * b + c and reassociate sums (row kernels); optimizer kernels use EXACT_MATH
+// that calls the one of the level in use (compute.c): the processor's best, or a lower one that was requested, as in
+// tests. FAST_MATH lets a loop contract a * b + c and reassociate sums (row kernels); optimizer kernels use EXACT_MATH
 // instead, so that every level gives the same bits. expf and erf are written out as polynomials, since calls to libm do
-// not vectorise.
+// not vectorize.
 #pragma once
 #include "CTuttiKernels.h"
 #include <float.h>
@@ -12,14 +12,14 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/// What the kernels that this thread calls compute with; never null.
+/// The settings of kernels called by this thread; never null.
 extern _Thread_local const tutti_compute *tutti_here;
 
 #if defined(__x86_64__) && defined(__linux__)
-/// The one of three things that belongs to the level in use.
+/// The one of three values for the level in use.
 #define AT_LEVEL(v4, v3, base) (tutti_here->level >= 4 ? (v4) : tutti_here->level == 3 ? (v3) : (base))
-// Loops that the compiler vectorises name features: "arch=x86-64-v4" would also name a processor to tune for, which
-// prefers vectors of half the width. Code in vectors of its own (attention, products) is tuned for that processor.
+// Loops that the compiler vectorizes name features: "arch=x86-64-v4" would also name a processor to tune for, which
+// prefers vectors of half the width. Code with explicit vectors (attention, products) is tuned for that processor.
 #define FEATURES_3 "avx2,bmi,bmi2,crc32,cx16,f16c,fma,lzcnt,movbe,popcnt,sahf,sse4.2,xsave"
 #define LEVEL_4 __attribute__((target(FEATURES_3 ",avx512f,avx512bw,avx512cd,avx512dq,avx512vl"), min_vector_width(512)))
 #define LEVEL_3 __attribute__((target(FEATURES_3), min_vector_width(256)))
@@ -40,7 +40,7 @@ extern _Thread_local const tutti_compute *tutti_here;
 #define FAST_MATH _Pragma("clang fp contract(fast) reassociate(on)")
 #define EXACT_MATH _Pragma("clang fp contract(off) reassociate(off)")
 #define VECTOR_LOOP _Pragma("clang loop vectorize(assume_safety)")
-// VECTOR_LOOP promises that iterations are independent: an output may be the very input, never a shifted view of it.
+// VECTOR_LOOP promises that iterations are independent: an output may be the input itself, never a shifted view of it.
 
 /// e^x to about 1 ulp for x in [-87, 88]; clamped outside. Cephes' expf: range reduction by ln 2 in two parts.
 INLINE float fast_exp(float x) {
@@ -66,7 +66,7 @@ INLINE float fast_exp(float x) {
 }
 
 /// The element hash of dropout: two multiply-xorshift rounds (constants of Wellons' lowbias32), one half of the site key
-/// in front of each.
+/// before each.
 INLINE uint32_t element_hash(uint32_t low, uint32_t high, uint32_t index) {
     uint32_t x = index + low;
     x ^= x >> 16;
@@ -88,7 +88,7 @@ INLINE int64_t sequence_of(const int32_t *offsets, int64_t sequences, int64_t t)
     return low;
 }
 
-/// Dropout of one packed row: where its sequence's element indices begin, and the halves of its key.
+/// Dropout of one packed row: the first element index of its sequence, and the halves of its key.
 typedef struct {
     uint32_t base, low, high;
 } row_key;

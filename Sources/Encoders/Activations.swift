@@ -1,15 +1,15 @@
-// Activations by the names that model folders use: hidden_act of transformers, module classes of torch.
+// Activations by the names in model folders: hidden_act of transformers, module classes of torch.
 
 import TuttiGround
 import TuttiKernels
 
-/// The activations that can be computed.
+/// The supported activations.
 package enum Activations {
     /// The activation that config.json calls `hidden_act` or torch calls by its module class.
     package static func named(_ name: String) throws(TuttiError) -> Activation {
         if let activation = all[name] { return activation }
         let known = all.keys.sorted().joined(separator: ", ")
-        throw planError("activation", "'\(name)' is not known", hint: "Known: \(known).")
+        throw planError("activation", "unknown activation '\(name)'", hint: "Known: \(known).")
     }
 
     private static let all: [String: Activation] = [

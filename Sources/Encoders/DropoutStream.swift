@@ -1,12 +1,12 @@
-// Which dropout masks a pass draws (ARCHITECTURE.md, decision 5).
+// The dropout masks of a pass (ARCHITECTURE.md, decision 5).
 //
 // A mask is a function of (seed, step, micro-step, slot, column, layer, site, element inside the sequence): never of the
-// place in the batch, of the thread, or of the rank. Layer 0 is the embedding, layer l + 1 is transformer block l, and
+// position in the batch, of the thread, or of the rank. Layer 0 is the embedding, layer l + 1 is transformer block l, and
 // modules after the transformer count down from the largest number.
 
 import TuttiKernels
 
-/// The coordinates of a training pass in the space of random numbers.
+/// The coordinates of a training pass in the random number space.
 package struct DropoutStream: Sendable, Equatable {
     /// Seed of the run.
     package var seed: UInt64
@@ -23,7 +23,7 @@ package struct DropoutStream: Sendable, Equatable {
     }
 }
 
-/// Where dropout happens inside a layer, in the order of transformers' modules.
+/// The dropout sites inside a layer, in the order of transformers' modules.
 enum DropoutSite: UInt32 {
     case attentionProbabilities = 0
     case attentionOutput = 1

@@ -1,7 +1,7 @@
-// One forward that a backward follows, as a value: whoever holds it may back-propagate it, once.
+// One forward with a later backward, as a value: its owner may back-propagate it once.
 //
-// The memory of a pass comes from its encoder and goes back to it, so that steps allocate nothing; a second pass that
-// begins while one lives gets memory of its own.
+// The memory of a pass comes from its encoder and is returned to it, so that steps do not allocate; a second pass that
+// starts while another is alive gets its own memory.
 
 import TuttiKernels
 
@@ -17,7 +17,7 @@ package struct EncoderPass: ~Copyable {
 
     /// Adds the gradients of all parameters, given the gradient [taps * S, Dout] of the embeddings.
     ///
-    /// `finished` gets each completed slice of the gradient arena: in layout order, together the whole arena, once each.
+    /// `finished` gets each completed slice of the gradient arena once, in layout order; together they cover the arena.
     package consuming func backward(_ dEmbeddings: Matrix, finished: (Range<Int>) -> Void) {
         encoder.backward(dEmbeddings, memory, finished: finished)
     }
@@ -25,12 +25,12 @@ package struct EncoderPass: ~Copyable {
     deinit { encoder.takeBack(memory) }
 }
 
-/// What a pass keeps, in memory that passes use in turn.
+/// The saved state of a pass, in memory that passes reuse.
 final class PassMemory {
     var arena = Arena()
     /// The layers that were pooled, ascending.
     var taps: [Int] = []
-    /// [T, D] what taps read: the embedding's output, then that of each layer.
+    /// [T, D] the inputs of taps: the embedding's output, then that of each layer.
     var outputs: [Matrix] = []
     var stages: [Stage.Saved] = []
     var heads: [Head.Saved] = []
@@ -41,11 +41,11 @@ final class PassMemory {
         heads.reserveCapacity(headCount)
     }
 
-    /// The embedding's share, and what all parts read.
+    /// The embedding's state, and what all parts read.
     var embedding: TokenEmbedding.Saved?
     var context: PassContext?
 
-    /// Forgets the last pass and keeps the memory.
+    /// Discards the last pass and keeps the memory.
     func reset(taps: [Int]) {
         arena.reset()
         self.taps = taps

@@ -1,11 +1,11 @@
 // The token ids of a batch, all text columns in one pass, without padding.
 //
-// Legend: T packed tokens, S sequences. A sequence's slot (its row in the *global* batch) and column are what dropout is
-// keyed by, so that neither the order in a batch nor the number of ranks changes a mask.
+// Legend: T packed tokens, S sequences. A sequence's slot (its row in the *global* batch) and column are the keys of
+// dropout, so that neither the order in a batch nor the number of ranks changes a mask.
 
 /// Packed sequences of token ids.
 package struct PackedBatch: Sendable, Equatable {
-    /// [T] token ids, sequence after sequence.
+    /// [T] token ids, sequence by sequence.
     package private(set) var ids: [Int32] = []
     /// [S + 1]: sequence s owns tokens offsets[s] ..< offsets[s + 1].
     package private(set) var offsets: [Int32] = [0]
@@ -13,7 +13,7 @@ package struct PackedBatch: Sendable, Equatable {
     package private(set) var slots: [UInt64] = []
     /// [S] text column of the sequence.
     package private(set) var columns: [UInt32] = []
-    /// [S] leading tokens that pooling leaves out where a model excludes its prompt.
+    /// [S] leading tokens that pooling excludes if a model excludes its prompt.
     package private(set) var promptTokens: [Int32] = []
 
     /// A batch without sequences.
@@ -31,7 +31,7 @@ package struct PackedBatch: Sendable, Equatable {
         return longest
     }
 
-    /// Sum of the squares of the sequences' lengths.
+    /// Sum of squared sequence lengths.
     package var squaredLengths: Int {
         var sum = 0
         for s in 0..<sequenceCount {
@@ -41,7 +41,7 @@ package struct PackedBatch: Sendable, Equatable {
         return sum
     }
 
-    /// Empties the batch and keeps its memory for the next one.
+    /// Clears the batch and keeps its memory for the next one.
     package mutating func removeAll() {
         ids.removeAll(keepingCapacity: true)
         offsets.removeAll(keepingCapacity: true)
@@ -59,7 +59,7 @@ package struct PackedBatch: Sendable, Equatable {
         close(slot: slot, column: column, promptTokens: prompt)
     }
 
-    /// Adds one sequence whose ids `write` appends to the packed ids: no array a sequence.
+    /// Adds one sequence whose ids `write` appends to the packed ids: no array per sequence.
     package mutating func append(
         slot: UInt64, column: UInt32 = 0, promptTokens prompt: Int = 0, _ write: (inout [Int32]) -> Void
     ) {
@@ -69,7 +69,7 @@ package struct PackedBatch: Sendable, Equatable {
         close(slot: slot, column: column, promptTokens: prompt)
     }
 
-    /// Replaces the content by some sequences of `other`.
+    /// Replaces the contents with some sequences of `other`.
     package mutating func replace(by range: Range<Int>, of other: PackedBatch) {
         removeAll()
         for s in range {

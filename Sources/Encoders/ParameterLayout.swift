@@ -1,12 +1,12 @@
-// Where every parameter lies in the arenas of values, gradients and optimizer state (ARCHITECTURE.md, decision 3).
+// The position of every parameter in the arenas of values, gradients and optimizer state (ARCHITECTURE.md, decision 3).
 //
 // Parameters are ordered by when backward finishes their gradients, so that a finished layer is one contiguous range that
-// an all-reduce can start on without copies. Ranges are 64-byte aligned; the padding between them stays zero. Everything
-// in a layout is trained: what is frozen has a layout, and a store, of its own without gradients.
+// an all-reduce can use without copies. Ranges are 64-byte aligned; the padding between them stays zero. Everything
+// in a layout is trained: frozen parameters have their own layout and store without gradients.
 
-/// The order, place and role of every parameter.
+/// The order, position and role of every parameter.
 package struct ParameterLayout: Sendable, Equatable {
-    /// Who computes with a parameter.
+    /// The owner of a parameter.
     package enum Owner: Sendable, Equatable {
         /// The encoder and its heads.
         case model
@@ -20,14 +20,14 @@ package struct ParameterLayout: Sendable, Equatable {
         package let name: String
         /// Its shape, as in the checkpoint.
         package let shape: [Int]
-        /// Its floats in an arena, padding included: both ends are multiples of 16.
+        /// Its floats in an arena, including padding: both ends are multiples of 16.
         package let range: Range<Int>
-        /// Who computes with it.
+        /// Its owner.
         package let owner: Owner
-        /// Whether weight decay applies to it (the reference's rule on names).
+        /// Whether weight decay applies to it (the reference's name rule).
         package let decays: Bool
 
-        /// Floats of the tensor itself, without padding.
+        /// Floats of the tensor, without padding.
         package var elementCount: Int { shape.reduce(1, *) }
         /// The tensor's own floats in an arena, without padding.
         package var elements: Range<Int> { range.lowerBound..<range.lowerBound + elementCount }
@@ -44,10 +44,10 @@ package struct ParameterLayout: Sendable, Equatable {
     /// A layout without parameters.
     package init() {}
 
-    /// The floats of the parameters that losses own, alignment included; empty if there are none.
+    /// The floats of the parameters that losses own, including alignment; empty if there are none.
     package var lossRange: Range<Int> { modelCount..<count }
 
-    /// The same model with other parameters of losses behind its own, from a multiple of `alignment` floats on.
+    /// The same model with other loss parameters after its own, starting at a multiple of `alignment` floats.
     package func withLossParameters(_ tensors: [TensorSpecification], alignment: Int) -> ParameterLayout {
         var layout = ParameterLayout()
         for entry in entries where entry.owner == .model { layout.append(TensorSpecification(entry.name, entry.shape)) }
@@ -59,9 +59,9 @@ package struct ParameterLayout: Sendable, Equatable {
     /// The entry with this name.
     package func entry(named name: String) -> Entry? { places[name].map { entries[$0] } }
 
-    /// Adds a parameter behind the others; its name must be new.
+    /// Appends a parameter; its name must be new.
     package mutating func append(_ tensor: TensorSpecification, owner: Owner = .model) {
-        precondition(places[tensor.name] == nil, "ParameterLayout: '\(tensor.name)' twice")
+        precondition(places[tensor.name] == nil, "ParameterLayout: duplicate '\(tensor.name)'")
         let elements = tensor.shape.reduce(1, *)
         let padded = (elements + 15) / 16 * 16
         places[tensor.name] = entries.count
@@ -73,7 +73,7 @@ package struct ParameterLayout: Sendable, Equatable {
         if owner == .model { modelCount = count }
     }
 
-    /// Adds parameters of the model behind the others; the floats that they take together.
+    /// Appends parameters of the model; returns their range of floats.
     mutating func append(_ tensors: [TensorSpecification]) -> Range<Int> {
         let start = count
         for tensor in tensors { append(tensor) }

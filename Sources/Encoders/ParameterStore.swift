@@ -1,13 +1,13 @@
-// The arenas of parameter values and gradients: one huge-page block each, in the order of the layout.
+// The arenas of parameter values and gradients: one huge-page block each, in layout order.
 //
-// Both begin as memory of this process; a training run may move them to memory that the ranks of a node share, where
-// there is one copy of the values for all and a gradient arena for each.
+// Both start as memory of this process; a training run may move them to memory shared by the ranks of a node, with one
+// copy of the values for all and one gradient arena per rank.
 
 import TuttiKernels
 
-/// Owns the values and, once asked for, the gradients of all parameters.
+/// Owns the values and, once allocated, the gradients of all parameters.
 package final class ParameterStore {
-    /// Where each parameter lies.
+    /// The position of each parameter.
     package private(set) var layout: ParameterLayout
     /// All values in layout order; zero until weights are written.
     package private(set) var values: UnsafeMutableBufferPointer<Float>
@@ -24,7 +24,7 @@ package final class ParameterStore {
     private var valueBase: UnsafeMutablePointer<Float>
     private var gradientBase: UnsafeMutablePointer<Float>?
 
-    /// Zeroed values for `layout`, in which `wordTable` is the table that tokens pick rows of.
+    /// Zeroed values for `layout`, in which `wordTable` is the table whose rows tokens select.
     package init(layout: ParameterLayout, wordTable: String? = nil) {
         self.layout = layout
         self.wordTable = wordTable
@@ -33,7 +33,7 @@ package final class ParameterStore {
         values = UnsafeMutableBufferPointer(start: valueBase, count: layout.count)
     }
 
-    /// Makes room for gradients, zeroed; a second call does nothing.
+    /// Allocates zeroed gradients; a second call does nothing.
     package func allocateGradients() {
         guard gradientBase == nil else { return }
         let base = gradientArena.zeros(layout.count)
@@ -41,8 +41,8 @@ package final class ParameterStore {
         gradients = UnsafeMutableBufferPointer(start: base, count: layout.count)
     }
 
-    /// Makes room behind the model's parameters for those that losses own, zeroed, in place of earlier ones. Everything
-    /// comes back to private memory; gradients are to be allocated again.
+    /// Allocates zeroed loss parameters after the model's parameters, replacing earlier ones. Everything moves back to
+    /// private memory; gradients must be allocated again.
     package func setLossParameters(_ tensors: [TensorSpecification]) {
         let isPrivate = memory == nil && gradientBase == nil
         if tensors.isEmpty, layout.lossRange.isEmpty, isPrivate { return }
@@ -60,7 +60,7 @@ package final class ParameterStore {
         memory = nil
     }
 
-    /// Lives on in a part of the arenas of `other`, from float `start` on, which holds the values of the same layout.
+    /// Becomes a part of the arenas of `other`, starting at float `start`, which holds the values of the same layout.
     package func live(in other: ParameterStore, from start: Int) {
         let range = start..<start + layout.count
         let (newValues, newGradients) = (
@@ -91,7 +91,7 @@ package final class ParameterStore {
         gradientArena = Arena()
     }
 
-    /// Sets every gradient to zero, by writing where there is one.
+    /// Sets every gradient to zero, by writing only where there is one.
     package func clearGradients() {
         guard let gradientBase else { return }
         touched.collectIfNeeded()
@@ -138,13 +138,13 @@ package final class ParameterStore {
     func gradientMatrix(_ slot: TensorSlot) -> Matrix { Matrix(gradientPointer(slot), slot.rows, slot.columns) }
 }
 
-/// A tensor, or neighbouring tensors used as one, resolved to its place so that no pass looks up names.
+/// A tensor, or adjacent tensors used as one, resolved to its position so that no pass looks up names.
 struct TensorSlot: Sendable {
     let offset: Int
     let rows: Int
     let columns: Int
 
-    /// One parameter; a number counts as one row of one column.
+    /// One parameter; a scalar counts as one row of one column.
     init(_ entry: ParameterLayout.Entry) {
         offset = entry.range.lowerBound
         rows = entry.shape.count < 2 ? 1 : entry.shape[0]
@@ -154,7 +154,7 @@ struct TensorSlot: Sendable {
     /// The tensor called `name`.
     init(_ layout: ParameterLayout, _ name: String) { self.init(layout, [name]) }
 
-    /// The tensor called by a single name; several names must lie side by side and count as one tensor with more rows.
+    /// The tensor with a single name; several names must be adjacent and count as one tensor with more rows.
     init(_ layout: ParameterLayout, _ names: [String]) {
         var offset = 0
         var rows = 0

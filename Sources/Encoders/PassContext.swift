@@ -1,5 +1,5 @@
-// What every part of a model reads of one pass: the packed tokens, dropout keys, what is added to scores. Its memory is
-// the pass's arena.
+// What every part of a model reads from one pass: the packed tokens, dropout keys, score biases. Its memory is the
+// arena of the pass.
 
 import TuttiKernels
 
@@ -21,7 +21,7 @@ struct PassContext {
     var positions: Matrix?
     /// Their gradient, accumulated by all layers.
     var dPositions: Matrix?
-    /// What cross-attentions attend to.
+    /// The memory of cross-attentions.
     var memory: CrossAttention.Memory?
 
     /// Copies `batch` into the arena and derives the dropout keys.

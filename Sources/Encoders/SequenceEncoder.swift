@@ -1,10 +1,10 @@
-// Packed token ids to sentence embeddings, and back to parameter gradients: the engine that plays a plan.
+// Packed token ids to sentence embeddings, and back to parameter gradients: the engine that executes a plan.
 //
-// A pass that a backward follows is a value (EncoderPass.swift): every layer keeps what its backward needs. Without one
-// the layers take turns in one set of buffers. Nothing is allocated once the largest batch was seen.
+// A pass with a backward is a value (EncoderPass.swift): every layer keeps what its backward needs. Without one the
+// layers share one set of buffers. Nothing is allocated once the largest batch has been seen.
 //
 // Taps: a forward gives one block [S, D] for each layer in `taps` (0 = embedding output, l = output of layer l), and its
-// backward takes one gradient a tap and adds it to the residual stream when that reaches the layer. Layers above the highest
+// backward takes one gradient per tap and adds it to the residual stream when that reaches the layer. Layers above the highest
 // tap are not computed.
 //
 // Legend: T packed tokens, S sequences, D hidden, Dout width of an embedding.
@@ -12,24 +12,24 @@
 import TuttiGround
 import TuttiKernels
 
-/// A transformer encoder with pooling and the modules behind it. Used by one thread at a time.
+/// A transformer encoder with pooling and the modules after it. Used by one thread at a time.
 package final class SequenceEncoder {
-    /// What it computes with, by default what the process does. Whoever runs passes enters it around them and around what
-    /// is computed from their results: `encoder.compute.run { ... }`.
+    /// Its compute settings, by default those of the process. Callers enter them around passes and around computations
+    /// on their results: `encoder.compute.run { ... }`.
     package var compute = Compute.process
-    /// What the transformer is made of.
+    /// The plan of the transformer.
     package let plan: EncoderPlan
-    /// The modules behind the transformer.
+    /// The modules after the transformer.
     package let headConfigurations: [HeadConfiguration]
     /// Values and gradients of all parameters.
     package let parameters: ParameterStore
     /// Width of an embedding.
     package let outputWidth: Int
-    /// Where each parameter lies.
+    /// The position of each parameter.
     package var layout: ParameterLayout { parameters.layout }
     /// Number of transformer layers.
     package var layerCount: Int { plan.layerCount }
-    /// Tokens that a sequence may have.
+    /// Maximum tokens of a sequence.
     package var longestSequence: Int { plan.longestSequence }
 
     private let embedding: TokenEmbedding
@@ -39,17 +39,17 @@ package final class SequenceEncoder {
     /// The slices of the gradient arena of heads, layers from the last to the first, and embedding.
     private let slices: [Range<Int>]
 
-    /// The last layer alone: the taps of whoever asks for none.
+    /// The last layer alone: the default taps.
     private let lastLayer: [Int]
-    /// The memory of passes while none lives.
+    /// The memory of passes while none is alive.
     private var spare: PassMemory?
 
-    /// An encoder with zero weights, to be filled through `parameters`.
+    /// An encoder with zero weights, to be set through `parameters`.
     ///
-    /// Throws: modules that do not fit each other or the plan.
+    /// Throws: if modules do not match each other or the plan.
     package init(_ plan: EncoderPlan, heads headConfigurations: [HeadConfiguration]) throws(TuttiError) {
         guard case .pooling(let modes, let includePrompt)? = headConfigurations.first, !modes.isEmpty else {
-            throw planError("modules", "the module behind the transformer is not a pooling with at least one mode")
+            throw planError("modules", "the module after the transformer is not a pooling with at least one mode")
         }
         var widths = [plan.hiddenSize]
         for (place, head) in headConfigurations.enumerated() {
@@ -73,7 +73,7 @@ package final class SequenceEncoder {
         }
     }
 
-    /// Embeds `batch` where no backward follows: `result` [taps * S, Dout], tap after tap.
+    /// Embeds `batch` without a backward: `result` [taps * S, Dout], tap by tap.
     ///
     /// - Parameters:
     ///   - taps: ascending layers; nil = the last.
@@ -134,7 +134,7 @@ package final class SequenceEncoder {
         (memory.embedding, memory.context) = (saved, pass)
     }
 
-    /// The backward of the pass that `memory` keeps.
+    /// The backward of the pass stored in `memory`.
     func backward(_ dEmbeddings: Matrix, _ memory: PassMemory, finished: (Range<Int>) -> Void) {
         guard var pass = memory.context, let embedded = memory.embedding else {
             preconditionFailure("SequenceEncoder: a pass without a forward")
@@ -176,7 +176,7 @@ package final class SequenceEncoder {
         finish()
     }
 
-    /// Memory for a pass: the spare one, or more where a pass lives.
+    /// Memory for a pass: the spare one, or new memory while a pass is alive.
     private func takeMemory() -> PassMemory {
         if let memory = spare {
             spare = nil
@@ -185,10 +185,10 @@ package final class SequenceEncoder {
         return PassMemory(layers: layerCount, stages: stack.stageCount, heads: heads.count)
     }
 
-    /// Keeps the memory of a pass that has ended for the next one.
+    /// Keeps the memory of a finished pass for the next one.
     func takeBack(_ memory: PassMemory) { spare = memory }
 
-    /// Pools `layer`'s output if it is the tap that is due; returns the tap due next.
+    /// Pools `layer`'s output if it is the current tap; returns the next tap.
     private func pool(
         _ output: Matrix, layer: Int, _ taps: [Int], _ tap: Int, _ pass: PassContext, into pooled: Matrix
     ) -> Int {
@@ -197,7 +197,7 @@ package final class SequenceEncoder {
         return tap + 1
     }
 
-    /// Adds the gradient of `layer`'s tap to the stream's if there is one; returns the tap due next.
+    /// Adds the gradient of `layer`'s tap to the stream's if there is one; returns the next tap.
     private func unpool(
         layer: Int, _ tap: Int, _ memory: PassMemory, _ pass: PassContext, dPooled: Matrix,
         into gradient: Stage.Gradient
@@ -218,7 +218,7 @@ package final class SequenceEncoder {
         precondition(isAscending, "SequenceEncoder: taps \(taps) are not ascending layers 0 ... \(layerCount)")
         precondition(
             batch.longest <= longestSequence,
-            "SequenceEncoder: a sequence of \(batch.longest) tokens, where positions end at \(longestSequence)")
+            "SequenceEncoder: a sequence of \(batch.longest) tokens, but positions end at \(longestSequence)")
         precondition(
             result.rows == taps.count * batch.sequenceCount && result.columns == outputWidth,
             "SequenceEncoder: \(taps.count) taps of \(batch.sequenceCount) sequences of width \(outputWidth)"

@@ -1,8 +1,8 @@
-// Reconstructs texts from their embeddings, token after token: the decoder of denoising auto-encoders.
+// Reconstructs texts from their embeddings, token by token: the decoder of denoising auto-encoders.
 //
-// A stack of layers whose tokens see only what stands before them, and the embedding of their sequence. Parts and engine
-// are the encoder's own, and its weights where the plan ties them. Forward and backward are one call: the loss is the
-// head's.
+// A stack of layers whose tokens see only the tokens before them, and the embedding of their sequence. Parts and engine
+// are the encoder's, and so are the weights that the plan ties. Forward and backward are one call: the loss is in the
+// head.
 //
 // Legend: T packed tokens (the last of each sequence left out), S sequences, D hidden.
 // Reference: Wang et al. 2021, arXiv 2104.06979.
@@ -31,8 +31,8 @@ package final class TextDecoder {
         saved.reserveCapacity(stack.stageCount)
     }
 
-    /// The tokens of `target` that are to be predicted: all but the first of each text, and padding, which no text has
-    /// unless it spells it.
+    /// The tokens of `target` to predict: all but the first of each text, and padding, which no text has unless it
+    /// contains it.
     package func predictedTokens(of target: PackedBatch) -> Int {
         var count = 0
         for s in 0..<target.sequenceCount {
@@ -55,8 +55,8 @@ package final class TextDecoder {
     ) -> Double {
         precondition(
             texts.rows == target.sequenceCount && texts.columns == plan.hiddenSize,
-            "TextDecoder: embeddings [\(texts.rows), \(texts.columns)] of \(target.sequenceCount) texts, where"
-                + " [\(target.sequenceCount), \(plan.hiddenSize)] are needed")
+            "TextDecoder: embeddings [\(texts.rows), \(texts.columns)] of \(target.sequenceCount) texts, expected"
+                + " [\(target.sequenceCount), \(plan.hiddenSize)]")
         shift(target)
         dTexts?.fill(0)
         if inputs.tokenCount == 0 { return 0 }
@@ -95,7 +95,7 @@ package final class TextDecoder {
         return value
     }
 
-    /// Splits `target` into what is read and what is to be predicted from it: the next token, or -1 for padding.
+    /// Splits `target` into inputs and labels: the next token, or -1 for padding.
     private func shift(_ target: PackedBatch) {
         inputs.removeAll()
         labels.removeAll(keepingCapacity: true)
@@ -111,6 +111,6 @@ package final class TextDecoder {
         }
         precondition(
             inputs.longest <= plan.longestSequence,
-            "TextDecoder: \(inputs.longest) tokens, where positions end at \(plan.longestSequence)")
+            "TextDecoder: \(inputs.longest) tokens, but positions end at \(plan.longestSequence)")
     }
 }

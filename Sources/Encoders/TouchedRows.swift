@@ -1,11 +1,11 @@
-// Which rows of the word table have a gradient: a batch names a few thousand of its tens of thousands of tokens.
+// The rows of the word table that have a gradient: a batch uses a few thousand of its tens of thousands of tokens.
 //
-// The table's gradient stays dense in meaning: every row that no token named holds zeros. So clearing it, summing it
-// over ranks and its norm may pass over those rows and give the same numbers; the table is half of a small model.
+// The table's gradient is still dense: every row not used by a token is zero. So clearing it, summing it over ranks and
+// its norm may skip those rows with the same result; the table is half of a small model.
 // Optimizers still update every row, as torch's dense ones do.
 //
-// Marks are floats so that ranks can join theirs by a sum. A stretch is a range of floats of a gradient arena; its ends
-// are multiples of 16, so that a sum of squares in sixteen lanes meets each float in the lane that it always has.
+// Marks are floats so that ranks can merge theirs by a sum. A stretch is a range of floats of a gradient arena; its ends
+// are multiples of 16, so that a sum of squares in sixteen lanes sees each float in its usual lane.
 
 import TuttiKernels
 
@@ -13,15 +13,15 @@ import TuttiKernels
 package final class TouchedRows {
     /// The table's floats in a gradient arena; empty without a table.
     package let table: Range<Int>
-    /// [rows] above zero where a token named the row.
+    /// [rows] above zero if a token used the row.
     package private(set) var marks: UnsafeMutableBufferPointer<Float>
-    /// The parts of the table that `collect` found touched: ascending, disjoint.
+    /// The touched parts of the table found by `collect`: ascending, disjoint.
     private var stretches: [Range<Int>] = []
     private var isCollected = true
     private let columns: Int
     private var arena = Arena()
 
-    /// Watches the parameter called `table`; nil = every gradient is dense.
+    /// Tracks the parameter called `table`; nil = every gradient is dense.
     init(_ layout: ParameterLayout, table: String?) {
         let entry = table.flatMap { layout.entry(named: $0) }
         self.table = entry?.range ?? 0..<0
@@ -29,16 +29,16 @@ package final class TouchedRows {
         let rows = entry?.shape[0] ?? 0
         marks = UnsafeMutableBufferPointer(start: arena.floats(rows), count: rows)
         marks.update(repeating: 0)
-        stretches.reserveCapacity(rows / 2 + 1)  // more of them would touch each other and be one
+        stretches.reserveCapacity(rows / 2 + 1)  // more of them would be adjacent and merge
     }
 
-    /// Notes the tokens of a batch.
+    /// Marks the tokens of a batch.
     func mark(_ tokens: PackedTokens) {
         for place in 0..<tokens.count { marks[Int(tokens.ids[place])] = 1 }
         isCollected = false
     }
 
-    /// Notes that every row has a gradient: the table is also a projection to the vocabulary.
+    /// Marks every row: the table is also a projection to the vocabulary.
     func markAll() {
         marks.update(repeating: 1)
         isCollected = false
@@ -50,7 +50,7 @@ package final class TouchedRows {
     /// Finds the stretches of all marked rows.
     package func collect() { collect { marks[$0] > 0 } }
 
-    /// Finds the stretches of the rows that any rank has marked, given the marks of all.
+    /// Finds the stretches of the rows marked by any rank, given the marks of all.
     package func collect(from ranks: [UnsafeMutableBufferPointer<Float>]) {
         collect { row in ranks.contains { $0[row] > 0 } }
     }
@@ -85,7 +85,7 @@ package final class TouchedRows {
         if !behind.isEmpty { body(behind) }
     }
 
-    /// The longest beginning of `range`, a part of the table, with at most `floats` floats in its stretches.
+    /// The longest prefix of `range`, a part of the table, with at most `floats` floats in its stretches.
     package func longestPrefix(of range: Range<Int>, floats: Int) -> Range<Int> {
         var room = floats
         var end = range.upperBound
@@ -96,7 +96,7 @@ package final class TouchedRows {
         return range.lowerBound..<end
     }
 
-    /// Keeps the marks in other memory, which holds zeros.
+    /// Moves the marks to other memory, which holds zeros.
     func move(marks other: UnsafeMutableBufferPointer<Float>) {
         precondition(other.count == marks.count, "TouchedRows: \(marks.count) marks to \(other.count)")
         _ = other.update(fromContentsOf: marks)
@@ -104,7 +104,7 @@ package final class TouchedRows {
         arena = Arena()
     }
 
-    /// Forgets all marks; to be called when the gradients are zero again.
+    /// Clears all marks; call it when the gradients are zero again.
     func reset() {
         marks.update(repeating: 0)
         stretches.removeAll(keepingCapacity: true)
@@ -114,7 +114,7 @@ package final class TouchedRows {
     /// Makes the stretches cover every mark, and perhaps more rows.
     func collectIfNeeded() { if !isCollected { collect() } }
 
-    /// The first stretch that ends behind `float`.
+    /// The first stretch that ends after `float`.
     private func firstStretch(after float: Int) -> Int {
         var (low, high) = (0, stretches.count)
         while low < high {

@@ -160,7 +160,7 @@ import TuttiObjectives
                 [
                     "num_labels": .integer(2), "concatenation_sent_rep": .bool(false),
                     "concatenation_sent_difference": .bool(false),
-                ], "the classifier sees nothing"
+                ], "the classifier has no input"
             ),
             ("MSELoss", ["projection_dim": .integer(0)], "below 1"),
             ("DistillKLDivLoss", ["student_temperature": .integer(0)], "not a positive number"),
@@ -174,7 +174,7 @@ import TuttiObjectives
         arguments: [
             ("CoSENTLoss", 2, .none, "the labels are none"), ("CoSENTLoss", 3, .numbers(0...1), "3 text columns"),
             ("CoSENTLoss", 2, .lists(2), "lists of 2 numbers"), ("AnglELoss", 2, .none, "the labels are none"),
-            ("AnglELoss", 3, .lists(2), "one score a row"), ("SoftmaxLoss", 2, .integers(0...3), "3 classes"),
+            ("AnglELoss", 3, .lists(2), "one score per row"), ("SoftmaxLoss", 2, .integers(0...3), "3 classes"),
             ("SoftmaxLoss", 2, .integers(-1...2), "3 classes"), ("SoftmaxLoss", 2, .numbers(0...1), "class number"),
             ("MSELoss", 1, .lists(7), "projection_dim: 7"), ("MSELoss", 2, .lists(12), "16 for all 2 texts"),
             ("MSELoss", 1, .numbers(0...1), "the labels are numbers"), ("MarginMSELoss", 4, .lists(4), "2 margins"),
@@ -194,7 +194,7 @@ import TuttiObjectives
         let cosine = try LossRegistry.make(
             name: "CosineSimilarityLoss", options: ["loss_fct": .string("BCEWithLogits")])
         let scores = LossSetting(width: 8, columns: ["a", "b"], labels: .numbers(0...5))
-        #expect { try cosine.loss.check(scores) } throws: { "\($0)".contains("needs scores of 0 to 1") }
+        #expect { try cosine.loss.check(scores) } throws: { "\($0)".contains("needs scores from 0 to 1") }
         let options: JSONObject = ["num_labels": .integer(3), "sentence_embedding_dimension": .integer(9)]
         let softmax = try LossRegistry.make(name: "SoftmaxLoss", options: options)
         let classes = LossSetting(width: 8, columns: ["a", "b"], labels: .integers(0...2))

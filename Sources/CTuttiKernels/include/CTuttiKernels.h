@@ -1,8 +1,8 @@
-// CTuttiKernels: the numeric loops of Tutti, in C so that the compiler vectorises them (see ARCHITECTURE.md, decision 8).
+// CTuttiKernels: the numeric loops of Tutti, in C so that the compiler vectorizes them (see ARCHITECTURE.md, decision 8).
 //
-// Every function is allocation-free and works on fp32 row-major memory that the caller owns. Row kernels take a range of
-// rows, so that TuttiKernels.Parallel can deal rows to threads; kernels that add over rows take a range of columns
-// instead, so that their sums do not depend on the number of threads. `columns` is the width of the rows.
+// No function allocates; all work on fp32 row-major memory that the caller owns. Row kernels take a range of rows, so
+// that TuttiKernels.Parallel can split rows over threads; kernels that add over rows take a range of columns instead,
+// so that their sums do not depend on the number of threads. `columns` is the width of the rows.
 //
 // Legend: T packed tokens (no padding), S sequences, D hidden, H heads, E = D / H, F inner width, L one sequence's length,
 //         offsets [S + 1]: sequence s owns rows offsets[s] ..< offsets[s + 1]; "stride" = floats from one row to the next.
@@ -29,18 +29,18 @@ typedef struct {
 // --------------------------------------------------------------------------------------------------- compute.c
 typedef struct tutti_pool tutti_pool;
 
-/// What kernels compute with. It belongs to a thread, and to the threads of its pool while they work for it.
+/// The settings of kernels. They belong to a thread, and to the threads of its pool while they work for it.
 typedef struct {
     int32_t level;             // 4 x86-64-v4 (AVX-512), 3 x86-64-v3 (AVX2 and FMA), 0 the baseline
     int32_t library_threads;   // of oneDNN's products
     int32_t forward, input_gradient, weight_gradient; // providers of products, numbered by TuttiKernels
     tutti_pool *_Nullable pool; // null: the calling thread alone
 } tutti_compute;
-/// What threads compute with that have entered nothing else.
+/// The settings of threads that have entered no others.
 tutti_compute *tutti_compute_plain(void);
-/// What this thread computes with.
+/// The settings of this thread.
 const tutti_compute *tutti_compute_here(void);
-/// Makes this thread compute with something else; returns what it had, to be entered again.
+/// Sets the settings of this thread; returns the previous ones, to be restored.
 const tutti_compute *tutti_compute_enter(const tutti_compute *compute);
 
 // ---------------------------------------------------------------------------------------------------- random.c
@@ -88,15 +88,15 @@ void tutti_multiply(const tutti_product *product);
 // ---------------------------------------------------------------------------------------------------- onednn.c
 /// Whether oneDNN is installed; loads it at the first call.
 int tutti_onednn_available(void);
-/// Its version; 0, or -1 where it is not installed or does not say.
+/// Its version; 0, or -1 if it is not installed or has none.
 int tutti_onednn_version(int *major, int *minor, int *patch);
-/// The product alone, without what follows it; 0, or oneDNN's status (-1: not installed).
+/// The product alone; 0, or oneDNN's status (-1: not installed).
 int tutti_onednn_multiply(const tutti_product *product);
 
 // ------------------------------------------------------------------------------------------------------ rows.c
 /// x += bias.
 void tutti_add_bias(tutti_rows x, const float *bias, tutti_range rows, int64_t columns);
-/// sums[c] += sum over `rows` rows of x[., c], for a range of columns; blocks of 64 rows are added apart.
+/// sums[c] += sum over `rows` rows of x[., c], for a range of columns; blocks of 64 rows are summed separately.
 void tutti_column_sums(tutti_rows x, int64_t rows, tutti_range columns, float *sums);
 /// x = softmax over each row.
 void tutti_softmax_rows(tutti_rows x, tutti_range rows, int64_t columns);
@@ -113,9 +113,9 @@ typedef struct {
     const float *gamma;
     const float *_Nullable beta; // forward only
     float epsilon;               // forward only
-    float *mean, *rstd;          // a number a row: written by forward, read by backward
+    float *mean, *rstd;          // one number per row: written by forward, read by backward
     tutti_dropout dropout;
-    const float *_Nullable carried; // fused backward only: the gradient of a z that is carried on as it is
+    const float *_Nullable carried; // fused backward only: the gradient of a z that is also carried on
     int64_t carried_stride;
 } tutti_layernorm;
 /// z = residual + dropout(branch + bias); out = (z - mean) * rstd * gamma + beta. `z` may be `branch`; `out` may be
@@ -123,20 +123,20 @@ typedef struct {
 void tutti_residual_layernorm_forward(const tutti_layernorm *norm, tutti_rows branch, const float *_Nullable bias,
                                       tutti_rows residual, tutti_rows z, tutti_rows out, tutti_range rows,
                                       int64_t columns);
-/// dresidual = dz, `carried` included; dbranch = dropout'(dz). Adds the share of these rows to sums [3, columns] = dgamma,
+/// dresidual = dz, including `carried`; dbranch = dropout'(dz). Adds the share of these rows to sums [3, columns] = dgamma,
 /// dbeta, dbias. `dresidual` may be `dout` or `carried`; `dbranch` may equal `dresidual` without dropout.
 void tutti_residual_layernorm_backward(const tutti_layernorm *norm, tutti_rows dout, tutti_rows z,
                                        tutti_rows dresidual, tutti_rows dbranch, float *sums, tutti_range rows,
                                        int64_t columns);
-/// out = dropout((x - mean) * rstd * gamma + beta); `out` may be `x` where no backward follows.
+/// out = dropout((x - mean) * rstd * gamma + beta); `out` may be `x` without a backward.
 void tutti_layernorm_forward(const tutti_layernorm *norm, tutti_rows x, tutti_rows out, tutti_range rows,
                              int64_t columns);
-/// dx from dout (dropout first undone by its mask); adds to sums [2, columns] = dgamma, dbeta. `dx` may be `dout`.
+/// dx from dout (the dropout mask is applied first); adds to sums [2, columns] = dgamma, dbeta. `dx` may be `dout`.
 void tutti_layernorm_backward(const tutti_layernorm *norm, tutti_rows dout, tutti_rows x, tutti_rows dx, float *sums,
                               tutti_range rows, int64_t columns);
 
 // ------------------------------------------------------------------------------------------------- embedding.c
-/// Packed tokens, as embedding tables read them.
+/// Packed tokens, for embedding tables.
 typedef struct {
     const int32_t *ids;                    // [T]
     const int32_t *_Nullable types;        // [T]; null = row 0 of the type table
@@ -149,14 +149,14 @@ typedef struct {
 /// which BERT adds. Null type or position table = none.
 void tutti_embedding_gather(const tutti_tokens *tokens, const float *word, const float *_Nullable position,
                             const float *_Nullable type, tutti_rows out, tutti_range rows, int64_t columns);
-/// The adjoint of the gather for a range of columns, tokens in order: gradients accumulate; null tables are left out.
+/// The adjoint of the gather for a range of columns, tokens in order: gradients accumulate; null tables are skipped.
 void tutti_embedding_scatter(const tutti_tokens *tokens, tutti_rows dout, float *_Nullable dword,
                              float *_Nullable dposition, float *_Nullable dtype, tutti_range part, int64_t columns);
 
 // --------------------------------------------------------------------------------------------------- pooling.c
 enum { TUTTI_POOL_CLS = 0, TUTTI_POOL_MAX = 1, TUTTI_POOL_MEAN = 2, TUTTI_POOL_MEAN_SQRT = 3,
        TUTTI_POOL_WEIGHTED_MEAN = 4, TUTTI_POOL_LAST = 5 };
-/// out[s] = pooled rows of sequence s; the first skip[s] tokens are left out.
+/// out[s] = pooled rows of sequence s; the first skip[s] tokens are skipped.
 void tutti_pool_forward(int mode, tutti_rows x, const int32_t *offsets, const int32_t *_Nullable skip, tutti_rows out,
                         tutti_range sequences, int64_t columns);
 /// dx rows of the sequences += adjoint; `x` is read for max only.
@@ -164,10 +164,10 @@ void tutti_pool_backward(int mode, tutti_rows x, const int32_t *offsets, const i
                          tutti_rows dx, tutti_range sequences, int64_t columns);
 
 // ------------------------------------------------------------------------------------------------- attention.c
-/// What forward and backward of packed self-attention share. Probability (h, i, j) has dropout index (h * L + i) * L + j.
+/// Shared arguments of forward and backward of packed self-attention. Probability (h, i, j) has dropout index (h * L + i) * L + j.
 typedef struct {
     tutti_rows qkv;                    // [T, 3 D]: q, k, v of a token side by side
-    const float *_Nullable bias;       // [3 D], added to qkv as it is read; null = already added
+    const float *_Nullable bias;       // [3 D], added to qkv on read; null = already added
     const float *_Nullable positions;  // [H, 2 M - 1] added to the scaled scores at j - i + M - 1; null = none
     int64_t maximum;                   // M
     const int32_t *offsets;            // [S + 1]
@@ -178,8 +178,8 @@ typedef struct {
 } tutti_attention;
 /// Floats of scratch that one thread needs for sequences of up to `longest` tokens.
 int64_t tutti_attention_scratch(int64_t longest, int64_t width);
-/// ctx [T, D] and lse of some (sequence, head) pairs, counted sequence by sequence; lse lies as [H, L] of one sequence
-/// after the other.
+/// ctx [T, D] and lse of some (sequence, head) pairs, counted sequence by sequence; lse is [H, L] per sequence,
+/// concatenated.
 void tutti_attention_forward(const tutti_attention *a, tutti_rows ctx, float *_Nullable lse, float *scratch,
                              tutti_range pairs);
 /// dqkv [T, 3 D] (assigned) of some pairs; dpositions [H, 2 longest - 1] (centred, accumulated) may be null.
@@ -187,7 +187,7 @@ void tutti_attention_backward(const tutti_attention *a, const float *lse, tutti_
                               float *_Nullable dpositions, int64_t longest, float *scratch, tutti_range pairs);
 
 // ----------------------------------------------------------------------------------------------- contrastive.c
-/// What is known of each row's loss.
+/// The running statistics of each row's loss.
 typedef struct {
     float *maximum;        // of the negatives' scores so far
     double *sum;           // of exp(score - maximum) over the negatives
@@ -195,10 +195,10 @@ typedef struct {
     double *losses;
 } tutti_row_losses;
 /// One tile of scores (columns first ..< first + columns of all): folds exp(s_j - running maximum) of the columns that are
-/// not the row's positive into (maximum, sum), and notes the positive's score when the tile holds it.
+/// not the row's positive into (maximum, sum), and records the positive's score if the tile contains it.
 void tutti_contrastive_fold(tutti_rows scores, tutti_range rows, int64_t columns, int64_t first,
                             const int32_t *positives, const tutti_row_losses *state);
-/// Row losses log1p(sum_{j != pos} exp(s_j - s_pos)) in fp64 from what was folded; returns their sum.
+/// Row losses log1p(sum_{j != pos} exp(s_j - s_pos)) in fp64 from the folded statistics; returns their sum.
 double tutti_contrastive_losses(int64_t rows, const tutti_row_losses *state);
 /// scores -> factor * d(loss)/d(score), in place.
 void tutti_contrastive_gradient(tutti_rows scores, tutti_range rows, int64_t columns, int64_t first,
@@ -243,29 +243,29 @@ void tutti_topk_merge(tutti_rows scores, int64_t columns, int64_t first, float *
 /// done. Serial (worker 0, one piece) without a pool, when it is busy, or when the caller is already inside a body.
 typedef void (*tutti_range_body)(void *_Nullable context, int64_t begin, int64_t end, int64_t worker);
 void tutti_parallel_for(int64_t count, int64_t grain, tutti_range_body body, void *_Nullable context);
-/// Threads that wait for work; null for fewer than two, and where there is no memory.
+/// Threads that wait for work; null for fewer than two, or without memory.
 tutti_pool *_Nullable tutti_pool_create(int64_t threads);
-/// Ends the threads. Not to be called from a body.
+/// Ends the threads. Do not call it from a body.
 void tutti_pool_destroy(tutti_pool *_Nullable pool);
-/// Threads of this thread's pool, itself included.
+/// Threads of this thread's pool, including itself.
 int64_t tutti_parallel_threads(void);
 
 // ----------------------------------------------------------------------------------------------------- arena.c
-/// Anonymous memory, 2 MiB aligned, advised for huge pages; null when the system has none.
+/// Anonymous memory, 2 MiB aligned, advised for huge pages; null if the system has none.
 void *_Nullable tutti_pages_map(int64_t bytes);
-/// Addresses on a 2 MiB boundary for at least `*bytes`, a multiple of 2 MiB, and if nothing limits them for all memory of
-/// the machine (`*bytes` is then more); null when the system refuses. Usable, and zero, as far as tutti_pages_use says.
+/// Addresses on a 2 MiB boundary for at least `*bytes`, a multiple of 2 MiB, and without a limit for all memory of the
+/// machine (`*bytes` is then larger); null if the system refuses. Usable, and zero, only after tutti_pages_use.
 void *_Nullable tutti_pages_reserve(int64_t *bytes);
-/// Makes the first `bytes` of reserved pages usable; 0, or -1 when the system refuses.
+/// Makes the first `bytes` of reserved pages usable; 0, or -1 if the system refuses.
 int tutti_pages_use(void *pages, int64_t bytes);
 void tutti_pages_unmap(void *pages, int64_t bytes);
 
 // --------------------------------------------------------------------------------------------- shared_pages.c
 /// A descriptor of `bytes` zeroed bytes that other processes of this node may open, or minus errno.
 int tutti_shared_create(int64_t bytes);
-/// The descriptor of another process, opened by this one if it is such memory of `bytes` bytes, or minus errno.
+/// Opens the descriptor of another process, if it is such memory of `bytes` bytes; or minus errno.
 int tutti_shared_open(int64_t process, int descriptor, int64_t bytes);
-/// Maps a descriptor's pages, to be taken back with tutti_pages_unmap; null when the system refuses.
+/// Maps a descriptor's pages, to be released with tutti_pages_unmap; null if the system refuses.
 void *_Nullable tutti_shared_map(int descriptor, int64_t bytes);
 void tutti_shared_close(int descriptor);
 
@@ -273,10 +273,10 @@ void tutti_shared_close(int descriptor);
 /// The highest instruction level that this processor and its system allow: 4 x86-64-v4 (AVX-512), 3 x86-64-v3 (AVX2 and
 /// FMA), 0 the baseline.
 int tutti_machine_level(void);
-/// Whether the processor is AMD's.
+/// Whether the processor is made by AMD.
 int tutti_machine_is_amd(void);
 /// Fused multiply-adds between registers at one instruction level (0 baseline, 3 x86-64-v3, 4 x86-64-v4): the FLOPs done,
-/// 0 where the CPU or the build lacks the level. `sink` receives a number that depends on all of them.
+/// 0 if the CPU or the build lacks the level. `sink` receives a number that depends on all of them.
 double tutti_machine_fma(int level, int64_t rounds, float *sink);
 /// out = factor * x: STREAM's scale, a copy that the compiler cannot turn into memcpy. `out` may be `x`.
 void tutti_stream_scale(const float *x, float factor, float *out, int64_t count);

@@ -1,14 +1,14 @@
-// One module behind pooling: rows [R, D] in, rows [R, D'] out, forward and backward, by an exhaustive switch.
+// One module after pooling: rows [R, D] in, rows [R, D'] out, forward and backward, by an exhaustive switch.
 //
-// Rows are sentence vectors, R = taps * S, tap after tap. A row's dropout key is that of its sequence, so that a tap draws
-// its own mask whatever the other taps are.
+// Rows are sentence vectors, R = taps * S, tap by tap. A row's dropout key is that of its sequence, so that the mask of a
+// tap does not depend on the other taps.
 
 import TuttiKernels
 
-/// A module behind pooling with its parameters resolved.
+/// A module after pooling with its parameters resolved.
 struct Head: Sendable {
     let configuration: HeadConfiguration
-    /// Place among the model's heads; dropout keys count down from it.
+    /// Index among the model's heads; dropout keys count down from it.
     let index: Int
     let inputWidth: Int
     let outputWidth: Int
@@ -51,7 +51,7 @@ struct Head: Sendable {
             lengths: arena.floats(rows), norm: Norm.Saved(rows: rows, arena: &arena),
             mask: mask(pass, rows: rows, arena: &arena))
         switch configuration {
-        case .pooling: preconditionFailure("Head: pooling is the encoder's own")
+        case .pooling: preconditionFailure("Head: pooling belongs to the encoder")
         case .normalize: RowKernels.normalize(input, norms: saved.lengths, into: output)
         case .dense(_, _, _, _, let activation):
             guard let linear else { preconditionFailure("Head: dense without weight") }
@@ -71,7 +71,7 @@ struct Head: Sendable {
         arena: inout Arena
     ) -> Matrix {
         switch configuration {
-        case .pooling: preconditionFailure("Head: pooling is the encoder's own")
+        case .pooling: preconditionFailure("Head: pooling belongs to the encoder")
         case .normalize:
             RowKernels.normalizeBackward(saved.output, norms: saved.lengths, dY: dOutput, into: dOutput)
             return dOutput
@@ -94,7 +94,7 @@ struct Head: Sendable {
         }
     }
 
-    /// One key a row: a row counts as a sequence of one token.
+    /// One key per row: a row counts as a sequence of one token.
     private func mask(_ pass: PassContext, rows: Int, arena: inout Arena) -> DropoutMask? {
         guard case .dropout(let rate) = configuration, rate > 0, let keys = pass.dropout?.sequenceKeys,
             pass.sequences > 0

@@ -1,4 +1,4 @@
-// The modules behind the transformer, as a model folder lists them.
+// The modules after the transformer, as listed in a model folder.
 
 import TuttiGround
 import TuttiKernels
@@ -14,7 +14,7 @@ extension Pooling.Mode {
             return
         }
         let known = Self.allCases.map(\.name).joined(separator: ", ")
-        throw planError("pooling_mode", "'\(name)' is not known", hint: "Known: \(known).")
+        throw planError("pooling_mode", "unknown mode '\(name)'", hint: "Known: \(known).")
     }
 
     /// The mode's name in sentence-transformers.
@@ -30,7 +30,7 @@ extension Pooling.Mode {
     }
 }
 
-/// One module behind the transformer; the first is always pooling.
+/// One module after the transformer; the first is always pooling.
 package enum HeadConfiguration: Sendable, Equatable {
     /// [T, D] -> [S, modes * D]: the modes' vectors side by side, in the order given. The boolean spelling of older
     /// model folders means `PoolingMode.allCases` order: cls, max, mean, mean_sqrt, weightedmean, lasttoken.
@@ -41,23 +41,23 @@ package enum HeadConfiguration: Sendable, Equatable {
     case dense(name: String, inputWidth: Int, outputWidth: Int, bias: Bool = true, activation: Activation = .tanh)
     /// torch's LayerNorm with epsilon 1e-5; parameters `<name>.norm.weight` and `.bias`.
     case layerNorm(name: String, width: Int)
-    /// Dropout while training.
+    /// Dropout during training.
     case dropout(rate: Float)
 
-    /// Width of the rows that leave the module, given those that enter.
+    /// Output width of the module for an input width.
     func outputWidth(from width: Int) throws(TuttiError) -> Int {
         switch self {
         case .pooling(let modes, _): return modes.count * width
         case .normalize: return width
         case .dense(let name, let inputWidth, let outputWidth, _, _):
             guard inputWidth == width else {
-                throw planError("\(name).in_features", "is \(inputWidth), but the module before gives \(width) numbers")
+                throw planError("\(name).in_features", "is \(inputWidth), but the previous module outputs \(width)")
             }
             guard outputWidth > 0 else { throw planError("\(name).out_features", "is \(outputWidth)") }
             return outputWidth
         case .layerNorm(let name, let dimension):
             guard dimension == width else {
-                throw planError("\(name).dimension", "is \(dimension), but the module before gives \(width) numbers")
+                throw planError("\(name).dimension", "is \(dimension), but the previous module outputs \(width)")
             }
             return width
         case .dropout(let rate):

@@ -1,19 +1,19 @@
 // The head of a language model: a transform, the word table as projection to the vocabulary, the cross entropy.
 //
-// The scores [T, V] never exist whole: the fused, tiled softmax of the contrastive losses takes the words of the table
-// for candidates. Forward and backward are one call, because nothing is to be done in between.
+// The scores [T, V] are never stored in full: the fused, tiled softmax of the contrastive losses uses the words of the
+// table as candidates. Forward and backward are one call, because nothing happens in between.
 //
 // Legend: T packed tokens, D hidden, V vocabulary. Reference: BertLMPredictionHead in transformers.
 
 import TuttiKernels
 
-/// A language model's head as a plan describes it.
+/// The plan of a language model head.
 struct LanguageModelHeadPlan: Sendable, Equatable {
     /// [D, D]
     let dense: LinearPlan
     let norm: NormPlan
     let activation: Activation
-    /// The table [V, D] that projects to the vocabulary: the embedding's own.
+    /// The table [V, D] that projects to the vocabulary: the embedding's.
     let word: String
     /// [V]
     let bias: String
@@ -39,7 +39,7 @@ struct LanguageModelHead: Sendable {
         activation = plan.activation
     }
 
-    /// The weighted sum of the cross entropies of `hidden` [T, D] with `labels` [T], of which -1 does not count.
+    /// The weighted sum of the cross entropies of `hidden` [T, D] with `labels` [T]; -1 is ignored.
     ///
     /// dHidden [T, D] is assigned the gradient, `weight` included, and those of the parameters accumulate; nil =
     /// evaluation only. `scratch` is for `layerNormBackward`.
@@ -61,7 +61,7 @@ struct LanguageModelHead: Sendable {
         let room = arena.floats(Contrastive.scratchCount(rows: t, candidates: word.rows))
         var value = 0.0
         var first = 0
-        while first < t {  // runs of rows that count: all at once, unless a text spells the padding token
+        while first < t {  // runs of rows that count: all at once, unless a text contains the padding token
             if labels[first] < 0 {
                 first += 1
                 continue

@@ -1,27 +1,27 @@
-// What a layer is made of: branches of three kinds, each read by a junction. A closed set with exhaustive switches, so
-// that stages are plain values and a pass allocates nothing.
+// The parts of a layer: branches of three kinds, each read by a junction. A closed set with exhaustive switches, so
+// that stages are plain values and a pass does not allocate.
 //
 // Legend: T packed tokens, D hidden.
 
 import TuttiKernels
 
-/// A branch as a plan describes it.
+/// The plan of a branch.
 package enum BranchPlan: Sendable, Equatable {
     case selfAttention(SelfAttentionPlan)
     case crossAttention(CrossAttentionPlan)
     case feedForward(FeedForwardPlan)
 
-    /// A weight matrix that a layer multiplies with.
+    /// A weight matrix of a layer.
     package struct Product {
-        /// What measurements call it.
+        /// Its name in measurements.
         package let name: String
         /// Its widths.
         package let linear: LinearPlan
-        /// Whether its input is the stream, to whose gradient it adds.
+        /// Whether its input is the stream, whose gradient it adds to.
         package let readsStream: Bool
     }
 
-    /// The products, in the order of a forward.
+    /// The products, in forward order.
     package var products: [Product] {
         switch self {
         case .selfAttention(let plan):
@@ -49,16 +49,16 @@ package enum BranchPlan: Sendable, Equatable {
         return computed
     }
 
-    /// Widths of the scratch that branches use in turn.
+    /// Widths of the scratch that branches share.
     struct Room {
         /// Activations of a forward.
         var activated = 0
-        /// Gradient of what attention gathers.
+        /// Gradient of the attention context.
         var context = 0
         /// Gradient of the widest projection.
         var wide = 0
 
-        /// Room for either.
+        /// Enough for either.
         func joined(with other: Room) -> Room {
             Room(
                 activated: max(activated, other.activated), context: max(context, other.context),
@@ -75,7 +75,7 @@ package enum BranchPlan: Sendable, Equatable {
         }
     }
 
-    /// What it adds to attention scores.
+    /// Its attention score biases.
     var positions: PositionsPlan {
         if case .selfAttention(let plan) = self { plan.positions } else { .none }
     }
@@ -90,7 +90,7 @@ enum Branch: Sendable {
     case crossAttention(CrossAttention)
     case feedForward(FeedForward)
 
-    /// What backward needs besides the input.
+    /// What backward needs in addition to the input.
     enum Saved {
         case selfAttention(SelfAttention.Saved)
         case crossAttention(CrossAttention.Saved)
@@ -154,7 +154,7 @@ enum Branch: Sendable {
         }
     }
 
-    /// dInput [T, D] from dProduct [T, D]: added where the residual stream accumulates, else assigned.
+    /// dInput [T, D] from dProduct [T, D]: added if the residual stream accumulates, else assigned.
     func backward(
         _ dProduct: Matrix, input: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
         scratch: Stage.BackwardScratch, into dInput: Matrix, accumulates: Bool

@@ -1,14 +1,14 @@
 // Cross-attention of a decoder to the one embedding of each sequence, up to its output projection.
 //
-// A softmax over one key is 1 whatever query and key are: the context of a token is the value of its sequence's
-// embedding, and queries and keys have no gradient. What is left of the probabilities is their dropout, a mask on
-// (head, token). The projections of queries and keys are parameters all the same: the reference has them.
+// A softmax over one key is always 1: the context of a token is the value of its sequence's embedding, and queries and
+// keys have no gradient. Only the dropout of the probabilities remains, a mask on
+// (head, token). The projections of queries and keys are still parameters: the reference has them.
 //
 // Legend: T packed tokens, S sequences, D hidden, H heads. Reference: BertCrossAttention in transformers.
 
 import TuttiKernels
 
-/// Cross-attention as a plan describes it.
+/// The plan of cross-attention.
 package struct CrossAttentionPlan: Sendable, Equatable {
     /// [D, D] each. Queries and keys are stored, not computed.
     let query: LinearPlan
@@ -18,7 +18,7 @@ package struct CrossAttentionPlan: Sendable, Equatable {
     let heads: Int
     /// Width of a head, E.
     let headWidth: Int
-    /// Dropout of the probabilities, used only while training.
+    /// Dropout of the probabilities, used only during training.
     let dropout: Float
 }
 
@@ -29,10 +29,10 @@ struct CrossAttention: Sendable {
     private let heads: Int
     private let headWidth: Int
     private let dropout: Float
-    /// The layer in the keys of dropout.
+    /// The layer in the dropout keys.
     private let layer: Int
 
-    /// What is attended to: one row a sequence.
+    /// The memory of attention: one row per sequence.
     struct Memory {
         let embeddings: Matrix  // [S, D]
         /// Their gradient, which accumulates; nil = evaluation.
@@ -41,7 +41,7 @@ struct CrossAttention: Sendable {
         let values: Matrix  // [S, D]
     }
 
-    /// What backward needs besides the embeddings.
+    /// What backward needs in addition to the embeddings.
     struct Saved {
         let context: Matrix  // [T, D]
     }
@@ -98,7 +98,7 @@ struct CrossAttention: Sendable {
         return memory
     }
 
-    /// Calls `body` with what dropout makes of each probability: 0, or 1 / (1 - rate); sequences side by side.
+    /// Calls `body` with the dropout factor of each probability: 0 or 1 / (1 - rate); sequences side by side.
     private func forEachHead(
         _ pass: PassContext, _ body: (_ sequence: Int, _ token: Int, _ head: Int, _ factor: Float) -> Void
     ) {

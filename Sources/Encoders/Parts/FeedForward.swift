@@ -1,11 +1,11 @@
 // The position-wise feed-forward branch up to its output projection, forward and backward.
 //
-// Only the pre-activation u is kept; its activation is computed again in backward, which costs less than its memory.
+// Only the pre-activation u is kept; its activation is recomputed in backward, which costs less than its memory.
 // Legend: T packed tokens, D hidden, F inner. Reference: BertIntermediate and BertOutput in transformers.
 
 import TuttiKernels
 
-/// A feed-forward branch as a plan describes it.
+/// The plan of a feed-forward branch.
 package struct FeedForwardPlan: Sendable, Equatable {
     /// [F, D]
     package let inner: LinearPlan
@@ -21,7 +21,7 @@ struct FeedForward: Sendable {
     private let innerWidth: Int
     private let activation: Activation
 
-    /// What backward needs besides the input.
+    /// What backward needs in addition to the input.
     struct Saved {
         let preactivation: Matrix  // [T, F], bias not yet added
     }
@@ -37,7 +37,7 @@ struct FeedForward: Sendable {
         Saved(preactivation: arena.matrix(tokens, innerWidth))
     }
 
-    /// product [T, D] from input [T, D]. Without a backward the activation takes the place of the pre-activation.
+    /// product [T, D] from input [T, D]. Without a backward the activation overwrites the pre-activation.
     func forward(
         _ input: Matrix, _ parameters: ParameterStore, saved: Saved, scratch: Stage.ForwardScratch,
         into product: Matrix
@@ -48,7 +48,7 @@ struct FeedForward: Sendable {
         output.multiply(activated, parameters, into: product)
     }
 
-    /// dInput [T, D] from dProduct [T, D], assigned or accumulated; the pre-activation is lost.
+    /// dInput [T, D] from dProduct [T, D], assigned or accumulated; the pre-activation is overwritten.
     func backward(
         _ dProduct: Matrix, input: Matrix, _ parameters: ParameterStore, saved: Saved, scratch: Stage.BackwardScratch,
         into dInput: Matrix, accumulates: Bool

@@ -1,21 +1,21 @@
-// Where a branch comes back to the residual stream: sum = residual + dropout(branch + bias), normed = norm(sum).
+// Where a branch joins the residual stream: sum = residual + dropout(branch + bias), normed = norm(sum).
 //
-// Post-LN (BERT) carries `normed` on and feeds it to the next branch too. Pre-LN carries `sum` on, and only the next
-// branch reads `normed`: its norm is the one that stands in front of that branch, or the final norm. So both are the
-// same computation in the same kernel; they differ in what is carried, and in one more gradient on the way back.
+// Post-LN (BERT) carries `normed` on and also feeds it to the next branch. Pre-LN carries `sum` on, and only the next
+// branch reads `normed`: its norm is the one before that branch, or the final norm. So both are the same computation in
+// the same kernel; they differ in what is carried, and in one more gradient in backward.
 //
 // Legend: T packed tokens, D hidden.
 
 import TuttiKernels
 
-/// A junction as a plan describes it.
+/// The plan of a junction.
 struct JunctionPlan: Sendable, Equatable {
     let norm: NormPlan
-    /// Dropout of the branch, used only while training.
+    /// Dropout of the branch, used only during training.
     let dropout: Float
 }
 
-/// What the residual stream of a model is.
+/// The residual stream of a model.
 package enum CarriedSum: Sendable, Equatable {
     /// The normed sum (post-LN).
     case normed
@@ -61,7 +61,7 @@ struct Junction: Sendable {
             mean: saved.norm.mean, rstd: saved.norm.rstd, into: normed)
     }
 
-    /// dSum [T, D] and its dropped-out share dBranch [T, D] from dNormed [T, D], and from dCarried [T, D] where the sum
+    /// dSum [T, D] and dBranch [T, D], dSum after dropout, from dNormed [T, D], and from dCarried [T, D] if the sum
     /// is carried on. dSum may be either of them.
     func backward(
         dNormed: Matrix, dCarried: Matrix?, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,

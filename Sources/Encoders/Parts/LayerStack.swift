@@ -1,5 +1,5 @@
-// The layers of a plan, played one at a time: their stages forward, and backward in reverse. What lies before (tokens)
-// and behind (pooling, a language model's head) belongs to the caller.
+// The layers of a plan, executed one at a time: their stages forward, and backward in reverse. What comes before (tokens)
+// and after (pooling, a language model head) belongs to the caller.
 //
 // Legend: T packed tokens, D hidden, F inner, H heads, L longest sequence.
 
@@ -13,14 +13,14 @@ struct LayerStack: Sendable {
     private let carries: CarriedSum
     private let positions: Positions
     private let width: Int
-    /// Room for the widest branch of each kind.
+    /// Scratch for the widest branch of each kind.
     private let room: BranchPlan.Room
-    /// Layers in the keys of dropout.
+    /// Layers in the dropout keys.
     let dropoutLayers: Int
 
     /// The layers of `plan` in `layout`.
     ///
-    /// Dropout: layer l draws as layer l + 1; cross-attentions, which came later, count on behind the last.
+    /// Dropout: layer l draws as layer l + 1; cross-attentions, which were added later, are numbered after the last.
     init(_ plan: EncoderPlan, _ layout: ParameterLayout) {
         var (stages, ranges, last) = ([Stage](), [Range<Int>](), plan.layers.count)
         let positions = Positions(plan.layers.flatMap(\.selfAttentions), layout)
@@ -50,12 +50,12 @@ struct LayerStack: Sendable {
 
     /// Number of layers.
     var count: Int { ranges.count }
-    /// Number of stages, for room to keep what they save.
+    /// Number of stages, to allocate their saved state.
     var stageCount: Int { stages.count }
 
     // MARK: Forward
 
-    /// Gives `pass` what layers add to their scores, and hands out the memory that they use in turn.
+    /// Gives `pass` the layers' score biases, and returns the memory that layers share.
     func begin(
         _ pass: inout PassContext, _ parameters: ParameterStore, keepsActivations: Bool, arena: inout Arena
     ) -> Stage.ForwardScratch {
@@ -65,7 +65,7 @@ struct LayerStack: Sendable {
         return Stage.ForwardScratch(kernel: arena.floats(kernelScratch(pass, parameters)), activated: activated)
     }
 
-    /// The stream behind `layer`; what its backward needs is appended to `saved`.
+    /// The stream after `layer`; what its backward needs is appended to `saved`.
     func forward(
         layer: Int, _ stream: Stage.Stream, _ pass: PassContext, _ parameters: ParameterStore,
         scratch: Stage.ForwardScratch, saved: inout [Stage.Saved], arena: inout Arena
@@ -81,8 +81,8 @@ struct LayerStack: Sendable {
         return stream
     }
 
-    /// The stream behind `layer` where no backward follows: all layers use the memory of `shared`, which the first one
-    /// takes, and their outputs take the place of their inputs.
+    /// The stream after `layer` without a backward: all layers use the memory of `shared`, which the first one
+    /// allocates, and their outputs overwrite their inputs.
     func evaluate(
         layer: Int, _ stream: Stage.Stream, _ pass: PassContext, _ parameters: ParameterStore,
         scratch: Stage.ForwardScratch, shared: inout [Stage.Saved], arena: inout Arena
@@ -99,14 +99,14 @@ struct LayerStack: Sendable {
         return stream
     }
 
-    /// The tokens that leave `layer` for a tap: of a pre-LN model the sum, behind the last layer its norm.
+    /// The output of `layer` for a tap: of a pre-LN model the sum, after the last layer its norm.
     func output(of layer: Int, _ stream: Stage.Stream) -> Matrix {
         layer == count ? stream.input : stream.carried
     }
 
     // MARK: Backward
 
-    /// Zeroed gradients of the stream, and of what layers add to their scores.
+    /// Zeroed gradients of the stream, and of the layers' score biases.
     func beginBackward(_ pass: inout PassContext, arena: inout Arena) -> Stage.Gradient {
         pass.dPositions = positions.gradient(of: pass.positions, arena: &arena)
         let carried = arena.matrix(pass.tokenCount, width)  // [T, D]
@@ -117,7 +117,7 @@ struct LayerStack: Sendable {
         return Stage.Gradient(carried: carried, input: input)
     }
 
-    /// The memory that backwards use in turn; `kernel` = floats that the caller's own kernels need.
+    /// The memory that backwards share; `kernel` = floats that the caller's own kernels need.
     func backwardScratch(
         _ pass: PassContext, _ parameters: ParameterStore, kernel: Int, arena: inout Arena
     ) -> Stage.BackwardScratch {
@@ -129,12 +129,12 @@ struct LayerStack: Sendable {
             context: Stage.Room(rows: pass.tokenCount, widest: room.context, arena: &arena), wide: wide)
     }
 
-    /// Where the gradient of what a tap took from `layer` is added.
+    /// The matrix that the gradient of a tap at `layer` is added to.
     func gradient(of layer: Int, _ gradient: Stage.Gradient) -> Matrix {
         layer == count ? gradient.input : gradient.carried
     }
 
-    /// Replaces the gradients of the stream behind `layer` by those of the stream before it; gradients of its
+    /// Replaces the gradients of the stream after `layer` by those of the stream before it; gradients of its
     /// parameters accumulate.
     func backward(
         layer: Int, _ gradient: Stage.Gradient, _ pass: PassContext, _ parameters: ParameterStore,

@@ -1,17 +1,17 @@
-// A dense layer: one weight, perhaps a bias, and every product that either of them takes part in.
+// A dense layer: one weight, an optional bias, and all products with them.
 //
-// Where the tensors are stored, what they are called and whether there is a bias is known here and nowhere else; layers
-// ask for a product or a gradient. Several modules side by side (queries, keys, values) count as one layer with more
-// outputs, one product for all of them.
+// Only this file knows where the tensors are stored, their names and whether there is a bias; layers call it for a
+// product or a gradient. Several modules side by side (queries, keys, values) count as one layer with more outputs, and
+// one product for all of them.
 //
-// The product and the bias are separate on purpose: whoever reads the product next (attention, an activation, a
-// junction) adds the bias on the way, which saves a pass over memory, and sums its gradient where it has it at hand.
+// The product and the bias are separate on purpose: the next reader of the product (attention, an activation, a
+// junction) adds the bias on the fly, which saves a pass over memory, and sums its gradient where it is available.
 //
 // Legend: R rows (tokens or sentences), I inputs, O outputs.
 
 import TuttiKernels
 
-/// A dense layer as a plan describes it.
+/// The plan of a dense layer.
 package struct LinearPlan: Sendable, Equatable {
     /// The modules side by side; their tensors are `<module>.weight` and `<module>.bias`.
     let modules: [String]
@@ -31,7 +31,7 @@ package struct LinearPlan: Sendable, Equatable {
     /// O.
     package var outputs: Int { modules.count * outputsOfModule }
 
-    /// Its tensors: all weights, then all biases, so that either are neighbours.
+    /// Its tensors: all weights, then all biases, so that both are contiguous.
     var tensors: [TensorSpecification] {
         modules.map { .init($0 + ".weight", [outputsOfModule, inputs]) }
             + (hasBias ? modules.map { .init($0 + ".bias", [outputsOfModule]) } : [])
@@ -53,12 +53,12 @@ struct Linear: Sendable {
         Gemm.multiply(x, parameters.matrix(weight), transposeB: true, into: y)
     }
 
-    /// [O] what is to be added to the product; nil = nothing.
+    /// [O] the bias to add to the product; nil = none.
     func bias(_ parameters: ParameterStore) -> UnsafePointer<Float>? {
         bias.map { UnsafePointer(parameters.pointer($0)) }
     }
 
-    /// [O] where the bias's gradient accumulates, for a kernel that sums it on its way; nil = there is no bias.
+    /// [O] where the bias gradient accumulates, for a kernel that sums it; nil = there is no bias.
     func biasGradient(_ parameters: ParameterStore) -> UnsafeMutablePointer<Float>? {
         bias.map { parameters.gradientPointer($0) }
     }
@@ -75,7 +75,7 @@ struct Linear: Sendable {
             dY, x, into: parameters.gradientMatrix(weight), bias: parameters.gradientPointer(bias))
     }
 
-    /// dX [R, I] = dY W, or dX += dY W where the residual stream accumulates.
+    /// dX [R, I] = dY W, or dX += dY W if the residual stream accumulates.
     func inputGradient(_ dY: Matrix, _ parameters: ParameterStore, into dX: Matrix, accumulates: Bool = false) {
         Gemm.multiply(dY, parameters.matrix(weight), into: dX, beta: accumulates ? 1 : 0)
     }

@@ -1,11 +1,11 @@
-// LayerNorm over the parameters of a store, by itself: what embeddings and heads need. Inside a layer the norm is fused
-// with the sum before it (Junction.swift).
+// Standalone LayerNorm over the parameters of a store, for embeddings and heads. Inside a layer the norm is fused with
+// the sum before it (Junction.swift).
 //
 // Legend: R rows, D columns.
 
 import TuttiKernels
 
-/// A norm as a plan describes it.
+/// The plan of a norm.
 struct NormPlan: Sendable, Equatable {
     /// Its module; the tensors are `<name>.weight` and `<name>.bias`.
     let name: String
@@ -17,16 +17,16 @@ struct NormPlan: Sendable, Equatable {
     var tensors: [TensorSpecification] { [.init(name + ".weight", [width]), .init(name + ".bias", [width])] }
 }
 
-/// y = (x - mean) / deviation * gamma + beta, row by row.
+/// y = (x - mean) / std * gamma + beta, row by row.
 struct Norm: Sendable {
     private let gamma: TensorSlot
     private let beta: TensorSlot
     let epsilon: Float
 
-    /// The statistics of the rows, which backward needs besides the input.
+    /// The statistics of the rows, which backward needs in addition to the input.
     struct Saved {
         let mean: UnsafeMutablePointer<Float>  // [R]
-        let rstd: UnsafeMutablePointer<Float>  // [R] 1 / deviation
+        let rstd: UnsafeMutablePointer<Float>  // [R] 1 / std
 
         init(rows: Int, arena: inout Arena) {
             mean = arena.floats(rows)
@@ -58,7 +58,7 @@ struct Norm: Sendable {
             rstd: saved.rstd, into: y)
     }
 
-    /// The gradient of `x` in place of that of y; those of the parameters accumulate.
+    /// Replaces the gradient of y by that of `x`; those of the parameters accumulate.
     func backward(
         _ x: Matrix, _ parameters: ParameterStore, dropout: DropoutMask? = nil, saved: Saved, inPlace gradient: Matrix,
         scratch: UnsafeMutablePointer<Float>

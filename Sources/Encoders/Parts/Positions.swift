@@ -1,21 +1,21 @@
-// What layers add to their attention scores as a function of the distance between two tokens: nothing, a trained table by
-// bucket that layers may share, or what hides the tokens behind. Each kind is made once a pass.
+// Attention score biases as a function of the distance between two tokens: none, a trained table by bucket that layers
+// may share, or a causal mask. Each kind is computed once per pass.
 //
 // The buckets are MPNet's (and T5's): distances up to 7 have one each, farther ones share buckets that grow with the
-// logarithm up to 128, apart for either direction. In transformers: 8 + floor(8 ln(n / 8) / ln 16) = 2 + floor(log2 n^2),
-// exact in integers. A token sees nothing behind it where the bias is one that no softmax survives.
+// logarithm up to 128, separately for each direction. In transformers: 8 + floor(8 ln(n / 8) / ln 16) = 2 + floor(log2 n^2),
+// exact in integers. The causal bias is so negative that its softmax is zero.
 //
 // Legend: H heads, L longest sequence of the batch. Tables over distances are [H, 2 L - 1], distance j - i at j - i + L - 1.
 
 import TuttiKernels
 
-/// Biases of the attention scores as a plan describes them.
+/// The plan of attention score biases.
 enum PositionsPlan: Sendable, Equatable {
     /// None.
     case none
     /// The tensor `table` [rows, heads], indexed by the bucket of the distance.
     case relative(table: String, rows: Int, heads: Int)
-    /// Tokens see themselves and what stands before them.
+    /// Tokens see themselves and the tokens before them.
     case causal
 
     /// Its tensors.
@@ -25,12 +25,12 @@ enum PositionsPlan: Sendable, Equatable {
     }
 }
 
-/// The kinds of biases that the layers of a model use, forward and backward: one block of rows for each kind.
+/// The kinds of biases of a model's layers, forward and backward: one block of rows per kind.
 struct Positions: Sendable {
-    /// Buckets of the rule, both directions together.
+    /// Total buckets, for both directions.
     static let buckets = 32
 
-    /// How one kind is made.
+    /// How one kind is computed.
     private enum Kind: Sendable {
         case relative(TensorSlot)
         case causal
@@ -42,7 +42,7 @@ struct Positions: Sendable {
     /// Whether any kind has parameters.
     private let isTrained: Bool
 
-    /// What the layers of a plan use, each kind once.
+    /// The kinds that the layers of a plan use, each once.
     init(_ layers: [SelfAttentionPlan], _ layout: ParameterLayout) {
         var plans: [PositionsPlan] = []
         for layer in layers where layer.positions != .none && !plans.contains(layer.positions) {
@@ -57,7 +57,7 @@ struct Positions: Sendable {
         isTrained = plans.contains { !$0.tensors.isEmpty }
     }
 
-    /// The rows of a kind among those of all; nil = it adds nothing.
+    /// The rows of a kind among all rows; nil = no bias.
     func rows(of plan: PositionsPlan) -> Range<Int>? {
         plans.firstIndex(of: plan).map { $0 * heads..<($0 + 1) * heads }
     }
@@ -83,7 +83,7 @@ struct Positions: Sendable {
         return all
     }
 
-    /// Room for the gradient of `expanded`, zeroed; nil where nothing is trained.
+    /// Zeroed memory for the gradient of `expanded`; nil if nothing is trained.
     func gradient(of expanded: Matrix?, arena: inout Arena) -> Matrix? {
         guard isTrained, let expanded else { return nil }
         let gradient = arena.matrix(expanded.rows, expanded.columns)
@@ -91,7 +91,7 @@ struct Positions: Sendable {
         return gradient
     }
 
-    /// dTable += gradients by distance [H, 2 L - 1], which all layers that use the table have added up.
+    /// dTable += gradients by distance [H, 2 L - 1], summed over all layers that use the table.
     static func accumulate(_ dDistances: Matrix, longest: Int, into dTable: Matrix) {
         for place in 0..<dDistances.columns {
             let bucket = bucket(place - (longest - 1))

@@ -1,12 +1,12 @@
 // Self-attention up to its output projection, forward and backward.
 //
-// Queries, keys and values come from one product with [3 D, D]: their weights are neighbours in the layout. The kernel
-// adds their biases, the junction behind adds that of the output.
+// Queries, keys and values come from one product with [3 D, D]: their weights are adjacent in the layout. The kernel
+// adds their biases, the next junction adds that of the output.
 // Legend: T packed tokens, D hidden, H heads. Reference: BertAttention, MPNetAttention in transformers.
 
 import TuttiKernels
 
-/// Self-attention as a plan describes it.
+/// The plan of self-attention.
 package struct SelfAttentionPlan: Sendable, Equatable {
     /// Queries, keys and values, [3 D, D].
     package let projection: LinearPlan
@@ -16,9 +16,9 @@ package struct SelfAttentionPlan: Sendable, Equatable {
     package let heads: Int
     /// Width of a head, E.
     let headWidth: Int
-    /// What is added to the scores.
+    /// The score biases.
     let positions: PositionsPlan
-    /// Dropout of the probabilities, used only while training.
+    /// Dropout of the probabilities, used only during training.
     let dropout: Float
 }
 
@@ -29,14 +29,14 @@ struct SelfAttention: Sendable {
     private let heads: Int
     private let headWidth: Int
     private let dropout: Float
-    /// The layer in the keys of dropout.
+    /// The layer in the dropout keys.
     private let layer: Int
-    /// Where its kind of biases is among those of the pass; nil = none.
+    /// The position of its kind of biases among those of the pass; nil = none.
     private let positions: Range<Int>?
     /// The table of its biases, if it is the lowest layer that uses it: backward finishes the table's gradient here.
     private let finishedTable: TensorSlot?
 
-    /// What backward needs besides the input.
+    /// What backward needs in addition to the input.
     struct Saved {
         let qkv: Matrix  // [T, 3 D], bias not yet added
         let context: Matrix  // [T, D]

@@ -1,28 +1,28 @@
-// One branch and the junction behind it, forward and hand-written backward, over packed tokens.
+// One branch and its junction, forward and hand-written backward, over packed tokens.
 //
-// The rules of every backward here, stated once:
+// The rules of every backward in this module, stated once:
 // - parameter gradients accumulate (+=), so that columns, micro-batches and chunks add up;
 // - activation gradients assign;
-// - the residual stream's gradient accumulates: one matrix [T, D] runs down the encoder, the norm's backward rewrites it in
-//   place and each branch of a post-LN model adds its own share with beta = 1 in the last product, which saves a pass over
-//   memory. In a pre-LN model the branch's share is assigned to a matrix of its own, which the norm before it reads.
+// - the residual stream's gradient accumulates: one matrix [T, D] passes down the encoder, the norm's backward rewrites it in
+//   place and each branch of a post-LN model adds its part with beta = 1 in the last product, which saves a pass over
+//   memory. In a pre-LN model the branch's part is assigned to a separate matrix, which the norm before it reads.
 //
 // Legend: T packed tokens, D hidden, F inner.
 
 import TuttiKernels
 
-/// A branch with its junction as a plan describes it.
+/// The plan of a branch with its junction.
 struct StagePlan: Sendable, Equatable {
     /// What it computes.
     let branch: BranchPlan
-    /// How it comes back to the stream.
+    /// How it joins the stream.
     let junction: JunctionPlan
 
     /// Its tensors, in the order in which backward finishes their gradients.
     var tensors: [TensorSpecification] { junction.norm.tensors + branch.tensors }
 }
 
-/// A branch of the residual stream and its way back.
+/// A branch of the residual stream and its junction.
 struct Stage: Sendable {
     let branch: Branch
     let junction: Junction
@@ -49,14 +49,14 @@ struct Stage: Sendable {
         let input: Matrix  // [T, D]
     }
 
-    /// Memory that the stages of a forward use in turn.
+    /// Memory that the stages of a forward share.
     struct ForwardScratch {
         let kernel: UnsafeMutablePointer<Float>
-        /// [T, F of the widest] activations; nil = they take the place of the pre-activations.
+        /// [T, F of the widest] activations; nil = they overwrite the pre-activations.
         let activated: Room?
     }
 
-    /// Memory that the stages of a backward use in turn.
+    /// Memory that the stages of a backward share.
     struct BackwardScratch {
         let kernel: UnsafeMutablePointer<Float>
         let branch: Matrix  // [T, D]
@@ -90,15 +90,15 @@ struct Stage: Sendable {
         width = plan.junction.norm.width
     }
 
-    /// Activations of the stage: kept while training, shared by the layers in turn otherwise.
+    /// Activations of the stage: kept during training, otherwise shared by the layers.
     func allocate(input: Matrix, tokens: Int, arena: inout Arena) -> Saved {
         let branch = branch.allocate(tokens: tokens, arena: &arena)
         return Saved(
             input: input, branch: branch, junction: Junction.Saved(tokens: tokens, width: width, arena: &arena))
     }
 
-    /// The stream behind the stage, whose normed sum goes to `normed` [T, D]; without a backward that may be any of the
-    /// stream's matrices before the stage.
+    /// The stream after the stage, whose normed sum is written to `normed` [T, D]; without a backward that may be any of
+    /// the stream's matrices before the stage.
     func forward(
         _ stream: Stream, carries: CarriedSum, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
         scratch: ForwardScratch, into normed: Matrix
@@ -111,7 +111,7 @@ struct Stage: Sendable {
         return Stream(carried: carries == .normed ? normed : saved.junction.sum, input: normed)
     }
 
-    /// Replaces the gradients of the stream behind the stage by those of the stream before it. `isFirst` = the stream
+    /// Replaces the gradients of the stream after the stage by those of the stream before it. `isFirst` = the stream
     /// before it is one matrix, read by the branch and carried on.
     func backward(
         _ gradient: Gradient, carries: CarriedSum, isFirst: Bool, _ pass: PassContext, _ parameters: ParameterStore,

@@ -4,7 +4,7 @@
 
 import TuttiKernels
 
-/// The embedding of tokens as a plan describes it.
+/// The plan of the token embedding.
 struct TokenEmbeddingPlan: Sendable, Equatable {
     /// A table [rows, D].
     struct Table: Sendable, Equatable {
@@ -14,15 +14,15 @@ struct TokenEmbeddingPlan: Sendable, Equatable {
 
     /// Rows of tokens, [V, D].
     let word: Table
-    /// Rows of positions in the sequence, of which the first token uses row `positionStart`.
+    /// Rows of positions in the sequence; the first token uses row `positionStart`.
     let position: Table
     let positionStart: Int
-    /// Token types, of which every token is of the first; families without them have none.
+    /// Token types; every token has the first one; some families have none.
     let type: Table?
     /// The word's row without a gradient (torch's padding_idx).
     let paddingID: Int
     let norm: NormPlan
-    /// Dropout behind the norm, used only while training.
+    /// Dropout after the norm, used only during training.
     let dropout: Float
 
     /// Its tensors, in the order in which backward finishes their gradients.
@@ -31,7 +31,7 @@ struct TokenEmbeddingPlan: Sendable, Equatable {
     }
 }
 
-/// The tables and the norm behind their sum.
+/// The tables and the norm of their sum.
 struct TokenEmbedding: Sendable {
     private let word: TensorSlot
     private let position: TensorSlot

@@ -1,8 +1,8 @@
-// A decoder of texts as a value: the plan of an encoder whose layers also attend to an embedding, and a language model's
+// A text decoder as a value: the plan of an encoder whose layers also attend to an embedding, and a language model
 // head.
 //
-// Where a decoder is tied to an encoder, its plan names the encoder's tensors for everything but cross-attention and
-// head; what is its own stands behind a prefix.
+// If a decoder is tied to an encoder, its plan names the encoder's tensors for everything but cross-attention and
+// head; its own tensors have a prefix.
 
 /// The parts of a decoder.
 package struct DecoderPlan: Sendable, Equatable {
@@ -12,18 +12,18 @@ package struct DecoderPlan: Sendable, Equatable {
     let head: LanguageModelHeadPlan
     /// The token that is not predicted.
     let padTokenID: Int
-    /// What stands before the names of tensors that are the decoder's own.
+    /// The prefix of the names of the decoder's own tensors.
     let prefix: String
 
     /// V.
     package var vocabularySize: Int { stack.vocabularySize }
     /// D.
     package var hiddenSize: Int { stack.hiddenSize }
-    /// Tokens that a text may have, the last one apart, which is predicted and never read.
+    /// Maximum tokens of a text, without the last one, which is predicted and never read.
     package var longestSequence: Int { stack.longestSequence }
 
-    /// The tensors that are the decoder's own, in the order in which backward finishes them; of a layer, what it has
-    /// beyond an encoder's comes first.
+    /// The decoder's own tensors, in the order in which backward finishes them; within a layer, those beyond an encoder's
+    /// come first.
     package var ownTensors: [TensorSpecification] {
         let layers = stack.layers.reversed().flatMap { layer in
             let (cross, others) = (

@@ -1,6 +1,6 @@
 // A transformer encoder as a value: its parts, their sizes and the names of their tensors in checkpoints.
 //
-// A family returns one (Families/); the engine that plays it (SequenceEncoder, TextDecoder) knows no family. The order of
+// A family returns one (Families/); the engine that executes it (SequenceEncoder, TextDecoder) knows no family. The order of
 // the layout, tensor names, parameter counts and FLOPs all derive from it.
 //
 // Legend: V vocabulary, D hidden, T packed tokens, L length of a sequence.
@@ -13,9 +13,9 @@ package struct EncoderPlan: Sendable, Equatable {
     let embedding: TokenEmbeddingPlan
     /// The layers, the lowest first.
     let layers: [LayerPlan]
-    /// What the residual stream is.
+    /// The kind of residual stream.
     package var carries: CarriedSum
-    /// Tokens that a sequence may have.
+    /// Maximum tokens of a sequence.
     package let longestSequence: Int
 
     /// V.
@@ -26,10 +26,10 @@ package struct EncoderPlan: Sendable, Equatable {
     package var layerCount: Int { layers.count }
     /// Attention heads of a layer.
     package var heads: Int { layers.first?.selfAttentions.first?.heads ?? 0 }
-    /// The dense products of the first layer, in the order of a forward.
+    /// The dense products of the first layer, in forward order.
     package var productsOfLayer: [BranchPlan.Product] { layers.first?.stages.flatMap(\.branch.products) ?? [] }
 
-    /// The tensors in the groups in which backward finishes their gradients: layer after layer from the last to the
+    /// The tensors in the groups in which backward finishes their gradients: layer by layer from the last to the
     /// first, then the embedding. A tensor that several parts use is in the group of the last of them.
     package var groups: [[TensorSpecification]] {
         var groups = layers.reversed().map(\.tensors) + [embedding.tensors]
@@ -50,14 +50,14 @@ package struct EncoderPlan: Sendable, Equatable {
     }
 
     /// FLOPs of a training step over `tokens` tokens: 6 * dense parameters * T (2 forward, 4 backward), and attention's
-    /// two products of 2 L^2 D forward and four backward: 12 L^2 D a layer. What is computed again is not counted.
+    /// two products of 2 L^2 D forward and four backward: 12 L^2 D per layer. Recomputation is not counted.
     package func trainingFLOPs(tokens: Double, squaredLengths: Double) -> Double {
         let attention = layers.flatMap(\.selfAttentions).reduce(0) { $0 + $1.heads * $1.headWidth }
         return 6 * Double(denseParameters) * tokens + 12 * Double(attention) * squaredLengths
     }
 }
 
-/// One layer: stages in the order in which tokens pass them.
+/// One layer: stages in forward order.
 struct LayerPlan: Sendable, Equatable {
     /// Its branches and junctions.
     let stages: [StagePlan]

@@ -1,25 +1,25 @@
-// AdaptiveLayerLoss: another loss on lower layers of the encoder too, which learn to say what the last one says.
+// AdaptiveLayerLoss: another loss also on lower layers of the encoder, which learn to match the last one.
 //
-// Legend: `L` layers looked at, `D` width, `C` text columns, `b` rows on this rank, `N` of all.
+// Legend: `L` layers in use, `D` width, `C` text columns, `b` rows on this rank, `N` of all.
 
 import Foundation
 import TuttiGround
 import TuttiKernels
 
-/// Trains a model whose upper layers can be left out: another loss at the last layer and at some lower ones, which are
-/// also drawn towards the last.
+/// Trains a model whose upper layers can be removed: another loss at the last layer and at some lower ones, which are
+/// also pulled towards the last.
 ///
-///     loss = w_last inner(E_last) + sum over the drawn layers l of
+///     loss = w_last inner(E_last) + sum over the sampled layers l of
 ///              w_prior u_l inner(E_l) / n  +  w_kl T KL( softmax(E_last / T) || softmax(E_l / T) )
 ///
 /// Layer 0 is the embedding output. The softmax is over the dimensions; the divergence is the mean over all texts of
-/// the global batch, and no gradient flows through its target. n is the number of drawn layers.
+/// the global batch, and no gradient flows through its target. n is the number of sampled layers.
 ///
 /// **When to use it**: when users of the model will run fewer layers to save time.
 ///
 /// **Inputs**: those of the inner loss.
 ///
-/// **Relations**: unlike the reference's, it works around losses that are encoded in chunks. The draw is the same on
+/// **Relations**: unlike the reference's, it can wrap losses that are encoded in chunks. The samples are the same on
 /// all ranks.
 ///
 /// **Citation**: Li et al. 2024, "2D Matryoshka Sentence Embeddings", arXiv 2402.14776. **Reference**:
@@ -28,7 +28,7 @@ package final class AdaptiveLayerLoss: Loss {
     /// "AdaptiveLayerLoss".
     package static let name = "AdaptiveLayerLoss"
 
-    /// How much a lower layer counts.
+    /// The weight of a lower layer.
     package enum Weighting: String, OptionChoice {
         case uniform, log, linear
 
@@ -42,9 +42,9 @@ package final class AdaptiveLayerLoss: Loss {
         }
     }
 
-    /// The options besides the inner loss.
+    /// The options other than the inner loss.
     package struct Settings: Sendable {
-        /// Lower layers drawn for a step; all if not positive.
+        /// Lower layers sampled per step; all if not positive.
         package var layersPerStep = 1
         /// Weight of the inner loss at the last layer.
         package var lastLayerWeight = 1.0
@@ -52,7 +52,7 @@ package final class AdaptiveLayerLoss: Loss {
         package var priorLayersWeight = 1.0
         /// Weight of each divergence.
         package var divergenceWeight = 1.0
-        /// Temperature of the divergence; 0 leaves it out.
+        /// Temperature of the divergence; 0 disables it.
         package var temperature = 0.3
         /// How lower layers are weighted.
         package var weighting = Weighting.uniform
@@ -61,13 +61,13 @@ package final class AdaptiveLayerLoss: Loss {
         package init() {}
 
         static let options: [Option<Settings>] = [
-            Option("n_layers_per_step", \.layersPerStep, "lower layers drawn for a step; all if not positive"),
+            Option("n_layers_per_step", \.layersPerStep, "lower layers sampled per step; all if not positive"),
             Option("last_layer_weight", \.lastLayerWeight, "weight of the inner loss at the last layer"),
             Option(
                 "prior_layers_weight", \.priorLayersWeight, "weight of the mean of the inner losses below it"),
             Option("kl_div_weight", \.divergenceWeight, "weight of each divergence from the last layer"),
             Option(
-                "kl_temperature", \.temperature, "temperature of the divergence; 0 leaves it out",
+                "kl_temperature", \.temperature, "temperature of the divergence; 0 disables it",
                 check: .atLeast(0)),
             Option(
                 "layer_weighting", \.weighting,
@@ -108,17 +108,17 @@ package final class AdaptiveLayerLoss: Loss {
         OwnSettings(loss: LossSpecification(name: inner.name), layers: settings).listed
     }
 
-    /// Refuses an inner loss that looks at layers itself.
+    /// Refuses an inner loss that uses layers itself.
     package func check(_ setting: LossSetting) throws(TuttiError) {
         guard !inner.loss.requirements.needsLayers else {
             throw TuttiError.loss(
-                Self.name, option: "loss", problem: "\(inner.name) looks at lower layers itself",
+                Self.name, option: "loss", problem: "\(inner.name) already uses lower layers",
                 hint: "Wrap it once.")
         }
         try inner.loss.check(setting)
     }
 
-    /// The drawn layers and the last one.
+    /// The sampled layers and the last one.
     package func layers(of count: Int, draw: LossDraw) -> [Int] {
         guard settings.layersPerStep > 0, settings.layersPerStep < count else { return Array(0...count) }
         return draw.sample(settings.layersPerStep, of: count, purpose: 1) + [count]
@@ -174,7 +174,7 @@ package final class AdaptiveLayerLoss: Loss {
 
     /// What the registry knows of it.
     static let entry = LossEntry(
-        name: name, summary: "another loss on lower layers too, so that the upper ones can be left out", inputs: [],
+        name: name, summary: "another loss also on lower layers, so that the upper ones can be removed", inputs: [],
         settings: OwnSettings.self, citation: citation,
         make: { settings throws(TuttiError) in
             AdaptiveLayerLoss(try settings.loss.make(at: "loss", in: name), settings.layers)

@@ -11,10 +11,10 @@ import TuttiKernels
 ///     loss = log( 1 + sum over y_i < y_j of exp(s_i - s_j) ),   s_i = scale * | Re z_i + Im z_i |
 ///     z_i  = sum_k (u_k + i u_(k + D/2)) conj(v_k + i v_(k + D/2)) / (|u| |v|)
 ///
-/// Re z is the cosine; the imaginary part still has a slope where the cosine has none.
+/// Re z is the cosine; the imaginary part still has a gradient where the cosine has none.
 ///
-/// **When to use it**: as CoSENTLoss, for pairs with a score; also for an anchor with texts of which the first is alike
-/// and the others are not.
+/// **When to use it**: as CoSENTLoss, for pairs with a score; also for an anchor with texts of which only the first
+/// is similar.
 ///
 /// **Inputs**
 ///
@@ -24,7 +24,7 @@ import TuttiKernels
 /// | (anchor, positive, negative_1, ..., negative_n) | none: 1 for the positive, 0 for the negatives |
 /// | (anchor, positive, negative_1, ..., negative_n) | score of the positive; the negatives get 1 - score |
 ///
-/// **Relations**: equals the reference in one process with the batch of all ranks. A zero is added to an odd width.
+/// **Relations**: equals the reference in one process with the batch of all ranks. An odd width is padded with a zero.
 ///
 /// **Memory**: as CoSENTLoss.
 ///
@@ -64,7 +64,7 @@ package final class AnglELoss: Loss {
         try setting.check(against: Self.entry)
         guard setting.labels.width <= 1 else {
             throw TuttiError.loss(
-                Self.name, problem: "the labels are \(setting.labels.words)", hint: "It takes one score a row.")
+                Self.name, problem: "the labels are \(setting.labels.words)", hint: "It takes one score per row.")
         }
     }
 

@@ -6,24 +6,24 @@ import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// The mean shortfall of all triplets of the global batch whose negative is not far enough.
+/// The mean hinge loss of all triplets of the global batch whose negative is not far enough.
 ///
-///     loss = sum over i, j alike, k not alike of max(0, d_ij - d_ik + margin) / M
+///     loss = sum over y_i = y_j != y_k of max(0, d_ij - d_ik + margin) / M
 ///
-/// M is the number of triplets with a shortfall; without any, the loss is 0.
+/// M is the number of triplets that violate the margin; without any, the loss is 0.
 ///
 /// **When to use it**: texts with classes, in batches with several of each class: `batch_sampler: group_by_label`.
-/// Smoother than BatchHardTripletLoss, since every triplet counts that is not solved yet.
+/// Smoother than BatchHardTripletLoss, since every triplet that is not yet solved counts.
 ///
 /// **Inputs**
 ///
 /// | texts | labels |
 /// |---|---|
-/// | (sentence) | class; rows of one class are alike |
+/// | (sentence) | class |
 ///
-/// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it takes one rank's.
+/// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it uses one rank's.
 ///
-/// **Memory**: distances of own rows from all rows, `[b, N]`, where the reference takes `[N, N, N]`: with the negatives
+/// **Memory**: distances of own rows from all rows, `[b, N]`, where the reference needs `[N, N, N]`: with the negatives
 /// of an anchor sorted, all triplets of a positive are a prefix of them. O(b N log N).
 ///
 /// **Citation**: Hermans et al. 2017, "In Defense of the Triplet Loss for Person Re-Identification", arXiv 1703.07737.
@@ -47,7 +47,7 @@ package final class BatchAllTripletLoss: Loss {
         BatchTripletDistance.Settings(distance: distance, margin: margin).listed
     }
 
-    /// Refuses other data than single texts with a class.
+    /// Refuses data other than single texts with a class.
     package func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the mean over all violating triplets. Collective.
@@ -58,7 +58,7 @@ package final class BatchAllTripletLoss: Loss {
             let shortfalls = tape.mapRows(triplets.distances) { anchor, distances, slopes in
                 let negatives = triplets.negatives(anchor).sorted { distances[$0] < distances[$1] }
                 let sums = negatives.reduce(into: [0.0]) { $0.append($0[$0.count - 1] + Double(distances[$1])) }
-                var nearer = [Int](repeating: 0, count: negatives.count + 1)  // positives that meet so many negatives
+                var nearer = [Int](repeating: 0, count: negatives.count + 1)  // positives with that many negatives
                 var shortfall = 0.0
                 for positive in triplets.positives(anchor) {
                     let reach = Double(distances[positive]) + margin

@@ -8,18 +8,18 @@ import TuttiKernels
 
 /// The triplet of every row with its farthest positive and its nearest negative in the global batch, without a margin.
 ///
-///     loss = 1/N  sum_i  log(1 + exp( max{ d_ij : j alike } - min{ d_ik : k not alike } ))
+///     loss = 1/N  sum_i  log(1 + exp( max{ d_ij : y_j = y_i } - min{ d_ik : y_k != y_i } ))
 ///
-/// **When to use it**: as BatchHardTripletLoss, where no margin is known. Batches need several texts of each class:
+/// **When to use it**: as BatchHardTripletLoss, if no margin is known. Batches need several texts of each class:
 /// `batch_sampler: group_by_label`.
 ///
 /// **Inputs**
 ///
 /// | texts | labels |
 /// |---|---|
-/// | (sentence) | class; rows of one class are alike |
+/// | (sentence) | class |
 ///
-/// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it takes one rank's.
+/// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it uses one rank's.
 /// Anchors without positives or negatives count as in BatchHardTripletLoss. Large differences do not overflow.
 ///
 /// **Memory**: distances of own rows from all rows, `[b, N]`.
@@ -50,7 +50,7 @@ package final class BatchHardSoftMarginTripletLoss: Loss {
     /// distance_metric.
     package var options: [(name: String, value: JSONValue)] { Settings(distance: distance).listed }
 
-    /// Refuses other data than single texts with a class.
+    /// Refuses data other than single texts with a class.
     package func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the mean over all rows. Collective.

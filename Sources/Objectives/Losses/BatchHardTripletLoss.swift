@@ -8,18 +8,18 @@ import TuttiKernels
 
 /// The triplet of every row with its farthest positive and its nearest negative in the global batch.
 ///
-///     loss = 1/N  sum_i  max(0, max{ d_ij : j alike } - min{ d_ik : k not alike } + margin)
+///     loss = 1/N  sum_i  max(0, max{ d_ij : y_j = y_i } - min{ d_ik : y_k != y_i } + margin)
 ///
 /// **When to use it**: texts with classes. Batches need several texts of each class: `batch_sampler: group_by_label`.
-/// Too hard for a model that is not trained yet; BatchHardSoftMarginTripletLoss needs no margin.
+/// Too hard for an untrained model; BatchHardSoftMarginTripletLoss needs no margin.
 ///
 /// **Inputs**
 ///
 /// | texts | labels |
 /// |---|---|
-/// | (sentence) | class; rows of one class are alike |
+/// | (sentence) | class |
 ///
-/// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it takes one rank's.
+/// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it uses one rank's.
 /// As there, an anchor without a positive has one at distance 0, and one without a negative contributes the margin.
 ///
 /// **Memory**: distances of own rows from all rows, `[b, N]`.
@@ -45,7 +45,7 @@ package final class BatchHardTripletLoss: Loss {
         BatchTripletDistance.Settings(distance: distance, margin: margin).listed
     }
 
-    /// Refuses other data than single texts with a class.
+    /// Refuses data other than single texts with a class.
     package func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the mean over all rows. Collective.

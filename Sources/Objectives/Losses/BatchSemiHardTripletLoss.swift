@@ -1,4 +1,4 @@
-// BatchSemiHardTripletLoss: each alike pair of a batch with the nearest negative that is farther than the positive.
+// BatchSemiHardTripletLoss: each positive pair of a batch with the nearest negative that is farther than the positive.
 //
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `d_ij` the distance of row i from row j.
 
@@ -6,12 +6,12 @@ import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// The triplet of every alike pair of the global batch with its semi-hard negative.
+/// The triplet of every positive pair of the global batch with its semi-hard negative.
 ///
-///     loss = 1/P  sum over i, j alike of max(0, d_ij - h_ij + margin)
-///     h_ij = min{ d_ik : k not alike, d_ik > d_ij }, or max{ d_ik : k not alike } where there is none
+///     loss = 1/P  sum over y_i = y_j of max(0, d_ij - h_ij + margin)
+///     h_ij = min{ d_ik : y_k != y_i, d_ik > d_ij }, or max{ d_ik : y_k != y_i } if there is none
 ///
-/// P is the number of alike pairs; without any, the loss is 0.
+/// P is the number of positive pairs; without any, the loss is 0.
 ///
 /// **When to use it**: texts with classes, in batches with several of each class: `batch_sampler: group_by_label`.
 /// Easier on an untrained model than BatchHardTripletLoss.
@@ -20,10 +20,10 @@ import TuttiKernels
 ///
 /// | texts | labels |
 /// |---|---|
-/// | (sentence) | class; rows of one class are alike |
+/// | (sentence) | class |
 ///
-/// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it takes one rank's.
-/// As there, h_ij is 0 where there is no negative at all.
+/// **Relations**: equals the reference in one process with the batch of all ranks; under DDP it uses one rank's.
+/// As there, h_ij is 0 if there is no negative at all.
 ///
 /// **Memory**: distances of own rows from all rows, `[b, N]`. O(b N log N).
 ///
@@ -48,10 +48,10 @@ package final class BatchSemiHardTripletLoss: Loss {
         BatchTripletDistance.Settings(distance: distance, margin: margin).listed
     }
 
-    /// Refuses other data than single texts with a class.
+    /// Refuses data other than single texts with a class.
     package func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
-    /// This rank's part of the mean over all alike pairs. Collective.
+    /// This rank's part of the mean over all positive pairs. Collective.
     package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in
             let triplets = try BatchTriplets(tape, distance, loss: Self.name)
@@ -78,7 +78,7 @@ package final class BatchSemiHardTripletLoss: Loss {
 
     /// What the registry knows of it.
     static let entry = LossEntry(
-        name: name, summary: "each alike pair with the nearest negative that is farther than the positive",
+        name: name, summary: "each positive pair with the nearest negative that is farther than the positive",
         inputs: BatchTripletDistance.inputs,
         settings: BatchTripletDistance.Settings.self,
         citation: TripletLoss.hermans2017,

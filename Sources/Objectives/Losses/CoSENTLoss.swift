@@ -1,4 +1,4 @@
-// CoSENTLoss: of two pairs of the global batch, the one with the higher score must be more alike.
+// CoSENTLoss: of two pairs of the global batch, the one with the higher score must be more similar.
 //
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `s` a pair's scaled similarity, `y` its score.
 
@@ -7,12 +7,12 @@ import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// Orders similarities as the scores are: a pair is compared with all that have a higher score.
+/// Orders similarities like the scores: a pair is compared with all pairs of a higher score.
 ///
 ///     loss = log( 1 + sum over y_i < y_j of exp(s_i - s_j) ),   s_i = scale * sim(u_i, v_i)
 ///
-/// **When to use it**: pairs with a score of similarity; the usual choice, and what the reference takes where none is
-/// given. Only the order of scores matters; pairs with equal scores are not compared.
+/// **When to use it**: pairs with a similarity score; the usual choice, and the reference's default loss.
+/// Only the order of scores matters; pairs with equal scores are not compared.
 ///
 /// **Inputs**
 ///
@@ -38,7 +38,7 @@ public final class CoSENTLoss: Loss {
 
         static let options = OptionList<Settings>([
             Option("scale", \.scale, "factor on the similarities, the inverse temperature", check: .positive),
-            Option("similarity_fct", \.similarity, "what compares two embeddings"),
+            Option("similarity_fct", \.similarity, "the similarity of two embeddings"),
         ])
     }
 
@@ -60,7 +60,7 @@ public final class CoSENTLoss: Loss {
     /// scale and similarity_fct.
     public var options: [(name: String, value: JSONValue)] { Settings(scale: scale, similarity: similarity).listed }
 
-    /// Refuses other data than pairs with a score.
+    /// Refuses data other than pairs with a score.
     public func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// The loss on rank zero, zero elsewhere. Collective.
@@ -96,10 +96,10 @@ public final class CoSENTLoss: Loss {
 extension Tape {
     /// log(1 + sum over y_i < y_j of exp(s_i - s_j)) for s = scale * x: `[N, 1]` and `[N, 1]` to `[1, 1]`.
     ///
-    /// With the pairs in the order of y, the sum over j is a suffix sum; the derivative by s_j is a prefix sum.
+    /// With the pairs sorted by y, the sum over j is a suffix sum; the derivative with respect to s_j is a prefix sum.
     func orderCost(_ x: TapeValue, _ y: TapeValue, scale: Double) -> TapeValue {
         let order = (0..<y.rows).sorted { y.matrix[$0, 0] < y.matrix[$1, 0] }
-        let levels = order.chunked { y.matrix[$0, 0] == y.matrix[$1, 0] }  // pairs of one score together, ascending
+        let levels = order.chunked { y.matrix[$0, 0] == y.matrix[$1, 0] }  // pairs of equal score, ascending
         return mapRows(transposed(x)) { _, numbers, slopes in
             let s = numbers.map { scale * Double($0) }
             var (higher, lower) = (s, s)  // log sums of e^-s above a pair's score, of e^s below it
@@ -123,7 +123,7 @@ extension Tape {
     }
 }
 
-/// The logarithm of a sum of exponentials, term by term and without overflow.
+/// Streaming log-sum-exp, without overflow.
 private struct LogSum {
     private var largest = -Double.infinity
     private var sum = 0.0  // of e^(x - largest)
@@ -144,7 +144,7 @@ private struct LogSum {
 }
 
 extension [Int] {
-    /// Neighbours that are alike together.
+    /// Groups equal neighbours.
     fileprivate func chunked(_ areAlike: (Int, Int) -> Bool) -> [ArraySlice<Int>] {
         var chunks: [ArraySlice<Int>] = []
         var first = 0

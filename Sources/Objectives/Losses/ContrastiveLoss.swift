@@ -1,4 +1,4 @@
-// ContrastiveLoss: pairs that are alike come together, others are pushed apart up to a margin.
+// ContrastiveLoss: similar pairs are pulled together, others are pushed apart up to a margin.
 //
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `d` a pair's distance, `y` its label.
 
@@ -6,18 +6,18 @@ import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// Squared distances of pairs that are alike, squared shortfalls from the margin of those that are not.
+/// Squared distances of similar pairs, squared margin violations of dissimilar ones.
 ///
 ///     loss = 1/N  sum_i  1/2 ( y_i d_i^2 + (1 - y_i) max(0, margin - d_i)^2 )
 ///
-/// **When to use it**: pairs that are labelled alike or not, such as duplicate questions. OnlineContrastiveLoss, which
-/// only takes the hard pairs, is usually stronger.
+/// **When to use it**: pairs labelled as similar or not, such as duplicate questions. OnlineContrastiveLoss, which
+/// only uses the hard pairs, is usually stronger.
 ///
 /// **Inputs**
 ///
 /// | texts | labels |
 /// |---|---|
-/// | (anchor, other) | 1 for alike, 0 for not; any other number y weighs the two terms with y and 1 - y |
+/// | (anchor, other) | 1 for similar, 0 for not; any other number y weights the two terms with y and 1 - y |
 ///
 /// **Relations**: equals the reference on the batch of all ranks; uneven and empty ranks make no difference.
 ///
@@ -35,7 +35,7 @@ public final class ContrastiveLoss: Loss {
 
         static let options = OptionList<Settings>([
             Option("distance_metric", \.metric, "the distance"),
-            Option("margin", \.margin, "how far apart pairs must be that are not alike", check: .atLeast(0)),
+            Option("margin", \.margin, "how far apart dissimilar pairs must be", check: .atLeast(0)),
             Option("size_average", \.averages, "the mean over rows, or the sum"),
         ])
     }
@@ -59,7 +59,7 @@ public final class ContrastiveLoss: Loss {
         Settings(metric: metric, margin: margin, averages: averages).listed
     }
 
-    /// Refuses other data than pairs with one label.
+    /// Refuses data other than pairs with one label.
     public func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the mean or sum over all rows. Collective.
@@ -78,7 +78,7 @@ public final class ContrastiveLoss: Loss {
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name,
-        summary: "pairs that are alike come together, others are pushed apart up to a margin",
+        summary: "similar pairs are pulled together, others are pushed apart up to a margin",
         inputs: [LossInput("anchor", "other", label: .binary)],
         settings: Settings.self,
         citation: """

@@ -6,14 +6,14 @@ import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// Contrastive tension: the model and a twin, which begins as its copy and is trained beside it, embed the two texts of
-/// a pair; their inner product says whether the texts are the same one.
+/// Contrastive tension: the model and a twin, which starts as its copy and is trained with it, embed the two texts of a
+/// pair; their inner product predicts whether the texts are the same.
 ///
 ///     loss = sum_i  log(1 + exp(z_i)) - y_i z_i,   z_i = <twin(a_i), model(b_i)>,   y_i = 1 if a_i is b_i, else 0
 ///
-/// It is a sum, not a mean: the rate must suit the batch.
+/// It is a sum, not a mean: the learning rate must fit the batch size.
 ///
-/// **When to use it**: with nothing but single texts. `ContrastiveTensionLossInBatchNegatives` learns more from the
+/// **When to use it**: with only single texts. `ContrastiveTensionLossInBatchNegatives` learns more from the
 /// same texts.
 ///
 /// **Inputs**
@@ -21,16 +21,16 @@ import TuttiKernels
 /// | texts | labels |
 /// |---|---|
 /// | (text) | none: pairs are made of the texts of the global batch |
-/// | (sentence_A, sentence_B) | none: 1 where both have the same tokens |
+/// | (sentence_A, sentence_B) | none: 1 if both have the same tokens |
 /// | (sentence_A, sentence_B) | 1 for the same text, 0 for different ones |
 ///
-/// With one column, the row at place s of the global batch is a pair of its own text twice where s is a multiple of
-/// `pos_neg_ratio`; otherwise the model's text is another one of the batch, drawn anew in every step. Places and draws
-/// know no ranks.
+/// With one column, the row at slot s of the global batch is paired with its own text if s is a multiple of
+/// `pos_neg_ratio`; otherwise with another text of the batch, sampled in every step. Slots and samples do not depend
+/// on ranks.
 ///
-/// **Relations**: the reference makes pairs of one column in ContrastiveTensionDataLoader, which takes 2 R - 1 texts
-/// for R pairs, and which its Trainer does not take; here every text of a batch is in a pair. The model is the
-/// reference's `model2`; the twin is its `model1` and belongs to the loss: not saved with the model, not clipped. Each
+/// **Relations**: the reference pairs one column in ContrastiveTensionDataLoader, which uses 2 R - 1 texts for R pairs,
+/// and which its Trainer does not support; in Tutti every text of a batch is in a pair. The model is the reference's
+/// `model2`; the twin is its `model1` and belongs to the loss: not saved with the model, not clipped. Each
 /// side embeds only the column that it needs.
 ///
 /// **Citation**: Carlsson et al. 2021, "Semantic Re-tuning with Contrastive Tension", ICLR.
@@ -45,7 +45,7 @@ package final class ContrastiveTensionLoss: Loss {
 
         static let options = OptionList<Settings>([
             Option(
-                "pos_neg_ratio", \.posNegRatio, "with one text column: one pair in so many is of equal texts",
+                "pos_neg_ratio", \.posNegRatio, "with one text column: one in this many pairs has equal texts",
                 check: .atLeast(1))
         ])
     }
@@ -67,7 +67,7 @@ package final class ContrastiveTensionLoss: Loss {
     /// pos_neg_ratio.
     package var options: [(name: String, value: JSONValue)] { Settings(posNegRatio: posNegRatio).listed }
 
-    /// A twin that reads the first column, while the model reads the last; and which texts are equal.
+    /// A twin that embeds the first column, while the model embeds the last; and which texts are equal.
     package var requirements: LossRequirements {
         var needs = LossRequirements()
         needs.texts = [.student: .last, .twin: .first]
@@ -75,11 +75,11 @@ package final class ContrastiveTensionLoss: Loss {
         return needs
     }
 
-    /// Refuses labels that are no answers to "the same text?", and more than two columns.
+    /// Refuses labels other than 0 and 1, and more than two columns.
     package func check(_ setting: LossSetting) throws(TuttiError) {
         guard (1...2).contains(setting.columns.count) else {
             throw TuttiError.loss(
-                Self.name, problem: "the data have \(setting.columns.count) text columns",
+                Self.name, problem: "the data has \(setting.columns.count) text columns",
                 hint: "It needs one, or pairs of texts.")
         }
         let suits: Bool
@@ -92,7 +92,7 @@ package final class ContrastiveTensionLoss: Loss {
         guard suits else {
             throw TuttiError.loss(
                 Self.name, problem: "the labels are not 1 for the same text and 0 for different ones",
-                hint: "Leave the label column out with columns: [...]; equal texts are then found by themselves.")
+                hint: "Exclude the label column with columns: [...]; equal texts are then found automatically.")
         }
     }
 
@@ -117,7 +117,7 @@ package final class ContrastiveTensionLoss: Loss {
         return tape.takeRows(all, Array(places[tape.ranks.offset..<tape.ranks.offset + tape.batch.rows]))
     }
 
-    /// 1 where both texts of a row are the same, 0 elsewhere, [b, 1].
+    /// 1 if both texts of a row are the same, else 0, [b, 1].
     private func answers(_ batch: LossBatch, _ tape: Tape) throws -> TapeValue {
         if batch.labels != nil, batch.textColumns > 1 { return try tape.labels(of: Self.name) }
         let answers = tape.newMatrix(batch.rows, 1)
@@ -150,7 +150,7 @@ package final class ContrastiveTensionLoss: Loss {
 
     /// What the registry knows of it.
     static let entry = LossEntry(
-        name: name, summary: "model and twin tell equal texts from different ones: needs nothing but texts",
+        name: name, summary: "model and twin distinguish equal texts from different ones: needs only texts",
         inputs: [
             LossInput("text"), LossInput("sentence_A", "sentence_B"),
             LossInput("sentence_A", "sentence_B", label: .binary),

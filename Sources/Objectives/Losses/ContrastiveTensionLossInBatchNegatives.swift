@@ -1,5 +1,5 @@
-// ContrastiveTensionLossInBatchNegatives: the model must find each text that its trained twin embeds, and the other way
-// round, among all texts of the global batch.
+// ContrastiveTensionLossInBatchNegatives: the model must find each text that its trained twin embeds, and vice versa,
+// among all texts of the global batch.
 //
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width.
 
@@ -8,13 +8,13 @@ import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// Contrastive tension with in-batch negatives: the model and a twin, which begins as its copy and is trained beside
-/// it, embed the same texts; each row of similarities between them must be largest on the diagonal, and each column.
+/// Contrastive tension with in-batch negatives: the model and a twin, which starts as its copy and is trained with it,
+/// embed the same texts; each row and each column of their similarities must be largest on the diagonal.
 ///
 ///     S_ij = exp(logit_scale) sim(twin(t_i), model(t_j))
 ///     loss = 1/(2N) sum_i  CE(row i of S, i) + CE(column i of S, i)
 ///
-/// **When to use it**: with nothing but single texts; better than `ContrastiveTensionLoss`. It grows better with the
+/// **When to use it**: with only single texts; better than `ContrastiveTensionLoss`. It improves with the size of the
 /// global batch, in which texts must not repeat: use `batch_sampler: no_duplicates`.
 ///
 /// **Inputs**
@@ -24,7 +24,7 @@ import TuttiKernels
 /// | (text) | none |
 /// | (anchor, anchor) | none: the first column is used |
 ///
-/// **Relations**: the reference compares with the texts of the own process only; here with those of all ranks. The
+/// **Relations**: the reference compares only with texts of its own process; Tutti with those of all ranks. The
 /// model is the reference's `model2`; the twin (`model1`) and logit_scale belong to the loss: not saved with the model,
 /// not clipped.
 ///
@@ -41,8 +41,8 @@ package final class ContrastiveTensionLossInBatchNegatives: Loss {
 
         static let options = OptionList<Settings>([
             Option(
-                "scale", \.scale, "factor on the similarities at the start; it is learned", check: .positive),
-            Option("similarity_fct", \.similarity, "what compares two embeddings"),
+                "scale", \.scale, "initial factor on the similarities; it is learned", check: .positive),
+            Option("similarity_fct", \.similarity, "the similarity of two embeddings"),
         ])
     }
 
@@ -64,14 +64,14 @@ package final class ContrastiveTensionLossInBatchNegatives: Loss {
     /// scale and similarity_fct.
     package var options: [(name: String, value: JSONValue)] { Settings(scale: scale, similarity: similarity).listed }
 
-    /// A twin; both read the first column.
+    /// A twin; both embed the first column.
     package var requirements: LossRequirements {
         var needs = LossRequirements()
         needs.texts = [.student: .first, .twin: .first]
         return needs
     }
 
-    /// Refuses labels, which say nothing about single texts, and more than two columns.
+    /// Refuses labels, which do not apply to single texts, and more than two columns.
     package func check(_ setting: LossSetting) throws(TuttiError) {
         guard setting.labels == .none, (1...2).contains(setting.columns.count) else {
             throw TuttiError.loss(
@@ -91,7 +91,7 @@ package final class ContrastiveTensionLossInBatchNegatives: Loss {
             let (twin, model) = (tape.column(0, of: .twin), tape.column(0))  // [b, D] each
             let factor = tape.exponential(tape.parameter("logit_scale"))  // [1, 1]
             let first = tape.ranks.offset
-            /// The cross entropies of own rows with those that the other side has of all texts, summed.
+            /// The summed cross entropies of own rows with the other side's embeddings of all texts.
             func crossEntropy(_ own: TapeValue, _ other: TapeValue) throws -> TapeValue {
                 let scores = tape.similarities(similarity, own, try tape.gatherRows(other))  // [b, N]
                 let losses = tape.crossEntropy(tape.scaled(scores, by: factor)) { first + $0 }  // [b, 1]

@@ -1,4 +1,4 @@
-// CosineSimilarityLoss: the cosine of a pair must be its score.
+// CosineSimilarityLoss: the cosine of a pair must equal its score.
 //
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width.
 
@@ -10,8 +10,8 @@ import TuttiKernels
 ///
 ///     loss = 1/N  sum_i  fct( transformation(cos(u_i, v_i)), y_i )
 ///
-/// **When to use it**: pairs with a score of similarity, such as STS, where the score itself matters. CoSENTLoss, which
-/// only looks at the order of scores, is usually stronger.
+/// **When to use it**: pairs with a similarity score, such as STS, if the score itself matters. CoSENTLoss, which only
+/// uses the order of scores, is usually stronger.
 ///
 /// **Inputs**
 ///
@@ -19,8 +19,8 @@ import TuttiKernels
 /// |---|---|
 /// | (sentence_A, sentence_B) | score, usually 0 ... 1 |
 ///
-/// torch's module names may stand in front, as the reference's model cards have them. BCELoss needs Sigmoid: a cosine
-/// is no probability.
+/// torch's module path may precede the names, as in the reference's model cards. BCELoss needs Sigmoid: a cosine is not
+/// a probability.
 ///
 /// **Relations**: equals the reference on the batch of all ranks; uneven and empty ranks make no difference.
 ///
@@ -29,7 +29,7 @@ public final class CosineSimilarityLoss: Loss {
     /// "CosineSimilarityLoss".
     public static let name = "CosineSimilarityLoss"
 
-    /// What compares a cosine with its score.
+    /// How a cosine is compared with its score.
     public enum Comparison: String, OptionChoice {
         /// The squared difference.
         case squared = "MSELoss"
@@ -46,7 +46,7 @@ public final class CosineSimilarityLoss: Loss {
         }
     }
 
-    /// What is done to a cosine before it is compared.
+    /// The transformation of a cosine before the comparison.
     public enum Transformation: String, OptionChoice {
         /// Nothing.
         case identity = "Identity"
@@ -60,7 +60,7 @@ public final class CosineSimilarityLoss: Loss {
         var transformation = Transformation.identity
 
         static let options = OptionList<Settings>([
-            Option("loss_fct", \.comparison, "what compares cosine and score; BCELoss needs Sigmoid"),
+            Option("loss_fct", \.comparison, "how cosine and score are compared; BCELoss needs Sigmoid"),
             Option("cos_score_transformation", \.transformation, "applied to the cosine"),
         ])
     }
@@ -71,7 +71,7 @@ public final class CosineSimilarityLoss: Loss {
 
     /// Creates the loss.
     ///
-    /// - Throws: `TuttiError` for the cross entropy of a cosine that is no probability.
+    /// - Throws: `TuttiError` for the cross entropy of a cosine that is not a probability.
     public init(comparison: Comparison = .squared, transformation: Transformation = .identity) throws(TuttiError) {
         guard comparison != .crossEntropy || transformation == .sigmoid else {
             throw TuttiError.loss(
@@ -87,7 +87,7 @@ public final class CosineSimilarityLoss: Loss {
         Settings(comparison: comparison, transformation: transformation).listed
     }
 
-    /// Refuses other data than pairs with a score, and scores that are no probabilities for a cross entropy.
+    /// Refuses data other than pairs with a score, and scores that are not probabilities for a cross entropy.
     public func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         let range: ClosedRange<Double>
@@ -101,7 +101,7 @@ public final class CosineSimilarityLoss: Loss {
         }
         throw TuttiError.loss(
             Self.name, option: "loss_fct",
-            problem: "\(comparison.rawValue) needs scores of 0 to 1, and the labels are \(setting.labels.words)",
+            problem: "\(comparison.rawValue) needs scores from 0 to 1, but the labels are \(setting.labels.words)",
             hint: "Scale the scores, or use MSELoss.")
     }
 
@@ -133,7 +133,7 @@ public final class CosineSimilarityLoss: Loss {
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name,
-        summary: "the cosine of a pair must be its score",
+        summary: "the cosine of a pair must equal its score",
         inputs: [LossInput("sentence_A", "sentence_B", label: .score)],
         settings: Settings.self,
         make: { settings throws(TuttiError) in

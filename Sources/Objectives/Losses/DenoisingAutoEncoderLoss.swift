@@ -6,30 +6,30 @@ import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// A decoder predicts each token of the original text from the tokens before it and from the one embedding of the
-/// damaged text, so that the embedding must say all that a text says:
+/// A decoder predicts each token of the original text from the tokens before it and from the embedding of the damaged
+/// text, so that the embedding must contain all of the text:
 ///
 ///     loss = -1/M  sum_i sum_k  log P(token k of original_i | tokens before k, model(damaged_i))
 ///
-/// M is the number of predicted tokens of the global batch: all but the first of each text, padding left out.
+/// M is the number of predicted tokens of the global batch: all but the first of each text, without padding.
 ///
-/// **When to use it**: to adapt a model to a domain with nothing but texts, many of them; usually with CLS pooling.
+/// **When to use it**: to adapt a model to a domain with only texts, many of them; usually with CLS pooling.
 ///
 /// **Inputs**
 ///
 /// | texts | labels |
 /// |---|---|
-/// | (text) | none: words of it are deleted for the model, anew in every epoch |
+/// | (text) | none: some of its words are deleted for the model, differently in every epoch |
 /// | (damaged, original) | none |
 ///
 /// The decoder is a BERT with cross-attention and language-model head. Tied, it shares embeddings, self-attention and
-/// feed-forward with the encoder, which must be a BERT too; cross-attention and head are its own. What the checkpoint
-/// does not hold starts at random. Its own parameters (`decoder.*`) belong to the loss: not saved with the model, not
+/// feed-forward with the encoder, which must also be a BERT; cross-attention and head are its own. Weights that are not
+/// in the checkpoint are initialized randomly. Its own parameters (`decoder.*`) belong to the loss: not saved with the model, not
 /// clipped.
 ///
-/// **Relations**: the reference averages over the tokens of each process; here over those of all ranks. It deletes
-/// words by NLTK's tokens, here by white space. A decoder with another vocabulary reads texts by its own tokenizer;
-/// the reference asks only whether the classes of the tokenizers differ.
+/// **Relations**: the reference averages over the tokens of each process, Tutti over those of all ranks. It deletes
+/// NLTK tokens, Tutti words separated by white space. A decoder with another vocabulary uses its own tokenizer; the
+/// reference only checks whether the tokenizer classes differ.
 ///
 /// **Citation**: Wang et al. 2021, "TSDAE: Using Transformer-based Sequential Denoising Auto-Encoder for Unsupervised
 /// Sentence Embedding Learning", arXiv 2104.06979. **Reference**: sentence_transformers,
@@ -46,10 +46,10 @@ package final class DenoisingAutoEncoderLoss: Loss {
 
         static let options = OptionList<Settings>([
             Option(
-                "decoder_name_or_path", \.decoder, "the model that the decoder starts from, if it is not tied"),
-            Option("tie_encoder_decoder", \.isTied, "the decoder computes with the encoder's weights"),
+                "decoder_name_or_path", \.decoder, "the model that initializes the decoder, if it is not tied"),
+            Option("tie_encoder_decoder", \.isTied, "the decoder uses the encoder's weights"),
             Option(
-                "del_ratio", \.deletionRatio, "with one text column: the share of words that is deleted",
+                "del_ratio", \.deletionRatio, "with one text column: the fraction of words to delete",
                 check: .within(0..<1)),
         ])
     }
@@ -68,7 +68,7 @@ package final class DenoisingAutoEncoderLoss: Loss {
         guard tieEncoderDecoder || decoderNameOrPath != nil else {
             throw TuttiError.loss(
                 Self.name, option: "decoder_name_or_path", problem: "is missing, and the decoder is not tied",
-                hint: "Name the model that the decoder starts from, or set tie_encoder_decoder: true.")
+                hint: "Name the model that initializes the decoder, or set tie_encoder_decoder: true.")
         }
         guard deletionRatio >= 0, deletionRatio < 1 else {
             throw TuttiError.loss(Self.name, option: "del_ratio", problem: "\(deletionRatio) is not in 0 ..< 1")

@@ -1,6 +1,6 @@
-// DistillKLDivLoss: a query must spread its preference over candidates as a teacher does.
+// DistillKLDivLoss: the distribution of a query over its candidates must match a teacher's.
 //
-// Legend: `b` rows on this rank, `N` rows of all ranks, `n` candidates a row, `D` width.
+// Legend: `b` rows on this rank, `N` rows of all ranks, `n` candidates per row, `D` width.
 
 import TuttiEnsemble
 import TuttiGround
@@ -11,7 +11,7 @@ import TuttiKernels
 ///     loss = Ts^2 / N  sum_i sum_k  t_ik ( log t_ik - log s_ik )
 ///     t_i  = softmax(teacher scores / Tt),   s_ik = softmax_k( sim(q_i, c_ik) / Ts )
 ///
-/// **When to use it**: to teach retrieval by a cross-encoder that scored the positive and the negatives of each query;
+/// **When to use it**: to distill a cross-encoder that scored the positive and the negatives of each query;
 /// compared with MarginMSELoss, the scale of the scores matters less.
 ///
 /// **Inputs**
@@ -36,13 +36,15 @@ package final class DistillKLDivLoss: Loss {
         var teacherTemperature: Double?
 
         static let options = OptionList<Settings>([
-            Option("similarity_fct", \.similarity, "what compares two embeddings"),
+            Option("similarity_fct", \.similarity, "the similarity of two embeddings"),
             Option("temperature", \.temperature, "divides the scores of student and teacher", check: .positive),
             Option(
-                "student_temperature", \.studentTemperature, "divides the student's; else temperature", check: .positive
+                "student_temperature", \.studentTemperature, "divides the student's (default: temperature)",
+                check: .positive
             ),
             Option(
-                "teacher_temperature", \.teacherTemperature, "divides the teacher's; else temperature", check: .positive
+                "teacher_temperature", \.teacherTemperature, "divides the teacher's (default: temperature)",
+                check: .positive
             ),
         ])
     }
@@ -53,7 +55,7 @@ package final class DistillKLDivLoss: Loss {
     private let teacherTemperature: Double
     private let tape = Tape()
 
-    /// Creates the loss; all temperatures are positive, and those of student and teacher are `temperature` if nil.
+    /// Creates the loss; all temperatures are positive, and those of student and teacher default to `temperature`.
     package init(
         similarity: PairSimilarity = .other(.dot), temperature: Double = 1, studentTemperature: Double? = nil,
         teacherTemperature: Double? = nil
@@ -67,7 +69,7 @@ package final class DistillKLDivLoss: Loss {
             "DistillKLDivLoss: temperatures \(temperature), \(self.studentTemperature), \(self.teacherTemperature)")
     }
 
-    /// similarity_fct and temperature; those of student and teacher where they differ.
+    /// similarity_fct and temperature; those of student and teacher if they differ.
     package var options: [(name: String, value: JSONValue)] {
         Settings(
             similarity: similarity, temperature: temperature,
@@ -76,7 +78,7 @@ package final class DistillKLDivLoss: Loss {
         ).listed
     }
 
-    /// Refuses a single candidate, and another number of scores than of candidates.
+    /// Refuses a single candidate, and a different number of scores than candidates.
     package func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         try check(labels: setting.labels.width, candidates: setting.columns.count - 1)
@@ -108,7 +110,7 @@ package final class DistillKLDivLoss: Loss {
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name,
-        summary: "a query must spread its preference over the candidates as a teacher does",
+        summary: "the distribution of a query over its candidates must match a teacher's",
         inputs: [
             LossInput("query", "positive", "negative", label: .scores),
             LossInput("query", "positive", "negative", repeatsLast: true, label: .scores),

@@ -1,4 +1,4 @@
-// EmbedDistillLoss and MSELoss: embeddings must be those that a teacher gave.
+// EmbedDistillLoss and MSELoss: embeddings must equal a teacher's.
 //
 // Legend: `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width, `T` width of the teacher.
 
@@ -6,12 +6,12 @@ import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// The distance of each embedding from the teacher's, the mean over rows and text columns.
+/// The distance of each embedding from the teacher's, averaged over rows and text columns.
 ///
 ///     loss = 1/C  sum_c  1/N  sum_i  dist( P e_ci, t_ci )
 ///
-/// **When to use it**: to make a small model embed like a large one, where the teacher's embeddings were computed
-/// beforehand and stand in the label column.
+/// **When to use it**: to make a small model embed like a large one, if the teacher's embeddings were precomputed and
+/// are in the label column.
 ///
 /// **Inputs**
 ///
@@ -20,11 +20,11 @@ import TuttiKernels
 /// | (sentence) | the teacher's embedding, a list of T numbers |
 /// | (sentence_1, ..., sentence_n) | one embedding for all texts of a row, T numbers, or one for each, n * T numbers |
 ///
-/// **Parameters**: projection.weight `[T, D]` and projection.bias `[T]`, with projection_dim. To begin with one that
-/// was trained before (the reference's load_projection), give `initial_parameters` its `loss.safetensors`.
+/// **Parameters**: projection.weight `[T, D]` and projection.bias `[T]`, with projection_dim. To start from a
+/// trained one (the reference's load_projection), set `initial_parameters` to its `loss.safetensors`.
 ///
-/// **Relations**: equals the reference on the batch of all ranks. The reference under DDP leaves the projection of each
-/// rank to itself. The derivative of l2 is 0 where the distance is 0.
+/// **Relations**: equals the reference on the batch of all ranks. The reference under DDP does not sync the projections
+/// of the ranks. The derivative of l2 is 0 if the distance is 0.
 ///
 /// **Citation**: Kim et al. 2023, "EmbedDistill: A Geometric Knowledge Distillation for Information Retrieval",
 /// arXiv 2301.12005. **Reference**: sentence_transformers, losses/embed_distill.py.
@@ -52,9 +52,9 @@ package class EmbedDistillLoss: Loss {
             projectionOption,
         ])
 
-        /// The option that MSELoss has too.
+        /// The option shared with MSELoss.
         static let projectionOption = Option<Settings>(
-            "projection_dim", \.projection, "a trained linear layer to so many numbers, the teacher's width",
+            "projection_dim", \.projection, "a trained linear layer to this many dimensions, the teacher's width",
             check: .atLeast(1))
     }
 
@@ -66,7 +66,7 @@ package class EmbedDistillLoss: Loss {
 
     /// Creates the loss.
     ///
-    /// - Parameter projection: the width to which embeddings are projected; nil = not.
+    /// - Parameter projection: the width to which embeddings are projected; nil = no projection.
     package init(metric: Metric = .cosine, projection: Int? = nil) {
         self.metric = metric
         self.projection = projection
@@ -84,11 +84,11 @@ package class EmbedDistillLoss: Loss {
         guard labels != width, labels != columns * width else { return }
         let all = columns > 1 ? ", or \(columns * width) for all \(columns) texts" : ""
         throw TuttiError.loss(
-            loss, problem: "the labels are lists of \(labels) numbers, and embeddings have \(width)\(all)",
+            loss, problem: "the labels are lists of \(labels) numbers, but embeddings have \(width)\(all)",
             hint: projection == nil ? "projection_dim: \(labels) trains a linear layer to the teacher's width." : nil)
     }
 
-    /// The projection, which begins as a torch linear layer.
+    /// The projection, initialized like a torch linear layer.
     package func parameters(_ setting: LossSetting) -> [LossParameter] {
         projection.map { LossParameter.linear("projection", inputs: setting.width, outputs: $0) } ?? []
     }
@@ -131,7 +131,7 @@ package class EmbedDistillLoss: Loss {
     class var entry: LossEntry {
         LossEntry(
             name: EmbedDistillLoss.name,
-            summary: "embeddings must be those of a teacher, by cosine, distance or squares",
+            summary: "embeddings must match a teacher's, by cosine, distance or squares",
             inputs: inputs,
             settings: Settings.self,
             citation: """
@@ -183,7 +183,7 @@ package final class MSELoss: EmbedDistillLoss {
     override class var entry: LossEntry {
         LossEntry(
             name: MSELoss.name,
-            summary: "embeddings must be those of a teacher, by mean squared difference",
+            summary: "embeddings must match a teacher's, by mean squared error",
             inputs: inputs, settings: OwnSettings.self,
             citation: """
                 @inproceedings{reimers-2020-multilingual-sentence-bert,

@@ -1,4 +1,4 @@
-// GISTEmbedLoss: in-batch negatives, of which a frozen guide takes out those that look like right answers.
+// GISTEmbedLoss: in-batch negatives, from which a frozen guide removes those that look like correct answers.
 //
 // Legend: `t` rows of a tile, `b` rows on this rank, `N` rows that are compared (of all ranks, or own), `C` text
 // columns, `D` width, `G` width of the guide; "own" = of the row itself.
@@ -7,16 +7,16 @@ import TuttiGround
 import TuttiKernels
 
 /// Guided in-sample selection of negatives: the cross entropy of MultipleNegativesRankingLoss over more candidates,
-/// without those that a guide finds nearer than the row's own pair.
+/// without those that a guide finds more similar than the row's own pair.
 ///
 /// Row i compares its anchor with all positives, all anchors and every column of negatives, and its positive with all
-/// positives. With the guide's similarity g of the same two texts, a candidate counts as a negative only where
+/// positives. With the guide's similarity g of the same two texts, a candidate counts as a negative only if
 /// `g <= g(a_i, p_i) - margin`, or `g <= g(a_i, p_i) - |g(a_i, p_i)| margin` with `margin_strategy: relative`:
 ///
 ///     loss = -1/N  sum_i  log( exp(cos(a_i, p_i) / T) / (exp(cos(a_i, p_i) / T) + sum_negatives exp(cos / T)) )
 ///
-/// **When to use it**: as MultipleNegativesRankingLoss, where batches hold unlabelled right answers (false negatives)
-/// and a good model of the same language is at hand. It costs one more forward pass, of the guide.
+/// **When to use it**: as MultipleNegativesRankingLoss, if batches contain unlabelled correct answers (false negatives)
+/// and a good model of the same language is available. It costs one more forward pass, of the guide.
 ///
 /// **Inputs**
 ///
@@ -27,9 +27,9 @@ import TuttiKernels
 ///
 /// **Relations**: the reference gathers positives and negatives (default: not at all) but never anchors; here anchors
 /// are gathered too, so that W ranks equal one process. The reference's GISTEmbedLoss takes one negative, its cached
-/// form any number; here both do. Ties within 1e-6 are decided here, by rounding there: a copy of the positive stays a
-/// negative, and where the pair itself is one text, that text is no negative of itself. (With a negative margin it is
-/// one wherever the limit lies beyond 1, as in the reference.)
+/// form any number; in Tutti both do. Differences within 1e-6 count as ties, which rounding decides in the reference: a
+/// copy of the positive stays a negative, and if the pair is one text, it is not a negative of itself. (With a negative
+/// margin it is one wherever the limit is above 1, as in the reference.)
 ///
 /// **Citation**: Solatorio 2024, "GISTEmbed: Guided In-sample Selection of Training Negatives for Text Embedding
 /// Fine-tuning", arXiv 2402.16829. **Reference**: sentence_transformers, losses/GISTEmbedLoss.py.
@@ -37,10 +37,10 @@ package final class GISTEmbedLoss: Loss {
     /// "GISTEmbedLoss".
     package static let name = "GISTEmbedLoss"
 
-    /// The guide's cosines of equal texts differ by rounding; a tie is no reason to leave a candidate out.
+    /// The guide's cosines of equal texts differ by rounding; a tie does not exclude a candidate.
     private static let tie = 1e-6
 
-    /// What a margin is.
+    /// The meaning of the margin.
     enum MarginStrategy: String, OptionChoice { case absolute, relative }
 
     /// Its options.
@@ -56,13 +56,13 @@ package final class GISTEmbedLoss: Loss {
         static let options = OptionList<Settings>([
             Option("guide", \.guide, "folder or hub id of the frozen guide", isRequired: true),
             Option("temperature", \.temperature, "divides the cosines", check: .positive),
-            Option("margin_strategy", \.strategy, "whether the margin is a cosine or a share of the pair's"),
+            Option("margin_strategy", \.strategy, "whether the margin is a cosine or a fraction of the pair's"),
             Option("margin", \.margin, "how far below the own pair a negative must be for the guide"),
             Option("contrast_anchors", \.contrastsAnchors, "other anchors are candidates of an anchor"),
             Option("contrast_positives", \.contrastsPositives, "other positives are candidates of a positive"),
             Option(
                 "gather_across_devices", \.gathersAcrossRanks,
-                "take the candidates of all ranks, or of the own rank only"),
+                "use the candidates of all ranks, or only of the own rank"),
         ])
     }
 
@@ -94,7 +94,7 @@ package final class GISTEmbedLoss: Loss {
         return needs
     }
 
-    /// True where the candidates are those of the own rank.
+    /// True if the candidates are those of the own rank.
     package var dependsOnDealing: Bool { !gathersAcrossRanks }
 
     /// All options, in the order of the documentation.
@@ -119,7 +119,7 @@ package final class GISTEmbedLoss: Loss {
             let limits = limits(tape.rowProducts(ownGuide[0], ownGuide[1]).matrix)  // [b]
 
             let temperature = temperature
-            // (whose, with whom): anchors with positives first, for the right answer lies there.
+            // (whose, with whom): anchors with positives first, which include the correct answer.
             var blocks = [(0, 1)]
             if contrastsAnchors { blocks.append((0, 0)) }
             if contrastsPositives { blocks.append((1, 1)) }
@@ -155,7 +155,7 @@ package final class GISTEmbedLoss: Loss {
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name,
-        summary: "in-batch negatives without those that a frozen guide finds nearer than the pair itself",
+        summary: "in-batch negatives without those that a frozen guide finds more similar than the pair",
         inputs: MultipleNegativesRankingLoss.inputs,
         settings: Settings.self,
         citation: """

@@ -1,4 +1,4 @@
-// GlobalOrthogonalRegularizationLoss: embeddings of unrelated texts shall lie as random directions do.
+// GlobalOrthogonalRegularizationLoss: embeddings of unrelated texts should be like random directions.
 //
 // Legend: `t` rows of a tile, `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width.
 
@@ -8,14 +8,14 @@ import TuttiKernels
 /// Spreads out the embeddings of each column: the mean of the similarities of different rows is pushed to zero, and
 /// their second moment to that of random directions, 1 / D.
 ///
-/// Of each text column, with n = max(1, N (N - 1)) pairs of different rows:
+/// For each text column, with n = max(1, N (N - 1)) pairs of different rows:
 ///
 ///     gor_mean          = mean_weight          ( sum_{i != j} sim_ij / n )^2
 ///     gor_second_moment = second_moment_weight max(0, sum_{i != j} sim_ij^2 / n - 1 / D)
 ///
 /// and the loss is the sum of both, each the mean or the sum over columns.
 ///
-/// **When to use it**: beside another loss (see `Sum`), so that embeddings fill the space; after EmbeddingGemma.
+/// **When to use it**: in addition to another loss (see `Sum`), so that embeddings fill the space; after EmbeddingGemma.
 ///
 /// **Inputs**: any number of text columns, no labels.
 ///
@@ -28,7 +28,7 @@ package final class GlobalOrthogonalRegularizationLoss: Loss {
     /// "GlobalOrthogonalRegularizationLoss".
     package static let name = "GlobalOrthogonalRegularizationLoss"
 
-    /// How text columns are put together.
+    /// How text columns are combined.
     enum Aggregation: String, OptionChoice { case mean, sum }
 
     /// Its options.
@@ -39,12 +39,12 @@ package final class GlobalOrthogonalRegularizationLoss: Loss {
         var aggregation = Aggregation.mean
 
         static let options = OptionList<Settings>([
-            Option("similarity_fct", \.similarity, "what compares two embeddings"),
+            Option("similarity_fct", \.similarity, "the similarity of two embeddings"),
             Option(
-                "mean_weight", \.meanWeight, "weight of the squared mean similarity; null or 0 leaves it out"),
+                "mean_weight", \.meanWeight, "weight of the squared mean similarity; null or 0 disables it"),
             Option(
                 "second_moment_weight", \.momentWeight,
-                "weight of the second moment beyond 1 / D; null or 0 leaves it out"),
+                "weight of the second moment beyond 1 / D; null or 0 disables it"),
             Option("aggregation", \.aggregation, "mean or sum over text columns"),
         ])
     }
@@ -77,7 +77,7 @@ package final class GlobalOrthogonalRegularizationLoss: Loss {
             .filter { $0.1 != 0 }.map { ($0.0, $0.2) }
     }
 
-    /// The loss on rank zero, nothing elsewhere: all ranks compute it alike. Collective.
+    /// The loss on rank zero, nothing elsewhere: all ranks compute the same. Collective.
     package func evaluate(_ batch: LossBatch, gradients: LossGradients?, in context: LossContext) throws -> Double {
         try tape.evaluate(batch, gradients, context) { tape in
             let share = sumsColumns ? 1 : 1 / Double(batch.columns)
@@ -117,7 +117,7 @@ package final class GlobalOrthogonalRegularizationLoss: Loss {
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name,
-        summary: "spreads embeddings out: similarities of different rows as those of random directions",
+        summary: "spreads embeddings out: similarities of different rows like those of random directions",
         inputs: [LossInput("text"), LossInput("text", "text", repeatsLast: true)],
         settings: Settings.self,
         citation: """

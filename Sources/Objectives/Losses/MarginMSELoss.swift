@@ -1,17 +1,17 @@
-// MarginMSELoss: a query must prefer its positive to a negative by as much as a teacher does.
+// MarginMSELoss: a query must prefer its positive to a negative by the teacher's margin.
 //
-// Legend: `b` rows on this rank, `N` rows of all ranks, `n` negatives a row, `D` width.
+// Legend: `b` rows on this rank, `N` rows of all ranks, `n` negatives per row, `D` width.
 
 import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// The mean squared difference of margins between positive and negatives from a teacher's.
+/// The mean squared error of the margins between positive and negatives, compared with a teacher's.
 ///
 ///     loss = 1/(N n)  sum_i sum_k  ( sim(q_i, p_i) - sim(q_i, n_ik) - m_ik )^2
 ///
-/// **When to use it**: to teach retrieval by a cross-encoder: negatives may be wrong ones, since the teacher says how
-/// much worse each of them is.
+/// **When to use it**: to distill a cross-encoder: negatives may be false ones, since the teacher says how much worse
+/// each of them is.
 ///
 /// **Inputs**
 ///
@@ -33,7 +33,7 @@ public final class MarginMSELoss: Loss {
         var similarity = PairSimilarity.other(.dot)
 
         static let options = OptionList<Settings>([
-            Option("similarity_fct", \.similarity, "what compares two embeddings")
+            Option("similarity_fct", \.similarity, "the similarity of two embeddings")
         ])
     }
 
@@ -87,7 +87,7 @@ public final class MarginMSELoss: Loss {
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name,
-        summary: "a query must prefer its positive to the negatives by as much as a teacher does",
+        summary: "a query must prefer its positive to the negatives by the teacher's margins",
         inputs: [
             LossInput("query", "positive", "negative", label: .score),
             LossInput("query", "positive", "negative", label: .scores),

@@ -2,13 +2,13 @@
 
 import TuttiGround
 
-/// `AdaptiveLayerLoss` around `MatryoshkaLoss`, by default with one lower layer and one width a step.
+/// `AdaptiveLayerLoss` around `MatryoshkaLoss`, by default with one lower layer and one width per step.
 ///
 /// **When to use it**: when users of the model will both run fewer layers and shorten embeddings.
 ///
 /// **Inputs**: those of the inner loss.
 ///
-/// **Options**: those of both, with n_dims_per_step 1 by default, as the paper has it; widths are drawn anew at each
+/// **Options**: those of both, with n_dims_per_step 1 by default, as in the paper; widths are sampled separately at each
 /// layer.
 ///
 /// **Citation**: Li et al. 2024, "2D Matryoshka Sentence Embeddings", arXiv 2402.14776. **Reference**:
@@ -27,7 +27,7 @@ package final class Matryoshka2dLoss: Loss {
         static let options = OptionList<Settings>(
             [Option("loss", \.loss, "the inner loss", isRequired: true)]
                 + MatryoshkaLoss.Widths.options.map { $0.lifted(to: \.widths) }
-                + [Option("n_dims_per_step", \.widthsPerStep, "widths drawn at each layer; all if not positive")]
+                + [Option("n_dims_per_step", \.widthsPerStep, "widths sampled at each layer; all if not positive")]
                 + AdaptiveLayerLoss.Settings.options.map { $0.lifted(to: \.layers) })
     }
 
@@ -38,7 +38,7 @@ package final class Matryoshka2dLoss: Loss {
 
     /// Wraps a loss.
     ///
-    /// - Throws: `TuttiError` for widths that are not positive or weights of another number.
+    /// - Throws: `TuttiError` for widths that are not positive or a different number of weights.
     package init(
         _ inner: ConfiguredLoss, matryoshkaDims: [Int], matryoshkaWeights: [Double]? = nil, nDimsPerStep: Int = 1,
         _ settings: AdaptiveLayerLoss.Settings = AdaptiveLayerLoss.Settings()

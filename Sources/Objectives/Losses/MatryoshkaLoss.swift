@@ -9,16 +9,16 @@ import TuttiKernels
 ///
 ///     loss = sum_k  w_k  inner( normalise( E[:, ..<d_k] ) )
 ///
-/// Truncated embeddings are scaled to unit length, at the full width too: the inner loss never sees lengths. Labels
-/// that are a teacher's embeddings are cut to the same width, and not scaled.
+/// Truncated embeddings are scaled to unit length, also at the full width: the inner loss never sees lengths. Labels
+/// that are a teacher's embeddings are truncated to the same width, but not scaled.
 ///
 /// **When to use it**: when users of the model will shorten embeddings to save memory or time.
 ///
 /// **Inputs**: those of the inner loss.
 ///
-/// **Relations**: the reference ignored n_dims_per_step around its Cached losses for a time; here every loss may be
-/// chunked and none is special. The draw is the same on all ranks. With a trained twin, its embeddings are shortened
-/// too.
+/// **Relations**: some versions of the reference ignored n_dims_per_step around its Cached losses; in Tutti every loss
+/// may be chunked and none is special. The samples are the same on all ranks. The embeddings of a trained twin are
+/// truncated too.
 ///
 /// **Citation**: Kusupati et al. 2022, "Matryoshka Representation Learning", arXiv 2205.13147. **Reference**:
 /// sentence_transformers, losses/matryoshka.py.
@@ -26,7 +26,7 @@ public final class MatryoshkaLoss: Loss {
     /// "MatryoshkaLoss".
     public static let name = "MatryoshkaLoss"
 
-    /// The widths and their weights, which Matryoshka2dLoss has too.
+    /// The widths and their weights, shared with Matryoshka2dLoss.
     struct Widths: Sendable {
         var dims: [Int] = []
         var weights: [Double]?
@@ -34,7 +34,7 @@ public final class MatryoshkaLoss: Loss {
         static let options: [Option<Widths>] = [
             Option(
                 "matryoshka_dims", \.dims, "the widths, such as [768, 512, 256, 128, 64]", isRequired: true),
-            Option("matryoshka_weights", \.weights, "a weight a width; all 1 if left out"),
+            Option("matryoshka_weights", \.weights, "one weight per width (default: all 1)"),
         ]
     }
 
@@ -47,7 +47,7 @@ public final class MatryoshkaLoss: Loss {
         static let options = OptionList<Settings>(
             [Option("loss", \.loss, "the inner loss", isRequired: true)]
                 + Widths.options.map { $0.lifted(to: \.widths) }
-                + [Option("n_dims_per_step", \.widthsPerStep, "widths drawn for a step; all if not positive")])
+                + [Option("n_dims_per_step", \.widthsPerStep, "widths sampled per step; all if not positive")])
     }
 
     private let inner: ConfiguredLoss
@@ -58,7 +58,7 @@ public final class MatryoshkaLoss: Loss {
 
     /// Wraps a loss.
     ///
-    /// - Throws: `TuttiError` for widths that are not positive or weights of another number.
+    /// - Throws: `TuttiError` for widths that are not positive or a different number of weights.
     public init(
         _ inner: ConfiguredLoss, matryoshkaDims: [Int], matryoshkaWeights: [Double]? = nil, nDimsPerStep: Int = -1
     ) throws(TuttiError) {
@@ -70,7 +70,7 @@ public final class MatryoshkaLoss: Loss {
         guard weights.count == matryoshkaDims.count else {
             throw TuttiError.loss(
                 Self.name, option: "matryoshka_weights",
-                problem: "\(weights.count) weights for \(matryoshkaDims.count) widths", hint: "Give one a width.")
+                problem: "\(weights.count) weights for \(matryoshkaDims.count) widths", hint: "Give one per width.")
         }
         self.inner = inner
         let order = matryoshkaDims.indices.sorted { matryoshkaDims[$0] > matryoshkaDims[$1] }
@@ -103,7 +103,7 @@ public final class MatryoshkaLoss: Loss {
                 throw TuttiError.loss(
                     Self.name, option: "matryoshka_dims",
                     problem: "\(width) dimensions, but the model's embeddings have \(setting.width)",
-                    hint: "Leave out what is larger.")
+                    hint: "Remove larger widths.")
             }
             var cut = setting
             cut.width = width
@@ -115,7 +115,7 @@ public final class MatryoshkaLoss: Loss {
             guard !isFixed, inner.loss.requirements.decoder == nil else {
                 throw TuttiError.loss(
                     Self.name, option: "loss",
-                    problem: "\(inner.name) has parameters of the model's own width and cannot see \(width) dimensions",
+                    problem: "\(inner.name) has parameters of the model's width and cannot use \(width) dimensions",
                     hint: "Choose an inner loss that compares embeddings.")
             }
         }
@@ -140,13 +140,13 @@ public final class MatryoshkaLoss: Loss {
         }
     }
 
-    /// The widths of this step, by their places.
+    /// The widths of this step, by index.
     private func places(_ draw: LossDraw) -> [Int] {
         guard widthsPerStep > 0, widthsPerStep < widths.count else { return Array(widths.indices) }
         return draw.sample(widthsPerStep, of: widths.count, purpose: 0)
     }
 
-    /// Calls `body` with the batch whose labels, where they are embeddings, have as many dimensions as asked for.
+    /// Calls `body` with the batch whose labels, if they are embeddings, are truncated to this width.
     private func withCutLabels(
         of batch: LossBatch, from full: Int, to width: Int, _ body: (LossBatch) throws -> Void
     ) rethrows {

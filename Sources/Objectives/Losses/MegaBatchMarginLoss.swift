@@ -1,11 +1,11 @@
-// MegaBatchMarginLoss: each anchor against the one positive of another row that is hardest for it.
+// MegaBatchMarginLoss: each anchor against its hardest positive of another row.
 //
 // Legend: `t` rows of a tile, `b` rows on this rank, `N` rows of all ranks, `D` width.
 
 import TuttiGround
 import TuttiKernels
 
-/// The pair must be more alike than a margin, and the most similar positive of any other row less alike than another:
+/// The pair must be more similar than a margin, and the most similar positive of any other row less than another:
 ///
 ///     loss = 1/N  sum_i  max(0, positive_margin - cos(a_i, p_i))
 ///                      + max(0, max_{j != i} cos(a_i, p_j) - negative_margin)
@@ -15,9 +15,9 @@ import TuttiKernels
 ///
 /// **Inputs**: (anchor, positive), no labels.
 ///
-/// **Relations**: the hardest negative is sought among the positives of all ranks; the reference seeks it on each rank.
+/// **Relations**: the hardest negative is among the positives of all ranks; in the reference, of each rank.
 /// A global batch of one row has no negative. Its mini-batched form was wrong before 6.0 (only the last chunk was
-/// learnt); both forms are one computation here.
+/// learned); in Tutti both forms are one computation.
 ///
 /// **Citation**: Wieting and Gimpel 2018, "ParaNMT-50M", ACL, P18-1042. **Reference**: sentence_transformers,
 /// losses/MegaBatchMarginLoss.py.
@@ -32,7 +32,7 @@ package final class MegaBatchMarginLoss: Loss {
         var encodesInChunks = true
 
         static let options = OptionList<Settings>([
-            Option("positive_margin", \.positiveMargin, "pairs beyond this cosine are alike enough"),
+            Option("positive_margin", \.positiveMargin, "pairs above this cosine are similar enough"),
             Option("negative_margin", \.negativeMargin, "other rows below this cosine are far enough"),
             Option(
                 "use_mini_batched_version", \.encodesInChunks, "encode in chunks of mini_batch_size texts (50)"),
@@ -57,7 +57,7 @@ package final class MegaBatchMarginLoss: Loss {
         ).listed
     }
 
-    /// Refuses data that are not pairs.
+    /// Refuses data other than pairs.
     package func check(_ setting: LossSetting) throws(TuttiError) { try require(columns: setting.columns.count) }
 
     /// This rank's part of the mean over all rows. Collective.
@@ -88,15 +88,15 @@ package final class MegaBatchMarginLoss: Loss {
     private func require(columns: Int) throws(TuttiError) {
         guard columns == 2 else {
             throw TuttiError.loss(
-                Self.name, problem: "the data set has \(columns) text columns, (anchor, positive) are needed",
-                hint: columns > 2 ? "MultipleNegativesRankingLoss learns from negatives of one's own." : nil)
+                Self.name, problem: "the data set has \(columns) text columns, expected (anchor, positive)",
+                hint: columns > 2 ? "MultipleNegativesRankingLoss learns from given negatives." : nil)
         }
     }
 
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name,
-        summary: "the pair must be alike, the hardest positive of another row must not, each by a margin",
+        summary: "the pair must be similar, the hardest positive of another row must not, each by a margin",
         inputs: [LossInput("anchor", "positive")],
         settings: Settings.self,
         citation: """

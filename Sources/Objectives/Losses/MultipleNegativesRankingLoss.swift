@@ -1,7 +1,7 @@
 // MultipleNegativesRankingLoss: each anchor must find its own positive among all candidates of the global batch.
 //
-// The plain form goes through the fused kernel (Kernels/Contrastive.swift), with candidates that are gathered or that
-// travel round the ranks (RankRing.swift); every other form is written on the tape (InBatchSoftmax.swift).
+// The plain form goes through the fused kernel (Kernels/Contrastive.swift), with candidates that are gathered or
+// passed around the ranks (RankRing.swift); every other form is written on the tape (InBatchSoftmax.swift).
 //
 // Legend: `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width, `M` = (C - 1) N candidates.
 
@@ -9,17 +9,17 @@ import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// In-batch negatives (InfoNCE): the cross entropy of each anchor's similarities to all candidates, its own positive
-/// being the right one.
+/// In-batch negatives (InfoNCE): the cross entropy of each anchor's similarities to all candidates, with its own
+/// positive as the target.
 ///
 /// The candidates are all positives of all ranks, then the first negatives of all ranks, and so on, so every anchor is
 /// compared with every other row's positive and with every row's negatives:
 ///
 ///     loss = -1/N  sum_i  log( exp(s sim(a_i, p_i)) / sum_j exp(s sim(a_i, c_j)) )
 ///
-/// **When to use it**: the standard choice for retrieval and semantic search when there are pairs, or triplets with
-/// hard negatives, and no scores. It grows better with the global batch. Texts must not repeat within a batch, or a
-/// right answer counts as wrong: use `batch_sampler: no_duplicates` or `mask_false_negatives: text`.
+/// **When to use it**: the standard choice for retrieval and semantic search with pairs, or triplets with hard
+/// negatives, and no scores. It improves with the size of the global batch. Texts must not repeat within a batch, or a
+/// correct answer counts as wrong: use `batch_sampler: no_duplicates` or `mask_false_negatives: text`.
 ///
 /// **Inputs**
 ///
@@ -29,26 +29,26 @@ import TuttiKernels
 /// | (anchor, positive, negative) | none |
 /// | (anchor, positive, negative_1, ..., negative_n) | none |
 ///
-/// **Directions**: a row's query may also meet all other queries, its document all queries, and all documents of other
-/// rows. With `joint` all of them share one softmax (GTE, Li et al. 2023); with `per_direction`, for query_to_doc and
-/// doc_to_query only, the loss is the mean of one cross entropy a direction (symmetric InfoNCE).
+/// **Directions**: a row's query may also be compared with all other queries, its document with all queries and with
+/// all documents of other rows. With `joint` all of them share one softmax (GTE, Li et al. 2023); with `per_direction`, for query_to_doc and
+/// doc_to_query only, the loss is the mean of one cross entropy per direction (symmetric InfoNCE).
 ///
-/// **Several positives**: with `positives: P` each of them must win against the negatives alone, never against each
-/// other, and the loss is their mean (multi-positive InfoNCE):
+/// **Several positives**: with `positives: P` each of them competes only with the negatives, never with the other
+/// positives, and the loss is their mean (multi-positive InfoNCE):
 ///
 ///     loss = -1/(N P)  sum_i  sum_p  log( exp(s sim(a_i, p)) / (exp(s sim(a_i, p)) + sum_negatives exp(...)) )
 ///
-/// **False negatives**: with `mask_false_negatives: text`, the right answers of a query are the positives of every row
-/// of the global batch whose anchor is the same text; a candidate that is the same text as one of them is left out, and
-/// so is, as a candidate query, one with a right answer in common. A query that lies in several rows, once a positive,
-/// is therefore the same multi-positive InfoNCE. Blanks around a text do not count.
+/// **False negatives**: with `mask_false_negatives: text`, the correct answers of a query are the positives of every
+/// row of the global batch whose anchor is the same text; a candidate with the same text as one of them is masked, and
+/// so is, as a candidate query, one with a common correct answer. A query in several rows, once per positive, is
+/// therefore the same multi-positive InfoNCE. Leading and trailing white space is ignored.
 ///
 /// **Relations**: the reference computes the same with `gather_across_devices=True`; its default is false. With it,
-/// W ranks of b rows equal one process with N rows, value and gradient, uneven and empty ranks included. Without it,
+/// W ranks of b rows equal one process with N rows, value and gradient, including uneven and empty ranks. Without it,
 /// the value is still the mean over N rows. `positives`, `mask_false_negatives` and `ring_exchange` are not in it.
 ///
-/// **Memory**: scores are made in tiles, never `[b, M]` at once. Gathered candidates are `[M, D]` on every rank; with
-/// `ring_exchange` a rank never holds more candidates than those of two ranks, for twice the products.
+/// **Memory**: scores are computed in tiles, never `[b, M]` at once. Gathered candidates are `[M, D]` on every rank; with
+/// `ring_exchange` a rank never holds more candidates than those of two ranks, at twice the products.
 ///
 /// **Citation**: Henderson et al. 2017, "Efficient Natural Language Response Suggestion for Smart Reply",
 /// arXiv 1705.00652. **Reference**: sentence_transformers, losses/MultipleNegativesRankingLoss.py.
@@ -68,29 +68,29 @@ public final class MultipleNegativesRankingLoss: Loss {
                     "what is compared: query_to_doc, and any of query_to_query, doc_to_query, doc_to_doc"),
                 Option(
                     "partition_mode", \.form.partition,
-                    "one softmax over all directions (joint), or the mean of one a direction (per_direction)"),
+                    "one softmax over all directions (joint), or the mean of one per direction (per_direction)"),
                 Option(
-                    "hardness_mode", \.form.hardness, "the negatives that count more, the more similar they are"),
-                Option("hardness_strength", \.form.hardnessStrength, "how much more they count", check: .atLeast(0)),
+                    "hardness_mode", \.form.hardness, "the negatives that are weighted by similarity"),
+                Option("hardness_strength", \.form.hardnessStrength, "strength of the weighting", check: .atLeast(0)),
                 Option(
                     "positives", \.form.positives, "how many columns after the anchor are positives",
                     check: .atLeast(1)),
                 Option(
                     "mask_false_negatives", \.form.falseNegatives,
-                    "text: a candidate that is the text of a right answer is no negative"),
+                    "text: a candidate with the text of a correct answer is not a negative"),
                 Option(
                     "ring_exchange", \.ringExchange,
-                    "candidates travel round the ranks: memory of two ranks' candidates"),
+                    "pass candidates around the ranks: memory of two ranks' candidates"),
             ])
 
-        /// The options that the symmetric loss has too.
+        /// The options shared with the symmetric loss.
         static let plain: [Option<Settings>] = [
             Option(
                 "scale", \.form.scale, "factor on the similarities, the inverse temperature", check: .positive),
-            Option("similarity_fct", \.form.similarity, "what compares two embeddings"),
+            Option("similarity_fct", \.form.similarity, "the similarity of two embeddings"),
             Option(
                 "gather_across_devices", \.form.gathersAcrossRanks,
-                "take the candidates of all ranks, or of the own rank only"),
+                "use the candidates of all ranks, or only of the own rank"),
         ]
     }
 
@@ -117,8 +117,8 @@ public final class MultipleNegativesRankingLoss: Loss {
         try form.check(name)
         if ringExchange, form.plainSimilarity == nil || !form.gathersAcrossRanks {
             throw TuttiError.loss(
-                name, option: "ring_exchange", problem: "serves the plain form over all ranks alone",
-                hint: "Leave other options than scale and similarity_fct (cos_sim or dot_score) at their defaults.")
+                name, option: "ring_exchange", problem: "supports only the plain form over all ranks",
+                hint: "Leave options other than scale and similarity_fct (cos_sim or dot_score) at their defaults.")
         }
         self.form = form
         plainSimilarity = form.plainSimilarity
@@ -126,17 +126,17 @@ public final class MultipleNegativesRankingLoss: Loss {
         isSymmetric = name == MultipleNegativesSymmetricRankingLoss.name
     }
 
-    /// True where the candidates are those of the own rank.
+    /// True if the candidates are those of the own rank.
     public var dependsOnDealing: Bool { !form.gathersAcrossRanks }
 
-    /// Keys of the texts where false negatives are masked.
+    /// Keys of the texts if false negatives are masked.
     public var requirements: LossRequirements {
         var needs = LossRequirements()
         needs.needsTextKeys = form.masksFalseNegatives
         return needs
     }
 
-    /// All options, in the order of the documentation; of the symmetric loss, those that it leaves open.
+    /// All options, in the order of the documentation; for the symmetric loss, those that it does not fix.
     public var options: [(name: String, value: JSONValue)] {
         let values = Settings(form: form, ringExchange: ringExchange).listed
         return isSymmetric ? Array(values.prefix(Settings.plain.count)) : values
@@ -218,7 +218,7 @@ public final class MultipleNegativesRankingLoss: Loss {
                 Self.name,
                 problem: columns == 1
                     ? "the data set has one text column"
-                    : "the data set has \(columns) text columns, positives: \(form.positives) needs one more at least",
+                    : "the data set has \(columns) text columns, positives: \(form.positives) needs at least one more",
                 hint: "It needs (anchor, positive), and may have any number of negatives.")
         }
     }

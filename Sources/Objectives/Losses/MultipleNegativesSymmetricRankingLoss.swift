@@ -1,4 +1,4 @@
-// MultipleNegativesSymmetricRankingLoss: MultipleNegativesRankingLoss that also asks each positive for its anchor.
+// MultipleNegativesSymmetricRankingLoss: MultipleNegativesRankingLoss in which each positive must also find its anchor.
 
 import TuttiGround
 
@@ -7,15 +7,15 @@ import TuttiGround
 ///
 ///     loss = -1/(2 N)  sum_i  log softmax_j( s sim(a_i, c_j) )_i  +  log softmax_j( s sim(a_j, p_i) )_i
 ///
-/// Hard negatives are candidates of the first; they ask for no anchor.
+/// Hard negatives are candidates of the first only; they have no anchor to find.
 ///
-/// **When to use it**: for pairs of which either may be the query: translations, questions and questions, titles and
+/// **When to use it**: for pairs in which either side may be the query: translations, questions and questions, titles and
 /// abstracts.
 ///
 /// **Inputs**: (anchor, positive) or (anchor, positive, negative_1, ..., negative_n), no labels.
 ///
 /// **Relations**: `MultipleNegativesRankingLoss` with directions [query_to_doc, doc_to_query] and partition_mode
-/// per_direction, which is how it is computed here and in the reference.
+/// per_direction, which is how Tutti and the reference compute it.
 ///
 /// **Reference**: sentence_transformers, losses/MultipleNegativesSymmetricRankingLoss.py.
 package enum MultipleNegativesSymmetricRankingLoss {

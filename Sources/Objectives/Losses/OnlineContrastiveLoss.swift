@@ -1,4 +1,4 @@
-// OnlineContrastiveLoss: ContrastiveLoss of those pairs of the global batch that are hard.
+// OnlineContrastiveLoss: ContrastiveLoss of the hard pairs of the global batch.
 //
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `d` a pair's distance, `y` its label.
 
@@ -6,24 +6,24 @@ import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// Squared distances of alike pairs that are farther apart than the nearest pair that is not, and the reverse.
+/// Squared distances of similar pairs that are farther apart than the nearest dissimilar pair, and the reverse.
 ///
 ///     loss = sum of d_i^2 over y_i = 1, d_i > min{ d_j : y_j = 0 }
 ///          + sum of max(0, margin - d_i)^2 over y_i = 0, d_i < max{ d_j : y_j = 1 }
 ///
-/// Where there is no pair of the other kind, the mean distance of the own kind is the threshold.
+/// Without a pair of the other kind, the threshold is the mean distance of the own kind.
 ///
-/// **When to use it**: pairs that are labelled alike or not; usually stronger than ContrastiveLoss. It needs batches
+/// **When to use it**: pairs labelled as similar or not; usually stronger than ContrastiveLoss. It needs batches
 /// with both kinds, and finds harder pairs in larger ones.
 ///
 /// **Inputs**
 ///
 /// | texts | labels |
 /// |---|---|
-/// | (anchor, other) | 1 for alike, 0 for not; rows with any other label are ignored |
+/// | (anchor, other) | 1 for similar, 0 for not; rows with any other label are ignored |
 ///
 /// **Relations**: equals the reference in one process with the batch of all ranks: the thresholds are those of the
-/// global batch (the reference under DDP takes each rank's own). It is a sum, without the 1/2 of ContrastiveLoss.
+/// global batch (the reference under DDP uses each rank's own). It is a sum, without the 1/2 of ContrastiveLoss.
 ///
 /// **Reference**: sentence_transformers, losses/online_contrastive.py.
 package final class OnlineContrastiveLoss: Loss {
@@ -37,7 +37,7 @@ package final class OnlineContrastiveLoss: Loss {
 
         static let options = OptionList<Settings>([
             Option("distance_metric", \.metric, "the distance"),
-            Option("margin", \.margin, "how far apart pairs must be that are not alike", check: .atLeast(0)),
+            Option("margin", \.margin, "how far apart dissimilar pairs must be", check: .atLeast(0)),
         ])
     }
 
@@ -54,7 +54,7 @@ package final class OnlineContrastiveLoss: Loss {
     /// distance_metric and margin.
     package var options: [(name: String, value: JSONValue)] { Settings(metric: metric, margin: margin).listed }
 
-    /// Refuses other data than pairs with one label.
+    /// Refuses data other than pairs with one label.
     package func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the sum over the hard pairs of all ranks. Collective.
@@ -83,13 +83,13 @@ package final class OnlineContrastiveLoss: Loss {
         make: { OnlineContrastiveLoss(metric: $0.metric, margin: $0.margin) })
 }
 
-/// The pairs of all ranks that have one label: no gradient flows through what is known of them.
+/// The pairs of all ranks with one label: no gradient flows through their statistics.
 private struct Kind {
     private let distances: Matrix  // [b, 1]
     private let isMember: [Bool]  // [b]
-    /// The smallest and the largest distance on all ranks; nil without a pair.
+    /// The minimum and maximum distance over all ranks; nil without a pair.
     let smallest, largest: Double?
-    /// The mean distance on all ranks; 0 without a pair.
+    /// The mean distance over all ranks; 0 without a pair.
     let mean: Double
 
     /// Collective.

@@ -1,4 +1,4 @@
-// SigmoidContrastiveLoss: every anchor with every candidate is a yes-or-no question of its own.
+// SigmoidContrastiveLoss: every pair of an anchor and a candidate is a binary classification.
 //
 // Legend: `t` rows of a tile, `b` rows on this rank, `N` rows of all ranks, `C` text columns, `D` width,
 // `M` = (C - 1) N candidates.
@@ -8,15 +8,15 @@ import TuttiGround
 import TuttiKernels
 
 /// The pairwise sigmoid loss of SigLIP: the binary cross entropy of all pairs of an anchor and a candidate, with a
-/// temperature and a bias that are learnt.
+/// temperature and a bias that are learned.
 ///
 /// The candidates are all positives of all ranks, then all negatives; only a row's own positive is a match:
 ///
 ///     loss = 1/N  sum_i  sum_j  softplus( -z_ij (e^logit_scale cos(a_i, c_j) + logit_bias) ),  z_ii = 1, else -1
 ///
 /// **When to use it**: as MultipleNegativesRankingLoss, without its softmax: pairs do not compete, so it does well with
-/// small global batches and with rows that have several right answers. The bias must begin low, because nearly all
-/// pairs are no match.
+/// small global batches and with rows that have several correct answers. The bias must start low, because nearly
+/// all pairs do not match.
 ///
 /// **Inputs**
 ///
@@ -27,8 +27,8 @@ import TuttiKernels
 ///
 /// **Parameters**: logit_scale and logit_bias, one number each, trained with the model.
 ///
-/// **Relations**: not in the reference library; the values are those of the paper's algorithm. Pairs over all ranks, so
-/// W ranks equal one process.
+/// **Relations**: not in the reference library; the values are those of the paper's algorithm. Pairs are over all ranks,
+/// so W ranks equal one process.
 ///
 /// **Citation**: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training", arXiv 2303.15343.
 package final class SigmoidContrastiveLoss: Loss {
@@ -41,8 +41,8 @@ package final class SigmoidContrastiveLoss: Loss {
         var bias = -10.0
 
         static let options = OptionList<Settings>([
-            Option("logit_scale", \.scale, "the factor on cosines at the start", check: .positive),
-            Option("logit_bias", \.bias, "the bias at the start"),
+            Option("logit_scale", \.scale, "initial factor on cosines", check: .positive),
+            Option("logit_bias", \.bias, "initial bias"),
         ])
     }
 
@@ -95,7 +95,7 @@ package final class SigmoidContrastiveLoss: Loss {
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name,
-        summary: "each pair of an anchor and a candidate is a match or not (SigLIP), with learnt scale and bias",
+        summary: "each pair of an anchor and a candidate is a match or not (SigLIP), with learned scale and bias",
         inputs: MultipleNegativesRankingLoss.inputs,
         settings: Settings.self,
         citation: """

@@ -1,6 +1,6 @@
 // SoftmaxLoss: a linear classifier on top of two embeddings, trained with the encoder.
 //
-// Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `K` classes, `V` vectors beside each other.
+// Legend: `b` rows on this rank, `N` rows of all ranks, `D` width, `K` classes, `V` concatenated vectors.
 
 import TuttiEnsemble
 import TuttiGround
@@ -11,7 +11,7 @@ import TuttiKernels
 ///     loss = -1/N  sum_i  log softmax( W [u_i; v_i; |u_i - v_i|] + c )[y_i]
 ///
 /// **When to use it**: pairs with a class, such as natural language inference, as Sentence-BERT was trained; for
-/// embeddings that are to be compared, the pairs of entailment with MultipleNegativesRankingLoss are usually stronger.
+/// embeddings to compare, entailment pairs with MultipleNegativesRankingLoss are usually stronger.
 ///
 /// **Inputs**
 ///
@@ -22,8 +22,8 @@ import TuttiKernels
 /// **Parameters**: classifier.weight `[K, V D]` and classifier.bias `[K]`.
 ///
 /// **Relations**: equals the reference on the batch of all ranks. The reference under DDP never sums the classifier's
-/// gradients over ranks and never saves it; here it is part of the run, and of `loss.safetensors` beside
-/// every saved model. There is no loss_fct but the cross entropy.
+/// gradients over ranks and never saves it; in Tutti it is part of the run, and of `loss.safetensors` next to
+/// every saved model. The only loss_fct is the cross entropy.
 ///
 /// **Citation**: Reimers and Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
 /// arXiv 1908.10084. **Reference**: sentence_transformers, losses/softmax.py.
@@ -31,7 +31,7 @@ public final class SoftmaxLoss: Loss {
     /// "SoftmaxLoss".
     public static let name = "SoftmaxLoss"
 
-    /// What the classifier sees of a pair.
+    /// The classifier's features of a pair.
     public struct Features: Sendable, Equatable {
         /// u and v.
         public var embeddings: Bool
@@ -40,12 +40,12 @@ public final class SoftmaxLoss: Loss {
         /// u * v.
         public var product: Bool
 
-        /// What the classifier sees of a pair.
+        /// The classifier's features of a pair.
         public init(embeddings: Bool = true, difference: Bool = true, product: Bool = false) {
             (self.embeddings, self.difference, self.product) = (embeddings, difference, product)
         }
 
-        /// Vectors beside each other, `V`.
+        /// Concatenated vectors, `V`.
         public var count: Int { (embeddings ? 2 : 0) + (difference ? 1 : 0) + (product ? 1 : 0) }
     }
 
@@ -69,7 +69,7 @@ public final class SoftmaxLoss: Loss {
     /// Number of classes, `K`.
     public let classes: Int
 
-    /// What the classifier sees of a pair.
+    /// The classifier's features of a pair.
     public let features: Features
 
     private let width: Int?
@@ -85,36 +85,36 @@ public final class SoftmaxLoss: Loss {
         }
         guard features.count > 0 else {
             throw TuttiError.loss(
-                Self.name, problem: "the classifier sees nothing",
+                Self.name, problem: "the classifier has no input",
                 hint: "One of concatenation_sent_rep, concatenation_sent_difference and "
                     + "concatenation_sent_multiplication must be true.")
         }
         (self.classes, self.features, self.width) = (classes, features, width)
     }
 
-    /// num_labels and what the classifier sees.
+    /// num_labels and the classifier's features.
     public var options: [(name: String, value: JSONValue)] {
         Settings(classes: classes, features: features, width: width).listed
     }
 
-    /// Refuses another width than the model's, and labels that are no classes.
+    /// Refuses a width other than the model's, and labels that are not classes.
     public func check(_ setting: LossSetting) throws(TuttiError) {
         try setting.check(against: Self.entry)
         if let width, width != setting.width {
             throw TuttiError.loss(
                 Self.name, option: "embedding_dimension",
-                problem: "\(width), where the model has \(setting.width)",
-                hint: "Leave it out.")
+                problem: "\(width), but the model has \(setting.width)",
+                hint: "Omit it.")
         }
         if case .integers(let range) = setting.labels, range.lowerBound < 0 || range.upperBound >= classes {
             throw TuttiError.loss(
                 Self.name, option: "num_labels",
-                problem: "\(classes) classes, and the labels are \(setting.labels.words)",
+                problem: "\(classes) classes, but the labels are \(setting.labels.words)",
                 hint: "Labels must be 0 to num_labels - 1.")
         }
     }
 
-    /// The classifier, which begins as a torch linear layer.
+    /// The classifier, initialized like a torch linear layer.
     public func parameters(_ setting: LossSetting) -> [LossParameter] {
         LossParameter.linear("classifier", inputs: features.count * setting.width, outputs: classes)
     }
@@ -130,7 +130,7 @@ public final class SoftmaxLoss: Loss {
             let labels = try tape.labels(of: Self.name).matrix  // [b, 1]
             for row in 0..<labels.rows where !(0..<Float(classes)).contains(labels[row, 0]) {
                 throw TuttiError.loss(
-                    Self.name, problem: "the label \(labels[row, 0]) among \(classes) classes",
+                    Self.name, problem: "label \(labels[row, 0]), but there are \(classes) classes",
                     hint: "Labels must be 0 to num_labels - 1.")
             }
             let costs = tape.crossEntropy(logits(tape.column(0), tape.column(1))) { Int(labels[$0, 0]) }  // [b, 1]

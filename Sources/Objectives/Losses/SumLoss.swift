@@ -4,14 +4,14 @@ import TuttiGround
 
 /// The weighted sum of several losses of the same data.
 ///
-/// **When to use it**: for a regulariser beside the main loss, such as GlobalOrthogonalRegularizationLoss beside
-/// MultipleNegativesRankingLoss, or for a distillation beside a task.
+/// **When to use it**: for a regularizer in addition to the main loss, such as GlobalOrthogonalRegularizationLoss with
+/// MultipleNegativesRankingLoss, or for distillation in addition to a task.
 ///
 /// **Inputs**: data that all of them take.
 ///
-/// **Relations**: what users of the reference write as a module of their own that returns a dictionary. The weighted
-/// summands are logged under the losses' names (a second one of a name as name_2), and so are the parts that the
-/// losses themselves name. Parameters of the i-th loss are called losses.i.<name>.
+/// **Relations**: users of the reference write their own module that returns a dictionary. The weighted summands are
+/// logged under the losses' names (a second one of the same name as name_2), and so are the named parts of the
+/// losses. Parameters of the i-th loss are called losses.i.<name>.
 package final class SumLoss: Loss {
     /// "Sum".
     package static let name = "Sum"
@@ -23,7 +23,7 @@ package final class SumLoss: Loss {
 
         static let options = OptionList<Settings>([
             Option("losses", \.losses, "the losses", isRequired: true),
-            Option("weights", \.weights, "a weight a loss; all 1 if left out"),
+            Option("weights", \.weights, "one weight per loss (default: all 1)"),
         ])
     }
 
@@ -34,7 +34,7 @@ package final class SumLoss: Loss {
 
     /// Adds up losses.
     ///
-    /// - Throws: `TuttiError` for no loss at all, or weights of another number.
+    /// - Throws: `TuttiError` for no loss at all, or a different number of weights.
     package init(_ losses: [ConfiguredLoss], weights: [Double]? = nil) throws(TuttiError) {
         let weights = weights ?? losses.map { _ in 1 }
         guard !losses.isEmpty else { throw TuttiError.loss(Self.name, option: "losses", problem: "is empty") }
@@ -52,7 +52,7 @@ package final class SumLoss: Loss {
         Settings(losses: nested.map { LossSpecification(name: $0.name) }, weights: weights).listed
     }
 
-    /// The weighted summands by the losses' names, and the parts of those that have some.
+    /// The weighted summands by the losses' names, and the named parts of the losses.
     package var parts: [(name: String, value: Double)] {
         var parts: [(name: String, value: Double)] = []
         for (place, inner) in nested.enumerated() {
@@ -63,13 +63,13 @@ package final class SumLoss: Loss {
         return parts
     }
 
-    /// Refuses losses that look at different layers, have different decoders, or read different columns in one role.
+    /// Refuses losses that use different layers, have different decoders, or use different columns in one role.
     package func check(_ setting: LossSetting) throws(TuttiError) {
         let needs = nested.map(\.loss.requirements)
         func refuse(_ what: String) throws(TuttiError) {
             throw TuttiError.loss(Self.name, option: "losses", problem: what, hint: "Train with one of them.")
         }
-        if needs.count(where: \.needsLayers) > 1 { try refuse("several of them look at lower layers") }
+        if needs.count(where: \.needsLayers) > 1 { try refuse("several of them use lower layers") }
         if needs.count(where: { $0.decoder != nil }) > 1 { try refuse("several of them have a decoder") }
         for role in Set(needs.flatMap(\.texts.keys)) {
             let columns = needs.filter { role == .student || $0.texts[role] != nil }.map { $0.columns(of: role) }
@@ -78,7 +78,7 @@ package final class SumLoss: Loss {
         for inner in nested { try inner.loss.check(setting) }
     }
 
-    /// The parameters of all, told apart by place.
+    /// The parameters of all losses, distinguished by index.
     package func parameters(_ setting: LossSetting) -> [LossParameter] {
         nested.enumerated().flatMap { place, inner in
             inner.loss.parameters(setting).map {
@@ -87,7 +87,7 @@ package final class SumLoss: Loss {
         }
     }
 
-    /// The first classifier among them, by the name that its parameters have here.
+    /// The first classifier among them, by the name of its parameters in this loss.
     package var classifier: LossClassifier? {
         nested.enumerated().lazy.compactMap { place, inner in inner.loss.classifier?.scoped("losses.\(place).") }.first
     }

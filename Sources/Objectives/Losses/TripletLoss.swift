@@ -1,4 +1,4 @@
-// TripletLoss: an anchor must be nearer to its positive than to its negative, by a margin.
+// TripletLoss: an anchor must be closer to its positive than to its negative, by a margin.
 //
 // Legend: `b` rows on this rank, `N` rows of all ranks, `D` width.
 
@@ -6,11 +6,11 @@ import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// The shortfall of the difference of two distances from a margin.
+/// The hinge loss of the difference of two distances.
 ///
 ///     loss = 1/N  sum_i  max(0, dist(a_i, p_i) - dist(a_i, n_i) + margin)
 ///
-/// **When to use it**: triplets of one negative each where only these are to be compared.
+/// **When to use it**: triplets with one negative each, if only these should be compared.
 /// MultipleNegativesRankingLoss takes the same data and compares with the whole batch.
 ///
 /// **Inputs**
@@ -52,7 +52,7 @@ public final class TripletLoss: Loss {
     /// distance_metric and triplet_margin.
     public var options: [(name: String, value: JSONValue)] { Settings(metric: metric, margin: margin).listed }
 
-    /// Refuses other data than triplets.
+    /// Refuses data other than triplets.
     public func check(_ setting: LossSetting) throws(TuttiError) { try setting.check(against: Self.entry) }
 
     /// This rank's part of the mean over all rows. Collective.
@@ -68,13 +68,13 @@ public final class TripletLoss: Loss {
     /// What the registry knows of it.
     static let entry = LossEntry(
         name: name,
-        summary: "an anchor must be nearer to its positive than to its negative, by a margin",
+        summary: "an anchor must be closer to its positive than to its negative, by a margin",
         inputs: [LossInput("anchor", "positive", "negative")],
         settings: Settings.self,
         citation: hermans2017,
         make: { TripletLoss(metric: $0.metric, margin: $0.margin) })
 
-    /// The paper of all triplet losses here.
+    /// The paper of all triplet losses.
     static let hermans2017 = """
         @misc{hermans2017defense,
             title={In Defense of the Triplet Loss for Person Re-Identification},
