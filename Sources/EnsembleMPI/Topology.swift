@@ -119,7 +119,7 @@ package struct Topology: Sendable, CustomStringConvertible {
         let cores = isWhole ? String(Int(coresPerRank)) : String(format: "%.2f", coresPerRank)
         let sums = sharesNode ? "ranks may share memory" : "core policy \(policy.rawValue): \(policy.meaning)"
         lines.append(
-            "  \(cores) core\(cores == "1" ? "" : "s") and \(count(computeThreads, "compute thread")) a rank; "
+            "  \(cores) core\(cores == "1" ? "" : "s") and \(count(computeThreads, "compute thread")) per rank; "
                 + sums)
         return lines.joined(separator: "\n")
     }

@@ -96,7 +96,7 @@ package struct MachinePlan: Equatable, Sendable {
     package func summary(hostName: String) -> String {
         var place = isElsewhere ? "over several hosts" : "on \(hostName)"
         if let slurm { place += " (Slurm job \(slurm.id))" }
-        return "\(count(ranks, "rank")) \(place), \(count(threads, "thread")) a rank, "
+        return "\(count(ranks, "rank")) \(place), \(count(threads, "thread")) per rank, "
             + (isBound ? "bound to cores" : "not bound") + (isOversubscribed ? ", more ranks than cores" : "")
     }
 

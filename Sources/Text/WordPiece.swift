@@ -1,5 +1,5 @@
-// WordPiece: a word becomes the longest vocabulary entry that it starts with, then the longest `##` entry that the rest
-// starts with, and so on; a word that cannot be covered, or is too long, becomes the unknown token.
+// WordPiece: a word becomes the longest vocabulary entry that is its prefix, then the longest `##` entry that is a
+// prefix of the rest, and so on; a word that cannot be covered, or is too long, becomes the unknown token.
 // Reference: tokenizers/src/models/wordpiece/mod.rs; Wu et al. 2016, arXiv:1609.08144.
 
 /// The WordPiece model of tokenizer.json.
@@ -7,11 +7,11 @@ struct WordPiece: Sendable {
     private let trie: ByteTrie
     private let wordRoot: UInt32
     private let continuationRoot: UInt32
-    /// The id that stands for words that cannot be covered.
+    /// The id of words that cannot be covered.
     let unknownId: Int32
     private let maximumCharacters: Int
 
-    /// A model of the vocabulary `entries`; `maximumCharacters` counts code points. nil when it is too large.
+    /// A model of the vocabulary `entries`; `maximumCharacters` counts code points. nil if it is too large.
     init?(entries: [(token: String, id: Int32)], unknownId: Int32, continuationPrefix: String, maximumCharacters: Int) {
         var trie = ByteTrie()
         wordRoot = trie.addRoot()

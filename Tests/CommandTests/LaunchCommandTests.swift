@@ -38,7 +38,7 @@ import Testing
             ["--dry-run", "-x", "A=b c", "--", "true"], program: script,
             environment: try handingOver.merging(machine) { $1 })
         #expect(plan.code == 0)
-        #expect(plan.errors.contains("3 ranks on ") && plan.errors.contains("1 thread a rank, not bound"))
+        #expect(plan.errors.contains("3 ranks on ") && plan.errors.contains("1 thread per rank, not bound"))
         #expect(plan.errors.contains("8 physical cores in the affinity mask (8 CPUs of 8), CPU quota 3.50, 62500 MB"))
         #expect(plan.output.contains(" -np 3 ") && plan.output.hasSuffix("-x 'A=b c' true\n"))
         let direct = try run(["launch", "--dry-run", "-x", "A=b c", "--", "true"], environment: machine)

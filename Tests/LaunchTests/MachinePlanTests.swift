@@ -86,7 +86,7 @@ import TuttiLaunch
         let job = ["SLURM_JOB_ID": "7", "SLURM_NTASKS": "6", "SLURM_CPUS_PER_TASK": "2", "SLURM_JOB_NUM_NODES": "1"]
         let plan = try plan("", machine(), slurm: job)
         #expect(plan.ranks == 6 && plan.threads == 2 && !plan.isElsewhere)
-        #expect(plan.summary(hostName: "n1").hasPrefix("6 ranks on n1 (Slurm job 7), 2 threads a rank"))
+        #expect(plan.summary(hostName: "n1").hasPrefix("6 ranks on n1 (Slurm job 7), 2 threads per rank"))
         let line = try command("", machine(), slurm: job)
         #expect(!line.contains("plm") && line.contains("-x OPENBLAS_NUM_THREADS") && line.contains("-x PATH"))
         let nodes = try self.plan("", machine(cpus: 2), slurm: job.merging(["SLURM_JOB_NUM_NODES": "3"]) { $1 })

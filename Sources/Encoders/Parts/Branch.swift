@@ -107,7 +107,7 @@ enum Branch: Sendable {
         }
     }
 
-    /// Where its dropout is drawn before the residual sum.
+    /// The site of its dropout before the residual sum.
     var site: DropoutSite {
         switch self {
         case .selfAttention, .crossAttention: .attentionOutput

@@ -33,7 +33,7 @@ struct SelfAttention: Sendable {
     private let layer: Int
     /// The position of its kind of biases among those of the pass; nil = none.
     private let positions: Range<Int>?
-    /// The table of its biases, if it is the lowest layer that uses it: backward finishes the table's gradient here.
+    /// The table of its biases, if it is the lowest layer that uses it: backward finishes the table's gradient there.
     private let finishedTable: TensorSlot?
 
     /// What backward needs in addition to the input.

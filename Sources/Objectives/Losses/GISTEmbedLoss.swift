@@ -25,8 +25,8 @@ import TuttiKernels
 /// | (anchor, positive) | none |
 /// | (anchor, positive, negative_1, ..., negative_n) | none |
 ///
-/// **Relations**: the reference gathers positives and negatives (default: not at all) but never anchors; here anchors
-/// are gathered too, so that W ranks equal one process. The reference's GISTEmbedLoss takes one negative, its cached
+/// **Relations**: the reference gathers positives and negatives (default: not at all) but never anchors; Tutti gathers
+/// anchors too, so that W ranks equal one process. The reference's GISTEmbedLoss takes one negative, its cached
 /// form any number; in Tutti both do. Differences within 1e-6 count as ties, which rounding decides in the reference: a
 /// copy of the positive stays a negative, and if the pair is one text, it is not a negative of itself. (With a negative
 /// margin it is one wherever the limit is above 1, as in the reference.)
