@@ -7,7 +7,7 @@ metric whose key ends in METRIC rose. Standard library only.
 import json
 import sys
 
-ROWS = [  # what it says, ending of the reference's key, what it must not end in
+ROWS = [  # title, suffix of the reference's key, suffix to exclude
     ("right description found first   (accuracy@1)", "_accuracy@1"),
     ("rank of the right description   (MRR@10)", "_mrr@10"),
     ("quality of the ten best         (nDCG@10)", "_ndcg@10"),
@@ -32,7 +32,7 @@ def read(path):
         text = file.read()
     try:
         return flat(json.loads(text))
-    except ValueError:  # lines before the object, as a launcher may print
+    except ValueError:  # lines before the object, printed by a launcher
         return flat(json.loads(text[text.index("{"):]))
 
 

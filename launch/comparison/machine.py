@@ -1,4 +1,4 @@
-"""What the figures were taken on: processor, kernel, versions, cores, and the FMA peak."""
+"""The machine of the figures: processor, kernel, versions, cores, and the FMA peak."""
 import json
 import os
 import pathlib
@@ -22,7 +22,7 @@ def physical_cores():
 
 
 def output_of(*command):
-    """Standard output of a command, or "" where it fails."""
+    """Standard output of a command, or "" if it fails."""
     try:
         return subprocess.run(
             [str(word) for word in command], capture_output=True, text=True, check=True,
@@ -44,7 +44,7 @@ def describe():
 
 
 def versions(root, tutti, peer_python, packages):
-    """Versions of both programs and of what they stand on."""
+    """Versions of both programs and of their dependencies."""
     commit = output_of("git", "-C", root, "rev-parse", "--short=12", "HEAD")
     if not tutti.resolve().is_relative_to(root):
         commit = f"unknown (built elsewhere: {tutti})"
@@ -59,7 +59,7 @@ def versions(root, tutti, peer_python, packages):
 
 
 def doctor(tutti):
-    """What `tutti doctor --json` says."""
+    """The output of `tutti doctor --json`."""
     return json.loads(output_of(tutti, "doctor", "--json", "--threads", "1") or "{}")
 
 

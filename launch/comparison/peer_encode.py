@@ -1,4 +1,4 @@
-"""Encodes with sentence-transformers as a job file says, and writes how long it took. Runs in the peer's environment.
+"""Encodes with sentence-transformers from a job file, and writes how long it took. Runs in the peer's environment.
 
     peer_encode.py JOB.json      job: model, data, batch_sizes, threads, processes, cores (CPU numbers),
                                  record (where the record goes), against (a .npy of the same texts, or null)
@@ -29,7 +29,7 @@ def main():
     pool = model.start_multi_process_pool(["cpu"] * job["processes"]) if job["processes"] > 1 else None
 
     def encode(some, size):
-        # A pool deals chunks: one for each process, so that none waits.
+        # A pool distributes chunks: one per process, so that none waits.
         shared = {"pool": pool, "chunk_size": -(-len(some) // job["processes"])} if pool else {}
         return model.encode(some, batch_size=size, show_progress_bar=False, **shared)
 

@@ -1,4 +1,4 @@
-"""Trains with sentence-transformers as a job file says, and writes what each step took. Runs in the peer's environment,
+"""Trains with sentence-transformers from a job file, and writes the time of each step. Runs in the peer's environment,
 alone or under torch.distributed.run.
 
     peer_train.py JOB.json       job: model, data, columns, batch, max_seq_length, max_steps, loss, arguments, threads,
@@ -33,7 +33,7 @@ torch.set_num_threads(job["threads"])
 
 
 def in_file_order(dataset, batch_size, drop_last, valid_label_columns=None, generator=None, seed=0):
-    """Rows in the order of the file, as Tutti's sequential sampler takes them."""
+    """Rows in file order, as in Tutti's sequential sampler."""
     return DefaultBatchSampler(SequentialSampler(dataset), batch_size=batch_size, drop_last=drop_last)
 
 

@@ -30,7 +30,7 @@ class Finished:
 
 
 def clean_environment(**added):
-    """This process's environment without what steers only one of the programs."""
+    """This process's environment without variables that affect only one of the programs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     return kept | {name: str(value) for name, value in added.items()}
 
@@ -83,7 +83,7 @@ def run(command, environment, log, limit=1800):
 
 
 def stop(process):
-    """Asks a process to end, and its session's processes after ten seconds; launchers pass the request on."""
+    """Terminates a process, and its session's processes after ten seconds; launchers forward the signal."""
     def send(number, group):
         if process.returncode is None:
             try:

@@ -12,7 +12,7 @@ def results_text(comparison, facts, entries):
         lines += ["All cores against one (training: as many rows a step for each core):", "",
                   tables.markdown(scaling), ""]
     if others:
-        lines += ["Beside the best:", "", *[f"- {line}" for line in others], ""]
+        lines += ["Other ways:", "", *[f"- {line}" for line in others], ""]
     lines += ["What the figures mean:", "", *[f"- {line}" for line in meanings(comparison.options, entries)], ""]
     if comparison.failures:
         lines += ["Failed parts:", "", *[f"- {line}" for line in comparison.failures], ""]
@@ -43,7 +43,7 @@ def meanings(options, entries):
         f"Medians over {count(options.rounds, 'round')}, in brackets least..greatest. In a round the programs take "
         "turns on the same cores, each in a fresh process.",
         "Both train for real in fp32 on the same rows in the same order: AdamW, clipping at norm 1, the model's own "
-        f"dropout, negatives gathered over ranks. Losses: {kinds or 'none'}. Rows a step are those named, for each "
+        f"dropout, negatives gathered over ranks. Losses: {kinds or 'none'}. Rows per step are those named, for each "
         "core.",
         f"A process takes {count(options.warmup, 'step')} to warm up (sentence-transformers is slower in its first "
         f"ones), then the median of {options.steps} counts; long texts take half as many. A step includes "

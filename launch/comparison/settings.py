@@ -29,17 +29,17 @@ class Setting:
     model: str  # as launch/fetch-model knows it
     texts: str  # a file of the data folder, see texts.py
     columns: tuple
-    batch: int  # rows a step for each core
+    batch: int  # rows per step for each core
     max_seq_length: int  # 0: the model's own
     step_share: float = 1.0  # of --steps and --warmup: long steps need fewer
-    peer_share: float = 0.13  # of FMA peak, for the estimate of time alone
+    peer_share: float = 0.13  # of FMA peak, only for the time estimate
 
     @property
     def trains(self):
         return self.batch > 0
 
     def steps(self, wanted):
-        """Steps of this setting where `wanted` are asked for."""
+        """Steps of this setting if `wanted` are requested."""
         return max(1, round(wanted * self.step_share))
 
 
@@ -67,7 +67,7 @@ class Way:
     title: str
     processes: int
     threads: int  # of each process
-    gemm: str = ""  # Tutti's GEMM provider; "" where it cannot be chosen
+    gemm: str = ""  # Tutti's GEMM provider; "" if it cannot be chosen
 
 
 def ways(setting, cores, providers):
