@@ -96,6 +96,7 @@ extension TrainingInputs {
 
 /// The stored properties of a value, by name: equal values give equal texts, whatever the order of a dictionary.
 private func describe(_ value: Any) -> JSONValue {
+    if let object = value as? JSONObject { return .object(object) }
     let mirror = Mirror(reflecting: value)
     switch mirror.displayStyle {
     case .struct where !mirror.children.isEmpty, .tuple:
