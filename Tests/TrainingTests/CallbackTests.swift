@@ -68,7 +68,7 @@ private final class FirstNumberEvaluator: Evaluator {
 }
 
 @Suite(.serialized) struct CallbackTests {
-    /// A run of twelve steps at a constant rate, six an epoch, that neither evaluates nor saves by itself.
+    /// A run of twelve steps at a constant rate, eleven in the first epoch, that neither evaluates nor saves by itself.
     private static func inputs(_ output: String) throws -> TrainingInputs {
         var run = TinyRun("bert-sgd")
         run.arguments.globalTrainBatchSize = 8
