@@ -7,7 +7,8 @@ import TuttiGround
 /// Processes below this one.
 enum ProcessTree {
     /// Starts a program with no signal blocked, ignored or handled, without input, in its own process group, so that a
-    /// terminal's Ctrl-C reaches it only through the launcher.
+    /// terminal's Ctrl-C reaches it only through the launcher. Call it on the main thread: the program gets SIGTERM when
+    /// that thread ends, even if SIGKILL ends this process.
     ///
     /// - Returns: its pid, and the read end of the pipe of its standard error.
     /// - Throws: code 75 if the system refuses, 66 if the program cannot be run.
@@ -20,27 +21,11 @@ enum ProcessTree {
         guard pipe(&ends) == 0 else { throw failure(errno, "cannot create a pipe") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         defer { close(ends[1]) }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO)
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        var (none, all) = (sigset_t(), sigset_t())
-        sigemptyset(&none)
-        sigfillset(&all)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawnattr_setsigdefault(&attributes, &all)
-        posix_spawnattr_setpgroup(&attributes, 0)
-        posix_spawnattr_setflags(
-            &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
         var arguments = command.map { strdup($0) } + [nil]
         var variables = environment.sorted { $0.key < $1.key }.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { (arguments + variables).forEach { free($0) } }
         var child: pid_t = 0
-        let code = posix_spawn(&child, command[0], &actions, &attributes, &arguments, &variables)
+        let code = tutti_start(&arguments, &variables, ends[1], &child)
         guard code == 0 else {
             close(ends[0])
             throw failure(code, "cannot be started")

@@ -104,6 +104,38 @@ import Testing
         #expect(!job.errors.contains("----------"), "mpirun's own report")
     }
 
+    /// Nobody would end a job whose launcher SIGKILL has ended.
+    @Test func aKilledLauncherTakesTheJobAlong() throws {
+        let job = try launch()
+        try train(job)
+        job.signal(SIGKILL)
+        #expect(job.code() == 137)
+        try expectNothingRuns()
+        let next = try launch()
+        try train(next)
+        next.signal(SIGTERM)
+        #expect(next.code() == 85, "\(next.errors)")
+    }
+
+    /// Whatever instant SIGKILL hits, also that in which mpirun starts.
+    @Test(arguments: [0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.3, 0.4])
+    func aLauncherKilledEarlyLeavesNothing(_ delay: Double) throws {
+        let job = try LaunchedJob(
+            ["launch", "-np", "2", "--bind", "none", "--quiet", "--", "/bin/sh", "-c", "sleep 30 # \(folder.path)"],
+            in: folder.path)
+        Thread.sleep(forTimeInterval: delay)
+        job.signal(SIGKILL)
+        #expect(job.code() == 137)
+        try expectNothingRuns()
+    }
+
+    /// No process that names this test's folder is left after a while.
+    private func expectNothingRuns() throws {
+        let end = Date() + 15
+        while try LaunchedJob.runs(folder.path), Date() < end { Thread.sleep(forTimeInterval: 0.05) }
+        #expect(try !LaunchedJob.runs(folder.path))
+    }
+
     /// 4 MB of shared memory a rank and a session folder stay behind, and the next start clears them.
     @Test func whatAKilledMpirunLeavesIsCleared() throws {
         let temporary = folder.path + "/tmp"

@@ -37,7 +37,7 @@ final class LaunchedJob {
     }
 
     deinit {
-        // The second TERM kills the job; killing the launcher would leave mpirun and the ranks.
+        // The second TERM kills the job; killing mpirun itself would leave ranks for a while.
         for _ in 0..<2 where process.isRunning {
             signal(SIGTERM)
             _ = code(within: 1)
@@ -79,6 +79,16 @@ final class LaunchedJob {
         while process.isRunning, Date() < end { Thread.sleep(forTimeInterval: 0.02) }
         guard !process.isRunning else { return -1 }
         return process.terminationStatus + (process.terminationReason == .uncaughtSignal ? 128 : 0)
+    }
+
+    /// Whether a process whose command line holds `text` runs, such as a path that only this job knows.
+    static func runs(_ text: String) throws -> Bool {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc").contains { entry in
+            // An ended process that nobody has waited for has no command line.
+            guard pid_t(entry) != nil, let line = FileManager.default.contents(atPath: "/proc/\(entry)/cmdline")
+            else { return false }
+            return String(decoding: line, as: UTF8.self).contains(text)
+        }
     }
 
     /// The processes below the launcher whose program has the given name, ascending.
