@@ -3,7 +3,8 @@
 // The first INT, TERM, HUP or USR2 makes a tutti subcommand save and stop: it reaches the ranks as USR2, which mpirun
 // forwards, because on TERM or INT mpirun itself kills the ranks within a second. Before the ranks handle signals there is
 // nothing to save: the job ends with code 85. A second one kills. Other programs get the signal that was sent: USR1
-// and USR2 through mpirun, the others end the job in mpirun's way. If the launcher itself is killed, mpirun gets TERM and ends the job.
+// and USR2 through mpirun, the others end the job in mpirun's way. If the launcher itself is killed, mpirun gets TERM and
+// ends the job.
 
 import CTuttiLaunch
 import Foundation

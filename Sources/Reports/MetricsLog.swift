@@ -30,15 +30,16 @@ package final class MetricsLog: Report {
         guard written == line.count else { throw failure("written") }
     }
 
-    /// Drops every line after step `step`, and an incomplete last line.
-    package func rewind(to step: Int) throws {
+    /// Drops every line after step `step`, that of an evaluation at `step` which is due, and an incomplete last line.
+    package func rewind(to step: Int, evaluationIsDue: Bool) throws {
         guard let content = FileManager.default.contents(atPath: path) else { return }
         var kept = ""
         for line in String(decoding: content, as: UTF8.self).split(separator: "\n") {
             let parsed: JSONValue
             do { parsed = try JSONValue.parse(String(line), source: path) } catch { break }
-            guard let lineStep = parsed.object?["step"]?.int, lineStep <= step else { break }
-            if parsed.object?["train_runtime"] != nil { break }  // the closing line of an earlier run
+            guard let object = parsed.object, let lineStep = object["step"]?.int, lineStep <= step else { break }
+            if object["train_runtime"] != nil { break }  // the closing line of an earlier run
+            if evaluationIsDue, lineStep == step, object["learning_rate"] == nil { break }  // not a training line
             kept += line + "\n"
         }
         try AtomicWrite.file(path: path, text: kept)

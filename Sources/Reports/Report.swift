@@ -12,7 +12,8 @@ public protocol Report: AnyObject {
     /// Removes what an earlier process reported about steps after `step`; -1 means everything.
     ///
     /// A killed run may have logged steps after its newest checkpoint. Called before `began`.
-    func rewind(to step: Int) throws
+    /// - Parameter evaluationIsDue: the evaluation at `step` will be done, or done again: its line is removed too.
+    func rewind(to step: Int, evaluationIsDue: Bool) throws
     /// Training starts, or resumes from a checkpoint.
     func began(_ run: ReportedRun) throws
     /// An optimizer step is done.
@@ -31,7 +32,7 @@ public protocol Report: AnyObject {
 
 extension Report {
     /// Nothing to remove.
-    public func rewind(to step: Int) throws {}
+    public func rewind(to step: Int, evaluationIsDue: Bool) throws {}
     /// Ignores the start.
     public func began(_ run: ReportedRun) throws {}
     /// Ignores steps.

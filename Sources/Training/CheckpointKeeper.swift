@@ -114,7 +114,7 @@ final class CheckpointKeeper {
                     "\(metrics) is gone: it will have no lines of the first \(newest.state.globalStep) steps. What was "
                         + "logged of them is in \(newest.path)/trainer_state.json.")
             }
-            try log.rewind(to: newest?.state.globalStep ?? -1)
+            try log.rewind(to: newest?.state)
             return newest?.path ?? ""
         }
         if path.isEmpty {

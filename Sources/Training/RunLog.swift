@@ -41,9 +41,11 @@ final class RunLog {
     /// Reports something worth one line.
     func notice(_ text: String) { tell { $0.notice(text) } }
 
-    /// Cuts the reports back to `step`, as a resumed run knows it. Rank zero only.
-    func rewind(to step: Int) throws {
-        for report in reports { try report.rewind(to: step) }
+    /// Cuts the reports back to what a checkpoint knows; without one, to nothing. Rank zero only.
+    func rewind(to state: TrainerState?) throws {
+        for report in reports {
+            try report.rewind(to: state?.globalStep ?? -1, evaluationIsDue: state?.evaluationIsDue ?? false)
+        }
     }
 
     /// Reports that training begins. Collective.

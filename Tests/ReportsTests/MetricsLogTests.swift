@@ -25,20 +25,44 @@ import TuttiReports
     @Test func aRunIsCutBackToItsCheckpoint() throws {
         let scratch = try TemporaryDirectory()
         let log = MetricsLog(directory: scratch.path)
-        try log.rewind(to: 3)  // nothing is there yet
+        try log.rewind(to: 3, evaluationIsDue: false)  // nothing is there yet
         #expect(!FileManager.default.fileExists(atPath: log.path))
         for step in 1...4 { try log.logged(line(step)) }
         let whole = try text(log)
         try (whole + "{\"step\": 5, \"lo").write(toFile: log.path, atomically: false, encoding: .utf8)
-        try log.rewind(to: 4)
+        try log.rewind(to: 4, evaluationIsDue: false)
         #expect(try text(log) == whole)
-        try log.rewind(to: 2)
+        try log.rewind(to: 2, evaluationIsDue: false)
         #expect(try text(log).split(separator: "\n").count == 2)
         try log.logged(line(2, "train_runtime"))  // the closing line of an end that was not the last
-        try log.rewind(to: 2)
+        try log.rewind(to: 2, evaluationIsDue: false)
         #expect(try text(log).split(separator: "\n").count == 2)
-        try log.rewind(to: -1)
+        try log.rewind(to: -1, evaluationIsDue: false)
         #expect(try text(log).isEmpty)
+    }
+
+    /// What a stopped evaluation leaves to do may have been done since, by a run that was killed.
+    @Test func theLineOfAnEvaluationThatIsDueGoes() throws {
+        let scratch = try TemporaryDirectory()
+        let log = MetricsLog(directory: scratch.path)
+        func write(_ kind: LogLine.Kind, _ step: Int, _ key: String) throws {
+            var values: JSONObject = ["step": .integer(Int64(step)), key: .number(0.5)]
+            if kind == .training { values["learning_rate"] = .number(0.1) }
+            try log.logged(LogLine(kind, values))
+        }
+        try write(.training, 1, "loss")
+        try write(.evaluation, 1, "eval_loss")
+        try write(.training, 2, "loss")
+        let before = try text(log)
+        try write(.evaluation, 2, "eval_loss")
+        let after = try text(log)
+        try write(.training, 3, "loss")
+        try log.rewind(to: 2, evaluationIsDue: false)
+        #expect(try text(log) == after)
+        try log.rewind(to: 2, evaluationIsDue: true)
+        #expect(try text(log) == before)
+        try log.rewind(to: 2, evaluationIsDue: true)
+        #expect(try text(log) == before)
     }
 
     @Test func aLineThatCannotBeWrittenIsRetryable() throws {

@@ -1,5 +1,5 @@
 // A request to stop gives up an evaluation that is under way; the resumed run begins with it and ends with the same
-// bits and the same lines.
+// bits, the same lines and the same results, also where it was killed after the evaluation that it began with.
 
 import Foundation
 import TestSupport
@@ -8,6 +8,7 @@ import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
 import TuttiModels
+import TuttiReports
 import TuttiTraining
 
 /// Encodes in two halves; asks for a stop between them at one step, once.
@@ -42,9 +43,21 @@ private final class StoppingEvaluator: Evaluator {
     }
 }
 
+/// Ends a run as it logs a training step, after the reports of every run have the line.
+private final class Death: Report {
+    struct Error: Swift.Error {}
+    private let step: Int
+
+    init(at step: Int) { self.step = step }
+
+    func logged(_ line: LogLine) throws {
+        if line.kind == .training, line.step == step { throw Error() }
+    }
+}
+
 @Suite(.serialized) struct StopDuringEvaluationTests {
     private func train(
-        _ output: String, world: Int, stopAt step: Int?, test: Bool, best: Bool
+        _ output: String, world: Int, stopAt step: Int?, test: Bool, best: Bool, dieAt death: Int? = nil
     ) throws -> (outcome: TrainingOutcome, evaluations: Int) {
         try LocalEnsemble.run(world: world) { ensemble in
             var run = TinyRun("bert-sgd")
@@ -61,14 +74,17 @@ private final class StoppingEvaluator: Evaluator {
             var inputs = try run.inputs(output)
             let texts = inputs.trainDataset.texts(column: 0)
             let evaluator = StoppingEvaluator(texts, stop: inputs.stop, at: step)
+            let triplets = TripletEvaluator(
+                anchors: texts, positives: texts, negatives: texts.reversed(), name: "rows")
             if test {
                 inputs.testEvaluators = [evaluator]
                 inputs.evalDataset = inputs.trainDataset
             } else {
-                inputs.evaluators = [evaluator]
+                inputs.evaluators = [triplets, evaluator]
                 if best { inputs.arguments.metricForBestModel = "half_norm" }
             }
-            let outcome = try Trainer(inputs, ensemble: ensemble).train()
+            let reports = death.map { [Death(at: $0)] } ?? []
+            let outcome = try Trainer(inputs, ensemble: ensemble, reports: reports).train()
             return (outcome, evaluator.finished)
         }[0]
     }
@@ -93,11 +109,35 @@ private final class StoppingEvaluator: Evaluator {
         try expectSame(whole, parts)
     }
 
+    /// The checkpoint of the stop says that the evaluation is due; the run that did it has none that says it is done.
+    @Test(arguments: [1, 2])
+    func aRunThatIsKilledAfterTheEvaluationThatWasDueLeavesOneLine(world: Int) throws {
+        let scratch = try TemporaryDirectory()
+        let (whole, parts) = (scratch.path + "/whole", scratch.path + "/parts")
+        #expect(try train(whole, world: world, stopAt: nil, test: false, best: false) == (.finished, 3))
+        #expect(try train(parts, world: world, stopAt: 4, test: false, best: false) == (.preempted(step: 4), 1))
+        #expect(throws: (any Error).self) {
+            try train(parts, world: world, stopAt: nil, test: false, best: false, dieAt: 6)
+        }
+        let steps = try metricsLines(parts).map { $0["step"]?.int }
+        #expect(steps == [2, 2, 4, 4, 6], "the evaluation after step 4 was done")
+        #expect(try train(parts, world: world, stopAt: nil, test: false, best: false) == (.finished, 2))
+        try expectSame(whole, parts)
+    }
+
     private func expectSame(_ a: String, _ b: String) throws {
         func weights(_ path: String) throws -> Data {
             try Data(contentsOf: URL(fileURLWithPath: path + "/final/model.safetensors"))
         }
         #expect(try weights(a) == weights(b))
         #expect(timeless(try metricsLines(a)) == timeless(try metricsLines(b)))
+        func results(_ path: String) throws -> [String] {
+            let folder = path + "/eval"
+            guard FileManager.default.fileExists(atPath: folder) else { return [] }
+            return try FileManager.default.contentsOfDirectory(atPath: folder).sorted().map {
+                try String(contentsOfFile: folder + "/" + $0, encoding: .utf8)
+            }
+        }
+        #expect(try results(a) == results(b))
     }
 }

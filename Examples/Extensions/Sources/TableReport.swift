@@ -10,7 +10,7 @@ final class TableReport: Report {
     init(_ context: ReportContext) { path = context.outputDirectory + "/losses.csv" }
 
     /// Keeps the lines up to `step`: a run that goes on from a checkpoint logs the later ones again.
-    func rewind(to step: Int) throws {
+    func rewind(to step: Int, evaluationIsDue: Bool) throws {
         guard FileManager.default.fileExists(atPath: path) else { return }
         let kept = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").filter { line in
             (line.split(separator: ",").first.flatMap { Int($0) } ?? 0) <= step
