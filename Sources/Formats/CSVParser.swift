@@ -105,9 +105,12 @@ package struct CSVParser {
     package func raggedRow(_ record: CSVRecord, expected: Int, hint: String? = nil) -> TuttiError {
         let extra = record.count > expected
         let usual =
-            extra
-            ? "A field that contains the separator must be in double quotes."
-            : "Every row needs a field for every column."
+            switch (extra, quote) {
+            case (false, _): "Every row needs a field for every column."
+            case (true, nil): "Without quotes (quote: none) a field cannot contain the separator."
+            case (true, let quote?):
+                "A field that contains the separator must be between two \(Character(Unicode.Scalar(quote))) characters."
+            }
         return TuttiError(
             .data, CSVParser.operation, extra ? place(of: expected, in: record) : "\(source):\(record.line)",
             "the row has \(record.count) fields, the header has \(expected)", hint: hint ?? usual)
