@@ -41,18 +41,19 @@ package final class FolderLock: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - purpose: the owner's activity, for people who read the file.
+    ///   - setting: the option by which a user chooses the folder.
     ///   - waiting: gets one line if another process holds the lock.
     ///   - onLoss: called from the lock's own thread when another process has taken over.
     /// - Throws: `.usage` naming the owner if it does not release the lock in time; `.retryable` if it cannot be created.
     package init(
-        path: String, purpose: String, times: Times = Times(), waiting: (String) -> Void = { _ in },
-        onLoss: @escaping @Sendable () -> Void
+        path: String, purpose: String, setting: String = "output_dir", times: Times = Times(),
+        waiting: (String) -> Void = { _ in }, onLoss: @escaping @Sendable () -> Void
     ) throws(TuttiError) {
         self.path = path
         self.times = times
         self.onLoss = onLoss
         file = LockFile(path: path, purpose: purpose)
-        try FolderLock.take(file, times: times, waiting: waiting)
+        try FolderLock.take(file, setting: setting, times: times, waiting: waiting)
         seen = FolderLock.now()
         let thread = Thread { self.keepBeating() }
         thread.stackSize = 256 << 10
@@ -124,7 +125,9 @@ package final class FolderLock: @unchecked Sendable {
         return loss
     }
 
-    private static func take(_ file: LockFile, times: Times, waiting: (String) -> Void) throws(TuttiError) {
+    private static func take(
+        _ file: LockFile, setting: String, times: Times, waiting: (String) -> Void
+    ) throws(TuttiError) {
         let began = now()
         var seen: (content: LockContent, since: Double)?
         var hasSaid = false
@@ -150,7 +153,7 @@ package final class FolderLock: @unchecked Sendable {
             if now() - began >= times.patience {
                 throw TuttiError(
                     .usage, "start the run", file.path, "\(name) is writing to this directory",
-                    hint: "Wait for it or stop it, or choose another output_dir.")
+                    hint: "Wait for it or stop it, or choose another \(setting).")
             }
             if !hasSaid {
                 waiting("\(name) is writing to the output directory; waiting for it, \(Int(times.patience)) s at most.")

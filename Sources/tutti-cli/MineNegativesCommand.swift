@@ -63,6 +63,7 @@ struct MineNegativesCommand: RankedCommand {
     var json = false
 
     @OptionGroup var compute: ComputeOptions
+    @OptionGroup var lock: LockOptions
 
     func validate() throws {
         if let crossEncoder {
@@ -96,8 +97,10 @@ struct MineNegativesCommand: RankedCommand {
         }
         if ensemble.isRoot, !json { for line in miner.plan { try Output.line(line) } }
         let display = ProgressDisplay()
+        let times = try lock.times
         let outcome = try miner.mine(
-            model: encoder, modelDigest: digest, ensemble: ensemble, overwrites: overwrite, observe: display.show)
+            model: encoder, modelDigest: digest, ensemble: ensemble, overwrites: overwrite, lockTimes: times,
+            waiting: { TableOptions.notice($0) }, observe: display.show)
         guard ensemble.isRoot else { return }
         if json {
             var object = outcome.statistics

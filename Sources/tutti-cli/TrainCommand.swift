@@ -32,12 +32,8 @@ struct TrainCommand: RankedCommand {
     @Flag(help: "Print the lines of metrics.jsonl instead of the progress display.")
     var json = false
 
-    /// For tests of the lock on output_dir, which would take minutes: seconds of its heartbeat, until it is stale, and
-    /// to wait.
-    @Option(help: .hidden)
-    var lockTimes: String?
-
     @OptionGroup var compute: ComputeOptions
+    @OptionGroup var lock: LockOptions
 
     func run(on ensemble: any Ensemble) throws {
         let layout = try RankLayout.apply(compute, ensemble: ensemble)
@@ -53,7 +49,7 @@ struct TrainCommand: RankedCommand {
         var inputs = try TrainingInputs(configuration, ensemble: ensemble)
         inputs.overwrite = overwrite
         inputs.stop = CommandSignals.stop
-        inputs.lockTimes = try lockTimesOfTests()
+        inputs.lockTimes = try lock.times
         inputs.gemmIsAutomatic = compute.gemm == .auto
         let choice = try compute.chooseGemm(for: inputs.model, ensemble: ensemble, notice: report.notice)
         if ensemble.isRoot { report.notice("Matrix products: \(choice)") }
@@ -73,19 +69,6 @@ struct TrainCommand: RankedCommand {
             }
             throw ArgumentParser.ExitCode(TuttiError.Kind.preempted.rawValue)
         }
-    }
-}
-
-extension TrainCommand {
-    private func lockTimesOfTests() throws(TuttiError) -> FolderLock.Times {
-        var times = FolderLock.Times()
-        guard let lockTimes else { return times }
-        let numbers = lockTimes.split(separator: ",").compactMap { Double($0) }
-        guard numbers.count == 3, numbers.allSatisfy({ $0 > 0 }) else {
-            throw TuttiError(.usage, "read the command line", "--lock-times", "expected three numbers of seconds")
-        }
-        (times.beat, times.stale, times.patience) = (numbers[0], numbers[1], numbers[2])
-        return times
     }
 }
 

@@ -106,17 +106,52 @@ import TuttiGround
         refused(64, ["column 'negative'"], try mine(input: "negative.csv"))
     }
 
-    /// Whatever instant SIGKILL hits, the same command ends with the bytes of an undisturbed run.
-    @Test func killedAtRandomInstants() throws {
+    /// Two in one folder: the second is refused, or waits and finds everything done.
+    @Test func twoAtOnceDoNotMix() throws {
         let folder = try TemporaryDirectory()
         let mine = try Mine(folder.path)
+        try mine.workshop.write("many.csv", manyRows)
+        #expect(try mine(input: "many.csv", output: "alone.csv").code == 0)
+        let arguments = mine.arguments("many.csv", "mined.csv") + ["--lock-times"]
+        let first = try TuttiProcess.start(arguments + ["0.2,2,1"])
+        defer { kill(first.processIdentifier, SIGKILL) }
+        while first.isRunning, !mine.workshop.exists("mined.csv.work/identity.json") { usleep(500) }
+        kill(first.processIdentifier, SIGSTOP)  // nothing ends before the second has begun
+        let second = try TuttiProcess.run(arguments + ["0.2,2,1", "--num-negatives", "1", "--overwrite"])
+        #expect(second.code == 64)
+        #expect(second.errors.contains("process \(first.processIdentifier) on "), "\(second.errors)")
+        #expect(second.errors.contains("choose another --output"), "\(second.errors)")
+        let said = Pipe()
+        let third = try TuttiProcess.start(arguments + ["0.2,30,60"], output: said)
+        Thread.sleep(forTimeInterval: 1)
+        #expect(third.isRunning)
+        kill(first.processIdentifier, SIGCONT)
+        for process in [first, third] {
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 0)
+        }
+        let text = String(decoding: said.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        #expect(text.contains("finished already"), "\(text)")
+        #expect(try mine.workshop.read("mined.csv") == mine.workshop.read("alone.csv"))
+        #expect(!mine.workshop.exists("mined.csv.work/mining.lock"))
+    }
+
+    /// Enough pairs to be caught at work.
+    private var manyRows: String {
         var rows = "anchor,positive\n"
         for number in 0..<9000 {
             let word = { (salt: Int) in ["ba", "ce", "di", "fo", "gu", "ha", "je", "ki"][number / salt % 8] }
             let text = "\(word(1))\(word(8)) \(word(64))\(word(512)) \(word(4096))ba"
             rows += "\(text),\(text) \(word(1))ce\n"
         }
-        try mine.workshop.write("many.csv", rows)
+        return rows
+    }
+
+    /// Whatever instant SIGKILL hits, the same command ends with the bytes of an undisturbed run.
+    @Test func killedAtRandomInstants() throws {
+        let folder = try TemporaryDirectory()
+        let mine = try Mine(folder.path)
+        try mine.workshop.write("many.csv", manyRows)
         #expect(try mine(input: "many.csv", output: "whole.csv").code == 0)
         let work = mine.workshop.path + "/parts.csv.work"
         func kept() -> Int { (try? FileManager.default.contentsOfDirectory(atPath: work).count) ?? 0 }

@@ -77,10 +77,13 @@ package struct HardNegativeMiner: Sendable {
     /// Mines with `model`, whose weights and files have the digest `modelDigest`, and writes the output.
     ///
     /// An error of `observe`, which rank zero calls after every chunk, stops all ranks; what is finished stays kept.
-    /// Throws: `.usage` when the output belongs to another run and `overwrites` is false; `.retryable` for a full disk.
+    /// `waiting` gets one line where another process is mining to the same output.
+    /// Throws: `.usage` when the output belongs to another run and `overwrites` is false, or to a process that does not
+    /// end in time; `.retryable` for a full disk.
     /// Collective: every rank must call with the same model, pairs and options.
     package func mine(
         model: any SentenceEncoding, modelDigest: String, ensemble: any Ensemble, overwrites: Bool = false,
+        lockTimes: FolderLock.Times = FolderLock.Times(), waiting: (String) -> Void = { _ in },
         observe: (MiningProgress) throws -> Void = { _ in }
     ) throws -> MiningOutcome {
         guard let similarity = SimilarityFunction(rawValue: model.similarity) else {
@@ -90,8 +93,11 @@ package struct HardNegativeMiner: Sendable {
         let documentPrompt = options.documentPrompt ?? model.documentPrompt
         let identity = identity(modelDigest, similarity, queryPrompt: queryPrompt, documentPrompt: documentPrompt)
         try ensemble.verifyIdentity("mine negatives, inputs \(identity.result)")
+        var folder = folder
+        defer { folder.release() }
         let kept = try ensemble.onRoot { () throws -> String? in
-            guard case .finished(let statistics) = try folder.open(identity, overwrites: overwrites) else { return nil }
+            let state = try folder.open(identity, overwrites: overwrites, times: lockTimes, waiting: waiting)
+            guard case .finished(let statistics) = state else { return nil }
             return statistics.serialized()
         }
         if let kept {
@@ -99,10 +105,10 @@ package struct HardNegativeMiner: Sendable {
             return MiningOutcome(wasFinished: true, statistics: statistics, report: [])
         }
         try search(
-            model, similarity, queries: encoding(model, ensemble, queryPrompt),
+            model, similarity, in: folder, queries: encoding(model, ensemble, queryPrompt),
             documents: encoding(model, ensemble, documentPrompt), ensemble, observe)
         let written = try ensemble.onRoot { () throws -> [String] in
-            let statistics = try write()
+            let statistics = try write(to: folder)
             try folder.finish(identity, statistics: statistics.object)
             return [statistics.object.serialized()] + statistics.lines
         }
@@ -120,8 +126,9 @@ package struct HardNegativeMiner: Sendable {
 
     /// Finds the candidates of every chunk of queries that has none yet.
     private func search(
-        _ model: any SentenceEncoding, _ similarity: SimilarityFunction, queries: ChunkedEncoding,
-        documents: ChunkedEncoding, _ ensemble: any Ensemble, _ observe: (MiningProgress) throws -> Void
+        _ model: any SentenceEncoding, _ similarity: SimilarityFunction, in folder: MiningFolder,
+        queries: ChunkedEncoding, documents: ChunkedEncoding, _ ensemble: any Ensemble,
+        _ observe: (MiningProgress) throws -> Void
     ) throws {
         let queryChunks = queries.chunkCount(pairs.queries.count)
         let missing = try ensemble.onRoot { (0..<queryChunks).filter { !folder.hasCandidates(chunk: $0) } }
@@ -147,7 +154,7 @@ package struct HardNegativeMiner: Sendable {
     }
 
     /// Chooses negatives among the kept candidates and writes the output. For rank zero.
-    private func write() throws -> MiningStatistics {
+    private func write(to folder: MiningFolder) throws -> MiningStatistics {
         var statistics = MiningStatistics(options, window: window, pairs: pairs)
         var selection = NegativeSelection(options, window: window)
         try AtomicWrite.file(path: folder.output) { output throws(TuttiError) in
@@ -164,6 +171,7 @@ package struct HardNegativeMiner: Sendable {
                     for row in rows { try output.write(fileFormat.line(format.columns, row)) }
                 }
             }
+            try folder.checkIsHeld()
         }
         statistics.skipped = selection.skipped
         return statistics

@@ -4,6 +4,7 @@
 //   OUTPUT.work/documents-00000.npy ...      unit embeddings of the documents, chunk after chunk
 //   OUTPUT.work/queries-00000.npy ...        of the queries
 //   OUTPUT.work/candidates-00000.safetensors candidates of a chunk of queries, and scores of its positives
+//   OUTPUT.work/mining.lock                  while a run works here: two of them never mix
 //
 // Why three digests: embeddings depend on model, prompts and texts, candidates on how many are kept as well, the output
 // on every option. A run with other margins thus searches nothing again, and one with another range encodes nothing.
@@ -38,17 +39,61 @@ struct MiningFolder: Sendable {
     let output: String
     /// The work folder.
     var path: String { output + ".work" }
+    /// Held by rank zero while there is something to do.
+    private var lock: FolderLock?
     private static let operation = "mine negatives"
     private static let format = 1
 
+    /// The folder beside `output`.
+    init(output: String) { self.output = output }
+
     /// Makes the folder ready for a run of `identity`: makes it, goes on with it, or empties it of what does not fit.
+    /// Holds it until `release`, after a wait where another process holds it; a finished output needs no hold.
     ///
-    /// Throws: `.usage` when output or folder belong to another run and `overwrites` is false; `.retryable`.
-    func open(_ identity: MiningIdentity, overwrites: Bool) throws(TuttiError) -> MiningFolderState {
+    /// Throws: `.usage` when output or folder belong to another run and `overwrites` is false, or when a living process
+    /// does not give the folder up in time; `.retryable`.
+    mutating func open(
+        _ identity: MiningIdentity, overwrites: Bool, times: FolderLock.Times, waiting: (String) -> Void
+    ) throws(TuttiError) -> MiningFolderState {
+        if case .finished(let statistics) = try look(for: identity, overwrites: overwrites).state {
+            return .finished(statistics)
+        }
+        try make()
+        lock = try FolderLock(
+            path: path + "/mining.lock", purpose: "mine \(output)", setting: "--output", times: times,
+            waiting: waiting, onLoss: {})
+        // Looked at again: who held the folder has changed it.
+        let (state, previous) = try look(for: identity, overwrites: overwrites)
+        guard state == .open else { return state }
+        // What does not fit goes before the folder says whose it is: a crash between the two keeps nothing wrong.
+        if previous?.embeddings != identity.embeddings {
+            try remove("documents-")
+            try remove("queries-")
+        }
+        if previous?.candidates != identity.candidates { try remove("candidates-") }
+        try write(identity, statistics: nil)
+        return .open
+    }
+
+    /// Gives the folder up.
+    mutating func release() {
+        lock?.release()
+        lock = nil
+    }
+
+    /// Returns if this process may still write here: asked before it does.
+    ///
+    /// Throws: `.retryable` once another process has taken the folder over.
+    func checkIsHeld() throws(TuttiError) { try lock?.check() }
+
+    /// What is there to do for `identity`, and whose the folder was.
+    private func look(
+        for identity: MiningIdentity, overwrites: Bool
+    ) throws(TuttiError) -> (state: MiningFolderState, previous: MiningIdentity?) {
         let hasOutput = FileManager.default.fileExists(atPath: output)
         let previous = try readIdentity()
         if previous?.identity.result == identity.result, !overwrites {
-            if hasOutput, let statistics = previous?.statistics { return .finished(statistics) }
+            if hasOutput, let statistics = previous?.statistics { return (.finished(statistics), previous?.identity) }
         } else if hasOutput || previous != nil, !overwrites {
             throw TuttiError(
                 .usage, MiningFolder.operation, previous == nil ? output : path,
@@ -57,35 +102,34 @@ struct MiningFolder: Sendable {
                     : "belongs to another run: model, data or options differ",
                 hint: "Name another --output, or pass --overwrite.")
         }
-        if !FileManager.default.fileExists(atPath: path), mkdir(path, 0o777) != 0 {
-            let code = errno
-            throw TuttiError(
-                code == ENOENT || code == ENOTDIR ? .missingFile : .retryable, MiningFolder.operation, path,
-                "the folder cannot be made: \(String(cString: strerror(code)))")
-        }
-        // What does not fit goes before the folder says whose it is: a crash between the two keeps nothing wrong.
-        if previous?.identity.embeddings != identity.embeddings {
-            try remove("documents-")
-            try remove("queries-")
-        }
-        if previous?.identity.candidates != identity.candidates { try remove("candidates-") }
-        try write(identity, statistics: nil)
-        return .open
+        return (.open, previous?.identity)
+    }
+
+    private func make() throws(TuttiError) {
+        guard mkdir(path, 0o777) != 0, errno != EEXIST else { return }
+        let code = errno
+        throw TuttiError(
+            code == ENOENT || code == ENOTDIR ? .missingFile : .retryable, MiningFolder.operation, path,
+            "the folder cannot be made: \(String(cString: strerror(code)))")
     }
 
     /// Records that the output is whole.
     func finish(_ identity: MiningIdentity, statistics: JSONObject) throws(TuttiError) {
+        try checkIsHeld()
         try write(identity, statistics: statistics)
     }
 
     /// Where embeddings of one side are kept, "documents" or "queries".
-    func embeddings(_ side: String) -> MiningEmbeddingStore { MiningEmbeddingStore(prefix: "\(path)/\(side)-") }
+    func embeddings(_ side: String) -> MiningEmbeddingStore {
+        MiningEmbeddingStore(prefix: "\(path)/\(side)-", lock: lock)
+    }
 
     /// Whether the candidates of a chunk of queries are kept.
     func hasCandidates(chunk: Int) -> Bool { FileManager.default.fileExists(atPath: candidatesPath(chunk)) }
 
     /// Keeps the candidates of a chunk of queries.
     func keep(_ candidates: Candidates, chunk: Int) throws(TuttiError) {
+        try checkIsHeld()
         let (documents, scores) = (candidates.documents, candidates.scores)
         let (positives, path) = (candidates.positiveScores, candidatesPath(chunk))
         let shape = [candidates.depth == 0 ? 0 : documents.count / candidates.depth, candidates.depth]
@@ -197,6 +241,7 @@ struct MiningFolder: Sendable {
 /// Embeddings of one side, a .npy file a chunk.
 struct MiningEmbeddingStore: EmbeddingStore, Sendable {
     let prefix: String
+    let lock: FolderLock?
 
     func keptChunks(among chunks: [Int]) -> [Int] {
         chunks.filter { FileManager.default.fileExists(atPath: path($0)) }
@@ -211,6 +256,7 @@ struct MiningEmbeddingStore: EmbeddingStore, Sendable {
     }
 
     func keep(_ rows: Embeddings, chunk: Int) throws(TuttiError) {
+        try lock?.check()
         try NumPy.write(path: path(chunk), floats: rows.flattened, rows: rows.count, columns: rows.dimension)
     }
 
