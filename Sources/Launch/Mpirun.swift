@@ -17,7 +17,8 @@ package struct Mpirun: Equatable, Sendable {
     /// subcommand, for messages that say how to restart the job.
     package static let marker = "TUTTI_LAUNCH"
 
-    /// The variable that holds the width of the launcher's terminal, if its standard error is one: rank zero may draw a bar.
+    /// The variable that holds the width of the launcher's terminal, if its standard error is one, so that rank zero may
+    /// draw a bar; "output" follows if standard output is a terminal too.
     package static let terminal = "TUTTI_TERMINAL"
 
     /// What rank zero writes to standard error once all ranks handle signals: an escape sequence that terminals ignore
@@ -31,15 +32,17 @@ package struct Mpirun: Equatable, Sendable {
     ///   - isTutti: whether that is a tutti subcommand, which announces that it is ready.
     ///   - launcher: the launcher's own command line up to the subcommand.
     ///   - columns: the width of the terminal that standard error goes to, nil if it goes elsewhere.
+    ///   - showsOutput: whether standard output goes to a terminal.
     ///   - singleCopy: whether ranks may read each other's memory.
     package init(
         _ mpirun: String, plan: MachinePlan, options: LaunchOptions, program: [String], isTutti: Bool,
-        launcher: String, columns: Int? = nil, singleCopy: Bool, isRoot: Bool, environment: [String: String]
+        launcher: String, columns: Int? = nil, showsOutput: Bool = false, singleCopy: Bool, isRoot: Bool,
+        environment: [String: String]
     ) {
         var set = ["OPENBLAS_NUM_THREADS": "\(plan.threads)", "OMP_NUM_THREADS": "\(plan.threads)"]
         if isTutti {
             set[Mpirun.marker] = launcher
-            set[Mpirun.terminal] = columns.map(String.init)
+            set[Mpirun.terminal] = columns.map { showsOutput ? "\($0) output" : "\($0)" }
             // Otherwise a trap would stall its rank, and the job, for half a minute while Swift unwinds the stack.
             if environment["SWIFT_BACKTRACE"] == nil { set["SWIFT_BACKTRACE"] = "enable=no" }
         }

@@ -1,4 +1,4 @@
-// Progress on standard error: a bar on a terminal, an occasional line elsewhere.
+// Progress: a bar on a terminal, an occasional line on standard error elsewhere.
 
 import Foundation
 import TuttiGround
@@ -18,13 +18,19 @@ package final class ProgressBar {
     /// Whether a bar is drawn, rather than lines.
     package var isBar: Bool { columns != nil }
 
-    /// A bar of at most `columns` columns, or lines without a terminal.
+    /// A bar on `terminal`, or lines on standard error without one.
+    package convenience init(on terminal: Terminal? = .current) {
+        let stream = terminal?.stream ?? .error
+        self.init(columns: terminal?.columns) { stream.put($0) }
+    }
+
+    /// A bar of at most `columns` columns, or lines for nil.
     ///
     /// - Parameters:
-    ///   - write: takes the output; standard error by default.
+    ///   - write: takes the output.
     ///   - now: the clock.
     package init(
-        columns: Int? = Terminal.columns, write: @escaping (String) -> Void = { StandardStream.error.put($0) },
+        columns: Int?, write: @escaping (String) -> Void,
         now: @escaping () -> ContinuousClock.Instant = { .now }
     ) {
         self.columns = columns
@@ -74,7 +80,7 @@ package final class ProgressBar {
 
     /// Removes the bar, so that a line can be printed in its place.
     package func clear() {
-        if isShown { write("\r\u{1B}[K") }
+        if isShown { write(Terminal.erasure) }
         isShown = false
     }
 

@@ -1,4 +1,4 @@
-// A run for people: lines on standard output, the bar on standard error.
+// A run for people: lines on standard output, the bar on the terminal.
 //
 // A training line has step, loss, learning rate and remaining time; an evaluation is one line with the main metrics and
 // how they changed. All other numbers are in metrics.jsonl and eval/.

@@ -151,6 +151,7 @@ private struct CommandEnd: Error, Codable {
 
     /// Prints the text: help to standard output, an error to standard error.
     func show() {
-        if !text.isEmpty { Output.show(text + "\n", on: code == 0 ? STDOUT_FILENO : STDERR_FILENO) }
+        guard !text.isEmpty else { return }
+        if code == 0 { Output.show(text + "\n", on: STDOUT_FILENO) } else { Output.say(text) }
     }
 }

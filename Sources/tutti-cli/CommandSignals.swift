@@ -50,9 +50,9 @@ enum CommandSignals {
     /// Exits with 85: there is nothing to save.
     private static func leave(_ signal: Int32) {
         if isRankZero {
-            Output.show(
-                "Stopped by \(SignalThread.name(signal)) before there was anything to save. To restart:  "
-                    + "\(commandLine)\n", on: STDERR_FILENO)
+            Output.say(
+                "Stopped by \(SignalThread.name(signal)) before there was anything to save. To restart: "
+                    + commandLine)
         }
         _exit(TuttiError.Kind.preempted.rawValue)
     }

@@ -57,7 +57,8 @@ struct LaunchCommand: ParsableCommand {
         let singleCopy = MachinePlan.probesSingleCopy()
         let command = Mpirun(
             mpirun, plan: plan, options: options, program: program, isTutti: isTutti,
-            launcher: launcher(of: options), columns: Self.columns, singleCopy: singleCopy, isRoot: geteuid() == 0,
+            launcher: launcher(of: options), columns: isatty(STDERR_FILENO) == 1 ? Terminal.current?.columns : nil,
+            showsOutput: isatty(STDOUT_FILENO) == 1, singleCopy: singleCopy, isRoot: geteuid() == 0,
             environment: environment)
         if !options.isQuiet || options.isDryRun {
             Self.say(plan.summary(hostName: Machine.hostName))
@@ -111,13 +112,6 @@ struct LaunchCommand: ParsableCommand {
         return Mpirun.shellLine([CommandLine.arguments[0], "launch"] + (own.last == "tutti" ? own.dropLast() : own))
     }
 
-    /// The width of the terminal on standard error.
-    private static var columns: Int? {
-        guard isatty(STDERR_FILENO) == 1 else { return nil }
-        var size = winsize()
-        return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
-    }
-
     private static func ownPath() throws(TuttiError) -> String {
         guard let path = Bundle.main.executablePath else {
             throw TuttiError(.missingFile, "", CommandLine.arguments[0], "the executable is not found")
@@ -132,5 +126,5 @@ struct LaunchCommand: ParsableCommand {
         throw TuttiError(.missingFile, "", "mpirun", "not in PATH", hint: "launch/setup installs Open MPI.")
     }
 
-    private static func say(_ text: String) { Output.show("tutti launch: \(text)\n", on: STDERR_FILENO) }
+    private static func say(_ text: String) { Output.say("tutti launch: \(text)") }
 }

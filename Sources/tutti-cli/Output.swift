@@ -21,6 +21,11 @@ enum Output {
         }
     }
 
+    /// Prints a line to standard error, replacing a bar on the terminal.
+    static func say(_ text: String) {
+        StandardStream.error.put((Terminal.current == nil ? "" : Terminal.erasure) + text.printable + "\n")
+    }
+
     /// Shows progress or a notice; a closed pipe does not end the work.
     static func show(_ text: String, on descriptor: Int32) {
         StandardStream(descriptor: descriptor).put(text.printable)

@@ -39,5 +39,5 @@ struct TableOptions: ParsableArguments {
     }
 
     /// Prints a reader's warning to standard error, apart from results.
-    static func notice(_ line: String) { Output.show("tutti: \(line)\n", on: STDERR_FILENO) }
+    static func notice(_ line: String) { Output.say("tutti: \(line)") }
 }

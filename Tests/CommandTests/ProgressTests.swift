@@ -61,6 +61,23 @@ import TuttiGround
         #expect(!outcome.output.contains("█") && outcome.output.contains("step 4/4  "))
     }
 
+    /// What goes through two pipes keeps no order: bar and lines share one where both end on the terminal.
+    @Test func theBarMakesWayForLinesOnOneStream() throws {
+        let folder = try TemporaryDirectory()
+        let workshop = try workshop(folder.path)
+        let arguments = ["train", workshop.path + "/run.yaml", "--gemm", "tutti"]
+        let terminal = ["TUTTI_TERMINAL": "70 output"]
+        let outcome = try TuttiProcess.run(arguments, environment: terminal)
+        #expect(outcome.code == 0 && outcome.errors.isEmpty, "\(outcome.errors)")
+        let rows = outcome.output.split(separator: "\n")
+        #expect(rows.contains { $0.contains("█") })
+        // What stays of a row on the screen is what follows its last erasure.
+        let lines = rows.map { $0.components(separatedBy: "\r\u{1B}[K").last ?? "" }
+        #expect(lines.contains { $0.hasPrefix("step 4/4  ") } && lines.allSatisfy { !$0.contains("█") }, "\(lines)")
+        let refused = try TuttiProcess.run(arguments + ["--set", "seed=1"], environment: terminal)
+        #expect(refused.code == 64 && refused.errors.hasPrefix("\r\u{1B}[Ktutti: error: "), "\(refused.errors)")
+    }
+
     @Test func evaluateAndEncodeShowHowFarTheyAre() throws {
         let folder = try TemporaryDirectory()
         let workshop = try workshop(folder.path)

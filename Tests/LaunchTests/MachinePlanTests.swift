@@ -131,16 +131,17 @@ import TuttiLaunch
 
     /// Ranks see a pipe where the user has a terminal.
     @Test func ranksLearnOfTheTerminal() throws {
-        func value(_ columns: Int?) throws -> String? {
+        func value(_ columns: Int?, showsOutput: Bool = false) throws -> String? {
             let options = try LaunchOptions(["train", "x"])
             return Mpirun(
                 "mpirun", plan: try MachinePlan(options, machine: machine(), slurm: nil), options: options,
-                program: ["x"], isTutti: true, launcher: "tutti launch", columns: columns, singleCopy: true,
-                isRoot: false, environment: [:]
+                program: ["x"], isTutti: true, launcher: "tutti launch", columns: columns,
+                showsOutput: showsOutput, singleCopy: true, isRoot: false, environment: [:]
             ).environment["TUTTI_TERMINAL"]
         }
         #expect(try value(132) == "132")
-        #expect(try value(nil) == nil)
+        #expect(try value(132, showsOutput: true) == "132 output")
+        #expect(try value(nil, showsOutput: true) == nil)
     }
 
     @Test func swiftDoesNotUnwindTheStackOfADeadRank() throws {

@@ -171,7 +171,8 @@ private final class Screen {
     }
 
     @Test func theLauncherTellsOfItsTerminal() {
-        #expect(Terminal.columns(told: "132") == 132)
-        for text in [nil, "", "0", "-3", "wide"] { #expect(Terminal.columns(told: text) == nil) }
+        #expect(Terminal(told: "132") == Terminal(columns: 132))
+        #expect(Terminal(told: "132 output") == Terminal(columns: 132, isOnOutput: true))
+        for text in [nil, "", "0", "-3", "wide", "output"] { #expect(Terminal(told: text) == nil) }
     }
 }
