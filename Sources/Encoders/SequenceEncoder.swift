@@ -48,7 +48,7 @@ package final class SequenceEncoder {
     ///
     /// Throws: if modules do not match each other or the plan.
     package init(_ plan: EncoderPlan, heads headConfigurations: [HeadConfiguration]) throws(TuttiError) {
-        guard case .pooling(let modes, let includePrompt)? = headConfigurations.first, !modes.isEmpty else {
+        guard case .pooling(let modes, _, let includePrompt)? = headConfigurations.first, !modes.isEmpty else {
             throw planError("modules", "the module after the transformer is not a pooling with at least one mode")
         }
         var widths = [plan.hiddenSize]

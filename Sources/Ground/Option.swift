@@ -25,6 +25,11 @@ public struct OptionProblem: Error, Sendable, Equatable {
         self.hint = hint
     }
 
+    /// The same problem of what is under `key` of a larger value.
+    package func inside(_ key: String) -> OptionProblem {
+        OptionProblem(problem, hint: hint, at: path.isEmpty ? key : "\(key).\(path)")
+    }
+
     /// The value is not of the type that `words` names.
     public static func expected(_ words: String, found value: JSONValue, at path: String = "") -> OptionProblem {
         OptionProblem("expected \(words), found \(value.configurationText)", at: path)
@@ -86,13 +91,15 @@ public struct Option<Owner>: Sendable {
 
     /// An option that always has a value.
     ///
-    /// - Parameter null: the value of null; nil if null means the default.
+    /// - Parameters:
+    ///   - words: the accepted values; by default those of the type and the check.
+    ///   - null: the value of null; nil if null means the default.
     public init<Value: OptionValue>(
-        _ name: String, _ path: WritableKeyPath<Owner, Value> & Sendable, _ meaning: String,
+        _ name: String, _ path: WritableKeyPath<Owner, Value> & Sendable, _ meaning: String, words: String? = nil,
         check: OptionCheck<Value>? = nil, null: Value? = nil, isRequired: Bool = false
     ) {
         self.init(
-            name, words: Option.words(Value.self, check), meaning, isRequired: isRequired,
+            name, words: words ?? Option.words(Value.self, check), meaning, isRequired: isRequired,
             read: { (json, owner) throws(OptionProblem) in
                 if json.isNull {
                     if let null { owner[keyPath: path] = null }
@@ -104,11 +111,11 @@ public struct Option<Owner>: Sendable {
 
     /// An option whose value may be absent: null.
     public init<Value: OptionValue>(
-        _ name: String, _ path: WritableKeyPath<Owner, Value?> & Sendable, _ meaning: String,
+        _ name: String, _ path: WritableKeyPath<Owner, Value?> & Sendable, _ meaning: String, words: String? = nil,
         check: OptionCheck<Value>? = nil
     ) {
         self.init(
-            name, words: Option.words(Value.self, check), meaning,
+            name, words: words ?? Option.words(Value.self, check), meaning,
             read: { (json, owner) throws(OptionProblem) in
                 owner[keyPath: path] = json.isNull ? nil : try Option.value(json, check)
             }, write: { $0[keyPath: path]?.optionJSON ?? .null })
@@ -147,30 +154,64 @@ public struct OptionList<Owner>: Sendable {
         self.options = options
     }
 
+    /// The same options of a type that holds an `Owner` at `path`.
+    package func lifted<Outer>(to path: WritableKeyPath<Outer, Owner> & Sendable) -> [Option<Outer>] {
+        options.map { $0.lifted(to: path) }
+    }
+
     /// The names, in order.
     public var names: [String] { options.map(\.name) }
 
     /// Sets the values in `object`; unknown keys are left to the caller.
     ///
-    /// - Parameter error: makes an error from a key, a problem and a hint.
-    /// - Throws: the result of `error`, for an invalid or missing value.
-    public func read(
-        _ object: JSONObject, into owner: inout Owner,
-        error: (_ key: String, _ problem: String, _ hint: String?) -> TuttiError
-    ) throws(TuttiError) {
+    /// - Parameter isPartial: whether required options may be missing.
+    /// - Throws: a problem at the key, for an invalid or missing value.
+    package func read(
+        _ object: JSONObject, into owner: inout Owner, isPartial: Bool = false
+    ) throws(OptionProblem) {
         for option in options {
-            guard let json = object[option.name] else {
-                if option.isRequired {
-                    throw error(option.name, "is missing: \(option.meaning)", "It takes \(option.words).")
-                }
-                continue
+            let json = object[option.name]
+            if option.isRequired, !isPartial, json?.isNull ?? true {
+                throw OptionProblem(
+                    "is missing: \(option.meaning)", hint: "It takes \(option.words).", at: option.name)
             }
+            guard let json else { continue }
             do throws(OptionProblem) {
                 try option.read(json, &owner)
             } catch let flaw {
-                let key = flaw.path.isEmpty ? option.name : "\(option.name).\(flaw.path)"
-                throw error(key, flaw.problem, flaw.hint)
+                throw flaw.inside(option.name)
             }
+        }
+    }
+
+    /// The same, with errors that `error` makes from a key, a problem and a hint.
+    public func read(
+        _ object: JSONObject, into owner: inout Owner, isPartial: Bool = false,
+        error: (_ key: String, _ problem: String, _ hint: String?) -> TuttiError
+    ) throws(TuttiError) {
+        do throws(OptionProblem) {
+            try read(object, into: &owner, isPartial: isPartial)
+        } catch let flaw {
+            throw error(flaw.path, flaw.problem, flaw.hint)
+        }
+    }
+
+    /// Refuses values that no configuration could give, of an owner that a program made.
+    package func check(_ owner: Owner) throws(OptionProblem) {
+        var copy = owner
+        for option in options {
+            do throws(OptionProblem) {
+                try option.read(option.write(owner), &copy)
+            } catch let flaw {
+                throw flaw.inside(option.name)
+            }
+        }
+    }
+
+    /// Refuses a key that is no option's, with the nearest one.
+    package func checkKeys(of object: JSONObject) throws(OptionProblem) {
+        for key in object.keys where !options.contains(where: { $0.name == key }) {
+            throw OptionProblem("unknown key", hint: TuttiError.hint(unknown: key, known: names), at: key)
         }
     }
 
@@ -182,6 +223,13 @@ public struct OptionList<Owner>: Sendable {
     /// Name and value of the options whose values are not those of `defaults`.
     public func changes(of owner: Owner, from defaults: Owner) -> [(name: String, value: JSONValue)] {
         options.map { ($0.name, $0.write(owner), $0.write(defaults)) }.filter { $0.1 != $0.2 }.map { ($0.0, $0.1) }
+    }
+
+    /// The same as a configuration writes it.
+    package func object(of owner: Owner, from defaults: Owner) -> JSONValue {
+        var object = JSONObject()
+        for (name, value) in changes(of: owner, from: defaults) { object[name] = value }
+        return .object(object)
     }
 }
 

@@ -52,6 +52,19 @@ extension Double: OptionValue {
     public var optionJSON: JSONValue { .number(self) }
 }
 
+/// A number of a model's files, which Python reads too: a text of a number is not one.
+extension Float: OptionValue {
+    /// The accepted values, in words.
+    public static var words: String { "a number" }
+    /// Parses the value of a configuration.
+    public init(option json: JSONValue) throws(OptionProblem) {
+        guard let value = json.double.map(Float.init), value.isFinite else { throw .expected(Self.words, found: json) }
+        self = value
+    }
+    /// In the fewest digits that give the same Float.
+    public var optionJSON: JSONValue { .number(Double("\(self)") ?? Double(self)) }
+}
+
 extension String: OptionValue {
     /// The accepted values, in words.
     public static var words: String { "a string" }
@@ -64,19 +77,34 @@ extension String: OptionValue {
     public var optionJSON: JSONValue { .string(self) }
 }
 
+extension JSONObject: OptionValue {
+    /// The accepted values, in words.
+    public static var words: String { "a mapping" }
+    /// Parses the value of a configuration.
+    public init(option json: JSONValue) throws(OptionProblem) {
+        guard let object = json.object else { throw .expected(Self.words, found: json) }
+        self = object
+    }
+    /// The value as written in a configuration.
+    public var optionJSON: JSONValue { .object(self) }
+}
+
 /// A single value is a list of one.
 extension Array: OptionValue where Element: OptionValue {
     /// The accepted values, in words.
     public static var words: String { "a list, each \(Element.words)" }
     /// Parses the value of a configuration.
     public init(option json: JSONValue) throws(OptionProblem) {
+        guard let items = json.array else {
+            self = [try Element(option: json)]
+            return
+        }
         self = []
-        for (place, item) in (json.array ?? [json]).enumerated() {
+        for (place, item) in items.enumerated() {
             do {
                 append(try Element(option: item))
             } catch {
-                throw OptionProblem(
-                    error.problem, hint: error.hint, at: error.path.isEmpty ? "\(place)" : "\(place).\(error.path)")
+                throw error.inside("\(place)")
             }
         }
     }
@@ -123,9 +151,14 @@ extension OptionCheck where Value == Int {
     }
 }
 
-extension OptionCheck where Value == Double {
+extension OptionCheck where Value == String {
+    /// A text that says something.
+    public static var filled: OptionCheck { OptionCheck("not empty") { $0.isEmpty ? "is empty" : nil } }
+}
+
+extension OptionCheck where Value: BinaryFloatingPoint {
     /// A number of at least `least`.
-    public static func atLeast(_ least: Double) -> OptionCheck {
+    public static func atLeast(_ least: Value) -> OptionCheck {
         OptionCheck("at least \(short(least))") { $0 < least ? "\(short($0)) is below \(short(least))" : nil }
     }
 
@@ -135,19 +168,19 @@ extension OptionCheck where Value == Double {
     }
 
     /// A number in a range.
-    public static func within(_ range: ClosedRange<Double>) -> OptionCheck {
+    public static func within(_ range: ClosedRange<Value>) -> OptionCheck {
         let words = "from \(short(range.lowerBound)) to \(short(range.upperBound))"
         return OptionCheck(words) { range.contains($0) ? nil : "\(short($0)) is not \(words)" }
     }
 
     /// A number in a half-open range.
-    public static func within(_ range: Range<Double>) -> OptionCheck {
+    public static func within(_ range: Range<Value>) -> OptionCheck {
         let words = "from \(short(range.lowerBound)) to below \(short(range.upperBound))"
         return OptionCheck(words) { range.contains($0) ? nil : "\(short($0)) is not \(words)" }
     }
 
     /// Without ".0".
-    private static func short(_ value: Double) -> String {
+    private static func short(_ value: Value) -> String {
         Int64(exactly: value).map { "\($0)" } ?? "\(value)"
     }
 }

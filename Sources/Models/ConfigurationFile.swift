@@ -44,43 +44,30 @@ struct ConfigurationFile: Sendable {
         TuttiError(.data, "read model configuration", "\(path): \(key)", problem, hint: hint)
     }
 
-    /// The integer at `key`, or nil when the key is missing or null.
-    func int(_ key: String) throws(TuttiError) -> Int? {
-        guard let value = object[key], !value.isNull else { return nil }
-        guard let number = value.int else { throw mismatch(key, value, "an integer") }
-        return number
+    /// An error about what stands at the problem's path.
+    func error(_ flaw: OptionProblem) -> TuttiError { error(flaw.path, flaw.problem, hint: flaw.hint) }
+
+    /// The value at `key`, or nil when the key is missing or null.
+    func value<Value: OptionValue>(
+        _ key: String, as _: Value.Type = Value.self, check: OptionCheck<Value>? = nil
+    ) throws(TuttiError) -> Value? {
+        guard let json = object[key], !json.isNull else { return nil }
+        do throws(OptionProblem) {
+            let value = try Value(option: json)
+            if let problem = check?.problem(value) { throw OptionProblem(problem) }
+            return value
+        } catch let flaw {
+            throw error(flaw.inside(key))
+        }
     }
 
-    /// The integer at `key`, at least `minimum`.
-    func requiredInt(_ key: String, atLeast minimum: Int = 1) throws(TuttiError) -> Int {
-        guard let number = try int(key) else { throw error(key, "is missing") }
-        guard number >= minimum else { throw error(key, "is \(number), which must be at least \(minimum)") }
-        return number
-    }
-
-    /// The number at `key`, or nil when the key is missing or null.
-    func double(_ key: String) throws(TuttiError) -> Double? {
-        guard let value = object[key], !value.isNull else { return nil }
-        guard let number = value.double else { throw mismatch(key, value, "a number") }
-        return number
-    }
-
-    /// The truth value at `key`, or nil when the key is missing or null.
-    func bool(_ key: String) throws(TuttiError) -> Bool? {
-        guard let value = object[key], !value.isNull else { return nil }
-        guard let truth = value.bool else { throw mismatch(key, value, "true or false") }
-        return truth
-    }
-
-    /// The string at `key`, or nil when the key is missing or null.
-    func string(_ key: String) throws(TuttiError) -> String? {
-        guard let value = object[key], !value.isNull else { return nil }
-        guard let text = value.string else { throw mismatch(key, value, "a string") }
-        return text
-    }
-
-    /// An error for a value of another type.
-    func mismatch(_ key: String, _ value: JSONValue, _ expected: String) -> TuttiError {
-        error(key, "holds \(value.kindName) where \(expected) is needed")
+    /// The value at `key`, which must be there.
+    func required<Value: OptionValue>(
+        _ key: String, as _: Value.Type = Value.self, check: OptionCheck<Value>? = nil
+    ) throws(TuttiError) -> Value {
+        guard let value = try value(key, as: Value.self, check: check) else {
+            throw error(key, "is missing", hint: "It takes \(Value.words).")
+        }
+        return value
     }
 }

@@ -18,7 +18,7 @@ package struct DecoderModel: Sendable {
     /// The tokenizer of the texts that it reconstructs.
     package let tokenizer: Tokenizer
     /// initializer_range: the deviation of weights that the checkpoint does not hold.
-    package let initializerRange: Float
+    package var initializerRange: Float { family.initializerRange }
     private let weights: SafetensorsFile
     /// The checkpoint's names by those without "bert.".
     private let names: [String: String]
@@ -28,7 +28,9 @@ package struct DecoderModel: Sendable {
     /// Throws: `.usage` for a family that has no decoder; as `SentenceEncoder.load`.
     package init(tiedTo model: SentenceEncoder) throws(TuttiError) {
         try self.init(
-            model.directory, family: model.family, tokenizer: model.tokenizer, source: model.sourceDescription)
+            model.directory, family: model.family, tokenizer: model.tokenizer,
+            weights: try SafetensorsFile.open(directory: model.directory.transformerPath),
+            source: model.sourceDescription)
     }
 
     /// Loads the model that `path` names: a folder or a hub id.
@@ -36,19 +38,23 @@ package struct DecoderModel: Sendable {
     /// Throws: `.usage` for a family that has no decoder; as `SentenceEncoder.load`.
     package init(path: String) throws(TuttiError) {
         let directory = try ModelDirectory(path: try ModelHub.resolve(path))
-        let file = ConfigurationFile(
-            path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
+        let weights = try SafetensorsFile.open(directory: directory.transformerPath)
         try self.init(
-            directory, family: try EncoderSettings.read(file, isDecoder: true),
+            directory, family: try EncoderSettings.read(DecoderModel.file(directory), weights: weights),
             tokenizer: try Tokenizer.load(directory: directory.transformerPath, lowercases: directory.lowercases),
-            source: path)
+            weights: weights, source: path)
+    }
+
+    private static func file(_ directory: ModelDirectory) -> ConfigurationFile {
+        ConfigurationFile(
+            path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
     }
 
     private init(
-        _ directory: ModelDirectory, family: any EncoderFamily, tokenizer: Tokenizer, source: String
+        _ directory: ModelDirectory, family: any EncoderFamily, tokenizer: Tokenizer, weights: SafetensorsFile,
+        source: String
     ) throws(TuttiError) {
-        let file = ConfigurationFile(
-            path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
+        let file = DecoderModel.file(directory)
         guard let family = family as? any DecoderFamily else {
             let known = EncoderFamilies.all.filter { $0 is any DecoderFamily.Type }.flatMap { $0.modelTypes }
             throw TuttiError(
@@ -57,18 +63,13 @@ package struct DecoderModel: Sendable {
                 hint: "Decoders exist of: \(known.joined(separator: ", ")). With another encoder, set"
                     + " tie_encoder_decoder: false and decoder_name_or_path to one of these.")
         }
-        if try file.bool("tie_word_embeddings") == false {
-            throw file.error("tie_word_embeddings", "is false, where only the word table can project to the vocabulary")
-        }
-        weights = try SafetensorsFile.open(directory: directory.transformerPath)
-        try ModelSizes(weights).check(file)
+        self.weights = weights
         plan = try EncoderSettings.known(file) { () throws(TuttiError) in
             try family.decoderPlan(prefix: "", isTied: false)
         }
         try file.check(tokenizer, fits: plan.vocabularySize)
         self.family = family
         self.tokenizer = tokenizer
-        initializerRange = Float(try file.double("initializer_range") ?? 0.02)
         var names: [String: String] = [:]
         for info in weights.tensors { names[type(of: family).canonicalName(info.name)] = info.name }
         self.names = names

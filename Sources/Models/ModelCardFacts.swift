@@ -1,5 +1,6 @@
 // The facts that a model card tells, as plain values: training fills in what it knows, the rest stays empty.
 
+import TuttiEncoders
 import TuttiFormats
 import TuttiGround
 
@@ -145,15 +146,16 @@ extension SentenceEncoder {
         return [transformer]
             + directory.modules.map { placed in
                 switch placed.module {
-                case .pooling(let modes, let width, let includePrompt):
-                    "Pooling({'word_embedding_dimension': \(width), 'pooling_mode': '\(modes.joined(separator: "+"))', "
+                case .pooling(let modes, _, let includePrompt):
+                    "Pooling({'word_embedding_dimension': \(encoder.plan.hiddenSize), "
+                        + "'pooling_mode': '\(modes.map(\.name).joined(separator: "+"))', "
                         + "'include_prompt': \(python(includePrompt))})"
                 case .normalize: "Normalize()"
-                case .dense(let inputWidth, let outputWidth, let bias, let activation):
+                case .dense(_, let inputWidth, let outputWidth, let bias, let activation):
                     "Dense({'in_features': \(inputWidth), 'out_features': \(outputWidth), 'bias': \(python(bias)), "
-                        + "'activation_function': '\(activation)'})"
-                case .layerNorm(let width): "LayerNorm({'dimension': \(width)})"
-                case .dropout(let probability): "Dropout({'dropout': \(probability)})"
+                        + "'activation_function': '\(Activations.path(of: activation))'})"
+                case .layerNorm(_, let width): "LayerNorm({'dimension': \(width)})"
+                case .dropout(let rate): "Dropout({'dropout': \(rate)})"
                 }
             }
     }

@@ -14,6 +14,7 @@
 // Reference: sentence_transformers/base/model.py (_load_config_modules), base/modules/transformer.py (_load_config).
 
 import Foundation
+import TuttiEncoders
 import TuttiFormats
 import TuttiGround
 
@@ -77,9 +78,9 @@ package struct ModelDirectory: Sendable {
         if let placed {
             modules = placed
         } else {
-            let width = try configuration.requiredInt("hidden_size")
+            let width = try configuration.required("hidden_size", check: .atLeast(1))
             modules = [
-                PlacedModule(folder: "1_Pooling", module: .pooling(modes: ["mean"], width: width, includePrompt: true))
+                PlacedModule(folder: "1_Pooling", module: .pooling(modes: [.mean], width: width))
             ]
             notices.append("\(path) has no modules.json: it is taken as a plain encoder, with mean pooling on top")
         }
@@ -88,11 +89,8 @@ package struct ModelDirectory: Sendable {
         var lowercases = false
         for name in ModelDirectory.transformerSettingsNames {
             guard let file = try ConfigurationFile.ifPresent(name, in: transformerPath) else { continue }
-            maximumLength = try file.int("max_seq_length")
-            if let length = maximumLength, length < 1 {
-                throw file.error("max_seq_length", "is \(length), which must be at least 1")
-            }
-            lowercases = try file.bool("do_lower_case") ?? false
+            maximumLength = try file.value("max_seq_length", check: .atLeast(1))
+            lowercases = try file.value("do_lower_case") ?? false
             break
         }
         self.maximumLength = maximumLength
@@ -100,13 +98,13 @@ package struct ModelDirectory: Sendable {
 
         let settings = try ConfigurationFile.ifPresent("config_sentence_transformers.json", in: path)
         prompts = try ModelDirectory.readPrompts(settings)
-        defaultPromptName = try settings?.string("default_prompt_name")
+        defaultPromptName = try settings?.value("default_prompt_name")
         if let settings, let name = defaultPromptName, !(prompts.map(\.name) + ["query", "document"]).contains(name) {
             throw settings.error(
                 "default_prompt_name", "the prompt '\(name)' is not among the prompts",
                 hint: TuttiError.hint(unknown: name, known: prompts.map(\.name)))
         }
-        let similarity = try settings?.string("similarity_fn_name") ?? "cosine"
+        let similarity = try settings?.value("similarity_fn_name") ?? "cosine"
         guard ModelDirectory.similarities.contains(similarity) else {
             throw TuttiError(
                 .data, "read model configuration", "\(path)/config_sentence_transformers.json: similarity_fn_name",
@@ -114,10 +112,7 @@ package struct ModelDirectory: Sendable {
                 hint: TuttiError.hint(unknown: similarity, known: ModelDirectory.similarities))
         }
         self.similarity = similarity
-        truncatedDimension = try settings?.int("truncate_dim")
-        if let settings, let width = truncatedDimension, width < 1 {
-            throw settings.error("truncate_dim", "is \(width), which must be at least 1")
-        }
+        truncatedDimension = try settings?.value("truncate_dim", check: .atLeast(1))
         self.notices = notices
     }
 }
@@ -159,7 +154,7 @@ extension ModelDirectory {
                 throw TuttiError(
                     .data, "read model", place, "there is a second Transformer, where only one can be read")
             }
-            let module = try ModelModule.read(className: className, folder: folder, root: path, place: place)
+            let module = try HeadConfiguration.read(className: className, folder: folder, root: path, place: place)
             modules.append(PlacedModule(folder: folder, module: module))
         }
         guard let transformerFolder else { throw TuttiError(.data, "read model", file, "the list of modules is empty") }
@@ -172,11 +167,12 @@ extension ModelDirectory {
     }
 
     private static func readPrompts(_ file: ConfigurationFile?) throws(TuttiError) -> [(name: String, text: String)] {
-        guard let file, let value = file.object["prompts"], !value.isNull else { return [] }
-        guard let object = value.object else { throw file.mismatch("prompts", value, "an object") }
+        guard let file, let object = try file.value("prompts", as: JSONObject.self) else { return [] }
         var prompts: [(name: String, text: String)] = []
         for (name, value) in object where !value.isNull {
-            guard let text = value.string else { throw file.mismatch("prompts.\(name)", value, "a string") }
+            guard let text = value.string else {
+                throw file.error(.expected("a string", found: value, at: "prompts.\(name)"))
+            }
             prompts.append((name, text))
         }
         return prompts

@@ -4,6 +4,7 @@
 // later, but only once the layout exists; a layout of 2^31 layers or an arena of 2^50 numbers must not be built for
 // that. All products are checked for overflow.
 
+import TuttiEncoders
 import TuttiFormats
 import TuttiGround
 
@@ -26,32 +27,18 @@ struct ModelSizes {
     /// Refuses a config.json that describes a transformer far larger than its weights.
     ///
     /// Throws: `.data` naming the file and the key.
-    func check(_ file: ConfigurationFile) throws(TuttiError) {
-        let layers = try file.int("num_hidden_layers") ?? 1
-        guard layers <= tensors else {
-            throw file.error("num_hidden_layers", "is \(layers), but \(path) holds \(tensors) tensors")
+    func check(_ sizes: FamilySizes, _ file: ConfigurationFile) throws(TuttiError) {
+        guard sizes.layers <= tensors else {
+            throw file.error(sizes.layersKey, "is \(sizes.layers), but \(path) holds \(tensors) tensors")
         }
-        let width = max(1, try file.int("hidden_size") ?? 1)
-        try check([width, width], "hidden_size", file)
-        for key in ["vocab_size", "max_position_embeddings", "intermediate_size", "type_vocab_size"] {
-            try check([try file.int(key) ?? 1, width], key, file)
-        }
-        for key in ["num_attention_heads", "relative_attention_num_buckets"] {
-            try check([try file.int(key) ?? 1], key, file)
-        }
-        try check([layers, width, width], "num_hidden_layers", file)
-        try check([layers, try file.int("intermediate_size") ?? 1, width], "num_hidden_layers", file)
-        guard let vocabulary = try file.int("vocab_size"), let padding = try file.int("pad_token_id") else { return }
-        guard padding >= 0, padding < vocabulary else {
-            throw file.error("pad_token_id", "is \(padding), which is outside of the vocabulary")
-        }
+        for (key, shape) in sizes.shapes { try check(shape, key, file) }
     }
 
     /// Refuses a dense layer that is far larger than its weights.
     ///
     /// Throws: `.data` naming the module's folder.
     func check(_ placed: PlacedModule, root: String) throws(TuttiError) {
-        guard case .dense(let inputWidth, let outputWidth, _, _) = placed.module else { return }
+        guard case .dense(_, let inputWidth, let outputWidth, _, _) = placed.module else { return }
         try check(
             [inputWidth, outputWidth], "out_features",
             ConfigurationFile(path: "\(root)/\(placed.folder)/config.json", object: JSONObject()))

@@ -153,13 +153,3 @@ struct ModelWeights: Sendable {
         return "\(index)"
     }
 }
-
-extension ModelModule {
-    /// True when the module's folder holds tensors.
-    var hasWeights: Bool {
-        switch self {
-        case .dense, .layerNorm: true
-        case .pooling, .normalize, .dropout: false
-        }
-    }
-}

@@ -30,7 +30,9 @@ struct ModelWriter {
         for placed in source.modules {
             let folder = directory + "/" + placed.folder
             try makeFolder(folder)
-            if let text = placed.module.configurationText { try write(text, to: folder + "/config.json") }
+            if let text = placed.module.configurationText(hiddenSize: model.encoder.plan.hiddenSize) {
+                try write(text, to: folder + "/config.json")
+            }
         }
         try model.weights.save(to: directory, from: model.encoder.parameters)
         try write(card, to: directory + "/README.md")

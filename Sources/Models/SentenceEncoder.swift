@@ -58,11 +58,11 @@ public final class SentenceEncoder: SentenceEncoding {
     private init(_ directory: ModelDirectory, source: String) throws(TuttiError) {
         let file = ConfigurationFile(
             path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
-        try SentenceEncoder.checkSizes(directory, file)
-        let family = try EncoderSettings.read(file)
+        let family = try EncoderSettings.read(file, weights: try ModelWeights.file(in: directory.transformerPath))
+        try SentenceEncoder.checkModules(directory)
         let encoder = try EncoderSettings.known(file) { () throws(TuttiError) in
             try SequenceEncoder(
-                try family.plan(), heads: directory.modules.map { (placed) throws(TuttiError) in try placed.head() })
+                try family.plan(), heads: directory.modules.map(\.module))
         }
         let (vocabulary, longest) = (encoder.plan.vocabularySize, encoder.longestSequence)
         try SentenceEncoder.checkPooling(directory, hiddenSize: encoder.plan.hiddenSize)
@@ -170,7 +170,7 @@ public final class SentenceEncoder: SentenceEncoding {
 extension SentenceEncoder {
     private static func checkPooling(_ directory: ModelDirectory, hiddenSize: Int) throws(TuttiError) {
         for placed in directory.modules {
-            guard case .pooling(_, let width, _) = placed.module, width != hiddenSize else { continue }
+            guard case .pooling(_, let width?, _) = placed.module, width != hiddenSize else { continue }
             throw TuttiError(
                 .data, "read model configuration",
                 "\(directory.path)/\(placed.folder)/config.json: word_embedding_dimension",
@@ -178,9 +178,8 @@ extension SentenceEncoder {
         }
     }
 
-    /// Compares sizes with the weight files' headers, before anything is made of them.
-    private static func checkSizes(_ directory: ModelDirectory, _ file: ConfigurationFile) throws(TuttiError) {
-        try ModelSizes(try ModelWeights.file(in: directory.transformerPath)).check(file)
+    /// Compares the modules' sizes with the weight files' headers, before anything is made of them.
+    private static func checkModules(_ directory: ModelDirectory) throws(TuttiError) {
         for placed in directory.modules where placed.module.hasWeights {
             let weights = try ModelWeights.file(in: directory.path + "/" + placed.folder)
             try ModelSizes(weights).check(placed, root: directory.path)
@@ -196,25 +195,5 @@ extension ConfigurationFile {
         guard Int(tokenizer.largestID) >= vocabularySize else { return }
         let token = tokenizer.token(tokenizer.largestID).map { " ('\($0)')" } ?? ""
         throw error("vocab_size", "is \(vocabularySize), but the tokenizer has the id \(tokenizer.largestID)\(token)")
-    }
-}
-
-extension PlacedModule {
-    /// The module as the encoder describes it.
-    func head() throws(TuttiError) -> HeadConfiguration {
-        switch module {
-        case .pooling(let modes, _, let includePrompt):
-            var poolingModes: [PoolingMode] = []
-            for mode in modes { poolingModes.append(try PoolingMode(name: mode)) }
-            return .pooling(modes: poolingModes, includePrompt: includePrompt)
-        case .normalize: return .normalize
-        case .dense(let inputWidth, let outputWidth, let bias, let activation):
-            let name = activation.split(separator: ".").last.map(String.init) ?? activation
-            return .dense(
-                name: folder, inputWidth: inputWidth, outputWidth: outputWidth, bias: bias,
-                activation: try Activations.named(name))
-        case .layerNorm(let width): return .layerNorm(name: folder, width: width)
-        case .dropout(let probability): return .dropout(rate: Float(probability))
-        }
     }
 }

@@ -103,6 +103,31 @@ import TuttiModels
         #expect(error?.kind == .usage && error?.hint?.contains("hidden_dropout_prob") == true)
     }
 
+    /// Every key of a family is refused with file and key where its value is of another type or out of its bounds.
+    @Test(arguments: [
+        ("vocab_size", JSONValue.string("many"), "expected a whole number"), ("vocab_size", .null, "is missing"),
+        ("num_hidden_layers", .integer(0), "0 is below 1"), ("layer_norm_eps", .integer(0), "is not a positive number"),
+        ("layer_norm_eps", .string("1e-12"), "expected a number"), ("hidden_dropout_prob", .integer(1), "below 1"),
+        ("hidden_act", .string("mish"), "unknown activation 'mish'"), ("type_vocab_size", .integer(0), "0 is below 1"),
+        ("position_embedding_type", .string("relative_key"), "only \"absolute\" can be computed"),
+        ("is_decoder", .bool(true), "only encoders"), ("add_cross_attention", .bool(true), "only encoders"),
+        ("pad_token_id", .integer(-1), "outside of the vocabulary"),
+    ])
+    func wrongValues(_ key: String, _ value: JSONValue, _ problem: String) throws {
+        let error = try failure(overrides: [key: value]) { _ in }
+        #expect(error?.kind == .data && error?.subject.hasSuffix("config.json: \(key)") == true, "\(error as Any)")
+        #expect(error?.problem.contains(problem) == true, "\(error as Any)")
+    }
+
+    @Test func keysOfTheFamilyCanBeOverridden() throws {
+        let known = try failure(overrides: ["initializer_range": .number(0.5)]) {
+            try edit($0 + "/config.json", "\"initializer_range\": 0.02,", "")
+        }
+        #expect(known == nil, "the file leaves the key out, but its family has it")
+        let error = try failure("mpnet-mean-normalize", overrides: ["type_vocab_sise": .integer(2)]) { _ in }
+        #expect(error?.kind == .usage && error?.subject == "config_overrides.type_vocab_sise")
+    }
+
     @Test func hubIdentifiers() throws {
         try withTemporaryDirectory { cache in
             let snapshot = cache + "/models--sentence-transformers--tiny/snapshots/abc"

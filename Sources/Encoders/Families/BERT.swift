@@ -9,27 +9,43 @@ import TuttiGround
 package struct BERT: DecoderFamily, Equatable {
     package static let modelTypes = ["bert"]
     package static let checkpointPrefixes = ["bert.", "model."]
-    package static var keys: [FamilyKey<BERT>] {
-        TransformerShape.keys(at: \.shape) + [.integer("type_vocab_size", \.typeVocabularySize)]
-    }
+    package static let options = OptionList<BERT>(
+        TransformerShape.options.lifted(to: \.shape) + [
+            Option("type_vocab_size", \.typeVocabularySize, "rows of the table of token types", check: .atLeast(1)),
+            Option("tie_word_embeddings", \.tiesWords, "of a decoder: the word table projects to the vocabulary"),
+            Option(
+                "initializer_range", \.initializerRange,
+                "of a decoder: the deviation of weights that the checkpoint does not hold", check: .atLeast(0)),
+        ])
 
     /// Dimensions.
     package var shape: TransformerShape
     /// Rows of the table of token types.
     package var typeVocabularySize = 2
+    /// Whether a decoder's word table projects to the vocabulary too.
+    var tiesWords = true
+    package var initializerRange: Float = 0.02
 
     package init() { shape = TransformerShape() }
 
     /// A BERT of these dimensions.
     package init(_ shape: TransformerShape) { self.shape = shape }
 
+    package var sizes: FamilySizes { shape.sizes(("type_vocab_size", [typeVocabularySize, shape.hiddenSize])) }
+
     package func plan() throws(TuttiError) -> EncoderPlan {
-        try validate()
+        try checkOptions()
+        try shape.validate()
         return stack(prefix: "", positions: .none) { _ in [] }
     }
 
     package func decoderPlan(prefix: String, isTied: Bool) throws(TuttiError) -> DecoderPlan {
-        try validate()
+        try checkOptions()
+        try shape.validate(isEncoder: false)
+        guard tiesWords else {
+            throw planError(
+                "tie_word_embeddings", "is false, where only the word table can project to the vocabulary")
+        }
         let (own, d) = (prefix + "bert.", shape.hiddenSize)
         let stack = stack(prefix: isTied ? "" : own, positions: .causal) { layer in
             [crossAttention("\(own)encoder.layer.\(layer).crossattention")]
@@ -40,13 +56,6 @@ package struct BERT: DecoderFamily, Equatable {
             norm: shape.norm(name + ".transform.LayerNorm"), activation: shape.activation,
             word: stack.embedding.word.name, bias: name + ".bias", vocabularySize: shape.vocabularySize)
         return DecoderPlan(stack: stack, head: head, padTokenID: shape.padTokenID, prefix: prefix)
-    }
-
-    private func validate() throws(TuttiError) {
-        try shape.validate()
-        guard typeVocabularySize >= 1 else {
-            throw planError("type_vocab_size", "is \(typeVocabularySize)", hint: "BERT needs 1 or more.")
-        }
     }
 
     /// Embedding and layers; `between` gives what a layer has between self-attention and feed-forward.

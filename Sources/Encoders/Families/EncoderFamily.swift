@@ -1,9 +1,8 @@
-// A family of encoders: which config.json it reads, by a list of keys of its own, and the plan that this gives.
+// A family of encoders: which config.json it reads, by a list of options of its own, and the plan that this gives.
 //
 // Adding a family = one file in this folder + one line in `EncoderFamilies.all` + goldens.
 
 import TuttiGround
-import TuttiKernels
 
 /// A family's settings, read from config.json; its plan is what they mean.
 package protocol EncoderFamily: Sendable {
@@ -12,10 +11,13 @@ package protocol EncoderFamily: Sendable {
     /// Prefixes that checkpoints of this family put before the names in its plan ("bert.").
     static var checkpointPrefixes: [String] { get }
     /// The keys of config.json that fill the settings.
-    static var keys: [FamilyKey<Self>] { get }
+    static var options: OptionList<Self> { get }
 
     /// The defaults, as in transformers.
     init()
+
+    /// The sizes that the settings ask for, to be compared with the weights before a plan is made.
+    var sizes: FamilySizes { get }
 
     /// The encoder that the settings describe.
     ///
@@ -25,6 +27,9 @@ package protocol EncoderFamily: Sendable {
 
 /// A family of which transformers has a causal language model with cross-attention.
 package protocol DecoderFamily: EncoderFamily {
+    /// The deviation of weights that a checkpoint does not hold.
+    var initializerRange: Float { get }
+
     /// The decoder that the settings describe. Its own tensors stand behind `prefix`; where it is tied, embeddings,
     /// self-attention and feed-forward are those of the encoder with the same settings.
     ///
@@ -44,6 +49,15 @@ extension EncoderFamily {
         if name.hasSuffix("LayerNorm.beta") { return name.dropLast("beta".count) + "bias" }
         return name
     }
+
+    /// Refuses a setting that its option does not take.
+    func checkOptions() throws(TuttiError) {
+        do throws(OptionProblem) {
+            try Self.options.check(self)
+        } catch let flaw {
+            throw planError(flaw.path, flaw.problem, hint: flaw.hint)
+        }
+    }
 }
 
 /// The families that can be built.
@@ -62,52 +76,25 @@ package enum EncoderFamilies {
     }
 }
 
-/// A key of config.json and the setting that it fills.
-package struct FamilyKey<Family> {
-    /// The types of settings.
-    package enum Setting {
-        /// A whole number; a required one is at least 1.
-        case integer(WritableKeyPath<Family, Int>, isRequired: Bool)
-        /// A number.
-        case number(WritableKeyPath<Family, Float>)
-        /// An activation by its name in transformers.
-        case activation(WritableKeyPath<Family, Activation>)
-        /// No setting: only this text can be computed, and it is the default.
-        case only(String)
-        /// No setting: true is refused for this reason, a decoder's own flags in encoders only.
-        case refused(because: String, isDecoders: Bool)
-    }
+/// The sizes that a family's settings ask for.
+package struct FamilySizes: Sendable {
+    /// The key that says how many layers there are.
+    package let layersKey: String
+    /// Number of layers.
+    package let layers: Int
+    /// Shapes of what there is, each with the key that asks for most of it.
+    package let shapes: [(key: String, shape: [Int])]
+}
 
-    /// The key.
-    package let name: String
-    /// What it fills.
-    package let setting: Setting
-
-    /// A whole number that has a default.
-    static func integer(_ name: String, _ path: WritableKeyPath<Family, Int>) -> Self {
-        Self(name: name, setting: .integer(path, isRequired: false))
-    }
-
-    /// A whole number, at least 1, that must be given.
-    static func required(_ name: String, _ path: WritableKeyPath<Family, Int>) -> Self {
-        Self(name: name, setting: .integer(path, isRequired: true))
-    }
-
-    /// A number that has a default.
-    static func number(_ name: String, _ path: WritableKeyPath<Family, Float>) -> Self {
-        Self(name: name, setting: .number(path))
-    }
-
-    /// An activation.
-    static func activation(_ name: String, _ path: WritableKeyPath<Family, Activation>) -> Self {
-        Self(name: name, setting: .activation(path))
-    }
-
-    /// A key of which only the default can be computed.
-    static func only(_ name: String, _ value: String) -> Self { Self(name: name, setting: .only(value)) }
-
-    /// A flag that makes the model a decoder.
-    static func isDecoder(_ name: String) -> Self {
-        Self(name: name, setting: .refused(because: "only encoders can be trained", isDecoders: true))
+extension Option {
+    /// A key of which one value alone can be computed, which is its default.
+    static func only<Value: OptionValue & Equatable>(_ name: String, _ value: Value, _ meaning: String) -> Option {
+        Option(
+            name, words: value.optionJSON.configurationText, meaning,
+            read: { (json, _) throws(OptionProblem) in
+                guard !json.isNull, try Value(option: json) != value else { return }
+                throw OptionProblem(
+                    "is \(json.configurationText), where only \(value.optionJSON.configurationText) can be computed")
+            }, write: { _ in value.optionJSON })
     }
 }

@@ -11,9 +11,12 @@ import TuttiGround
 package struct MPNet: EncoderFamily, Equatable {
     package static let modelTypes = ["mpnet"]
     package static let checkpointPrefixes = ["mpnet.", "model."]
-    package static var keys: [FamilyKey<MPNet>] {
-        TransformerShape.keys(at: \.shape) + [.integer("relative_attention_num_buckets", \.relativeAttentionBuckets)]
-    }
+    package static let options = OptionList<MPNet>(
+        TransformerShape.options.lifted(to: \.shape) + [
+            Option(
+                "relative_attention_num_buckets", \.relativeAttentionBuckets, "rows of the table of relative positions",
+                check: .atLeast(Positions.buckets))
+        ])
 
     private static let positionStart = 2
 
@@ -27,8 +30,16 @@ package struct MPNet: EncoderFamily, Equatable {
     /// An MPNet of these dimensions.
     package init(_ shape: TransformerShape) { self.shape = shape }
 
+    package var sizes: FamilySizes { shape.sizes(("relative_attention_num_buckets", [relativeAttentionBuckets])) }
+
     package func plan() throws(TuttiError) -> EncoderPlan {
-        try validate()
+        try checkOptions()
+        try shape.validate()
+        guard shape.maximumPositions > Self.positionStart else {
+            throw planError(
+                "max_position_embeddings", "is \(shape.maximumPositions)",
+                hint: "MPNet leaves out the first \(Self.positionStart).")
+        }
         let embedding = TokenEmbeddingPlan(
             word: .init(name: "embeddings.word_embeddings.weight", rows: shape.vocabularySize),
             position: .init(name: "embeddings.position_embeddings.weight", rows: shape.maximumPositions),
@@ -50,19 +61,5 @@ package struct MPNet: EncoderFamily, Equatable {
         return EncoderPlan(
             embedding: embedding, layers: layers, carries: .normed,
             longestSequence: shape.maximumPositions - Self.positionStart)
-    }
-
-    private func validate() throws(TuttiError) {
-        try shape.validate()
-        guard relativeAttentionBuckets >= Positions.buckets else {
-            throw planError(
-                "relative_attention_num_buckets", "is \(relativeAttentionBuckets)",
-                hint: "MPNet's bucket rule needs at least \(Positions.buckets).")
-        }
-        guard shape.maximumPositions > Self.positionStart else {
-            throw planError(
-                "max_position_embeddings", "is \(shape.maximumPositions)",
-                hint: "MPNet leaves out the first \(Self.positionStart).")
-        }
     }
 }

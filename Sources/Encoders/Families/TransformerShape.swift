@@ -29,6 +29,10 @@ package struct TransformerShape: Sendable, Equatable {
     package var attentionDropout: Float = 0.1
     /// The padding token: its row of the word table gets no gradient.
     package var padTokenID = 0
+    /// Whether tokens see what comes before them only.
+    var isDecoder = false
+    /// Whether layers attend to an encoder's output too.
+    var addsCrossAttention = false
 
     /// These dimensions, with BERT's settings.
     package init(
@@ -48,33 +52,49 @@ package struct TransformerShape: Sendable, Equatable {
     /// E.
     var headWidth: Int { hiddenSize / max(heads, 1) }
 
-    /// BERT's keys for the shape at `path` of a family's settings.
-    static func keys<Family>(at path: WritableKeyPath<Family, TransformerShape>) -> [FamilyKey<Family>] {
-        [
-            .required("vocab_size", path.appending(path: \.vocabularySize)),
-            .required("hidden_size", path.appending(path: \.hiddenSize)),
-            .required("num_hidden_layers", path.appending(path: \.layers)),
-            .required("num_attention_heads", path.appending(path: \.heads)),
-            .required("intermediate_size", path.appending(path: \.innerSize)),
-            .required("max_position_embeddings", path.appending(path: \.maximumPositions)),
-            .number("layer_norm_eps", path.appending(path: \.layerNormEpsilon)),
-            .activation("hidden_act", path.appending(path: \.activation)),
-            .number("hidden_dropout_prob", path.appending(path: \.hiddenDropout)),
-            .number("attention_probs_dropout_prob", path.appending(path: \.attentionDropout)),
-            .integer("pad_token_id", path.appending(path: \.padTokenID)),
-            .only("position_embedding_type", "absolute"), .isDecoder("is_decoder"), .isDecoder("add_cross_attention"),
-        ]
+    /// BERT's keys of config.json.
+    static let options = OptionList<TransformerShape>([
+        Option(
+            "vocab_size", \.vocabularySize, "tokens in the vocabulary", check: .atLeast(1), isRequired: true),
+        Option("hidden_size", \.hiddenSize, "width of a token's vector", check: .atLeast(1), isRequired: true),
+        Option("num_hidden_layers", \.layers, "number of layers", check: .atLeast(1), isRequired: true),
+        Option(
+            "num_attention_heads", \.heads, "attention heads of a layer", check: .atLeast(1), isRequired: true),
+        Option(
+            "intermediate_size", \.innerSize, "width inside the feed-forward branch", check: .atLeast(1),
+            isRequired: true),
+        Option(
+            "max_position_embeddings", \.maximumPositions, "rows of the position table", check: .atLeast(1),
+            isRequired: true),
+        Option("layer_norm_eps", \.layerNormEpsilon, "epsilon of the norms", check: .positive),
+        Option("hidden_act", \.activation, "activation of the feed-forward branch"),
+        Option(
+            "hidden_dropout_prob", \.hiddenDropout, "dropout behind embeddings and branches", check: .within(0..<1)),
+        Option(
+            "attention_probs_dropout_prob", \.attentionDropout, "dropout of attention probabilities",
+            check: .within(0..<1)),
+        Option("pad_token_id", \.padTokenID, "the padding token; its row of the word table gets no gradient"),
+        .only("position_embedding_type", "absolute", "how positions enter"),
+        Option("is_decoder", \.isDecoder, "of a decoder, which cannot be trained as an encoder"),
+        Option("add_cross_attention", \.addsCrossAttention, "of a decoder, which cannot be trained as an encoder"),
+    ])
+
+    /// What these dimensions ask for.
+    func sizes(_ more: (key: String, shape: [Int])...) -> FamilySizes {
+        FamilySizes(
+            layersKey: "num_hidden_layers", layers: layers,
+            shapes: [
+                ("hidden_size", [hiddenSize, hiddenSize]), ("vocab_size", [vocabularySize, hiddenSize]),
+                ("max_position_embeddings", [maximumPositions, hiddenSize]),
+                ("intermediate_size", [innerSize, hiddenSize]), ("num_attention_heads", [heads]),
+            ] + more + [
+                ("num_hidden_layers", [layers, hiddenSize, hiddenSize]),
+                ("num_hidden_layers", [layers, innerSize, hiddenSize]),
+            ])
     }
 
-    /// Refuses dimensions that the kernels cannot compute, by their keys.
-    func validate() throws(TuttiError) {
-        for (name, value) in [
-            ("vocab_size", vocabularySize), ("hidden_size", hiddenSize), ("num_hidden_layers", layers),
-            ("num_attention_heads", heads), ("intermediate_size", innerSize),
-            ("max_position_embeddings", maximumPositions),
-        ] where value < 1 {
-            throw planError(name, "is \(value)", hint: "It must be at least 1.")
-        }
+    /// Refuses dimensions that the kernels cannot compute together, by their keys; of an encoder a decoder's flags too.
+    func validate(isEncoder: Bool = true) throws(TuttiError) {
         guard hiddenSize % heads == 0 else {
             throw planError("num_attention_heads", "\(heads) does not divide hidden_size \(hiddenSize)")
         }
@@ -85,12 +105,13 @@ package struct TransformerShape: Sendable, Equatable {
             throw planError(
                 "num_attention_heads", "heads are \(headWidth) wide", hint: "A multiple of 8 up to 128 is supported.")
         }
-        for (name, rate) in [
-            ("hidden_dropout_prob", hiddenDropout), ("attention_probs_dropout_prob", attentionDropout),
-        ] where !(rate >= 0 && rate < 1) {
-            throw planError(name, "is \(rate)", hint: "It must be in 0 ..< 1.")
+        guard (0..<vocabularySize).contains(padTokenID) else {
+            throw planError("pad_token_id", "is \(padTokenID), which is outside of the vocabulary")
         }
-        guard layerNormEpsilon > 0 else { throw planError("layer_norm_eps", "is \(layerNormEpsilon)") }
+        for (name, isSet) in [("is_decoder", isDecoder), ("add_cross_attention", addsCrossAttention)]
+        where isSet && isEncoder {
+            throw planError(name, "is true, where only encoders can be trained")
+        }
     }
 
     // MARK: Parts

@@ -6,16 +6,21 @@ import TuttiKernels
 /// How token vectors become a sentence vector.
 package typealias PoolingMode = Pooling.Mode
 
-extension Pooling.Mode {
+extension Pooling.Mode: OptionValue {
+    package static var words: String { "one of \(allCases.map(\.name).joined(separator: ", "))" }
+
     /// The mode by its name in sentence-transformers ("mean", "mean_sqrt_len_tokens" ...).
-    package init(name: String) throws(TuttiError) {
-        for mode in Self.allCases where mode.name == name || (mode == .meanSqrtLength && name == "mean_sqrt_len") {
-            self = mode
-            return
+    package init(option json: JSONValue) throws(OptionProblem) {
+        let name = try String(option: json)
+        guard let mode = Self.allCases.first(where: { $0.name == name }) else {
+            throw OptionProblem(
+                "unknown pooling mode '\(name)'",
+                hint: TuttiError.hint(unknown: name, known: Self.allCases.map(\.name)))
         }
-        let known = Self.allCases.map(\.name).joined(separator: ", ")
-        throw planError("pooling_mode", "unknown mode '\(name)'", hint: "Known: \(known).")
+        self = mode
     }
+
+    package var optionJSON: JSONValue { .string(name) }
 
     /// The mode's name in sentence-transformers.
     package var name: String {
@@ -34,7 +39,8 @@ extension Pooling.Mode {
 package enum HeadConfiguration: Sendable, Equatable {
     /// [T, D] -> [S, modes * D]: the modes' vectors side by side, in the order given. The boolean spelling of older
     /// model folders means `PoolingMode.allCases` order: cls, max, mean, mean_sqrt, weightedmean, lasttoken.
-    case pooling(modes: [PoolingMode], includePrompt: Bool = true)
+    /// `width`: D as the folder says it; nil where nothing does.
+    case pooling(modes: [PoolingMode], width: Int? = nil, includePrompt: Bool = true)
     /// Rows scaled to unit length.
     case normalize
     /// activation(x W^T + b); parameters `<name>.linear.weight` and `.bias`, where name is the module's folder.
@@ -47,7 +53,7 @@ package enum HeadConfiguration: Sendable, Equatable {
     /// Output width of the module for an input width.
     func outputWidth(from width: Int) throws(TuttiError) -> Int {
         switch self {
-        case .pooling(let modes, _): return modes.count * width
+        case .pooling(let modes, _, _): return modes.count * width
         case .normalize: return width
         case .dense(let name, let inputWidth, let outputWidth, _, _):
             guard inputWidth == width else {
