@@ -11,6 +11,15 @@ package enum BranchPlan: Sendable, Equatable {
     case crossAttention(CrossAttentionPlan)
     case feedForward(FeedForwardPlan)
 
+    /// The plan of its kind.
+    private var part: any BranchPart {
+        switch self {
+        case .selfAttention(let plan): plan
+        case .crossAttention(let plan): plan
+        case .feedForward(let plan): plan
+        }
+    }
+
     /// A weight matrix of a layer.
     package struct Product {
         /// Its name in measurements.
@@ -19,34 +28,6 @@ package enum BranchPlan: Sendable, Equatable {
         package let linear: LinearPlan
         /// Whether its input is the stream, whose gradient it adds to.
         package let readsStream: Bool
-    }
-
-    /// The products, in forward order.
-    package var products: [Product] {
-        switch self {
-        case .selfAttention(let plan):
-            [
-                Product(name: "qkv", linear: plan.projection, readsStream: true),
-                Product(name: "attention_output", linear: plan.output, readsStream: false),
-            ]
-        case .crossAttention(let plan):
-            [
-                Product(name: "cross_value", linear: plan.value, readsStream: false),
-                Product(name: "cross_output", linear: plan.output, readsStream: false),
-            ]
-        case .feedForward(let plan):
-            [
-                Product(name: "inner", linear: plan.inner, readsStream: true),
-                Product(name: "output", linear: plan.output, readsStream: false),
-            ]
-        }
-    }
-
-    /// Its weight matrices, in the order in which backward finishes their gradients.
-    var linears: [LinearPlan] {
-        let computed = products.reversed().map(\.linear)
-        if case .crossAttention(let plan) = self { return computed + [plan.key, plan.query] }
-        return computed
     }
 
     /// Widths of the scratch that branches share.
@@ -66,22 +47,34 @@ package enum BranchPlan: Sendable, Equatable {
         }
     }
 
+    /// The products, in forward order.
+    package var products: [Product] { part.products }
+    /// Its weight matrices, in the order in which backward finishes their gradients.
+    var linears: [LinearPlan] { part.linears }
     /// The scratch that it needs.
-    var room: Room {
-        switch self {
-        case .selfAttention(let plan): Room(context: plan.heads * plan.headWidth, wide: plan.projection.outputs)
-        case .crossAttention(let plan): Room(context: plan.heads * plan.headWidth)
-        case .feedForward(let plan): Room(activated: plan.inner.outputs, wide: plan.inner.outputs)
-        }
-    }
-
+    var room: Room { part.room }
     /// Its attention score biases.
-    var positions: PositionsPlan {
-        if case .selfAttention(let plan) = self { plan.positions } else { .none }
-    }
-
+    var positions: PositionsPlan { part.positions }
     /// Its tensors, in the order in which backward finishes their gradients.
     var tensors: [TensorSpecification] { linears.flatMap(\.tensors) + positions.tensors }
+}
+
+/// The plan of one kind of branch.
+protocol BranchPart {
+    /// The products, in forward order.
+    var products: [BranchPlan.Product] { get }
+    /// Its weight matrices, in the order in which backward finishes their gradients: the products' from the last to the
+    /// first, if there are no others.
+    var linears: [LinearPlan] { get }
+    /// The scratch that it needs.
+    var room: BranchPlan.Room { get }
+    /// Its attention score biases; none by default.
+    var positions: PositionsPlan { get }
+}
+
+extension BranchPart {
+    var linears: [LinearPlan] { products.reversed().map(\.linear) }
+    var positions: PositionsPlan { .none }
 }
 
 /// A branch from the residual stream to a product whose bias the junction adds.

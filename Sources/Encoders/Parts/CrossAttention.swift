@@ -22,6 +22,19 @@ package struct CrossAttentionPlan: Sendable, Equatable {
     let dropout: Float
 }
 
+extension CrossAttentionPlan: BranchPart {
+    var products: [BranchPlan.Product] {
+        [
+            .init(name: "cross_value", linear: value, readsStream: false),
+            .init(name: "cross_output", linear: output, readsStream: false),
+        ]
+    }
+
+    var linears: [LinearPlan] { [output, value, key, query] }
+
+    var room: BranchPlan.Room { .init(context: heads * headWidth) }
+}
+
 /// dropout(1) (e Wv^T + bv) Wo^T, e the embedding of the token's sequence.
 struct CrossAttention: Sendable {
     let output: Linear  // [D, D]

@@ -14,6 +14,17 @@ package struct FeedForwardPlan: Sendable, Equatable {
     let activation: Activation
 }
 
+extension FeedForwardPlan: BranchPart {
+    var products: [BranchPlan.Product] {
+        [
+            .init(name: "inner", linear: inner, readsStream: true),
+            .init(name: "output", linear: output, readsStream: false),
+        ]
+    }
+
+    var room: BranchPlan.Room { .init(activated: inner.outputs, wide: inner.outputs) }
+}
+
 /// f(x W1^T + b1) W2^T.
 struct FeedForward: Sendable {
     let output: Linear  // [D, F]

@@ -20,9 +20,14 @@ enum PositionsPlan: Sendable, Equatable {
 
     /// Its tensors.
     var tensors: [TensorSpecification] {
-        guard case .relative(let table, let rows, let heads) = self else { return [] }
-        return [.init(table, [rows, heads])]
+        switch self {
+        case .none, .causal: []
+        case .relative(let table, let rows, let heads): [.init(table, [rows, heads])]
+        }
     }
+
+    /// The tensor that it is made from, whose gradient is summed by distance; nil = it is not trained.
+    var table: String? { tensors.first?.name }
 }
 
 /// The kinds of biases of a model's layers, forward and backward: one block of rows per kind.
@@ -30,17 +35,11 @@ struct Positions: Sendable {
     /// Total buckets, for both directions.
     static let buckets = 32
 
-    /// How one kind is computed.
-    private enum Kind: Sendable {
-        case relative(TensorSlot)
-        case causal
-    }
-
+    /// Each kind once.
     private let plans: [PositionsPlan]
-    private let kinds: [Kind]
+    /// The table of each kind, if it is trained.
+    private let tables: [TensorSlot?]
     private let heads: Int
-    /// Whether any kind has parameters.
-    private let isTrained: Bool
 
     /// The kinds that the layers of a plan use, each once.
     init(_ layers: [SelfAttentionPlan], _ layout: ParameterLayout) {
@@ -49,12 +48,8 @@ struct Positions: Sendable {
             plans.append(layer.positions)
         }
         self.plans = plans
-        kinds = plans.map {
-            if case .relative(let table, _, _) = $0 { return .relative(TensorSlot(layout, table)) }
-            return .causal
-        }
+        tables = plans.map { $0.table.map { TensorSlot(layout, $0) } }
         heads = layers.first?.heads ?? 0
-        isTrained = plans.contains { !$0.tensors.isEmpty }
     }
 
     /// The rows of a kind among all rows; nil = no bias.
@@ -64,12 +59,14 @@ struct Positions: Sendable {
 
     /// The biases of every kind by distance, [kinds * H, 2 L - 1]; nil = there are none.
     func expand(longest: Int, _ parameters: ParameterStore, arena: inout Arena) -> Matrix? {
-        if longest == 0 || kinds.isEmpty { return nil }
-        let all = arena.matrix(kinds.count * heads, 2 * longest - 1)
-        for (place, kind) in kinds.enumerated() {
+        if longest == 0 || plans.isEmpty { return nil }
+        let all = arena.matrix(plans.count * heads, 2 * longest - 1)
+        for (place, plan) in plans.enumerated() {
             let distances = all.rows(place * heads..<(place + 1) * heads)
-            switch kind {
-            case .relative(let slot):
+            switch plan {
+            case .none: distances.fill(0)
+            case .relative:
+                guard let slot = tables[place] else { preconditionFailure("Positions: no table of \(plan)") }
                 let table = parameters.matrix(slot)
                 for place in 0..<distances.columns {
                     let bucket = Self.bucket(place - (longest - 1))
@@ -85,7 +82,7 @@ struct Positions: Sendable {
 
     /// Zeroed memory for the gradient of `expanded`; nil if nothing is trained.
     func gradient(of expanded: Matrix?, arena: inout Arena) -> Matrix? {
-        guard isTrained, let expanded else { return nil }
+        guard tables.contains(where: { $0 != nil }), let expanded else { return nil }
         let gradient = arena.matrix(expanded.rows, expanded.columns)
         gradient.fill(0)
         return gradient

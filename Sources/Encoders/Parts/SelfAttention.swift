@@ -22,6 +22,17 @@ package struct SelfAttentionPlan: Sendable, Equatable {
     let dropout: Float
 }
 
+extension SelfAttentionPlan: BranchPart {
+    var products: [BranchPlan.Product] {
+        [
+            .init(name: "qkv", linear: projection, readsStream: true),
+            .init(name: "attention_output", linear: output, readsStream: false),
+        ]
+    }
+
+    var room: BranchPlan.Room { .init(context: heads * headWidth, wide: projection.outputs) }
+}
+
 /// attention(x Wqkv^T + b) Wo^T.
 struct SelfAttention: Sendable {
     let output: Linear  // [D, D]
@@ -54,11 +65,7 @@ struct SelfAttention: Sendable {
         dropout = plan.dropout
         self.layer = layer
         self.positions = positions.rows(of: plan.positions)
-        if case .relative(let table, _, _) = plan.positions, isLowest {
-            finishedTable = TensorSlot(layout, table)
-        } else {
-            finishedTable = nil
-        }
+        finishedTable = isLowest ? plan.positions.table.map { TensorSlot(layout, $0) } : nil
     }
 
     func allocate(tokens: Int, arena: inout Arena) -> Saved {

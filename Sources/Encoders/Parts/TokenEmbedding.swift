@@ -14,8 +14,9 @@ struct TokenEmbeddingPlan: Sendable, Equatable {
 
     /// Rows of tokens, [V, D].
     let word: Table
-    /// Rows of positions in the sequence; the first token uses row `positionStart`.
-    let position: Table
+    /// Rows of positions in the sequence, of which the first token uses row `positionStart`; families whose attention
+    /// knows positions have none.
+    let position: Table?
     let positionStart: Int
     /// Token types; every token has the first one; some families have none.
     let type: Table?
@@ -34,7 +35,7 @@ struct TokenEmbeddingPlan: Sendable, Equatable {
 /// The tables and the norm of their sum.
 struct TokenEmbedding: Sendable {
     private let word: TensorSlot
-    private let position: TensorSlot
+    private let position: TensorSlot?
     private let type: TensorSlot?
     private let norm: Norm
     private let positionStart: Int
@@ -50,7 +51,7 @@ struct TokenEmbedding: Sendable {
 
     init(_ plan: TokenEmbeddingPlan, _ layout: ParameterLayout) {
         word = TensorSlot(layout, plan.word.name)
-        position = TensorSlot(layout, plan.position.name)
+        position = plan.position.map { TensorSlot(layout, $0.name) }
         type = plan.type.map { TensorSlot(layout, $0.name) }
         norm = Norm(plan.norm, layout)
         positionStart = plan.positionStart
@@ -66,8 +67,9 @@ struct TokenEmbedding: Sendable {
     /// output [T, D] = the embedded tokens.
     func forward(_ pass: PassContext, _ parameters: ParameterStore, saved: Saved, into output: Matrix) {
         EmbeddingKernels.gatherEmbeddings(
-            pass.tokens, word: parameters.pointer(word), position: parameters.pointer(position),
-            positionStart: positionStart, type: type.map { UnsafePointer(parameters.pointer($0)) }, into: saved.sum)
+            pass.tokens, word: parameters.pointer(word),
+            position: position.map { UnsafePointer(parameters.pointer($0)) }, positionStart: positionStart,
+            type: type.map { UnsafePointer(parameters.pointer($0)) }, into: saved.sum)
         norm.forward(saved.sum, parameters, dropout: mask(pass), saved: saved.norm, into: output)
     }
 
@@ -80,7 +82,7 @@ struct TokenEmbedding: Sendable {
             saved.sum, parameters, dropout: mask(pass), saved: saved.norm, inPlace: dOutput, scratch: scratch)
         EmbeddingKernels.scatterEmbeddings(
             pass.tokens, dOutput: dOutput, dWord: parameters.gradientPointer(word),
-            dPosition: parameters.gradientPointer(position), positionStart: positionStart,
+            dPosition: position.map { parameters.gradientPointer($0) }, positionStart: positionStart,
             dType: type.map { parameters.gradientPointer($0) }, paddingID: paddingID)
         if parameters.touched.watches(word) { parameters.touched.mark(pass.tokens) }
     }
