@@ -208,7 +208,7 @@ extension NamedOptions {
         model: SentenceEncoder, classifier: SoftmaxClassifier?, notice: @escaping (String) -> Void
     ) throws(TuttiError) -> any Evaluator {
         var described = EvaluatorOptions(
-            place: places.place(path), object: options, modelSimilarity: model.similarity, modelPrompts: model.prompts)
+            place: place, object: options, modelSimilarity: model.similarity, modelPrompts: model.prompts)
         described.classifier = classifier
         described.notice = notice
         return try EvaluatorRegistry.make(name: name, options: described)

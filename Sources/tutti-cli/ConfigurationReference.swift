@@ -1,5 +1,7 @@
 // docs/configuration.md: all configuration keys, generated from the descriptions that parse them.
 
+import TuttiCorpus
+import TuttiEncoders
 import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
@@ -18,7 +20,7 @@ enum ConfigurationReference {
             `tutti args --markdown`; a test compares them.
 
             """
-        let sections = [topLevel, datasets, arguments, ignored, refused, card, losses, evaluators]
+        let sections = [topLevel, overrides, datasets, arguments, ignored, refused, card, losses, evaluators]
         return head + sections.joined()
     }
 
@@ -30,9 +32,21 @@ enum ConfigurationReference {
     }
 
     private static var topLevel: String {
-        "\n## Top level\n\n"
-            + table(
-                ["key", "value", "meaning"], TrainingConfiguration.keys.map { [code($0.name), $0.words, $0.meaning] })
+        "\n## Top level\n\n" + options(TrainingConfiguration.options, TrainingConfiguration())
+    }
+
+    private static var overrides: String {
+        func section<Family: EncoderFamily>(_: Family.Type) -> String {
+            "\n### model_type \(Family.modelTypes.joined(separator: ", "))\n\n" + options(Family.options, Family())
+        }
+        return """
+
+            ## config_overrides
+
+            Any key of the model's config.json can be replaced. These have an effect; config.json gives those that are
+            required.
+
+            """ + EncoderFamilies.all.map { section($0) }.joined()
     }
 
     private static var datasets: String {
@@ -44,27 +58,12 @@ enum ConfigurationReference {
         scores; all other columns in use are texts, in their order.
 
 
-        """
-            + table(
-                ["key", "value", "meaning"],
-                [
-                    ["`path`", "a file: .csv, .tsv, .json, .jsonl", "the rows; required"],
-                    ["`columns`", "a list of strings", "the columns in use, label included, in order; all by default"],
-                    ["`delimiter`", "a character, or tab", "what separates fields, where the extension does not say"],
-                    ["`quote`", "a character, or none", "what encloses fields; none: quotes are ordinary characters"],
-                    [
-                        "`header`", "true, false or a list of strings",
-                        "false: there is no header line, and `columns` names all fields; a list names them itself",
-                    ],
-                ])
+        """ + options(DatasetSpecification.options, DatasetSpecification(path: ""))
     }
 
     private static var arguments: String {
-        let rows = ArgsCommand.entries.filter { $0.kind == "effective" }.map {
-            [code($0.name), $0.words, $0.defaultValue ?? "", $0.meaning]
-        }
-        return "\n## args\n\nThe training arguments, under the names of SentenceTransformerTrainingArguments.\n\n"
-            + table(["key", "value", "default", "meaning"], rows)
+        "\n## args\n\nThe training arguments, under the names of SentenceTransformerTrainingArguments.\n\n"
+            + options(TrainingArguments.options, TrainingArguments())
     }
 
     private static var ignored: String {
@@ -82,8 +81,9 @@ enum ConfigurationReference {
     }
 
     private static var card: String {
-        "\n## model_card\n\n"
-            + table(["key", "value", "meaning"], CardDescription.keys.map { [code($0.name), $0.words, $0.meaning] })
+        let without = CardDescription.withoutEffect.sorted { $0.key < $1.key }.map { [code($0.key), $0.value] }
+        return "\n## model_card\n\n" + options(CardDescription.options, CardDescription())
+            + "\nAccepted without effect:\n\n" + table(["key", "why"], without)
     }
 
     private static var losses: String {
@@ -107,6 +107,16 @@ enum ConfigurationReference {
         table(
             ["key", "value", "default", "meaning"],
             options.filter { $0.isCommon == areCommon }.map { [code($0.name), $0.kind, $0.defaultWords, $0.meaning] })
+    }
+
+    /// The options of a list with the values of an owner to whom nothing was given.
+    private static func options<Owner>(_ list: OptionList<Owner>, _ defaults: Owner) -> String {
+        table(
+            ["key", "value", "default", "meaning"],
+            list.options.map { option in
+                let usual = option.isRequired ? "required" : spelled(option.write(defaults))
+                return [code(option.name), option.words, usual, option.meaning]
+            })
     }
 
     private static func code(_ name: String) -> String { "`\(name)`" }

@@ -90,28 +90,6 @@ public enum DatasetReaders {
     }
 }
 
-/// A data set in a configuration.
-public struct DatasetSpecification: Sendable, Equatable {
-    /// The file.
-    public var path: String
-    /// The columns in use, label included, in order; nil uses all.
-    public var columns: [String]?
-    /// The format of a file of separated values.
-    public var options: ReaderOptions
-    /// The name of the data set if there are several.
-    public var name: String?
-
-    /// Makes a specification from its parts.
-    public init(
-        path: String, columns: [String]? = nil, name: String? = nil, options: ReaderOptions = ReaderOptions()
-    ) {
-        self.path = path
-        self.columns = columns
-        self.options = options
-        self.name = name
-    }
-}
-
 /// Reads the data set of `specification`.
 ///
 /// Throws: `.missingFile`; `.data` naming file and line for anything but a table of texts and numeric labels.

@@ -31,8 +31,26 @@ public struct ReaderOptions: Sendable, Equatable {
     /// The extension's format, with a header line and double quotes.
     public init() {}
 
-    /// The keys of these options in a configuration.
-    public static let keys = ["delimiter", "quote", "header"]
+    /// The options, as configurations spell them.
+    package static let options = OptionList<ReaderOptions>([
+        Option(
+            "delimiter", words: "a character, or tab", "what separates fields, where the extension does not say",
+            read: { (json, options) throws(OptionProblem) in
+                options.delimiter = try character(
+                    json, names: ["tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"],
+                    hint: "For example delimiter: \"\\t\" or delimiter: \";\".")
+            }, write: { $0.delimiter.map { .string(String($0)) } ?? .null }),
+        Option(
+            "quote", words: "a character, or none", "what encloses fields; none: quotes are ordinary characters",
+            read: { (json, options) throws(OptionProblem) in
+                guard json.string?.lowercased() != "none" else { return options.quote = nil }
+                let given = try character(json, names: ["double": "\""], hint: "For example quote: none.")
+                if let given { options.quote = given }
+            }, write: { .string($0.quote.map { String($0) } ?? "none") }),
+        Option(
+            "header", \.header,
+            "false: there is no header line, and `columns` names all fields; a list names them itself"),
+    ])
 
     /// Parses the options of a configuration.
     ///
@@ -42,35 +60,59 @@ public struct ReaderOptions: Sendable, Equatable {
         _ value: (_ key: String) -> JSONValue?,
         error: (_ key: String, _ problem: String, _ hint: String?) -> TuttiError
     ) throws(TuttiError) {
-        func single(_ key: String, _ words: [String: Unicode.Scalar], _ example: String) throws(TuttiError)
-            -> Unicode.Scalar?
-        {
-            guard let given = value(key), given != .null else { return nil }
-            let text = given.string ?? ""
-            if let known = words[text.lowercased()] { return known }
-            guard text.unicodeScalars.count == 1, let scalar = text.unicodeScalars.first, scalar.isASCII,
-                scalar != "\n", scalar != "\r"
-            else { throw error(key, "\(given.serialized()) is not one ASCII character", example) }
-            return scalar
+        var given = JSONObject()
+        for name in Self.options.names { given[name] = value(name) }
+        do throws(OptionProblem) {
+            try Self.options.read(given, into: &self)
+            try check()
+        } catch let flaw {
+            throw error(flaw.path, flaw.problem, flaw.hint)
         }
-        delimiter = try single(
-            "delimiter", ["tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"],
-            "For example delimiter: \"\\t\" or delimiter: \";\".")
-        if value("quote")?.string?.lowercased() == "none" {
-            quote = nil
-        } else if let given = try single("quote", ["double": "\""], "For example quote: none.") {
-            quote = given
-        }
-        if let quote, quote == delimiter { throw error("quote", "is also the delimiter", nil) }
-        switch value("header") {
-        case nil, .null, .bool(true): header = .line
-        case .bool(false): header = .columns
+    }
+
+    /// Refuses options that contradict each other.
+    func check() throws(OptionProblem) {
+        if let quote, quote == delimiter { throw OptionProblem("is also the delimiter", at: "quote") }
+    }
+
+    /// One ASCII character, or the name of one; nil for null.
+    private static func character(
+        _ json: JSONValue, names: [String: Unicode.Scalar], hint: String
+    ) throws(OptionProblem) -> Unicode.Scalar? {
+        if json.isNull { return nil }
+        let text = json.string ?? ""
+        if let known = names[text.lowercased()] { return known }
+        guard text.unicodeScalars.count == 1, let scalar = text.unicodeScalars.first, scalar.isASCII,
+            scalar != "\n", scalar != "\r"
+        else { throw OptionProblem("\(json.configurationText) is not one ASCII character", hint: hint) }
+        return scalar
+    }
+}
+
+extension ReaderOptions.Header: OptionValue {
+    /// The accepted values, in words.
+    public static var words: String { "true, false or a list of strings" }
+
+    /// Parses the value of a configuration.
+    public init(option json: JSONValue) throws(OptionProblem) {
+        switch json {
+        case .bool(true): self = .line
+        case .bool(false): self = .columns
         case .array(let items) where !items.isEmpty && items.allSatisfy({ $0.string != nil }):
-            header = .names(items.compactMap(\.string))
-        case let other?:
-            throw error(
-                "header", "expected true, false or the names of all fields, found \(other.serialized())",
-                "For example header: [id, text].")
+            self = .names(items.compactMap(\.string))
+        default:
+            throw OptionProblem(
+                "expected true, false or the names of all fields, found \(json.configurationText)",
+                hint: "For example header: [id, text].")
+        }
+    }
+
+    /// The value as written in a configuration.
+    public var optionJSON: JSONValue {
+        switch self {
+        case .line: .bool(true)
+        case .columns: .bool(false)
+        case .names(let names): .array(names.map { .string($0) })
         }
     }
 }

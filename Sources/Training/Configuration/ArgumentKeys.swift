@@ -26,7 +26,7 @@ package enum ArgumentKey {
     /// What to do about a name that nobody knows.
     static func hint(unknown name: String) -> String {
         if let newName = renamed[name] { return "It is called \(newName)." }
-        if TrainingConfiguration.topLevelKeys.contains(name) {
+        if TrainingConfiguration.options.names.contains(name) {
             return "\(name) is a key of its own: write it at the top level, beside args."
         }
         let known = effectiveKeys.sorted() + withoutMeaning.keys.sorted() + refused.keys.sorted()

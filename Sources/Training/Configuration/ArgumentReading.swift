@@ -13,24 +13,25 @@ extension TrainingArguments {
     /// - Throws: a usage error (exit code 64) for an unknown or refused key, a wrong type or a contradiction.
     package init(json object: JSONObject, places: ConfigurationPlaces, notice: (String) -> Void) throws(TuttiError) {
         self.init()
-        let section = ConfigurationSection(object, path: "args", places: places)
-        try Self.checkKeys(section, notice: notice)
+        try Self.checkKeys(object, places, notice: notice)
         if object["global_train_batch_size"] != nil, object["per_device_train_batch_size"] != nil {
-            throw section.error(
-                "global_train_batch_size", "excludes per_device_train_batch_size", hint: "Keep one of the two.")
+            throw places.error(
+                "args.global_train_batch_size", "excludes per_device_train_batch_size", hint: "Keep one of the two.")
         }
-        try Self.options.read(object, into: &self, error: { section.error($0, $1, hint: $2) })
+        try Self.options.read(object, into: &self, error: { places.error("args.\($0)", $1, hint: $2) })
         if datasetMixing == .temperature(0) {
-            throw section.error(
-                "multi_dataset_batch_sampler", "temperature needs multi_dataset_temperature",
+            throw places.error(
+                "args.multi_dataset_batch_sampler", "temperature needs multi_dataset_temperature",
                 hint: "1 draws data sets in proportion to their rows, larger values draw them more evenly.")
         }
-        try checkScheduleAndOptimizer(section, notice: notice)
-        try checkCombinations(section)
+        try checkScheduleAndOptimizer(places, notice: notice)
+        try checkCombinations(places)
     }
 
-    private static func checkKeys(_ section: ConfigurationSection, notice: (String) -> Void) throws(TuttiError) {
-        for (key, value) in section.object {
+    private static func checkKeys(
+        _ object: JSONObject, _ places: ConfigurationPlaces, notice: (String) -> Void
+    ) throws(TuttiError) {
+        for (key, value) in object {
             switch ArgumentKey.classify(key) {
             case .effective: continue
             case .withoutMeaning(let reason):
@@ -38,16 +39,16 @@ extension TrainingArguments {
                 notice("args.\(key) is accepted and has no effect: \(reason).")
             case .refused(let reason):
                 guard !ArgumentKey.asksForNothing(value, key: key) else { continue }
-                throw section.error(key, "\(key): \(value.serialized()) is refused: \(reason)")
+                throw places.error("args.\(key)", "\(key): \(value.serialized()) is refused: \(reason)")
             case nil:
-                throw section.error(key, "unknown training argument", hint: ArgumentKey.hint(unknown: key))
+                throw places.error("args.\(key)", "unknown training argument", hint: ArgumentKey.hint(unknown: key))
             }
         }
     }
 
     /// Makes both, so that what is wrong with their options is said where it is written.
     private mutating func checkScheduleAndOptimizer(
-        _ section: ConfigurationSection, notice: (String) -> Void
+        _ places: ConfigurationPlaces, notice: (String) -> Void
     ) throws(TuttiError) {
         if ScheduleRegistry.all.contains(where: { $0.name == schedulerType && $0.ignoresOptions }) {
             for key in schedulerOptions.keys {
@@ -63,22 +64,22 @@ extension TrainingArguments {
             _ = try OptimizerRegistry.make(self)
         } catch {
             let key = error.subject.hasPrefix("args.") ? String(error.subject.dropFirst("args.".count)) : error.subject
-            throw section.error(key, error.problem, hint: error.hint)
+            throw places.error("args.\(key)", error.problem, hint: error.hint)
         }
     }
 
-    private func checkCombinations(_ section: ConfigurationSection) throws(TuttiError) {
+    private func checkCombinations(_ places: ConfigurationPlaces) throws(TuttiError) {
         for (key, strategy) in [("logging_strategy", loggingStrategy), ("eval_strategy", evalStrategy)]
         where strategy == .best {
-            throw section.error(key, "\"best\" is a save_strategy only")
+            throw places.error("args.\(key)", "\"best\" is a save_strategy only")
         }
         guard loadBestModelAtEnd else { return }
         guard evalStrategy != .no else {
-            throw section.error("load_best_model_at_end", "needs an eval_strategy other than \"no\"")
+            throw places.error("args.load_best_model_at_end", "needs an eval_strategy other than \"no\"")
         }
         guard saveStrategy == .best || saveStrategy == evalStrategy else {
-            throw section.error(
-                "load_best_model_at_end",
+            throw places.error(
+                "args.load_best_model_at_end",
                 "save_strategy \"\(saveStrategy.rawValue)\" must equal eval_strategy \"\(evalStrategy.rawValue)\"",
                 hint: "Or use save_strategy: best.")
         }
@@ -88,8 +89,8 @@ extension TrainingArguments {
         let unit = evaluationSteps < 1 && saveSteps < 1 ? 1e6 : 1
         let (every, saves) = ((evaluationSteps * unit).rounded(), (saveSteps * unit).rounded())
         guard (evaluationSteps < 1) == (saveSteps < 1), saves.truncatingRemainder(dividingBy: every) == 0 else {
-            throw section.error(
-                "save_steps", "\(saveSteps) is not a multiple of eval_steps \(evaluationSteps)",
+            throw places.error(
+                "args.save_steps", "\(saveSteps) is not a multiple of eval_steps \(evaluationSteps)",
                 hint: "load_best_model_at_end needs an evaluation at every save.")
         }
     }

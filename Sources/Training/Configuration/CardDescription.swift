@@ -2,7 +2,6 @@
 //
 // The keys are those of SentenceTransformerModelCardData, and base_model, which it finds out by asking the hub.
 
-import TuttiFormats
 import TuttiGround
 import TuttiModels
 
@@ -26,18 +25,27 @@ public struct CardDescription: Sendable, Equatable {
     /// Nothing said.
     public init() {}
 
-    /// The keys and what they are for.
-    public static let keys: [(name: String, words: String, meaning: String)] = [
-        ("language", "a string or a list of strings", "languages, such as en"),
-        ("license", "a string", "the licence, such as apache-2.0"),
-        ("model_name", "a string", "the title of the card"),
-        ("model_id", "a hub id", "where the model will be found, for the code in the card"),
-        ("base_model", "a hub id", "the model that training starts from, where its path does not say"),
-        ("task_name", "a string", "what the model is for, in words"),
-        ("tags", "a string or a list of strings", "tags beside those that follow from the run"),
-    ]
-    private static let known = keys.map(\.name)
-    private static let withoutEffect = [
+    /// The keys that the card takes.
+    package static let options = OptionList<CardDescription>([
+        Option("language", \.languages, "languages, such as en", words: listWords),
+        Option("license", \.license, "the licence, such as apache-2.0"),
+        Option("model_name", \.modelName, "the title of the card"),
+        Option(
+            "model_id", \.modelID, "where the model will be found, for the code in the card", words: "a hub id",
+            check: OptionCheck("organization/name") {
+                $0.count(where: { $0 == "/" }) == 1
+                    ? nil : "\"\($0)\" is not a hub id: write organization/name, or use model_name"
+            }),
+        Option(
+            "base_model", \.baseModel, "the model that training starts from, where its path does not say",
+            words: "a hub id"),
+        Option("task_name", \.taskName, "what the model is for, in words"),
+        Option("tags", \.tags, "tags beside those that follow from the run", words: listWords),
+    ])
+    private static let listWords = "a string or a list of strings"
+
+    /// The keys that are accepted without effect, and why they have none.
+    package static let withoutEffect = [
         "train_datasets": "data sets are called by their names in train_dataset",
         "eval_datasets": "data sets are called by their names in eval_dataset",
         "local_files_only": "the hub is never asked", "generate_widget_examples": "cards here have no widget",
@@ -45,30 +53,16 @@ public struct CardDescription: Sendable, Equatable {
 
     /// Reads the section.
     ///
-    /// Throws: `.usage` for an unknown key, with the nearest one, and for a value of another type.
-    init(_ section: ConfigurationSection, notice: (String) -> Void) throws(TuttiError) {
-        for (key, value) in section.object {
-            if let reason = Self.withoutEffect[key] {
-                if value != .null { notice("model_card.\(key) is accepted and has no effect: \(reason).") }
-            } else if !Self.known.contains(key) {
-                throw section.error(key, "unknown key", hint: TuttiError.hint(unknown: key, known: Self.known))
-            }
+    /// Throws: a problem at an unknown key, with the nearest one, and at a value of another type.
+    init(_ section: JSONObject, notice: (String) -> Void) throws(OptionProblem) {
+        var object = section
+        for (key, value) in section {
+            guard let reason = Self.withoutEffect[key] else { continue }
+            if !value.isNull { notice("model_card.\(key) is accepted and has no effect: \(reason).") }
+            object[key] = nil
         }
-        func texts(_ key: String) throws(TuttiError) -> [String] {
-            if let text = section.object[key]?.string { return [text] }
-            return try section.strings(key) ?? []
-        }
-        languages = try texts("language")
-        license = try section.string("license")
-        modelName = try section.string("model_name")
-        modelID = try section.string("model_id")
-        baseModel = try section.string("base_model")
-        taskName = try section.string("task_name")
-        tags = try texts("tags")
-        if let modelID, modelID.count(where: { $0 == "/" }) != 1 {
-            throw section.error(
-                "model_id", "\"\(modelID)\" is not a hub id", hint: "Write organization/name, or use model_name.")
-        }
+        try Self.options.checkKeys(of: object)
+        try Self.options.read(object, into: &self)
     }
 
     /// Puts what was said into a card's facts.

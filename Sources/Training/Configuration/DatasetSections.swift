@@ -4,7 +4,6 @@
 //   train_dataset: {nli: {path: all-nli.csv}, stsb: {path: stsb.csv}}         loss: {nli: {name: ...}, stsb: {...}}
 
 import TuttiCorpus
-import TuttiFormats
 import TuttiGround
 
 /// The loss of every data set.
@@ -43,83 +42,110 @@ package enum LossSelection: Sendable {
     }
 }
 
-extension ConfigurationSection {
-    /// The data sets under `key`: a path, `{path: ..., columns: [...]}`, or `{name: {path: ...}, ...}`.
-    func datasets(_ key: String) throws(TuttiError) -> [DatasetSpecification] {
-        if let path = object[key]?.string { return [DatasetSpecification(path: path)] }
-        guard let inner = try section(key) else { return [] }
-        let values = inner.object.values
-        let areFiles = values.count > 1 && values.allSatisfy { $0.string != nil }  // {a: a.csv, b: b.csv}
-        let isOne = inner.object["path"]?.string != nil || !(areFiles || values.contains { $0.object != nil })
-        if isOne { return [try inner.dataset(name: nil)] }
+// MARK: Data sets
+
+extension [DatasetSpecification] {
+    /// A path, `{path: ..., columns: [...]}`, or `{name: {path: ...}, ...}`.
+    static func datasets(_ json: JSONValue) throws(OptionProblem) -> [DatasetSpecification] {
+        guard let object = json.object else { return json.isNull ? [] : [try DatasetSpecification(option: json)] }
+        let areFiles = object.count > 1 && object.values.allSatisfy { $0.string != nil }  // {a: a.csv, b: b.csv}
+        let isOne = object["path"]?.string != nil || !(areFiles || object.values.contains { $0.object != nil })
+        if isOne { return [try DatasetSpecification(option: json)] }
         var datasets: [DatasetSpecification] = []
-        for name in inner.object.keys {
-            guard !name.isEmpty else { throw inner.error(name, "a data set without a name") }
-            if let path = inner.object[name]?.string {
-                datasets.append(DatasetSpecification(path: path, name: name))
-            } else if let own = try inner.section(name) {
-                datasets.append(try own.dataset(name: name))
-            } else {
-                throw inner.error(
-                    name, "the data set is empty", hint: "Give its file, as in \(name): {path: train.csv}.")
+        for (name, value) in object {
+            guard !name.isEmpty else { throw OptionProblem("a data set without a name", at: name) }
+            guard !value.isNull else {
+                throw OptionProblem(
+                    "the data set is empty", hint: "Give its file, as in \(name): {path: train.csv}.", at: name)
+            }
+            do throws(OptionProblem) {
+                var dataset = try DatasetSpecification(option: value)
+                dataset.name = name
+                datasets.append(dataset)
+            } catch let flaw {
+                throw flaw.inside(name)
             }
         }
         return datasets
     }
 
-    private func dataset(name: String?) throws(TuttiError) -> DatasetSpecification {
-        try allowOnly(["path", "columns"] + ReaderOptions.keys)
-        let path = try requiredString("path", hint: "The data file, .csv .tsv .json .jsonl.")
-        let options = try ReaderOptions({ object[$0] }, error: { error($0, $1, hint: $2) })
-        let columns = try strings("columns")
-        if options.header == .columns, columns == nil {
-            throw error(
-                "header", "false, and nothing names the fields", hint: "Name all of them with columns: [...].")
+    /// The data sets as a configuration writes them.
+    var configurationJSON: JSONValue {
+        var object = JSONObject()
+        for dataset in self {
+            guard let name = dataset.name else { return dataset.optionJSON }
+            object[name] = dataset.optionJSON
         }
-        return DatasetSpecification(path: path, columns: columns, name: name, options: options)
+        return object.isEmpty ? .null : .object(object)
+    }
+}
+
+// MARK: Losses
+
+extension LossSelection {
+    /// A name, `{name: ...}`, or `{dataset: {name: ...}, ...}` of data sets among `known`.
+    init(_ json: JSONValue, datasets known: [String]) throws(OptionProblem) {
+        // The loss of a data set may be a name alone too, but {name: TripletLoss} is one loss.
+        let takesNames = !known.isEmpty && (json["name"]?.string == nil || known.contains("name"))
+        guard let object = json.object, !object.isEmpty,
+            object.values.allSatisfy({ $0.object != nil || takesNames && $0.string != nil })
+        else {
+            self = .one(try NamedOptions(option: json))
+            return
+        }
+        var losses: [(dataset: String, loss: NamedOptions)] = []
+        for (name, value) in object {
+            do throws(OptionProblem) {
+                losses.append((name, try NamedOptions(option: value)))
+            } catch let flaw {
+                throw flaw.inside(name)
+            }
+        }
+        self = .byDataset(losses)
     }
 
-    /// The losses under `key`: a name, `{name: ...}`, or `{dataset: {name: ...}, ...}`.
-    ///
-    /// Throws: a usage error where a data set has no loss, or a loss no data set.
-    func losses(_ key: String, train: [DatasetSpecification], eval: [DatasetSpecification]) throws(TuttiError)
-        -> LossSelection?
-    {
-        if let name = object[key]?.string {
-            return .one(NamedOptions(name: name, path: path(of: key), places: places))
+    /// The losses as a configuration writes them.
+    var configurationJSON: JSONValue {
+        switch self {
+        case .one(let loss): return loss.optionJSON
+        case .byDataset(let losses):
+            var object = JSONObject()
+            for (dataset, loss) in losses { object[dataset] = loss.optionJSON }
+            return .object(object)
         }
-        guard let inner = try section(key) else { return nil }
-        // The loss of a data set may be a name alone too, but {name: TripletLoss} is one loss.
-        let known = (train + eval).compactMap(\.name)
-        let takesNames = !known.isEmpty && (inner.object["name"]?.string == nil || known.contains("name"))
-        let areSeveral =
-            !inner.object.isEmpty
-            && inner.object.values.allSatisfy { $0.object != nil || takesNames && $0.string != nil }
-        guard areSeveral else { return .one(try NamedOptions(inner)) }
-        let names = train.map(\.name) + eval.map(\.name)
+    }
+
+    /// The same, each known to stand below `path`.
+    func placed(at path: String, _ places: ConfigurationPlaces) -> LossSelection {
+        switch self {
+        case .one(let loss): .one(loss.placed(at: path, places))
+        case .byDataset(let losses):
+            .byDataset(losses.map { ($0.dataset, $0.loss.placed(at: "\(path).\($0.dataset)", places)) })
+        }
+    }
+
+    /// Refuses a data set without a loss, and a loss without a data set.
+    ///
+    /// Throws: a usage error.
+    func check(
+        train: [DatasetSpecification], eval: [DatasetSpecification], _ places: ConfigurationPlaces
+    ) throws(TuttiError) {
+        guard case .byDataset(let losses) = self else { return }
         for (key, datasets) in [("train_dataset", train), ("eval_dataset", eval)]
         where datasets.contains(where: { $0.name == nil }) {
-            throw error(
+            throw places.error(
                 key, "has one data set without a name, and loss names one loss for each",
                 hint: "Write \(key): {NAME: {path: ...}}, with the names under loss.")
         }
-        for case let name? in names where inner.object[name] == nil {
-            throw inner.error(
-                name, "there is no loss for the data set", hint: "Give each data set one, as in \(name): {name: ...}.")
+        let names = (train + eval).compactMap(\.name)
+        for name in names where !losses.contains(where: { $0.dataset == name }) {
+            throw places.error(
+                "loss.\(name)", "there is no loss for the data set",
+                hint: "Give each data set one, as in \(name): {name: ...}.")
         }
-        var losses: [(dataset: String, loss: NamedOptions)] = []
-        for name in inner.object.keys {
-            guard names.contains(name) || train.isEmpty else {
-                throw inner.error(
-                    name, "there is no data set of this name",
-                    hint: TuttiError.hint(unknown: name, known: names.compactMap { $0 }))
-            }
-            if let loss = inner.object[name]?.string {
-                losses.append((name, NamedOptions(name: loss, path: inner.path(of: name), places: places)))
-            } else if let own = try inner.section(name) {
-                losses.append((name, try NamedOptions(own)))
-            }
+        for (name, _) in losses where !names.contains(name) && !train.isEmpty {
+            throw places.error(
+                "loss.\(name)", "there is no data set of this name", hint: TuttiError.hint(unknown: name, known: names))
         }
-        return .byDataset(losses)
     }
 }

@@ -3,40 +3,7 @@
 // The top-level keys are our own; below them stand the names of sentence-transformers.
 
 import TuttiCorpus
-import TuttiFormats
 import TuttiGround
-
-/// A loss or an evaluator as configured: its class name, its options, and where they stand.
-package struct NamedOptions: Sendable {
-    package let name: String
-    /// Every key but `name`.
-    package let options: JSONObject
-    package let path: String
-    package let places: ConfigurationPlaces
-
-    /// A name without options.
-    init(name: String, path: String, places: ConfigurationPlaces) {
-        self.name = name
-        options = JSONObject()
-        self.path = path
-        self.places = places
-    }
-
-    init(_ section: ConfigurationSection) throws(TuttiError) {
-        name = try section.requiredString("name", hint: "Give the class name, as in {name: TripletEvaluator, ...}.")
-        var options = section.object
-        options["name"] = nil
-        self.options = options
-        path = section.path
-        places = section.places
-    }
-
-    /// A usage error at one of the keys, or at the whole.
-    package func error(_ key: String?, _ problem: String, hint: String? = nil) -> TuttiError {
-        TuttiError(
-            .usage, "read the configuration", places.place(key.map { "\(path).\($0)" } ?? path), problem, hint: hint)
-    }
-}
 
 /// A configuration, checked key by key.
 package struct TrainingConfiguration: Sendable {
@@ -52,36 +19,71 @@ package struct TrainingConfiguration: Sendable {
     package let resolved: JSONObject
     /// Where its keys stand in its file.
     let places: ConfigurationPlaces
-    package var model: String
+    package var model = ""
     package var configOverrides: JSONObject?
     /// Tokens of a text at most; nil takes the model's own limit.
     package var maxSequenceLength: Int?
-    package var outputDirectory: String
+    package var outputDirectory = ""
     /// One without a name, or several with names.
-    package var trainDatasets: [DatasetSpecification]
-    package var evalDatasets: [DatasetSpecification]
+    package var trainDatasets: [DatasetSpecification] = []
+    package var evalDatasets: [DatasetSpecification] = []
     package var losses: LossSelection?
-    package var evaluators: [NamedOptions]
-    package var testEvaluators: [NamedOptions]
-    package var arguments: TrainingArguments
-    package var modelCard: CardDescription
+    package var evaluators: [NamedOptions] = []
+    package var testEvaluators: [NamedOptions] = []
+    package var arguments = TrainingArguments()
+    package var modelCard = CardDescription()
+    /// The sections that are read by lists of their own.
+    private var sections = (arguments: JSONObject(), card: JSONObject())
 
-    /// The keys at the top level: what they take, and what they are for.
-    package static let keys: [(name: String, words: String, meaning: String)] = [
-        ("model", "a path or a hub id", "the model that training starts from"),
-        ("config_overrides", "a mapping", "values of the model's config.json that are replaced, such as dropout rates"),
-        ("max_seq_length", "a whole number, at least 3", "tokens of a text at most; by default the model's own limit"),
-        ("output_dir", "a path", "the folder that the run writes to"),
-        ("train_dataset", "a data set, or a mapping of names to data sets", "what is trained on"),
-        ("eval_dataset", "a data set, or a mapping of names to data sets", "what the loss is evaluated on"),
-        ("loss", "a name, {name: ..., options}, or a mapping of data sets to losses", "what is minimised"),
-        ("evaluators", "a list of {name: ..., options}", "what judges the model during training"),
-        ("test_evaluators", "a list of {name: ..., options}", "what judges the final model"),
-        ("args", "a mapping", "the training arguments"),
-        ("model_card", "a mapping", "what the model card says beside what follows from the run"),
-    ]
+    /// The keys at the top level, in the order in which they are read; required where the configuration is for training.
+    package static let options = OptionList<TrainingConfiguration>([
+        Option(
+            "model", \.model, "the model that training starts from", words: "a path or a hub id", check: .filled,
+            isRequired: true),
+        Option(
+            "config_overrides", \.configOverrides,
+            "values of the model's config.json that are replaced, such as dropout rates"),
+        Option(
+            "max_seq_length", \.maxSequenceLength, "tokens of a text at most; by default the model's own limit",
+            check: .atLeast(3)),
+        Option(
+            "output_dir", \.outputDirectory, "the folder that the run writes to", words: "a path", check: .filled,
+            isRequired: true),
+        datasets("train_dataset", \.trainDatasets, "what is trained on", isRequired: true),
+        datasets("eval_dataset", \.evalDatasets, "what the loss is evaluated on"),
+        Option(
+            "loss", words: "a name, {name: ..., options}, or a mapping of data sets to losses", "what is minimised",
+            isRequired: true,
+            read: { (json, configuration) throws(OptionProblem) in
+                let known = (configuration.trainDatasets + configuration.evalDatasets).compactMap(\.name)
+                configuration.losses = json.isNull ? nil : try LossSelection(json, datasets: known)
+            }, write: { $0.losses?.configurationJSON ?? .null }),
+        Option(
+            "evaluators", \.evaluators, "what judges the model during training",
+            words: "a list of \(NamedOptions.words)"),
+        Option(
+            "test_evaluators", \.testEvaluators, "what judges the final model",
+            words: "a list of \(NamedOptions.words)"),
+        Option("args", \.sections.arguments, "the training arguments"),
+        Option("model_card", \.sections.card, "what the model card says beside what follows from the run"),
+    ])
 
-    static let topLevelKeys = keys.map(\.name)
+    private static func datasets(
+        _ name: String, _ path: WritableKeyPath<TrainingConfiguration, [DatasetSpecification]> & Sendable,
+        _ meaning: String, isRequired: Bool = false
+    ) -> Option<TrainingConfiguration> {
+        Option(
+            name, words: "a data set, or a mapping of names to data sets", meaning, isRequired: isRequired,
+            read: { (json, configuration) throws(OptionProblem) in
+                configuration[keyPath: path] = try .datasets(json)
+            }, write: { $0[keyPath: path].configurationJSON })
+    }
+
+    /// A configuration that gives nothing.
+    package init() {
+        resolved = JSONObject()
+        places = ConfigurationPlaces(file: "")
+    }
 
     /// Reads and checks a configuration.
     ///
@@ -92,65 +94,56 @@ package struct TrainingConfiguration: Sendable {
     ) throws(TuttiError) {
         resolved = root
         self.places = places
-        let section = ConfigurationSection(root, path: "", places: places)
-        for key in root.keys where !Self.topLevelKeys.contains(key) {
-            let isArgument = ArgumentKey.classify(key) != nil
-            throw section.error(
-                key, "unknown key",
-                hint: isArgument
-                    ? "It is a training argument: write it under args, as in args: {\(key): ...}."
-                    : TuttiError.hint(unknown: key, known: Self.topLevelKeys))
+        let isTraining = purpose == .training
+        try Self.checkKeys(root, places, isTraining: isTraining)
+        try Self.options.read(root, into: &self, isPartial: !isTraining) { places.error($0, $1, hint: $2) }
+        losses = losses?.placed(at: "loss", places)
+        try losses?.check(train: trainDatasets, eval: evalDatasets, places)
+        for (key, path) in [("evaluators", \Self.evaluators), ("test_evaluators", \Self.testEvaluators)] {
+            let isList = root[key]?.array != nil
+            self[keyPath: path] = self[keyPath: path].enumerated().map { place, named in
+                named.placed(at: isList ? "\(key).\(place)" : key, places)
+            }
         }
-        let training = purpose == .training
-        model = try section.string("model") ?? ""
-        if training, model.isEmpty { throw section.error("model", "missing", hint: "A model folder or a hub id.") }
-        configOverrides = try section.section("config_overrides")?.object
-        maxSequenceLength = try section.integer("max_seq_length", atLeast: 3)
-        outputDirectory = try section.string("output_dir") ?? ""
-        if training, outputDirectory.isEmpty {
-            let isMisplaced = root["args"]?.object?["output_dir"] != nil
-            throw section.error(
-                isMisplaced ? "args.output_dir" : "output_dir",
-                isMisplaced ? "output_dir is not an argument" : "missing",
-                hint: isMisplaced
-                    ? "Write output_dir at the top level, beside args." : "The folder that the run writes to.")
+        if !isTraining, evaluators.isEmpty, testEvaluators.isEmpty {
+            throw places.error("evaluators", "is missing: there is nothing to evaluate")
         }
-        trainDatasets = try section.datasets("train_dataset")
-        if training, trainDatasets.isEmpty {
-            throw section.error("train_dataset", "missing", hint: "For example {path: train.csv}.")
-        }
-        evalDatasets = try section.datasets("eval_dataset")
-        losses = try section.losses("loss", train: trainDatasets, eval: evalDatasets)
-        if training, losses == nil {
-            throw section.error("loss", "missing", hint: "For example {name: MultipleNegativesRankingLoss}.")
-        }
-        evaluators = try Self.named(section, "evaluators")
-        testEvaluators = try Self.named(section, "test_evaluators")
-        if !training, evaluators.isEmpty, testEvaluators.isEmpty {
-            throw section.error("evaluators", "missing", hint: "There is nothing to evaluate.")
-        }
-        var given = try section.section("args")?.object ?? JSONObject()
-        if let other = given["output_dir"], !outputDirectory.isEmpty {
+        if let other = sections.arguments.remove("output_dir"), !outputDirectory.isEmpty {
             // The arguments of a run of the reference, taken over as they are, name their folder too.
-            if other != .null, other != .string(outputDirectory) {
+            if !other.isNull, other != .string(outputDirectory) {
                 notice("args.output_dir is accepted and has no effect: output_dir at the top level is the folder.")
             }
-            given["output_dir"] = nil
         }
-        arguments = try TrainingArguments(json: given, places: places, notice: notice)
-        modelCard = CardDescription()
-        if let card = try section.section("model_card") { modelCard = try CardDescription(card, notice: notice) }
+        arguments = try TrainingArguments(json: sections.arguments, places: places, notice: notice)
+        do throws(OptionProblem) {
+            modelCard = try CardDescription(sections.card, notice: notice)
+        } catch let flaw {
+            throw places.error(flaw.inside("model_card").path, flaw.problem, hint: flaw.hint)
+        }
         let evaluates = arguments.evalStrategy != .no || arguments.evalOnStart
-        if evaluates, evalDatasets.isEmpty, evaluators.isEmpty, training {
-            throw section.error(
+        if evaluates, evalDatasets.isEmpty, evaluators.isEmpty, isTraining {
+            throw places.error(
                 arguments.evalStrategy != .no ? "args.eval_strategy" : "args.eval_on_start",
                 "there is nothing to evaluate", hint: "Give an eval_dataset or evaluators.")
         }
     }
 
-    private static func named(_ section: ConfigurationSection, _ key: String) throws(TuttiError) -> [NamedOptions] {
-        var result: [NamedOptions] = []
-        for item in try section.sections(key) { result.append(try NamedOptions(item)) }
-        return result
+    /// Refuses keys that nobody knows, and those that stand in the wrong section.
+    private static func checkKeys(
+        _ root: JSONObject, _ places: ConfigurationPlaces, isTraining: Bool
+    ) throws(TuttiError) {
+        for key in root.keys where !options.names.contains(key) {
+            let isArgument = ArgumentKey.classify(key) != nil
+            throw places.error(
+                key, "unknown key",
+                hint: isArgument
+                    ? "It is a training argument: write it under args, as in args: {\(key): ...}."
+                    : TuttiError.hint(unknown: key, known: options.names))
+        }
+        if isTraining, root["output_dir"]?.isNull ?? true, root["args"]?["output_dir"] != nil {
+            throw places.error(
+                "args.output_dir", "output_dir is not an argument",
+                hint: "Write output_dir at the top level, beside args.")
+        }
     }
 }
