@@ -8,7 +8,8 @@ package enum Activations {
     /// The activation that config.json calls `hidden_act`.
     package static func named(_ name: String) throws(TuttiError) -> Activation {
         if let found = all.first(where: { $0.name == name }) { return found.activation }
-        throw planError("activation", "unknown activation '\(name)'", hint: TuttiError.hint(unknown: name, known: names))
+        throw planError(
+            "activation", "unknown activation '\(name)'", hint: TuttiError.hint(unknown: name, known: names))
     }
 
     /// All names, in the order of the documentation; of several the first is the one that is written.
