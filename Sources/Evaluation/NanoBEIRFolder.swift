@@ -87,7 +87,7 @@ struct NanoBEIRFolder {
 
     private static func parquetRefusal(_ path: String) -> TuttiError {
         TuttiError(
-            .data, "read evaluation data", path, ".parquet files cannot be read yet",
+            .data, "read evaluation data", path, ".parquet files are not supported yet",
             hint: "Convert them first, with pandas, for each data set D: "
                 + "pandas.read_parquet(F).to_json(\"D/corpus.jsonl\", orient=\"records\", lines=True), the same for "
                 + "D/queries.jsonl, and pandas.read_parquet(F).to_csv(\"D/qrels.tsv\", sep=\"\\t\", index=False).")
