@@ -27,16 +27,20 @@ import TuttiGround
         let (whole, killed) = (try workshop(wholeFolder.path), try workshop(killedFolder.path))
         let started = Date()
         #expect(try whole.train("--gemm", "tutti").code == 0)
-        let duration = Date().timeIntervalSince(started)
+        let step = Date().timeIntervalSince(started) / 80
         var generator = SystemRandomNumberGenerator()
+        func atRandom(_ steps: Double) -> Double { step * .random(in: 0..<steps, using: &generator) }
         var kills = 0
-        while kills < 40 {
+        while true {
             // Once the run exists it goes on with the products that it began with, whatever is fastest now.
-            let exists = FileManager.default.fileExists(atPath: killed.path + "/run/tutti_run.json")
-            let process = try TuttiProcess.start(
-                ["train", killed.path + "/run.yaml"] + (exists ? [] : ["--gemm", "tutti"]))
-            // Late enough to get somewhere, early enough to hit saves: the run saves after every step.
-            Thread.sleep(forTimeInterval: duration * Double.random(in: 0.02..<0.2, using: &generator))
+            let products = killed.exists("run/tutti_run.json") ? [] : ["--gemm", "tutti"]
+            let process = try TuttiProcess.start(["train", killed.path + "/run.yaml"] + products)
+            // A few lines further than ever, however fast the machine is, or one time in four while it takes up what the
+            // last kill left; then anywhere in a step and its save.
+            let line = killed.linesLogged + Int.random(in: 1...8, using: &generator)
+            let latest = kills % 4 == 1 ? Date(timeIntervalSinceNow: atRandom(16)) : .distantFuture
+            while process.isRunning, killed.linesLogged < line, Date() < latest { usleep(500) }
+            Thread.sleep(forTimeInterval: atRandom(1))
             guard process.isRunning else { break }
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()

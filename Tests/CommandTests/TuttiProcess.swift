@@ -113,6 +113,12 @@ struct Workshop {
 
     func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path + "/" + name) }
 
+    /// Whole lines of the run's metrics.jsonl: how far it has come, however fast the machine is.
+    var linesLogged: Int {
+        let log = FileManager.default.contents(atPath: path + "/run/metrics.jsonl") ?? Data()
+        return log.count { $0 == UInt8(ascii: "\n") }
+    }
+
     func train(_ more: String...) throws -> Outcome {
         try TuttiProcess.run(["train", path + "/run.yaml"] + more)
     }

@@ -30,6 +30,10 @@ struct FiniteDifferenceTests {
         backpropagate(encoder, batch, c, taps: taps, dropout: stream)
         let start = Array(encoder.parameters.values)
         let gradient = Array(encoder.parameters.gradients)
+        // The plain sum is nowhere normed back to size, so f bends more along a line: with all of MPNet's parts the rule is
+        // off by 2.1e-3 at a step of 0.01, and by h^4 less at shorter ones. At half that step all are within 2.5e-4, and
+        // below it rounding takes over.
+        let h = carries == .plain ? 0.005 : 0.01
         var tested = 0
         for part in Self.parts {
             let entries = encoder.layout.entries.filter { part.isEmpty || $0.name.contains(part) }
@@ -49,14 +53,10 @@ struct FiniteDifferenceTests {
                 let embeddings = embed(encoder, batch, taps: taps, dropout: stream)
                 return zip(embeddings, c).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
             }
-            // A step that is too long bends, one that is too short rounds: a wrong gradient shows at both.
-            let numeric = [0.01, 0.005].map { h in
-                (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
-            }
-            let gap = numeric.reduce(.infinity) { min($0, abs($1 - analytic)) }
+            let numeric = (8 * (value(h) - value(-h)) - (value(2 * h) - value(-2 * h))) / (12 * h)
             _ = value(0)
             #expect(slope > 1e-3, "\(part): no slope to measure")
-            #expect(gap <= 1e-3 * abs(analytic), "\(part): \(analytic) against \(numeric)")
+            #expect(abs(numeric - analytic) <= 1e-3 * abs(analytic), "\(part): \(analytic) against \(numeric)")
         }
         #expect(tested >= 14)
     }

@@ -35,7 +35,6 @@ private final class PlaneModel: SentenceEncoding {
         _ rows: [(String, String)], corpus: [String] = [], world: Int = 1, _ adjust: (inout MiningOptions) -> Void
     ) throws -> (rows: [JSONObject], outcome: MiningOutcome) {
         try withTemporaryDirectory { folder in
-            Gemm.choice = GemmChoice(.tutti)
             var options = MiningOptions()
             options.chunkSize = 4
             options.batchSize = 3
@@ -43,9 +42,11 @@ private final class PlaneModel: SentenceEncoding {
             let miner = try HardNegativeMiner(
                 MiningPairs(anchors: rows.map(\.0), positives: rows.map(\.1), corpus: corpus), options: options,
                 anchorName: "a", positiveName: "p", output: folder + "/mined.jsonl")
-            let outcome = try LocalEnsemble.run(world: world) { ensemble in
-                try miner.mine(model: PlaneModel(), modelDigest: "", ensemble: ensemble)
-            }[0]
+            let outcome = try withGemm(.tutti) {
+                try LocalEnsemble.run(world: world) { ensemble in
+                    try miner.mine(model: PlaneModel(), modelDigest: "", ensemble: ensemble)
+                }[0]
+            }
             let lines = try String(contentsOfFile: folder + "/mined.jsonl", encoding: .utf8).split(separator: "\n")
             return (try lines.map { try #require(try JSONValue.parse(String($0)).object) }, outcome)
         }

@@ -108,7 +108,6 @@ struct MiningGoldens {
         observe: @escaping @Sendable (MiningProgress) throws -> Void = { _ in },
         adjust: (inout MiningOptions) -> Void = { _ in }
     ) throws -> MiningOutcome {
-        Gemm.choice = GemmChoice(.tutti)
         let flips = golden["options"]?["anchor_column_name"]?.string == "text_b"
         let rows = (golden["rows"]?.array ?? []).map { row in (text(row.array?[0]), text(row.array?[1])) }
         let (a, b) = (rows.map(\.0), rows.map(\.1))
@@ -125,13 +124,15 @@ struct MiningGoldens {
             #expect(plan.contains(line))
         }
         let (path, similarity) = (model, golden["similarity"]?.string ?? "")
-        return try LocalEnsemble.run(world: world) { ensemble in
-            let model = try SentenceEncoder.load(path)
-            model.similarity = similarity
-            return try miner.mine(
-                model: model, modelDigest: try modelDigest ?? model.contentDigest(), ensemble: ensemble,
-                overwrites: overwrites, observe: observe)
-        }[0]
+        return try withGemm(.tutti) {
+            try LocalEnsemble.run(world: world) { ensemble in
+                let model = try SentenceEncoder.load(path)
+                model.similarity = similarity
+                return try miner.mine(
+                    model: model, modelDigest: try modelDigest ?? model.contentDigest(), ensemble: ensemble,
+                    overwrites: overwrites, observe: observe)
+            }[0]
+        }
     }
 }
 

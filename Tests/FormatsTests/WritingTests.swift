@@ -1,6 +1,7 @@
 // Writing: whole or not at all, full disks told as such, the previous version untouched.
 
 import Foundation
+import TestSupport
 import Testing
 import TuttiFormats
 
@@ -8,20 +9,6 @@ import TuttiFormats
     private struct Interrupted: Error {}
 
     private func text(_ path: String) throws -> String { String(decoding: try bytes(of: path), as: UTF8.self) }
-
-    /// Runs `body` while no file may grow beyond `limit` bytes.
-    private func withFileSizeLimit<Value>(_ limit: UInt, _ body: () throws -> Value) throws -> Value {
-        let previous = signal(SIGXFSZ, SIG_IGN)
-        var before = rlimit()
-        try #require(getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &before) == 0)
-        var small = rlimit(rlim_cur: limit, rlim_max: before.rlim_max)
-        try #require(setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &small) == 0)
-        defer {
-            setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &before)
-            signal(SIGXFSZ, previous)
-        }
-        return try body()
-    }
 
     @Test func filesAreReplacedWhole() throws {
         let scratch = try Scratch()
@@ -49,7 +36,7 @@ import TuttiFormats
         let path = scratch.file("weights.safetensors")
         try AtomicWrite.file(path: path, text: "previous")
         let values = [Float](repeating: 1, count: 100_000)
-        let error = try withFileSizeLimit(65_536) {
+        let error = withFileSizeLimit(65_536) {
             values.withUnsafeBytes { buffer in
                 failure { try SafetensorsWriter.write(path: path, tensors: [("a", .f32, [values.count], buffer)]) }
             }
@@ -85,7 +72,7 @@ import TuttiFormats
                 throw Interrupted()
             }
         }
-        let full = try withFileSizeLimit(4096) {
+        let full = withFileSizeLimit(4096) {
             failure {
                 try AtomicWrite.directory(finalPath: path) { temporary in
                     try AtomicWrite.file(path: temporary + "/a", text: String(repeating: "x", count: 100_000))

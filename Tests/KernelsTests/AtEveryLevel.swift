@@ -12,7 +12,8 @@ struct AtEveryLevel: SuiteTrait, TestTrait, TestScoping {
     ) async throws {
         // A suite is a scope too: its tests set the level, one after the other.
         guard testCase != nil else { return try await function() }
-        defer { Compute.process.level = .best }
+        let before = Compute.process.level
+        defer { Compute.process.level = before }
         for level in InstructionLevel.available {
             Compute.process.level = level
             try await function()

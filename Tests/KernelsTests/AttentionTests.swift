@@ -163,9 +163,7 @@ import TuttiKernels
         let p = Problem(heads: 4, width: 32, lengths: lengths, positions: true, rate: 0.1)
         let one = run(p)
         for threads in [2, 3] {
-            Parallel.threads = threads
-            defer { Parallel.threads = 1 }
-            #expect(run(p) == one)
+            withCompute(threads: threads) { #expect(run(p) == one) }
         }
     }
 

@@ -178,9 +178,7 @@ import TuttiKernels
     @Test func threadsChangeNothing() {
         let p = Problem(rows: 40, candidates: 5000, width: 16)
         let one = p.run(factor: 0.5)
-        Parallel.threads = 2
-        defer { Parallel.threads = 1 }
-        let two = p.run(factor: 0.5)
+        let two = withCompute(threads: 2) { p.run(factor: 0.5) }
         #expect(one.loss == two.loss && one.dA == two.dA && one.dC == two.dC)
     }
 }

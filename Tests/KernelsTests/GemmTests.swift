@@ -62,13 +62,12 @@ import TuttiKernels
         b.rows(130..<131).copy(from: b.rows(3..<4))  // an equal row elsewhere
         let whole = FloatBlock(count: m * n).matrix(m, n)
         Gemm.multiply(a, b, transposeB: true, into: whole, by: .tutti)
-        let before = Parallel.threads
-        defer { Parallel.threads = before }
         for threads in [1, 3] {
-            Parallel.threads = threads
             for (rows, columns) in [(0..<1, 0..<1), (0..<61, 3..<4), (5..<22, 1..<131), (60..<61, 50..<99)] {
                 let part = FloatBlock(count: rows.count * columns.count).matrix(rows.count, columns.count)
-                Gemm.multiply(a.rows(rows), b.rows(columns), transposeB: true, into: part, by: .tutti)
+                withCompute(threads: threads) {
+                    Gemm.multiply(a.rows(rows), b.rows(columns), transposeB: true, into: part, by: .tutti)
+                }
                 for (i, row) in rows.enumerated() {
                     for (j, column) in columns.enumerated() { #expect(part[i, j] == whole[row, column]) }
                 }
@@ -102,23 +101,21 @@ import TuttiKernels
     }
 
     @Test func threadsDoNotChangeABit() {
-        defer { Parallel.threads = 1 }
         var random = TinyRandom(9)
         let (m, n, k) = (500, 700, 1500)
         let a = FloatBlock(random.floats(m * k)), b = FloatBlock(random.floats(k * n))
-        withGemm(.tutti) {
-            for transposeA in [false, true] {
-                var first: [Float] = []
-                for threads in [1, 2, 3] {
-                    Parallel.threads = threads
-                    let c = FloatBlock(count: m * n, of: 0)
+        for transposeA in [false, true] {
+            var first: [Float] = []
+            for threads in [1, 2, 3] {
+                let c = FloatBlock(count: m * n, of: 0)
+                withCompute(threads: threads) {
                     Gemm.multiply(
                         transposeA ? a.matrix(k, m) : a.matrix(m, k), transposeA: transposeA, b.matrix(k, n),
-                        into: c.matrix(m, n))
-                    if first.isEmpty { first = c.values }
-                    let same = c.values == first
-                    #expect(same, "\(threads) threads")
+                        into: c.matrix(m, n), by: .tutti)
                 }
+                if first.isEmpty { first = c.values }
+                let same = c.values == first
+                #expect(same, "\(threads) threads")
             }
         }
     }

@@ -188,9 +188,7 @@ import TuttiKernels
     @Test func threadsChangeNothing() {
         let p = Problem(columns: 200, lengths: [40, 3, 60, 17], rate: 0.1)
         let one = run(p)
-        Parallel.threads = 3
-        defer { Parallel.threads = 1 }
-        let three = run(p)
+        let three = withCompute(threads: 3) { run(p) }
         #expect(one.output == three.output && one.residual == three.residual && one.branch == three.branch)
         #expect(one.gamma == three.gamma && one.beta == three.beta && one.bias == three.bias)
     }

@@ -75,38 +75,38 @@ import TuttiKernels
     }
 
     @Test(arguments: [1, 2, 4]) func parallelCoversEveryIndexOnce(threads: Int) {
-        Parallel.threads = threads
-        defer { Parallel.threads = 1 }
-        #expect(Parallel.threads == threads)
-        for (count, grain) in [(0, 1), (1, 1), (7, 3), (1000, 1), (1000, 64), (5, 100)] {
-            let counts = UnsafeMutablePointer<Int32>.allocate(capacity: max(count, 1))
-            counts.initialize(repeating: 0, count: max(count, 1))
-            defer { counts.deallocate() }
-            Parallel.forRangeWithWorker(count, grain: grain) { range, worker in
-                precondition(worker >= 0 && worker < threads)
-                for i in range { counts[i] += 1 }
-                // A call nested in a region that was split runs serially, on the same thread.
-                guard count > grain else { return }
-                let here = pthread_self()
-                Parallel.forRange(3, grain: 1) { _ in precondition(pthread_equal(here, pthread_self()) != 0) }
+        withCompute(threads: threads) {
+            #expect(Parallel.threads == threads)
+            for (count, grain) in [(0, 1), (1, 1), (7, 3), (1000, 1), (1000, 64), (5, 100)] {
+                let counts = UnsafeMutablePointer<Int32>.allocate(capacity: max(count, 1))
+                counts.initialize(repeating: 0, count: max(count, 1))
+                defer { counts.deallocate() }
+                Parallel.forRangeWithWorker(count, grain: grain) { range, worker in
+                    precondition(worker >= 0 && worker < threads)
+                    for i in range { counts[i] += 1 }
+                    // A call nested in a region that was split runs serially, on the same thread.
+                    guard count > grain else { return }
+                    let here = pthread_self()
+                    Parallel.forRange(3, grain: 1) { _ in precondition(pthread_equal(here, pthread_self()) != 0) }
+                }
+                #expect((0..<count).allSatisfy { counts[$0] == 1 })
             }
-            #expect((0..<count).allSatisfy { counts[$0] == 1 })
         }
     }
 
     @Test func manyRegionsFromSeveralThreads() throws {
-        Parallel.threads = 2
-        defer { Parallel.threads = 1 }
         let total = Atomic<Int>(0)
-        let sums = try withEvery(world: 1...3) { ensemble -> Int in
-            var sum = 0
-            for _ in 0..<200 {
-                let slots = UnsafeMutablePointer<Int>.allocate(capacity: 64)
-                defer { slots.deallocate() }
-                Parallel.forRange(64, grain: 4) { range in for i in range { slots[i] = i } }
-                for i in 0..<64 { sum += slots[i] }
+        let sums = try withCompute(threads: 2) {
+            try withEvery(world: 1...3) { ensemble -> Int in
+                var sum = 0
+                for _ in 0..<200 {
+                    let slots = UnsafeMutablePointer<Int>.allocate(capacity: 64)
+                    defer { slots.deallocate() }
+                    Parallel.forRange(64, grain: 4) { range in for i in range { slots[i] = i } }
+                    for i in 0..<64 { sum += slots[i] }
+                }
+                return sum
             }
-            return sum
         }
         for (world, values) in sums { #expect(values == [Int](repeating: 200 * 2016, count: world)) }
         total.add(1, ordering: .relaxed)

@@ -17,10 +17,10 @@ import TuttiKernels
         #expect(block.values == x.indices.map { x[$0] + bias[$0 % columns] })
         let exact = (0..<columns).map { c in (0..<rows).reduce(2.0) { $0 + Double(block.values0[$1 * columns + c]) } }
         for threads in [1, 2] {
-            Parallel.threads = threads
-            defer { Parallel.threads = 1 }
             let sums = FloatBlock(count: columns, of: 2)
-            RowKernels.biasGradient(block.matrix(rows, columns), into: sums.pointer)
+            withCompute(threads: threads) {
+                RowKernels.biasGradient(block.matrix(rows, columns), into: sums.pointer)
+            }
             #expect(relativeDifference(sums.values, exact) < 5e-7)
         }
     }
@@ -100,12 +100,12 @@ import TuttiKernels
         let weights = random.floats(tokens * columns)
         var results: [[Float]] = []
         for threads in [1, 2] {
-            Parallel.threads = threads
-            defer { Parallel.threads = 1 }
             let tables = [vocabulary, positions, 2].map { FloatBlock(count: $0 * columns, of: 0) }
-            EmbeddingKernels.scatterEmbeddings(
-                packed, dOutput: FloatBlock(weights).matrix(tokens, columns), dWord: tables[0].pointer,
-                dPosition: tables[1].pointer, positionStart: 2, dType: tables[2].pointer, paddingID: 1)
+            withCompute(threads: threads) {
+                EmbeddingKernels.scatterEmbeddings(
+                    packed, dOutput: FloatBlock(weights).matrix(tokens, columns), dWord: tables[0].pointer,
+                    dPosition: tables[1].pointer, positionStart: 2, dType: tables[2].pointer, paddingID: 1)
+            }
             results.append(tables.flatMap(\.values))
             // Adjoint: <scatter(w), table> = <w, gather(table)>, without the padding row.
             let inner =

@@ -7,7 +7,7 @@ import TuttiFormats
 import TuttiGround
 import TuttiReports
 
-@Suite struct MetricsLogTests {
+@Suite(.serialized) struct MetricsLogTests {
     private func line(_ step: Int, _ key: String = "loss") -> LogLine {
         LogLine(.training, ["step": .integer(Int64(step)), key: .number(0.1)])
     }
@@ -70,5 +70,34 @@ import TuttiReports
         let log = MetricsLog(directory: scratch.path + "/missing")
         let error = #expect(throws: TuttiError.self) { try log.logged(line(1)) }
         #expect(error?.kind == .retryable)
+    }
+
+    @Test func aFullDiskIsRetryable() throws {
+        let scratch = try TemporaryDirectory()
+        let log = MetricsLog(directory: scratch.path)
+        try log.logged(line(1))
+        let size = UInt(try text(log).utf8.count)
+        let error = withFileSizeLimit(size + 3) { #expect(throws: TuttiError.self) { try log.logged(line(2)) } }
+        #expect(error?.kind == .retryable && error?.description.contains("cannot be written") == true)
+        // The torn line goes when the run goes on.
+        try log.rewind(to: 1)
+        try log.logged(line(2))
+        #expect(try text(log).split(separator: "\n").count == 2)
+    }
+
+    /// Nothing outside the run's folder is written through its log.
+    @Test(arguments: [true, false]) func aLinkIsNotFollowed(exists: Bool) throws {
+        let scratch = try TemporaryDirectory()
+        let (folder, other) = (scratch.path + "/run", scratch.path + "/other")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        let content = "{\"step\": 1}\n{\"step\": 2}\n"
+        if exists { try content.write(toFile: other, atomically: false, encoding: .utf8) }
+        let log = MetricsLog(directory: folder)
+        try FileManager.default.createSymbolicLink(atPath: log.path, withDestinationPath: other)
+        let error = #expect(throws: TuttiError.self) { try log.logged(line(3)) }
+        #expect(error?.kind == .retryable && error?.description.contains("metrics.jsonl") == true)
+        try log.rewind(to: 1)
+        #expect(FileManager.default.fileExists(atPath: other) == exists)
+        if exists { #expect(try String(contentsOfFile: other, encoding: .utf8) == content) }
     }
 }

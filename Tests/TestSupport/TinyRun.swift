@@ -40,6 +40,16 @@ package struct TinyRun: Sendable {
     /// The golden run called `name`: bert-sgd, bert-adamw, mpnet-sgd ...
     package init(_ name: String) { folder = Goldens.path("training/" + name) }
 
+    /// One epoch of the golden run bert-sgd, eleven steps of eight rows: long enough to save and to stop in between.
+    package static func elevenSteps() -> TinyRun {
+        var run = TinyRun("bert-sgd")
+        run.arguments.numTrainEpochs = 1
+        run.arguments.perDeviceTrainBatchSize = 8
+        run.arguments.optim = "sgd"
+        run.arguments.learningRate = 0.5
+        return run
+    }
+
     /// The model's folder.
     package var modelPath: String { folder + "/model" }
 

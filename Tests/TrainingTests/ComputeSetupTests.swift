@@ -29,22 +29,19 @@ import TuttiGround
 
     /// A trainer of the library computes with what it is asked for, and says so; the plain one with what the model has.
     @Test func theLibrarySetsUpAsTheCommandDoes() throws {
-        // The model computes with the settings of the process, which other tests find as they were.
-        let (threads, products) = (Compute.process.threads, Compute.process.products)
-        defer {
-            Compute.process.threads = threads
-            Compute.process.products = products
-        }
         let scratch = try TemporaryDirectory()
         var run = TinyRun("bert-sgd")
         run.arguments.maxSteps = 1
         run.arguments.saveStrategy = .no
         let inputs = try run.inputs(scratch.path)
-        inputs.model.encoder.compute.products = GemmChoice(.openblas)
         let notes = Notes()
         let setup = ComputeSetup(threads: 1, gemm: .tutti)
-        #expect(try SentenceTransformerTrainer(inputs, reports: [notes], setup: setup).train() == .finished)
-        #expect(inputs.model.encoder.compute.products == GemmChoice(.tutti) && Compute.process.threads == 1)
+        // The model computes with the settings of the process.
+        try withCompute(products: GemmChoice(.openblas), threads: 2) {
+            let outcome = try SentenceTransformerTrainer(inputs, reports: [notes], setup: setup).train()
+            #expect(outcome == .finished)
+            #expect(inputs.model.encoder.compute.products == GemmChoice(.tutti) && Compute.process.threads == 1)
+        }
         #expect(notes.lines.contains("Matrix products: tutti"))
     }
 }

@@ -6,6 +6,7 @@ import Testing
 import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
+import TuttiKernels
 import TuttiObjectives
 
 @Suite(.serialized) struct GoldenLossTests {
@@ -126,16 +127,46 @@ import TuttiObjectives
         #expect(try differencesOverRanks(apart, than: run, worlds: [2]) != [])
     }
 
-    /// Three texts at a time instead of all: the same value, gradients and masks.
+    /// Three texts at a time instead of all: the same value, gradients and masks. Products are our own, whose rows do not
+    /// depend on how many there are. OpenBLAS rounds a row by that, and weights carry it on: with it the loss of mnrl at
+    /// the last step, of three rows, comes out 2.5e-6 off, where the bound is 2.2e-6.
     @Test(arguments: GoldenLossCase.all.filter { !$0.lossNames.contains { $0.hasPrefix("Cached") } })
     func chunksGiveTheSameRun(_ example: GoldenLossCase) throws {
+        let (plain, chunked) = inChunks(example)
+        let found = try withGemm(.tutti) { try differences(of: chunked, from: plain) }
+        #expect(found.isEmpty, "\(found.prefix(3))")
+    }
+
+    /// Whoever multiplies: the losses of weights that stand still are the same, with our own products to the last bit,
+    /// and weights that move end at the same place.
+    @Test(arguments: gemmProviders)
+    func chunksGiveTheSameLossesAndWeights(by provider: GemmProvider) throws {
+        let (plain, chunked) = inChunks(try GoldenLossCase.named("mnrl"))
+        let scratch = try TemporaryDirectory()
+        func losses(_ run: GoldenLossRun, _ name: String) throws -> [Double] {
+            var still = run
+            still.arguments["learning_rate"] = .number(1e-12)
+            _ = try still.train(scratch.path + "/" + name)
+            return try trainingLines(scratch.path + "/" + name).compactMap { $0["loss"]?.double }
+        }
+        try withGemm(provider) {
+            let (found, wanted) = (try losses(chunked, "chunked"), try losses(plain, "plain"))
+            #expect(found.count == 8 && wanted.count == 8)
+            for (found, wanted) in zip(found, wanted) {
+                #expect(abs(found - wanted) <= (provider == .tutti ? 0 : 2e-6 * max(1, abs(wanted))))
+            }
+            let end = try chunked.train(scratch.path + "/1"), other = try plain.train(scratch.path + "/2")
+            #expect(end.distance(to: other, ofLoss: false) <= 1e-5 * other.movement(ofLoss: false))
+        }
+    }
+
+    private func inChunks(_ example: GoldenLossCase) -> (plain: GoldenLossRun, chunked: GoldenLossRun) {
         var plain = GoldenLossRun(example)
         plain.hasDropout = true
         plain.lossOptions["mini_batch_size"] = .null
         var chunked = plain
         chunked.lossOptions["mini_batch_size"] = .integer(3)
-        let found = try differences(of: chunked, from: plain)
-        #expect(found.isEmpty, "\(found.prefix(3))")
+        return (plain, chunked)
     }
 
     /// Masks of another seed in the chunks.

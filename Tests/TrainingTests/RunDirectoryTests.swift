@@ -28,11 +28,7 @@ private final class Watcher: Report, AsksToStop {
 
 @Suite(.serialized) struct RunDirectoryTests {
     private func run() -> TinyRun {
-        var run = TinyRun("bert-sgd")
-        run.arguments.numTrainEpochs = 1
-        run.arguments.perDeviceTrainBatchSize = 8
-        run.arguments.optim = "sgd"
-        run.arguments.learningRate = 0.5
+        var run = TinyRun.elevenSteps()
         run.arguments.loggingSteps = 1
         run.arguments.saveSteps = 4
         return run
