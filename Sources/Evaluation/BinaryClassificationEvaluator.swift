@@ -20,16 +20,30 @@ import TuttiObjectives
 
 /// Judges a model by how well a threshold on its similarities finds the similar pairs.
 public final class BinaryClassificationEvaluator: Evaluator {
+    /// Its options.
+    struct Settings: EvaluatorSettings {
+        var common = CommonEvaluatorSettings()
+        var table = TableSettings()
+        var similarity = SimilarityChoice()
+
+        static let options = OptionList<Settings>(
+            TableSettings.options("sentence1, sentence2, label", in: \.table)
+                + SimilarityChoice.options(in: \.similarity))
+    }
+
+    /// "BinaryClassificationEvaluator".
     public static let className = "BinaryClassificationEvaluator"
-    public let name: String
+    /// The name of the data.
+    public var name: String { common.id }
+    /// "Binary Classification".
     public let title = "Binary Classification"
+    /// The average precision of the only function, or the largest.
     public let primaryMetric: String
     private let firsts: [String]
     private let seconds: [String]
     private let isSimilar: [Bool]
     private let functions: [SimilarityFunction]
-    private let truncatedDimension: Int?
-    private let writesResults: Bool
+    private let common: CommonEvaluatorSettings
 
     /// The metrics of a function in the order of the keys.
     private static let metrics = [
@@ -41,9 +55,19 @@ public final class BinaryClassificationEvaluator: Evaluator {
     /// An evaluator of the pairs (firsts[i], seconds[i]), of which some are similar.
     ///
     /// There must be a pair and a function.
-    public init(
+    public convenience init(
         firsts: [String], seconds: [String], isSimilar: [Bool], name: String = "",
         functions: [SimilarityFunction] = [.cosine], truncatedDimension: Int? = nil, writesResults: Bool = true
+    ) {
+        self.init(
+            firsts: firsts, seconds: seconds, isSimilar: isSimilar, functions: functions,
+            common: CommonEvaluatorSettings(
+                id: name, truncatedDimension: truncatedDimension, writesResults: writesResults))
+    }
+
+    private init(
+        firsts: [String], seconds: [String], isSimilar: [Bool], functions: [SimilarityFunction],
+        common: CommonEvaluatorSettings
     ) {
         precondition(
             firsts.count == seconds.count && firsts.count == isSimilar.count && !firsts.isEmpty,
@@ -52,41 +76,39 @@ public final class BinaryClassificationEvaluator: Evaluator {
         self.firsts = firsts
         self.seconds = seconds
         self.isSimilar = isSimilar
-        self.name = name
         self.functions = functions
-        self.truncatedDimension = truncatedDimension
-        self.writesResults = writesResults
-        primaryMetric = metricKey((functions.count > 1 ? "max" : functions[0].rawValue) + "_ap", of: name)
+        self.common = common
+        primaryMetric = metricKey((functions.count > 1 ? "max" : functions[0].rawValue) + "_ap", of: common.id)
     }
 
+    /// The eight metrics of every function, and the largest of several.
     public var metricKeys: [String] {
         (functions.map(\.rawValue) + (functions.count > 1 ? ["max"] : [])).flatMap { function in
             Self.metrics.map { prefixed("\(function)_\($0)") }
         }
     }
 
-    public var configuration: JSONObject {
-        truncatedDimension.map { ["truncate_dim": .integer(Int64($0))] } ?? JSONObject()
-    }
+    /// The truncation, if any.
+    public var configuration: JSONObject { common.changes("truncate_dim") }
 
+    /// Encodes both sentences of the pairs, and looks for the best thresholds of their similarities. Collective.
     public func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {
         let unique = UniqueTexts(firsts + seconds)
         let rows = try model.encode(
             unique.texts, prompt: nil, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
-        return try metricsOnRoot(ensemble) {
-            let cut = truncatedDimension.map(rows.truncated) ?? rows
+        return try ensemble.metricsOnRoot {
+            let cut = common.cut(rows)
             let first = cut.gathering(Array(unique.places.prefix(firsts.count)))
             let second = cut.gathering(Array(unique.places.dropFirst(firsts.count)))
             var values = functions.map { judge($0.ofPairs(first, second), by: $0) }
-            if writesResults {
+            if common.writesResults {
                 let file = ResultsFile(
-                    name: "binary_classification_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv",
+                    name: common.fileName("binary_classification_evaluation"),
                     columns: functions.flatMap { function in
                         Self.columns.map { "\(function.rawValue)_\(Self.metrics[$0])" }
-                    },
-                    lineEnd: "\r\n")
+                    })
                 try file.append(values.flatMap { values in Self.columns.map { row(values[$0], of: $0) } }, context)
             }
             if functions.count > 1 {
@@ -124,17 +146,12 @@ extension BinaryClassificationEvaluator {
     static let entry = EvaluatorEntry(
         name: className, summary: "accuracy, F1, average precision and Matthews correlation of similar or not",
         data: "a table of two text columns and a label: sentence1, sentence2, label (1 similar, 0 not)",
-        options: EvaluatorOptionDescription.table("sentence1, sentence2, label") + [.similarityFunctions],
-        make: make)
-
-    /// Makes the evaluator that `options` describe, from the first two text columns and the label of its table.
-    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        let functions = try options.similarities("similarity_fn_names", main: nil)
-        let table = try options.table(textColumns: 2, meaning: "the two sentences")
+        settings: Settings.self
+    ) { (settings, options) throws(TuttiError) in
+        let functions = try options.functions(settings.similarity)
+        let table = try options.table(settings.table, textColumns: 2, meaning: "the two sentences")
         return BinaryClassificationEvaluator(
             firsts: table.texts(column: 0), seconds: table.texts(column: 1),
-            isSimilar: try options.classes(of: table, count: 2).map { $0 == 1 }, name: try options.string("id") ?? "",
-            functions: functions, truncatedDimension: try options.truncatedDimension(),
-            writesResults: try options.bool("write_csv") ?? true)
+            isSimilar: try table.classes(count: 2).map { $0 == 1 }, functions: functions, common: settings.common)
     }
 }

@@ -19,26 +19,52 @@ import TuttiObjectives
 
 /// Judges a model by the correlation of its similarities with gold scores.
 public final class EmbeddingSimilarityEvaluator: Evaluator {
+    /// Its options.
+    struct Settings: EvaluatorSettings {
+        var common = CommonEvaluatorSettings()
+        var table = TableSettings()
+        var similarity = SimilarityChoice()
+        var precision: EmbeddingPrecision?
+
+        static let options = OptionList<Settings>(
+            TableSettings.options("sentence1, sentence2, score", in: \.table)
+                + SimilarityChoice.options(main: "main_similarity", in: \.similarity)
+                + [Option("precision", \.precision, "normalise and quantize first")])
+    }
+
+    /// "EmbeddingSimilarityEvaluator".
     public static let className = "EmbeddingSimilarityEvaluator"
-    public let name: String
+    /// The name of the data.
+    public var name: String { settings.common.id }
+    /// "Semantic Similarity".
     public let title = "Semantic Similarity"
+    /// Spearman's correlation of the main function, of the only one, or the largest.
     public let primaryMetric: String
     private let firsts: [String]
     private let seconds: [String]
     private let scores: [Double]
     private let functions: [SimilarityFunction]
-    private let truncatedDimension: Int?
-    private let precision: EmbeddingPrecision?
-    private let writesResults: Bool
+    private let settings: Settings
 
     /// An evaluator of the pairs (firsts[i], seconds[i]) with the gold scores[i].
     ///
     /// `functions` must not be empty; `main` names the primary metric, otherwise it is that of the only function or the
     /// largest of several.
-    public init(
+    public convenience init(
         firsts: [String], seconds: [String], scores: [Double], name: String = "",
         functions: [SimilarityFunction] = [.cosine], main: SimilarityFunction? = nil, truncatedDimension: Int? = nil,
         precision: EmbeddingPrecision? = nil, writesResults: Bool = true
+    ) {
+        var settings = Settings()
+        settings.common = CommonEvaluatorSettings(
+            id: name, truncatedDimension: truncatedDimension, writesResults: writesResults)
+        settings.similarity.main = main
+        settings.precision = precision
+        self.init(firsts: firsts, seconds: seconds, scores: scores, functions: functions, settings: settings)
+    }
+
+    private init(
+        firsts: [String], seconds: [String], scores: [Double], functions: [SimilarityFunction], settings: Settings
     ) {
         precondition(
             firsts.count == seconds.count && firsts.count == scores.count,
@@ -47,36 +73,32 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
         self.firsts = firsts
         self.seconds = seconds
         self.scores = scores
-        self.name = name
         self.functions = functions
-        self.truncatedDimension = truncatedDimension
-        self.precision = precision
-        self.writesResults = writesResults
-        let primary = main.map(\.rawValue) ?? (functions.count > 1 ? "max" : functions[0].rawValue)
-        primaryMetric = metricKey("spearman_" + primary, of: name)
+        self.settings = settings
+        let primary = settings.similarity.main.map(\.rawValue) ?? (functions.count > 1 ? "max" : functions[0].rawValue)
+        primaryMetric = metricKey("spearman_" + primary, of: settings.common.id)
     }
 
+    /// Pearson's and Spearman's correlation of every function, and the largest of several.
     public var metricKeys: [String] {
         (functions.map(\.rawValue) + (functions.count > 1 ? ["max"] : []))
             .flatMap { ["pearson_\($0)", "spearman_\($0)"] }.map(prefixed)
     }
 
+    /// Truncation and precision, where they differ from the defaults.
     public var configuration: JSONObject {
-        var object = JSONObject()
-        if let width = truncatedDimension { object.set("truncate_dim", .integer(Int64(width))) }
-        if let precision { object.set("precision", .string(precision.rawValue)) }
-        return object
+        settings.common.changes("truncate_dim").merging(settings.changes("precision"))
     }
 
+    /// Encodes both sentences of the pairs, and correlates their similarities with the scores. Collective.
     public func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {
         let unique = UniqueTexts(firsts + seconds)
         let rows = try model.encode(
             unique.texts, prompt: nil, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
-        return try metricsOnRoot(ensemble) {
-            let cut = truncatedDimension.map(rows.truncated) ?? rows
-            let sentences = try quantized(cut.gathering(unique.places))
+        return try ensemble.metricsOnRoot {
+            let sentences = try quantized(settings.common.cut(rows).gathering(unique.places))
             let first = sentences.gathering(Array(0..<firsts.count))
             let second = sentences.gathering(Array(firsts.count..<sentences.count))
             var values: [Double] = []  // Pearson, Spearman of each function
@@ -85,11 +107,10 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
                 values.append(Correlation.pearson(scores, similarities))
                 values.append(Correlation.spearman(scores, similarities))
             }
-            if writesResults {
+            if settings.common.writesResults {
                 let file = ResultsFile(
-                    name: "similarity_evaluation\(suffix)_results.csv",
-                    columns: functions.flatMap { ["\($0.rawValue)_pearson", "\($0.rawValue)_spearman"] },
-                    lineEnd: "\r\n")
+                    name: settings.common.fileName("similarity_evaluation", suffix),
+                    columns: functions.flatMap { ["\($0.rawValue)_pearson", "\($0.rawValue)_spearman"] })
                 try file.append(values, context)
             }
             if functions.count > 1 {
@@ -104,13 +125,11 @@ public final class EmbeddingSimilarityEvaluator: Evaluator {
         }
     }
 
-    private var suffix: String {
-        [name, precision?.rawValue ?? ""].filter { !$0.isEmpty }.map { "_" + $0 }.joined()
-    }
+    private var suffix: String { (settings.precision.map { "_" + $0.rawValue } ?? "") + "_results.csv" }
 
     /// The numbers that an index of the precision would hold.
     private func quantized(_ embeddings: Embeddings) throws(TuttiError) -> Embeddings {
-        guard let precision, embeddings.flattened.allSatisfy(\.isFinite) else { return embeddings }
+        guard let precision = settings.precision, embeddings.flattened.allSatisfy(\.isFinite) else { return embeddings }
         let unit = embeddings.normalized()
         return precision == .float32 ? unit : try QuantizedEmbeddings(unit, precision).unpacked()
     }
@@ -121,33 +140,12 @@ extension EmbeddingSimilarityEvaluator {
     static let entry = EvaluatorEntry(
         name: className, summary: "Pearson and Spearman correlation of similarities with gold scores",
         data: "a table of two text columns and a score: sentence1, sentence2, score",
-        options: EvaluatorOptionDescription.table("sentence1, sentence2, score") + [
-            .similarityFunctions,
-            EvaluatorOptionDescription(
-                "main_similarity", .text, "the function of the primary metric; by default the best one"),
-            EvaluatorOptionDescription(
-                "precision", .text, "normalise and quantize first: float32, int8, uint8, binary or ubinary"),
-        ],
-        make: make)
-
-    /// Makes the evaluator that `options` describe, from the first two text columns and the label of its table.
-    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        let precision = try precision(options)
-        let main = try options.similarity("main_similarity")
-        let functions = try options.similarities("similarity_fn_names", main: main)
-        let table = try options.table(textColumns: 2, meaning: "the two sentences")
+        settings: Settings.self
+    ) { (settings, options) throws(TuttiError) in
+        let functions = try options.functions(settings.similarity)
+        let table = try options.table(settings.table, textColumns: 2, meaning: "the two sentences")
         return EmbeddingSimilarityEvaluator(
-            firsts: table.texts(column: 0), seconds: table.texts(column: 1), scores: try options.scores(of: table),
-            name: try options.string("id") ?? "", functions: functions, main: main,
-            truncatedDimension: try options.truncatedDimension(), precision: precision,
-            writesResults: try options.bool("write_csv") ?? true)
-    }
-
-    private static func precision(_ options: EvaluatorOptions) throws(TuttiError) -> EmbeddingPrecision? {
-        guard let name = try options.string("precision") else { return nil }
-        if let precision = EmbeddingPrecision(rawValue: name) { return precision }
-        throw options.error(
-            "precision", "the precision '\(name)' is not known",
-            hint: TuttiError.hint(unknown: name, known: EmbeddingPrecision.names))
+            firsts: table.texts(column: 0), seconds: table.texts(column: 1), scores: try table.scores(),
+            functions: functions, settings: settings)
     }
 }

@@ -79,17 +79,21 @@ extension Evaluator {
     /// What it does, in a few words for a progress display.
     public var task: String { "Evaluating " + (name.isEmpty ? title : name) }
 
-    /// `key` with the name of the data before it.
-    func prefixed(_ key: String) -> String { metricKey(key, of: name) }
+    /// `key` with "name_" before it, where the data have a name.
+    public func prefixed(_ key: String) -> String { metricKey(key, of: name) }
 }
 
 /// `key` with "name_" before it, where there is a name.
 func metricKey(_ key: String, of name: String) -> String { name.isEmpty ? key : "\(name)_\(key)" }
 
-/// Computes metrics on rank zero, which may also write files, and gives the same bits to every rank. Collective.
-func metricsOnRoot(_ ensemble: any Ensemble, _ body: () throws -> [Metric]) throws -> [Metric] {
-    let sent = try ensemble.onRoot { try body().map { SentMetric(key: $0.key, bits: $0.value.bitPattern) } }
-    return sent.map { ($0.key, Double(bitPattern: $0.bits)) }
+extension Ensemble {
+    /// Computes metrics on rank zero, which may also write files, and gives the same bits to every rank. Collective.
+    ///
+    /// - Throws: the error of `body` on every rank.
+    public func metricsOnRoot(_ body: () throws -> [Metric]) throws -> [Metric] {
+        let sent = try onRoot { try body().map { SentMetric(key: $0.key, bits: $0.value.bitPattern) } }
+        return sent.map { ($0.key, Double(bitPattern: $0.bits)) }
+    }
 }
 
 /// A metric on its way from rank zero: bits, because NaN has no place in most encodings.

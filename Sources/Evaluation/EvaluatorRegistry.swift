@@ -1,14 +1,31 @@
 // The evaluators that a configuration can name.
 //
-// A new evaluator is one file and one line in `all`.
+// A new evaluator is one file and one line in `builtIn`. An evaluator outside the package is one class with its options,
+// and one call of `add`.
 
-import TuttiFormats
+import Synchronization
 import TuttiGround
 
 /// The known evaluators and how they are made from options.
 public enum EvaluatorRegistry {
-    /// All evaluators, in the order of the documentation.
-    public static let all: [EvaluatorEntry] = [
+    /// Every evaluator, those of the package first, in the order of the documentation.
+    public static var all: [EvaluatorEntry] { builtIn + added.withLock { $0 } }
+
+    private static let added = Mutex<[EvaluatorEntry]>([])
+
+    /// Adds an evaluator from outside the package; one of the same name is replaced.
+    ///
+    /// From then on configurations, `make` and help know it.
+    public static func add(_ entry: EvaluatorEntry) {
+        precondition(!builtIn.contains { $0.name == entry.name }, "EvaluatorRegistry: '\(entry.name)' is built in")
+        added.withLock { entries in
+            entries.removeAll { $0.name == entry.name }
+            entries.append(entry)
+        }
+    }
+
+    /// One line an evaluator.
+    private static let builtIn: [EvaluatorEntry] = [
         BinaryClassificationEvaluator.entry,
         EmbeddingSimilarityEvaluator.entry,
         InformationRetrievalEvaluator.entry,
@@ -23,25 +40,18 @@ public enum EvaluatorRegistry {
     ]
 
     /// Options that every evaluator takes; the batch size and the progress bar have no effect here.
-    public static let commonOptions = [
-        EvaluatorOptionDescription(required: "name", .text, "the evaluator's class"),
-        EvaluatorOptionDescription("id", .text, standard: .string(""), "name of the data, before every key"),
-        EvaluatorOptionDescription("truncate_dim", .integer, "leading dimensions that embeddings are cut to"),
-        EvaluatorOptionDescription("write_csv", .flag, standard: .bool(true), "add a row to its CSV file"),
-        EvaluatorOptionDescription("batch_size", .integer, "taken for compatibility, without effect"),
-        EvaluatorOptionDescription("show_progress_bar", .flag, "taken for compatibility, without effect"),
-    ]
+    public static let commonOptions = CommonEvaluatorSettings.descriptions
 
     /// Makes the evaluator `name` from its options and loads its data.
     ///
-    /// Throws: `.usage` for unknown names and wrong options; `.missingFile` and `.data` for its data.
+    /// - Throws: 64 for unknown names and wrong options; 66 for missing files and 65 for bad ones.
     public static func make(name: String, options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
+        let all = all
         guard let entry = all.first(where: { $0.name == name }) else {
-            throw TuttiError(
-                .usage, "read configuration", "\(options.place).name", "the evaluator '\(name)' is not known",
+            throw options.error(
+                "name", "the evaluator '\(name)' is not known",
                 hint: TuttiError.hint(unknown: name, known: all.map(\.name)))
         }
-        try options.check(entry)
         return try entry.make(options)
     }
 }

@@ -24,9 +24,43 @@ import TuttiObjectives
 
 /// Judges a model by how well it finds the relevant documents of queries.
 public final class InformationRetrievalEvaluator: Evaluator {
+    /// Its options.
+    struct Settings: EvaluatorSettings {
+        var common = CommonEvaluatorSettings()
+        var corpus = ""
+        var queries = ""
+        var judgements = ""
+        var queryPrompt: String?
+        var queryPromptName: String?
+        var documentPrompt: String?
+        var documentPromptName: String?
+        var retrieval = RetrievalOptions()
+
+        static let options = OptionList<Settings>(
+            [
+                Option(
+                    "corpus", \.corpus, "the documents, JSON lines of _id, title and text", words: "a file",
+                    isRequired: true),
+                Option(
+                    "queries", \.queries, "the queries, JSON lines of _id and text", words: "a file", isRequired: true),
+                Option(
+                    "qrels", \.judgements, "the relevant documents, tab-separated query-id, corpus-id, score",
+                    words: "a file", isRequired: true),
+                Option("query_prompt", \.queryPrompt, "put before queries in place of the model's prompt"),
+                Option("query_prompt_name", \.queryPromptName, "the model's prompt that is put before queries"),
+                Option("corpus_prompt", \.documentPrompt, "put before documents in place of the model's prompt"),
+                Option(
+                    "corpus_prompt_name", \.documentPromptName, "the model's prompt that is put before documents"),
+            ] + RetrievalOptions.options.lifted(to: \.retrieval))
+    }
+
+    /// "InformationRetrievalEvaluator".
     public static let className = "InformationRetrievalEvaluator"
+    /// The name of the data.
     public let name: String
+    /// "Information Retrieval".
     public let title = "Information Retrieval"
+    /// nDCG at the deepest cut-off of the main function, or of the best one at the first evaluation.
     public private(set) var primaryMetric: String
     private let collection: JudgedCollection
     private let cutoffs: RetrievalCutoffs
@@ -53,16 +87,19 @@ public final class InformationRetrievalEvaluator: Evaluator {
         primaryMetric = metricKey(cutoffs.primaryKey(of: main ?? self.functions[0]), of: name)
     }
 
+    /// The metrics at all cut-offs, function by function.
     public var metricKeys: [String] { functions.flatMap { cutoffs.keys(of: $0) }.map(prefixed) }
 
+    /// Truncation and prompts, where they differ from the defaults.
     public var configuration: JSONObject {
-        var object = JSONObject()
-        if let width = settings.truncatedDimension { object.set("truncate_dim", .integer(Int64(width))) }
-        if let prompt = settings.queryPrompt { object.set("query_prompt", .string(prompt)) }
-        if let prompt = settings.documentPrompt { object.set("corpus_prompt", .string(prompt)) }
-        return object
+        var options = Settings()
+        options.common.truncatedDimension = settings.truncatedDimension
+        options.queryPrompt = settings.queryPrompt
+        options.documentPrompt = settings.documentPrompt
+        return options.common.changes("truncate_dim").merging(options.changes("query_prompt", "corpus_prompt"))
     }
 
+    /// Searches every query in the whole corpus, and judges the rankings. Collective.
     public func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {
@@ -73,7 +110,7 @@ public final class InformationRetrievalEvaluator: Evaluator {
         let found = try search(
             queries: settings.truncatedDimension.map(queries.truncated) ?? queries, depth: depth, model: model,
             ensemble: ensemble, context: context)
-        let metrics = try metricsOnRoot(ensemble) {
+        let metrics = try ensemble.metricsOnRoot {
             var values: [Double] = []
             for (function, found) in zip(functions, found) {
                 let rankings = collection.rankings(found, depth: depth)
@@ -91,6 +128,7 @@ public final class InformationRetrievalEvaluator: Evaluator {
         return metrics
     }
 
+    /// Keeps the function that was the best one at the first evaluation.
     public func recall(_ first: [Metric]) {
         if !isPrimaryChosen, let best = cutoffs.bestKey(of: functions, in: first, of: name) { primaryMetric = best }
         isPrimaryChosen = true
@@ -169,30 +207,36 @@ extension InformationRetrievalEvaluator {
     static let entry = EvaluatorEntry(
         name: className, summary: "accuracy, precision, recall, nDCG, MRR and MAP of a search in a corpus",
         data: "three BEIR files: corpus.jsonl, queries.jsonl, qrels.tsv",
-        options: [
-            EvaluatorOptionDescription(required: "corpus", .file, "the documents, JSON lines of _id, title and text"),
-            EvaluatorOptionDescription(required: "queries", .file, "the queries, JSON lines of _id and text"),
-            EvaluatorOptionDescription(
-                required: "qrels", .file, "the relevant documents, tab-separated query-id, corpus-id, score"),
-            EvaluatorOptionDescription("query_prompt", .text, "put before queries in place of the model's prompt"),
-            EvaluatorOptionDescription("query_prompt_name", .text, "the model's prompt that is put before queries"),
-            EvaluatorOptionDescription("corpus_prompt", .text, "put before documents in place of the model's prompt"),
-            EvaluatorOptionDescription("corpus_prompt_name", .text, "the model's prompt that is put before documents"),
-        ] + RetrievalOptions.descriptions,
-        make: make)
-
-    /// Makes the evaluator that `options` describe, from the BEIR files that it names.
-    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        var retrieval = try RetrievalOptions(options)
-        retrieval.settings.queryPrompt = try options.prompt("query_prompt")
-        retrieval.settings.documentPrompt = try options.prompt("corpus_prompt")
-        let corpus = try RetrievalFiles.corpus(options.requiredString("corpus"))
-        let queries = try RetrievalFiles.queries(options.requiredString("queries"))
-        let path = try options.requiredString("qrels")
+        settings: Settings.self
+    ) { (settings, options) throws(TuttiError) in
+        let retrieval = settings.retrieval
+        let functions = try options.functions(retrieval.similarity)
+        let queryPrompt = try options.prompt(
+            settings.queryPrompt, orNamed: settings.queryPromptName, "query_prompt_name")
+        let documentPrompt = try options.prompt(
+            settings.documentPrompt, orNamed: settings.documentPromptName, "corpus_prompt_name")
+        let corpus = try RetrievalFiles.corpus(settings.corpus)
+        let queries = try RetrievalFiles.queries(settings.queries)
         return InformationRetrievalEvaluator(
-            try JudgedCollection(queries: queries, documents: corpus, judgements: path),
-            name: try options.string("id") ?? "", cutoffs: retrieval.cutoffs, functions: retrieval.functions,
-            main: retrieval.main, settings: retrieval.settings)
+            try JudgedCollection(queries: queries, documents: corpus, judgements: settings.judgements),
+            name: settings.common.id, cutoffs: retrieval.cutoffs, functions: functions,
+            main: retrieval.similarity.main,
+            settings: retrieval.settings(settings.common, queryPrompt: queryPrompt, documentPrompt: documentPrompt))
+    }
+}
+
+extension EvaluatorOptions {
+    /// The prompt `text`, else the model's prompt of a name that the option `key` gives, else nil.
+    fileprivate func prompt(
+        _ text: String?, orNamed name: String?, _ key: String
+    ) throws(TuttiError) -> String? {
+        guard let name else { return text }
+        guard let named = modelPrompts[name] else {
+            throw error(
+                key, "the model has no prompt '\(name)'",
+                hint: TuttiError.hint(unknown: name, known: modelPrompts.keys.sorted()))
+        }
+        return text ?? named
     }
 }
 

@@ -17,20 +17,40 @@ import TuttiModels
 
 /// Judges a model and its classifier by the share of pairs with the right class.
 package final class LabelAccuracyEvaluator: Evaluator {
+    /// Its options.
+    struct Settings: EvaluatorSettings {
+        var common = CommonEvaluatorSettings()
+        var table = TableSettings()
+        var classifier: String?
+        var features = SoftmaxClassifier.Features()
+
+        static let options = OptionList<Settings>(
+            TableSettings.options("sentence1, sentence2, label", in: \.table) + [
+                Option(
+                    "classifier", \.classifier,
+                    "a trained model's loss.safetensors; in training by default the run's own loss", words: "a file"),
+                Option(
+                    "concatenation_sent_rep", \.features.embeddings, "the file's classifier sees both embeddings"),
+                Option(
+                    "concatenation_sent_difference", \.features.difference, "it sees their absolute difference"),
+                Option("concatenation_sent_multiplication", \.features.product, "it sees their product"),
+            ])
+    }
+
     package static let className = "LabelAccuracyEvaluator"
-    package let name: String
+    package var name: String { common.id }
     package let title = "Label Accuracy"
     package var primaryMetric: String { prefixed("accuracy") }
     private let firsts: [String]
     private let seconds: [String]
     private let labels: [Int]
     private let classifier: SoftmaxClassifier
-    private let writesResults: Bool
+    private let common: CommonEvaluatorSettings
 
     /// An evaluator of the pairs (firsts[i], seconds[i]) with the classes labels[i]; there must be a pair.
     package init(
-        firsts: [String], seconds: [String], labels: [Int], classifier: SoftmaxClassifier, name: String = "",
-        writesResults: Bool = true
+        firsts: [String], seconds: [String], labels: [Int], classifier: SoftmaxClassifier,
+        common: CommonEvaluatorSettings = CommonEvaluatorSettings()
     ) {
         precondition(
             firsts.count == seconds.count && firsts.count == labels.count && !firsts.isEmpty,
@@ -39,8 +59,7 @@ package final class LabelAccuracyEvaluator: Evaluator {
         self.seconds = seconds
         self.labels = labels
         self.classifier = classifier
-        self.name = name
-        self.writesResults = writesResults
+        self.common = common
     }
 
     package var metricKeys: [String] { [primaryMetric] }
@@ -56,16 +75,14 @@ package final class LabelAccuracyEvaluator: Evaluator {
                 .usage, "evaluate", "classifier",
                 "takes embeddings of width \(classifier.dimension), and the model gives \(rows.dimension)")
         }
-        return try metricsOnRoot(ensemble) {
+        return try ensemble.metricsOnRoot {
             let found = classifier.classes(
                 rows.gathering(Array(unique.places.prefix(firsts.count))),
                 rows.gathering(Array(unique.places.dropFirst(firsts.count))))
             let right = zip(found, labels).reduce(0) { $0 + ($1.0 == $1.1 ? 1 : 0) }
             let accuracy = found.contains(nil) ? .nan : Double(right) / Double(labels.count)
-            if writesResults {
-                let file = ResultsFile(
-                    name: "accuracy_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv", columns: ["accuracy"],
-                    lineEnd: "\r\n")
+            if common.writesResults {
+                let file = ResultsFile(name: common.fileName("accuracy_evaluation"), columns: ["accuracy"])
                 try file.append([accuracy], context)
             }
             return [(primaryMetric, accuracy)]
@@ -78,41 +95,28 @@ extension LabelAccuracyEvaluator {
     static let entry = EvaluatorEntry(
         name: className, summary: "accuracy of the classifier that SoftmaxLoss trains",
         data: "a table of two text columns and a label: sentence1, sentence2, label (classes from 0)",
-        options: EvaluatorOptionDescription.table("sentence1, sentence2, label") + [
-            EvaluatorOptionDescription(
-                "classifier", .file, "a trained model's loss.safetensors; in training by default the run's own loss"),
-            EvaluatorOptionDescription(
-                "concatenation_sent_rep", .flag, standard: .bool(true), "the file's classifier sees both embeddings"),
-            EvaluatorOptionDescription(
-                "concatenation_sent_difference", .flag, standard: .bool(true), "it sees their absolute difference"),
-            EvaluatorOptionDescription(
-                "concatenation_sent_multiplication", .flag, standard: .bool(false), "it sees their product"),
-        ],
-        make: make)
-
-    /// Makes the evaluator that `options` describe, from the first two text columns and the label of its table.
-    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        if options.object.contains(key: "truncate_dim") {
+        settings: Settings.self
+    ) { (settings, options) throws(TuttiError) in
+        guard settings.common.truncatedDimension == nil else {
             throw options.error("truncate_dim", "the classifier takes whole embeddings", hint: "Leave it out.")
         }
-        let classifier = try classifier(options)
-        let table = try options.table(textColumns: 2, meaning: "the two sentences")
+        let classifier = try classifier(settings, options)
+        let table = try options.table(settings.table, textColumns: 2, meaning: "the two sentences")
         return LabelAccuracyEvaluator(
             firsts: table.texts(column: 0), seconds: table.texts(column: 1),
-            labels: try options.classes(of: table, count: classifier.classCount), classifier: classifier,
-            name: try options.string("id") ?? "", writesResults: try options.bool("write_csv") ?? true)
+            labels: try table.classes(count: classifier.classCount), classifier: classifier, common: settings.common)
     }
 
     /// The classifier of the file that is named, else the one of the run.
-    private static func classifier(_ options: EvaluatorOptions) throws(TuttiError) -> SoftmaxClassifier {
-        let features = SoftmaxClassifier.Features(
-            embeddings: try options.bool("concatenation_sent_rep") ?? true,
-            difference: try options.bool("concatenation_sent_difference") ?? true,
-            product: try options.bool("concatenation_sent_multiplication") ?? false)
-        guard features.count > 0 else {
+    private static func classifier(
+        _ settings: Settings, _ options: EvaluatorOptions
+    ) throws(TuttiError) -> SoftmaxClassifier {
+        guard settings.features.count > 0 else {
             throw options.error("concatenation_sent_rep", "all parts of the classifier's input are switched off")
         }
-        if let path = try options.string("classifier") { return try SoftmaxClassifier(path: path, features: features) }
+        if let path = settings.classifier {
+            return try SoftmaxClassifier(path: path, features: settings.features)
+        }
         guard let classifier = options.classifier else {
             throw options.error(
                 "classifier", "is missing, and there is no run with a SoftmaxLoss",

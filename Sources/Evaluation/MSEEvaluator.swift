@@ -16,35 +16,40 @@ import TuttiModels
 
 /// Judges a model by its distance from a teacher.
 package final class MSEEvaluator: Evaluator {
+    /// Its options.
+    struct Settings: EvaluatorSettings {
+        var common = CommonEvaluatorSettings()
+        var table = TableSettings()
+        var teacher = TeacherSettings()
+
+        static let options = OptionList<Settings>(
+            TableSettings.options("source, target", in: \.table) + TeacherSettings.options.lifted(to: \.teacher))
+    }
+
     package static let className = "MSEEvaluator"
-    package let name: String
+    package var name: String { common.id }
     package let title = "Knowledge Distillation"
     package var primaryMetric: String { prefixed("negative_mse") }
     private let targets: [String]
     private let teacher: TeacherEmbeddings
-    private let truncatedDimension: Int?
-    private let writesResults: Bool
+    private let common: CommonEvaluatorSettings
 
     /// An evaluator of the model's embeddings of `targets` against the teacher's of `sources`, text by text.
     ///
     /// The teacher encodes the sources at the first evaluation and is let go then.
     package init(
-        sources: [String], targets: [String], teacher: any SentenceEncoding, name: String = "",
-        truncatedDimension: Int? = nil, writesResults: Bool = true
+        sources: [String], targets: [String], teacher: any SentenceEncoding,
+        common: CommonEvaluatorSettings = CommonEvaluatorSettings()
     ) {
         precondition(sources.count == targets.count, "\(sources.count) source texts, \(targets.count) target texts")
         self.targets = targets
-        self.teacher = TeacherEmbeddings(of: sources, by: teacher, truncatedDimension: truncatedDimension)
-        self.name = name
-        self.truncatedDimension = truncatedDimension
-        self.writesResults = writesResults
+        self.teacher = TeacherEmbeddings(of: sources, by: teacher, common: common)
+        self.common = common
     }
 
     package var metricKeys: [String] { [primaryMetric] }
 
-    package var configuration: JSONObject {
-        truncatedDimension.map { ["truncate_dim": .integer(Int64($0))] } ?? JSONObject()
-    }
+    package var configuration: JSONObject { common.changes("truncate_dim") }
 
     package func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
@@ -53,13 +58,12 @@ package final class MSEEvaluator: Evaluator {
         let unique = UniqueTexts(targets)
         let rows = try model.encode(
             unique.texts, prompt: nil, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
-        let cut = truncatedDimension.map(rows.truncated) ?? rows
+        let cut = common.cut(rows)
         try teacher.check(cut)
-        return try metricsOnRoot(ensemble) {
+        return try ensemble.metricsOnRoot {
             let error = wanted.meanSquaredError(cut.gathering(unique.places), times: 100)
-            if writesResults {
-                let file = ResultsFile(
-                    name: "mse_evaluation_\(name)_results.csv", columns: ["MSE"], lineEnd: "\r\n")
+            if common.writesResults {
+                let file = ResultsFile(name: "mse_evaluation_\(name)_results.csv", columns: ["MSE"])
                 try file.append([Double(error)], context)
             }
             return [(primaryMetric, -Double(error))]
@@ -72,17 +76,11 @@ extension MSEEvaluator {
     static let entry = EvaluatorEntry(
         name: className, summary: "squared distance from the embeddings of a teacher",
         data: "a table of two text columns: source for the teacher, target for the model; one column is both",
-        options: EvaluatorOptionDescription.table("source, target") + [.teacher],
-        make: make)
-
-    /// Makes the evaluator that `options` describe, from the first two text columns of its table.
-    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        let truncatedDimension = try options.truncatedDimension()
-        let table = try options.table(textColumns: 1, meaning: "the source and the target")
+        settings: Settings.self
+    ) { (settings, options) throws(TuttiError) in
+        let table = try options.table(settings.table, textColumns: 1, meaning: "the source and the target")
         return MSEEvaluator(
             sources: table.texts(column: 0), targets: table.texts(column: min(1, table.columnNames.count - 1)),
-            teacher: try options.loadModel(options.requiredString("teacher_model")),
-            name: try options.string("id") ?? "", truncatedDimension: truncatedDimension,
-            writesResults: try options.bool("write_csv") ?? true)
+            teacher: try options.loadModel(settings.teacher.model), common: settings.common)
     }
 }

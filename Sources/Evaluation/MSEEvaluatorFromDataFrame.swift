@@ -17,6 +17,22 @@ import TuttiModels
 
 /// Judges a model by its distance from a teacher on texts in several languages.
 package final class MSEEvaluatorFromDataFrame: Evaluator {
+    /// Its options.
+    struct Settings: EvaluatorSettings {
+        var common = CommonEvaluatorSettings()
+        var table = TableSettings()
+        var teacher = TeacherSettings()
+        var combinations = ColumnPairs()
+
+        static let options = OptionList<Settings>(
+            TableSettings.options("of the languages, in any order", in: \.table)
+                + TeacherSettings.options.lifted(to: \.teacher) + [
+                    Option(
+                        "combinations", \.combinations,
+                        "pairs of columns: source for the teacher, target for the model", isRequired: true)
+                ])
+    }
+
     /// Texts of one pair of languages, row by row.
     package struct Combination: Sendable {
         /// The name of the source language, as its column has it.
@@ -40,28 +56,24 @@ package final class MSEEvaluatorFromDataFrame: Evaluator {
     }
 
     package static let className = "MSEEvaluatorFromDataFrame"
-    package let name: String
+    package var name: String { common.id }
     package let title = "Knowledge Distillation"
     package var primaryMetric: String { prefixed("negative_mse") }
     private let combinations: [Combination]
     private let teacher: TeacherEmbeddings
-    private let truncatedDimension: Int?
-    private let writesResults: Bool
+    private let common: CommonEvaluatorSettings
 
     /// An evaluator of `combinations`, each of which must have a row.
     ///
     /// The teacher encodes the sources at the first evaluation and is let go then.
     package init(
-        _ combinations: [Combination], teacher: any SentenceEncoding, name: String = "",
-        truncatedDimension: Int? = nil, writesResults: Bool = true
+        _ combinations: [Combination], teacher: any SentenceEncoding,
+        common: CommonEvaluatorSettings = CommonEvaluatorSettings()
     ) {
         precondition(!combinations.isEmpty && combinations.allSatisfy { !$0.sources.isEmpty }, "no rows to evaluate")
         self.combinations = combinations
-        self.teacher = TeacherEmbeddings(
-            of: combinations.flatMap(\.sources), by: teacher, truncatedDimension: truncatedDimension)
-        self.name = name
-        self.truncatedDimension = truncatedDimension
-        self.writesResults = writesResults
+        self.teacher = TeacherEmbeddings(of: combinations.flatMap(\.sources), by: teacher, common: common)
+        self.common = common
     }
 
     package var metricKeys: [String] { [primaryMetric] }
@@ -73,9 +85,9 @@ package final class MSEEvaluatorFromDataFrame: Evaluator {
         let unique = UniqueTexts(combinations.flatMap(\.targets))
         let rows = try model.encode(
             unique.texts, prompt: nil, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
-        let cut = truncatedDimension.map(rows.truncated) ?? rows
+        let cut = common.cut(rows)
         try teacher.check(cut)
-        return try metricsOnRoot(ensemble) {
+        return try ensemble.metricsOnRoot {
             var errors: [Float] = []
             var start = 0
             for combination in combinations {
@@ -84,10 +96,10 @@ package final class MSEEvaluatorFromDataFrame: Evaluator {
                 errors.append(wanted.gathering(range).meanSquaredError(found, times: 100))
                 start += range.count
             }
-            if writesResults {
+            if common.writesResults {
                 let file = ResultsFile(
-                    name: "mse_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv",
-                    columns: combinations.map { "\($0.source)-\($0.target)" }, lineEnd: "\r\n")
+                    name: common.fileName("mse_evaluation"),
+                    columns: combinations.map { "\($0.source)-\($0.target)" })
                 try file.append(errors.map(ResultsFile.digits), context)
             }
             return [(primaryMetric, -Double(errors.reduce(0, +) / Float(errors.count)))]
@@ -105,20 +117,11 @@ extension MSEEvaluatorFromDataFrame {
     static let entry = EvaluatorEntry(
         name: className, summary: "squared distance from the embeddings of a teacher, for pairs of languages",
         data: "a table of text columns, one a language; rows with an empty text are left out of its pairs",
-        options: EvaluatorOptionDescription.table("of the languages, in any order") + [
-            .teacher,
-            EvaluatorOptionDescription(
-                required: "combinations", .textPairs, "pairs of columns: source for the teacher, target for the model"),
-        ],
-        make: make)
-
-    /// Makes the evaluator that `options` describe, from the columns that `combinations` names.
-    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        let truncatedDimension = try options.truncatedDimension()
-        let pairs = try pairs(options)
-        let table = try options.table(textColumns: 1, meaning: "a column a language")
+        settings: Settings.self
+    ) { (settings, options) throws(TuttiError) in
+        let table = try options.table(settings.table, textColumns: 1, meaning: "a column a language")
         var combinations: [Combination] = []
-        for (source, target) in pairs {
+        for (source, target) in settings.combinations.pairs {
             let combination = Combination(
                 source: source, target: target, sources: table.texts(column: try table.column(named: source)),
                 targets: table.texts(column: try table.column(named: target)))
@@ -130,30 +133,39 @@ extension MSEEvaluatorFromDataFrame {
             combinations.append(combination)
         }
         return MSEEvaluatorFromDataFrame(
-            combinations, teacher: try options.loadModel(options.requiredString("teacher_model")),
-            name: try options.string("id") ?? "", truncatedDimension: truncatedDimension,
-            writesResults: try options.bool("write_csv") ?? true)
+            combinations, teacher: try options.loadModel(settings.teacher.model), common: settings.common)
     }
+}
 
-    /// The pairs of column names of the configuration, each pair once.
-    private static func pairs(_ options: EvaluatorOptions) throws(TuttiError) -> [(source: String, target: String)] {
-        func malformed(_ problem: String) -> TuttiError {
-            options.error("combinations", problem, hint: "Write pairs of columns, as in [[en, de], [en, fr]].")
+/// Pairs of names of columns, each pair once.
+struct ColumnPairs: OptionValue {
+    /// The pairs.
+    private(set) var pairs: [(source: String, target: String)] = []
+
+    /// No pair.
+    init() {}
+
+    /// What a configuration writes, in words.
+    static var words: String { "a list of pairs of strings" }
+
+    /// Reads a list of lists of two names.
+    init(option json: JSONValue) throws(OptionProblem) {
+        func malformed(_ problem: String) -> OptionProblem {
+            OptionProblem(problem, hint: "Write pairs of columns, as in [[en, de], [en, fr]].")
         }
-        guard let list = options.object["combinations"]?.array, !list.isEmpty else {
-            throw malformed("a list of pairs of columns is needed")
-        }
-        var pairs: [(source: String, target: String)] = []
+        guard let list = json.array, !list.isEmpty else { throw malformed("a list of pairs of columns is needed") }
         for element in list {
             let names = element.array?.compactMap(\.string) ?? []
             guard names.count == 2, element.array?.count == 2 else {
-                throw malformed("\(element.serialized()) is no pair of columns")
+                throw malformed("\(element.serialized()) is not a pair of columns")
             }
             guard !pairs.contains(where: { $0 == (names[0], names[1]) }) else {
                 throw malformed("names \(element.serialized()) twice")
             }
             pairs.append((names[0], names[1]))
         }
-        return pairs
     }
+
+    /// A list of lists of two names.
+    var optionJSON: JSONValue { .array(pairs.map { [$0.source, $0.target].optionJSON }) }
 }

@@ -18,6 +18,41 @@ import TuttiObjectives
 
 /// Judges a model by retrieval in several collections.
 package final class NanoBEIREvaluator: Evaluator {
+    /// Its options.
+    struct Settings: EvaluatorSettings {
+        var common = CommonEvaluatorSettings()
+        var path = ""
+        var dataSets = NanoBEIRFolder.dataSets.map { $0.lowercased() }
+        var aggregate = Aggregate.mean
+        var aggregateKey: String?
+        var queryPrompts: DataSetPrompts?
+        var documentPrompts: DataSetPrompts?
+        var retrieval = RetrievalOptions()
+
+        static let options = OptionList<Settings>(
+            [
+                Option(
+                    "dataset_id", words: "a folder", "another name of path; hub ids are not fetched",
+                    read: { (json, owner) throws(OptionProblem) in
+                        if !json.isNull { owner.path = try String(option: json) }
+                    }, write: { $0.path.isEmpty ? .null : .string($0.path) }),
+                Option(
+                    "path", \.path, "the folder that holds the data sets", words: "a folder", isRequired: true,
+                    substitute: "dataset_id"),
+                Option(
+                    "dataset_names", \.dataSets, "the data sets to judge; by default all thirteen",
+                    words: "a list of strings",
+                    check: OptionCheck("not empty") { names in
+                        names.isEmpty ? "is an empty list; leave it out to judge all data sets" : nil
+                    }),
+                Option("aggregate_fn", \.aggregate, "what is made of the values of the data sets"),
+                Option(
+                    "aggregate_key", \.aggregateKey, "the aggregate's name in keys and files; by default aggregate_fn"),
+                Option("query_prompts", \.queryPrompts, "one prompt for all queries, or an object by data set"),
+                Option("corpus_prompts", \.documentPrompts, "one prompt for all documents, or an object by data set"),
+            ] + RetrievalOptions.options.lifted(to: \.retrieval))
+    }
+
     package static let className = "NanoBEIREvaluator"
     package let name: String
     package let title = "Nano BEIR"
@@ -32,7 +67,7 @@ package final class NanoBEIREvaluator: Evaluator {
     private var isPrimaryChosen: Bool
 
     /// How the values of the data sets become one.
-    package enum Aggregate: String, Sendable, CaseIterable {
+    package enum Aggregate: String, OptionChoice {
         /// The arithmetic mean.
         case mean
         /// The middle value, or the mean of the two middle ones.
@@ -147,42 +182,21 @@ extension NanoBEIREvaluator {
     static let entry = EvaluatorEntry(
         name: className, summary: "the retrieval metrics of each data set of NanoBEIR, and their mean",
         data: "a folder with a sub-folder a data set (NanoMSMARCO ...): corpus.jsonl, queries.jsonl, qrels.tsv",
-        options: [
-            EvaluatorOptionDescription(required: "path", .folder, "the folder that holds the data sets"),
-            EvaluatorOptionDescription("dataset_id", .folder, "another name of path; hub ids are not fetched"),
-            EvaluatorOptionDescription(
-                "dataset_names", .texts, "msmarco, nq ...: the data sets to judge; by default all thirteen"),
-            EvaluatorOptionDescription(
-                "aggregate_fn", .text, standard: .string("mean"), "mean, median, min or max over the data sets"),
-            EvaluatorOptionDescription(
-                "aggregate_key", .text, "the aggregate's name in keys and files; by default aggregate_fn"),
-            EvaluatorOptionDescription("query_prompts", .texts, "one prompt for all queries, or an object by data set"),
-            EvaluatorOptionDescription(
-                "corpus_prompts", .texts, "one prompt for all documents, or an object by data set"),
-        ] + RetrievalOptions.descriptions,
-        make: make)
+        settings: Settings.self, make: make)
 
-    /// Makes the evaluator that `options` describe, from the data sets of its folder.
-    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        guard try options.string("id") == nil else {
-            throw options.error("id", "is no option of \(className), whose data sets have names of their own")
+    /// Makes the evaluator that `settings` describe, from the data sets of its folder.
+    private static func make(
+        _ settings: Settings, _ options: EvaluatorOptions
+    ) throws(TuttiError) -> any Evaluator {
+        guard settings.common.id.isEmpty else {
+            throw options.error("id", "\(className) takes no id: its data sets have names of their own")
         }
-        let retrieval = try RetrievalOptions(options)
-        let aggregateName = try options.string("aggregate_fn") ?? "mean"
-        guard let aggregate = Aggregate(rawValue: aggregateName) else {
-            throw options.error(
-                "aggregate_fn", "the function '\(aggregateName)' is not known",
-                hint: TuttiError.hint(unknown: aggregateName, known: Aggregate.allCases.map(\.rawValue)))
-        }
-        let pathKey = options.object.contains(key: "path") ? "path" : "dataset_id"
-        guard let path = try options.string(pathKey) else { throw options.error("path", "is missing") }
-        let names = try options.strings("dataset_names") ?? NanoBEIRFolder.dataSets.map { $0.lowercased() }
-        guard !names.isEmpty else {
-            throw options.error("dataset_names", "is an empty list", hint: "Leave it out to judge all data sets.")
-        }
-        let folder = try NanoBEIRFolder(path, names: names, options)
-        let queryPrompts = try options.prompts("query_prompts", dataSets: names)
-        let documentPrompts = try options.prompts("corpus_prompts", dataSets: names)
+        let retrieval = settings.retrieval
+        let functions = try options.functions(retrieval.similarity)
+        let names = settings.dataSets
+        let folder = try NanoBEIRFolder(settings.path, names: names, options)
+        let queryPrompts = try options.prompts(settings.queryPrompts, "query_prompts", dataSets: names)
+        let documentPrompts = try options.prompts(settings.documentPrompts, "corpus_prompts", dataSets: names)
         var dataSets: [DataSet] = []
         for (place, dataSet) in folder.places.enumerated() {
             dataSets.append(
@@ -190,31 +204,47 @@ extension NanoBEIREvaluator {
                     name: dataSet.name, collection: try NanoBEIRFolder.collection(dataSet.folder),
                     queryPrompt: queryPrompts?[place], documentPrompt: documentPrompts?[place]))
         }
-        var configuration: JSONObject = [
-            "dataset_names": .array(names.map { .string($0) }), "dataset_id": .string(path),
-        ]
-        for key in ["truncate_dim", "query_prompts", "corpus_prompts"] {
-            if let value = options.object[key], !value.isNull { configuration.set(key, value) }
-        }
         return NanoBEIREvaluator(
-            dataSets, cutoffs: retrieval.cutoffs, functions: retrieval.functions, main: retrieval.main,
-            aggregate: aggregate, aggregateKey: try options.string("aggregate_key") ?? aggregateName,
-            settings: retrieval.settings, configuration: configuration)
+            dataSets, cutoffs: retrieval.cutoffs, functions: functions, main: retrieval.similarity.main,
+            aggregate: settings.aggregate, aggregateKey: settings.aggregateKey ?? settings.aggregate.rawValue,
+            settings: retrieval.settings(settings.common),
+            configuration: settings.values("dataset_names", "dataset_id")
+                .merging(settings.common.changes("truncate_dim"))
+                .merging(settings.changes("query_prompts", "corpus_prompts")))
     }
 }
 
-extension EvaluatorOptions {
-    /// One prompt for every data set, or the member of an object that each of them must have; nil where none is given.
-    fileprivate func prompts(_ key: String, dataSets: [String]) throws(TuttiError) -> [String]? {
-        guard let value = object[key], !value.isNull else { return nil }
-        if let prompt = value.string { return dataSets.map { _ in prompt } }
-        guard let object = value.object else {
-            throw error(key, "holds \(value.kindName) where a string or an object of strings is needed")
+/// Prompts for the queries, or the documents, of several data sets.
+struct DataSetPrompts: OptionValue {
+    /// One for all of them, or an object by the data sets' names.
+    let optionJSON: JSONValue
+
+    /// What a configuration writes, in words.
+    static var words: String { "a string, or an object of strings" }
+
+    /// Reads a string, or an object.
+    init(option json: JSONValue) throws(OptionProblem) {
+        guard json.string != nil || json.object != nil else { throw .expected(Self.words, found: json) }
+        for (name, prompt) in json.object ?? JSONObject() where prompt.string == nil {
+            throw .expected("a string", found: prompt, at: name)
         }
-        let missing = dataSets.filter { object[$0]?.string == nil }
+        optionJSON = json
+    }
+
+    /// The prompt of a data set; nil where it has none.
+    subscript(dataSet: String) -> String? { optionJSON.string ?? optionJSON[dataSet]?.string }
+}
+
+extension EvaluatorOptions {
+    /// The prompt of every data set; nil where `prompts` are not given.
+    fileprivate func prompts(
+        _ prompts: DataSetPrompts?, _ key: String, dataSets: [String]
+    ) throws(TuttiError) -> [String]? {
+        guard let prompts else { return nil }
+        let missing = dataSets.filter { prompts[$0] == nil }
         guard missing.isEmpty else {
             throw error(key, "has no prompt for \(missing.joined(separator: ", "))")
         }
-        return dataSets.compactMap { object[$0]?.string }
+        return dataSets.compactMap { prompts[$0] }
     }
 }

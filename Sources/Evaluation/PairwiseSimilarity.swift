@@ -15,7 +15,7 @@ extension SimilarityFunction {
     static let names = ["cosine", "dot", "euclidean", "manhattan"]
 
     /// The similarity of row i of `a` with row i of `b`, for every i.
-    func ofPairs(_ a: Embeddings, _ b: Embeddings) -> [Float] {
+    public func ofPairs(_ a: Embeddings, _ b: Embeddings) -> [Float] {
         precondition(
             a.count == b.count && a.dimension == b.dimension,
             "pairs of [\(a.count), \(a.dimension)] and [\(b.count), \(b.dimension)]")

@@ -30,13 +30,13 @@ struct SimilarPair: Sendable, Equatable {
 }
 
 /// The size of a mining.
-struct MiningSize: Sendable {
+package struct MiningSize: Sendable {
     /// Sentences searched for at once on a rank.
-    var queryChunk = 5_000
+    package var queryChunk = 5_000
     /// Pairs kept.
-    var limit = 500_000
+    package var limit = 500_000
     /// Other sentences kept for each.
-    var neighbours = 100
+    package var neighbours = 100
 }
 
 /// The pairs of sentences with the highest cosine similarity, best first: on rank zero, elsewhere none.

@@ -18,48 +18,74 @@ import TuttiModels
 
 /// Judges a model by the duplicates that it finds in a list of sentences.
 package final class ParaphraseMiningEvaluator: Evaluator {
+    /// Its options.
+    package struct Settings: EvaluatorSettings {
+        package var common = CommonEvaluatorSettings()
+        var sentences = ""
+        var duplicates = PairSource.none
+        var marks = PairSource.none
+        var isTransitive = false
+        package var size = MiningSize()
+        private var corpusChunk: Int?
+        var reader = ReaderOptions()
+
+        /// The defaults.
+        package init() {}
+
+        package static let options = OptionList<Settings>(
+            [
+                Option(
+                    "sentences_map", \.sentences, "ids and sentences: two columns, JSON lines, or a JSON object",
+                    words: "a file", isRequired: true),
+                Option(
+                    "duplicates_list", \.duplicates,
+                    "pairs of ids: a file of two columns or JSON, or the pairs themselves",
+                    words: "a file, or a list of pairs of strings"),
+                Option(
+                    "duplicates_dict", \.marks, "a JSON object {id: {id: true}}: a file, or the object itself",
+                    words: "a file, or an object"),
+                Option("add_transitive_closure", \.isTransitive, "duplicates of duplicates are duplicates"),
+                Option("max_pairs", \.size.limit, "the most similar pairs that are looked at", check: .atLeast(1)),
+                Option("top_k", \.size.neighbours, "the most similar others of each sentence", check: .atLeast(1)),
+                Option(
+                    "query_chunk_size", \.size.queryChunk,
+                    "sentences searched for at once on a rank; the results do not depend on it", check: .atLeast(1)),
+                Option(
+                    "corpus_chunk_size", \.corpusChunk, "taken for compatibility, without effect",
+                    check: .atLeast(1)),
+            ] + ReaderOptions.options.lifted(to: \.reader))
+    }
+
     package static let className = "ParaphraseMiningEvaluator"
-    package let name: String
+    package var name: String { settings.common.id }
     package let title = "Paraphrase Mining"
     package let primaryMetric: String
     private let sentences: [String]
     private let duplicates: Duplicates
-    private let isTransitive: Bool
-    private let size: MiningSize
-    private let truncatedDimension: Int?
-    private let writesResults: Bool
+    private let settings: Settings
 
     /// An evaluator of `sentences`, whose ids must differ, and the pairs of ids that are duplicates.
     ///
-    /// `maximumPairs` pairs are looked at, and of each sentence the `neighbours` best others; `queryChunkSize`
-    /// sentences are searched for at once on a rank, which the results do not depend on.
+    /// Of `settings` the files do not matter.
     package init(
-        sentences: [(id: String, text: String)], duplicates: [(first: String, second: String)], name: String = "",
-        addsTransitiveClosure: Bool = false, queryChunkSize: Int = 5_000, maximumPairs: Int = 500_000,
-        neighbours: Int = 100, truncatedDimension: Int? = nil, writesResults: Bool = true
+        sentences: [(id: String, text: String)], duplicates: [(first: String, second: String)],
+        settings: Settings = Settings()
     ) {
+        let size = settings.size
         precondition(
-            queryChunkSize >= 1 && maximumPairs >= 1 && neighbours >= 1,
-            "chunks of \(queryChunkSize), \(maximumPairs) pairs, \(neighbours) neighbours")
+            size.queryChunk >= 1 && size.limit >= 1 && size.neighbours >= 1,
+            "chunks of \(size.queryChunk), \(size.limit) pairs, \(size.neighbours) neighbours")
         self.sentences = sentences.map(\.text)
-        self.duplicates = Duplicates(duplicates, ids: sentences.map(\.id), isTransitive: addsTransitiveClosure)
-        self.name = name
-        isTransitive = addsTransitiveClosure
-        size = MiningSize(queryChunk: queryChunkSize, limit: maximumPairs, neighbours: neighbours)
-        self.truncatedDimension = truncatedDimension
-        self.writesResults = writesResults
-        primaryMetric = metricKey("average_precision", of: name)
+        self.duplicates = Duplicates(duplicates, ids: sentences.map(\.id), isTransitive: settings.isTransitive)
+        self.settings = settings
+        primaryMetric = metricKey("average_precision", of: settings.common.id)
     }
 
     package var metricKeys: [String] { ["average_precision", "f1", "precision", "recall", "threshold"].map(prefixed) }
 
     package var configuration: JSONObject {
-        var object: JSONObject = [
-            "add_transitive_closure": .bool(isTransitive), "max_pairs": .integer(Int64(size.limit)),
-            "top_k": .integer(Int64(size.neighbours)),
-        ]
-        if let width = truncatedDimension { object.set("truncate_dim", .integer(Int64(width))) }
-        return object
+        settings.values("add_transitive_closure", "max_pairs", "top_k")
+            .merging(settings.common.changes("truncate_dim"))
     }
 
     package func evaluate(
@@ -68,14 +94,14 @@ package final class ParaphraseMiningEvaluator: Evaluator {
         let unique = UniqueTexts(sentences)
         let rows = try model.encode(
             unique.texts, prompt: nil, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
-        let embeddings = (truncatedDimension.map(rows.truncated) ?? rows).gathering(unique.places)
-        let pairs = try mineParaphrases(embeddings, size: size, ensemble: ensemble)
-        return try metricsOnRoot(ensemble) {
+        let embeddings = settings.common.cut(rows).gathering(unique.places)
+        let pairs = try mineParaphrases(embeddings, size: settings.size, ensemble: ensemble)
+        return try ensemble.metricsOnRoot {
             let found = MinedQuality(pairs, duplicates: duplicates)
-            if writesResults {
+            if settings.common.writesResults {
                 let file = ResultsFile(
-                    name: "paraphrase_mining_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv",
-                    columns: ["precision", "recall", "f1", "threshold", "average_precision"], lineEnd: "\r\n")
+                    name: settings.common.fileName("paraphrase_mining_evaluation"),
+                    columns: ["precision", "recall", "f1", "threshold", "average_precision"])
                 try file.append(
                     [found.precision, found.recall, found.f1, found.threshold, found.averagePrecision], context)
             }
@@ -118,60 +144,67 @@ extension ParaphraseMiningEvaluator {
     static let entry = EvaluatorEntry(
         name: className, summary: "average precision and F1 of finding the duplicates among sentences by similarity",
         data: "a file of ids and sentences, and pairs of ids that are duplicates",
-        options: [
-            EvaluatorOptionDescription(
-                required: "sentences_map", .file, "ids and sentences: two columns, JSON lines, or a JSON object"),
-            EvaluatorOptionDescription(
-                "duplicates_list", .textPairs, "pairs of ids: a file of two columns or JSON, or the pairs themselves"),
-            EvaluatorOptionDescription(
-                "duplicates_dict", .file, "a JSON object {id: {id: true}}: a file, or the object itself"),
-            EvaluatorOptionDescription(
-                "add_transitive_closure", .flag, standard: .bool(false), "duplicates of duplicates are duplicates"),
-            EvaluatorOptionDescription(
-                "max_pairs", .integer, standard: .integer(500_000), "the most similar pairs that are looked at"),
-            EvaluatorOptionDescription(
-                "top_k", .integer, standard: .integer(100), "the most similar others of each sentence"),
-            EvaluatorOptionDescription(
-                "query_chunk_size", .integer, standard: .integer(5_000),
-                "sentences searched for at once on a rank; the results do not depend on it"),
-            EvaluatorOptionDescription("corpus_chunk_size", .integer, "taken for compatibility, without effect"),
-        ] + EvaluatorOptionDescription.separatedValues,
-        make: make)
-
-    /// Makes the evaluator that `options` describe.
-    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        _ = try options.size("corpus_chunk_size", 100_000)
-        let size = MiningSize()
-        let (chunk, limit) = (
-            try options.size("query_chunk_size", size.queryChunk), try options.size("max_pairs", size.limit)
-        )
-        let neighbours = try options.size("top_k", size.neighbours)
-        let isTransitive = try options.bool("add_transitive_closure") ?? false
-        let path = try options.requiredString("sentences_map")
-        let sentences = try TextPairs.read(path, options: try options.readerOptions())
+        settings: Settings.self
+    ) { (settings, options) throws(TuttiError) in
+        try options.check(settings.reader)
+        let path = settings.sentences
+        let sentences = try TextPairs.read(path, options: settings.reader)
         var ids: Set<ByteKey> = []
         for (id, _) in sentences where !ids.insert(ByteKey(id)).inserted {
             throw TuttiError(.data, "read evaluation data", path, "holds the id '\(id)' twice")
         }
         // The reference links the pairs of the list only where both ids are known, those of the object always.
-        let listed = try pairs("duplicates_list", options).filter {
+        let listed = try settings.duplicates.pairs(settings.reader).filter {
             ids.contains(ByteKey($0.first)) && ids.contains(ByteKey($0.second))
         }
         return ParaphraseMiningEvaluator(
             sentences: sentences.map { ($0.first, $0.second) },
-            duplicates: try pairs("duplicates_dict", options) + listed, name: try options.string("id") ?? "",
-            addsTransitiveClosure: isTransitive, queryChunkSize: chunk, maximumPairs: limit, neighbours: neighbours,
-            truncatedDimension: try options.truncatedDimension(), writesResults: try options.bool("write_csv") ?? true)
+            duplicates: try settings.marks.pairs(settings.reader) + listed, settings: settings)
+    }
+}
+
+/// Pairs of ids: in a file, or in the configuration itself.
+enum PairSource: OptionValue {
+    /// Nowhere.
+    case none
+    /// In the file of this path.
+    case file(String)
+    /// In the configuration, as it writes them.
+    case inline(JSONValue, pairs: [TextPairs.Pair])
+
+    /// What a configuration writes, in words.
+    static var words: String { "a file, or pairs" }
+
+    /// Reads a path, or pairs.
+    init(option json: JSONValue) throws(OptionProblem) {
+        if let path = json.string {
+            self = .file(path)
+            return
+        }
+        do {
+            self = .inline(json, pairs: try TextPairs.pairs(of: json, source: ""))
+        } catch {
+            throw OptionProblem(error.problem, hint: error.hint)
+        }
     }
 
-    /// The pairs in the option `key`, or in the file that it names.
-    private static func pairs(_ key: String, _ options: EvaluatorOptions) throws(TuttiError) -> [TextPairs.Pair] {
-        guard let value = options.object[key], !value.isNull else { return [] }
-        if let path = value.string { return try TextPairs.read(path, options: try options.readerOptions()) }
-        do {
-            return try TextPairs.pairs(of: value, source: key)
-        } catch {
-            throw options.error(key, error.problem, hint: error.hint)
+    /// The path, or the pairs.
+    var optionJSON: JSONValue {
+        switch self {
+        case .none: .null
+        case .file(let path): .string(path)
+        case .inline(let json, _): json
+        }
+    }
+
+    /// The pairs.
+    ///
+    /// - Throws: 66 for a missing file; 65 naming file and line.
+    func pairs(_ reader: ReaderOptions) throws(TuttiError) -> [TextPairs.Pair] {
+        switch self {
+        case .none: []
+        case .file(let path): try TextPairs.read(path, options: reader)
+        case .inline(_, let pairs): pairs
         }
     }
 }

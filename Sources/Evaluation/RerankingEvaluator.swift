@@ -23,38 +23,49 @@ import TuttiObjectives
 
 /// Judges a model by how it orders the documents of a list.
 package final class RerankingEvaluator: Evaluator {
+    /// Its options.
+    package struct Settings: EvaluatorSettings {
+        package var common = CommonEvaluatorSettings()
+        var path = ""
+        /// The k of MRR@k and nDCG@k.
+        package var depth = 10
+        package var similarity = SimilarityFunction.cosine
+        private var usesBatchedEncoding: Bool?
+
+        /// The defaults.
+        package init() {}
+
+        package static let options = OptionList<Settings>([
+            Option("path", \.path, "the samples: .jsonl or .json", words: "a file", isRequired: true),
+            Option("at_k", \.depth, "cut-off of MRR and nDCG", check: .atLeast(1)),
+            Option("mrr_at_k", \.depth, "older name of at_k, which it overrides", check: .atLeast(1)),
+            Option(
+                "similarity_fct", \.similarity, "the similarity function; the model's own function is not asked"),
+            Option("use_batched_encoding", \.usesBatchedEncoding, "taken for compatibility, without effect"),
+        ])
+    }
+
     package static let className = "RerankingEvaluator"
-    package let name: String
+    package var name: String { settings.common.id }
     package let title = "Reranking"
     package let primaryMetric: String
     private let samples: [RerankingSample]
-    private let depth: Int
-    private let similarity: SimilarityFunction
-    private let truncatedDimension: Int?
-    private let writesResults: Bool
+    private let settings: Settings
 
-    /// An evaluator of `samples`; `depth` is the k of MRR@k and nDCG@k.
-    package init(
-        _ samples: [RerankingSample], name: String = "", depth: Int = 10, similarity: SimilarityFunction = .cosine,
-        truncatedDimension: Int? = nil, writesResults: Bool = true
-    ) {
-        precondition(depth >= 1, "a cut-off of \(depth)")
+    /// An evaluator of `samples`.
+    package init(_ samples: [RerankingSample], settings: Settings = Settings()) {
+        precondition(settings.depth >= 1, "a cut-off of \(settings.depth)")
         self.samples = samples.filter { !$0.positives.isEmpty && !$0.negatives.isEmpty }
-        self.name = name
-        self.depth = depth
-        self.similarity = similarity
-        self.truncatedDimension = truncatedDimension
-        self.writesResults = writesResults
-        primaryMetric = metricKey("ndcg@\(depth)", of: name)
+        self.settings = settings
+        primaryMetric = metricKey("ndcg@\(settings.depth)", of: settings.common.id)
     }
+
+    private var depth: Int { settings.depth }
 
     package var metricKeys: [String] { ["map", "mrr@\(depth)", "ndcg@\(depth)"].map(prefixed) }
 
     package var configuration: JSONObject {
-        var object = JSONObject()
-        object.set("at_k", .integer(Int64(depth)))
-        if let width = truncatedDimension { object.set("truncate_dim", .integer(Int64(width))) }
-        return object
+        settings.values("at_k").merging(settings.common.changes("truncate_dim"))
     }
 
     package func evaluate(
@@ -62,10 +73,10 @@ package final class RerankingEvaluator: Evaluator {
     ) throws -> [Metric] {
         let queries = UniqueTexts(samples.map(\.query))
         let documents = UniqueTexts(samples.flatMap { $0.positives + $0.negatives })
-        let queryRows = cut(
+        let queryRows = settings.common.cut(
             try model.encode(
                 queries.texts, prompt: model.queryPrompt, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble))
-        let documentRows = cut(
+        let documentRows = settings.common.cut(
             try model.encode(
                 documents.texts, prompt: model.documentPrompt, tokensPerBatch: context.tokensPerBatch,
                 ensemble: ensemble))
@@ -75,7 +86,8 @@ package final class RerankingEvaluator: Evaluator {
         for number in share {
             let sample = samples[number]
             let scores = (0..<sample.positives.count + sample.negatives.count).map { document in
-                similarity.ofPair(queryRows[queries.places[number]], documentRows[documents.places[place + document]])
+                settings.similarity.ofPair(
+                    queryRows[queries.places[number]], documentRows[documents.places[place + document]])
             }
             place += scores.count
             guard scores.allSatisfy({ !$0.isNaN }) else {  // no order: it would look like that of the lists
@@ -86,25 +98,21 @@ package final class RerankingEvaluator: Evaluator {
             own += [list.averagePrecision, list.reciprocalRank(at: depth), list.normalisedGain(at: depth)]
         }
         let judged = try ensemble.gather(own.withUnsafeBytes(Array.init))
-        return try metricsOnRoot(ensemble) {
+        return try ensemble.metricsOnRoot {
             let values = Array(judged.joined()).withUnsafeBytes { bytes in
                 (0..<samples.count * 3).map { bytes.loadUnaligned(fromByteOffset: $0 * 8, as: Double.self) }
             }
             let means = (0..<3).map { metric in
                 stride(from: metric, to: values.count, by: 3).reduce(0) { $0 + values[$1] } / Double(samples.count)
             }
-            if writesResults {
+            if settings.common.writesResults {
                 let file = ResultsFile(
-                    name: "RerankingEvaluator\(name.isEmpty ? "" : "_" + name)_results_@\(depth).csv",
-                    columns: ["MAP", "MRR@\(depth)", "NDCG@\(depth)"], lineEnd: "\r\n")
+                    name: settings.common.fileName("RerankingEvaluator", "_results_@\(depth).csv"),
+                    columns: ["MAP", "MRR@\(depth)", "NDCG@\(depth)"])
                 try file.append(means, context)
             }
             return zip(metricKeys, means).map { ($0, $1) }
         }
-    }
-
-    private func cut(_ embeddings: Embeddings) -> Embeddings {
-        truncatedDimension.map(embeddings.truncated) ?? embeddings
     }
 }
 
@@ -113,29 +121,13 @@ extension RerankingEvaluator {
     static let entry = EvaluatorEntry(
         name: className, summary: "MAP, MRR@k and nDCG@k of ordering the positive and negative documents of queries",
         data: "JSON lines (or an array) of objects: query, positive (a text or a list), negative (a text or a list)",
-        options: [
-            EvaluatorOptionDescription(required: "path", .file, "the samples: .jsonl or .json"),
-            EvaluatorOptionDescription("at_k", .integer, standard: .integer(10), "cut-off of MRR and nDCG"),
-            EvaluatorOptionDescription("mrr_at_k", .integer, "older name of at_k, which it overrides"),
-            EvaluatorOptionDescription(
-                "similarity_fct", .text, standard: .string("cos_sim"),
-                "cos_sim, dot_score, euclidean_sim or manhattan_sim; the model's own function is not asked"),
-            EvaluatorOptionDescription("use_batched_encoding", .flag, "taken for compatibility, without effect"),
-        ],
-        make: make)
-
-    /// Makes the evaluator that `options` describe.
-    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        _ = try options.bool("use_batched_encoding")
-        let depth = try options.size("mrr_at_k", options.size("at_k", 10))
-        let similarity = try options.similarity("similarity_fct") ?? .cosine
-        let path = try options.requiredString("path")
-        let evaluator = RerankingEvaluator(
-            try RerankingSample.read(path), name: try options.string("id") ?? "", depth: depth, similarity: similarity,
-            truncatedDimension: try options.truncatedDimension(), writesResults: try options.bool("write_csv") ?? true)
+        settings: Settings.self
+    ) { (settings, _) throws(TuttiError) in
+        let evaluator = RerankingEvaluator(try RerankingSample.read(settings.path), settings: settings)
         guard !evaluator.samples.isEmpty else {
             throw TuttiError(
-                .data, "read evaluation data", path, "has no sample with both a positive and a negative document")
+                .data, "read evaluation data", settings.path,
+                "has no sample with both a positive and a negative document")
         }
         return evaluator
     }

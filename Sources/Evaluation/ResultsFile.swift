@@ -1,9 +1,10 @@
 // The CSV file to which an evaluator appends one row an evaluation.
 //
 // What: <output directory>/eval/<file>, the header written when the file is made. Ids of evaluators are part of the
-// file's name; what cannot be in one (a slash, as in hub ids) becomes an underscore there, and stays in metric keys. The line end is the reference's: its
-// csv module writes CR LF, its retrieval evaluator LF. A row of the same (epoch, steps) is replaced and not repeated,
-// so that a resumed run leaves the file of an undisturbed one; rows outside training (-1, -1) are always appended.
+// file's name; what cannot be in one (a slash, as in hub ids) becomes an underscore there, and stays in metric keys.
+// The line end is the reference's: its csv module writes CR LF, its retrieval evaluator LF. A row of the same
+// (epoch, steps) is replaced and not repeated, so that a resumed run leaves the file of an undisturbed one; rows outside
+// training (-1, -1) are always appended.
 //
 // Reference: the write_csv parts of sentence_transformers/sentence_transformer/evaluation/*.py.
 
@@ -11,19 +12,23 @@ import Foundation
 import TuttiFormats
 import TuttiGround
 
-/// One evaluator's results on disk.
-struct ResultsFile: Sendable {
-    /// The file's name.
-    let name: String
-    /// The columns after epoch and steps.
-    let columns: [String]
-    /// What ends a line.
-    let lineEnd: String
+/// One evaluator's results on disk: a CSV file below eval/ in the run's output directory.
+public struct ResultsFile: Sendable {
+    private let name: String
+    private let columns: [String]
+    private let lineEnd: String
 
-    /// Adds the row of one evaluation; nothing without an output directory.
+    /// A file called `name`, with `columns` after epoch and steps.
+    public init(name: String, columns: [String], lineEnd: String = "\r\n") {
+        self.name = name
+        self.columns = columns
+        self.lineEnd = lineEnd
+    }
+
+    /// Adds the row of one evaluation; nothing without an output directory. Rank zero only.
     ///
-    /// Throws: `.retryable` naming the file when it cannot be written.
-    func append(_ values: [Double], _ context: EvaluationContext) throws(TuttiError) {
+    /// - Throws: 75 naming the file when it cannot be written.
+    public func append(_ values: [Double], _ context: EvaluationContext) throws(TuttiError) {
         precondition(values.count == columns.count, "\(values.count) values for \(columns.count) columns")
         guard let outputDirectory = context.outputDirectory else { return }
         let folder = outputDirectory + "/eval"

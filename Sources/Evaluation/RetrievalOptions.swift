@@ -25,55 +25,55 @@ public struct RetrievalSettings: Sendable {
     public init() {}
 }
 
-/// Cut-offs, similarity functions and settings, as the options name them.
-struct RetrievalOptions {
+/// The options that all evaluators of retrieval take.
+struct RetrievalOptions: DescribedSettings {
     /// Where metrics look.
-    let cutoffs: RetrievalCutoffs
-    /// The similarity functions, at least one.
-    let functions: [SimilarityFunction]
-    /// The function of the primary metric, if one is named.
-    let main: SimilarityFunction?
-    /// Everything else.
-    var settings = RetrievalSettings()
+    var cutoffs = RetrievalCutoffs()
+    /// The similarity functions, and the one of the primary metric.
+    var similarity = SimilarityChoice()
+    /// What is done besides judging; prompts, truncation and the CSV file are told elsewhere.
+    private var settings = RetrievalSettings()
 
-    /// Reads the options that all evaluators of retrieval take.
-    ///
-    /// Throws: `.usage` naming the option.
-    init(_ options: EvaluatorOptions) throws(TuttiError) {
-        main = try options.similarity("main_score_function")
-        let listKey = options.object.contains(key: "score_functions") ? "score_functions" : "similarity_fn_names"
-        functions = try options.similarities(listKey, main: main)
-        var cutoffs = RetrievalCutoffs()
-        cutoffs.accuracy = try options.cutoffs("accuracy_at_k", cutoffs.accuracy)
-        cutoffs.precisionRecall = try options.cutoffs("precision_recall_at_k", cutoffs.precisionRecall)
-        cutoffs.reciprocalRank = try options.cutoffs("mrr_at_k", cutoffs.reciprocalRank)
-        cutoffs.discountedGain = try options.cutoffs("ndcg_at_k", cutoffs.discountedGain)
-        cutoffs.averagePrecision = try options.cutoffs("map_at_k", cutoffs.averagePrecision)
-        self.cutoffs = cutoffs
-        settings.truncatedDimension = try options.truncatedDimension()
-        settings.writesResults = try options.bool("write_csv") ?? true
-        settings.writesPredictions = try options.bool("write_predictions") ?? false
-        settings.corpusChunkSize = try options.size("corpus_chunk_size", settings.corpusChunkSize)
+    /// Cut-offs, functions and the size of the search.
+    static let options = OptionList<RetrievalOptions>(
+        [
+            cutoffs("accuracy_at_k", \.cutoffs.accuracy, "cut-offs of accuracy"),
+            cutoffs("precision_recall_at_k", \.cutoffs.precisionRecall, "cut-offs of precision and recall"),
+            cutoffs("mrr_at_k", \.cutoffs.reciprocalRank, "cut-offs of the mean reciprocal rank"),
+            cutoffs("ndcg_at_k", \.cutoffs.discountedGain, "cut-offs of nDCG"),
+            cutoffs("map_at_k", \.cutoffs.averagePrecision, "cut-offs of the mean average precision"),
+        ] + SimilarityChoice.options(main: "main_score_function", in: \.similarity) + [
+            Option(
+                "score_functions", \.similarity.names, "another name of similarity_fn_names",
+                check: SimilarityChoice.distinct),
+            Option(
+                "corpus_chunk_size", \.settings.corpusChunkSize,
+                "documents whose embeddings all ranks together hold at once; the results do not depend on it",
+                check: .atLeast(1)),
+            Option("write_predictions", \.settings.writesPredictions, "write the rankings as JSON lines"),
+        ])
+
+    private static func cutoffs(
+        _ name: String, _ path: WritableKeyPath<RetrievalOptions, [Int]> & Sendable, _ meaning: String
+    ) -> Option<RetrievalOptions> {
+        Option(
+            name, path, meaning,
+            check: OptionCheck("at least 1") { cutoffs in
+                cutoffs.isEmpty ? "is an empty list" : cutoffs.first { $0 < 1 }.map { "\($0) is below 1" }
+            })
     }
 
-    /// The options that `init` reads.
-    static let descriptions = [
-        EvaluatorOptionDescription("accuracy_at_k", cutoffs: [1, 3, 5, 10], "cut-offs of accuracy"),
-        EvaluatorOptionDescription(
-            "precision_recall_at_k", cutoffs: [1, 3, 5, 10], "cut-offs of precision and recall"),
-        EvaluatorOptionDescription("mrr_at_k", cutoffs: [10], "cut-offs of the mean reciprocal rank"),
-        EvaluatorOptionDescription("ndcg_at_k", cutoffs: [10], "cut-offs of nDCG"),
-        EvaluatorOptionDescription("map_at_k", cutoffs: [100], "cut-offs of the mean average precision"),
-        .similarityFunctions,
-        EvaluatorOptionDescription("score_functions", .texts, "another name of similarity_fn_names"),
-        EvaluatorOptionDescription(
-            "main_score_function", .text, "the function of the primary metric; by default the best one"),
-        EvaluatorOptionDescription(
-            "corpus_chunk_size", .integer, standard: .integer(50_000),
-            "documents whose embeddings all ranks together hold at once; the results do not depend on it"),
-        EvaluatorOptionDescription(
-            "write_predictions", .flag, standard: .bool(false), "write the rankings as JSON lines"),
-    ]
+    /// The settings of an evaluation with `common` options and these prompts.
+    func settings(
+        _ common: CommonEvaluatorSettings, queryPrompt: String? = nil, documentPrompt: String? = nil
+    ) -> RetrievalSettings {
+        var settings = settings
+        settings.queryPrompt = queryPrompt
+        settings.documentPrompt = documentPrompt
+        settings.truncatedDimension = common.truncatedDimension
+        settings.writesResults = common.writesResults
+        return settings
+    }
 }
 
 extension RetrievalCutoffs {
@@ -98,26 +98,5 @@ extension RetrievalCutoffs {
             if metric.value > best?.value ?? -.infinity { best = metric }
         }
         return best?.key
-    }
-}
-
-extension EvaluatorOptions {
-    /// The integer at `key`, at least 1, or `standard`.
-    func size(_ key: String, _ standard: Int) throws(TuttiError) -> Int {
-        guard let size = try int(key) else { return standard }
-        guard size >= 1 else { throw error(key, "is \(size), which must be at least 1") }
-        return size
-    }
-
-    /// The prompt given as text at `key`, else the model's prompt that `key`_name names, else nil.
-    func prompt(_ key: String) throws(TuttiError) -> String? {
-        let text = try string(key)
-        guard let name = try string(key + "_name") else { return text }
-        guard let named = modelPrompts[name] else {
-            throw error(
-                key + "_name", "the model has no prompt '\(name)'",
-                hint: TuttiError.hint(unknown: name, known: modelPrompts.keys.sorted()))
-        }
-        return text ?? named
     }
 }

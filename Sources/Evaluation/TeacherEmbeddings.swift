@@ -8,16 +8,16 @@ import TuttiModels
 /// Embeddings that a model is held to.
 final class TeacherEmbeddings {
     private let texts: [String]
-    private let truncatedDimension: Int?
+    private let common: CommonEvaluatorSettings
     private var teacher: (any SentenceEncoding)?  // until it has encoded
     private var rows = Embeddings(count: 0, dimension: 0)
     private var dimension = 0
 
-    /// The embeddings of `texts` by `teacher`, cut to their leading `truncatedDimension`.
-    init(of texts: [String], by teacher: any SentenceEncoding, truncatedDimension: Int?) {
+    /// The embeddings of `texts` by `teacher`, cut as `common` says.
+    init(of texts: [String], by teacher: any SentenceEncoding, common: CommonEvaluatorSettings) {
         self.texts = texts
         self.teacher = teacher
-        self.truncatedDimension = truncatedDimension
+        self.common = common
     }
 
     /// A row for every text on rank zero, and no rows elsewhere; the teacher is let go.
@@ -28,7 +28,7 @@ final class TeacherEmbeddings {
         let unique = UniqueTexts(texts)
         let encoded = try teacher.encode(
             unique.texts, prompt: nil, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
-        let cut = truncatedDimension.map(encoded.truncated) ?? encoded
+        let cut = common.cut(encoded)
         dimension = cut.dimension
         if ensemble.isRoot { rows = cut.gathering(unique.places) }
         self.teacher = nil
@@ -62,8 +62,13 @@ extension Embeddings {
     }
 }
 
-extension EvaluatorOptionDescription {
-    /// The teacher of an evaluator.
-    static let teacher = EvaluatorOptionDescription(
-        required: "teacher_model", .model, "the model whose embeddings are the aim")
+/// Which teacher an evaluator has.
+struct TeacherSettings: DescribedSettings {
+    var model = ""
+
+    static let options = OptionList<TeacherSettings>([
+        Option(
+            "teacher_model", \.model, "the model whose embeddings are the aim", words: "a model folder or hub id",
+            isRequired: true)
+    ])
 }

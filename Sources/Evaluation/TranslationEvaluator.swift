@@ -19,30 +19,39 @@ import TuttiObjectives
 
 /// Judges a model by how often a translation is the nearest text.
 package final class TranslationEvaluator: Evaluator {
+    /// Its options.
+    struct Settings: EvaluatorSettings {
+        var common = CommonEvaluatorSettings()
+        var table = TableSettings()
+        var reportsWrongMatches = false
+
+        static let options = OptionList<Settings>(
+            TableSettings.options("source, target", in: \.table) + [
+                Option("print_wrong_matches", \.reportsWrongMatches, "print every source whose match is wrong")
+            ])
+    }
+
     package static let className = "TranslationEvaluator"
-    package let name: String
+    package var name: String { common.id }
     package let title = "Translation"
     package var primaryMetric: String { prefixed("mean_accuracy") }
     private let sources: [String]
     private let targets: [String]
-    private let truncatedDimension: Int?
-    private let writesResults: Bool
+    private let common: CommonEvaluatorSettings
     private let reportsWrongMatches: Bool
 
     /// An evaluator of texts and their translations, of which there must be one.
     ///
     /// `reportsWrongMatches` gives every source whose nearest target is wrong to the context's `report`.
     package init(
-        sources: [String], targets: [String], name: String = "", truncatedDimension: Int? = nil,
-        writesResults: Bool = true, reportsWrongMatches: Bool = false
+        sources: [String], targets: [String], common: CommonEvaluatorSettings = CommonEvaluatorSettings(),
+        reportsWrongMatches: Bool = false
     ) {
         precondition(
             sources.count == targets.count && !sources.isEmpty, "\(sources.count) sources, \(targets.count) targets")
         self.sources = sources
         self.targets = targets
-        self.name = name
-        self.truncatedDimension = truncatedDimension
-        self.writesResults = writesResults
+        self.common = common
         self.reportsWrongMatches = reportsWrongMatches
     }
 
@@ -50,9 +59,7 @@ package final class TranslationEvaluator: Evaluator {
         ["src2trg_accuracy", "trg2src_accuracy", "mean_accuracy"].map(prefixed)
     }
 
-    package var configuration: JSONObject {
-        truncatedDimension.map { ["truncate_dim": .integer(Int64($0))] } ?? JSONObject()
-    }
+    package var configuration: JSONObject { common.changes("truncate_dim") }
 
     package func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
@@ -60,8 +67,8 @@ package final class TranslationEvaluator: Evaluator {
         let unique = UniqueTexts(sources + targets)
         let rows = try model.encode(
             unique.texts, prompt: nil, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
-        return try metricsOnRoot(ensemble) {
-            let cut = truncatedDimension.map(rows.truncated) ?? rows
+        return try ensemble.metricsOnRoot {
+            let cut = common.cut(rows)
             let source = TranslationSide(texts: sources, cut, Array(unique.places.prefix(sources.count)))
             let target = TranslationSide(texts: targets, cut, Array(unique.places.dropFirst(sources.count)))
             var accuracies = [Double.nan, .nan]
@@ -74,10 +81,9 @@ package final class TranslationEvaluator: Evaluator {
                     report(found, source, target, context)
                 }
             }
-            if writesResults {
+            if common.writesResults {
                 let file = ResultsFile(
-                    name: "translation_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv",
-                    columns: ["src2trg", "trg2src"], lineEnd: "\r\n")
+                    name: common.fileName("translation_evaluation"), columns: ["src2trg", "trg2src"])
                 try file.append(accuracies, context)
             }
             return zip(metricKeys, accuracies + [(accuracies[0] + accuracies[1]) / 2]).map { ($0, $1) }
@@ -175,20 +181,11 @@ extension TranslationEvaluator {
     static let entry = EvaluatorEntry(
         name: className, summary: "accuracy of finding a translation among all texts of the other language",
         data: "a table of two text columns: source, target",
-        options: EvaluatorOptionDescription.table("source, target") + [
-            EvaluatorOptionDescription(
-                "print_wrong_matches", .flag, standard: .bool(false), "print every source whose match is wrong")
-        ],
-        make: make)
-
-    /// Makes the evaluator that `options` describe, from the first two text columns of its table.
-    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        let truncatedDimension = try options.truncatedDimension()
-        let reportsWrongMatches = try options.bool("print_wrong_matches") ?? false
-        let table = try options.table(textColumns: 2, meaning: "the source and its translation")
+        settings: Settings.self
+    ) { (settings, options) throws(TuttiError) in
+        let table = try options.table(settings.table, textColumns: 2, meaning: "the source and its translation")
         return TranslationEvaluator(
-            sources: table.texts(column: 0), targets: table.texts(column: 1), name: try options.string("id") ?? "",
-            truncatedDimension: truncatedDimension, writesResults: try options.bool("write_csv") ?? true,
-            reportsWrongMatches: reportsWrongMatches)
+            sources: table.texts(column: 0), targets: table.texts(column: 1), common: settings.common,
+            reportsWrongMatches: settings.reportsWrongMatches)
     }
 }

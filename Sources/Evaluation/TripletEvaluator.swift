@@ -18,26 +18,54 @@ import TuttiObjectives
 
 /// Judges a model by how often it ranks a positive above a negative.
 public final class TripletEvaluator: Evaluator {
+    /// Its options.
+    struct Settings: EvaluatorSettings {
+        var common = CommonEvaluatorSettings()
+        var table = TableSettings()
+        var margins = TripletMargins()
+        var similarity = SimilarityChoice()
+
+        static let options = OptionList<Settings>(
+            TableSettings.options("anchor, positive, negative", in: \.table)
+                + [Option("margin", \.margins, "by how much the positive wins")]
+                + SimilarityChoice.options(main: "main_similarity_function", in: \.similarity))
+    }
+
+    /// "TripletEvaluator".
     public static let className = "TripletEvaluator"
-    public let name: String
+    /// The name of the data.
+    public var name: String { settings.common.id }
+    /// "Triplet".
     public let title = "Triplet"
+    /// The accuracy of the main function, of the only one, or the largest.
     public let primaryMetric: String
     private let anchors: [String]
     private let positives: [String]
     private let negatives: [String]
     private let functions: [SimilarityFunction]
-    private let margins: [SimilarityFunction: Float]
-    private let truncatedDimension: Int?
-    private let writesResults: Bool
+    private let settings: Settings
 
     /// An evaluator of the triplets (anchors[i], positives[i], negatives[i]).
     ///
     /// `functions` must not be empty; `main` names the primary metric, otherwise it is that of the only function or the
     /// largest of several. `margins` without a function count as zero.
-    public init(
+    public convenience init(
         anchors: [String], positives: [String], negatives: [String], name: String = "",
         functions: [SimilarityFunction] = [.cosine], main: SimilarityFunction? = nil,
         margins: [SimilarityFunction: Float] = [:], truncatedDimension: Int? = nil, writesResults: Bool = true
+    ) {
+        var settings = Settings()
+        settings.common = CommonEvaluatorSettings(
+            id: name, truncatedDimension: truncatedDimension, writesResults: writesResults)
+        settings.margins = TripletMargins(margins)
+        settings.similarity.main = main
+        self.init(
+            anchors: anchors, positives: positives, negatives: negatives, functions: functions, settings: settings)
+    }
+
+    private init(
+        anchors: [String], positives: [String], negatives: [String], functions: [SimilarityFunction],
+        settings: Settings
     ) {
         precondition(
             anchors.count == positives.count && anchors.count == negatives.count,
@@ -46,34 +74,25 @@ public final class TripletEvaluator: Evaluator {
         self.anchors = anchors
         self.positives = positives
         self.negatives = negatives
-        self.name = name
         self.functions = functions
-        self.margins = margins
-        self.truncatedDimension = truncatedDimension
-        self.writesResults = writesResults
+        self.settings = settings
         let primary =
-            main.map { "\($0.rawValue)_accuracy" }
+            settings.similarity.main.map { "\($0.rawValue)_accuracy" }
             ?? (functions.count > 1 ? "max_accuracy" : "\(functions[0].rawValue)_accuracy")
-        primaryMetric = metricKey(primary, of: name)
+        primaryMetric = metricKey(primary, of: settings.common.id)
     }
 
+    /// The accuracy of every function, and the largest of several.
     public var metricKeys: [String] {
         (functions.map { "\($0.rawValue)_accuracy" } + (functions.count > 1 ? ["max_accuracy"] : [])).map(prefixed)
     }
 
+    /// Margins and truncation, where they differ from the defaults.
     public var configuration: JSONObject {
-        var object = JSONObject()
-        if margins.values.contains(where: { $0 != 0 }) {
-            var values = JSONObject()
-            for function in [SimilarityFunction.cosine, .dot, .manhattan, .euclidean] {
-                values.set(function.rawValue, .number(Double(margins[function] ?? 0)))
-            }
-            object.set("margin", .object(values))
-        }
-        if let width = truncatedDimension { object.set("truncate_dim", .integer(Int64(width))) }
-        return object
+        settings.changes("margin").merging(settings.common.changes("truncate_dim"))
     }
 
+    /// Encodes anchors, positives and negatives, and compares their similarities. Collective.
     public func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {
@@ -83,15 +102,15 @@ public final class TripletEvaluator: Evaluator {
             queries.texts, prompt: model.queryPrompt, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
         let documentRows = try model.encode(
             documents.texts, prompt: model.documentPrompt, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
-        return try metricsOnRoot(ensemble) {
-            let a = cut(queryRows.gathering(queries.places))
-            let p = cut(documentRows.gathering(Array(documents.places.prefix(anchors.count))))
-            let n = cut(documentRows.gathering(Array(documents.places.dropFirst(anchors.count))))
+        return try ensemble.metricsOnRoot {
+            let a = settings.common.cut(queryRows.gathering(queries.places))
+            let p = settings.common.cut(documentRows.gathering(Array(documents.places.prefix(anchors.count))))
+            let n = settings.common.cut(documentRows.gathering(Array(documents.places.dropFirst(anchors.count))))
             let accuracies = functions.map { accuracy(anchors: a, positives: p, negatives: n, by: $0) }
-            if writesResults {
+            if settings.common.writesResults {
                 let file = ResultsFile(
-                    name: "triplet_evaluation\(name.isEmpty ? "" : "_" + name)_results.csv",
-                    columns: functions.map { "accuracy_\($0.rawValue)" }, lineEnd: "\r\n")
+                    name: settings.common.fileName("triplet_evaluation"),
+                    columns: functions.map { "accuracy_\($0.rawValue)" })
                 try file.append(accuracies, context)
             }
             let largest = functions.count > 1 ? accuracies.max().map { [$0] } ?? [] : []
@@ -105,13 +124,9 @@ public final class TripletEvaluator: Evaluator {
     ) -> Double {
         let near = function.ofPairs(anchors, positives)
         let far = function.ofPairs(anchors, negatives)
-        let margin = margins[function] ?? 0
+        let margin = settings.margins.byFunction[function] ?? 0
         let right = zip(near, far).reduce(0) { $0 + ($1.0 > $1.1 + margin ? 1 : 0) }
         return Double(Float(right) / Float(near.count))
-    }
-
-    private func cut(_ embeddings: Embeddings) -> Embeddings {
-        truncatedDimension.map(embeddings.truncated) ?? embeddings
     }
 }
 
@@ -120,47 +135,48 @@ extension TripletEvaluator {
     static let entry = EvaluatorEntry(
         name: className, summary: "accuracy of sim(anchor, positive) > sim(anchor, negative) + margin",
         data: "a table of three text columns: anchor, positive, negative",
-        options: EvaluatorOptionDescription.table("anchor, positive, negative") + [
-            EvaluatorOptionDescription("margin", .numbers, standard: .number(0), "by how much the positive wins"),
-            .similarityFunctions,
-            EvaluatorOptionDescription(
-                "main_similarity_function", .text, "the function of the primary metric; by default the best one"),
-        ],
-        make: make)
-
-    /// Makes the evaluator that `options` describe, from the first three text columns of its table.
-    private static func make(_ options: EvaluatorOptions) throws(TuttiError) -> any Evaluator {
-        let main = try options.similarity("main_similarity_function")
-        let functions = try options.similarities("similarity_fn_names", main: main)
-        let table = try options.table(textColumns: 3, meaning: "anchor, positive and negative")
+        settings: Settings.self
+    ) { (settings, options) throws(TuttiError) in
+        let functions = try options.functions(settings.similarity)
+        let table = try options.table(settings.table, textColumns: 3, meaning: "anchor, positive and negative")
         return TripletEvaluator(
             anchors: table.texts(column: 0), positives: table.texts(column: 1), negatives: table.texts(column: 2),
-            name: try options.string("id") ?? "", functions: functions, main: main, margins: try margins(options),
-            truncatedDimension: try options.truncatedDimension(), writesResults: try options.bool("write_csv") ?? true)
+            functions: functions, settings: settings)
     }
+}
+
+/// By how much the similarity of the positive must be larger, for each function.
+struct TripletMargins: OptionValue {
+    /// The margins; a function without one has none.
+    var byFunction: [SimilarityFunction: Float]
+
+    /// These margins.
+    init(_ byFunction: [SimilarityFunction: Float] = [:]) { self.byFunction = byFunction }
+
+    /// What a configuration writes, in words.
+    static var words: String { "a number, or an object of numbers by function" }
 
     /// One margin for all functions, or an object of margins by function.
-    private static func margins(_ options: EvaluatorOptions) throws(TuttiError) -> [SimilarityFunction: Float] {
-        guard let value = options.object["margin"], !value.isNull else { return [:] }
-        var margins: [SimilarityFunction: Float] = [:]
-        if let number = value.double {
-            for function in SimilarityFunction.allCases { margins[function] = Float(number) }
-            return margins
+    init(option json: JSONValue) throws(OptionProblem) {
+        byFunction = [:]
+        if let number = json.double {
+            for function in SimilarityFunction.allCases { byFunction[function] = Float(number) }
+            return
         }
-        guard let object = value.object else {
-            throw options.error("margin", "holds \(value.kindName) where a number or an object of numbers is needed")
-        }
+        guard let object = json.object else { throw .expected(Self.words, found: json) }
         for (name, value) in object {
-            guard let function = SimilarityFunction(rawValue: name) else {
-                throw options.error(
-                    "margin", "the similarity function '\(name)' is not known",
-                    hint: TuttiError.hint(unknown: name, known: SimilarityFunction.names))
-            }
-            guard let number = value.double else {
-                throw options.error("margin.\(name)", "holds \(value.kindName) where a number is needed")
-            }
-            margins[function] = Float(number)
+            guard let number = value.double else { throw .expected("a number", found: value, at: name) }
+            byFunction[try SimilarityName(name).function] = Float(number)
         }
-        return margins
+    }
+
+    /// Zero where there are no margins, else all of them.
+    var optionJSON: JSONValue {
+        guard byFunction.values.contains(where: { $0 != 0 }) else { return .number(0) }
+        var values = JSONObject()
+        for function in [SimilarityFunction.cosine, .dot, .manhattan, .euclidean] {
+            values.set(function.rawValue, .number(Double(byFunction[function] ?? 0)))
+        }
+        return .object(values)
     }
 }

@@ -18,6 +18,9 @@ public struct OptionDescription: Sendable, Equatable {
     public var defaultValue: JSONValue?
     /// One line for help and reference pages.
     public let meaning: String
+
+    /// Whether a configuration must give it.
+    public var isRequired: Bool { defaultValue == nil }
 }
 
 extension DescribedSettings {
@@ -33,4 +36,21 @@ extension DescribedSettings {
 
     /// Name and value of every option, as a configuration writes them.
     public var listed: [(name: String, value: JSONValue)] { Self.options.values(of: self) }
+
+    /// Name and value of the options `names`, in that order.
+    public func values(_ names: String...) -> JSONObject { object(names, from: Self.options.values(of: self)) }
+
+    /// Name and value of those of the options `names` whose values are not the defaults, in that order.
+    public func changes(_ names: String...) -> JSONObject {
+        object(names, from: Self.options.changes(of: self, from: Self()))
+    }
+
+    private func object(_ names: [String], from values: [(name: String, value: JSONValue)]) -> JSONObject {
+        var object = JSONObject()
+        for name in names {
+            precondition(Self.options.names.contains(name), "\(Self.self) has no option \(name)")
+            if let value = values.first(where: { $0.name == name })?.value { object.set(name, value) }
+        }
+        return object
+    }
 }

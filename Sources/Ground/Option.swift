@@ -70,6 +70,8 @@ public struct Option<Owner>: Sendable {
     public let meaning: String
     /// Whether it is required.
     public let isRequired: Bool
+    /// Another option that may be given in place of this one, where it is required.
+    public let substitute: String?
     /// Sets the owner's value from a configuration.
     public let read: @Sendable (JSONValue, inout Owner) throws(OptionProblem) -> Void
     /// The owner's value as written in a configuration.
@@ -77,7 +79,7 @@ public struct Option<Owner>: Sendable {
 
     /// An option with custom parsing and writing.
     public init(
-        _ name: String, words: String, _ meaning: String, isRequired: Bool = false,
+        _ name: String, words: String, _ meaning: String, isRequired: Bool = false, substitute: String? = nil,
         read: @escaping @Sendable (JSONValue, inout Owner) throws(OptionProblem) -> Void,
         write: @escaping @Sendable (Owner) -> JSONValue
     ) {
@@ -85,6 +87,7 @@ public struct Option<Owner>: Sendable {
         self.words = words
         self.meaning = meaning
         self.isRequired = isRequired
+        self.substitute = substitute
         self.read = read
         self.write = write
     }
@@ -96,10 +99,11 @@ public struct Option<Owner>: Sendable {
     ///   - null: the value of null; nil if null means the default.
     public init<Value: OptionValue>(
         _ name: String, _ path: WritableKeyPath<Owner, Value> & Sendable, _ meaning: String, words: String? = nil,
-        check: OptionCheck<Value>? = nil, null: Value? = nil, isRequired: Bool = false
+        check: OptionCheck<Value>? = nil, null: Value? = nil, isRequired: Bool = false, substitute: String? = nil
     ) {
         self.init(
             name, words: words ?? Option.words(Value.self, check), meaning, isRequired: isRequired,
+            substitute: substitute,
             read: { (json, owner) throws(OptionProblem) in
                 if json.isNull {
                     if let null { owner[keyPath: path] = null }
@@ -125,7 +129,7 @@ public struct Option<Owner>: Sendable {
     public func lifted<Outer>(to path: WritableKeyPath<Outer, Owner> & Sendable) -> Option<Outer> {
         let (read, write) = (read, write)
         return Option<Outer>(
-            name, words: words, meaning, isRequired: isRequired,
+            name, words: words, meaning, isRequired: isRequired, substitute: substitute,
             read: { (json, outer) throws(OptionProblem) in try read(json, &outer[keyPath: path]) },
             write: { write($0[keyPath: path]) })
     }
@@ -155,7 +159,7 @@ public struct OptionList<Owner>: Sendable {
     }
 
     /// The same options of a type that holds an `Owner` at `path`.
-    package func lifted<Outer>(to path: WritableKeyPath<Outer, Owner> & Sendable) -> [Option<Outer>] {
+    public func lifted<Outer>(to path: WritableKeyPath<Outer, Owner> & Sendable) -> [Option<Outer>] {
         options.map { $0.lifted(to: path) }
     }
 
@@ -171,7 +175,8 @@ public struct OptionList<Owner>: Sendable {
     ) throws(OptionProblem) {
         for option in options {
             let json = object[option.name]
-            if option.isRequired, !isPartial, json?.isNull ?? true {
+            let substitute = option.substitute.flatMap { object[$0] }
+            if option.isRequired, !isPartial, json?.isNull ?? true, substitute?.isNull ?? true {
                 throw OptionProblem(
                     "is missing: \(option.meaning)", hint: "It takes \(option.words).", at: option.name)
             }

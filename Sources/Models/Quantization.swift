@@ -11,7 +11,7 @@ import TuttiFormats
 import TuttiGround
 
 /// The type of a stored embedding's values.
-public enum EmbeddingPrecision: String, Sendable, CaseIterable {
+public enum EmbeddingPrecision: String, OptionChoice {
     /// Single precision.
     case float32
     /// Signed bytes.
@@ -31,9 +31,6 @@ public enum EmbeddingPrecision: String, Sendable, CaseIterable {
         case .uint8, .ubinary: return .u8
         }
     }
-
-    /// The precisions by name.
-    package static var names: [String] { allCases.map(\.rawValue) }
 }
 
 /// Rows of bytes made of embeddings.

@@ -209,6 +209,7 @@ extension NamedOptions {
     ) throws(TuttiError) -> any Evaluator {
         var described = EvaluatorOptions(
             place: place, object: options, modelSimilarity: model.similarity, modelPrompts: model.prompts)
+        described.placeOfOption = place(of:)
         described.classifier = classifier
         described.notice = notice
         return try EvaluatorRegistry.make(name: name, options: described)

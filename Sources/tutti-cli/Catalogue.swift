@@ -7,14 +7,14 @@ import TuttiGround
 struct CatalogueEntry {
     /// One option, in words.
     struct Option {
-        var name: String
-        /// The type of its value.
-        var kind: String
-        /// The default; nil if the option is required, null if it is unset by default.
-        var defaultValue: JSONValue?
-        var meaning: String
+        let description: OptionDescription
         /// Whether every entry of the registry takes it.
-        var isCommon = false
+        let isCommon: Bool
+
+        init(_ description: OptionDescription, isCommon: Bool = false) {
+            self.description = description
+            self.isCommon = isCommon
+        }
     }
 
     var name: String
@@ -56,7 +56,7 @@ struct CatalogueEntry {
         var text = "\(name): \(summary).\n\nData\n" + data.map { "  \($0)\n" }.joined()
         for (title, common) in [("Options", false), ("Options common to all", true)] {
             let rows = options.filter { $0.isCommon == common }.map { option in
-                ["  \(option.name)", option.kind, option.defaultWords, option.meaning]
+                ["  \(option.description.name)"] + option.cells
             }
             if !rows.isEmpty { text += "\n\(title)\n" + Self.aligned(rows) }
         }
@@ -69,10 +69,11 @@ struct CatalogueEntry {
         for (key, value) in members { object[key] = value }
         object["options"] = .array(
             options.map { option in
-                .object([
-                    "name": .string(option.name), "type": .string(option.kind), "default": option.defaultValue ?? .null,
-                    "required": .bool(option.defaultValue == nil), "meaning": .string(option.meaning),
-                    "common": .bool(option.isCommon),
+                let described = option.description
+                return .object([
+                    "name": .string(described.name), "type": .string(described.words),
+                    "default": described.defaultValue ?? .null, "required": .bool(described.isRequired),
+                    "meaning": .string(described.meaning), "common": .bool(option.isCommon),
                 ])
             })
         if !citation.isEmpty { object["citation"] = .string(citation) }
@@ -92,11 +93,9 @@ struct CatalogueEntry {
 }
 
 extension CatalogueEntry.Option {
-    /// The default in words.
-    var defaultWords: String {
-        guard let defaultValue else { return "required" }
-        if case .null = defaultValue { return "not set" }
-        guard let text = defaultValue.string, !text.isEmpty else { return defaultValue.serialized() }
-        return text
+    /// What it takes, its default and its meaning, in words.
+    var cells: [String] {
+        let value = description.defaultValue.map(ConfigurationReference.spelled) ?? "required"
+        return [description.words, value, description.meaning]
     }
 }

@@ -106,7 +106,7 @@ enum ConfigurationReference {
     private static func options(_ options: [CatalogueEntry.Option], areCommon: Bool) -> String {
         table(
             ["key", "value", "default", "meaning"],
-            options.filter { $0.isCommon == areCommon }.map { [code($0.name), $0.kind, $0.defaultWords, $0.meaning] })
+            options.filter { $0.isCommon == areCommon }.map { [code($0.description.name)] + $0.cells })
     }
 
     /// The options of a list with the values of an owner to whom nothing was given.

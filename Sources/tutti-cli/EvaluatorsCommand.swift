@@ -24,19 +24,10 @@ struct EvaluatorsCommand: ParsableCommand {
 
 extension CatalogueEntry {
     init(_ entry: EvaluatorEntry) {
-        let own = Set(entry.options.map(\.name))
-        let common = EvaluatorRegistry.commonOptions.filter { !own.contains($0.name) }
         self.init(
             name: entry.name, summary: entry.summary, data: [entry.data],
-            options: entry.options.map { Option($0, isCommon: false) } + common.map { Option($0, isCommon: true) })
+            options: entry.options.map { Option($0) }
+                + EvaluatorRegistry.commonOptions.map { Option($0, isCommon: true) })
         members["data"] = .string(entry.data)
-    }
-}
-
-extension CatalogueEntry.Option {
-    fileprivate init(_ option: EvaluatorOptionDescription, isCommon: Bool) {
-        self.init(
-            name: option.name, kind: option.kind.rawValue, defaultValue: option.isRequired ? nil : option.standard,
-            meaning: option.meaning, isCommon: isCommon)
     }
 }

@@ -32,8 +32,8 @@ extension CatalogueEntry {
             if let rows = entry.chunking?.rows { common[place].defaultValue = .integer(Int64(rows)) }
         }
         self.init(
-            name: entry.name, summary: entry.summary, data: data.isEmpty ? ["that of the inner loss"] : data,
-            options: entry.options.map { Option($0, isCommon: false) } + common.map { Option($0, isCommon: true) },
+            name: entry.name, summary: entry.summary, data: data.isEmpty ? ["what the loss inside takes"] : data,
+            options: entry.options.map { Option($0) } + common.map { Option($0, isCommon: true) },
             citation: entry.citation)
         members["inputs"] = .array(
             entry.inputs.map { input in
@@ -42,13 +42,5 @@ extension CatalogueEntry {
                     "label": input.label == .none ? .null : .string(input.label.words),
                 ])
             })
-    }
-}
-
-extension CatalogueEntry.Option {
-    fileprivate init(_ option: OptionDescription, isCommon: Bool) {
-        self.init(
-            name: option.name, kind: option.words, defaultValue: option.defaultValue, meaning: option.meaning,
-            isCommon: isCommon)
     }
 }

@@ -18,7 +18,7 @@ import TuttiGround
         #expect(Set(options.map(\.name)).count == options.count)
         for option in options {
             #expect(!option.meaning.isEmpty && !option.meaning.contains("\n"))
-            #expect(!option.isRequired || option.standard == .null)
+            #expect(!option.words.isEmpty && !option.words.contains("\n"))
         }
     }
 
@@ -34,6 +34,32 @@ import TuttiGround
         #expect(unknown?.kind == .usage && unknown?.subject == "evaluators[2].no_such_option")
         let batch = failure(entry.name, ["batch_size": .integer(0)])
         #expect(batch?.kind == .usage && batch?.subject == "evaluators[2].batch_size")
+    }
+
+    /// A required option is missed by its name, whatever else is given, and null does not stand for it.
+    @Test(arguments: EvaluatorRegistry.all.indices) func requiredOptionsAreMissed(_ index: Int) {
+        let entry = EvaluatorRegistry.all[index]
+        let required = entry.options.filter(\.isRequired).map(\.name)
+        #expect(!required.isEmpty)
+        for name in required {
+            for value in [nil, JSONValue.null] {
+                var options = JSONObject()
+                for other in required { options[other] = other == name ? value : .string("x") }
+                let missing = failure(entry.name, options)
+                #expect(missing?.kind == .usage && missing?.subject == "evaluators[2].\(name)")
+                #expect(missing?.problem.hasPrefix("is missing") == true)
+            }
+        }
+    }
+
+    /// What is listed as a default can be written.
+    @Test(arguments: EvaluatorRegistry.all.indices) func defaultsAreTakenAsTheyAreListed(_ index: Int) {
+        let entry = EvaluatorRegistry.all[index]
+        for option in entry.options + EvaluatorRegistry.commonOptions {
+            guard let value = option.defaultValue, !value.isNull else { continue }
+            let other = failure(entry.name, [option.name: value])
+            #expect(other?.subject != "evaluators[2].\(option.name)", "\(other as Any)")
+        }
     }
 
     private func failure(_ name: String, _ options: JSONObject) -> TuttiError? {

@@ -92,11 +92,12 @@ import TuttiObjectives
     private static func mined(world: Int, queryChunk: Int, limit: Int) throws -> [UInt64] {
         let sentences = (0..<60).map { (id: "s\($0)", text: "sentence \($0 % 50)") }
         let duplicates = (0..<40).map { (first: "s\($0)", second: "s\(($0 * 17 + 3) % 60)") }
-        return try LocalEnsemble.run(world: world) { ensemble in
-            try ParaphraseMiningEvaluator(
-                sentences: sentences, duplicates: duplicates, queryChunkSize: queryChunk, maximumPairs: limit,
-                neighbours: 9
-            ).evaluate(
+        var settings = ParaphraseMiningEvaluator.Settings()
+        settings.size.queryChunk = queryChunk
+        settings.size.limit = limit
+        settings.size.neighbours = 9
+        return try LocalEnsemble.run(world: world) { [settings] ensemble in
+            try ParaphraseMiningEvaluator(sentences: sentences, duplicates: duplicates, settings: settings).evaluate(
                 model: StandInModel { text, _ in Self.row(text) }, ensemble: ensemble, context: EvaluationContext()
             ).map(\.value.bitPattern)
         }.flatMap { $0 }.prefix(5).map { $0 }
@@ -117,7 +118,10 @@ import TuttiObjectives
     @Test func tiesAtTheCutGoToTheSmallerNumbers() throws {
         func metrics(duplicate: (String, String)) throws -> [Double] {
             let texts = ["a", "a", "b", "c"].enumerated().map { (id: "\($0.offset)", text: $0.element) }
-            return try ParaphraseMiningEvaluator(sentences: texts, duplicates: [duplicate], maximumPairs: 2).evaluate(
+            var settings = ParaphraseMiningEvaluator.Settings()
+            settings.size.limit = 2
+            let evaluator = ParaphraseMiningEvaluator(sentences: texts, duplicates: [duplicate], settings: settings)
+            return try evaluator.evaluate(
                 model: StandInModel { text, _ in text == "a" ? [1, 0, 0] : text == "b" ? [0, 2, 0] : [0, 0, 3] },
                 ensemble: LocalEnsemble.single(), context: EvaluationContext()
             ).map(\.value)

@@ -41,7 +41,9 @@ private final class LosingModel: SentenceEncoding {
                 firsts: texts, seconds: shifted, isSimilar: texts.indices.map { $0 % 3 == 0 }, functions: every),
             EmbeddingSimilarityEvaluator(
                 firsts: texts, seconds: shifted, scores: texts.indices.map { Double($0 % 4) }, functions: every),
-            MSEEvaluator(sources: texts, targets: shifted, teacher: teacher, truncatedDimension: 24),
+            MSEEvaluator(
+                sources: texts, targets: shifted, teacher: teacher,
+                common: CommonEvaluatorSettings(truncatedDimension: 24)),
             MSEEvaluatorFromDataFrame(
                 [.init(source: "a", target: "b", sources: texts, targets: shifted)], teacher: teacher),
             TranslationEvaluator(sources: texts, targets: shifted),

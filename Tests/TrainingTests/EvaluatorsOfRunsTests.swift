@@ -126,6 +126,26 @@ private final class StopAfter: Report, AsksToStop {
         for name in TrainingArguments.options.names { #expect(card.contains("- `\(name)`: "), "\(name)") }
     }
 
+    /// A wrong option is reported at its own line, a missing one at the line of its evaluator.
+    @Test func optionsAreReportedAtTheirLines() throws {
+        let model = try SentenceEncoder.load(TinyRun("bert-adamw").modelPath)
+        let places = ConfigurationPlaces(
+            file: "c",
+            places: ["evaluators.0": "c:3:5", "evaluators.0.margin": "c:4:7", "evaluators.0.marign": "c:5:7"])
+        for (options, place) in [
+            ("\"path\": \"/nowhere.csv\", \"margin\": \"wide\"", "c:4:7: evaluators.0.margin"),
+            ("\"path\": \"/nowhere.csv\", \"marign\": 1", "c:5:7: evaluators.0.marign"),
+            ("\"margin\": 1", "c:3:5: evaluators.0.path"),
+        ] {
+            let text = "{\"evaluators\": [{\"name\": \"TripletEvaluator\", \(options)}]}"
+            let object = try #require(try JSONValue.parse(text, source: "c").object)
+            let configuration = try TrainingConfiguration(object, places: places, purpose: .evaluation) { _ in }
+            var refusal: TuttiError?
+            do { _ = try configuration.makeEvaluators(model: model) } catch { refusal = error }
+            #expect(refusal?.kind == .usage && refusal?.subject == place, "\(refusal as Any)")
+        }
+    }
+
     @Test func metricsOfOneNameAreRefused() throws {
         let scratch = try TemporaryDirectory()
         let path = scratch.path + "/rows.csv"

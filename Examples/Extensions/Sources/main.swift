@@ -1,4 +1,4 @@
-// Trains a model with a loss and a report of one's own, registered before the run and then used by name.
+// Trains a model with a loss, an evaluator and a report of one's own, registered before the run and then used by name.
 //
 //     swift run -c release --package-path Examples/Extensions Extensions MODEL [OUTPUT]
 
@@ -6,24 +6,23 @@ import Foundation
 import Tutti
 
 /// Pairs of made-up sentences: those about one colour are similar, the others are not.
-func makePairs() throws -> Dataset {
+func makePairs() -> [(first: String, second: String, score: Int)] {
     let colours = ["red", "green", "blue", "grey"]
     let things = ["a car", "the house", "my hat"]
-    var (firsts, seconds, scores): ([String], [String], [Label]) = ([], [], [])
+    var pairs: [(first: String, second: String, score: Int)] = []
     for (place, colour) in colours.enumerated() {
         for (shift, thing) in things.enumerated() {
             let other = colours[(place + shift) % colours.count]
-            firsts.append("\(thing) is \(colour)")
-            seconds.append("there is \(other) paint on \(thing)")
-            scores.append(.float(other == colour ? 1 : 0))
+            pairs.append(("\(thing) is \(colour)", "there is \(other) paint on \(thing)", other == colour ? 1 : 0))
         }
     }
-    return try Dataset(columns: [("sentence1", firsts), ("sentence2", seconds)], labels: scores)
+    return pairs
 }
 
-/// Trains the model at `path`; the losses that the report wrote, first and last.
-func train(_ path: String, into output: String) throws -> (first: Double, last: Double) {
+/// Trains the model at `path`; the losses that the report wrote, and what the evaluator made of it, first and last.
+func train(_ path: String, into output: String) throws -> (losses: [Double], gaps: [Double]) {
     LossRegistry.add(HuberSimilarityLoss.entry)
+    EvaluatorRegistry.add(SimilarityGapEvaluator.entry)
     ReportRegistry.add(TableReport.entry)
 
     var arguments = SentenceTransformerTrainingArguments()
@@ -32,18 +31,40 @@ func train(_ path: String, into output: String) throws -> (first: Double, last: 
     arguments.learningRate = 2e-3
     arguments.loggingSteps = 5
     arguments.saveStrategy = .no
+    arguments.evalStrategy = .steps
+    arguments.evalSteps = 5
     arguments.reportTo = ["table"]
-    let loss = try LossRegistry.make(name: "HuberSimilarityLoss", options: ["delta": .number(0.5)])
-    let trainer = try SentenceTransformerTrainer(
-        model: .load(path), arguments: arguments, trainDataset: makePairs(), loss: loss.loss, outputDirectory: output)
-    try trainer.train()
+    let pairs = makePairs()
+    let table = try Dataset(
+        columns: [("sentence1", pairs.map(\.first)), ("sentence2", pairs.map(\.second))],
+        labels: pairs.map { .float(Double($0.score)) })
+    let rows = ["sentence1,sentence2,score"] + pairs.map { "\($0.first),\($0.second),\($0.score)" }
+    let file = output + ".csv"
+    try rows.joined(separator: "\n").write(toFile: file, atomically: true, encoding: .utf8)
 
-    let lines = try String(contentsOfFile: output + "/losses.csv", encoding: .utf8).split(separator: "\n").dropFirst()
-    let losses = lines.compactMap { $0.split(separator: ",").last.flatMap { Double($0) } }
-    guard let first = losses.first, let last = losses.last, losses.count == 4 else {
-        throw TuttiError(.data, "read the report", output + "/losses.csv", "does not hold four lines of losses")
-    }
-    return (first, last)
+    let model = try SentenceTransformer.load(path)
+    let loss = try LossRegistry.make(name: "HuberSimilarityLoss", options: ["delta": .number(0.5)])
+    let evaluator = try EvaluatorRegistry.make(
+        name: "SimilarityGapEvaluator",
+        options: EvaluatorOptions(
+            place: "evaluators[0]", object: ["path": .string(file), "id": .string("colours"), "limit": .integer(1)],
+            modelSimilarity: model.similarity))
+    let trainer = try SentenceTransformerTrainer(
+        model: model, arguments: arguments, trainDataset: table, loss: loss.loss, evaluators: [evaluator],
+        outputDirectory: output)
+    try trainer.train()
+    return (
+        try lastColumn(output + "/losses.csv"),
+        try lastColumn(output + "/eval/similarity_gap_colours_results.csv")
+    )
+}
+
+/// The numbers of the last column of the table at `path`, which must have four rows.
+func lastColumn(_ path: String) throws -> [Double] {
+    let lines = try String(contentsOfFile: path, encoding: .utf8).split(whereSeparator: \.isNewline).dropFirst()
+    let values = lines.compactMap { $0.split(separator: ",").last.flatMap { Double($0) } }
+    guard values.count == 4 else { throw TuttiError(.data, "read the results", path, "does not hold four rows") }
+    return values
 }
 
 guard (2...3).contains(CommandLine.arguments.count) else {
@@ -54,9 +75,11 @@ do {
     let output =
         CommandLine.arguments.count > 2
         ? CommandLine.arguments[2] : FileManager.default.temporaryDirectory.path + "/tutti-\(UUID().uuidString)"
-    let (first, last) = try train(CommandLine.arguments[1], into: output)
-    print("loss of steps 1-5: \(first), of steps 16-20: \(last)")
-    guard last < first else { throw TuttiError(.diverged, "train", output, "the loss did not fall") }
+    let (losses, gaps) = try train(CommandLine.arguments[1], into: output)
+    print("loss of steps 1-5: \(losses[0]), of steps 16-20: \(losses[3])")
+    print("gap at step 5: \(gaps[0]), at step 20: \(gaps[3])")
+    guard losses[3] < losses[0] else { throw TuttiError(.diverged, "train", output, "the loss did not fall") }
+    guard gaps[3] > gaps[0] else { throw TuttiError(.diverged, "train", output, "the gap did not grow") }
 } catch {
     print("\(TuttiError(error))")
     exit(TuttiError.exitCode(of: error))

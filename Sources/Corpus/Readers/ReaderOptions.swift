@@ -71,7 +71,7 @@ public struct ReaderOptions: Sendable, Equatable {
     }
 
     /// Refuses options that contradict each other.
-    func check() throws(OptionProblem) {
+    package func check() throws(OptionProblem) {
         if let quote, quote == delimiter { throw OptionProblem("is also the delimiter", at: "quote") }
     }
 

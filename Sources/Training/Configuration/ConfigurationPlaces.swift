@@ -13,10 +13,14 @@ package struct ConfigurationPlaces: Sendable {
         self.places = places
     }
 
-    /// The place of a key path.
+    /// The place of a key path, or of its nearest enclosing key.
     package func place(_ path: String) -> String {
-        if let exact = places[path] { return "\(exact): \(path)" }
-        return "\(file): \(path)"
+        var enclosing = path[...]
+        while true {
+            if let place = places[String(enclosing)] { return "\(place): \(path)" }
+            guard let dot = enclosing.lastIndex(of: ".") else { return "\(file): \(path)" }
+            enclosing = enclosing[..<dot]
+        }
     }
 
     /// An error at a key path: a usage error, exit code 64.

@@ -24,6 +24,9 @@ package struct NamedOptions: Sendable {
     /// Its place in the configuration's file.
     var place: String { places.place(path) }
 
+    /// The place of one of its keys.
+    func place(of key: String) -> String { places.place("\(path).\(key)") }
+
     /// A usage error at one of the keys, or at the whole.
     package func error(_ key: String?, _ problem: String, hint: String? = nil) -> TuttiError {
         places.error(key.map { "\(path).\($0)" } ?? path, problem, hint: hint)
