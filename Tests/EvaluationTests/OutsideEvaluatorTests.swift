@@ -96,10 +96,8 @@ private final class CoordinateModel: SentenceEncoding {
     private func make(_ folder: String, _ more: JSONObject = [:]) throws -> any Evaluator {
         EvaluatorRegistry.add(SimilarityGapEvaluator.entry)
         try rows.write(toFile: folder + "/rows.csv", atomically: true, encoding: .utf8)
-        let options = EvaluatorOptions(
-            place: "evaluators[0]",
-            object: ["path": .string(folder + "/rows.csv"), "id": .string("dev")].merging(more),
-            modelSimilarity: "dot")
+        let given: JSONObject = ["path": .string(folder + "/rows.csv"), "id": .string("dev")]
+        let options = EvaluatorOptions(place: "evaluators[0]", object: given.merging(more), modelSimilarity: "dot")
         return try EvaluatorRegistry.make(name: "SimilarityGapEvaluator", options: options)
     }
 
