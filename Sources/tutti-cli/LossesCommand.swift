@@ -32,7 +32,7 @@ extension CatalogueEntry {
             if let rows = entry.chunking?.rows { common[place].defaultValue = .integer(Int64(rows)) }
         }
         self.init(
-            name: entry.name, summary: entry.summary, data: data.isEmpty ? ["what the loss inside takes"] : data,
+            name: entry.name, summary: entry.summary, data: data.isEmpty ? ["that of the inner loss"] : data,
             options: entry.options.map { Option($0) } + common.map { Option($0, isCommon: true) },
             citation: entry.citation)
         members["inputs"] = .array(

@@ -131,7 +131,7 @@ import TuttiGround
             #expect(process.terminationStatus == 0)
         }
         let text = String(decoding: said.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        #expect(text.contains("finished already"), "\(text)")
+        #expect(text.contains("already finished"), "\(text)")
         #expect(try mine.workshop.read("mined.csv") == mine.workshop.read("alone.csv"))
         #expect(!mine.workshop.exists("mined.csv.work/mining.lock"))
     }

@@ -38,9 +38,11 @@ import TuttiGround
             var parser = try CSVParser(buffer, source: "f.tsv", separator: "\t", quote: nil)
             var record = CSVRecord()
             var found: [[String]] = []
-            while try parser.next(&record) { found.append(record.fields) }
-            // What no quote can enclose, no hint proposes to enclose.
-            #expect(parser.raggedRow(record, expected: 1).hint?.contains("quote: none") == true)
+            while try parser.next(&record) {
+                found.append(record.fields)
+                // What no quote can enclose, no hint proposes to enclose.
+                #expect(parser.raggedRow(record, expected: 1).hint?.contains("quote: none") == true)
+            }
             return found
         }
         #expect(found == [["a", "b"], ["\"x,\" he said", "\"y"], ["5\"", "\"z\""]])

@@ -80,7 +80,7 @@ import TuttiReports
         let error = withFileSizeLimit(size + 3) { #expect(throws: TuttiError.self) { try log.logged(line(2)) } }
         #expect(error?.kind == .retryable && error?.description.contains("cannot be written") == true)
         // The torn line goes when the run goes on.
-        try log.rewind(to: 1)
+        try log.rewind(to: 1, evaluationIsDue: false)
         try log.logged(line(2))
         #expect(try text(log).split(separator: "\n").count == 2)
     }
@@ -96,7 +96,7 @@ import TuttiReports
         try FileManager.default.createSymbolicLink(atPath: log.path, withDestinationPath: other)
         let error = #expect(throws: TuttiError.self) { try log.logged(line(3)) }
         #expect(error?.kind == .retryable && error?.description.contains("metrics.jsonl") == true)
-        try log.rewind(to: 1)
+        try log.rewind(to: 1, evaluationIsDue: false)
         #expect(FileManager.default.fileExists(atPath: other) == exists)
         if exists { #expect(try String(contentsOfFile: other, encoding: .utf8) == content) }
     }
