@@ -10,9 +10,13 @@ import TuttiModels
 
 /// Runs evaluators in order and joins their metrics.
 public final class SequentialEvaluator: Evaluator {
+    /// "SequentialEvaluator".
     public static let className = "SequentialEvaluator"
+    /// None: its parts have names of their own.
     public let name = ""
+    /// What the model card calls it.
     public let title = "Sequential"
+    /// The key by which models are compared.
     public let primaryMetric = "sequential_score"
     /// The evaluators in order.
     public let evaluators: [any Evaluator]
@@ -20,10 +24,13 @@ public final class SequentialEvaluator: Evaluator {
     /// An evaluator that runs `evaluators` in order.
     public init(_ evaluators: [any Evaluator]) { self.evaluators = evaluators }
 
+    /// The keys of all parts, then its own.
     public var metricKeys: [String] { evaluators.flatMap(\.metricKeys) + [primaryMetric] }
 
+    /// Hands each part its own metrics.
     public func recall(_ first: [Metric]) { for evaluator in evaluators { evaluator.recall(first) } }
 
+    /// Evaluates the parts in order. Collective.
     public func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {

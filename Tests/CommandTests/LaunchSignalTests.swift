@@ -111,7 +111,7 @@ import Testing
         job.signal(SIGKILL)
         #expect(job.code() == 137)
         try expectNothingRuns()
-        try FileManager.default.removeItem(atPath: workshop.path + "/run/metrics.jsonl")  // shows when the next one trains
+        try FileManager.default.removeItem(atPath: workshop.path + "/run/metrics.jsonl")  // of the job before
         let next = try launch()
         try train(next)
         next.signal(SIGTERM)
