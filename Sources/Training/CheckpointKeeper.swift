@@ -27,7 +27,7 @@ final class CheckpointKeeper {
         self.log = log
         self.ensemble = ensemble
         directory = RunDirectory(
-            path: inputs.outputDirectory, configuration: inputs.comparedConfiguration, inputs: digests)
+            path: inputs.outputDirectory, configuration: comparedConfiguration(inputs), inputs: digests)
     }
 
     // MARK: The directory

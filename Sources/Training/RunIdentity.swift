@@ -15,6 +15,25 @@ struct RunInput: Sendable, Equatable {
     let name: String
     /// Hexadecimal SHA-256 of its content.
     let digest: String
+
+    /// The data sets, the start weights and the start values of the losses' own parameters of a run.
+    ///
+    /// Taken before the losses' parameters join the model's.
+    static func all(of inputs: TrainingInputs) throws(TuttiError) -> [RunInput] {
+        func data(_ key: String, _ datasets: [TrainingDataset]) -> [RunInput] {
+            datasets.map { dataset in
+                RunInput(
+                    name: key + (dataset.name.map { ".\($0)" } ?? ""), digest: dataset.table.contentDigest())
+            }
+        }
+        var all = data("train_dataset", inputs.trainDatasets) + data("eval_dataset", inputs.evalDatasets)
+        let weights = Digest.of(UnsafeRawBufferPointer(inputs.model.encoder.parameters.values)).hexadecimal
+        all.append(RunInput(name: "model", digest: weights))
+        for path in inputs.losses.compactMap(\.configured.initialParameters) {
+            all.append(RunInput(name: "initial_parameters", digest: try Checkpoint.sha256(of: path)))
+        }
+        return all
+    }
 }
 
 /// Which runs are this run.
@@ -53,45 +72,24 @@ func hexadecimalDigest(ofText text: String) -> String {
     return digest.hexadecimal
 }
 
-extension TrainingInputs {
-    /// Digests of the data sets, the start weights and the start values of the losses' own parameters.
-    ///
-    /// Taken before the losses' parameters join the model's.
-    func digests() throws(TuttiError) -> [RunInput] {
-        func data(_ key: String, _ datasets: [TrainingDataset]) -> [RunInput] {
-            datasets.map { dataset in
-                RunInput(
-                    name: key + (dataset.name.map { ".\($0)" } ?? ""), digest: dataset.table.contentDigest())
-            }
-        }
-        var all = data("train_dataset", trainDatasets) + data("eval_dataset", evalDatasets)
-        let weights = Digest.of(UnsafeRawBufferPointer(model.encoder.parameters.values)).hexadecimal
-        all.append(RunInput(name: "model", digest: weights))
-        for path in losses.compactMap(\.configured.initialParameters) {
-            all.append(RunInput(name: "initial_parameters", digest: try Checkpoint.sha256(of: path)))
-        }
-        return all
-    }
+/// The configuration that a run is compared by: the one that was read, or else what a program has set.
+func comparedConfiguration(_ inputs: TrainingInputs) -> JSONValue {
+    if inputs.configuration != .null { return inputs.configuration }
+    var object = JSONObject()
+    object["args"] = describe(inputs.arguments)
+    object["batch_sampler"] = .string(inputs.arguments.batchSampler.name)
+    object["loss"] = .array(inputs.losses.map { .string(describe($0.configured)) })
+    object["evaluators"] = .array(
+        (inputs.evaluators + inputs.testEvaluators).map { .string("\(type(of: $0).className) \($0.name)") })
+    object["max_seq_length"] = .integer(Int64(inputs.model.maximumLength))
+    return .object(decisive(object))
+}
 
-    /// The configuration that a run is compared by: the one that was read, or else what a program has set.
-    var comparedConfiguration: JSONValue {
-        if configuration != .null { return configuration }
-        var object = JSONObject()
-        object["args"] = describe(arguments)
-        object["batch_sampler"] = .string(arguments.batchSampler.name)
-        object["loss"] = .array(losses.map { .string(TrainingInputs.text(of: $0.configured)) })
-        object["evaluators"] = .array(
-            (evaluators + testEvaluators).map { .string("\(type(of: $0).className) \($0.name)") })
-        object["max_seq_length"] = .integer(Int64(model.maximumLength))
-        return .object(decisive(object))
-    }
-
-    /// A loss with its options and the losses inside it.
-    private static func text(of configured: ConfiguredLoss) -> String {
-        let loss = configured.loss
-        let options = loss.options.map { "\($0.name)=\($0.value.serialized())" } + loss.nested.map { text(of: $0) }
-        return "\(type(of: loss).name)(\(options.joined(separator: ", ")))"
-    }
+/// A loss with its options and the losses inside it.
+private func describe(_ configured: ConfiguredLoss) -> String {
+    let loss = configured.loss
+    let options = loss.options.map { "\($0.name)=\($0.value.serialized())" } + loss.nested.map { describe($0) }
+    return "\(type(of: loss).name)(\(options.joined(separator: ", ")))"
 }
 
 /// The stored properties of a value, by name: equal values give equal texts, whatever the order of a dictionary.

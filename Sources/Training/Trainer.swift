@@ -50,7 +50,7 @@ package final class Trainer {
         let own = try ensemble.together("prepare the reports") { ensemble.isRoot ? try inputs.makeReports() : [] }
         log = RunLog(ensemble.isRoot ? own + reports : [], ensemble: ensemble)
         try inputs.checkBestMetric()
-        let digests = try inputs.digests()  // before the losses' parameters join the model's
+        let digests = try RunInput.all(of: inputs)  // before the losses' parameters join the model's
         try inputs.checkColumns { [log] line in log.notice(line) }
         plan = try RunPlan(arguments: arguments, datasets: inputs.trainDatasets, world: ensemble.size)
         let schedule = try LearningRateSchedule(

@@ -1,11 +1,13 @@
 // What a run is made of: a model, data sets, losses, evaluators, settings.
 
 import TuttiCorpus
+import TuttiEncoders
 import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
 import TuttiModels
 import TuttiObjectives
+import TuttiReports
 
 /// A data set of a run.
 public struct TrainingDataset: Sendable {
@@ -125,5 +127,88 @@ public struct TrainingInputs {
     public var evalDataset: Table? {
         get { evalDatasets.first?.table }
         set { evalDatasets = newValue.map { [TrainingDataset($0)] } ?? [] }
+    }
+
+    // MARK: What follows from them
+
+    /// The first classifier that a loss of the run trains, as it is whenever it is asked; nil where no loss has one.
+    var softmaxClassifier: SoftmaxClassifier? {
+        let heads = losses.lazy.compactMap { loss in
+            loss.configured.loss.classifier.map { ($0, prefix: (loss.dataset.map { "\($0)." } ?? "") + $0.prefix) }
+        }
+        guard let (head, prefix) = heads.first else { return nil }
+        let store = model.encoder.parameters
+        return SoftmaxClassifier(
+            classCount: head.classes, dimension: model.encoder.outputWidth, features: head.features
+        ) {
+            func values(_ name: String) -> [Float]? {
+                store.layout.entry(named: prefix + name).map { Array(store.values(of: $0)) }
+            }
+            guard let weight = values("weight") else { preconditionFailure("the head has no place in the arenas yet") }
+            return (weight, values("bias"))
+        }
+    }
+
+    /// The losses, bound to model and data, with their parameters in the model's arenas.
+    func makeObjectives() throws(TuttiError) -> [Objective] {
+        let limits = Chunking(rows: arguments.miniBatchSize, tokens: arguments.miniBatchTokens)
+        var guides: [String: SentenceEncoder] = [:]
+        var objectives: [Objective] = []
+        for (place, loss) in losses.enumerated() {
+            objectives.append(
+                try Objective(
+                    loss.configured, prefix: loss.dataset.map { "\($0)." } ?? "", model: model,
+                    tables: (trainDatasets + evalDatasets).filter { $0.loss == place }.map(\.table), guides: &guides,
+                    chunking: limits == Chunking() ? nil : limits))
+        }
+        model.encoder.parameters.setLossParameters(objectives.flatMap(\.parameters.tensors))
+        for objective in objectives { try objective.parameters.fill(seed: arguments.seed) }
+        return objectives
+    }
+
+    /// metrics.jsonl and the reports that the arguments name. Rank zero only.
+    func makeReports() throws -> [any Report] {
+        let context = ReportContext(outputDirectory: outputDirectory, runName: arguments.runName)
+        var names = ["metrics"]
+        for name in arguments.reportTo where !names.contains(name) { names.append(name) }
+        return try names.map { try ReportRegistry.entry(named: $0).make(context) }
+    }
+
+    /// Every data set beside its loss.
+    private var columnRoles: [ColumnRoles] {
+        (trainDatasets + evalDatasets).map { ColumnRoles($0, loss: losses[$0.loss].configured) }
+    }
+
+    /// Refuses data whose columns the loss cannot take; `show` gets what it takes and how the columns were understood.
+    func checkColumns(_ show: (String) -> Void) throws(TuttiError) {
+        for roles in columnRoles {
+            guard let refusal = roles.refusal else { continue }
+            for line in roles.refusalTable { show(line) }
+            throw refusal
+        }
+    }
+
+    /// What every column of every training data set is to its loss, and which columns may be out of order.
+    package var columnNotices: [String] {
+        let roles = columnRoles
+        var lines = roles.prefix(trainDatasets.count).map(\.notice)
+        let odd = roles.flatMap(\.warnings) + (trainDatasets + evalDatasets).flatMap(\.notices) + evaluatorNotices
+        for line in odd where !lines.contains(line) { lines.append(line) }
+        return lines
+    }
+
+    /// A metric that no evaluation of this run gives is an error before the first step.
+    func checkBestMetric() throws(TuttiError) {
+        guard arguments.loadBestModelAtEnd || arguments.metricForBestModel != nil || arguments.saveStrategy == .best
+        else { return }
+        var known = evaluators.flatMap(\.metricKeys).map(evaluationKey)
+        known += evalDatasets.map { "\($0.evaluationPrefix)_loss" }
+        if evaluators.count > 1 { known.append("eval_sequential_score") }
+        let wanted = arguments.bestMetricName
+        if known.contains(wanted) || known.contains("eval_\(wanted)") { return }
+        throw TuttiError(
+            .usage, "read the configuration", "args.metric_for_best_model",
+            "no evaluation of this run gives \"\(wanted)\"",
+            hint: TuttiError.hint(unknown: wanted, known: known))
     }
 }
