@@ -32,11 +32,6 @@ import Testing
         process.standardOutput = output
         process.standardError = errors
         try process.run()
-        let said = output.fileHandleForReading.readDataToEndOfFile()
-        let complained = errors.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return Outcome(
-            code: process.terminationStatus, output: String(decoding: said, as: UTF8.self),
-            errors: String(decoding: complained, as: UTF8.self))
+        return TuttiProcess.outcome(of: process, output, errors)
     }
 }

@@ -63,6 +63,11 @@ enum TuttiProcess {
     static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Outcome {
         let (output, errors) = (Pipe(), Pipe())
         let process = try start(arguments, output: output, errors: errors, environment: environment)
+        return outcome(of: process, output, errors)
+    }
+
+    /// What a process that has started has printed when it ends.
+    static func outcome(of process: Process, _ output: Pipe, _ errors: Pipe) -> Outcome {
         // Small outputs only: both fit into the pipes.
         let said = output.fileHandleForReading.readDataToEndOfFile()
         let complained = errors.fileHandleForReading.readDataToEndOfFile()
