@@ -1,43 +1,37 @@
 // The evaluators that a configuration can name.
 //
-// A new evaluator is one file and one line in `builtIn`. An evaluator outside the package is one class with its options,
+// A new evaluator is one file and one line in `registry`. An evaluator outside the package is one class with its options,
 // and one call of `add`.
 
-import Synchronization
 import TuttiGround
 
 /// The known evaluators and how they are made from options.
 public enum EvaluatorRegistry {
     /// Every evaluator, those of the package first, in the order of the documentation.
-    public static var all: [EvaluatorEntry] { builtIn + added.withLock { $0 } }
-
-    private static let added = Mutex<[EvaluatorEntry]>([])
+    public static var all: [EvaluatorEntry] { registry.all }
 
     /// Adds an evaluator from outside the package; one of the same name is replaced.
     ///
     /// From then on configurations, `make` and help know it.
-    public static func add(_ entry: EvaluatorEntry) {
-        precondition(!builtIn.contains { $0.name == entry.name }, "EvaluatorRegistry: '\(entry.name)' is built in")
-        added.withLock { entries in
-            entries.removeAll { $0.name == entry.name }
-            entries.append(entry)
-        }
-    }
+    public static func add(_ entry: EvaluatorEntry) { registry.add(entry) }
 
     /// One line an evaluator.
-    private static let builtIn: [EvaluatorEntry] = [
-        BinaryClassificationEvaluator.entry,
-        EmbeddingSimilarityEvaluator.entry,
-        InformationRetrievalEvaluator.entry,
-        LabelAccuracyEvaluator.entry,
-        MSEEvaluator.entry,
-        MSEEvaluatorFromDataFrame.entry,
-        NanoBEIREvaluator.entry,
-        ParaphraseMiningEvaluator.entry,
-        RerankingEvaluator.entry,
-        TranslationEvaluator.entry,
-        TripletEvaluator.entry,
-    ]
+    private static let registry = OpenRegistry<EvaluatorEntry>(
+        "EvaluatorRegistry",
+        [
+            BinaryClassificationEvaluator.entry,
+            EmbeddingSimilarityEvaluator.entry,
+            InformationRetrievalEvaluator.entry,
+            LabelAccuracyEvaluator.entry,
+            MSEEvaluator.entry,
+            MSEEvaluatorFromDataFrame.entry,
+            NanoBEIREvaluator.entry,
+            ParaphraseMiningEvaluator.entry,
+            RerankingEvaluator.entry,
+            TranslationEvaluator.entry,
+            TripletEvaluator.entry,
+        ]
+    ) { $0.name }
 
     /// Options that every evaluator takes; the batch size and the progress bar have no effect here.
     public static let commonOptions = CommonEvaluatorSettings.descriptions

@@ -1,7 +1,6 @@
-// LossRegistry: every loss there is. Adding one = one file in Losses/ + one line in `builtIn` + one test. A loss outside
+// LossRegistry: every loss there is. Adding one = one file in Losses/ + one line in `registry` + one test. A loss outside
 // the package is one class with its options, and one call of `add`.
 
-import Synchronization
 import TuttiGround
 
 /// One shape of data that a loss takes.
@@ -177,56 +176,51 @@ public struct ConfiguredLoss {
 /// The losses by name.
 public enum LossRegistry {
     /// Every loss, those of the package first.
-    public static var all: [LossEntry] { builtIn + added.withLock { $0 } }
-
-    private static let added = Mutex<[LossEntry]>([])
+    public static var all: [LossEntry] { registry.all }
 
     /// Adds a loss from outside the package; one of the same name is replaced.
     ///
     /// From then on configurations, `make`, help and the model card know it.
-    public static func add(_ entry: LossEntry) {
-        precondition(!builtIn.contains { $0.name == entry.name }, "LossRegistry: '\(entry.name)' is built in")
-        added.withLock { entries in
-            entries.removeAll { $0.name == entry.name }
-            entries.append(entry)
-        }
-    }
+    public static func add(_ entry: LossEntry) { registry.add(entry) }
 
     /// One line a loss.
-    private static let builtIn: [LossEntry] = [
-        MultipleNegativesRankingLoss.entry,
-        MultipleNegativesRankingLoss.entry.cached(as: "CachedMultipleNegativesRankingLoss", citation: gao2021),
-        ContrastiveTensionLoss.entry,
-        ContrastiveTensionLossInBatchNegatives.entry,
-        DenoisingAutoEncoderLoss.entry,
-        MultipleNegativesSymmetricRankingLoss.entry,
-        MultipleNegativesSymmetricRankingLoss.entry.cached(
-            as: "CachedMultipleNegativesSymmetricRankingLoss", citation: gao2021),
-        GISTEmbedLoss.entry,
-        GISTEmbedLoss.entry.cached(as: "CachedGISTEmbedLoss"),
-        SigmoidContrastiveLoss.entry,
-        MegaBatchMarginLoss.entry,
-        GlobalOrthogonalRegularizationLoss.entry,
-        CosineSimilarityLoss.entry,
-        CoSENTLoss.entry,
-        AnglELoss.entry,
-        ContrastiveLoss.entry,
-        OnlineContrastiveLoss.entry,
-        SoftmaxLoss.entry,
-        MSELoss.entry,
-        EmbedDistillLoss.entry,
-        MarginMSELoss.entry,
-        DistillKLDivLoss.entry,
-        TripletLoss.entry,
-        BatchAllTripletLoss.entry,
-        BatchHardTripletLoss.entry,
-        BatchHardSoftMarginTripletLoss.entry,
-        BatchSemiHardTripletLoss.entry,
-        MatryoshkaLoss.entry,
-        AdaptiveLayerLoss.entry,
-        Matryoshka2dLoss.entry,
-        SumLoss.entry,
-    ]
+    private static let registry = OpenRegistry<LossEntry>(
+        "LossRegistry",
+        [
+            MultipleNegativesRankingLoss.entry,
+            MultipleNegativesRankingLoss.entry.cached(as: "CachedMultipleNegativesRankingLoss", citation: gao2021),
+            ContrastiveTensionLoss.entry,
+            ContrastiveTensionLossInBatchNegatives.entry,
+            DenoisingAutoEncoderLoss.entry,
+            MultipleNegativesSymmetricRankingLoss.entry,
+            MultipleNegativesSymmetricRankingLoss.entry.cached(
+                as: "CachedMultipleNegativesSymmetricRankingLoss", citation: gao2021),
+            GISTEmbedLoss.entry,
+            GISTEmbedLoss.entry.cached(as: "CachedGISTEmbedLoss"),
+            SigmoidContrastiveLoss.entry,
+            MegaBatchMarginLoss.entry,
+            GlobalOrthogonalRegularizationLoss.entry,
+            CosineSimilarityLoss.entry,
+            CoSENTLoss.entry,
+            AnglELoss.entry,
+            ContrastiveLoss.entry,
+            OnlineContrastiveLoss.entry,
+            SoftmaxLoss.entry,
+            MSELoss.entry,
+            EmbedDistillLoss.entry,
+            MarginMSELoss.entry,
+            DistillKLDivLoss.entry,
+            TripletLoss.entry,
+            BatchAllTripletLoss.entry,
+            BatchHardTripletLoss.entry,
+            BatchHardSoftMarginTripletLoss.entry,
+            BatchSemiHardTripletLoss.entry,
+            MatryoshkaLoss.entry,
+            AdaptiveLayerLoss.entry,
+            Matryoshka2dLoss.entry,
+            SumLoss.entry,
+        ]
+    ) { $0.name }
 
     /// The paper of losses whose texts are encoded in chunks.
     private static let gao2021 = """

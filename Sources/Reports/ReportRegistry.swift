@@ -1,6 +1,5 @@
 // The registry of reports: one line each, and open to reports written outside the package.
 
-import Synchronization
 import TuttiFormats
 import TuttiGround
 
@@ -38,20 +37,15 @@ public struct ReportEntry: Sendable {
 /// The known reports.
 public enum ReportRegistry {
     /// One line per report.
-    private static let builtIn = [MetricsLog.entry]
-    private static let added = Mutex<[ReportEntry]>([])
-
+    private static let registry = OpenRegistry<ReportEntry>(
+        "ReportRegistry",
+        [MetricsLog.entry]
+    ) { $0.name }
     /// All reports, those of the package first.
-    public static var all: [ReportEntry] { builtIn + added.withLock { $0 } }
+    public static var all: [ReportEntry] { registry.all }
 
     /// Adds a report from outside the package; one of the same name is replaced.
-    public static func add(_ entry: ReportEntry) {
-        precondition(!builtIn.contains { $0.name == entry.name }, "ReportRegistry: '\(entry.name)' is built in")
-        added.withLock { entries in
-            entries.removeAll { $0.name == entry.name }
-            entries.append(entry)
-        }
-    }
+    public static func add(_ entry: ReportEntry) { registry.add(entry) }
 
     /// The entry of a name.
     ///

@@ -3,7 +3,6 @@
 // Adding one = one file with a sampler + one line in the registry + one test, or `BatchSamplerRegistry.add` from outside
 // the package. `TrainingArguments.batchSampler` takes a sampler as it is, too.
 
-import Synchronization
 import TuttiGround
 
 /// Puts the rows of a data set into batches.
@@ -73,28 +72,25 @@ extension BatchSampler {
 /// The samplers by name.
 public enum BatchSamplerRegistry {
     /// One line a sampler.
-    private static let builtIn: [any BatchSampler] = [
-        DefaultBatchSampler(), NoDuplicatesBatchSampler(), GroupByLabelBatchSampler(), SequentialBatchSampler(),
-    ]
-    private static let added = Mutex<[any BatchSampler]>([])
+    private static let registry = OpenRegistry<any BatchSampler>(
+        "BatchSamplerRegistry",
+        [
+            DefaultBatchSampler(), NoDuplicatesBatchSampler(), GroupByLabelBatchSampler(), SequentialBatchSampler(),
+        ]
+    ) { $0.name }
 
     /// Further names: the reference's hashed variant makes the same batches.
     private static let synonyms = ["no_duplicates_hashed": "no_duplicates"]
 
     /// All of them, those of the package first.
-    public static var all: [any BatchSampler] { builtIn + added.withLock { $0 } }
+    public static var all: [any BatchSampler] { registry.all }
 
     /// Adds a sampler from outside the package; one of the same name is replaced.
     public static func add(_ sampler: any BatchSampler) {
         let name = sampler.name
-        precondition(
-            synonyms[name] == nil && !builtIn.contains { $0.name == name },
-            "BatchSamplerRegistry: '\(name)' is built in")
+        precondition(synonyms[name] == nil, "BatchSamplerRegistry: '\(name)' is built in")
         precondition(name == name.lowercased(), "BatchSamplerRegistry: '\(name)' is not in lower case")
-        added.withLock { samplers in
-            samplers.removeAll { $0.name == name }
-            samplers.append(sampler)
-        }
+        registry.add(sampler)
     }
 
     /// The sampler with the configuration's name, in the reference's spellings too ("BatchSamplers.NO_DUPLICATES").

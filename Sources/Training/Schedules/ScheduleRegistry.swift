@@ -13,7 +13,6 @@
 //
 // Legend: t steps done, w warm-up steps, N all steps.
 
-import Synchronization
 import TuttiGround
 
 /// A kind of schedule that `lr_scheduler_type` can name.
@@ -88,22 +87,17 @@ public struct ScheduleEntry: Sendable {
 /// The known schedules.
 public enum ScheduleRegistry {
     /// One line a schedule.
-    private static let builtIn: [ScheduleEntry] = [
-        .linear, .cosine, .cosineWithRestarts, .cosineWithMinLR, .constant, .constantWithWarmup, .inverseSquareRoot,
-    ]
-    private static let added = Mutex<[ScheduleEntry]>([])
-
+    private static let registry = OpenRegistry<ScheduleEntry>(
+        "ScheduleRegistry",
+        [
+            .linear, .cosine, .cosineWithRestarts, .cosineWithMinLR, .constant, .constantWithWarmup, .inverseSquareRoot,
+        ]
+    ) { $0.name }
     /// All of them, those of the package first.
-    public static var all: [ScheduleEntry] { builtIn + added.withLock { $0 } }
+    public static var all: [ScheduleEntry] { registry.all }
 
     /// Adds a schedule from outside the package; one of the same name is replaced.
-    public static func add(_ entry: ScheduleEntry) {
-        precondition(!builtIn.contains { $0.name == entry.name }, "ScheduleRegistry: '\(entry.name)' is built in")
-        added.withLock { entries in
-            entries.removeAll { $0.name == entry.name }
-            entries.append(entry)
-        }
-    }
+    public static func add(_ entry: ScheduleEntry) { registry.add(entry) }
 
     /// The entry of a name.
     ///
