@@ -28,7 +28,8 @@ static long setting(const char *name) {
 
 static int is_below(const char *path) {
     const char *folder = getenv("FAILING_BELOW");
-    return folder && strncmp(path, folder, strlen(folder)) == 0;
+    size_t length = folder ? strlen(folder) : 0;
+    return length && strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == 0);
 }
 
 static void log_call(const char *call, const char *path, int fails) {
