@@ -122,3 +122,31 @@ int tutti_mpi_rotate_bytes(int comm, const void *own, void *other, int count, in
 int tutti_mpi_sum_floats_at(int comm, const float *send, float *sum, int count, int root) {
     return MPI_Reduce(send, sum, count, MPI_FLOAT, MPI_SUM, root, comms[comm]);
 }
+
+// The messages between single ranks, by slot. One thread makes every call.
+static MPI_Request *requests;
+static int slots;
+
+int tutti_mpi_slots(int wanted) {
+    if (wanted <= slots) return MPI_SUCCESS;
+    MPI_Request *grown = realloc(requests, (size_t)wanted * sizeof *grown);
+    if (!grown) return MPI_ERR_NO_MEM;
+    for (; slots < wanted; slots++) grown[slots] = MPI_REQUEST_NULL;
+    requests = grown;
+    return MPI_SUCCESS;
+}
+
+int tutti_mpi_send(int comm, const void *bytes, int count, int rank, int tag, int slot) {
+    return MPI_Isend(bytes, count, MPI_BYTE, rank, tag, comms[comm], &requests[slot]);
+}
+
+int tutti_mpi_receive(int comm, void *bytes, int count, int rank, int tag, int slot) {
+    return MPI_Irecv(bytes, count, MPI_BYTE, rank, tag, comms[comm], &requests[slot]);
+}
+
+int tutti_mpi_completed(int first, int waits, int *done, int *many) {
+    int code = waits ? MPI_Waitsome(first, requests, many, done, MPI_STATUSES_IGNORE)
+                     : MPI_Testsome(first, requests, many, done, MPI_STATUSES_IGNORE);
+    if (*many == MPI_UNDEFINED) *many = 0;
+    return code;
+}

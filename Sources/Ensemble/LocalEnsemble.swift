@@ -10,7 +10,7 @@ import Foundation
 import TuttiGround
 
 /// W ranks in one process; see `single()` and `run(world:_:)`.
-public final class LocalEnsemble: Ensemble, @unchecked Sendable {
+public final class LocalEnsemble: MessagePassing, @unchecked Sendable {
     /// This rank, `0 ..< size`.
     public let rank: Int
 
@@ -28,7 +28,9 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
     private let waitLimit: Double
     private let watchdog: Watchdog?
     private var splits = 0
-    private var queue: [UnsafeMutableBufferPointer<Float>] = []  // touched by this rank's thread only
+    // Touched by this rank's thread only.
+    private var queue: [UnsafeMutableBufferPointer<Float>] = []
+    private var conversations: [any Conversation] = []
 
     private init(rank: Int, meeting: MeetingPoint, nodes: [Int], waitLimit: Double) {
         self.rank = rank
@@ -220,10 +222,23 @@ public final class LocalEnsemble: Ensemble, @unchecked Sendable {
         if size > 1 { queue.append(values) }
     }
 
-    /// Sums the queued buckets in order.
+    /// Conversations wait for `finishAllReduces`.
+    package var talksBeside: Bool { false }
+
+    /// Queues a conversation, run in `finishAllReduces`.
+    package func begin(_ conversation: any Conversation) { conversations.append(conversation) }
+
+    /// Sums the queued buckets in order, then runs the conversations.
     public func finishAllReduces() throws {
-        defer { queue.removeAll(keepingCapacity: true) }
+        defer {
+            queue.removeAll(keepingCapacity: true)
+            conversations.removeAll(keepingCapacity: true)
+        }
         for values in queue { try allReduceSum(values) }
+        if conversations.isEmpty { return }
+        watchdog?.enter("exchange")
+        defer { watchdog?.leave() }
+        for conversation in conversations { try conversation.run(LocalMailbox(rank: rank, office: meeting.mail)) }
     }
 
     /// Prints the reason to standard error and ends the process.

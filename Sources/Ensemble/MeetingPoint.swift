@@ -23,6 +23,8 @@ struct Post {
 final class MeetingPoint: @unchecked Sendable {
     /// The numbers of its ranks in the whole run, ascending.
     let members: [Int]
+    /// The messages between its ranks.
+    let mail = PostOffice()
     private let lock = SleepLock()
     private let posts: UnsafeMutableBufferPointer<Post>
     private let present: UnsafeMutableBufferPointer<Bool>
@@ -117,6 +119,7 @@ final class MeetingPoint: @unchecked Sendable {
             if release.endsRun || release.error.rank.map(members.contains) == true {
                 releases.append(release)
                 lock.wakeAll()
+                mail.fail(release.error, gone: release.endsRun ? nil : release.error.rank.flatMap(members.firstIndex))
             }
             return self.parts.values
         }

@@ -13,7 +13,7 @@
 import CTuttiMPI
 import TuttiEnsemble
 
-/// The thread that owns MPI and its two inputs: one call at a time, and a queue of buckets.
+/// The thread that owns MPI and its two inputs: one call at a time, and a queue of buckets and conversations.
 final class Conductor: @unchecked Sendable {
     /// This process, as reported by MPI.
     struct World: Sendable {
@@ -22,22 +22,16 @@ final class Conductor: @unchecked Sendable {
         var code: Int32 = 0
     }
 
-    private struct Bucket {
-        var values: UnsafeMutablePointer<Float>?
-        var count: Int
-        var ranks: MPIRanks
-    }
-
     // Everything below is guarded by `lock`.
     private let lock = SleepLock()
     private var world: World?
     private var call = MPICall.none
     private var callIsPending = false
     private var code: Int32 = 0
-    private var buckets: [Bucket] = []
-    private var summed = 0  // buckets taken so far
-    private var bucketIsRunning = false
-    private var bucketCode: Int32 = 0
+    private var queued: [MPICall] = []  // buckets and conversations
+    private var taken = 0  // of them, so far
+    private var queuedIsRunning = false
+    private var queuedCode: Int32 = 0
     private var mainWaits = false
     private var sumsAtOnce = false
     private var boundCPU: Int?
@@ -45,7 +39,7 @@ final class Conductor: @unchecked Sendable {
 
     /// Starts the thread, which initializes MPI; returns when MPI is initialized.
     func start() -> World {
-        lock.locked { buckets.reserveCapacity(256) }
+        lock.locked { queued.reserveCapacity(256) }
         guard let thread = RankThread({ self.conduct() }) else { return World(code: -1) }
         return lock.locked {
             self.thread = thread
@@ -67,7 +61,7 @@ final class Conductor: @unchecked Sendable {
     /// Submits a call and sleeps until it is done; returns MPI's code.
     func perform(_ next: MPICall) -> Int32 {
         lock.locked {
-            precondition(buckets.isEmpty, "\(next.operation) while buckets are queued; call finishAllReduces first")
+            precondition(queued.isEmpty, "\(next.operation) while buckets are queued; call finishAllReduces first")
             precondition(!callIsPending, "\(next.operation) while another thread waits in \(call.operation)")
             call = next
             callIsPending = true
@@ -77,31 +71,31 @@ final class Conductor: @unchecked Sendable {
         }
     }
 
-    /// Queues a bucket to sum over `ranks`.
-    func queue(_ values: UnsafeMutableBufferPointer<Float>, among ranks: MPIRanks) {
+    /// Queues a bucket to sum, or a conversation.
+    func queue(_ call: MPICall) {
         lock.locked {
-            buckets.append(Bucket(values: values.baseAddress, count: values.count, ranks: ranks))
+            queued.append(call)
             if sumsAtOnce { lock.wakeAll() }
         }
     }
 
-    /// Sleeps until every queued bucket is summed; returns the first code that is not 0.
+    /// Sleeps until every queued call is done; returns the first code that is not 0.
     func finish() -> Int32 {
         lock.locked {
-            if buckets.isEmpty { return 0 }
+            if queued.isEmpty { return 0 }
             mainWaits = true
             lock.wakeAll()
-            while summed < buckets.count || bucketIsRunning { lock.wait() }
+            while taken < queued.count || queuedIsRunning { lock.wait() }
             mainWaits = false
-            buckets.removeAll(keepingCapacity: true)
-            summed = 0
-            defer { bucketCode = 0 }
-            return bucketCode
+            queued.removeAll(keepingCapacity: true)
+            taken = 0
+            defer { queuedCode = 0 }
+            return queuedCode
         }
     }
 
     /// Whether no call is in progress and nothing is queued.
-    var isIdle: Bool { lock.locked { buckets.isEmpty && !callIsPending } }
+    var isIdle: Bool { lock.locked { queued.isEmpty && !callIsPending } }
 
     /// Finalizes MPI and waits for the thread to end.
     func finalize() -> Int32 {
@@ -131,9 +125,9 @@ final class Conductor: @unchecked Sendable {
             let next = nextCall()
             let answer = executor.execute(next.call)
             lock.locked {
-                if next.isBucket {
-                    bucketIsRunning = false
-                    if bucketCode == 0 { bucketCode = answer }
+                if next.isQueued {
+                    queuedIsRunning = false
+                    if queuedCode == 0 { queuedCode = answer }
                 } else {
                     code = answer
                     callIsPending = false
@@ -144,7 +138,7 @@ final class Conductor: @unchecked Sendable {
         }
     }
 
-    private func nextCall() -> (call: MPICall, isBucket: Bool) {
+    private func nextCall() -> (call: MPICall, isQueued: Bool) {
         lock.locked {
             while true {
                 if let cpu = boundCPU {
@@ -152,15 +146,11 @@ final class Conductor: @unchecked Sendable {
                     // Staying unbound only costs speed.
                     _ = tutti_bind_thread(Int32(cpu))
                 }
-                if summed < buckets.count && (sumsAtOnce || mainWaits) {
-                    let bucket = buckets[summed]
-                    summed += 1
-                    bucketIsRunning = true
+                if taken < queued.count && (sumsAtOnce || mainWaits) {
                     // After an error the rest is skipped.
-                    let kind: MPICall.Kind = bucketCode == 0 ? .sumFloats : .none
-                    let target = UnsafeMutableRawPointer(bucket.values)
-                    let call = MPICall(
-                        kind: kind, ranks: bucket.ranks, operation: "allReduceSum", target: target, count: bucket.count)
+                    let call = queuedCode == 0 ? queued[taken] : .none
+                    taken += 1
+                    queuedIsRunning = true
                     return (call, true)
                 }
                 if callIsPending { return (call, false) }

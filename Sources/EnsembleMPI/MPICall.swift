@@ -19,7 +19,7 @@ struct MPIRanks: Sendable {
 struct MPICall: @unchecked Sendable {
     enum Kind {
         case none, barrier, broadcast, sumFloats, sumDoubles, maxDoubles, gather, reduceScatter, rotate
-        case split, node, finalize
+        case split, node, converse, finalize
     }
 
     var kind: Kind
@@ -31,6 +31,8 @@ struct MPICall: @unchecked Sendable {
     var count = 0  // bytes or values, by kind
     var counts: UnsafeBufferPointer<Int>?  // of each rank: bytes or values, by kind
     var root = 0
+    /// What to run, for `converse`.
+    var conversation: (any Conversation)?
 
     static let none = MPICall(kind: .none, operation: "nothing")
 
@@ -43,6 +45,7 @@ struct MPIExecutor: ~Copyable {
     private let lengths: UnsafeMutablePointer<Int32>  // [W]
     private let starts: UnsafeMutablePointer<Int32>  // [W]
     private let nothing: UnsafeMutablePointer<Double>  // an address for empty buffers
+    private let mailbox = MPIMailbox()
 
     /// An executor for the calls of at most `size` ranks.
     init(size: Int) {
@@ -65,6 +68,7 @@ struct MPIExecutor: ~Copyable {
         switch call.kind {
         case .none: return 0
         case .finalize: return tutti_mpi_finalize()
+        case .converse: return converse(call.conversation, among: call.ranks)
         case .split: return tutti_mpi_split(comm, Int32(call.root), target.assumingMemoryBound(to: Int32.self))
         case .node: return tutti_mpi_node(target.assumingMemoryBound(to: Int32.self))
         case .barrier: return tutti_mpi_barrier(comm)
@@ -88,6 +92,18 @@ struct MPIExecutor: ~Copyable {
             let (rank, size) = (call.ranks.rank, call.ranks.size)
             let (next, previous) = (Int32((rank + 1) % size), Int32((rank + size - 1) % size))
             return pieces(call.count) { tutti_mpi_rotate_bytes(comm, source + $0, target + $0, $1, next, previous) }
+        }
+    }
+
+    private func converse(_ conversation: (any Conversation)?, among ranks: MPIRanks) -> Int32 {
+        guard let conversation else { return 0 }
+        do {
+            try conversation.run(mailbox.opened(slots: conversation.slots, communicator: ranks.communicator))
+            return 0
+        } catch let failure as MPIMailbox.Failure {
+            return failure.code
+        } catch {
+            preconditionFailure("a conversation throws what its mailbox throws, not \(error)")
         }
     }
 

@@ -15,7 +15,7 @@ import TuttiEnsemble
 import TuttiGround
 
 /// W ranks in W processes; see `startIfLaunched()`.
-public final class MPIEnsemble: Ensemble, @unchecked Sendable {
+public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
     /// This rank, `0 ..< size`.
     public var rank: Int { ranks.rank }
 
@@ -215,7 +215,19 @@ public final class MPIEnsemble: Ensemble, @unchecked Sendable {
 
     /// Queues a sum over ranks; see `CorePolicy` for when it runs.
     public func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
-        conductor.queue(values, among: ranks)
+        let target = UnsafeMutableRawPointer(values.baseAddress)
+        conductor.queue(
+            MPICall(
+                kind: .sumFloats, ranks: ranks, operation: "allReduceSum", target: target, count: values.count))
+    }
+
+    /// Whether the conductor has a core for conversations while the main thread computes.
+    package var talksBeside: Bool { topology.policy == .reserved }
+
+    /// Queues a conversation; see `CorePolicy` for when it runs.
+    package func begin(_ conversation: any Conversation) {
+        conductor.queue(
+            MPICall(kind: .converse, ranks: ranks, operation: "exchange", conversation: conversation))
     }
 
     /// Sleeps until every queued bucket holds its sum.

@@ -6,7 +6,7 @@
 import CTuttiKernels
 import Glibc
 
-/// A mapping of shared memory; the memory is freed when the last process unmaps it.
+/// A mapping of memory that processes may share; it is freed when the last process unmaps it.
 package final class SharedPages {
     /// A refusal by the system.
     package struct Refusal: Error, CustomStringConvertible {
@@ -32,6 +32,16 @@ package final class SharedPages {
     /// The memory that `process` created and still holds open.
     package convenience init(of process: Int32, descriptor: Int32, byteCount: Int) throws(Refusal) {
         try self.init(tutti_shared_open(Int64(process), descriptor, Int64(byteCount)), "open", byteCount)
+    }
+
+    /// New memory of `byteCount` zero bytes for this process alone, in huge pages where the system has them.
+    package init(alone byteCount: Int) throws(Refusal) {
+        let pageBytes = 2 << 20
+        let bytes = (byteCount + pageBytes - 1) / pageBytes * pageBytes
+        guard let base = tutti_pages_map(Int64(bytes)) else {
+            throw Refusal("cannot map \(bytes >> 20) MiB of memory: \(String(cString: strerror(errno)))")
+        }
+        (self.base, self.byteCount, descriptor) = (base, bytes, -1)
     }
 
     private init(_ descriptor: Int32, _ verb: String, _ byteCount: Int) throws(Refusal) {

@@ -52,14 +52,15 @@ struct RunIdentity: Sendable, Codable, Equatable {
     func accepts(_ identity: String) -> Bool { identity == current || identity == earlier }
 }
 
-/// The members of a configuration that decide a run's result: all but where it writes, how the card reads and who is
-/// told of it.
+/// The members of a configuration that decide a run's result: all but where it writes, how the card reads, who is
+/// told of it and how ranks share their work.
 func decisive(_ configuration: JSONObject) -> JSONObject {
     var object = configuration
     object["output_dir"] = nil
     object["model_card"] = nil
     if var arguments = object["args"]?.object {
-        for key in ["run_name", "report_to", "runName", "reportTo"] { arguments[key] = nil }
+        for key in ["run_name", "report_to", "exchange", "runName", "reportTo"] { arguments[key] = nil }
+        if arguments["wire"] == .string(Wire.fp32.rawValue) { arguments["wire"] = nil }  // as runs before the key
         object["args"] = .object(arguments)
     }
     return object

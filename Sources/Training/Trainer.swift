@@ -61,7 +61,9 @@ package final class Trainer {
         let runs = try updateRuns(
             layout: parameters.layout, losses: objectives.map(\.parameters.range), arguments: arguments)
         let optimizer = try OptimizerRegistry.make(arguments)
-        let memory = TrainingMemory(parameters, runs: runs, stateNames: optimizer.stateNames)
+        let memory = TrainingMemory(
+            parameters, runs: runs, stateNames: optimizer.stateNames, exchange: arguments.exchange,
+            wire: arguments.wire)
         step = TrainingStep(
             objectives, lossOfDataset: inputs.trainDatasets.map(\.loss), memory: memory,
             update: Update(optimizer, memory: memory, arguments: arguments), schedule: schedule, arguments: arguments,

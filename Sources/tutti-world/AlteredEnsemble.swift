@@ -1,10 +1,10 @@
-// AlteredEnsemble: an ensemble with a deliberate fault, for negative controls, or without shared memory.
+// AlteredEnsemble: an ensemble with a deliberate fault, for negative controls, or on other nodes than it is.
 
 import Glibc
 import TuttiEnsemble
 
 /// Forwards everything to another ensemble, except for its fault.
-final class AlteredEnsemble: Ensemble, @unchecked Sendable {
+final class AlteredEnsemble: MessagePassing, @unchecked Sendable {
     /// The fault.
     enum Fault {
         /// The adjoint of the gather keeps its own slice instead of summing over ranks.
@@ -19,6 +19,10 @@ final class AlteredEnsemble: Ensemble, @unchecked Sendable {
         case noBarrier
         /// The last rank gets the name of memory that it cannot open.
         case strangeNode
+        /// None, but rank r is on node r / 2: nodes of two ranks, the last perhaps of one.
+        case pairsOfRanks
+        /// The same, but the nodes do not talk to each other.
+        case silentPairs
     }
 
     private let inner: any Ensemble
@@ -34,9 +38,22 @@ final class AlteredEnsemble: Ensemble, @unchecked Sendable {
     var size: Int { inner.size }
 
     var computeThreads: Int { inner.computeThreads }
-    var sharesNode: Bool { inner.sharesNode && fault != .nodesApart && fault != .dividedByRanks }
+    var sharesNode: Bool {
+        switch fault {
+        case .nodesApart, .dividedByRanks: false
+        case .pairsOfRanks, .silentPairs: inner.sharesNode && size == 2
+        default: inner.sharesNode
+        }
+    }
 
-    var node: Int { inner.node }
+    var node: Int { fault == .pairsOfRanks || fault == .silentPairs ? rank / 2 : inner.node }
+
+    var talksBeside: Bool { false }
+
+    func begin(_ conversation: any Conversation) throws {
+        guard fault != .silentPairs, let inner = inner as? any MessagePassing else { return }
+        try inner.begin(conversation)
+    }
 
     func split(color: Int) throws -> any Ensemble { AlteredEnsemble(try inner.split(color: color), fault) }
 
@@ -69,7 +86,7 @@ final class AlteredEnsemble: Ensemble, @unchecked Sendable {
         try inner.reduceScatterSum(send, counts: counts, into: into)
         let own = UnsafeMutableBufferPointer(rebasing: into[..<counts[rank]])
         switch fault {
-        case .nodesApart, .strangeNode, .droppedRotation: break
+        case .nodesApart, .strangeNode, .droppedRotation, .pairsOfRanks, .silentPairs: break
         case .noBarrier: if rank == size - 1 { usleep(20_000) }
         case .dividedByRanks: divide(own)
         case .droppedReduceScatter:

@@ -29,9 +29,10 @@ struct Law: Sendable {
 
     /// A negative control: a fault that `check` must find, on at least one rank.
     static func control(
-        _ name: String, needsNode: Bool = false, check: @escaping @Sendable (any Ensemble, Findings) throws -> Void
+        _ name: String, fewestRanks: Int = 2, needsNode: Bool = false,
+        check: @escaping @Sendable (any Ensemble, Findings) throws -> Void
     ) -> Law {
-        Law(name: "control: \(name)", fewestRanks: 2, needsNode: needsNode) { ensemble, findings in
+        Law(name: "control: \(name)", fewestRanks: fewestRanks, needsNode: needsNode) { ensemble, findings in
             let inner = Findings()
             do {
                 try check(ensemble, inner)

@@ -25,6 +25,14 @@ let trainingLaws: [Law] =
                 let apart = AlteredEnsemble(ensemble, .nodesApart)
                 try TinyTraining(name).compare(together: apart, ensemble, findings)
             },
+            Law(name: "\(name): the same on nodes of two ranks", fewestRanks: 3) { ensemble, findings in
+                let pairs = AlteredEnsemble(ensemble, .pairsOfRanks)
+                try TinyTraining(name).compare(together: pairs, ensemble, findings)
+            },
+            .control("\(name): nodes that do not talk to each other", fewestRanks: 3) { ensemble, findings in
+                let silent = AlteredEnsemble(ensemble, .silentPairs)
+                try TinyTraining(name).compare(together: silent, ensemble, findings)
+            },
             .control("\(name): gradients divided by the number of ranks") { ensemble, findings in
                 let broken = AlteredEnsemble(ensemble, .dividedByRanks)
                 try TinyTraining(name).compare(together: broken, ensemble, findings)

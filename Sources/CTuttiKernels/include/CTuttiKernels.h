@@ -232,6 +232,12 @@ void tutti_scale(float *x, int64_t count, float factor);
 /// y += a * x, without contraction.
 void tutti_add_scaled(float *y, const float *x, float a, int64_t count);
 
+// ----------------------------------------------------------------------------------------------------- casts.c
+/// out = x in bf16, rounded to the nearest, ties to even; a NaN stays one.
+void tutti_narrow(uint16_t *out, const float *x, int64_t count);
+/// out = the fp32 of bf16 values.
+void tutti_widen(float *out, const uint16_t *x, int64_t count);
+
 // ------------------------------------------------------------------------------------------------------ topk.c
 /// Merges the columns of a score block into each row's best k (descending; equal scores: lower index first).
 /// values/indices [rows, k] start as -infinity / -1; column c counts as index first + c.

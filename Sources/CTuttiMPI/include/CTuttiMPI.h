@@ -38,6 +38,13 @@ int tutti_mpi_reduce_scatter_floats(int comm, const float *send, float *own, con
 int tutti_mpi_rotate_bytes(int comm, const void *own, void *other, int count, int next, int previous);
 int tutti_mpi_sum_floats_at(int comm, const float *send, float *sum, int count, int root);
 
+// Messages between single ranks, each in a slot below the number that tutti_mpi_slots has made room for.
+int tutti_mpi_slots(int wanted);
+int tutti_mpi_send(int comm, const void *bytes, int count, int rank, int tag, int slot);
+int tutti_mpi_receive(int comm, void *bytes, int count, int rank, int tag, int slot);
+// Those of the `first` slots that have become complete; waits for one if asked to and there is none yet.
+int tutti_mpi_completed(int first, int waits, int *done, int *many);
+
 // The CPUs that this thread may run on: one bit each, in `words` words of 64; returns 0 on success.
 int tutti_affinity(uint64_t *mask, int words);
 

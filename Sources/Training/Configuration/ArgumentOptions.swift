@@ -153,6 +153,14 @@ extension TrainingArguments {
     ]
 
     private static let rest: [Option<TrainingArguments>] = [
+        Option(
+            "exchange", \.exchange,
+            "how ranks sum gradients: shared_node in memory on one node, two_level on several, messages by MPI_Allreduce; "
+                + "auto takes the first that all ranks can have"),
+        Option(
+            "wire", \.wire,
+            "the numbers of gradients in messages between nodes; bf16 halves the bytes and rounds each node's part and "
+                + "the sum"),
         Option("prompts", \.prompts, "what is put before texts: one for all, by column, by data set, or both"),
         Option("seed", \.seed, "of everything that is drawn", check: nil),
         Option("data_seed", \.dataSeed, "of the order of rows; seed if not given"),
@@ -242,6 +250,8 @@ extension TrainingArguments {
 }
 
 extension IntervalStrategy: OptionChoice {}
+extension ExchangeChoice: OptionChoice {}
+extension Wire: OptionChoice {}
 
 extension DatasetMixing {
     /// The mixing of this name, in the reference's spellings too; a temperature is still to come: 0.

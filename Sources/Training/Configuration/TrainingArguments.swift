@@ -1,8 +1,8 @@
 // The training arguments: the keys of `args:` that change what training does.
 //
 // Names, defaults and meanings are SentenceTransformerTrainingArguments' (sentence-transformers 6.2, transformers 5),
-// with two keys of our own: `global_train_batch_size` and `global_eval_batch_size`, which fix a batch whatever the
-// number of ranks. `ArgumentOptions.swift` describes each, `ArgumentKeys.swift` lists the keys that are accepted without
+// with keys of our own: `global_train_batch_size` and `global_eval_batch_size`, which fix a batch whatever the number of
+// ranks, `exchange` and `wire`, which say how ranks sum gradients. `ArgumentOptions.swift` describes each, `ArgumentKeys.swift` lists the keys that are accepted without
 // effect or refused.
 
 import TuttiCorpus
@@ -76,6 +76,11 @@ public struct TrainingArguments: Sendable {
     public var schedulerOptions = JSONObject()
     /// >= 1: steps; below 1: a share of all steps (rounded up).
     public var warmupSteps = 0.0
+    // Ranks
+    /// How the ranks sum gradients.
+    public var exchange = ExchangeChoice.auto
+    /// The number format of gradients in messages between nodes.
+    public var wire = Wire.fp32
     // Randomness
     /// Seed of everything random.
     public var seed: UInt64 = 42

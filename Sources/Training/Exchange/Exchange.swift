@@ -1,7 +1,8 @@
 // Exchange: how the ranks of a run keep its arenas and add up their gradients. A value, chosen once a run and printed.
 //
-// Messages (ranks that keep memory of their own) and SharedNode (ranks of one node that keep memory together). A step
-// knows neither: it reports finished slices, asks for the sum, updates its shard, and says that it is done.
+// Messages (ranks that keep memory of their own), SharedNode (ranks of one node that keep memory together) and TwoLevel
+// (several such nodes); ExchangeChoice.swift chooses. A step knows none of them: it reports finished slices, asks for
+// the sum, updates its shard, and says that it is done.
 //
 // Gradients are summed, never averaged: each rank's loss is already divided by the global denominator (decision 6 of
 // Sources/README.md).
@@ -11,25 +12,27 @@ import TuttiEnsemble
 import TuttiKernels
 
 /// Norms of the summed gradient: of the model's own parameters, and with those that losses own.
-struct GradientNorms {
-    var model: Double
-    var all: Double
+package struct GradientNorms: Sendable, Equatable {
+    /// Of the model's own.
+    package var model: Double
+    /// Of all.
+    package var all: Double
 }
 
 /// Where an exchange has placed the arenas of a run, and what of them this rank is to do.
-struct Placement {
+package struct Placement {
     /// The optimizer's arenas, zeros.
-    var state: [UnsafeMutableBufferPointer<Float>]
+    package var state: [UnsafeMutableBufferPointer<Float>]
     /// The chunks of the arenas that this rank sums and updates, ascending.
-    var shard: [Range<Int>]
+    package var shard: [Range<Int>]
     /// Whether this rank writes values and state where all ranks would write the same: one rank for memory of all.
-    var isWriter: Bool
+    package var isWriter: Bool
 }
 
 /// A way to keep the arenas and to sum gradients over ranks. Making one places the arenas.
 ///
 /// All ranks make the same calls in the same order; no call allocates.
-protocol Exchange: AnyObject {
+package protocol Exchange: AnyObject {
     /// Where everything lies.
     var placement: Placement { get }
 
@@ -47,24 +50,6 @@ protocol Exchange: AnyObject {
     func publish() throws
 }
 
-/// The exchange of a run: shared memory where the ranks can have it, else messages. Collective.
-///
-/// - Returns: the exchange, and why ranks of one node keep memory of their own ("" if they share it or need not).
-func makeExchange(
-    _ parameters: ParameterStore, stateCount: Int, among ensemble: any Ensemble
-) throws -> (exchange: any Exchange, obstacle: String) {
-    var obstacle = ""
-    if ensemble.sharesNode {
-        let regions = SharedNode.regions(parameters, stateCount: stateCount, ranks: ensemble.size)
-        let answer = try NodeMemory.share(regions: regions, among: ensemble)
-        if let memory = answer.memory {
-            return (try SharedNode(parameters, stateCount: stateCount, in: memory, among: ensemble), "")
-        }
-        obstacle = answer.obstacle
-    }
-    return (Messages(parameters, stateCount: stateCount, among: ensemble), obstacle)
-}
-
 /// The arenas as whole chunks of 64 K floats, and their sums of squares.
 struct ArenaChunks {
     /// Floats of an arena.
@@ -79,10 +64,14 @@ struct ArenaChunks {
 
     /// Every `step`-th chunk from `first` on, as floats of the arena.
     func dealt(from first: Int, by step: Int) -> [Range<Int>] {
-        stride(from: first, to: count, by: step).map { chunk in
-            let start = chunk * OptimizerKernels.chunk
-            return start..<min(start + OptimizerKernels.chunk, floats)
-        }
+        stride(from: first, to: count, by: step).map(range)
+    }
+
+    /// The floats of a chunk.
+    @inline(__always)
+    func range(_ chunk: Int) -> Range<Int> {
+        let start = chunk * OptimizerKernels.chunk
+        return start..<min(start + OptimizerKernels.chunk, floats)
     }
 
     /// The norms that the sums of squares of all chunks give.

@@ -12,9 +12,9 @@ import TuttiEnsemble
 import TuttiKernels
 
 /// The sum of all ranks' gradients by messages, bucket by bucket.
-final class Messages: Exchange {
-    let placement: Placement
-    let summary = "summed by messages"
+package final class Messages: Exchange {
+    package let placement: Placement
+    package let summary = "summed by messages"
 
     private let parameters: ParameterStore
     private let ensemble: any Ensemble
@@ -45,13 +45,13 @@ final class Messages: Exchange {
         swap(&self.arena, &arena)
     }
 
-    func finished(_ slice: Range<Int>) {
+    package func finished(_ slice: Range<Int>) {
         let table = parameters.touched.table
         queue(slice.clamped(to: 0..<table.lowerBound))
         queue(slice.clamped(to: table.upperBound..<max(table.upperBound, slice.upperBound)))
     }
 
-    func sum() throws -> GradientNorms {
+    package func sum() throws -> GradientNorms {
         flush()
         if let failure {
             self.failure = nil
@@ -74,7 +74,7 @@ final class Messages: Exchange {
     }
 
     /// Nothing: nobody reads another rank's values.
-    func publish() {}
+    package func publish() {}
 
     /// Sums the touched rows of the word table, packed into messages of at most `minimumBucket` floats.
     private func sumTouchedRows() throws {

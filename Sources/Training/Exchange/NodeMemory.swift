@@ -23,6 +23,9 @@ package final class NodeMemory {
         regions: [Int], among ensemble: any Ensemble
     ) throws -> (memory: NodeMemory?, obstacle: String) {
         let byteCount = regions.reduce(MemoryLayout<UInt64>.size) { place(for: $1, after: $0) + $1 }
+        if ensemble.size == 1 {
+            do { return (NodeMemory(try SharedPages(alone: byteCount)), "") } catch { return (nil, "\(error)") }
+        }
         let (machine, key) = (thisMachine(), UInt64.random(in: 1...UInt64.max))
         var pages: SharedPages?
         var obstacle = ""

@@ -19,13 +19,13 @@ import TuttiEnsemble
 import TuttiKernels
 
 /// The sum of all ranks' gradients in memory that they keep together, shard by shard.
-final class SharedNode: Exchange {
-    let placement: Placement
-    let summary = "summed in shared memory, a shard by each rank"
+package final class SharedNode: Exchange {
+    package let placement: Placement
+    package let summary = "summed in shared memory, a shard by each rank"
 
+    let chunks: ArenaChunks
     private let parameters: ParameterStore
     private let ensemble: any Ensemble
-    private let chunks: ArenaChunks
     private let squares: UnsafeMutableBufferPointer<Double>  // [chunks], of all ranks
     /// The gradient arena and the marked rows of every rank, in the order of ranks.
     private let gradientsOfRanks: [UnsafePointer<Float>]
@@ -64,9 +64,9 @@ final class SharedNode: Exchange {
     }
 
     /// Nothing: the others read the slice where it lies, at the end.
-    func finished(_ slice: Range<Int>) {}
+    package func finished(_ slice: Range<Int>) {}
 
-    func sum() throws -> GradientNorms {
+    package func sum() throws -> GradientNorms {
         try ensemble.barrier()  // the first meeting
         parameters.touched.collect(from: marksOfRanks)
         Parallel.forRange(placement.shard.count, grain: 1) { places in
@@ -76,17 +76,53 @@ final class SharedNode: Exchange {
         return chunks.norms(squares)
     }
 
-    func publish() throws { try ensemble.barrier() }  // the third
+    // ---- the same in two parts, for several nodes --------------------------------------------------------------------
+
+    /// The first meeting; then `marks` of all ranks of the node may be read.
+    func meet() throws -> [UnsafeMutableBufferPointer<Float>] {
+        try ensemble.barrier()
+        return marksOfRanks
+    }
+
+    /// Makes this rank's arena hold the sum over the node in its shard; the touched rows must have been collected.
+    func sumShard() {
+        if gradientsOfRanks.count == 1 { return }
+        Parallel.forRange(placement.shard.count, grain: 1) { places in
+            for chunk in placement.shard[places] {
+                parameters.touched.forEachStretch(in: chunk, sumStretch)
+            }
+        }
+    }
+
+    /// The norms of the gradients in the shards of the node's ranks. The second meeting.
+    func norms() throws -> GradientNorms {
+        Parallel.forRange(placement.shard.count, grain: 1) { places in
+            for chunk in placement.shard[places] {
+                squares[chunk.lowerBound / OptimizerKernels.chunk] = OptimizerKernels.sumOfSquares { add in
+                    parameters.touched.forEachStretch(in: chunk) {
+                        add(UnsafeBufferPointer(rebasing: parameters.gradients[$0]))
+                    }
+                }
+            }
+        }
+        try ensemble.barrier()
+        return chunks.norms(squares)
+    }
+
+    package func publish() throws { try ensemble.barrier() }  // the third
 
     /// Makes this rank's arena hold the sum over ranks in a chunk of its shard, and takes the chunk's sum of squares.
     private func sumAndSquare(_ chunk: Range<Int>) {
         squares[chunk.lowerBound / OptimizerKernels.chunk] = OptimizerKernels.sumOfSquares { add in
             parameters.touched.forEachStretch(in: chunk) { stretch in
-                if let own = parameters.gradients.baseAddress {
-                    OptimizerKernels.sum(gradientsOfRanks, over: stretch, into: own)
-                }
+                sumStretch(stretch)
                 add(UnsafeBufferPointer(rebasing: parameters.gradients[stretch]))
             }
+        }
+    }
+    private func sumStretch(_ stretch: Range<Int>) {
+        if let own = parameters.gradients.baseAddress {
+            OptimizerKernels.sum(gradientsOfRanks, over: stretch, into: own)
         }
     }
 }

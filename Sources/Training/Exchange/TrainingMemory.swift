@@ -12,12 +12,18 @@ final class TrainingMemory {
     private(set) var state: OptimizerState
     /// What this rank updates: the update runs of the whole arena, cut to its shard.
     private(set) var runs: [UpdateRun]
+    private let choice: ExchangeChoice
+    private let wire: Wire
     private var chosen: (any Exchange)?
 
     /// Memory for `parameters`, `runs` of which are updated, and for the state that an optimizer names.
-    init(_ parameters: ParameterStore, runs: [UpdateRun], stateNames: [String]) {
+    init(
+        _ parameters: ParameterStore, runs: [UpdateRun], stateNames: [String], exchange: ExchangeChoice = .auto,
+        wire: Wire = .fp32
+    ) {
         self.parameters = parameters
         self.runs = runs
+        (choice, self.wire) = (exchange, wire)
         state = OptimizerState(names: stateNames)
     }
 
@@ -36,7 +42,8 @@ final class TrainingMemory {
     /// - Returns: what to tell the user: the exchange, where there are several ranks.
     func place(among ensemble: any Ensemble) throws -> String? {
         guard chosen == nil else { return nil }
-        let (exchange, obstacle) = try makeExchange(parameters, stateCount: state.names.count, among: ensemble)
+        let (exchange, obstacle) = try choice.make(
+            parameters, stateCount: state.names.count, wire: wire, among: ensemble)
         chosen = exchange
         state.arenas = exchange.placement.state
         let whole = runs

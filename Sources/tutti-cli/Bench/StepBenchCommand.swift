@@ -42,6 +42,12 @@ struct StepBenchCommand: RankedCommand {
     @Option(help: ArgumentHelp("Warmup steps.", valueName: "n"))
     var warmup = 2
 
+    @Option(help: ArgumentHelp("How ranks sum gradients (args.exchange).", valueName: "name"))
+    var exchange = ExchangeChoice.auto
+
+    @Option(help: ArgumentHelp("Numbers in messages between nodes (args.wire).", valueName: "name"))
+    var wire = Wire.fp32
+
     @OptionGroup var bench: BenchOptions
 
     func validate() throws {
@@ -90,6 +96,7 @@ struct StepBenchCommand: RankedCommand {
         arguments.dataloaderDropLast = table.rowCount >= batchSize * ranks
         arguments.maxSteps = steps
         arguments.learningRate = 2e-5
+        (arguments.exchange, arguments.wire) = (exchange, wire)
         return TrainingInputs(
             model: encoder, arguments: arguments, trainDataset: table, loss: try makeLoss(table), outputDirectory: "")
     }
@@ -112,3 +119,6 @@ struct StepBenchCommand: RankedCommand {
         return made
     }
 }
+
+extension ExchangeChoice: ExpressibleByArgument {}
+extension Wire: ExpressibleByArgument {}

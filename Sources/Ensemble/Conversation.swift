@@ -1,0 +1,41 @@
+// Conversation: messages between single ranks, for exchanges that the collectives do not have.
+//
+// A conversation is run by the thread that owns the network, while the caller sleeps or computes. It posts messages in
+// numbered slots and is told which of them are complete. Nothing allocates.
+
+/// Where a conversation posts its messages.
+package protocol Mailbox: AnyObject {
+    /// Starts sending `bytes` to `rank`; they must not change until `slot` is complete.
+    ///
+    /// - Parameters:
+    ///   - tag: from 0; the receiver asks for the same.
+    ///   - slot: a number below the conversation's `slots`, free.
+    func send(_ bytes: UnsafeRawBufferPointer, to rank: Int, tag: Int, slot: Int) throws
+
+    /// Starts receiving exactly as many bytes as `bytes` has from `rank`; the fields are those of `send`.
+    func receive(_ bytes: UnsafeMutableRawBufferPointer, from rank: Int, tag: Int, slot: Int) throws
+
+    /// Calls `body` with the slots that have become complete, each once; they are free again.
+    ///
+    /// - Parameter waits: whether to wait for one if there is none.
+    func completed(waits: Bool, _ body: (UnsafeBufferPointer<Int32>) throws -> Void) throws
+}
+
+/// A set of messages among the ranks of an ensemble; every rank runs its own part.
+package protocol Conversation: AnyObject, Sendable {
+    /// Messages that it has in progress at most.
+    var slots: Int { get }
+
+    /// Posts all messages and returns when they are complete.
+    func run(_ mailbox: any Mailbox) throws
+}
+
+/// An ensemble whose ranks can also talk to each other one by one.
+package protocol MessagePassing: Ensemble {
+    /// Whether a conversation runs at once, beside the caller's computation; otherwise the caller waits for it.
+    var talksBeside: Bool { get }
+
+    /// Queues a conversation. Collective: `finishAllReduces` returns when all queued ones have ended, and no other
+    /// collective may be called before.
+    func begin(_ conversation: any Conversation) throws
+}

@@ -1,0 +1,42 @@
+// NodeTable: which rank of each node sums which chunk of the arenas, and which node completes the sum.
+//
+// On every node chunk c belongs to the rank at place c mod (ranks of that node), as in SharedNode. The ranks that have
+// the same chunk exchange it; one of them, the adder, adds up all contributions and hands out the sum. The nodes take
+// turns as adders, so that each completes an equal part. Nodes may have different numbers of ranks.
+
+/// The ranks of every node, and the position of this rank.
+struct NodeTable: Sendable, Equatable {
+    /// The ranks of every node; nodes in the order of their lowest rank.
+    let ranks: [[Int]]
+    /// This rank's node, an index of `ranks`, and its place there.
+    let (node, place): (Int, Int)
+    /// After so many chunks every node deals them in the same way again.
+    let period: Int
+
+    /// - Parameters:
+    ///   - nodes: the node of every rank, any numbers.
+    ///   - rank: this rank.
+    init(nodes: [Int], rank: Int) {
+        var order: [Int] = []
+        for node in nodes where !order.contains(node) { order.append(node) }
+        ranks = order.map { node in nodes.indices.filter { nodes[$0] == node } }
+        node = order.firstIndex(of: nodes[rank]) ?? 0
+        place = ranks[node].firstIndex(of: rank) ?? 0
+        period = ranks.reduce(1) { Self.leastCommonMultiple($0, $1.count) }
+    }
+
+    /// Nodes.
+    var count: Int { ranks.count }
+
+    /// The rank of `node` that has the chunks of `group`: those whose number is `group` modulo `period`.
+    func rank(of node: Int, group: Int) -> Int { ranks[node][group % ranks[node].count] }
+
+    /// The groups of this rank, ascending.
+    var groups: StrideTo<Int> { stride(from: place, to: period, by: ranks[node].count) }
+
+    private static func leastCommonMultiple(_ a: Int, _ b: Int) -> Int {
+        var (x, y) = (a, b)
+        while y != 0 { (x, y) = (y, x % y) }
+        return a / x * b
+    }
+}
