@@ -13,4 +13,5 @@ if not isloaded("openmpi") then
     try_load("openmpi")
 end
 prepend_path("PATH", pathJoin(base, "bin"))
-setenv("TUTTI_HOME", base)
+-- For the scripts of batch systems: sbatch $TUTTI_CHECKOUT/cluster/slurm/train.sbatch CONFIG
+setenv("TUTTI_CHECKOUT", pathJoin(base, "share/tutti"))
