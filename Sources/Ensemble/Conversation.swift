@@ -19,6 +19,9 @@ package protocol Mailbox: AnyObject {
     ///
     /// - Parameter waits: whether to wait for one if there is none.
     func completed(waits: Bool, _ body: (UnsafeBufferPointer<Int32>) throws -> Void) throws
+
+    /// Leaves the processor for a moment, because there is nothing to do but to wait for a computation.
+    func pause()
 }
 
 /// A set of messages among the ranks of an ensemble; every rank runs its own part.
@@ -30,10 +33,20 @@ package protocol Conversation: AnyObject, Sendable {
     func run(_ mailbox: any Mailbox) throws
 }
 
+/// Whether conversations run beside the computation of the ranks that began them.
+package enum Talking: Sendable {
+    /// They begin when the rank waits for them.
+    case never
+    /// They begin at once: there is a core for them, or the user wants it.
+    case always
+    /// They begin at once, on the core that computes: better where the network is slow, so both ways are to be tried.
+    case whenFaster
+}
+
 /// An ensemble whose ranks can also talk to each other one by one.
 package protocol MessagePassing: Ensemble {
-    /// Whether a conversation runs at once, beside the caller's computation; otherwise the caller waits for it.
-    var talksBeside: Bool { get }
+    /// Whether conversations run beside the computation; equal on all ranks.
+    var talking: Talking { get }
 
     /// Queues a conversation. Collective: `finishAllReduces` returns when all queued ones have ended, and no other
     /// collective may be called before.

@@ -30,9 +30,12 @@ public final class LocalEnsemble: MessagePassing, @unchecked Sendable {
     private var splits = 0
     // Touched by this rank's thread only.
     private var queue: [UnsafeMutableBufferPointer<Float>] = []
-    private var conversations: [any Conversation] = []
+    private var conversations: [Talk] = []
 
-    private init(rank: Int, meeting: MeetingPoint, nodes: [Int], waitLimit: Double) {
+    private init(
+        rank: Int, meeting: MeetingPoint, nodes: [Int], waitLimit: Double, talking: Talking = .never
+    ) {
+        self.talking = talking
         self.rank = rank
         self.meeting = meeting
         self.nodes = nodes
@@ -75,6 +78,14 @@ public final class LocalEnsemble: MessagePassing, @unchecked Sendable {
     public static func run<T: Sendable>(
         nodes: [Int], waitLimit: Double = 60, _ body: @escaping @Sendable (any Ensemble) throws -> T
     ) throws -> [T] {
+        try run(nodes: nodes, talking: .never, waitLimit: waitLimit, body)
+    }
+
+    /// The same; `talking` says whether conversations have threads of their own.
+    package static func run<T: Sendable>(
+        nodes: [Int], talking: Talking, waitLimit: Double = 60,
+        _ body: @escaping @Sendable (any Ensemble) throws -> T
+    ) throws -> [T] {
         let world = nodes.count
         if world == 1 { return [try body(single())] }
         let meeting = MeetingPoint(members: Array(0..<world))
@@ -82,7 +93,8 @@ public final class LocalEnsemble: MessagePassing, @unchecked Sendable {
         var threads: [RankThread] = []
         for rank in 0..<world {
             let thread = RankThread {
-                let ensemble = LocalEnsemble(rank: rank, meeting: meeting, nodes: nodes, waitLimit: waitLimit)
+                let ensemble = LocalEnsemble(
+                    rank: rank, meeting: meeting, nodes: nodes, waitLimit: waitLimit, talking: talking)
                 do {
                     outcome.succeed(rank, try body(ensemble))
                     meeting.depart(rank: rank)
@@ -112,7 +124,7 @@ public final class LocalEnsemble: MessagePassing, @unchecked Sendable {
         splits += 1
         return LocalEnsemble(
             rank: place, meeting: meeting.part(split: splits, color: color, ranks: ranks), nodes: nodes,
-            waitLimit: waitLimit)
+            waitLimit: waitLimit, talking: talking)
     }
 
     /// Returns when every rank has called it.
@@ -222,11 +234,15 @@ public final class LocalEnsemble: MessagePassing, @unchecked Sendable {
         if size > 1 { queue.append(values) }
     }
 
-    /// Conversations wait for `finishAllReduces`.
-    package var talksBeside: Bool { false }
+    /// As the test chooses.
+    package let talking: Talking
 
-    /// Queues a conversation, run in `finishAllReduces`.
-    package func begin(_ conversation: any Conversation) { conversations.append(conversation) }
+    /// Queues a conversation: on a thread of its own, or for `finishAllReduces`.
+    package func begin(_ conversation: any Conversation) {
+        let talk = Talk(conversation, LocalMailbox(rank: rank, office: meeting.mail))
+        if talking != .never { talk.start() }
+        conversations.append(talk)
+    }
 
     /// Sums the queued buckets in order, then runs the conversations.
     public func finishAllReduces() throws {
@@ -238,7 +254,7 @@ public final class LocalEnsemble: MessagePassing, @unchecked Sendable {
         if conversations.isEmpty { return }
         watchdog?.enter("exchange")
         defer { watchdog?.leave() }
-        for conversation in conversations { try conversation.run(LocalMailbox(rank: rank, office: meeting.mail)) }
+        for talk in conversations { try talk.finish() }
     }
 
     /// Prints the reason to standard error and ends the process.

@@ -2,6 +2,7 @@
 //
 // A message is copied when it is sent, so a send is complete at once.
 
+import Foundation
 import TuttiGround
 
 /// The messages on their way between the ranks of a meeting point.
@@ -104,4 +105,29 @@ final class LocalMailbox: Mailbox {
         receives = receives.enumerated().filter { !arrived.contains($0.offset) }.map(\.element)
         try done.withUnsafeBufferPointer(body)
     }
+
+    func pause() { usleep(100) }
+}
+
+/// A conversation of one rank, which may run on a thread of its own.
+final class Talk: @unchecked Sendable {
+    private let conversation: any Conversation
+    private let mailbox: LocalMailbox
+    private var thread: RankThread?
+    private var failure: (any Error)?
+
+    init(_ conversation: any Conversation, _ mailbox: LocalMailbox) {
+        (self.conversation, self.mailbox) = (conversation, mailbox)
+    }
+
+    /// Begins on another thread; where the system refuses one, in `finish`.
+    func start() { thread = RankThread { self.run() } }
+
+    /// Returns when the conversation has ended.
+    func finish() throws {
+        if let thread { thread.join() } else { run() }
+        if let failure { throw failure }
+    }
+
+    private func run() { do { try conversation.run(mailbox) } catch { failure = error } }
 }

@@ -33,7 +33,8 @@ final class Conductor: @unchecked Sendable {
     private var queuedIsRunning = false
     private var queuedCode: Int32 = 0
     private var mainWaits = false
-    private var sumsAtOnce = false
+    private var policy = CorePolicy.waiting
+    private let patience = Patience()
     private var boundCPU: Int?
     private var thread: RankThread?
 
@@ -50,10 +51,11 @@ final class Conductor: @unchecked Sendable {
         }
     }
 
-    /// Whether buckets are summed as they arrive, and on which CPU.
-    func setPolicy(sumsAtOnce: Bool, boundCPU: Int?) {
+    /// When queued calls run, and on which CPU.
+    func setPolicy(_ policy: CorePolicy, boundCPU: Int?) {
+        patience.sharesCore.store(policy != .reserved, ordering: .relaxed)
         lock.locked {
-            self.sumsAtOnce = sumsAtOnce
+            self.policy = policy
             self.boundCPU = boundCPU
         }
     }
@@ -75,7 +77,7 @@ final class Conductor: @unchecked Sendable {
     func queue(_ call: MPICall) {
         lock.locked {
             queued.append(call)
-            if sumsAtOnce { lock.wakeAll() }
+            if policy != .waiting { lock.wakeAll() }
         }
     }
 
@@ -84,9 +86,11 @@ final class Conductor: @unchecked Sendable {
         lock.locked {
             if queued.isEmpty { return 0 }
             mainWaits = true
+            patience.mainWaits.store(true, ordering: .relaxed)
             lock.wakeAll()
             while taken < queued.count || queuedIsRunning { lock.wait() }
             mainWaits = false
+            patience.mainWaits.store(false, ordering: .relaxed)
             queued.removeAll(keepingCapacity: true)
             taken = 0
             defer { queuedCode = 0 }
@@ -120,7 +124,7 @@ final class Conductor: @unchecked Sendable {
             lock.wakeAll()
         }
         if started.code != 0 { return }
-        let executor = MPIExecutor(size: started.size)
+        let executor = MPIExecutor(size: started.size, patience: patience)
         while true {
             let next = nextCall()
             let answer = executor.execute(next.call)
@@ -146,7 +150,7 @@ final class Conductor: @unchecked Sendable {
                     // Staying unbound only costs speed.
                     _ = tutti_bind_thread(Int32(cpu))
                 }
-                if taken < queued.count && (sumsAtOnce || mainWaits) {
+                if taken < queued.count, mainWaits || policy.runs(queued[taken].kind) {
                     // After an error the rest is skipped.
                     let call = queuedCode == 0 ? queued[taken] : .none
                     taken += 1

@@ -45,10 +45,11 @@ struct MPIExecutor: ~Copyable {
     private let lengths: UnsafeMutablePointer<Int32>  // [W]
     private let starts: UnsafeMutablePointer<Int32>  // [W]
     private let nothing: UnsafeMutablePointer<Double>  // an address for empty buffers
-    private let mailbox = MPIMailbox()
+    private let mailbox: MPIMailbox
 
     /// An executor for the calls of at most `size` ranks.
-    init(size: Int) {
+    init(size: Int, patience: Patience) {
+        mailbox = MPIMailbox(patience)
         lengths = .allocate(capacity: size)
         starts = .allocate(capacity: size)
         nothing = .allocate(capacity: 1)

@@ -5,7 +5,7 @@
 // (`tutti-world` checks it).
 //
 // Environment: TUTTI_NODE_MEMORY = shared | private: whether ranks that are all on one node may share memory;
-// TUTTI_CORE_POLICY = reserved | waiting; TUTTI_WAIT_REPORT = seconds after which a wait is reported (60);
+// TUTTI_CORE_POLICY = reserved | polling | waiting; TUTTI_WAIT_REPORT = seconds after which a wait is reported (60);
 // TUTTI_WAIT_ABORT = seconds after which a rank that waits ends the job with exit code 75 (never).
 
 import CTuttiMPI
@@ -104,7 +104,7 @@ public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
         }
         topology = Topology(
             places: places, library: library, chosen: policy, memory: keepsApart ? .private : .shared)
-        conductor.setPolicy(sumsAtOnce: topology.policy == .reserved, boundCPU: topology.conductorCPU(rank: rank))
+        conductor.setPolicy(topology.policy, boundCPU: topology.conductorCPU(rank: rank))
     }
 
     /// A subset of the ranks of `whole`.
@@ -221,8 +221,8 @@ public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
                 kind: .sumFloats, ranks: ranks, operation: "allReduceSum", target: target, count: values.count))
     }
 
-    /// Whether the conductor has a core for conversations while the main thread computes.
-    package var talksBeside: Bool { topology.policy == .reserved }
+    /// As the core policy says.
+    package var talking: Talking { topology.talking }
 
     /// Queues a conversation; see `CorePolicy` for when it runs.
     package func begin(_ conversation: any Conversation) {

@@ -11,6 +11,9 @@ import TuttiEnsemble
 package enum CorePolicy: String, Sendable, CaseIterable {
     /// One core per rank is reserved for the conductor, which sums buckets while the main thread computes.
     case reserved
+    /// All cores compute; conversations run beside the computation and sleep between two looks at the network. Buckets,
+    /// which MPI sums spinning, wait as below.
+    case polling
     /// All cores compute; the conductor sums buckets only while the main thread waits for them.
     case waiting
 
@@ -21,9 +24,13 @@ package enum CorePolicy: String, Sendable, CaseIterable {
     var meaning: String {
         switch self {
         case .reserved: return "sums run on a reserved core, in parallel with the computation"
+        case .polling: return "sums over nodes may run beside the computation, asleep between messages"
         case .waiting: return "sums run while the computation waits"
         }
     }
+
+    /// Whether a queued call of this kind runs while the main thread computes.
+    func runs(_ kind: MPICall.Kind) -> Bool { self == .reserved || self == .polling && kind == .converse }
 }
 
 /// Whether ranks of one node may share memory.
@@ -64,6 +71,9 @@ package struct Topology: Sendable, CustomStringConvertible {
 
     private let memory: MemoryPolicy
 
+    /// Whether the user chose the policy.
+    private var isChosen: Bool
+
     /// Physical cores per rank, the minimum over ranks; below 1 if ranks must share cores.
     package let coresPerRank: Double
 
@@ -86,12 +96,26 @@ package struct Topology: Sendable, CustomStringConvertible {
         coresPerRank = Self.smallestShare(places)
         self.memory = memory
         sharesNode = memory == .shared && places.count > 1 && Set(places.map(\.node)).count == 1
-        policy = chosen ?? (coresPerRank >= CorePolicy.coresForReserved && !sharesNode ? .reserved : .waiting)
+        isChosen = chosen != nil
+        let hasSpare = coresPerRank >= CorePolicy.coresForReserved
+        let hasNodes = Set(places.map(\.node)).count > 1
+        policy = chosen ?? (sharesNode ? .waiting : hasSpare ? .reserved : hasNodes ? .polling : .waiting)
+    }
+
+    /// Whether conversations run beside the computation.
+    var talking: Talking {
+        switch policy {
+        case .reserved: .always
+        case .polling: isChosen ? .always : .whenFaster
+        case .waiting: .never
+        }
     }
 
     /// The same for a subset of the ranks; the policy is decided for all.
     func part(_ ranks: [Int]) -> Topology {
-        Topology(places: ranks.map { places[$0] }, library: library, chosen: policy, memory: memory)
+        var part = Topology(places: ranks.map { places[$0] }, library: library, chosen: policy, memory: memory)
+        part.isChosen = isChosen
+        return part
     }
 
     /// The CPU to bind the conductor of `rank` to, if it has a core that no other rank may use.

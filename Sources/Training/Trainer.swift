@@ -165,6 +165,7 @@ package final class Trainer {
             number: state.globalStep, lossUpdates: state.lossUpdates, microBatches: count, clock: &log.clock,
             nextBatch: nextBatch)
         log.clock.enter(.other)
+        if let line = step.memory.exchange.takeNotice() { log.notice(line) }
         var sums = (loss: report.partialLoss, tokens: Double(report.tokens), rows: Double(report.rows))
         try withUnsafeMutableBytes(of: &sums) {
             try ensemble.allReduceSum($0.bindMemory(to: Double.self))

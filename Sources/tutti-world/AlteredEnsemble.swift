@@ -27,11 +27,13 @@ final class AlteredEnsemble: MessagePassing, @unchecked Sendable {
 
     private let inner: any Ensemble
     private let fault: Fault
+    private let talks: Talking
     private var queued: [UnsafeMutableBufferPointer<Float>] = []
 
-    init(_ inner: any Ensemble, _ fault: Fault) {
+    init(_ inner: any Ensemble, _ fault: Fault, talking: Talking = .never) {
         self.inner = inner
         self.fault = fault
+        talks = talking
     }
 
     var rank: Int { inner.rank }
@@ -48,14 +50,16 @@ final class AlteredEnsemble: MessagePassing, @unchecked Sendable {
 
     var node: Int { fault == .pairsOfRanks || fault == .silentPairs ? rank / 2 : inner.node }
 
-    var talksBeside: Bool { false }
+    var talking: Talking { talks }
 
     func begin(_ conversation: any Conversation) throws {
         guard fault != .silentPairs, let inner = inner as? any MessagePassing else { return }
         try inner.begin(conversation)
     }
 
-    func split(color: Int) throws -> any Ensemble { AlteredEnsemble(try inner.split(color: color), fault) }
+    func split(color: Int) throws -> any Ensemble {
+        AlteredEnsemble(try inner.split(color: color), fault, talking: talks)
+    }
 
     func barrier() throws { if fault != .noBarrier { try inner.barrier() } }
 

@@ -29,6 +29,10 @@ let trainingLaws: [Law] =
                 let pairs = AlteredEnsemble(ensemble, .pairsOfRanks)
                 try TinyTraining(name).compare(together: pairs, ensemble, findings)
             },
+            Law(name: "\(name): the same, talking beside the backward pass", fewestRanks: 3) { ensemble, findings in
+                let pairs = AlteredEnsemble(ensemble, .pairsOfRanks, talking: .always)
+                try TinyTraining(name).compare(together: pairs, ensemble, findings)
+            },
             .control("\(name): nodes that do not talk to each other", fewestRanks: 3) { ensemble, findings in
                 let silent = AlteredEnsemble(ensemble, .silentPairs)
                 try TinyTraining(name).compare(together: silent, ensemble, findings)

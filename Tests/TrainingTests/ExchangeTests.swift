@@ -51,17 +51,25 @@ import TuttiTraining
 
     /// The sums of two steps on every node, in the order of their lowest ranks.
     private static func exchange(
-        _ nodes: [Int], _ choice: ExchangeChoice, _ wire: Wire = .fp32
+        _ nodes: [Int], _ choice: ExchangeChoice, _ wire: Wire = .fp32, talking: Talking = .never, steps: Int = 2
     ) throws -> [[Held]] {
-        let parts = try LocalEnsemble.run(nodes: nodes) { ensemble in
+        let parts = try LocalEnsemble.run(nodes: nodes, talking: talking) { ensemble in
             let store = ParameterStore(layout: layout, wordTable: "embeddings.word_embeddings.weight")
             let exchange = try choice.make(store, stateCount: 1, wire: wire, among: ensemble).exchange
-            return try (0..<2).map { step in
+            return try (0..<steps).map { step in
                 store.clearGradients()
                 let (values, rows) = gradient(rank: ensemble.rank, step: step)
                 _ = store.gradients.update(fromContentsOf: values)
                 for row in rows { store.touched.marks[row] = 1 }
-                exchange.finished(0..<layout.count)
+                // As a backward pass reports its layers, with the loss's own parameter first; a rank without rows may
+                // report nothing.
+                exchange.finished(layout.lossRange)
+                var end = 0
+                let isSilent = choice == .twoLevel && ensemble.rank == step % ensemble.size
+                for entry in layout.entries where entry.owner == .model && !isSilent {
+                    exchange.finished(end..<entry.range.upperBound)
+                    end = entry.range.upperBound
+                }
                 let norms = try exchange.sum()
                 let shard = exchange.placement.shard
                 let part = (shard, shard.map { Array(store.gradients[$0]) }, norms)
@@ -72,7 +80,7 @@ import TuttiTraining
         var order: [Int] = []
         for node in nodes where !order.contains(node) { order.append(node) }
         return order.map { node in
-            (0..<2).map { step in
+            (0..<steps).map { step in
                 var held = Held(sum: Array(repeating: .nan, count: layout.count), norms: parts[0][step].2)
                 for rank in nodes.indices where nodes[rank] == node {
                     let (shard, values, norms) = parts[rank][step]
@@ -118,6 +126,14 @@ import TuttiTraining
             #expect(difference <= 0x1p-7 && difference > 0x1p-12, "\(difference)")
             #expect(held.allSatisfy { $0[step] == held[0][step] }, "nodes hold different bits")
         }
+    }
+
+    /// Parcels that travel while other ranks of the node still compute have the bits of those that wait.
+    @Test(arguments: layouts)
+    func talkingBesideTheBackwardPassChangesNoBit(_ nodes: [Int]) throws {
+        let after = try Self.exchange(nodes, .twoLevel, steps: 10)
+        #expect(try Self.exchange(nodes, .twoLevel, talking: .always, steps: 10) == after)
+        #expect(try Self.exchange(nodes, .twoLevel, talking: .whenFaster, steps: 10) == after)
     }
 
     /// One rank a node adds in the order of ranks, as messages between threads do.

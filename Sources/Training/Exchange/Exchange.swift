@@ -48,6 +48,13 @@ package protocol Exchange: AnyObject {
 
     /// Returns when every rank has updated its shard: values may be read again. Collective.
     func publish() throws
+
+    /// What it has to tell the user, once.
+    func takeNotice() -> String?
+}
+
+extension Exchange {
+    package func takeNotice() -> String? { nil }
 }
 
 /// The arenas as whole chunks of 64 K floats, and their sums of squares.

@@ -14,6 +14,7 @@
 // others wait (loading a checkpoint). Gradients and marks are written by their own rank only, and read by the others
 // only between the first and the second meeting.
 
+import Synchronization
 import TuttiEncoders
 import TuttiEnsemble
 import TuttiKernels
@@ -30,6 +31,9 @@ package final class SharedNode: Exchange {
     /// The gradient arena and the marked rows of every rank, in the order of ranks.
     private let gradientsOfRanks: [UnsafePointer<Float>]
     private let marksOfRanks: [UnsafeMutableBufferPointer<Float>]
+    /// How far each rank's backward pass has come: floats of the arena, counted over all steps.
+    private let progress: [UnsafeMutablePointer<Atomic<Int>>]
+    private var steps = 0
 
     /// The bytes of each region that it takes.
     static func regions(_ parameters: ParameterStore, stateCount: Int, ranks: Int) -> [Int] {
@@ -37,6 +41,7 @@ package final class SharedNode: Exchange {
         let arenas = 1 + stateCount + ranks  // values, state, gradients
         return Array(repeating: chunks.floats * 4, count: arenas)
             + Array(repeating: parameters.touched.marks.count * 4, count: ranks) + [chunks.count * 8]
+            + Array(repeating: 64, count: ranks)
     }
 
     /// Lays everything into `memory`, in the same order on every rank; rank zero brings the values. Collective.
@@ -51,10 +56,15 @@ package final class SharedNode: Exchange {
         let gradients = (0..<ensemble.size).map { _ in memory.take(Float.self, chunks.floats) }
         marksOfRanks = (0..<ensemble.size).map { _ in memory.take(Float.self, parameters.touched.marks.count) }
         squares = memory.take(Double.self, chunks.count)
+        progress = (0..<ensemble.size).compactMap { _ in
+            UnsafeMutableRawPointer(memory.take(UInt64.self, 8).baseAddress)?.bindMemory(
+                to: Atomic<Int>.self, capacity: 1)
+        }
         gradientsOfRanks = gradients.compactMap { UnsafePointer($0.baseAddress) }
         self.chunks = chunks
         placement = Placement(
             state: state, shard: chunks.dealt(from: ensemble.rank, by: ensemble.size), isWriter: ensemble.isRoot)
+        progress[ensemble.rank].initialize(to: Atomic(0))
         if ensemble.isRoot { _ = values.update(fromContentsOf: parameters.values) }
         try ensemble.barrier()
         // Written by its own rank first: a node of several memories keeps it near.
@@ -76,7 +86,18 @@ package final class SharedNode: Exchange {
         return chunks.norms(squares)
     }
 
-    // ---- the same in two parts, for several nodes --------------------------------------------------------------------
+    // ---- the same in parts, for several nodes ------------------------------------------------------------------------
+
+    /// This rank's gradients are final up to this float of the arena.
+    func report(finished end: Int) {
+        progress[ensemble.rank].pointee.store(steps * chunks.floats + end, ordering: .releasing)
+    }
+
+    /// Whether the gradients of all ranks of the node are final up to this float of the arena.
+    func hasFinished(_ end: Int) -> Bool {
+        let wanted = steps * chunks.floats + end
+        return progress.allSatisfy { $0.pointee.load(ordering: .acquiring) >= wanted }
+    }
 
     /// The first meeting; then `marks` of all ranks of the node may be read.
     func meet() throws -> [UnsafeMutableBufferPointer<Float>] {
@@ -84,12 +105,13 @@ package final class SharedNode: Exchange {
         return marksOfRanks
     }
 
-    /// Makes this rank's arena hold the sum over the node in its shard; the touched rows must have been collected.
-    func sumShard() {
+    /// Makes this rank's arena hold the sum over the node in its shard from float `start` on; the touched rows must have
+    /// been collected.
+    func sumShard(from start: Int) {
         if gradientsOfRanks.count == 1 { return }
         Parallel.forRange(placement.shard.count, grain: 1) { places in
-            for chunk in placement.shard[places] {
-                parameters.touched.forEachStretch(in: chunk, sumStretch)
+            for chunk in placement.shard[places] where chunk.upperBound > start {
+                parameters.touched.forEachStretch(in: max(chunk.lowerBound, start)..<chunk.upperBound, sumStretch)
             }
         }
     }
@@ -106,6 +128,7 @@ package final class SharedNode: Exchange {
             }
         }
         try ensemble.barrier()
+        steps += 1
         return chunks.norms(squares)
     }
 
@@ -120,8 +143,9 @@ package final class SharedNode: Exchange {
             }
         }
     }
-    private func sumStretch(_ stretch: Range<Int>) {
-        if let own = parameters.gradients.baseAddress {
+    /// Makes this rank's arena hold the sum over the node in a part of its shard.
+    func sumStretch(_ stretch: Range<Int>) {
+        if gradientsOfRanks.count > 1, let own = parameters.gradients.baseAddress {
             OptimizerKernels.sum(gradientsOfRanks, over: stretch, into: own)
         }
     }

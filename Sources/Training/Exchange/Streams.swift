@@ -27,6 +27,10 @@ final class Streams: Conversation, @unchecked Sendable {
     private let wire: Wire
     private var plan: StreamPlan
     private let others: Int  // nodes but this one
+    private let node: SharedNode
+    /// Whether it sums over the node what it sends, parcel by parcel, when all ranks of the node have finished it; else
+    /// that has been done.
+    private let isEarly: Bool
 
     // Fields below are touched by the thread that runs the conversation.
     private var windows: [Window]
@@ -48,10 +52,11 @@ final class Streams: Conversation, @unchecked Sendable {
         var sendsLeft = 0
     }
 
-    init(_ parameters: ParameterStore, table: NodeTable, chunks: ArenaChunks, wire: Wire) {
+    init(_ parameters: ParameterStore, node: SharedNode, table: NodeTable, wire: Wire, isEarly: Bool) {
         (self.parameters, self.table, self.wire) = (parameters, table, wire)
+        (self.node, self.isEarly) = (node, isEarly)
         let size = Self.messageBytes
-        plan = StreamPlan(table, chunks: chunks, capacity: size / wire.bytes)
+        plan = StreamPlan(table, chunks: node.chunks, capacity: size / wire.bytes)
         others = table.count - 1
         let inProgress = max(16, 2 * table.count)
         slots = inProgress * 2 * others
@@ -77,24 +82,39 @@ final class Streams: Conversation, @unchecked Sendable {
     func run(_ mailbox: any Mailbox) throws {
         var next = 0
         while true {
-            while next < plan.parcels.count, try start(next, mailbox) { next += 1 }
-            if next == plan.parcels.count, idle.count == windows.count { return }
-            try mailbox.completed(waits: true) { done in
-                for slot in done { try complete(Int(slot), mailbox) }
+            while next < plan.parcels.count, hasRoom(for: plan.parcels[next]), isReady(plan.parcels[next]) {
+                try start(next, mailbox)
+                next += 1
             }
+            let inProgress = windows.count - idle.count
+            if next == plan.parcels.count, inProgress == 0 { return }
+            let awaitsComputation = next < plan.parcels.count && hasRoom(for: plan.parcels[next])
+            var isIdle = true
+            if inProgress > 0 {
+                try mailbox.completed(waits: !awaitsComputation) { done in
+                    isIdle = done.isEmpty
+                    for slot in done { try complete(Int(slot), mailbox) }
+                }
+            }
+            if isIdle, awaitsComputation { mailbox.pause() }
         }
     }
 
     // ---- one parcel ------------------------------------------------------------------------------------------------
 
-    /// Posts the first messages of a parcel; false if there is no room.
-    private func start(_ number: Int, _ mailbox: any Mailbox) throws -> Bool {
+    private func hasRoom(for parcel: Parcel) -> Bool {
+        !idle.isEmpty && (parcel.adder != table.node || !idleShelves.isEmpty)
+    }
+
+    private func isReady(_ parcel: Parcel) -> Bool { !isEarly || node.hasFinished(parcel.bounds.upperBound) }
+
+    /// Posts the first messages of a parcel.
+    private func start(_ number: Int, _ mailbox: any Mailbox) throws {
         let parcel = plan.parcels[number]
-        let isAdder = parcel.adder == table.node
-        guard let place = idle.last, !isAdder || !idleShelves.isEmpty else { return false }
-        idle.removeLast()
+        let place = idle.removeLast()
         windows[place].parcel = number
-        if isAdder {
+        if isEarly { plan.forEachStretch(of: parcel, parameters.touched, node.sumStretch) }
+        if parcel.adder == table.node {
             let shelf = idleShelves.removeLast()
             windows[place].shelf = shelf
             windows[place].receivesLeft = others
@@ -113,7 +133,6 @@ final class Streams: Conversation, @unchecked Sendable {
             try mailbox.send(
                 payload(parcel, windows[place]), to: adder, tag: tag(parcel, isSum: false), slot: slot(place, 1))
         }
-        return true
     }
 
     /// Takes the next step of the parcel whose message in `slot` is complete.
