@@ -4,9 +4,9 @@
 // blocking MPI_Allreduce of Open MPI adds every element in one order, whichever rank has the result first
 // (`tutti-world` checks it).
 //
-// Environment: TUTTI_NODE_MEMORY = shared | private: whether ranks that are all on one node may share memory;
-// TUTTI_CORE_POLICY = reserved | polling | waiting; TUTTI_WAIT_REPORT = seconds after which a wait is reported (60);
-// TUTTI_WAIT_ABORT = seconds after which a rank that waits ends the job with exit code 75 (never).
+// Environment: TUTTI_NODE_MEMORY = shared | private: whether ranks of one node may share memory; TUTTI_CORE_POLICY =
+// reserved | polling | waiting (of both, rank zero's counts); TUTTI_WAIT_REPORT = seconds after which a wait is reported
+// (60); TUTTI_WAIT_ABORT = seconds after which a rank that waits ends the job with exit code 75 (never).
 
 import CTuttiMPI
 import Foundation
@@ -89,9 +89,15 @@ public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
     }
 
     private func learnTopology(_ environment: [String: String]) throws {
-        let policy: CorePolicy? = try choice("TUTTI_CORE_POLICY", environment)
-        let memory: MemoryPolicy = try choice("TUTTI_NODE_MEMORY", environment) ?? .shared
-        let keepsApart = try agree(code: memory == .private ? 1 : 0) == 1  // one rank decides for all
+        // Rank zero's environment decides for all: that of other hosts may differ.
+        let own: [String: String] = [
+            "policy": try choice(CorePolicy.self, "TUTTI_CORE_POLICY", environment)?.rawValue ?? "",
+            "memory": try choice(MemoryPolicy.self, "TUTTI_NODE_MEMORY", environment)?.rawValue ?? "",
+        ]
+        let chosen = try JSONDecoder().decode(
+            [String: String].self, from: Data(try broadcast([UInt8](try JSONEncoder().encode(own)))))
+        let policy = CorePolicy(rawValue: chosen["policy"] ?? "")
+        let memory = MemoryPolicy(rawValue: chosen["memory"] ?? "") ?? .shared
         var place = topology.places[0]
         place.node = Int(try number(of: MPICall(kind: .node, operation: "find the ranks of a node")))
         let own = try JSONEncoder().encode(place)
@@ -103,7 +109,7 @@ public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
             return String(cString: start)
         }
         topology = Topology(
-            places: places, library: library, chosen: policy, memory: keepsApart ? .private : .shared)
+            places: places, library: library, chosen: policy, memory: memory)
         conductor.setPolicy(topology.policy, boundCPU: topology.conductorCPU(rank: rank))
     }
 
@@ -268,7 +274,7 @@ public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
 
     /// The policy named by a variable; nil if it is not set.
     private func choice<Policy: RawRepresentable<String> & CaseIterable>(
-        _ name: String, _ environment: [String: String]
+        _: Policy.Type, _ name: String, _ environment: [String: String]
     ) throws -> Policy? {
         guard let text = environment[name], !text.isEmpty else { return nil }
         if let policy = Policy(rawValue: text) { return policy }

@@ -52,6 +52,9 @@ package struct RankPlace: Sendable, Codable, Equatable {
     /// The lowest rank that can share memory with this one, by MPI: it identifies their node.
     package var node: Int
 
+    /// What tells hosts apart: two may have the same name.
+    fileprivate var machine: String { "\(host) \(node)" }
+
     /// Creates a location.
     package init(host: String, cpus: [Int], cores: [Int], node: Int = 0) {
         self.host = host
@@ -123,7 +126,7 @@ package struct Topology: Sendable, CustomStringConvertible {
         let place = places[rank]
         guard policy == .reserved, let last = place.cpus.last, Set(place.cores).count > 1 else { return nil }
         let isShared = places.indices.contains {
-            $0 != rank && places[$0].host == place.host && places[$0].cpus.contains(last)
+            $0 != rank && places[$0].machine == place.machine && places[$0].cpus.contains(last)
         }
         return isShared ? nil : last
     }
@@ -175,10 +178,10 @@ package struct Topology: Sendable, CustomStringConvertible {
     private static func smallestShare(_ places: [RankPlace]) -> Double {
         var users: [String: [Int: Int]] = [:]
         for place in places {
-            for core in Set(place.cores) { users[place.host, default: [:]][core, default: 0] += 1 }
+            for core in Set(place.cores) { users[place.machine, default: [:]][core, default: 0] += 1 }
         }
         let shares = places.map { place in
-            Set(place.cores).reduce(0.0) { $0 + 1 / Double(users[place.host]?[$1] ?? 1) }
+            Set(place.cores).reduce(0.0) { $0 + 1 / Double(users[place.machine]?[$1] ?? 1) }
         }
         // Thirds etc. add up to slightly less than an integer.
         return max(((shares.min() ?? 1) * 1e6).rounded() / 1e6, places.isEmpty ? 1 : 0)
@@ -188,10 +191,10 @@ package struct Topology: Sendable, CustomStringConvertible {
         var order: [String] = []
         var ranks: [String: [Int]] = [:]
         for (rank, place) in places.enumerated() {
-            if ranks[place.host] == nil { order.append(place.host) }
-            ranks[place.host, default: []].append(rank)
+            if ranks[place.machine] == nil { order.append(place.machine) }
+            ranks[place.machine, default: []].append(rank)
         }
-        return order.map { ($0, ranks[$0] ?? []) }
+        return order.compactMap { machine in ranks[machine].map { (places[$0[0]].host, $0) } }
     }
 
     private func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
