@@ -90,14 +90,15 @@ public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
 
     private func learnTopology(_ environment: [String: String]) throws {
         // Rank zero's environment decides for all: that of other hosts may differ.
-        let own: [String: String] = [
-            "policy": try choice(CorePolicy.self, "TUTTI_CORE_POLICY", environment)?.rawValue ?? "",
-            "memory": try choice(MemoryPolicy.self, "TUTTI_NODE_MEMORY", environment)?.rawValue ?? "",
-        ]
-        let chosen = try JSONDecoder().decode(
-            [String: String].self, from: Data(try broadcast([UInt8](try JSONEncoder().encode(own)))))
-        let policy = CorePolicy(rawValue: chosen["policy"] ?? "")
-        let memory = MemoryPolicy(rawValue: chosen["memory"] ?? "") ?? .shared
+        var wanted = ""
+        if isRoot {
+            let policy = try choice(CorePolicy.self, "TUTTI_CORE_POLICY", environment)
+            let memory = try choice(MemoryPolicy.self, "TUTTI_NODE_MEMORY", environment)
+            wanted = "\(policy?.rawValue ?? "automatic") \((memory ?? .shared).rawValue)"
+        }
+        let words = try broadcast(wanted).split(separator: " ").map(String.init)
+        let policy = words.first.flatMap(CorePolicy.init)
+        let memory = words.last.flatMap(MemoryPolicy.init) ?? .shared
         var place = topology.places[0]
         place.node = Int(try number(of: MPICall(kind: .node, operation: "find the ranks of a node")))
         let own = try JSONEncoder().encode(place)
@@ -108,8 +109,7 @@ public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
             tutti_mpi_version(start, Int32(buffer.count))
             return String(cString: start)
         }
-        topology = Topology(
-            places: places, library: library, chosen: policy, memory: memory)
+        topology = Topology(places: places, library: library, chosen: policy, memory: memory)
         conductor.setPolicy(topology.policy, boundCPU: topology.conductorCPU(rank: rank))
     }
 
