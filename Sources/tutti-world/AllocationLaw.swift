@@ -17,7 +17,7 @@ let allocationLaws: [Law] =
             try countAllocations(name, ensemble, findings)
         }
     } + [
-        Law(name: "bert-sgd: nor in one on nodes of two ranks", fewestRanks: 3) { ensemble, findings in
+        Law(name: "bert-sgd: nor in one on nodes of two ranks", fewestRanks: 3, needsNode: true) { ensemble, findings in
             try countAllocations("bert-sgd", AlteredEnsemble(ensemble, .pairsOfRanks), findings)
         }
     ]
