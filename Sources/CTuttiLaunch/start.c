@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 
 // Never returns but by a failure, which `errno` names.
-static void become(char *const argv[], char *const envp[], int errors, pid_t parent) {
+static void become(char *const argv[], char *const envp[], int output, int errors, pid_t parent) {
 #ifdef __linux__
     // Before the parent is looked at: it dies either before, and is seen to be gone, or after, and is announced. All
     // signals that the parent holds are blocked still: one that comes now waits until the program is there.
@@ -23,6 +23,7 @@ static void become(char *const argv[], char *const envp[], int errors, pid_t par
     if (setpgid(0, 0) != 0) return;
     int nothing = open("/dev/null", O_RDONLY);
     if (nothing < 0 || dup2(nothing, STDIN_FILENO) < 0 || dup2(errors, STDERR_FILENO) < 0) return;
+    if (output >= 0 && dup2(output, STDOUT_FILENO) < 0) return;
     if (nothing != STDIN_FILENO) close(nothing);
     for (int number = 1; number < NSIG; number++)
         if (number != SIGKILL && number != SIGSTOP) signal(number, SIG_DFL);
@@ -32,7 +33,7 @@ static void become(char *const argv[], char *const envp[], int errors, pid_t par
     execve(argv[0], argv, envp);
 }
 
-int tutti_start(char *const argv[], char *const envp[], int errors, pid_t *child) {
+int tutti_start(char *const argv[], char *const envp[], int output, int errors, pid_t *child) {
     int failure[2];
     if (pipe(failure) != 0) return errno;
     fcntl(failure[1], F_SETFD, FD_CLOEXEC); // closed by exec: the parent then reads nothing
@@ -40,7 +41,7 @@ int tutti_start(char *const argv[], char *const envp[], int errors, pid_t *child
     pid_t made = fork();
     if (made == 0) {
         close(failure[0]);
-        become(argv, envp, errors, parent);
+        become(argv, envp, output, errors, parent);
         int code = errno;
         _exit(write(failure[1], &code, sizeof code) == sizeof code ? 127 : 1);
     }

@@ -37,6 +37,8 @@ public struct TuttiError: Error, Sendable, Equatable, Codable, CustomStringConve
 
     /// The rank at fault, if there are several; not always the rank that reports it.
     public var rank: Int?
+    /// The host of that rank, where ranks run on several hosts.
+    package var host: String?
     /// Whether every rank of the run throws it, so that it is reported once.
     public var isShared = false
 
@@ -78,7 +80,7 @@ public struct TuttiError: Error, Sendable, Equatable, Codable, CustomStringConve
     /// The error as one line without control characters: "rank R: subject: problem (while: operation). hint".
     public var description: String {
         var line = subject.isEmpty ? problem : "\(subject): \(problem)"
-        if let rank { line = "rank \(rank): \(line)" }
+        if let rank { line = "rank \(rank)\(host.map { " on \($0)" } ?? ""): \(line)" }
         if !operation.isEmpty { line += " (while: \(operation))" }
         line += "."
         if let hint, !hint.isEmpty { line += " \(hint)" }

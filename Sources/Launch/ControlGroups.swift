@@ -32,6 +32,18 @@ struct ControlGroups {
         return quotas.min()
     }
 
+    /// The CPUs that the innermost group with a list of its own allows, such as "0-3"; nil where no group has one.
+    var cpuset: String? {
+        // The root of the hierarchy lists all CPUs: it sets nothing apart.
+        let roots = Set([folders(of: nil).last, folders(of: "cpuset").last].compactMap { $0 })
+        for folder in folders(of: nil) + folders(of: "cpuset") where !roots.contains(folder) {
+            for name in ["cpuset.cpus.effective", "cpuset.effective_cpus", "cpuset.cpus"] {
+                if let list = SystemFile.word(folder + "/" + name) { return list }
+            }
+        }
+        return nil
+    }
+
     /// Megabytes that the tightest memory limit leaves.
     var freeMegabytes: Int? {
         (folders(of: nil) + folders(of: "memory")).compactMap { folder -> Int? in

@@ -1,7 +1,8 @@
 // JobEnd: the exit code of a job and a one-line reason, from how mpirun ended and what it printed.
 //
 // A subcommand of ours ends with a code of the contract: its own (0, 64, 65, 66, 70, 75, 85), or 75 however a rank or a
-// host died. Another program's code is its own; 75 if a signal killed a rank or a host was lost.
+// host died. It has succeeded only if rank zero says so: mpirun returns 0 too where a batch system could not start its
+// daemons and nothing ran. Another program's code is its own; 75 if a signal killed a rank or a host was lost.
 
 import Glibc
 
@@ -23,6 +24,10 @@ package struct JobEnd: Equatable, Sendable {
         case asked(Int32, forwarded: Int32)
         /// A second stop signal: the job was killed.
         case killed(Int32)
+        /// The ranks did not end in time after the first stop signal: the job was killed.
+        case late(Int32)
+        /// Rank zero had ended, and mpirun did not: it was killed.
+        case stuck
     }
 
     /// The launcher's exit code.
@@ -36,11 +41,16 @@ package struct JobEnd: Equatable, Sendable {
         switch (stop, status) {
         case (.killed(let signal), _):
             self = JobEnd(code: 128 + signal)
+        case (.stuck, _):
+            self = JobEnd(code: output.rootEnd ?? 75, message: "the ranks had ended, and mpirun did not: killed")
+        case (.late(let seconds), _):
+            self = JobEnd(
+                code: 75, message: "the ranks did not stop within \(seconds) s: killed; \(Self.again(isTutti))")
         case (.beforeBegin, _):
             self = JobEnd(
                 code: 85, message: "stopped before the ranks started; nothing to save, the same command starts it")
         case (_, .exited(0)):
-            self = JobEnd(code: 0)
+            self = isTutti ? Self.success(output) : Self.loss(output, isTutti: false) ?? JobEnd(code: 0)
         case (_, .signaled(let signal)):
             self = JobEnd(code: 75, message: "mpirun was killed by \(SignalName.of(signal)); \(Self.again(isTutti))")
         case (_, .exited(let code)):
@@ -53,12 +63,27 @@ package struct JobEnd: Equatable, Sendable {
         self.message = message
     }
 
+    /// The end of a job of ours whose mpirun returned 0.
+    private static func success(_ output: JobOutput) -> JobEnd {
+        if let code = output.rootEnd { return JobEnd(code: code) }
+        if let lost = loss(output, isTutti: true) { return lost }
+        let reason =
+            output.isReady
+            ? "mpirun ended with code 0 before rank zero had ended" : "mpirun ended with code 0 and started no rank"
+        return JobEnd(code: 75, message: "\(reason); \(again(true))")
+    }
+
     private static func ours(_ code: Int32, _ output: JobOutput, _ stop: Stop) -> JobEnd {
         if let death = output.death, case .asked(_, forwarded: death.signal) = stop {
             return JobEnd(
                 code: 85, message: "stopped before rank \(death.rank) started; the same command restarts it")
         }
-        if let lost = loss(output, isTutti: true) { return lost }
+        if let lost = loss(output, isTutti: true, code) { return lost }
+        if let host = output.hostWithoutDirectory {
+            return JobEnd(
+                code: 66,
+                message: "the working directory does not exist on \(host): start where all hosts have the same files")
+        }
         if output.programIsMissing { return JobEnd(code: 66) }
         switch code {
         case 64, 65, 66, 70, 75, 85: return JobEnd(code: code)
@@ -80,7 +105,7 @@ package struct JobEnd: Equatable, Sendable {
     }
 
     /// The end of a job that lost a rank or a host.
-    private static func loss(_ output: JobOutput, isTutti: Bool) -> JobEnd? {
+    private static func loss(_ output: JobOutput, isTutti: Bool, _ code: Int32 = 0) -> JobEnd? {
         if let death = output.death {
             let cause = SignalName.meaning(death.signal).map { " (\($0))" } ?? ""
             return JobEnd(
@@ -92,6 +117,12 @@ package struct JobEnd: Equatable, Sendable {
             return JobEnd(code: 75, message: "lost contact with \(host); \(again(isTutti))")
         }
         if output.hostIsUnreachable {
+            if let (host, reason) = output.unreachable {
+                return JobEnd(code: 75, message: "\(host) cannot be reached: \(reason); \(again(isTutti))")
+            }
+            if code == 126 || code == 127 {
+                return JobEnd(code: 66, message: "a host cannot run Open MPI's daemon: orted is not in its PATH")
+            }
             return JobEnd(code: 75, message: "a host cannot be reached; see mpirun's message above")
         }
         if isTutti, let end = output.improperEnd {

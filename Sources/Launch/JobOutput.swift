@@ -15,6 +15,8 @@ package struct JobOutput {
 
     /// Rank zero announced that all ranks handle signals.
     package private(set) var isReady = false
+    /// The exit code with which rank zero has ended, by its last word.
+    package private(set) var rootEnd: Int32?
     /// The first rank killed by a signal.
     package private(set) var death: Death?
     /// A host that mpirun lost.
@@ -25,14 +27,21 @@ package struct JobOutput {
     package private(set) var rankEnded = false
     /// mpirun could not start the program.
     package private(set) var programIsMissing = false
-    /// mpirun could not reach a host.
+    /// mpirun could not start its daemon on a host.
     package private(set) var hostIsUnreachable = false
+    /// The host that the remote shell could not reach, and why in its words.
+    package private(set) var unreachable: (host: String, reason: String)?
+    /// The host on which the working directory is missing.
+    package private(set) var hostWithoutDirectory: String?
+
+    /// Whether rank zero has said its last word, or mpirun has seen a rank end and ended the others itself.
+    var hasOrderlyEnd: Bool { lostHost == nil && !hostIsUnreachable && (rootEnd != nil || rankEnded) }
 
     private var held: [UInt8] = []  // the start of a line that may be mpirun's
     private var isAtLineStart = true
     private var dashes: [UInt8]?  // a line of dashes that may start a report
     private var report: [[UInt8]]?  // the lines of a report, the dashes included
-    private var tail: [UInt8] = []  // the start of `Mpirun.ready`
+    private var tail: [UInt8] = []  // the start of a word of rank zero, as `Mpirun.ready`
 
     /// Starts with nothing read.
     package init() {}
@@ -54,21 +63,39 @@ package struct JobOutput {
         return shown
     }
 
+    private static let wordOpening = Array("\u{1B}_tutti ".utf8)
+    private static let wordEnd = Array("\u{1B}\\".utf8)
+    private static let longestWord = 32
+
+    /// The bytes without words of rank zero, which may be split anywhere.
     private mutating func withoutMarker(_ bytes: some Sequence<UInt8>) -> [UInt8] {
-        let marker = Array(Mpirun.ready.utf8)
         var passed: [UInt8] = []
         for byte in bytes {
-            if byte != marker[tail.count] {
-                passed += tail
+            tail.append(byte)
+            if tail.count > Self.wordOpening.count, tail.count <= Self.longestWord {
+                guard tail.suffix(2).elementsEqual(Self.wordEnd) else { continue }
+                if !hear(tail.dropFirst(Self.wordOpening.count).dropLast(2)) { passed += tail }
                 tail = []
-            }
-            if byte == marker[tail.count] { tail.append(byte) } else { passed.append(byte) }
-            if tail.count == marker.count {
-                isReady = true
-                tail = []
+            } else if !Self.wordOpening.starts(with: tail) {
+                // Only the last byte may begin a word.
+                let isStart = byte == Self.wordOpening[0] && tail.count > 1
+                passed += isStart ? tail.dropLast() : tail[...]
+                tail = isStart ? [byte] : []
             }
         }
         return passed
+    }
+
+    /// Takes a word of rank zero; false if it is none.
+    private mutating func hear(_ bytes: ArraySlice<UInt8>) -> Bool {
+        let word = String(decoding: bytes, as: UTF8.self)
+        if word == "ready" {
+            isReady = true
+            return true
+        }
+        guard word.hasPrefix("end "), let code = Int32(word.dropFirst(4)) else { return false }
+        rootEnd = code
+        return true
     }
 
     private mutating func take(_ byte: UInt8, _ shown: inout [UInt8]) {
@@ -96,6 +123,7 @@ package struct JobOutput {
     /// The first words of the reports that `keep` parses.
     private static let openings = [
         "mpirun", "Primary job", "MPI_ABORT was invoked", "ORTE has lost communication", "ORTE was unable",
+        "An ORTE daemon has unexpectedly failed",
     ].map { Array($0.utf8) }
     private static let mostLines = 60
 
@@ -135,7 +163,29 @@ package struct JobOutput {
             dashes = bytes
             return
         }
-        if !isChatter(String(decoding: text, as: UTF8.self)) { shown += bytes }
+        let words = String(decoding: text, as: UTF8.self)
+        noticeRemoteShell(words)
+        if !isChatter(words) { shown += bytes }
+    }
+
+    /// Learns from a line of ssh or srun which host cannot be reached; the line passes.
+    private mutating func noticeRemoteShell(_ line: String) {
+        guard unreachable == nil else { return }
+        func host(after start: String, until end: Character) -> (String, String)? {
+            guard line.hasPrefix(start) else { return nil }
+            let rest = line.dropFirst(start.count)
+            let host = rest.prefix { $0 != end }
+            let reason = line.split(separator: ": ").last.map(String.init) ?? line
+            return host.isEmpty || host.count == rest.count ? nil : (String(host), reason)
+        }
+        if let found = host(after: "ssh: connect to host ", until: " ")
+            ?? host(after: "ssh: Could not resolve hostname ", until: ":")
+        {
+            unreachable = found
+        } else if let end = line.firstRange(of: ": Permission denied ("), !line[..<end.lowerBound].contains(" ") {
+            let host = line[..<end.lowerBound].split(separator: "@").last.map(String.init) ?? line
+            unreachable = (host, "permission denied: ssh needs a key without a password")
+        }
     }
 
     /// Lines of mpirun outside reports that say nothing to a user.
@@ -144,6 +194,7 @@ package struct JobOutput {
             || line.contains("has sent help message help-") || line.contains("have sent help message help-")
             || line.contains("Set MCA parameter \"orte_base_help_aggregate\"")
             || line.contains("plm:rsh: Warning: setpgid(")  // the daemon's ssh was faster
+            || line.hasSuffix(" total processes failed to start") && hostWithoutDirectory != nil
     }
 
     /// Ends a report; those that the launcher reports itself are removed.
@@ -189,6 +240,18 @@ package struct JobOutput {
                 } ?? "a host"
             return true
         }
+        if report.contains("unable to reliably start one or more daemons")
+            || report.hasPrefix("An ORTE daemon has unexpectedly failed")
+        {
+            hostIsUnreachable = true
+            return unreachable != nil  // the report lists what it could have been
+        }
+        if report.contains("unable to launch the specified application"),
+            report.contains("specified working directory"), let host = word(after: "Node:")
+        {
+            hostWithoutDirectory = host
+            return true
+        }
         notice(report)
         return false
     }
@@ -196,6 +259,5 @@ package struct JobOutput {
     /// Parses a report that passes.
     private mutating func notice(_ text: String) {
         if text.contains("unable to launch the specified application") { programIsMissing = true }
-        if text.contains("unable to reliably start one or more daemons") { hostIsUnreachable = true }
     }
 }

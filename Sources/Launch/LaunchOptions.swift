@@ -24,6 +24,9 @@ package struct LaunchOptions: Equatable, Sendable {
     package struct Setting: Equatable, Sendable {
         package var key: String
         package var value: String
+
+        /// A parameter with its value.
+        package init(key: String, value: String) { (self.key, self.value) = (key, value) }
     }
 
     /// Ranks; nil: from the machine, the hosts or Slurm.
@@ -42,6 +45,12 @@ package struct LaunchOptions: Equatable, Sendable {
     package var exported: [String] = []
     /// Open MPI parameters.
     package var mca: [Setting] = []
+    /// Start without looking at the hosts.
+    package var isUnchecked = false
+    /// How often the job is started again after code 75; nil: never.
+    package var restarts: Int?
+    /// Seconds that the ranks have to save and stop after the first signal.
+    package var patience = 120
     /// Do not print the layout.
     package var isQuiet = false
     /// Only print the plan.
@@ -85,6 +94,14 @@ package struct LaunchOptions: Equatable, Sendable {
             case "--mca":
                 guard rest.count >= 2 else { throw LaunchOptions.usage(argument, "needs a key and a value") }
                 mca.append(Setting(key: try value(of: argument), value: try value(of: argument)))
+            case "--restarts":
+                let text = try value(of: argument)
+                guard let number = Int(text), number >= 0, text.allSatisfy(\.isNumber) else {
+                    throw LaunchOptions.usage(argument, "must be a number of restarts, not \"\(text)\"")
+                }
+                restarts = number
+            case "--no-check": isUnchecked = true
+            case "--patience": patience = try number(of: argument)
             case "--quiet": isQuiet = true
             case "--dry-run": isDryRun = true
             case "-h", "--help":

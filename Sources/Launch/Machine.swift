@@ -20,6 +20,8 @@ package struct Machine: Equatable, Sendable {
     package var quota: Int?
     /// Free megabytes.
     package var freeMegabytes: Int
+    /// Whether the mask is that of a control group of its own (cpuset): Open MPI then sees no other cores.
+    package var isConfined: Bool
 
     /// The name of this host.
     package static var hostName: String {
@@ -31,14 +33,21 @@ package struct Machine: Equatable, Sendable {
     /// Cores to plan with: those of the mask, at most the quota.
     package var usableCores: Int { min(cores, max(quota.map { $0 / 100 } ?? cores, 1)) }
 
+    /// Whether nobody else is meant to use the cores of the mask: they are all there are, or set apart, without a quota.
+    package var isOwn: Bool { quota == nil && (isConfined || cpus.count == onlineCPUs) }
+
     /// A machine with the given facts.
-    package init(cpus: [Int], onlineCPUs: Int, cores: Int, allCores: Int, quota: Int?, freeMegabytes: Int) {
+    package init(
+        cpus: [Int], onlineCPUs: Int, cores: Int, allCores: Int, quota: Int?, freeMegabytes: Int,
+        isConfined: Bool = false
+    ) {
         self.cpus = cpus
         self.onlineCPUs = onlineCPUs
         self.cores = cores
         self.allCores = allCores
         self.quota = quota
         self.freeMegabytes = freeMegabytes
+        self.isConfined = isConfined
     }
 
     /// Reads the machine below `root`.
@@ -56,6 +65,7 @@ package struct Machine: Equatable, Sendable {
         allCores = Machine.physicalCores(of: Array(0..<onlineCPUs), root: root)
         let groups = ControlGroups(root: root)
         quota = groups.cpuQuota
+        isConfined = Machine.numbers(groups.cpuset ?? "") == cpus
         let memory = try SystemFile.required(root + "/proc/meminfo")
         guard let kilobytes = SystemFile.field("MemAvailable:", of: memory).flatMap({ Int($0) }) else {
             throw TuttiError(.missingFile, "read the machine", root + "/proc/meminfo", "has no MemAvailable")
@@ -82,10 +92,13 @@ package struct Machine: Equatable, Sendable {
     }
 }
 
-/// Small files of /proc and /sys, whose size is unknown until they are read.
+/// Files of /proc and /sys, whose size is unknown until they are read.
 enum SystemFile {
     /// The text of a file, or nil if it cannot be read.
-    static func text(_ path: String) -> String? {
+    static func text(_ path: String) -> String? { bytes(path).map { String(decoding: $0, as: UTF8.self) } }
+
+    /// The bytes of a file, or nil if it cannot be read.
+    static func bytes(_ path: String) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
@@ -95,7 +108,7 @@ enum SystemFile {
             let count = read(descriptor, &piece, piece.count)
             if count < 0, errno == EINTR { continue }
             guard count >= 0 else { return nil }
-            if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+            if count == 0 { return bytes }
             bytes += piece[..<count]
         }
     }

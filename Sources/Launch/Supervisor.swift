@@ -5,6 +5,10 @@
 // nothing to save: the job ends with code 85. A second one kills. Other programs get the signal that was sent: USR1
 // and USR2 through mpirun, the others end the job in mpirun's way. If the launcher itself is killed, mpirun gets TERM and
 // ends the job.
+//
+// No end hangs: processes that somebody has stopped are woken some seconds after the first signal, on every host; ranks that
+// still do not stop are killed after `patience`; and mpirun, which may wait for ever for a daemon, once rank zero has said
+// that it ended. Whatever is killed is killed on every host (HostSweep).
 
 import CTuttiLaunch
 import Foundation
@@ -17,29 +21,52 @@ package final class Supervisor {
     private static let echo = 0.3
     /// Seconds that mpirun has to end a job before everything is killed.
     private static let patience = 5.0
+    /// Seconds after the first signal at which stopped processes are woken.
+    private static let wakeDelay = 3.0
+    /// Seconds that mpirun has after rank zero's last word.
+    private static let lastWordPatience = 10.0
 
     private let mpirun: Mpirun
     private let isTutti: Bool
+    private let ranksPatience: Int
+    private let sweep: HostSweep?
     private let say: @Sendable (String) -> Void
     private let errors = ErrorStream()
 
     private var stop = JobEnd.Stop.none
     private var stoppedAt = 0.0
+    private var wakeAt = Double.infinity
+    private var lateAt = Double.infinity
+    private var stuckAt = Double.infinity
     private var killAt = Double.infinity
+
+    /// Whether a signal has asked the job to end.
+    package var isStopped: Bool {
+        switch stop {
+        case .none, .stuck: return stoppedAt > 0
+        case .beforeBegin, .asked, .killed, .late: return true
+        }
+    }
 
     /// - Parameters:
     ///   - isTutti: whether the ranks run a tutti subcommand, which saves before it stops.
+    ///   - patience: seconds that its ranks have to save and stop.
+    ///   - sweep: ends the job's processes on other hosts; nil if there are none.
     ///   - say: shows a line on standard error.
-    package init(_ mpirun: Mpirun, isTutti: Bool, say: @escaping @Sendable (String) -> Void) {
+    package init(
+        _ mpirun: Mpirun, isTutti: Bool, patience: Int, sweep: HostSweep?, say: @escaping @Sendable (String) -> Void
+    ) {
         self.mpirun = mpirun
         self.isTutti = isTutti
+        ranksPatience = patience
+        self.sweep = sweep
         self.say = say
     }
 
-    /// Runs the job to its end and returns its exit code. `signals` are those that this process blocks.
+    /// Runs the job to its end and returns how it ended, which the caller says. `signals` are those that this process blocks.
     ///
     /// - Throws: code 66 or 75 if mpirun cannot be started.
-    package func run(_ signals: SignalQueue) throws(TuttiError) -> Int32 {
+    package func run(_ signals: SignalQueue) throws(TuttiError) -> JobEnd {
         var signals = signals
         // Ranks whose mpirun was killed become children of this process, which kills them.
         _ = tutti_adopt_orphans()
@@ -50,7 +77,7 @@ package final class Supervisor {
             let signal = signals.next(within: 0.1)
             if let signal, signal != SIGCHLD { take(signal, job) }
             if waitpid(job, &status, WNOHANG) == job { break }
-            if now() > killAt { ProcessTree.killAllBelow(job) }
+            watch(job)
         }
         let exitsNormally = status & 0x7F == 0
         if !exitsNormally || stop.endsJob { ProcessTree.killAll() }
@@ -58,8 +85,28 @@ package final class Supervisor {
         let end = JobEnd(
             exitsNormally ? .exited(status >> 8 & 0xFF) : .signaled(status & 0x7F), said, stop: stop,
             isTutti: isTutti)
-        if let message = end.message { say(message) }
-        return end.code
+        if !exitsNormally || stop.endsJob || !said.hasOrderlyEnd { sweep?.end(say) }
+        sweep?.finish()
+        return end
+    }
+
+    /// What is due.
+    private func watch(_ job: pid_t) {
+        let time = Clock.now()
+        if time > wakeAt {
+            wakeAt = .infinity
+            sweep?.wake(say)
+            ProcessTree.wakeAllBelow(job)
+        }
+        if isTutti, stuckAt == .infinity, errors.said.rootEnd != nil { stuckAt = time + Supervisor.lastWordPatience }
+        if time > stuckAt, killAt == .infinity {
+            stop = .stuck
+            end(job)
+        } else if time > lateAt, killAt == .infinity {
+            stop = .late(Int32(clamping: ranksPatience))
+            end(job)
+        }
+        if time > killAt { ProcessTree.killAllBelow(job) }
     }
 
     private func take(_ signal: Int32, _ job: pid_t) {
@@ -71,32 +118,35 @@ package final class Supervisor {
         }
         switch stop {
         case .none:
-            stoppedAt = now()
+            stoppedAt = Clock.now()
             if !isTutti {
                 stop = .asked(signal, forwarded: signal)
                 forward(signal == SIGHUP ? SIGTERM : signal, job)
             } else if isReady {
                 stop = .asked(signal, forwarded: SIGUSR2)
+                wakeAt = stoppedAt + Supervisor.wakeDelay
+                lateAt = stoppedAt + Double(ranksPatience)
                 say("\(SignalName.of(signal)): the ranks save and stop; a second signal kills them")
                 forward(SIGUSR2, job)
             } else {
                 stop = .beforeBegin
                 end(job)
             }
-        case .beforeBegin, .asked:
-            guard now() - stoppedAt > Supervisor.echo else { return }
-            stoppedAt = now()
+        case .beforeBegin, .asked, .late, .stuck:
+            guard Clock.now() - stoppedAt > Supervisor.echo else { return }
+            stoppedAt = Clock.now()
             stop = .killed(signal == SIGHUP ? SIGTERM : signal)
             end(job)
         case .killed:
-            if now() - stoppedAt > Supervisor.echo { killAt = 0 }
+            if Clock.now() - stoppedAt > Supervisor.echo { killAt = 0 }
         }
     }
 
     /// Passes a signal to mpirun, once mpirun handles it.
     private func forward(_ signal: Int32, _ job: pid_t) {
-        let deadline = now() + Supervisor.patience
-        while !ProcessTree.catches(signal, job), now() < deadline, kill(job, 0) == 0 { usleep(5_000) }
+        let deadline = Clock.now() + Supervisor.patience
+        while !ProcessTree.catches(signal, job), Clock.now() < deadline, kill(job, 0) == 0 { usleep(5_000) }
+        kill(job, SIGCONT)
         kill(job, signal)
     }
 
@@ -104,13 +154,7 @@ package final class Supervisor {
     private func end(_ job: pid_t) {
         kill(job, SIGTERM)
         kill(job, SIGCONT)
-        killAt = now() + Supervisor.patience
-    }
-
-    private func now() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+        killAt = Clock.now() + Supervisor.patience
     }
 }
 
@@ -119,7 +163,7 @@ extension JobEnd.Stop {
     fileprivate var endsJob: Bool {
         switch self {
         case .none, .asked: false
-        case .beforeBegin, .killed: true
+        case .beforeBegin, .killed, .late, .stuck: true
         }
     }
 }

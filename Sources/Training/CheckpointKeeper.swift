@@ -20,14 +20,16 @@ final class CheckpointKeeper {
     ///
     /// `digests` are those of the run's inputs.
     init(
-        _ inputs: TrainingInputs, digests: [RunInput], memory: TrainingMemory, log: RunLog, ensemble: any Ensemble
+        _ inputs: TrainingInputs, digests: [RunInput], batch: KeptBatch, memory: TrainingMemory, log: RunLog,
+        ensemble: any Ensemble
     ) {
         self.inputs = inputs
         self.memory = memory
         self.log = log
         self.ensemble = ensemble
         directory = RunDirectory(
-            path: inputs.outputDirectory, configuration: comparedConfiguration(inputs), inputs: digests)
+            path: inputs.outputDirectory, configuration: comparedConfiguration(inputs), inputs: digests,
+            batch: batch)
     }
 
     // MARK: The directory
@@ -52,7 +54,7 @@ final class CheckpointKeeper {
 
     private var surroundings: Surroundings {
         Surroundings(
-            world: ensemble.size, batchRows: inputs.arguments.trainBatchRows(world: ensemble.size),
+            world: ensemble.size, batchRows: directory.batch.train,
             gemmProvider: Gemm.choice.description, threads: Parallel.threads, blasCoreType: Gemm.coreType)
     }
 
@@ -152,7 +154,7 @@ final class CheckpointKeeper {
                 .data, "resume", path, "this rank cannot read the checkpoint that rank zero found",
                 hint: "Every rank must see the same output_dir.")
         }
-        let rows = inputs.arguments.trainBatchRows(world: ensemble.size)
+        let rows = directory.batch.train
         if let before = checkpoint.surroundings["global_train_batch_size"]?.int, before != rows {
             throw TuttiError(
                 .usage, "resume", path, "the global batch had \(before) rows and would now have \(rows)",

@@ -29,6 +29,7 @@ struct RunDirectory: Sendable {
     let path: String
     let configuration: JSONValue
     let inputs: [RunInput]
+    let batch: KeptBatch
     private(set) var identity: RunIdentity
     /// Whether a notice has said that an earlier version began the run.
     private(set) var isToldOfEarlierVersion = false
@@ -40,10 +41,12 @@ struct RunDirectory: Sendable {
     /// - Parameters:
     ///   - configuration: the resolved configuration, `--set` applied.
     ///   - inputs: digests of the data sets and start weights.
-    init(path: String, configuration: JSONValue, inputs: [RunInput]) {
+    ///   - batch: the rows of its global batches.
+    init(path: String, configuration: JSONValue, inputs: [RunInput], batch: KeptBatch) {
         self.path = path
         self.configuration = configuration
         self.inputs = inputs
+        self.batch = batch
         identity = RunIdentity(configuration: configuration, inputs: inputs)
     }
 
@@ -129,6 +132,16 @@ struct RunDirectory: Sendable {
     /// The providers of matrix products that the run began with; nil where the file does not say. Rank zero only.
     func gemmChoice() throws(TuttiError) -> String? { try readFile()["gemm_provider"]?.string }
 
+    /// The rows of the global batches of the run in a directory; nil where there is none, or none that can be read: what is
+    /// wrong with it is said when the run starts there.
+    static func keptBatch(in path: String) -> KeptBatch? {
+        do {
+            return KeptBatch(try JSONValue.parse(file: path + "/tutti_run.json").object ?? JSONObject())
+        } catch {
+            return nil
+        }
+    }
+
     /// Marks the run as finished. Rank zero only.
     func finish() throws(TuttiError) { try write(finished: true) }
 
@@ -140,6 +153,7 @@ struct RunDirectory: Sendable {
         if let earlier = identity.earlier { object["earlier_identity"] = .string(earlier) }
         object["tutti_version"] = .string(tuttiVersion)
         object["gemm_provider"] = .string(Gemm.choice.description)
+        batch.write(to: &object)
         object["configuration"] = configuration
         object["inputs"] = .array(inputs.map { .object(["name": .string($0.name), "sha256": .string($0.digest)]) })
         seal(&object)

@@ -28,6 +28,8 @@ package final class Trainer {
     let plan: RunPlan
     let batches: RankBatches
     let log: RunLog
+    /// The rows of the global batches.
+    private let kept: KeptBatch
     private(set) var state = TrainerState()
     private let ensemble: any Ensemble
     /// One a loss, in the order of the inputs.
@@ -43,7 +45,10 @@ package final class Trainer {
     /// - Parameter reports: who hears of it beside the reports that every run has; rank zero's are called.
     /// - Throws: usage errors (unknown optimizer, schedule ...), data errors (columns that do not fit the loss, no
     ///   batch at all).
-    package init(_ inputs: TrainingInputs, ensemble: any Ensemble, reports: [any Report] = []) throws {
+    package init(_ given: TrainingInputs, ensemble: any Ensemble, reports: [any Report] = []) throws {
+        kept = try KeptBatch.find(given, ensemble: ensemble)
+        var inputs = given
+        inputs.arguments = given.arguments.keeping(kept)
         self.inputs = inputs
         self.ensemble = ensemble
         let arguments = inputs.arguments
@@ -73,7 +78,8 @@ package final class Trainer {
         let round = try EvaluationRound(
             inputs, objectives: objectives, batches: batches, mayBeAsked: !callbacks.isEmpty, log: log,
             ensemble: ensemble)
-        keeper = CheckpointKeeper(inputs, digests: digests, memory: memory, log: log, ensemble: ensemble)
+        // The run is compared, and described, by what was given.
+        keeper = CheckpointKeeper(given, digests: digests, batch: kept, memory: memory, log: log, ensemble: ensemble)
         chance = ChanceWatch(inputs, objectives)
         events = RunEvents(
             inputs, totalSteps: plan.totalSteps, log: log, round: round, keeper: keeper, callbacks: callbacks,
@@ -116,6 +122,11 @@ package final class Trainer {
         if start == .resume { try keeper.takeGemm() }
         try takeMemory()
         if start == .resume { try keeper.resume(&state) }
+        if kept.world != ensemble.size, start == .resume {
+            log.notice(
+                "The run began on \(kept.world) ranks and goes on with \(ensemble.size): global batches stay "
+                    + "\(kept.train) rows.")
+        }
         for line in inputs.columnNotices + plan.smallBatches() { log.notice(line) }
         try events.begin(&state)
         return start

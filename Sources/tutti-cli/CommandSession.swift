@@ -87,14 +87,23 @@ enum CommandSession {
             code = error.rawValue
         } catch let error as TuttiError where error.isShared {
             code = error.kind.rawValue
-            if ensemble.isRoot { report(error) }
+            if ensemble.isRoot { report(world.map { located(error, in: $0) } ?? error) }
         } catch {
             code = exitCode(of: error)
             if ensemble.size > 1 { ensemble.abort(code: code, message: "\(error)") }
             report(error)
         }
         world?.finalize()
+        LaunchCommand.tellEnd(ensemble, code: code)
         exit(code)
+    }
+
+    /// The error with the host of its rank, where ranks run on several hosts.
+    private static func located(_ error: TuttiError, in world: MPIEnsemble) -> TuttiError {
+        let hosts = world.topology.places.map(\.host)
+        var error = error
+        if let rank = error.rank, hosts.indices.contains(rank), Set(hosts).count > 1 { error.host = hosts[rank] }
+        return error
     }
 
     /// The command that every rank has parsed.

@@ -14,8 +14,16 @@ struct DoctorCommand: RankedCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor", abstract: "Show what Tutti detects of this machine and job.",
         discussion: """
-            Under mpirun it also shows how ranks and cores are laid out; launch_plan is what `tutti launch` would do here.
+            Under mpirun it also shows how ranks and cores are laid out; launch_plan is what `tutti launch` would do here. \
+            With hosts it makes the checks of `tutti launch` on them, measures latency and bandwidth between every two of \
+            them, and names what is slow.
             """)
+
+    @Option(help: ArgumentHelp("Hosts to look at, and their slots.", valueName: "a:n,b:n"))
+    var hosts: String?
+
+    @Option(help: ArgumentHelp("Hosts to look at, one `name slots=N` per line.", valueName: "file"))
+    var hostfile: String?
 
     @Flag(help: "Print one JSON object.")
     var json = false
@@ -23,6 +31,14 @@ struct DoctorCommand: RankedCommand {
     @OptionGroup var compute: ComputeOptions
 
     func run(on ensemble: any Ensemble) throws {
+        if hosts != nil || hostfile != nil {
+            if MPIEnsemble.isLaunched {
+                throw TuttiError(.usage, "", "doctor --hosts", "starts ranks itself", hint: "Run it without mpirun.")
+            }
+            var options = LaunchOptions()
+            (options.hosts, options.hostfile) = (hosts, hostfile)
+            return try HostsDoctor(options).run(json: json)
+        }
         let layout = try RankLayout.apply(compute, ensemble: ensemble)
         try ensemble.barrier()
         guard ensemble.isRoot else { return }
@@ -44,7 +60,7 @@ struct DoctorCommand: RankedCommand {
         let environment = ProcessInfo.processInfo.environment
         let plan = try MachinePlan(
             LaunchOptions(), machine: try Machine(root: environment["TUTTI_MACHINE_ROOT"] ?? ""),
-            slurm: try SlurmJob(environment))
+            batch: try BatchJob(environment), environment: environment)
         facts["launch_plan"] = .string(plan.summary(hostName: Machine.hostName))
         facts["launch_host"] = .string(plan.host(singleCopy: MachinePlan.probesSingleCopy()))
         if json {

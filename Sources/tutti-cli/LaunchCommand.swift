@@ -15,7 +15,8 @@ struct LaunchCommand: ParsableCommand {
             tutti launch [options] -- <program> ...
             """,
         discussion: """
-            The exit code is the subcommand's; 75 if a rank or a host dies, for any reason; 64 if mpirun refuses. \
+            The exit code is the subcommand's, as rank zero says it; 75 if a rank or a host dies, for any reason; 64 if \
+            mpirun refuses. \
             mpirun's own reports are suppressed. The first INT, TERM, HUP or USR2 makes every rank save and stop (85), \
             a second one kills; USR1 makes them save and continue. Another program gets USR1 and USR2 unchanged; the \
             other signals end it.
@@ -24,13 +25,22 @@ struct LaunchCommand: ParsableCommand {
                                      in the affinity mask, the CPU quota and what memory
                                      allows; Slurm's tasks; the slots of the hosts).
               --threads <n>          Threads per rank (default: its physical cores).
-              --hostfile <file>      Hosts, one `name slots=N` per line.
+              --hostfile <file>      Hosts, one `name slots=N` per line (default: those of
+                                     the Slurm or PBS job).
               --host <a:n,b:n>       Hosts and their slots.
               --bind <core|none>     Pin ranks to cores or not (default: core if this
-                                     job has the machine to itself).
+                                     job has the machine, or the nodes of its batch
+                                     job, to itself; none on hosts that are named).
               --memory-per-rank <m>  Megabytes to plan per rank (default: 2048).
-              -x <name[=value]>      Pass a variable to ranks on other hosts.
+              -x <name[=value]>      Pass a variable to ranks on other hosts; TUTTI_*, HF_*,
+                                     OPENBLAS_*, OMP_* and others go along by themselves.
               --mca <key> <value>    Set an Open MPI parameter.
+              --no-check             Start without looking at the hosts (same program and
+                                     MPI, folder, names, clock, memory, network).
+              --restarts <n>         After code 75 start again, at most n times, without
+                                     hosts that do not answer (default: 0).
+              --patience <s>         Seconds that ranks have to save and stop after the
+                                     first signal before they are killed (default: 120).
               --quiet                Do not print the layout.
               --dry-run              Only print the layout and the mpirun command.
             """)
@@ -50,29 +60,10 @@ struct LaunchCommand: ParsableCommand {
             return try command.run()
         }
         let environment = ProcessInfo.processInfo.environment
-        let (program, isTutti) = try Self.program(options.job, environment)
-        let mpirun = try Self.mpirun(environment)
-        let machine = try Machine(root: environment["TUTTI_MACHINE_ROOT"] ?? "")
-        let plan = try MachinePlan(options, machine: machine, slurm: try SlurmJob(environment))
-        let singleCopy = MachinePlan.probesSingleCopy()
-        let command = Mpirun(
-            mpirun, plan: plan, options: options, program: program, isTutti: isTutti,
-            launcher: launcher(of: options), columns: isatty(STDERR_FILENO) == 1 ? Terminal.current?.columns : nil,
-            showsOutput: isatty(STDOUT_FILENO) == 1, singleCopy: singleCopy, isRoot: geteuid() == 0,
-            environment: environment)
-        if !options.isQuiet || options.isDryRun {
-            Self.say(plan.summary(hostName: Machine.hostName))
-            Self.say(plan.host(singleCopy: singleCopy))
-        }
-        if options.isDryRun { return try Output.line(command.shellLine) }
-        let cleared = Leftovers.own(environment).clear()
-        if cleared.folders > 0, !options.isQuiet {
-            let megabytes = String(format: "%.1f", Double(cleared.bytes) / 1_048_576)
-            Self.say("removed leftovers of a killed mpirun: \(megabytes) MB of shared memory")
-        }
-        let supervisor = Supervisor(command, isTutti: isTutti) { Self.say($0) }
-        let code = try supervisor.run(signals)
-        throw ArgumentParser.ExitCode(code)
+        let launch = try JobLaunch(
+            options, program: try Self.program(options.job, environment), mpirun: try Self.mpirun(environment),
+            tutti: try Self.ownPath(), launcher: launcher(of: options), environment: environment)
+        throw ArgumentParser.ExitCode(try launch.run(signals))
     }
 
     /// Whether Open MPI started this process.
@@ -82,6 +73,12 @@ struct LaunchCommand: ParsableCommand {
     static func tellReady(_ ensemble: any Ensemble) {
         guard ensemble.isRoot, ProcessInfo.processInfo.environment[Mpirun.marker] != nil else { return }
         StandardStream.error.put(Mpirun.ready)  // unescaped: a code for the launcher
+    }
+
+    /// Rank zero's last word to the launcher: all ranks have ended their work, this one with exit code `code`.
+    static func tellEnd(_ ensemble: any Ensemble, code: Int32) {
+        guard ensemble.isRoot, ProcessInfo.processInfo.environment[Mpirun.marker] != nil else { return }
+        StandardStream.error.put(Mpirun.end(code))
     }
 
     /// A subcommand that needs no ranks, including `--help`. Errors in the arguments of any subcommand are reported
@@ -112,19 +109,19 @@ struct LaunchCommand: ParsableCommand {
         return Mpirun.shellLine([CommandLine.arguments[0], "launch"] + (own.last == "tutti" ? own.dropLast() : own))
     }
 
-    private static func ownPath() throws(TuttiError) -> String {
+    /// The path of this program.
+    static func ownPath() throws(TuttiError) -> String {
         guard let path = Bundle.main.executablePath else {
             throw TuttiError(.missingFile, "", CommandLine.arguments[0], "the executable is not found")
         }
         return path
     }
 
-    private static func mpirun(_ environment: [String: String]) throws(TuttiError) -> String {
+    /// The path of Open MPI's launcher.
+    static func mpirun(_ environment: [String: String]) throws(TuttiError) -> String {
         for name in ["mpirun.openmpi", "mpirun"] {
             if let path = Mpirun.find(name, environment: environment) { return path }
         }
         throw TuttiError(.missingFile, "", "mpirun", "not in PATH", hint: "launch/setup installs Open MPI.")
     }
-
-    private static func say(_ text: String) { Output.say("tutti launch: \(text)") }
 }

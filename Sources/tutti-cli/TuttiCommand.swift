@@ -19,6 +19,7 @@ struct TuttiCommand: ParsableCommand {
             TrainCommand.self, LaunchCommand.self, EvaluateCommand.self, EncodeCommand.self, TokenizeCommand.self,
             MineNegativesCommand.self, ArgsCommand.self, LossesCommand.self, EvaluatorsCommand.self,
             InspectCommand.self,
-            DoctorCommand.self, BenchCommand.self,
+            DoctorCommand.self, BenchCommand.self, LaunchSweepCommand.self,
+            LaunchProbeCommand.self, LaunchLinksCommand.self,
         ])
 }

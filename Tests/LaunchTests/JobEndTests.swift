@@ -10,7 +10,41 @@ import TuttiLaunch
         JobEnd(status, JobOutputTests.run(text).output, stop: stop, isTutti: isTutti)
     }
 
-    @Test(arguments: [0, 64, 65, 66, 70, 75, 85] as [Int32])
+    /// mpirun returns 0 too where a batch system could not start its daemons and nothing ran.
+    @Test func successIsRankZerosOwnWord() throws {
+        let done = Mpirun.ready + Mpirun.end(0)
+        #expect(end(.exited(0), done) == end(.exited(0), "", isTutti: false))
+        #expect(end(.exited(0), done).code == 0 && end(.exited(0), done).message == nil)
+        let nothing = end(.exited(0), "")
+        #expect(nothing.code == 75 && nothing.message?.contains("started no rank") == true)
+        let half = end(.exited(0), Mpirun.ready)
+        #expect(half.code == 75 && half.message?.contains("before rank zero had ended") == true)
+        #expect(end(.exited(0), JobOutputTests.daemonFailed).code == 75)
+        #expect(end(.exited(0), JobOutputTests.daemonFailed, isTutti: false).code == 75)
+        #expect(
+            end(.exited(137), done + JobOutputTests.ended + JobOutputTests.killed).code == 75, "a rank died after all")
+    }
+
+    @Test func whatHasNoEndIsEnded() {
+        #expect(end(.signaled(9), Mpirun.ready + Mpirun.end(85), stop: .stuck).code == 85)
+        #expect(end(.signaled(9), Mpirun.ready + Mpirun.end(0), stop: .stuck).code == 0)
+        let late = end(.signaled(9), Mpirun.ready, stop: .late(120))
+        #expect(late.code == 75 && late.message?.contains("did not stop within 120 s") == true)
+    }
+
+    @Test func hostsAreNamed() {
+        func message(_ code: Int32, _ text: String) -> String {
+            "\(end(.exited(code), text).code) " + (end(.exited(code), text).message ?? "")
+        }
+        let line = "ssh: connect to host node09 port 22: No route to host\n"
+        #expect(message(255, line + JobOutputTests.daemons).hasPrefix("75 node09 cannot be reached: No route to host"))
+        #expect(message(127, JobOutputTests.daemons).hasPrefix("66 a host cannot run Open MPI's daemon"))
+        #expect(message(135, JobOutputTests.directory).hasPrefix("66 the working directory does not exist on node02"))
+        #expect(message(132, JobOutputTests.program).hasPrefix("66 "))
+        #expect(message(1, JobOutputTests.daemonFailed).hasPrefix("75 a host cannot be reached"))
+    }
+
+    @Test(arguments: [64, 65, 66, 70, 75, 85] as [Int32])
     func codesOfTheContractPass(_ code: Int32) {
         #expect(end(.exited(code)) == end(.exited(code), isTutti: false))
         #expect(end(.exited(code)).code == code && end(.exited(code)).message == nil, "the rank has said why")
@@ -56,7 +90,7 @@ import TuttiLaunch
 
     @Test func stopping() {
         #expect(end(.exited(85), stop: .asked(15, forwarded: 12)).code == 85)
-        #expect(end(.exited(0), "", stop: .asked(15, forwarded: 12)).code == 0, "it was finished anyway")
+        #expect(end(.exited(0), Mpirun.end(0), stop: .asked(15, forwarded: 12)).code == 0, "it was finished anyway")
         #expect(end(.exited(65), stop: .asked(15, forwarded: 12)).code == 65)
         #expect(end(.signaled(15), "", stop: .beforeBegin).code == 85)
         for (signal, code) in [(2, 130), (15, 143), (12, 140)] as [(Int32, Int32)] {

@@ -107,6 +107,82 @@ import TuttiLaunch
         #expect(output.pass(Array(">".utf8)) == Array("-->".utf8))
     }
 
+    static let daemons = report(
+        """
+        ORTE was unable to reliably start one or more daemons.
+        This usually is caused by:
+
+        * not finding the required libraries and/or binaries on
+          one or more nodes. Please check your PATH and LD_LIBRARY_PATH
+          settings, or configure OMPI with --enable-orterun-prefix-by-default
+        """)
+    static let daemonFailed = report(
+        """
+        An ORTE daemon has unexpectedly failed after launch and before
+        communicating back to mpirun. This could be caused by a number
+        of factors, including an inability to create a connection back
+        to mpirun due to a lack of common network interfaces and/or no
+        route found between them.
+        """)
+    static let directory =
+        report(
+            """
+            mpirun was unable to launch the specified application as it could not
+            change to the specified working directory:
+
+            Working directory: /tmp/onlyone
+            Node: node02
+
+            while attempting to start process rank 2.
+            """) + "2 total processes failed to start\n"
+    static let program =
+        report(
+            """
+            mpirun was unable to launch the specified application as it could not access
+            or execute an executable:
+
+            Executable: /tmp/prog
+            Node: node02
+
+            while attempting to start process rank 2.
+            """) + "2 total processes failed to start\n"
+
+    @Test(arguments: [
+        ("ssh: Could not resolve hostname node09: Temporary failure in name resolution", "node09"),
+        ("ssh: connect to host 192.0.2.99 port 22: No route to host", "192.0.2.99"),
+        ("ssh: connect to host node09 port 22: Connection refused", "node09"),
+        ("user@node09: Permission denied (publickey,password).", "node09"),
+    ])
+    func hostsThatSSHCannotReachAreNamed(_ line: String, _ host: String) throws {
+        for size in [1, 40, Int.max] {
+            let (shown, output) = Self.run(line + "\n" + Self.daemons, size: size)
+            #expect(shown == line + "\n", "the report lists what it could have been")
+            let unreachable = try #require(output.unreachable)
+            #expect(output.hostIsUnreachable && unreachable.host == host)
+            #expect(line.contains(unreachable.reason) || unreachable.reason.contains("permission denied"))
+        }
+        #expect(Self.run("ssh: something else\nuser note: Permission denied (x)\n").output.unreachable == nil)
+    }
+
+    @Test func missingThingsOnAHostAreLearnt() {
+        let directory = Self.run(Self.directory)
+        #expect(directory.shown.isEmpty && directory.output.hostWithoutDirectory == "node02")
+        let program = Self.run(Self.program)
+        #expect(program.shown == Self.program && program.output.programIsMissing)
+        #expect(program.output.hostWithoutDirectory == nil)
+        #expect(Self.run(Self.daemonFailed).output.hostIsUnreachable)
+    }
+
+    @Test(arguments: [1, 2, 7, Int.max])
+    func theLastWordIsTakenOut(_ size: Int) {
+        let (shown, output) = Self.run("a" + Mpirun.ready + "b\n" + Mpirun.end(85) + "c\n", size: size)
+        #expect(shown == "ab\nc\n" && output.isReady && output.rootEnd == 85)
+        let other = "\u{1B}_tutti end x\u{1B}\\\u{1B}_tutti a very long word that never comes to an end\u{1B}_tut"
+        #expect(Self.run(other, size: size).shown == other)
+        #expect(Self.run(other, size: size).output.rootEnd == nil)
+        #expect(Self.run("\u{1B}\u{1B}" + Mpirun.end(0), size: size).output.rootEnd == 0)
+    }
+
     @Test(arguments: [1, 2, 5, Int.max])
     func theSignOfReadinessIsTakenOut(_ size: Int) {
         let (shown, output) = Self.run("a\u{1B}[K" + Mpirun.ready + "b\nc\u{1B}_tutti\n", size: size)

@@ -9,6 +9,7 @@ import TuttiLaunch
         let words = [
             "-np", "3", "--threads", "2", "--hostfile", "h", "--host", "a:1", "--bind", "none", "--memory-per-rank",
             "9",
+            "--restarts", "0", "--patience", "30", "--no-check",
             "-x", "A", "-x", "B=1", "--mca", "k", "v", "--quiet", "--dry-run", "train", "--set", "-np", "--", "x",
         ]
         let options = try LaunchOptions(words)
@@ -16,6 +17,7 @@ import TuttiLaunch
         #expect(options.binding == LaunchOptions.Binding.none && options.megabytesPerRank == 9)
         #expect(
             options.exported == ["A", "B=1"] && options.mca.map(\.key) == ["k"] && options.mca.map(\.value) == ["v"])
+        #expect(options.restarts == 0 && options.patience == 30 && options.isUnchecked)
         #expect(options.isQuiet && options.isDryRun)
         #expect(options.job == .subcommand(["train", "--set", "-np", "--", "x"]), "the rest is the subcommand's")
         #expect(try LaunchOptions(["-n", "4", "--", "prog", "--quiet"]).job == .program(["prog", "--quiet"]))
@@ -28,6 +30,7 @@ import TuttiLaunch
             ["-np", "0", "train"], ["-np", "two", "train"], ["-np", "-2", "train"], ["-np", "+2", "train"], ["-np"],
             ["--threads", "1.5", "train"], ["--bind", "socket", "train"], ["--mca", "k"], ["--nosuch", "train"], [],
             ["-np", "2"], ["--"], ["tutti"], ["--memory-per-rank", "", "train"],
+            ["--restarts", "-1", "train"], ["--restarts", "many", "train"], ["--patience", "0", "train"],
         ])
     func mistakesAreUsageErrors(_ words: [String]) {
         do {

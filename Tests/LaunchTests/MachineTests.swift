@@ -55,6 +55,22 @@ import TuttiLaunch
         #expect(machine.quota == 400 && machine.usableCores == 4)
     }
 
+    /// A set of CPUs that a control group has of its own, as Slurm and Kubernetes make it.
+    @Test func aSetOfCPUsIsOwn() throws {
+        let made = try MadeUpMachine(cpus: 8, mask: "2-3", groups: ["0::/job/step"])
+        #expect(try !made.read().isOwn, "a mask alone does not keep others away")
+        try made.write("sys/fs/cgroup/cpuset.cpus.effective", "2-3\n")
+        #expect(try !made.read().isOwn, "of all groups together")
+        try made.write("sys/fs/cgroup/job/cpuset.cpus.effective", "2-3\n")
+        #expect(try made.read().isOwn)
+        try made.write("sys/fs/cgroup/job/step/cpuset.cpus.effective", "2-7\n")
+        #expect(try !made.read().isOwn, "the innermost counts, and the mask is smaller")
+        let old = try MadeUpMachine(cpus: 8, mask: "5", groups: ["3:cpuset:/j"])
+        try old.write("sys/fs/cgroup/cpuset/j/cpuset.cpus", "5\n")
+        #expect(try old.read().isOwn)
+        #expect(try MadeUpMachine(cpus: 8).read().isOwn)
+    }
+
     /// In a container /proc names the host's path, and the mount shows the container's own group as its root.
     @Test func theRootOfTheMountCountsToo() throws {
         let made = try MadeUpMachine(cpus: 8, groups: ["0::/../host/path"])

@@ -11,11 +11,12 @@
 int tutti_single_copy(void);
 
 // Starts the program argv[0] as a child with no signal blocked, ignored or handled, reading nothing, its standard error
-// going to `errors`, in a process group of its own; 0, or errno.
+// going to `errors` and its standard output to `output` (-1: to that of this process), in a process group of its own;
+// 0, or errno.
 //
 // The child gets SIGTERM when the thread that started it ends, however it ends: call it on the main thread, and the
 // child does not outlive its parent, even one that SIGKILL ends.
-int tutti_start(char *const argv[], char *const envp[], int errors, pid_t *child);
+int tutti_start(char *const argv[], char *const envp[], int output, int errors, pid_t *child);
 
 // Orphans among the descendants of this process become its children from now on; 0, or errno.
 int tutti_adopt_orphans(void);
