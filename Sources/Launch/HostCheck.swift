@@ -92,6 +92,8 @@ package struct HostCheck: Sendable {
         findings.append(Finding(host: host, problem: problem, advice: advice, code: code))
     }
 
+    private func count(_ number: Int, _ noun: String) -> String { "\(number) \(noun)\(number == 1 ? "" : "s")" }
+
     /// Why there is no report.
     private mutating func explain(_ result: CommandResult, of host: String) {
         let reason = HostShell.reason(result)
@@ -135,17 +137,18 @@ package struct HostCheck: Sendable {
         }
         if let shared = report.sharedMegabytes, shared < slots * Self.sharedMegabytesPerRank {
             add(
-                host, "/dev/shm has \(shared) MB free for \(slots) ranks",
+                host, "/dev/shm has \(shared) MB free for \(count(slots, "rank"))",
                 "Enlarge it (containers: --shm-size), or set TUTTI_NODE_MEMORY=private.", nil)
         }
         if report.freeMegabytes < slots * megabytesPerRank {
             add(
-                host, "\(report.freeMegabytes) MB of memory are free for \(slots) ranks of \(megabytesPerRank) MB",
+                host,
+                "\(report.freeMegabytes) MB of memory are free for \(count(slots, "rank")) of \(megabytesPerRank) MB",
                 "Start fewer ranks there, or say --memory-per-rank.", nil)
         }
         if slots * threads > report.cores {
             add(
-                host, "\(slots) ranks x \(threads) threads share \(report.cores) cores",
+                host, "\(count(slots, "rank")) x \(count(threads, "thread")) share \(count(report.cores, "core"))",
                 "Give it fewer slots, or fewer --threads.", nil)
         }
         if !report.strays.isEmpty {
@@ -153,7 +156,7 @@ package struct HostCheck: Sendable {
             add(host, "ranks of a job that is over still run: \(list)", "End them there with kill.", nil)
         }
         if report.otherRanks > 0 {
-            add(host, "\(report.otherRanks) ranks of another job run there", "The jobs slow each other down.", nil)
+            add(host, "\(count(report.otherRanks, "rank")) of another job there", "The jobs slow each other down.", nil)
         }
     }
 

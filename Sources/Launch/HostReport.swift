@@ -91,7 +91,7 @@ package struct HostReport: Codable, Equatable, Sendable {
         var isFolder: ObjCBool = false
         let exists = FileManager.default.fileExists(atPath: directory, isDirectory: &isFolder) && isFolder.boolValue
         var memory = statvfs()
-        let shared = statvfs("/dev/shm", &memory) == 0 ? Int(memory.f_bavail) * Int(memory.f_frsize) >> 20 : nil
+        let shared = statvfs("/dev/shm", &memory) == 0 ? Int(memory.f_bavail) * Int(memory.f_frsize) / 1_048_576 : nil
         let (strays, others) = JobProcesses.ranks()
         return HostReport(
             hostName: Machine.hostName, machine: identity(), program: try ownDigest(), library: library,

@@ -9,6 +9,9 @@ import TuttiGround
 
 /// Sweeps the hosts of one job.
 package final class HostSweep: @unchecked Sendable {
+    /// Seconds that a host has to answer: one that is gone must not hold up the news of it.
+    private static let limit = 4.0
+
     private let shell: HostShell
     private let hosts: [String]
     private let program: String
@@ -56,7 +59,7 @@ package final class HostSweep: @unchecked Sendable {
         do {
             let results = try shell.run(
                 [program, "launch-sweep", action.rawValue, mark], on: remote,
-                within: Double(HostShell.connectTimeout) + 5)
+                within: HostSweep.limit)
             for (host, result) in zip(remote, results) {
                 if result.code == 0, let count = Int(result.output.prefix { $0.isNumber }) {
                     found(host, count)

@@ -39,6 +39,7 @@ package struct JobOutput {
 
     private var held: [UInt8] = []  // the start of a line that may be mpirun's
     private var isAtLineStart = true
+    private var beginning: [UInt8] = []  // of the line, whether it is held or not
     private var dashes: [UInt8]?  // a line of dashes that may start a report
     private var report: [[UInt8]]?  // the lines of a report, the dashes included
     private var tail: [UInt8] = []  // the start of a word of rank zero, as `Mpirun.ready`
@@ -66,6 +67,7 @@ package struct JobOutput {
     private static let wordOpening = Array("\u{1B}_tutti ".utf8)
     private static let wordEnd = Array("\u{1B}\\".utf8)
     private static let longestWord = 32
+    private static let longestBeginning = 300
 
     /// The bytes without words of rank zero, which may be split anywhere.
     private mutating func withoutMarker(_ bytes: some Sequence<UInt8>) -> [UInt8] {
@@ -100,6 +102,12 @@ package struct JobOutput {
 
     private mutating func take(_ byte: UInt8, _ shown: inout [UInt8]) {
         let endsLine = byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r")
+        if endsLine {
+            if !isReady, unreachable == nil { noticeRemoteShell(String(decoding: beginning, as: UTF8.self)) }
+            beginning = []
+        } else if beginning.count < Self.longestBeginning {
+            beginning.append(byte)
+        }
         guard isAtLineStart || !held.isEmpty else {
             shown.append(byte)
             isAtLineStart = endsLine
@@ -163,14 +171,11 @@ package struct JobOutput {
             dashes = bytes
             return
         }
-        let words = String(decoding: text, as: UTF8.self)
-        noticeRemoteShell(words)
-        if !isChatter(words) { shown += bytes }
+        if !isChatter(String(decoding: text, as: UTF8.self)) { shown += bytes }
     }
 
     /// Learns from a line of ssh or srun which host cannot be reached; the line passes.
     private mutating func noticeRemoteShell(_ line: String) {
-        guard unreachable == nil else { return }
         func host(after start: String, until end: Character) -> (String, String)? {
             guard line.hasPrefix(start) else { return nil }
             let rest = line.dropFirst(start.count)
@@ -190,11 +195,10 @@ package struct JobOutput {
 
     /// Lines of mpirun outside reports that say nothing to a user.
     private func isChatter(_ line: String) -> Bool {
-        line.hasPrefix("mpirun") && line.contains(": Forwarding signal ")
+        (line.hasPrefix("mpirun") || line.hasPrefix("(null)")) && line.contains(": Forwarding signal ")
             || line.contains("has sent help message help-") || line.contains("have sent help message help-")
             || line.contains("Set MCA parameter \"orte_base_help_aggregate\"")
             || line.contains("plm:rsh: Warning: setpgid(")  // the daemon's ssh was faster
-            || line.hasSuffix(" total processes failed to start") && hostWithoutDirectory != nil
     }
 
     /// Ends a report; those that the launcher reports itself are removed.

@@ -50,7 +50,7 @@ package struct LaunchOptions: Equatable, Sendable {
     /// How often the job is started again after code 75; nil: never.
     package var restarts: Int?
     /// Seconds that the ranks have to save and stop after the first signal.
-    package var patience = 120
+    package var patience = 300
     /// Do not print the layout.
     package var isQuiet = false
     /// Only print the plan.

@@ -63,10 +63,11 @@ package final class Supervisor {
         self.say = say
     }
 
-    /// Runs the job to its end and returns how it ended, which the caller says. `signals` are those that this process blocks.
+    /// Runs the job to its end and returns how it ended, which `ended` gets before other
+    /// hosts are swept. `signals` are those that this process blocks.
     ///
     /// - Throws: code 66 or 75 if mpirun cannot be started.
-    package func run(_ signals: SignalQueue) throws(TuttiError) -> JobEnd {
+    package func run(_ signals: SignalQueue, ended: (JobEnd) -> Void) throws(TuttiError) -> JobEnd {
         var signals = signals
         // Ranks whose mpirun was killed become children of this process, which kills them.
         _ = tutti_adopt_orphans()
@@ -85,6 +86,7 @@ package final class Supervisor {
         let end = JobEnd(
             exitsNormally ? .exited(status >> 8 & 0xFF) : .signaled(status & 0x7F), said, stop: stop,
             isTutti: isTutti)
+        ended(end)
         if !exitsNormally || stop.endsJob || !said.hasOrderlyEnd { sweep?.end(say) }
         sweep?.finish()
         return end
@@ -146,7 +148,7 @@ package final class Supervisor {
     private func forward(_ signal: Int32, _ job: pid_t) {
         let deadline = Clock.now() + Supervisor.patience
         while !ProcessTree.catches(signal, job), Clock.now() < deadline, kill(job, 0) == 0 { usleep(5_000) }
-        kill(job, SIGCONT)
+        if ProcessTree.isStopped(job) { kill(job, SIGCONT) }
         kill(job, signal)
     }
 

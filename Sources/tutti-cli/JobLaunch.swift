@@ -115,8 +115,9 @@ struct JobLaunch {
             command(plan, mark: mark, network: network), isTutti: program.isTutti, patience: options.patience,
             sweep: sweep
         ) { Self.say($0) }
-        let end = try supervisor.run(signals)
-        if let message = end.message, options.restarts == nil { Self.say(message) }
+        let end = try supervisor.run(signals) { end in
+            if let message = end.message, options.restarts == nil { Self.say(message) }
+        }
         return Attempt(code: end.code, reason: end.message, place: plan.place, isStopped: supervisor.isStopped)
     }
 

@@ -32,15 +32,15 @@ struct LaunchCommand: ParsableCommand {
                                      job has the machine, or the nodes of its batch
                                      job, to itself; none on hosts that are named).
               --memory-per-rank <m>  Megabytes to plan per rank (default: 2048).
-              -x <name[=value]>      Pass a variable to ranks on other hosts; TUTTI_*, HF_*,
-                                     OPENBLAS_*, OMP_* and others go along by themselves.
+              -x <name[=value]>      Pass a variable to ranks on other hosts; those of
+                                     Tutti, the hub, BLAS and OpenMP go by themselves.
               --mca <key> <value>    Set an Open MPI parameter.
               --no-check             Start without looking at the hosts (same program and
                                      MPI, folder, names, clock, memory, network).
               --restarts <n>         After code 75 start again, at most n times, without
                                      hosts that do not answer (default: 0).
               --patience <s>         Seconds that ranks have to save and stop after the
-                                     first signal before they are killed (default: 120).
+                                     first signal before they are killed (default: 300).
               --quiet                Do not print the layout.
               --dry-run              Only print the layout and the mpirun command.
             """)

@@ -44,7 +44,7 @@ import TuttiLaunch
         (nil, "its clock differs by 50.0 s", { $0.clock = 50 }),
         (nil, "/dev/shm has 8 MB free for 2 ranks", { $0.sharedMegabytes = 8 }),
         (nil, "1000 MB of memory are free for 2 ranks", { $0.freeMegabytes = 1000 }),
-        (nil, "2 ranks x 1 threads share 1 cores", { $0.cores = 1 }),
+        (nil, "2 ranks x 1 thread share 1 core", { $0.cores = 1 }),
         (nil, "does not resolve node01", { $0.resolved["node01"] = [] }),
         (nil, "3 ranks of another job", { $0.otherRanks = 3 }),
         (nil, "still run: 77 (tutti train)", { $0.strays = [StrayProcess(process: 77, command: "tutti train")] }),
@@ -123,6 +123,7 @@ import TuttiLaunch
     @Test func thisHostReportsItself() throws {
         let report = try HostReport.own(names: ["localhost"], directory: "/nowhere/at/all", library: "x")
         #expect(!report.hasDirectory && report.resolved["localhost"]?.contains("127.0.0.1") == true)
+        if FileManager.default.isWritableFile(atPath: "/dev/shm") { #expect(report.sharedMegabytes ?? 0 > 0) }
         #expect(report.program.count == 64 && report.cores >= 1 && report.freeMegabytes > 0)
         let copy = try JSONDecoder().decode(HostReport.self, from: JSONEncoder().encode(report))
         #expect(copy == report)

@@ -19,6 +19,15 @@ import TuttiLaunch
         return text[text.index(after: text.lastIndex(of: ")") ?? text.startIndex)...].first { $0 != " " }
     }
 
+    /// Whether it has ended, collected or not; a process below it may go on.
+    private func isGone(_ process: Process) -> Bool {
+        guard let text = FileManager.default.contents(atPath: "/proc/\(process.processIdentifier)/stat") else {
+            return true
+        }
+        let line = String(decoding: text, as: UTF8.self)
+        return line[line.index(after: line.lastIndex(of: ")") ?? line.startIndex)...].hasPrefix(" Z")
+    }
+
     private func wait(until condition: () throws -> Bool) rethrows -> Bool {
         let end = Date() + 10
         while try !condition() {
@@ -32,7 +41,7 @@ import TuttiLaunch
         let mark = JobProcesses.newMark(hostName: "test")
         #expect(mark != JobProcesses.newMark(hostName: "test"))
         let rank = try start(["OMPI_MCA_tutti_job": mark])
-        let daemon = try start([:], ["-c", "sleep 60; :", "--mca", "tutti_job", mark])
+        let daemon = try start([:], ["-c", "sleep 20; :", "--mca", "tutti_job", mark])
         let other = try start(["OMPI_MCA_tutti_job": mark + "0"])
         defer { other.terminate() }
         kill(rank.processIdentifier, SIGSTOP)
@@ -42,7 +51,7 @@ import TuttiLaunch
         kill(rank.processIdentifier, SIGSTOP)
         let ended = JobProcesses.sweep(mark, .end)
         #expect(ended.signalled == 2 && ended.left == 0)
-        #expect(wait { !rank.isRunning && !daemon.isRunning } && other.isRunning)
+        #expect(wait { isGone(rank) && isGone(daemon) } && other.isRunning)
         #expect(JobProcesses.sweep(mark, .end) == JobProcesses.Found())
     }
 }
