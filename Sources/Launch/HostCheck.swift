@@ -169,8 +169,7 @@ package struct HostCheck: Sendable {
                     add(
                         one.name,
                         "it and \(other.name) are different machines with the same host name, "
-                            + one.report.hostName, "Give each its own name (hostname): Open MPI takes them for one.",
-                        .usage)
+                            + one.report.hostName, "Give each its own (hostname): messages name hosts by it.", nil)
                 } else if isSame {
                     add(
                         one.name, "it and \(other.name) are the same machine", "List it once, with the sum of slots.",

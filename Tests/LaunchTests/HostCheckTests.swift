@@ -38,7 +38,7 @@ import TuttiLaunch
         (.usage, "another build", { $0.program = "def" }),
         (.usage, "its MPI is Open MPI v5.0.1, here Open MPI v4.1.4", { $0.library = "Open MPI v5.0.1" }),
         (.missingFile, "the working directory /work does not exist", { $0.hasDirectory = false }),
-        (.usage, "different machines with the same host name, node01", { $0.hostName = "node01" }),
+        (nil, "different machines with the same host name, node01", { $0.hostName = "node01" }),
         (.usage, "are the same machine", { $0.machine = "boot 1" }),
         (nil, "its clock differs by 9.0 s", { $0.clock = 110 }),
         (nil, "its clock differs by 50.0 s", { $0.clock = 50 }),
