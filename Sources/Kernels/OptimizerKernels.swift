@@ -90,6 +90,17 @@ package enum OptimizerKernels {
         tutti_sum_arenas(out, arenas, Int64(arenas.count), range.kernel)
     }
 
+    /// The same along a binary tree whose leaves are the arenas: 1, 2, 4 ... at most 64 of them. The sum of the first half
+    /// and the sum of the second half, added, give the sum of all.
+    package static func sumTree(
+        _ arenas: [UnsafePointer<Float>], over range: Range<Int>, into out: UnsafeMutablePointer<Float>
+    ) {
+        let leaves = arenas.count
+        precondition(leaves & (leaves - 1) == 0 && leaves <= Int(TUTTI_MOST_LEAVES), "sumTree: \(leaves) leaves")
+        if leaves > 1 { return tutti_sum_tree(out, arenas, Int64(leaves), range.kernel) }
+        if out != arenas[0] { (out + range.lowerBound).update(from: arenas[0] + range.lowerBound, count: range.count) }
+    }
+
     /// x *= factor.
     package static func scale(_ x: UnsafeMutableBufferPointer<Float>, by factor: Float) {
         guard let base = x.baseAddress else { return }

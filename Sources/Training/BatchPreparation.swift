@@ -14,6 +14,8 @@ struct PreparedBatch: Sendable {
     var texts: [Role: PackedBatch] = [:]
     /// Rows on this rank, b; may be zero.
     var rows: Int
+    /// Rows of the global batch, N.
+    var globalRows: Int
     /// Text columns that the student reads, C.
     var columns: Int
     /// Text columns of the data.
@@ -52,7 +54,10 @@ struct BatchPreparation: Sendable {
     /// - Parameters:
     ///   - seed: seed of the run.
     ///   - epoch: the epoch, of which damaged texts are a function.
-    init(_ objective: Objective, columnCount: Int, prompts: [String], seed: UInt64, epoch: Int) {
+    ///   - equalRows: whether ranks get as many rows each, also where the loss would not mind.
+    init(
+        _ objective: Objective, columnCount: Int, prompts: [String], seed: UInt64, epoch: Int, equalRows: Bool
+    ) {
         let requirements = objective.requirements
         readers = objective.roles.map { role in
             Reader(
@@ -68,7 +73,7 @@ struct BatchPreparation: Sendable {
                 WordDeletion(ratio: $0.deletionRatio, seed: seed, epoch: UInt32(truncatingIfNeeded: epoch))
             }
         needsTextKeys = requirements.needsTextKeys
-        equalRows = objective.loss.dependsOnDealing
+        self.equalRows = equalRows || objective.loss.dependsOnDealing
     }
 
     /// This rank's share of a global batch.
@@ -79,7 +84,8 @@ struct BatchPreparation: Sendable {
         // The width is that of the batch: a rank without rows has labels too, none of them.
         let labelWidth = globalRows.first.flatMap { table.label(row: Int($0)) }.map { Self.numbers($0).count } ?? 0
         var batch = PreparedBatch(
-            rows: texts.rows.count, columns: readers[0].columns.count, textColumns: textColumns,
+            rows: texts.rows.count, globalRows: texts.globalCount, columns: readers[0].columns.count,
+            textColumns: textColumns,
             labels: texts.labels.flatMap(Self.numbers), labelWidth: labelWidth, textKeys: [])
         for reader in readers {
             if reader.role == .twin, reader.columns == readers[0].columns {

@@ -53,7 +53,7 @@ struct RankBatches {
                 dataset.table,
                 BatchPreparation(
                     objectives[dataset.loss], columnCount: prompts.count, prompts: prompts, seed: arguments.seed,
-                    epoch: epoch)
+                    epoch: epoch, equalRows: arguments.deterministic == .worldSize)
             )
         }
         return BatchSource(prepared, plan: plan, from: first, rank: ensemble.rank, world: ensemble.size)

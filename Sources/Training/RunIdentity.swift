@@ -60,7 +60,11 @@ func decisive(_ configuration: JSONObject) -> JSONObject {
     object["model_card"] = nil
     if var arguments = object["args"]?.object {
         for key in ["run_name", "report_to", "exchange", "runName", "reportTo"] { arguments[key] = nil }
-        if arguments["wire"] == .string(Wire.fp32.rawValue) { arguments["wire"] = nil }  // as runs before the key
+        // Defaults of keys that earlier runs do not have.
+        if arguments["wire"] == .string(Wire.fp32.rawValue) { arguments["wire"] = nil }
+        if [nil, .string(Determinism.run.rawValue)].contains(arguments["deterministic"]) {
+            for key in ["deterministic", "deterministic_shards", "deterministicShards"] { arguments[key] = nil }
+        }
         object["args"] = .object(arguments)
     }
     return object

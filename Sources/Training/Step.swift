@@ -15,6 +15,8 @@ final class TrainingStep {
     /// The losses that had a part in the last step: those of the data sets of its micro-batches, equal on all ranks.
     private(set) var usedLosses: [Bool]
     let memory: TrainingMemory
+    /// Where the bits of a run must not depend on its ranks.
+    private let shards: LogicalShards?
     private let update: Update
     private let schedule: LearningRateSchedule
     private let arguments: TrainingArguments
@@ -40,7 +42,7 @@ final class TrainingStep {
             usedLosses[lossOfDataset[batch.dataset]] = true
 
             clock.enter(.forward)
-            let pass = ObjectivePass(objective, batch, draw: draw, isTraining: true)
+            let pass = ObjectivePass(objective, batch, draw: draw, isTraining: true, shards: shards)
 
             clock.enter(.loss)
             let value = try pass.evaluate(weight: 1 / Double(count), ensemble: ensemble)
@@ -48,11 +50,12 @@ final class TrainingStep {
 
             clock.enter(.backward)
             let isLast = micro == count - 1
-            pass.backward { slice in if isLast { exchange.finished(slice) } }
+            pass.backward { slice in if isLast, shards == nil { exchange.finished(slice) } }
             report.tokens += batch[.student].tokenCount
             report.rows += batch.rows
         }
         clock.enter(.exchange)
+        shards?.complete()
         let norms = try exchange.sum()
         report.gradientNorm = norms.model
 
@@ -67,8 +70,9 @@ final class TrainingStep {
 
     init(
         _ objectives: [Objective], lossOfDataset: [Int], memory: TrainingMemory, update: Update,
-        schedule: LearningRateSchedule, arguments: TrainingArguments, ensemble: any Ensemble
+        schedule: LearningRateSchedule, arguments: TrainingArguments, ensemble: any Ensemble, shards: LogicalShards?
     ) {
+        self.shards = shards
         (self.objectives, self.lossOfDataset) = (objectives, lossOfDataset)
         (self.memory, self.update, self.schedule) = (memory, update, schedule)
         (self.arguments, self.ensemble) = (arguments, ensemble)

@@ -68,11 +68,11 @@ package final class Trainer {
         let optimizer = try OptimizerRegistry.make(arguments)
         let memory = TrainingMemory(
             parameters, runs: runs, stateNames: optimizer.stateNames, exchange: arguments.exchange,
-            wire: arguments.wire)
+            wire: arguments.wire, isTree: arguments.deterministic == .worldSize)
         step = TrainingStep(
             objectives, lossOfDataset: inputs.trainDatasets.map(\.loss), memory: memory,
             update: Update(optimizer, memory: memory, arguments: arguments), schedule: schedule, arguments: arguments,
-            ensemble: ensemble)
+            ensemble: ensemble, shards: try inputs.makeShards(objectives, ensemble: ensemble))
         batches = RankBatches(objectives, arguments: arguments, ensemble: ensemble)
         let callbacks = try Callbacks(inputs.callbacks, ensemble: ensemble)
         let round = try EvaluationRound(

@@ -227,6 +227,9 @@ void tutti_sgd(float *p, const float *g, float *_Nullable buffer, int64_t count,
 void tutti_add_squares(const float *x, int64_t count, double *sums);
 /// out = the sum of the arenas' floats in a range, in the order of arenas; out may be one of them.
 void tutti_sum_arenas(float *out, const float *_Nonnull const *_Nonnull arenas, int64_t ranks, tutti_range range);
+/// The same along a binary tree: of 2, 4, 8 ... at most TUTTI_MOST_LEAVES arenas, neighbors first.
+enum { TUTTI_MOST_LEAVES = 64 };
+void tutti_sum_tree(float *out, const float *_Nonnull const *_Nonnull arenas, int64_t leaves, tutti_range range);
 /// x *= factor.
 void tutti_scale(float *x, int64_t count, float factor);
 /// y += a * x, without contraction.

@@ -154,6 +154,14 @@ extension TrainingArguments {
 
     private static let rest: [Option<TrainingArguments>] = [
         Option(
+            "deterministic", \.deterministic,
+            "what must not change the bits of a run: run, its repetition on as many ranks; world_size, the number of ranks, "
+                + "hosts and threads either, at the cost of a second encoding"),
+        Option(
+            "deterministic_shards", \.deterministicShards,
+            "with deterministic: world_size: parts of a global batch, 2, 4, 8 ... 64; at least the ranks",
+            check: .atLeast(1)),
+        Option(
             "exchange", \.exchange,
             "how ranks sum gradients: shared_node in memory on one node, two_level on several, messages by MPI_Allreduce; "
                 + "auto takes the first that all ranks can have"),
@@ -252,6 +260,7 @@ extension TrainingArguments {
 extension IntervalStrategy: OptionChoice {}
 extension ExchangeChoice: OptionChoice {}
 extension Wire: OptionChoice {}
+extension Determinism: OptionChoice {}
 
 extension DatasetMixing {
     /// The mixing of this name, in the reference's spellings too; a temperature is still to come: 0.

@@ -81,6 +81,10 @@ public struct TrainingArguments: Sendable {
     public var exchange = ExchangeChoice.auto
     /// The number format of gradients in messages between nodes.
     public var wire = Wire.fp32
+    /// What must not change the bits of the run.
+    public var deterministic = Determinism.run
+    /// Logical shards of a global batch where `deterministic` is `worldSize`: a power of two, at least the ranks.
+    public var deterministicShards = 8
     // Randomness
     /// Seed of everything random.
     public var seed: UInt64 = 42

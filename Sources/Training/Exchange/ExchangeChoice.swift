@@ -19,14 +19,15 @@ public enum ExchangeChoice: String, Sendable, CaseIterable {
 
     /// Makes the exchange of a run, which places the arenas. Collective.
     ///
+    /// - Parameter isTree: whether ranks are added along a binary tree, rather than in their order.
     /// - Returns: the exchange, and why ranks of one node keep memory of their own ("" if they share it or need not).
     /// - Throws: a usage error if the exchange that was asked for cannot be had.
     package func make(
-        _ parameters: ParameterStore, stateCount: Int, wire: Wire, among ensemble: any Ensemble
+        _ parameters: ParameterStore, stateCount: Int, wire: Wire, isTree: Bool = false, among ensemble: any Ensemble
     ) throws -> (exchange: any Exchange, obstacle: String) {
         var obstacle = ""
         if ensemble.size > 1, self != .messages {
-            let answer = try share(parameters, stateCount: stateCount, wire: wire, among: ensemble)
+            let answer = try share(parameters, stateCount: stateCount, wire: wire, isTree: isTree, among: ensemble)
             if let exchange = answer.exchange { return (exchange, "") }
             obstacle = answer.obstacle
         }
@@ -34,6 +35,12 @@ public enum ExchangeChoice: String, Sendable, CaseIterable {
             let problem = ensemble.size == 1 ? "one rank has nothing to exchange" : obstacle
             throw TuttiError(
                 .usage, "choose the exchange", "args.exchange: \(rawValue)", problem, hint: "Use exchange: auto.")
+        }
+        if isTree, ensemble.size > 1 {
+            throw TuttiError(
+                .usage, "choose the exchange", "args.deterministic: world_size",
+                obstacle.isEmpty ? "exchange: messages adds in an order of MPI's own" : obstacle,
+                hint: "The ranks of a node must share memory, and exchange be auto.")
         }
         if wire == .bf16, ensemble.size > 1 {
             throw TuttiError(
@@ -45,7 +52,7 @@ public enum ExchangeChoice: String, Sendable, CaseIterable {
 
     /// An exchange in which ranks of a node share memory; nil on every rank, with the reason, if they cannot.
     private func share(
-        _ parameters: ParameterStore, stateCount: Int, wire: Wire, among ensemble: any Ensemble
+        _ parameters: ParameterStore, stateCount: Int, wire: Wire, isTree: Bool, among ensemble: any Ensemble
     ) throws -> (exchange: (any Exchange)?, obstacle: String) {
         let nodes = try ensemble.gatherCounts(ensemble.node)
         let table = NodeTable(nodes: nodes, rank: ensemble.rank)
@@ -55,7 +62,7 @@ public enum ExchangeChoice: String, Sendable, CaseIterable {
             let regions = SharedNode.regions(parameters, stateCount: stateCount, ranks: ensemble.size)
             let answer = try NodeMemory.share(regions: regions, among: ensemble)
             let exchange = try answer.memory.map {
-                try SharedNode(parameters, stateCount: stateCount, in: $0, among: ensemble)
+                try SharedNode(parameters, stateCount: stateCount, in: $0, isTree: isTree, among: ensemble)
             }
             return (exchange, answer.obstacle)
         }
@@ -63,6 +70,9 @@ public enum ExchangeChoice: String, Sendable, CaseIterable {
         guard table.period <= Self.longestPeriod else {
             let ranks = table.ranks.map { "\($0.count)" }.joined(separator: ", ")
             return (nil, "the nodes have \(ranks) ranks, which deal too differently")
+        }
+        guard !isTree || table.isTree else {
+            return (nil, "the nodes must have equal powers of two of neighboring ranks")
         }
         guard let whole = ensemble as? any MessagePassing else { return (nil, "") }
         let own = try ensemble.split(color: ensemble.node)
@@ -76,7 +86,8 @@ public enum ExchangeChoice: String, Sendable, CaseIterable {
             return (nil, "on the node of rank \(node), \(String(decoding: obstacles[node], as: UTF8.self))")
         }
         let exchange = try TwoLevel(
-            parameters, stateCount: stateCount, in: memory, table: table, wire: wire, own: own, among: whole)
+            parameters, stateCount: stateCount, in: memory, table: table, wire: wire, isTree: isTree, own: own,
+            among: whole)
         return (exchange, "")
     }
 

@@ -28,6 +28,13 @@ struct NodeTable: Sendable, Equatable {
     /// Nodes.
     var count: Int { ranks.count }
 
+    /// Whether the sums over each node, added along a tree, are the sum over all ranks along a tree.
+    var isTree: Bool {
+        let perNode = ranks[0].count
+        return perNode & (perNode - 1) == 0 && count & (count - 1) == 0
+            && ranks.enumerated().allSatisfy { $1 == Array($0 * perNode..<($0 + 1) * perNode) }
+    }
+
     /// The rank of `node` that has the chunks of `group`: those whose number is `group` modulo `period`.
     func rank(of node: Int, group: Int) -> Int { ranks[node][group % ranks[node].count] }
 

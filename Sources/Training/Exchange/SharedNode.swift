@@ -25,6 +25,7 @@ package final class SharedNode: Exchange {
     package let summary = "summed in shared memory, a shard by each rank"
 
     let chunks: ArenaChunks
+    private let isTree: Bool
     private let parameters: ParameterStore
     private let ensemble: any Ensemble
     private let squares: UnsafeMutableBufferPointer<Double>  // [chunks], of all ranks
@@ -45,9 +46,12 @@ package final class SharedNode: Exchange {
     }
 
     /// Lays everything into `memory`, in the same order on every rank; rank zero brings the values. Collective.
+    ///
+    /// - Parameter isTree: whether ranks are added along a binary tree, rather than in their order.
     init(
-        _ parameters: ParameterStore, stateCount: Int, in memory: NodeMemory, among ensemble: any Ensemble
+        _ parameters: ParameterStore, stateCount: Int, in memory: NodeMemory, isTree: Bool, among ensemble: any Ensemble
     ) throws {
+        self.isTree = isTree
         self.parameters = parameters
         self.ensemble = ensemble
         let chunks = ArenaChunks(parameters.layout)
@@ -146,7 +150,11 @@ package final class SharedNode: Exchange {
     /// Makes this rank's arena hold the sum over the node in a part of its shard.
     func sumStretch(_ stretch: Range<Int>) {
         if gradientsOfRanks.count > 1, let own = parameters.gradients.baseAddress {
-            OptimizerKernels.sum(gradientsOfRanks, over: stretch, into: own)
+            if isTree {
+                OptimizerKernels.sumTree(gradientsOfRanks, over: stretch, into: own)
+            } else {
+                OptimizerKernels.sum(gradientsOfRanks, over: stretch, into: own)
+            }
         }
     }
 }

@@ -31,6 +31,7 @@ final class Streams: Conversation, @unchecked Sendable {
     /// Whether it sums over the node what it sends, parcel by parcel, when all ranks of the node have finished it; else
     /// that has been done.
     private let isEarly: Bool
+    private let isTree: Bool
 
     // Fields below are touched by the thread that runs the conversation.
     private var windows: [Window]
@@ -52,9 +53,9 @@ final class Streams: Conversation, @unchecked Sendable {
         var sendsLeft = 0
     }
 
-    init(_ parameters: ParameterStore, node: SharedNode, table: NodeTable, wire: Wire, isEarly: Bool) {
+    init(_ parameters: ParameterStore, node: SharedNode, table: NodeTable, wire: Wire, isEarly: Bool, isTree: Bool) {
         (self.parameters, self.table, self.wire) = (parameters, table, wire)
-        (self.node, self.isEarly) = (node, isEarly)
+        (self.node, self.isEarly, self.isTree) = (node, isEarly, isTree)
         let size = Self.messageBytes
         plan = StreamPlan(table, chunks: node.chunks, capacity: size / wire.bytes)
         others = table.count - 1
@@ -209,7 +210,11 @@ final class Streams: Conversation, @unchecked Sendable {
                 sources[node] = UnsafePointer(values + start)
             }
             sources[table.node] = UnsafePointer(own)
-            OptimizerKernels.sum(sources, over: 0..<stretch.count, into: own)
+            if isTree {
+                OptimizerKernels.sumTree(sources, over: 0..<stretch.count, into: own)
+            } else {
+                OptimizerKernels.sum(sources, over: 0..<stretch.count, into: own)
+            }
             start += stretch.count
         }
     }

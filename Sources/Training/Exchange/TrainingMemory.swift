@@ -14,16 +14,19 @@ final class TrainingMemory {
     private(set) var runs: [UpdateRun]
     private let choice: ExchangeChoice
     private let wire: Wire
+    private let isTree: Bool
     private var chosen: (any Exchange)?
 
     /// Memory for `parameters`, `runs` of which are updated, and for the state that an optimizer names.
+    ///
+    /// - Parameter isTree: whether ranks are added along a binary tree, rather than in their order.
     init(
         _ parameters: ParameterStore, runs: [UpdateRun], stateNames: [String], exchange: ExchangeChoice = .auto,
-        wire: Wire = .fp32
+        wire: Wire = .fp32, isTree: Bool = false
     ) {
         self.parameters = parameters
         self.runs = runs
-        (choice, self.wire) = (exchange, wire)
+        (choice, self.wire, self.isTree) = (exchange, wire, isTree)
         state = OptimizerState(names: stateNames)
     }
 
@@ -43,7 +46,7 @@ final class TrainingMemory {
     func place(among ensemble: any Ensemble) throws -> String? {
         guard chosen == nil else { return nil }
         let (exchange, obstacle) = try choice.make(
-            parameters, stateCount: state.names.count, wire: wire, among: ensemble)
+            parameters, stateCount: state.names.count, wire: wire, isTree: isTree, among: ensemble)
         chosen = exchange
         state.arenas = exchange.placement.state
         let whole = runs

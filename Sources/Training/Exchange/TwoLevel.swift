@@ -38,10 +38,10 @@ package final class TwoLevel: Exchange {
     /// - Parameter own: the ranks of this node.
     init(
         _ parameters: ParameterStore, stateCount: Int, in memory: NodeMemory, table: NodeTable, wire: Wire,
-        own: any Ensemble, among whole: any MessagePassing
+        isTree: Bool, own: any Ensemble, among whole: any MessagePassing
     ) throws {
         (self.parameters, self.whole) = (parameters, whole)
-        node = try SharedNode(parameters, stateCount: stateCount, in: memory, among: own)
+        node = try SharedNode(parameters, stateCount: stateCount, in: memory, isTree: isTree, among: own)
         placement = node.placement
         let firsts = try whole.split(color: own.isRoot ? 0 : 1)
         marks = MarksOfNodes(
@@ -49,9 +49,9 @@ package final class TwoLevel: Exchange {
             union: memory.take(Float.self, parameters.touched.marks.count))
         let words = parameters.touched.table
         denseCount = words.isEmpty ? parameters.layout.count : words.lowerBound
-        early = Streams(parameters, node: node, table: table, wire: wire, isEarly: true)
+        early = Streams(parameters, node: node, table: table, wire: wire, isEarly: true, isTree: isTree)
         early.prepare(0..<denseCount)
-        late = Streams(parameters, node: node, table: table, wire: wire, isEarly: false)
+        late = Streams(parameters, node: node, table: table, wire: wire, isEarly: false, isTree: isTree)
         trial = OverlapTrial(whole.talking)
         let dense = parameters.layout.count - words.count
         let megabytes = Double(2 * (table.count - 1) * dense * wire.bytes) / Double(table.count) / 1e6

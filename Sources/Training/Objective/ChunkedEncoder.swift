@@ -31,7 +31,15 @@ final class ChunkedEncoder {
     func embed(_ batch: PackedBatch, taps: [Int]? = nil, dropout: DropoutStream?, into result: Matrix) {
         Self.cut(batch, chunking, into: &chunks)
         if chunks.count <= 1 { return encoder.embed(batch, taps: taps, dropout: dropout, into: result) }
-        for range in chunks {
+        embed(batch, in: chunks, taps: taps, dropout: dropout, into: result)
+    }
+
+    /// The same in these pieces, whatever the chunking.
+    func embed(
+        _ batch: PackedBatch, in pieces: [Range<Int>], taps: [Int]? = nil, dropout: DropoutStream?,
+        into result: Matrix
+    ) {
+        for range in pieces {
             let part = take(range, of: batch, layers: taps?.count ?? 1)
             encoder.embed(chunk, taps: taps, dropout: dropout, into: part)
             forEachLayer(range, of: batch, part) { whole, own in result.rows(whole).copy(from: part.rows(own)) }
@@ -57,13 +65,21 @@ final class ChunkedEncoder {
     ) {
         Self.cut(batch, chunking, into: &chunks)
         for (number, range) in chunks.enumerated() {
-            let part = take(range, of: batch, layers: taps?.count ?? 1)
-            let pass = encoder.forward(chunk, taps: taps, dropout: dropout, into: part)
-            forEachLayer(range, of: batch, part) { whole, own in
-                part.rows(own).copy(from: dEmbeddings.rows(whole))
+            backward(batch, of: range, taps: taps, dropout: dropout, dEmbeddings) {
+                if number == chunks.count - 1 { finished($0) }
             }
-            pass.backward(part) { if number == chunks.count - 1 { finished($0) } }
         }
+    }
+
+    /// Encodes a piece of `batch` again and adds its share of the gradients.
+    func backward(
+        _ batch: PackedBatch, of range: Range<Int>, taps: [Int]?, dropout: DropoutStream?, _ dEmbeddings: Matrix,
+        finished: (Range<Int>) -> Void
+    ) {
+        let part = take(range, of: batch, layers: taps?.count ?? 1)
+        let pass = encoder.forward(chunk, taps: taps, dropout: dropout, into: part)
+        forEachLayer(range, of: batch, part) { whole, own in part.rows(own).copy(from: dEmbeddings.rows(whole)) }
+        pass.backward(part, finished: finished)
     }
 
     /// Makes `chunk` hold some sequences of `batch`; room for their embeddings, [L * s, D].
