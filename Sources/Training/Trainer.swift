@@ -127,7 +127,7 @@ package final class Trainer {
                 "The run began on \(kept.world) ranks and goes on with \(ensemble.size): global batches stay "
                     + "\(kept.train) rows.")
         }
-        for line in inputs.columnNotices + plan.smallBatches() { log.notice(line) }
+        for line in inputs.columnNotices + inputs.shardNotices + plan.smallBatches() { log.notice(line) }
         try events.begin(&state)
         return start
     }

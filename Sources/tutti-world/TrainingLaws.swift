@@ -41,6 +41,20 @@ let trainingLaws: [Law] =
                 let silent = AlteredEnsemble(ensemble, .silentPairs)
                 try TinyTraining(name).compare(together: silent, ensemble, findings)
             },
+            Law(name: "\(name): deterministic: world_size has the bits of one process") { ensemble, findings in
+                guard try isTree(ensemble) else { return }
+                var training = TinyTraining(name)
+                training.isInvariant = true
+                try training.compare(together: ensemble, ensemble, findings)
+            },
+            .control("\(name): the bits of one process without deterministic: world_size") { ensemble, findings in
+                let alone = try ensemble.together("train alone") {
+                    try runInScratch(TinyTraining(name), LocalEnsemble.single(), path: temporaryFolder("bits-alone"))
+                }
+                let path = try ensemble.broadcast(temporaryFolder("bits"))
+                let all = try runInScratch(TinyTraining(name), ensemble, path: path)
+                findings.require(all == alone, "other bits")
+            },
             .control("\(name): gradients divided by the number of ranks") { ensemble, findings in
                 let broken = AlteredEnsemble(ensemble, .dividedByRanks)
                 try TinyTraining(name).compare(together: broken, ensemble, findings)
@@ -81,6 +95,8 @@ struct TinyTraining {
     let folder: String
     var seedOfMasks: (_ rank: Int) -> UInt64 = { _ in 42 }
     var sampler: any BatchSampler = DefaultBatchSampler()
+    /// Whether the bits must be those of one process.
+    var isInvariant = false
     /// Triplets and pairs of the same rows, each with its own loss.
     var isOverTwoDatasets = false
 
@@ -113,6 +129,7 @@ struct TinyTraining {
         let size = distance(alone.start, [Float](repeating: 0, count: alone.start.count))
         findings.require(moved >= 0.01 * size, "the run hardly moves: it proves nothing")
         let apart = distance(all.end, alone.end)
+        findings.require(!isInvariant || all.end == alone.end, "the bits are not those of one process")
         findings.require(apart <= 1e-5 * moved, "weights differ by \(apart / moved) of their movement")
         findings.require(alone.losses.count == 10 && all.losses.count == 10, "ten steps were to be logged")
         for (step, (loss, wanted)) in zip(all.losses, alone.losses).enumerated() {
@@ -142,6 +159,7 @@ struct TinyTraining {
         arguments.batchSampler = sampler
         arguments.saveStrategy = .no
         arguments.seed = seed
+        if isInvariant { arguments.deterministic = .worldSize }
         arguments.dataSeed = 42
         let model = try SentenceEncoder.load(
             folder + "/model",
@@ -173,6 +191,21 @@ struct TinyTraining {
         zip(a, b).reduce(0.0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }.squareRoot()
     }
 
+}
+
+/// Whether `deterministic: world_size` can be had: powers of two of ranks, as many of them on every node, in order.
+private func isTree(_ ensemble: any Ensemble) throws -> Bool {
+    let nodes = try ensemble.gatherCounts(ensemble.node)
+    let perNode = nodes.filter { $0 == nodes[0] }.count
+    return nodes.count.nonzeroBitCount == 1 && perNode.nonzeroBitCount == 1
+        && (Set(nodes).count == 1) == ensemble.sharesNode
+        && stride(from: 0, to: nodes.count, by: perNode).allSatisfy { Set(nodes[$0..<$0 + perNode]).count == 1 }
+}
+
+/// The weights at the end of a run.
+private func runInScratch(_ training: TinyTraining, _ ensemble: any Ensemble, path: String) throws -> [Float] {
+    defer { removeQuietly(path) }
+    return try training.run(ensemble, output: path, seed: 42).end
 }
 
 /// A path of this process for what a law writes.

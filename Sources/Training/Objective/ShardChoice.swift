@@ -41,4 +41,13 @@ extension TrainingInputs {
         }
         return LogicalShards(count: shards, parameters: model.encoder.parameters, ensemble: ensemble)
     }
+
+    /// What the run says of them.
+    var shardNotices: [String] {
+        guard arguments.deterministic == .worldSize else { return [] }
+        return [
+            "The bits do not depend on the ranks: \(arguments.deterministicShards) logical shards of each batch, matrix "
+                + "products by tutti."
+        ]
+    }
 }

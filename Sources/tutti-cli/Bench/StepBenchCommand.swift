@@ -48,6 +48,9 @@ struct StepBenchCommand: RankedCommand {
     @Option(help: ArgumentHelp("Numbers in messages between nodes (args.wire).", valueName: "name"))
     var wire = Wire.fp32
 
+    @Option(help: ArgumentHelp("What must not change the bits (args.deterministic).", valueName: "name"))
+    var deterministic = Determinism.run
+
     @OptionGroup var bench: BenchOptions
 
     func validate() throws {
@@ -96,7 +99,8 @@ struct StepBenchCommand: RankedCommand {
         arguments.dataloaderDropLast = table.rowCount >= batchSize * ranks
         arguments.maxSteps = steps
         arguments.learningRate = 2e-5
-        (arguments.exchange, arguments.wire) = (exchange, wire)
+        (arguments.exchange, arguments.wire, arguments.deterministic) = (exchange, wire, deterministic)
+        arguments.globalTrainBatchSize = batchSize * ranks
         return TrainingInputs(
             model: encoder, arguments: arguments, trainDataset: table, loss: try makeLoss(table), outputDirectory: "")
     }
@@ -122,3 +126,4 @@ struct StepBenchCommand: RankedCommand {
 
 extension ExchangeChoice: ExpressibleByArgument {}
 extension Wire: ExpressibleByArgument {}
+extension Determinism: ExpressibleByArgument {}
