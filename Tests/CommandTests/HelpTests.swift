@@ -9,6 +9,7 @@ import Testing
             "", "train", "launch", "evaluate", "encode", "tokenize", "mine-negatives", "args", "losses", "evaluators",
             "inspect",
             "doctor", "bench", "bench kernels", "bench step", "bench tokenizer", "bench collectives",
+            "bench scale",
         ])
     func helpIsAsRecorded(_ subcommand: String) throws {
         let outcome = try TuttiProcess.run(subcommand.split(separator: " ").map(String.init) + ["--help"])

@@ -8,7 +8,7 @@ import TuttiEnsemble
 
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure kernels, a training step, the tokenizer or the collectives.",
+        commandName: "bench", abstract: "Measure kernels, a training step, the tokenizer, the collectives or scaling.",
         discussion: """
             Every figure is the median of several repetitions; --json prints one object per result, with the minimum \
             and maximum under NAME_min and NAME_max. Bounds (FMA peak, memory bandwidth, memcpy) are measured in \
@@ -16,6 +16,7 @@ struct BenchCommand: ParsableCommand {
             """,
         subcommands: [
             KernelsBenchCommand.self, StepBenchCommand.self, TokenizerBenchCommand.self, CollectivesBenchCommand.self,
+            ScaleBenchCommand.self,
         ])
 }
 
