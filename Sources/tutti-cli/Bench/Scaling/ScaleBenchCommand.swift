@@ -143,10 +143,9 @@ struct ScaleBenchCommand: RankedCommand {
         for line in analysis.predictions { try report.add("prediction", ScalingAnalysis.shown(line)) }
         let extrapolation = Extrapolation(analysis.model, base: analysis.base, ranksPerNode: ranksPerNode)
         if extrapolate || simulation.simulate != nil {
-            try report.note("\nAssumptions:")
+            try report.table("Assumptions", [BenchColumn("", "text", 1, .text)])
             for assumption in extrapolation.assumptions {
-                try report.note("  - \(assumption)")
-                if report.isJSON { try report.add("assumption", ["text": .string(assumption)]) }
+                try report.add("assumption", ["text": .string(assumption)])
             }
         }
         if extrapolate {

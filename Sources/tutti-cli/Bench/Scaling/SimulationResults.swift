@@ -16,8 +16,8 @@ struct SimulationResults {
         guard let best = intervals.min(by: { $0.seconds < $1.seconds }) else { return }
         try report.note(
             "\nSimulated: \(settings.steps) steps on \(settings.ranks) ranks, \(settings.nodes) nodes, "
-                + "\(settings.replicas) runs, seed \(settings.seed); a checkpoint takes \(settings.checkpointSeconds) s, a node fails "
-                + (settings.nodeHours > 0 ? "every \(settings.nodeHours) h" : "never")
+                + "\(settings.replicas) runs, seed \(settings.seed); a checkpoint takes \(settings.checkpointSeconds) s, "
+                + (settings.nodeHours > 0 ? "a node fails every \(settings.nodeHours) h" : "no node fails")
                 + ", \(settings.detectSeconds) s to notice, \(settings.restartSeconds) s to restart; "
                 + "\(settings.stragglerRate) of the ranks take \(settings.stragglerFactor) times as long")
         var whole = JSONObject()
