@@ -138,11 +138,12 @@ import FoundationXML
 
     @Test func aWorldLeftOutIsPredicted() throws {
         func error(_ lines: [JSONObject], _ ranks: Int, _ nodes: Int, _ batch: Int) throws -> Double {
-            let line = lines.first {
+            let found = lines.first {
                 $0["kind"]?.string == "prediction" && $0["ranks"]?.int == ranks && $0["nodes"]?.int == nodes
                     && $0["batch_size"]?.int == batch
             }
-            return try #require(try #require(line)["error"]?.double)
+            let line = try #require(found)
+            return try #require(line["error"]?.double)
         }
         let lines = try fit(Self.worlds)
         for (ranks, nodes, batch) in [(2, 1, 64), (4, 1, 16), (4, 2, 64), (8, 4, 64)] {
