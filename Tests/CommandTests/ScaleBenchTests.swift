@@ -185,6 +185,26 @@ import FoundationXML
         #expect(node.allSatisfy { $0["gradient_seconds"]?.double == 0 && $0["efficiency_over_node"]?.double == 1 })
     }
 
+    @Test func similaritiesThatFewRanksDoNotShowTakeTheirFLOPs() throws {
+        let cheap = Self.worlds.map { world in
+            var world = world
+            for key in ["world", "crowd", "alone"] {
+                guard var times = world[key]?.object else { continue }
+                times["loss_seconds"] = .number(1e-4)
+                world[key] = .object(times)
+            }
+            return world
+        }
+        let steps = try fit(cheap, "--extrapolate").filter { $0["ranks"]?.int == 10_000 }
+        // 64 rows, 640,000 others of two columns, 32 floats; 3,000,000 parameters outside the word table.
+        let least = 64.0 * 640_000 * 2 * Cost.work * 32 / 3e6
+        #expect(steps.count == 4)
+        for step in steps {
+            let loss = try #require(step["loss_seconds"]?.double)
+            #expect(loss > 0.99 * least && loss < 1.1 * least, "\(loss) instead of \(least)")
+        }
+    }
+
     @Test func withoutFailuresTheSimulationIsTheSumOfItsSteps() throws {
         let lines = try fit(
             Self.worlds, "--simulate", "64", "--simulated-steps", "1000", "--node-hours", "0", "--replicas", "2",

@@ -61,6 +61,7 @@ struct Extrapolation {
             "networks: \(Int(network.latency * 1e6)) us a message, \(Int(network.messageCost * 1e6)) us of a core a message, \(Int(network.payload * 100)) % of the rate is payload, full bisection: no node disturbs another",
             "gradients: every parameter, the word table whole, \(base.wireBytes) bytes each: 2 (N - 1) / N of them a node; two message times",
             "embeddings of \(base.candidates) column\(base.candidates == 1 ? "" : "s") of \(base.width) floats are gathered from all ranks and their gradients returned, as losses with in-batch negatives do: similarities grow with the ranks",
+            "a similarity takes at least its 6 D FLOPs at the rate of the model's products",
             "ranks vary independently, by \(String(format: "%.2f", 100 * model.spread)) % of their work: the slowest of W sets the pace",
             "hidden: gradients of all but the word table beside \(Int(Self.overlap * 100)) % of the work, at no cost to it",
         ]
@@ -79,7 +80,7 @@ struct Extrapolation {
     func step(ranks: Int, over network: Network) -> ExtrapolatedStep {
         let nodes = (ranks + ranksPerNode - 1) / ranksPerNode
         // Inside a node the fit speaks; what crosses nodes is added by the network's figures.
-        var parts = model.predict(shape(ranks: ranks, nodes: nodes), crossesNodes: false)
+        var parts = predict(ranks: ranks, nodes: nodes)
         var gradients = 0.0
         var gathered = 0.0
         if nodes > 1 {
@@ -94,8 +95,8 @@ struct Extrapolation {
         parts.exchange += gradients
         parts.loss += gathered
         let dense = base.parameters == 0 ? 0 : 1 - Double(base.wordTable) / Double(base.parameters)
-        let one = model.predict(shape(ranks: 1, nodes: 1), crossesNodes: false)
-        let node = model.predict(shape(ranks: ranksPerNode, nodes: 1), crossesNodes: false)
+        let one = predict(ranks: 1, nodes: 1)
+        let node = predict(ranks: ranksPerNode, nodes: 1)
         return ExtrapolatedStep(
             ranks: ranks, nodes: nodes, network: network, parts: parts, gradientSeconds: gradients,
             gatherSeconds: gathered, hidden: min(gradients * dense, Self.overlap * parts.work),
@@ -109,6 +110,16 @@ struct Extrapolation {
                 step(ranks: $0, over: Network(gigabits: rate))
             }
         }
+    }
+
+    /// A step without messages between nodes. Few ranks do not show what similarities cost: it is then what their
+    /// FLOPs take.
+    private func predict(ranks: Int, nodes: Int) -> StepPrediction {
+        let shape = shape(ranks: ranks, nodes: nodes)
+        var parts = model.predict(shape, crossesNodes: false)
+        let least = model.leastSimilarity(shape, wordTable: base.wordTable)
+        parts.loss += max(0, least - model.similarity) * shape.similarities
+        return parts
     }
 
     private func shape(ranks: Int, nodes: Int) -> StepShape {

@@ -132,7 +132,9 @@ struct ScalingAnalysis {
         }
         if let value = result["value"]?.double, let isDetermined = result["determined"]?.bool {
             line["shown"] = .string(String(format: "%.3g", value))
-            line["note"] = .string(isDetermined ? "" : "not determined by these worlds")
+            line["note"] = .string(
+                isDetermined ? (value == 0 ? "came out negative: taken as zero" : "") : "not determined by these worlds"
+            )
         }
         return line
     }

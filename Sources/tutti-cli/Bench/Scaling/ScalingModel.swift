@@ -188,6 +188,17 @@ struct ScalingModel {
             exchange: exchange.value(exchangeCounts), optimizer: optimizer.value(shape.optimizer))
     }
 
+    /// Seconds a similarity and its gradients must take at least, in shapes like `shape`: 6 D FLOPs, at the rate of work,
+    /// which has 6 FLOPs a token and parameter outside the word table.
+    func leastSimilarity(_ shape: StepShape, wordTable: Int) -> Double {
+        let dense = shape.parameters - wordTable
+        guard dense > 0, let token = work.coefficients.first else { return 0 }
+        return token / Double(shape.threads) * Double(shape.width) / Double(dense)
+    }
+
+    /// Seconds of a similarity as fitted.
+    var similarity: Double { loss.coefficients.first ?? 0 }
+
     /// The costs that `shape` has but that the fit could not see.
     func unseen(_ shape: StepShape) -> [String] {
         let features = shape.work + shape.loss + shape.exchange + shape.optimizer

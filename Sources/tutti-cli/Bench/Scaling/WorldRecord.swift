@@ -201,6 +201,10 @@ extension WorldRecord {
             record.variation = group.flatMap(\.variation)
             record.isOversubscribed = group.contains(where: \.isOversubscribed)
             record.facts.set("rounds", group.count)
+            for key in ["step_seconds_p10", "step_seconds_p90", "rows_per_second", "sentences_per_second"] {
+                let values = Samples(group.compactMap { $0.facts[key]?.double })
+                if !values.values.isEmpty { record.facts[key] = .number(values.median) }
+            }
             return record
         }
         return combined.sorted {
