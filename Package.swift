@@ -48,6 +48,7 @@ let package = Package(
         module("Kernels", ["COpenBLAS", "CTuttiKernels"], exclude: ["PERFORMANCE.md"]),
         module("Ensemble", []),
         module("Launch", ["CTuttiLaunch"]),
+        module("Net", []),
         // L2
         module("Text", ["TuttiFormats"]),
         module("Corpus", ["TuttiFormats"]),
@@ -66,7 +67,7 @@ let package = Package(
             "Training",
             [
                 "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
-                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
+                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiNet",
             ]),
         .target(
             name: "Tutti",
@@ -121,10 +122,11 @@ let package = Package(
             "Training",
             [
                 "Tutti", "TuttiTraining", "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives",
-                "TuttiEncoders", "TuttiCorpus", "TuttiKernels", "TuttiFormats", "TuttiEnsemble",
+                "TuttiEncoders", "TuttiCorpus", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiNet",
             ]),
         tests("Reports", ["TuttiReports", "TuttiFormats"]),
         tests("Launch", ["TuttiLaunch"]),
+        tests("Net", ["TuttiNet"]),
         tests(
             "Command",
             [

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "CTuttiMPI.h"
 #include <mpi.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,8 +82,16 @@ void tutti_mpi_host_name(char *text, int capacity) {
     text[capacity - 1] = 0;
 }
 
+// MPI_Abort waits for an answer of mpirun or its daemon, which may be stopped or cut off.
+static void *exit_soon(void *code) {
+    sleep(2);
+    _exit((int)(intptr_t)code);
+}
+
 void tutti_mpi_abort(int code) {
     int started = 0, finished = 0;
+    pthread_t reaper;
+    (void)pthread_create(&reaper, NULL, exit_soon, (void *)(intptr_t)code);
     MPI_Initialized(&started);
     MPI_Finalized(&finished);
     if (started && !finished) MPI_Abort(MPI_COMM_WORLD, code);

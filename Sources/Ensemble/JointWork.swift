@@ -17,7 +17,7 @@ extension Ensemble {
         guard let failing = reports.firstIndex(where: { !$0.isEmpty }) else { return try outcome.get() }
         var error = try JSONDecoder().decode(TuttiError.self, from: Data(reports[failing]))
         error.isShared = true
-        if reports.contains(where: \.isEmpty) { error.rank = failing }
+        if reports.contains(where: \.isEmpty) { (error.rank, error.host) = (failing, host(of: failing)) }
         throw error
     }
 }

@@ -122,6 +122,7 @@ extension Ensemble {
         var error = TuttiError(
             .usage, "compare the ranks", "", "runs \"\(theirs)\" but rank 0 runs \"\(first)\"",
             hint: "Start all ranks with the same program and files.", rank: differing)
+        error.host = host(of: differing)
         error.isShared = true
         throw error
     }

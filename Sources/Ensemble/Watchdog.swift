@@ -46,12 +46,23 @@ package final class Watchdog: Sendable {
 
     /// Waits started so far.
     package var calls: UInt64 { state.calls.load(ordering: .relaxed) }
+
+    /// The wait under way: its operation, nil if there is none, since when, and which it is.
+    var wait: (operation: UnsafePointer<UInt8>?, since: UInt64, calls: UInt64) {
+        let since = state.since.load(ordering: .acquiring)
+        let operation = since == 0 ? 0 : state.operation.load(ordering: .relaxed)
+        return (UnsafePointer(bitPattern: operation), since, calls)
+    }
+
+    /// Reports nothing from now on; `onAbort` is called as before.
+    func keepQuiet() { state.isQuiet.store(true, ordering: .relaxed) }
 }
 
 private final class WatchdogState: Sendable {
     let since = Atomic<UInt64>(0)  // nanoseconds; zero = not waiting
     let calls = Atomic<UInt64>(0)
     let operation = Atomic<UInt>(0)  // address of a StaticString's bytes
+    let isQuiet = Atomic<Bool>(false)
     private let stopped = Atomic<Bool>(false)
     private let lock = SleepLock()
     private let who: String
@@ -95,7 +106,9 @@ private final class WatchdogState: Sendable {
             let call = calls.load(ordering: .relaxed)
             if call != reportedCall { (reportedCall, next) = (call, limit) }
             if limit > 0, waited >= next {
-                report(line(call, waited) + "; the rank that does not say so is the one that is late")
+                if !isQuiet.load(ordering: .relaxed) {
+                    report(line(call, waited) + "; the rank that does not say so is the one that is late")
+                }
                 next *= 2
             }
             if let abortLimit, waited >= abortLimit, !aborted {

@@ -176,12 +176,14 @@ struct MPIExecutor: ~Copyable {
 }
 
 /// The typed error of an MPI code.
-func mpiError(_ code: Int32, _ operation: StaticString, rank: Int) -> TuttiError {
+func mpiError(_ code: Int32, _ operation: StaticString, rank: Int, host: String? = nil) -> TuttiError {
     let text = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { buffer in
         buffer.initialize(repeating: 0)
         guard let start = buffer.baseAddress else { return "" }
         tutti_mpi_error_text(code, start, Int32(buffer.count))
         return String(cString: start)
     }
-    return TuttiError(.retryable, operation.description, "", "MPI error \(code): \(text)", rank: rank)
+    var error = TuttiError(.retryable, operation.description, "", "MPI error \(code): \(text)", rank: rank)
+    error.host = host
+    return error
 }

@@ -15,7 +15,7 @@ import TuttiEnsemble
 import TuttiGround
 
 /// W ranks in W processes; see `startIfLaunched()`.
-public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
+public final class MPIEnsemble: MessagePassing, ProcessEnsemble, @unchecked Sendable {
     /// This rank, `0 ..< size`.
     public var rank: Int { ranks.rank }
 
@@ -39,6 +39,11 @@ public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
     private let conductor: Conductor
     private let host: String
     private let watchdog: Watchdog
+    /// What this rank is doing.
+    package let activity: RankActivity
+
+    /// The host of each rank.
+    package var hosts: [String] { topology.places.map(\.host) }
 
     /// Whether a launcher of this MPI started this process, so that other ranks may wait for it.
     public static var isLaunched: Bool {
@@ -86,6 +91,7 @@ public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
                 FileHandle.standardError.write(Data("\(line): aborting\n".utf8))
                 tutti_mpi_abort(TuttiError.Kind.retryable.rawValue)
             })
+        activity = RankActivity(watchdog)
     }
 
     private func learnTopology(_ environment: [String: String]) throws {
@@ -118,6 +124,7 @@ public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
         self.ranks = ranks
         self.topology = topology
         (worldRank, conductor, host, watchdog) = (whole.worldRank, whole.conductor, whole.host, whole.watchdog)
+        activity = whole.activity
     }
 
     /// A new ensemble of the ranks with the same `color`: another communicator of the same conductor.
@@ -242,12 +249,17 @@ public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
         watchdog.enter(operation)
         defer { watchdog.leave() }
         let code = conductor.finish()
-        if code != 0 { throw mpiError(code, operation, rank: worldRank) }
+        if code != 0 { throw mpiError(code, operation, rank: worldRank, host: host) }
     }
 
     /// Prints rank, host and reason to standard error, and ends all ranks with exit code `code`.
     public func abort(code: Int32, message: String) -> Never {
         FileHandle.standardError.write(Data("rank \(worldRank) on \(host): \(message)\n".utf8))
+        end(code: code)
+    }
+
+    /// Ends all ranks with exit code `code`, from any thread.
+    package func end(code: Int32) -> Never {
         // Not passed to the conductor: it may be blocked in the collective that will never complete.
         tutti_mpi_abort(code)
         exit(code)
@@ -259,7 +271,7 @@ public final class MPIEnsemble: MessagePassing, @unchecked Sendable {
         watchdog.enter(call.operation)
         defer { watchdog.leave() }
         let code = conductor.perform(call)
-        if code != 0 { throw mpiError(code, call.operation, rank: worldRank) }
+        if code != 0 { throw mpiError(code, call.operation, rank: worldRank, host: host) }
     }
 
     /// The number returned by a call.

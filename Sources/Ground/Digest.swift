@@ -1,9 +1,15 @@
-// Digest: SHA-256 of everything that decides a result, the only digest of the package. It identifies runs, data sets and
+// Digest: SHA-256 of everything that decides a result, the only digest that is stored anywhere. It identifies runs, data sets and
 // checkpoint files, and detects damaged or forged ones.
 //
 // Reference: FIPS 180-4. The compression function is C, for the processor's SHA instructions (CTuttiDigest).
 
 import CTuttiDigest
+
+/// A fast 64-bit fingerprint, to compare copies that should be equal; it identifies nothing for longer than a run.
+package func fingerprint(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    guard let start = bytes.baseAddress else { return 0 }
+    return tutti_fingerprint(start.assumingMemoryBound(to: UInt8.self), bytes.count)
+}
 
 /// Collects bytes and computes their SHA-256.
 package struct Digest: Sendable {

@@ -77,7 +77,7 @@ public struct TuttiError: Error, Sendable, Equatable, Codable, CustomStringConve
         text.hasSuffix(".") ? String(text.dropLast()) : text
     }
 
-    /// The error as one line without control characters: "rank R: subject: problem (while: operation). hint".
+    /// The error as one line without control characters: "rank R on HOST: subject: problem (while: operation). hint".
     public var description: String {
         var line = subject.isEmpty ? problem : "\(subject): \(problem)"
         if let rank { line = "rank \(rank)\(host.map { " on \($0)" } ?? ""): \(line)" }

@@ -16,6 +16,8 @@ struct PreparedBatch: Sendable {
     var rows: Int
     /// Rows of the global batch, N.
     var globalRows: Int
+    /// The rows of this rank in the table, for messages.
+    var rowNumbers: [Int32] = []
     /// Text columns that the student reads, C.
     var columns: Int
     /// Text columns of the data.
@@ -87,6 +89,7 @@ struct BatchPreparation: Sendable {
             rows: texts.rows.count, globalRows: texts.globalCount, columns: readers[0].columns.count,
             textColumns: textColumns,
             labels: texts.labels.flatMap(Self.numbers), labelWidth: labelWidth, textKeys: [])
+        batch.rowNumbers = texts.rows
         for reader in readers {
             if reader.role == .twin, reader.columns == readers[0].columns {
                 batch.texts[.twin] = batch.texts[.student]  // the same tokens

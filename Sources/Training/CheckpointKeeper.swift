@@ -13,6 +13,7 @@ final class CheckpointKeeper {
     private(set) var directory: RunDirectory
     private let inputs: TrainingInputs
     private let memory: TrainingMemory
+    private let replicas: ReplicaCheck
     private let log: RunLog
     private let ensemble: any Ensemble
 
@@ -20,11 +21,13 @@ final class CheckpointKeeper {
     ///
     /// `digests` are those of the run's inputs.
     init(
-        _ inputs: TrainingInputs, digests: [RunInput], batch: KeptBatch, memory: TrainingMemory, log: RunLog,
+        _ inputs: TrainingInputs, digests: [RunInput], batch: KeptBatch, memory: TrainingMemory,
+        replicas: ReplicaCheck, log: RunLog,
         ensemble: any Ensemble
     ) {
         self.inputs = inputs
         self.memory = memory
+        self.replicas = replicas
         self.log = log
         self.ensemble = ensemble
         directory = RunDirectory(
@@ -64,7 +67,8 @@ final class CheckpointKeeper {
     ///
     /// - Parameter isRequested: asked for by a signal: resumable even with `save_only_model`.
     func save(_ state: inout TrainerState, isRequested: Bool = false) throws {
-        try log.pausing {
+        try log.pausing(for: "saving") {
+            try replicas.beforeSaving(state.globalStep)
             if state.bestGlobalStep == state.globalStep { state.bestCheckpoint = "checkpoint-\(state.globalStep)" }
             let optimizer = inputs.arguments.saveOnlyModel && !isRequested ? nil : memory.state
             let card = RunCard(inputs, state).text
@@ -87,6 +91,8 @@ final class CheckpointKeeper {
 
     /// Writes `final/` and marks the run as finished. Collective.
     func saveFinal(_ state: TrainerState) throws {
+        ensemble.ownActivity?.enter("saving")
+        try replicas.beforeSaving(state.globalStep)
         let (model, card) = (inputs.model, RunCard(inputs, state).text)
         try ensemble.onRoot {
             try directory.checkIsHeld()

@@ -1,10 +1,24 @@
 // Main-thread wall time by phase of a step, without allocation.
 
 import Glibc
+import TuttiEnsemble
 
 /// The phases that a step's time is divided into; their sum is the step's wall time.
 package enum StepPhase: Int, CaseIterable, Sendable {
     case data, forward, loss, backward, exchange, optimizer, other
+
+    /// How messages call it.
+    var title: StaticString {
+        switch self {
+        case .data: "data"
+        case .forward: "forward"
+        case .loss: "loss"
+        case .backward: "backward"
+        case .exchange: "exchange"
+        case .optimizer: "optimizer"
+        case .other: "between steps"
+        }
+    }
 }
 
 /// A stopwatch that always runs in exactly one phase.
@@ -12,8 +26,10 @@ package struct PhaseClock: Sendable {
     private var seconds: (Double, Double, Double, Double, Double, Double, Double) = (0, 0, 0, 0, 0, 0, 0)
     private var phase = StepPhase.other
     private var since = PhaseClock.now()
+    private let activity: RankActivity?
 
-    package init() {}
+    /// A clock that tells `activity` each phase that it begins.
+    package init(_ activity: RankActivity? = nil) { self.activity = activity }
 
     /// Ends the current phase and begins `next`.
     package mutating func enter(_ next: StepPhase) {
@@ -21,6 +37,7 @@ package struct PhaseClock: Sendable {
         add(now - since)
         since = now
         phase = next
+        activity?.enter(next.title)
     }
 
     /// Seconds spent in a phase since the last `reset`.
@@ -48,7 +65,10 @@ package struct PhaseClock: Sendable {
     }
 
     /// Counts the time since the last change of phase to none of them.
-    package mutating func skip() { since = PhaseClock.now() }
+    package mutating func skip() {
+        since = PhaseClock.now()
+        activity?.enter(phase.title)
+    }
 
     /// Monotonic seconds.
     package static func now() -> Double {

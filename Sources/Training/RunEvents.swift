@@ -16,6 +16,7 @@ final class RunEvents {
     private let log: RunLog
     private let round: EvaluationRound
     private let keeper: CheckpointKeeper
+    private let replicas: ReplicaCheck
     private let callbacks: Callbacks
     private let ensemble: any Ensemble
     /// Whether a request has stopped the run: everything is saved, and a later process goes on.
@@ -25,7 +26,7 @@ final class RunEvents {
 
     init(
         _ inputs: TrainingInputs, totalSteps: Int, log: RunLog, round: EvaluationRound, keeper: CheckpointKeeper,
-        callbacks: Callbacks, ensemble: any Ensemble
+        replicas: ReplicaCheck, callbacks: Callbacks, ensemble: any Ensemble
     ) {
         self.inputs = inputs
         self.totalSteps = totalSteps
@@ -33,6 +34,7 @@ final class RunEvents {
         self.log = log
         self.round = round
         self.keeper = keeper
+        self.replicas = replicas
         self.callbacks = callbacks
         self.ensemble = ensemble
     }
@@ -62,6 +64,7 @@ final class RunEvents {
     /// Logging, evaluation, saving, callbacks and requests. Collective.
     func afterStep(_ report: StepReport, _ state: inout TrainerState, endsEpoch: Bool) throws {
         log.step(state)
+        try replicas.afterStep(state.globalStep)
         let isLast = state.globalStep == totalSteps
         var control = plan.control(state, endsEpoch: endsEpoch || isLast)
         if !callbacks.isEmpty { control = try asked(control, state, endsEpoch: endsEpoch || isLast) }

@@ -14,9 +14,12 @@ final class RunLog {
     /// Rank zero's reports; none on the other ranks.
     private let reports: [any Report]
     /// Main-thread time by phase, of the steps since the last training line.
-    var clock = PhaseClock()
+    var clock: PhaseClock
     private var stepsOnClock = 0
     private var tokensOnClock = 0
+    private var ownTokensOnClock = 0
+    private var stragglers: StragglerWatch
+    private var host = HostPace()
     /// Steps and rows of all ranks that this process has trained on, and its seconds before the clock's.
     private var ownSteps = 0
     private var ownRows = 0
@@ -29,6 +32,8 @@ final class RunLog {
     init(_ reports: [any Report], ensemble: any Ensemble) {
         self.reports = reports
         self.ensemble = ensemble
+        stragglers = StragglerWatch(names: (0..<ensemble.size).map { ensemble.name(of: $0) })
+        clock = PhaseClock(ensemble.ownActivity)
     }
 
     // MARK: Reports
@@ -60,10 +65,11 @@ final class RunLog {
 
     // MARK: Steps
 
-    /// Counts a step of `rows` rows and `tokens` tokens of all ranks.
-    func count(rows: Int, tokens: Int) {
+    /// Counts a step of `rows` rows and `tokens` tokens of all ranks, `own` of them this rank's.
+    func count(rows: Int, tokens: Int, own: Int) {
         stepsOnClock += 1
         tokensOnClock += tokens
+        ownTokensOnClock += own
         ownSteps += 1
         ownRows += rows
     }
@@ -80,8 +86,9 @@ final class RunLog {
     func startClock() { clock.reset() }
 
     /// Runs what is no part of a training step, such as an evaluation: the clock stands still.
-    func pausing<Result>(_ body: () throws -> Result) rethrows -> Result {
+    func pausing<Result>(for work: StaticString, _ body: () throws -> Result) rethrows -> Result {
         clock.enter(.other)
+        ensemble.ownActivity?.enter(work)
         let paused = clock
         let result = try body()
         clock = paused
@@ -99,6 +106,7 @@ final class RunLog {
         for (name, mean) in parts { line[name] = .number(mean) }
         line["grad_norm"] = .number(last.gradientNorm)
         line["learning_rate"] = .number(last.learningRate)
+        try addPaces(to: &line)
         addTimes(to: &line, tokens: state.tokensSinceLog)
         state.lossSum = 0
         state.lossSteps = 0
@@ -106,6 +114,17 @@ final class RunLog {
         state.tokensSinceLog = 0
         let keys = ["epoch", "grad_norm", "learning_rate", "loss", "step"] + parts.map(\.name)
         try write(LogLine(.training, line), &state, historyKeys: keys)
+    }
+
+    /// How evenly the ranks have computed since the last training line; a notice about one that is slow. Collective.
+    private func addPaces(to line: inout JSONObject) throws {
+        guard ensemble.size > 1 else { return }
+        let own = RankPace(
+            seconds: clock.seconds(in: .forward) + clock.seconds(in: .backward), tokens: Double(ownTokensOnClock),
+            stolen: host.stolenShare(), megahertz: HostPace.megahertz())
+        let paces = try RankPace.all(own, among: ensemble)
+        if let balance = RankPace.balance(paces) { line["balance"] = .number(balance) }
+        if ensemble.isRoot { stragglers.note(paces).forEach(notice) }
     }
 
     /// Tokens and main-thread seconds a step, by phase, over the steps since the last training line.
@@ -122,6 +141,7 @@ final class RunLog {
         earlierSeconds += seconds
         stepsOnClock = 0
         tokensOnClock = 0
+        ownTokensOnClock = 0
         clock.reset()
     }
 

@@ -37,6 +37,8 @@ package final class Trainer {
     private let step: TrainingStep
     private let keeper: CheckpointKeeper
     private let events: RunEvents
+    private let secondLook: SecondLook
+    private let fault: InjectedFault?
     private var chance: ChanceWatch
     private var epochsWithoutBatches = 0
 
@@ -73,17 +75,22 @@ package final class Trainer {
             objectives, lossOfDataset: inputs.trainDatasets.map(\.loss), memory: memory,
             update: Update(optimizer, memory: memory, arguments: arguments), schedule: schedule, arguments: arguments,
             ensemble: ensemble, shards: try inputs.makeShards(objectives, ensemble: ensemble))
+        fault = try InjectedFault.agreed(ensemble)
+        secondLook = SecondLook(
+            step, arguments: arguments, datasets: inputs.trainDatasets, fault: fault, ensemble: ensemble)
         batches = RankBatches(objectives, arguments: arguments, ensemble: ensemble)
         let callbacks = try Callbacks(inputs.callbacks, ensemble: ensemble)
         let round = try EvaluationRound(
             inputs, objectives: objectives, batches: batches, mayBeAsked: !callbacks.isEmpty, log: log,
             ensemble: ensemble)
+        let replicas = ReplicaCheck(memory, interval: arguments.replicaCheckSteps, ensemble: ensemble)
         // The run is compared, and described, by what was given.
-        keeper = CheckpointKeeper(given, digests: digests, batch: kept, memory: memory, log: log, ensemble: ensemble)
+        keeper = CheckpointKeeper(
+            given, digests: digests, batch: kept, memory: memory, replicas: replicas, log: log, ensemble: ensemble)
         chance = ChanceWatch(inputs, objectives)
         events = RunEvents(
-            inputs, totalSteps: plan.totalSteps, log: log, round: round, keeper: keeper, callbacks: callbacks,
-            ensemble: ensemble)
+            inputs, totalSteps: plan.totalSteps, log: log, round: round, keeper: keeper, replicas: replicas,
+            callbacks: callbacks, ensemble: ensemble)
         state.maxSteps = plan.totalSteps
         state.lossUpdates = [Int](repeating: 0, count: objectives.count)
     }
@@ -169,12 +176,26 @@ package final class Trainer {
         }
     }
 
+    /// What comes before the first micro-batch of a step.
+    private func beginStep() {
+        ensemble.ownActivity?.begin(step: state.globalStep + 1)
+        fault?.begin(step: state.globalStep + 1, rank: ensemble.rank)
+        secondLook.begin()
+    }
+
     /// Takes the next step of the epoch in progress and books it; stops a diverged run. Collective.
     func takeStep(of batches: MultiDatasetPlan, nextBatch: () throws -> PreparedBatch) throws -> StepReport {
         let count = min(inputs.arguments.gradientAccumulationSteps, batches.batchCount - state.nextMicroBatch)
+        beginStep()
         let report = try step.run(
-            number: state.globalStep, lossUpdates: state.lossUpdates, microBatches: count, clock: &log.clock,
-            nextBatch: nextBatch)
+            number: state.globalStep, lossUpdates: state.lossUpdates, microBatches: count, clock: &log.clock
+        ) {
+            fault?.spoilGradient(step: state.globalStep + 1, rank: ensemble.rank, of: step.memory.parameters)
+            let batch = try nextBatch()
+            secondLook.keep(batch)
+            return batch
+        }
+        fault?.spoilWeights(step: state.globalStep + 1, rank: ensemble.rank, of: step.memory.parameters)
         log.clock.enter(.other)
         if let line = step.memory.exchange.takeNotice() { log.notice(line) }
         var sums = (loss: report.partialLoss, tokens: Double(report.tokens), rows: Double(report.rows))
@@ -183,15 +204,9 @@ package final class Trainer {
         }
         try state.parts.add(report.parts, among: ensemble)
         guard report.gradientNorm.isFinite, sums.loss.isFinite else {
-            let step = state.globalStep + 1
-            try ensemble.onRoot {
-                throw TuttiError(
-                    .diverged, "train", "step \(step)", "the gradient is not finite",
-                    hint: "Lower learning_rate or raise the warm-up; the last checkpoint is kept.")
-            }
-            return report
+            throw try secondLook.error(number: state.globalStep)
         }
-        log.count(rows: Int(sums.rows), tokens: Int(sums.tokens))
+        log.count(rows: Int(sums.rows), tokens: Int(sums.tokens), own: report.tokens)
         state.take(loss: sums.loss, tokens: Int(sums.tokens), microBatches: count, of: batches.batchCount)
         for loss in objectives.indices where step.usedLosses[loss] { state.lossUpdates[loss] += 1 }
         let rows = sums.rows / Double(max(1, count))

@@ -14,6 +14,7 @@ import TuttiTraining
 /// each kind of product the library that is fastest on this machine, measured once and kept.
 public final class SentenceTransformerTrainer {
     private let trainer: Trainer
+    private let ensemble: any Ensemble
 
     /// Prepares a run over one data set. Collective.
     ///
@@ -61,6 +62,7 @@ public final class SentenceTransformerTrainer {
             notice("Matrix products: \(products)")
         }
         trainer = try Trainer(inputs, ensemble: ensemble, reports: reports)
+        self.ensemble = ensemble
     }
 
     /// Runs to the end, or to a signal that asks to stop. Collective.
@@ -68,5 +70,9 @@ public final class SentenceTransformerTrainer {
     /// - Throws: exit 64 for a directory that holds another run, 70 for a gradient that is not finite, 75 for a write
     ///   that failed.
     @discardableResult
-    public func train() throws -> TrainingOutcome { try trainer.train() }
+    public func train() throws -> TrainingOutcome {
+        let heartbeat = try Heartbeat.start(ensemble, doing: "preparing")
+        defer { heartbeat?.stop() }
+        return try trainer.train()
+    }
 }

@@ -73,7 +73,9 @@ enum CommandSession {
         let ensemble: any Ensemble = world ?? LocalEnsemble.single()
         LaunchCommand.tellReady(ensemble)
         var code: Int32 = 0
+        var heartbeat: Heartbeat?
         do {
+            heartbeat = try Heartbeat.start(ensemble, doing: phase(of: parsed))
             let command = try agreed(parsed, ensemble)
             if let ranked = command as? any RankedCommand {
                 try ranked.run(on: ensemble)
@@ -90,10 +92,16 @@ enum CommandSession {
             if ensemble.isRoot { report(world.map { located(error, in: $0) } ?? error) }
         } catch {
             code = exitCode(of: error)
-            if ensemble.size > 1 { ensemble.abort(code: code, message: "\(error)") }
+            if ensemble.size > 1 {
+                var own = TuttiError(error)
+                if own.rank == ensemble.rank { own.rank = nil }  // said with the host already
+                ensemble.abort(code: code, message: "\(own)")
+            }
             report(error)
         }
+        heartbeat?.leave()
         world?.finalize()
+        heartbeat?.stop()
         LaunchCommand.tellEnd(ensemble, code: code)
         exit(code)
     }
@@ -104,6 +112,17 @@ enum CommandSession {
         var error = error
         if let rank = error.rank, hosts.indices.contains(rank), Set(hosts).count > 1 { error.host = hosts[rank] }
         return error
+    }
+
+    /// What a command does, for messages about ranks that are late or lost.
+    private static func phase(of parsed: Result<any ParsableCommand, any Error>) -> StaticString {
+        switch parsed {
+        case .success(is TrainCommand): "preparing"
+        case .success(is EvaluateCommand): "evaluation"
+        case .success(is EncodeCommand): "encoding"
+        case .success(is MineNegativesCommand): "mining"
+        default: "the command"
+        }
     }
 
     /// The command that every rank has parsed.

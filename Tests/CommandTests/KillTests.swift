@@ -59,7 +59,7 @@ import TuttiGround
         return try text.split(separator: "\n").map { line in
             var object = try #require(try JSONValue.parse(String(line)).object)
             for key in object.keys
-            where key.contains("second") || key.contains("runtime") { object.remove(key) }
+            where key.contains("second") || key.contains("runtime") || key == "balance" { object.remove(key) }
             return JSONValue.object(object).serialized()
         }
     }

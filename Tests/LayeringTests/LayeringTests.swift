@@ -19,6 +19,7 @@ let layers: [String: Set<String>] = [
     "Kernels": ["COpenBLAS", "CTuttiKernels"],
     "Ensemble": [],
     "Launch": ["CTuttiLaunch"],
+    "Net": [],
     // L2
     "Text": ["TuttiFormats"],
     "Corpus": ["TuttiFormats"],
@@ -31,7 +32,7 @@ let layers: [String: Set<String>] = [
     "Evaluation": ["TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiEnsemble", "TuttiObjectives", "TuttiFormats"],
     "Reports": ["TuttiFormats"],
     // L5
-    "Training": belowTraining.union(["TuttiEvaluation", "TuttiReports"]),
+    "Training": belowTraining.union(["TuttiEvaluation", "TuttiReports", "TuttiNet"]),
     "Tutti": belowTraining.union(["TuttiEvaluation", "TuttiReports", "TuttiTraining"]),
     // L6
     "TuttiMPI": ["Tutti", "TuttiEnsembleMPI"],

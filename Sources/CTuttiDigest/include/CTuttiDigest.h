@@ -12,4 +12,7 @@ void tutti_sha256_blocks(uint32_t state[_Nonnull 8], const uint8_t *_Nonnull blo
 /// The same without SHA instructions: for tests, on any processor.
 void tutti_sha256_blocks_portable(uint32_t state[_Nonnull 8], const uint8_t *_Nonnull blocks, size_t count);
 
+/// A fingerprint of bytes that finds every difference within one word of eight bytes; only to compare copies.
+uint64_t tutti_fingerprint(const uint8_t *_Nonnull bytes, size_t count);
+
 #endif

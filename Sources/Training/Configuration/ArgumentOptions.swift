@@ -169,6 +169,10 @@ extension TrainingArguments {
             "wire", \.wire,
             "the numbers of gradients in messages between nodes; bf16 halves the bytes and rounds each node's part and "
                 + "the sum"),
+        Option(
+            "replica_check_steps", \.replicaCheckSteps,
+            "steps after which the ranks compare their copies of the weights, as before each checkpoint; 0: never",
+            check: .atLeast(0)),
         Option("prompts", \.prompts, "what is put before texts: one for all, by column, by data set, or both"),
         Option("seed", \.seed, "of everything that is drawn", check: nil),
         Option("data_seed", \.dataSeed, "of the order of rows; seed if not given"),

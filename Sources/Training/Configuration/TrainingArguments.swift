@@ -119,6 +119,8 @@ public struct TrainingArguments: Sendable {
     public var metricForBestModel: String?
     /// Whether a larger value of it is better; nil follows from its name.
     public var greaterIsBetter: Bool?
+    /// Steps between two comparisons of the ranks' copies of the weights; 0 switches them off.
+    public var replicaCheckSteps = 500
     /// Prompts of training and evaluation texts.
     public var prompts = TrainingPrompts()
     /// The name of the run in reports.

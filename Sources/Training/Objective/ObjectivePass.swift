@@ -88,6 +88,13 @@ struct ObjectivePass: ~Copyable {
         self.gradients = gradients
     }
 
+    /// Whether the embeddings that the student has made are all finite.
+    var embeddingsAreFinite: Bool {
+        (0..<batch.embeddings.rows).allSatisfy { row in
+            (0..<batch.embeddings.columns).allSatisfy { batch.embeddings[row, $0].isFinite }
+        }
+    }
+
     /// This rank's part of the loss. Collective.
     ///
     /// - Parameter weight: the factor of its gradients.
