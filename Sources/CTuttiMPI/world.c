@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#endif
 
 // The communicators by number. One thread makes every call, so no lock is needed.
 static MPI_Comm first[8];
@@ -88,9 +93,35 @@ static void *exit_soon(void *code) {
     _exit((int)(intptr_t)code);
 }
 
+// A daemon of mpirun that is stopped, or that is cut off and waits for its messages to arrive, would outlive the job: a
+// child of its own session waits for its end and kills it after eight seconds.
+static void end_daemon_later(void) {
+#if defined(__linux__) && defined(SYS_pidfd_open)
+    char path[64], name[16] = "";
+    pid_t parent = getppid();
+    snprintf(path, sizeof path, "/proc/%ld/comm", (long)parent);
+    FILE *file = fopen(path, "r");
+    if (!file) return;
+    int isDaemon = fgets(name, sizeof name, file) && strncmp(name, "orted", 5) == 0;
+    fclose(file);
+    int daemon = isDaemon ? (int)syscall(SYS_pidfd_open, parent, 0) : -1;
+    if (daemon < 0) return;
+    if (fork() == 0) {
+        struct pollfd ended = {daemon, POLLIN, 0};
+        setsid();
+        for (int other = 0; other < 1024; other++)
+            if (other != daemon) close(other); // the job's pipes among them
+        if (poll(&ended, 1, 8000) == 0) syscall(SYS_pidfd_send_signal, daemon, SIGKILL, NULL, 0);
+        _exit(0);
+    }
+    close(daemon);
+#endif
+}
+
 void tutti_mpi_abort(int code) {
     int started = 0, finished = 0;
     pthread_t reaper;
+    end_daemon_later();
     (void)pthread_create(&reaper, NULL, exit_soon, (void *)(intptr_t)code);
     MPI_Initialized(&started);
     MPI_Finalized(&finished);

@@ -25,7 +25,8 @@ void tutti_mpi_error_text(int code, char *text, int capacity);
 void tutti_mpi_version(char *text, int capacity);
 void tutti_mpi_host_name(char *text, int capacity);
 
-// Ends all ranks; works before MPI has started and from any thread.
+// Ends all ranks, within two seconds at least this one, and a daemon of mpirun that does not end by itself; works before
+// MPI has started and from any thread.
 void tutti_mpi_abort(int code);
 
 int tutti_mpi_barrier(int comm);

@@ -24,7 +24,7 @@ package final class TwoLevel: Exchange {
     private let late: Streams
     private let denseCount: Int  // floats before the word table
     private var trial: OverlapTrial
-    private var earlyCount = 0  // floats that `early` sums in this step, once the backward pass has begun to finish them
+    private var earlyCount = 0  // floats that `early` sums in this step, once it has begun
     private var finishedCount = 0
     private var failure: (any Error)?
 
