@@ -22,7 +22,7 @@ package struct NetworkInterface: Codable, Equatable, Sendable {
     /// Its network: 10.0.0.0/24.
     package var network: String {
         let mask = bits == 0 ? 0 : ~UInt32(0) << UInt32(32 - bits)
-        let number = NetworkAddress.number(of: address) & mask
+        let number = HostInterfaces.number(of: address) & mask
         return "\(number >> 24).\(number >> 16 & 255).\(number >> 8 & 255).\(number & 255)/\(bits)"
     }
 }
@@ -96,8 +96,8 @@ package struct HostReport: Codable, Equatable, Sendable {
         return HostReport(
             hostName: Machine.hostName, machine: identity(), program: try ownDigest(), library: library,
             hasDirectory: exists, clock: Date().timeIntervalSince1970, sharedMegabytes: shared,
-            freeMegabytes: machine.freeMegabytes, cores: machine.usableCores, interfaces: NetworkAddress.interfaces(),
-            resolved: Dictionary(names.map { ($0, NetworkAddress.resolve($0)) }) { first, _ in first },
+            freeMegabytes: machine.freeMegabytes, cores: machine.usableCores, interfaces: HostInterfaces.interfaces(),
+            resolved: Dictionary(names.map { ($0, HostInterfaces.resolve($0)) }) { first, _ in first },
             strays: strays, otherRanks: others)
     }
 

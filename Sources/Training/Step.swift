@@ -50,7 +50,7 @@ final class TrainingStep {
 
             clock.enter(.backward)
             let isLast = micro == count - 1
-            pass.backward { slice in if isLast, shards == nil { exchange.finished(slice) } }
+            pass.backward { slice in if isLast { exchange.finished(slice) } }
             report.tokens += batch[.student].tokenCount
             report.rows += batch.rows
         }
@@ -72,10 +72,9 @@ final class TrainingStep {
         _ objectives: [Objective], lossOfDataset: [Int], memory: TrainingMemory, update: Update,
         schedule: LearningRateSchedule, arguments: TrainingArguments, ensemble: any Ensemble, shards: LogicalShards?
     ) {
-        self.shards = shards
         (self.objectives, self.lossOfDataset) = (objectives, lossOfDataset)
         (self.memory, self.update, self.schedule) = (memory, update, schedule)
-        (self.arguments, self.ensemble) = (arguments, ensemble)
+        (self.arguments, self.ensemble, self.shards) = (arguments, ensemble, shards)
         usedLosses = [Bool](repeating: false, count: objectives.count)
     }
 }

@@ -74,7 +74,10 @@ package final class Trainer {
         step = TrainingStep(
             objectives, lossOfDataset: inputs.trainDatasets.map(\.loss), memory: memory,
             update: Update(optimizer, memory: memory, arguments: arguments), schedule: schedule, arguments: arguments,
-            ensemble: ensemble, shards: try inputs.makeShards(objectives, ensemble: ensemble))
+            ensemble: ensemble,
+            shards: try inputs.makeShards(
+                objectives, batchIsGlobal: given.arguments.globalTrainBatchSize != nil || kept.world == 1,
+                ensemble: ensemble))
         fault = try InjectedFault.agreed(ensemble)
         secondLook = SecondLook(
             step, arguments: arguments, datasets: inputs.trainDatasets, fault: fault, ensemble: ensemble)

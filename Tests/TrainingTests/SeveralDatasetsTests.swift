@@ -124,7 +124,7 @@ private final class Listener: Report, AsksToStop {
             let found = try metricsLines(output)
             #expect(found.count == wanted.count)
             for (line, same) in zip(found, wanted) {
-                #expect(line.keys == same.keys)
+                #expect(line.keys.filter { $0 != "balance" } == same.keys)  // one rank has nobody to compare with
                 for key in ["loss", "eval_triplets_loss", "eval_pairs_loss"] {
                     guard let value = same[key]?.double else { continue }
                     let error = abs((line[key]?.double ?? .nan) - value)

@@ -107,7 +107,7 @@ import TuttiTraining
     @Test func theRunSaysHowItsRanksExchangeGradients() throws {
         let scratch = try TemporaryDirectory()
         let (path, run) = (scratch.path, run("bert-sgd"))
-        for (sharesNode, words) in [(true, "in shared memory"), (false, "by messages")] {
+        for (sharesNode, words) in [(true, "in shared memory"), (false, "messages between them")] {
             let notices = try LocalEnsemble.run(world: 2, sharesNode: sharesNode) { ensemble in
                 let heard = Notices()
                 _ = try run.train(path + "/\(sharesNode)", ensemble: ensemble, report: heard)

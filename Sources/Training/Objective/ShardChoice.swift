@@ -9,8 +9,11 @@ extension TrainingInputs {
     /// The logical shards of a run with `deterministic: world_size`, whose products are then our own: their rows depend
     /// neither on their neighbors nor on threads. Nil for other runs.
     ///
+    /// - Parameter batchIsGlobal: whether the batch was the same on any number of ranks when the run began.
     /// - Throws: a usage error where the bits of such a run would depend on the ranks.
-    func makeShards(_ objectives: [Objective], ensemble: any Ensemble) throws(TuttiError) -> LogicalShards? {
+    func makeShards(
+        _ objectives: [Objective], batchIsGlobal: Bool, ensemble: any Ensemble
+    ) throws(TuttiError) -> LogicalShards? {
         guard arguments.deterministic == .worldSize else { return nil }
         func refuse(_ problem: String, _ hint: String) -> TuttiError {
             TuttiError(.usage, "plan the run", "args.deterministic: world_size", problem, hint: hint)
@@ -25,7 +28,7 @@ extension TrainingInputs {
                 "\(ranks) ranks cannot share \(shards) logical shards",
                 "Use 1, 2, 4 ... ranks, at most args.deterministic_shards.")
         }
-        guard arguments.globalTrainBatchSize != nil || ranks == 1 else {
+        guard batchIsGlobal else {
             throw refuse(
                 "per_device_train_batch_size makes the batch depend on the ranks", "Use args.global_train_batch_size.")
         }

@@ -1,9 +1,9 @@
-// NetworkAddress: the IPv4 interfaces of this host, and what names resolve to here.
+// HostInterfaces: the IPv4 interfaces of this host, and what names resolve to here.
 
 import Glibc
 
 /// Addresses as the system gives them.
-enum NetworkAddress {
+enum HostInterfaces {
     /// The interfaces that are up, without the loopback.
     static func interfaces() -> [NetworkInterface] {
         var first: UnsafeMutablePointer<ifaddrs>?
