@@ -128,19 +128,7 @@ import TuttiGround
 
     @Test func ranksMeasureCollectivesAndSteps() throws {
         func ranked(_ arguments: [String]) throws -> [JSONObject] {
-            let run = Process()
-            run.executableURL = URL(fileURLWithPath: TuttiProcess.root + "/launch/tutti-run")
-            run.arguments =
-                ["-np", "2", "--threads", "1", "--bind", "none", "--quiet", "--", try TuttiProcess.executable]
-                + arguments + ["--json", "--repetitions", "2"]
-            let output = Pipe()
-            run.standardOutput = output
-            run.standardError = FileHandle.nullDevice
-            try run.run()
-            let said = output.fileHandleForReading.readDataToEndOfFile()
-            run.waitUntilExit()
-            #expect(run.terminationStatus == 0)
-            return try objects(String(decoding: said, as: UTF8.self))
+            try objects(TuttiProcess.outputOfRanks(2, arguments + ["--json", "--repetitions", "2"]))
         }
         let lines = try ranked(["bench", "collectives", "--min-bytes", "1024", "--max-bytes", "8192", "--factor", "8"])
         _ = try require("bound", ["name"], spread: ["value"], in: lines)

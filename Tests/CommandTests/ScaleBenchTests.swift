@@ -295,22 +295,13 @@ import FoundationXML
     }
 
     @Test(arguments: [1, 2]) func aWorldIsMeasured(_ ranks: Int) throws {
-        let run = Process()
-        run.executableURL = URL(fileURLWithPath: TuttiProcess.root + "/launch/tutti-run")
-        run.arguments =
+        let said = try TuttiProcess.outputOfRanks(
+            ranks,
             [
-                "-np", "\(ranks)", "--threads", "1", "--bind", "none", "--quiet", "--", try TuttiProcess.executable,
                 "bench", "scale", "--json", "--repetitions", "2", "--rounds", "2", "--warmup", "1", "--batch-size", "4",
                 "--vocabulary", "300", "--hidden", "32", "--inner", "64", "--layers", "2", "--heads", "4",
-            ]
-        let output = Pipe()
-        run.standardOutput = output
-        run.standardError = FileHandle.nullDevice
-        try run.run()
-        let said = output.fileHandleForReading.readDataToEndOfFile()
-        run.waitUntilExit()
-        #expect(run.terminationStatus == 0)
-        let world = try only("world", in: try objects(String(decoding: said, as: UTF8.self)))
+            ])
+        let world = try only("world", in: try objects(said))
         #expect(world["ranks"]?.int == ranks && world["nodes"]?.int == 1 && world["steps"]?.int == 4)
         var product = 1.0
         for name in ["contention", "communication", "balance", "rest"] {

@@ -37,6 +37,22 @@ enum TuttiProcess {
         }
     }
 
+    /// What the command prints when `ranks` ranks run it under the launcher; it must end well.
+    static func outputOfRanks(_ ranks: Int, _ arguments: [String]) throws -> String {
+        let run = Process()
+        run.executableURL = URL(fileURLWithPath: root + "/launch/tutti-run")
+        run.arguments =
+            ["-np", "\(ranks)", "--threads", "1", "--bind", "none", "--quiet", "--", try executable] + arguments
+        let output = Pipe()
+        run.standardOutput = output
+        run.standardError = FileHandle.nullDevice
+        try run.run()
+        let said = output.fileHandleForReading.readDataToEndOfFile()
+        run.waitUntilExit()
+        #expect(run.terminationStatus == 0)
+        return String(decoding: said, as: UTF8.self)
+    }
+
     /// Starts the command without waiting.
     static func start(
         _ arguments: [String], output: Pipe = Pipe(), errors: Pipe = Pipe(), environment more: [String: String] = [:]

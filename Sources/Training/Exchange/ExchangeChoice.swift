@@ -75,18 +75,18 @@ public enum ExchangeChoice: String, Sendable, CaseIterable {
             return (nil, "the nodes must have equal powers of two of neighboring ranks")
         }
         guard let whole = ensemble as? any MessagePassing else { return (nil, "") }
-        let own = try ensemble.split(color: ensemble.node)
-        let isApart = own.size > 1 && !own.sharesNode
+        let split = try ensemble.splitByNode()
+        let isApart = split.own.size > 1 && !split.own.sharesNode
         guard try ensemble.agree(code: isApart ? 1 : 0) == 0 else { return (nil, "") }
-        let regions = TwoLevel.regions(parameters, stateCount: stateCount, ranks: own.size)
-        let answer = try NodeMemory.share(regions: regions, among: own)
+        let regions = TwoLevel.regions(parameters, stateCount: stateCount, ranks: split.own.size)
+        let answer = try NodeMemory.share(regions: regions, among: split.own)
         let obstacles = try ensemble.gather(Array(answer.obstacle.utf8))
         guard let memory = answer.memory, obstacles.allSatisfy(\.isEmpty) else {
             let node = obstacles.firstIndex { !$0.isEmpty } ?? 0
             return (nil, "on the node of rank \(node), \(String(decoding: obstacles[node], as: UTF8.self))")
         }
         let exchange = try TwoLevel(
-            parameters, stateCount: stateCount, in: memory, table: table, wire: wire, isTree: isTree, own: own,
+            parameters, stateCount: stateCount, in: memory, table: table, wire: wire, isTree: isTree, nodes: split,
             among: whole)
         return (exchange, "")
     }

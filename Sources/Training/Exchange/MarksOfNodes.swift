@@ -9,33 +9,31 @@ import TuttiEnsemble
 /// The touched rows of all nodes.
 final class MarksOfNodes {
     private let touched: TouchedRows
-    private let own: any Ensemble
-    private let firsts: any Ensemble
+    private let nodes: NodeEnsembles
     private let union: [UnsafeMutableBufferPointer<Float>]  // one, [rows], in the node's memory
     private var bits: [UInt64]  // [rows / 64], of this node
     private var bitsOfNodes: [UInt64]  // [nodes, rows / 64]
     private let counts: [Int]  // bytes of a node's bits, [nodes]
 
     /// - Parameters:
-    ///   - own: the ranks of this node.
-    ///   - firsts: on the first rank of a node, the first ranks of all nodes.
+    ///   - count: nodes.
     ///   - union: memory of the node, [rows].
     init(
-        _ touched: TouchedRows, nodes: Int, own: any Ensemble, firsts: any Ensemble,
+        _ touched: TouchedRows, count: Int, nodes: NodeEnsembles,
         union: UnsafeMutableBufferPointer<Float>
     ) {
-        (self.touched, self.own, self.firsts, self.union) = (touched, own, firsts, [union])
+        (self.touched, self.nodes, self.union) = (touched, nodes, [union])
         let length = (union.count + 63) / 64
         bits = [UInt64](repeating: 0, count: length)
-        bitsOfNodes = [UInt64](repeating: 0, count: length * nodes)
-        counts = [Int](repeating: length * 8, count: nodes)
+        bitsOfNodes = [UInt64](repeating: 0, count: length * count)
+        counts = [Int](repeating: length * 8, count: count)
     }
 
     /// Collects the touched rows, given the marks of this node's ranks, which have met. Collective.
     func collect(_ marksOfRanks: [UnsafeMutableBufferPointer<Float>]) throws {
         if bits.isEmpty { return touched.collect(from: marksOfRanks) }
-        if own.isRoot { try unite(marksOfRanks) }
-        try own.barrier()
+        if nodes.own.isRoot { try unite(marksOfRanks) }
+        try nodes.own.barrier()
         touched.collect(from: union)
     }
 
@@ -47,7 +45,7 @@ final class MarksOfNodes {
         }
         try bits.withUnsafeBytes { own in
             try bitsOfNodes.withUnsafeMutableBytes { all in
-                try counts.withUnsafeBufferPointer { try firsts.allGather(own, counts: $0, into: all) }
+                try counts.withUnsafeBufferPointer { try nodes.across.allGather(own, counts: $0, into: all) }
             }
         }
         for row in marks.indices {

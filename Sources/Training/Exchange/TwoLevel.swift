@@ -20,7 +20,7 @@ package final class TwoLevel: Exchange {
     private let whole: any MessagePassing
     private let node: SharedNode
     private let marks: MarksOfNodes
-    private let early: Streams
+    private let early: Streams?  // nil where nothing runs beside the backward pass
     private let late: Streams
     private let denseCount: Int  // floats before the word table
     private var trial: OverlapTrial
@@ -34,23 +34,22 @@ package final class TwoLevel: Exchange {
     }
 
     /// Lays everything into the `memory` of each node. Collective.
-    ///
-    /// - Parameter own: the ranks of this node.
     init(
         _ parameters: ParameterStore, stateCount: Int, in memory: NodeMemory, table: NodeTable, wire: Wire,
-        isTree: Bool, own: any Ensemble, among whole: any MessagePassing
+        isTree: Bool, nodes: NodeEnsembles, among whole: any MessagePassing
     ) throws {
         (self.parameters, self.whole) = (parameters, whole)
-        node = try SharedNode(parameters, stateCount: stateCount, in: memory, isTree: isTree, among: own)
+        node = try SharedNode(parameters, stateCount: stateCount, in: memory, isTree: isTree, among: nodes.own)
         placement = node.placement
-        let firsts = try whole.split(color: own.isRoot ? 0 : 1)
         marks = MarksOfNodes(
-            parameters.touched, nodes: table.count, own: own, firsts: firsts,
+            parameters.touched, count: table.count, nodes: nodes,
             union: memory.take(Float.self, parameters.touched.marks.count))
         let words = parameters.touched.table
         denseCount = words.isEmpty ? parameters.layout.count : words.lowerBound
-        early = Streams(parameters, node: node, table: table, wire: wire, isEarly: true, isTree: isTree)
-        early.prepare(0..<denseCount)
+        early =
+            whole.talking == .never
+            ? nil : Streams(parameters, node: node, table: table, wire: wire, isEarly: true, isTree: isTree)
+        early?.prepare(0..<denseCount)
         late = Streams(parameters, node: node, table: table, wire: wire, isEarly: false, isTree: isTree)
         trial = OverlapTrial(whole.talking)
         let dense = parameters.layout.count - words.count
@@ -93,7 +92,7 @@ package final class TwoLevel: Exchange {
 
     private func begin() {
         trial.begin()
-        guard trial.runsBeside else { return }
+        guard trial.runsBeside, let early else { return }
         earlyCount = denseCount
         do { try whole.begin(early) } catch { failure = error }  // backward cannot throw; sum() reports it
     }

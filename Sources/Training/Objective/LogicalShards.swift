@@ -107,13 +107,13 @@ final class LogicalShards {
     /// Adds the model's gradient, which a shard's backward pass has left, to the shard's sum over micro-batches, and clears
     /// it. The marks of touched rows stay.
     func take(shard: Int) {
-        let model = 0..<parameters.layout.modelCount
+        guard let gradient = parameters.gradients.baseAddress else { return }
+        let leaf = leaves[shard]
+        let both = [UnsafePointer(leaf), UnsafePointer(gradient)]
         parameters.touched.collect()
-        Parallel.forRange(model.count, grain: OptimizerKernels.chunk) { range in
+        Parallel.forRange(parameters.layout.modelCount, grain: OptimizerKernels.chunk) { range in
             parameters.touched.forEachStretch(in: range) { stretch in
-                guard let gradient = parameters.gradients.baseAddress else { return }
-                let leaf = leaves[shard]
-                OptimizerKernels.sum([UnsafePointer(leaf), UnsafePointer(gradient)], over: stretch, into: leaf)
+                OptimizerKernels.sum(both, over: stretch, into: leaf)
                 (gradient + stretch.lowerBound).update(repeating: 0, count: stretch.count)
             }
         }
@@ -121,9 +121,9 @@ final class LogicalShards {
 
     /// Makes the model's gradient the sum over this rank's shards and clears the sums.
     func complete() {
+        guard let gradient = parameters.gradients.baseAddress else { return }
         Parallel.forRange(parameters.layout.modelCount, grain: OptimizerKernels.chunk) { range in
             parameters.touched.forEachStretch(in: range) { stretch in
-                guard let gradient = parameters.gradients.baseAddress else { return }
                 OptimizerKernels.sumTree(sources, over: stretch, into: gradient)
                 for leaf in leaves { (leaf + stretch.lowerBound).update(repeating: 0, count: stretch.count) }
             }
