@@ -51,6 +51,10 @@ struct AddedTokenMatcher: Sendable {
 
     /// Appends the pieces of `bytes[range]`, in order and without empty ones, to `pieces`.
     func split(_ bytes: [UInt8], _ range: Range<Int>, into pieces: inout [Piece]) {
+        if isEmpty {
+            if !range.isEmpty { pieces.append(Piece(range: range, id: nil)) }
+            return
+        }
         var copied = range.lowerBound
         var position = range.lowerBound
         while position < range.upperBound {

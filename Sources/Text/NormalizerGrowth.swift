@@ -63,6 +63,7 @@ struct NormalizerGrowth {
         case .replace(let pattern, let content): max(1, Double(content.count) / Double(pattern.count))
         case .form(let form): form == .nfkc || form == .nfkd ? 11 : 3  // U+FDFA; U+0390
         case .lowercase: 1.5  // U+0130
+        case .byteLevel: 2
         case .bert: 6  // canonical decomposition, and a space on either side of CJK characters
         case .stripAccents, .strip, .prepend, .sequence: 1
         }

@@ -14,11 +14,14 @@ indirect enum Normalizer: Sendable {
     /// Every occurrence of a fixed string is replaced.
     case replace([UInt8], with: [UInt8])
     case prepend([UInt8])
+    /// Every byte becomes its printable stand-in.
+    case byteLevel
     case sequence([Normalizer])
 
     /// The known `type` names.
     static let known = [
-        "BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Prepend", "Replace", "Sequence", "Strip",
+        "BertNormalizer", "ByteLevel", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Prepend", "Replace", "Sequence",
+        "Strip",
         "StripAccents",
     ]
 
@@ -57,6 +60,10 @@ indirect enum Normalizer: Sendable {
             return Normalizer.replacing(pattern, with: content, in: bytes)
         case .prepend(let prefix):
             return bytes.isEmpty ? bytes : prefix + bytes
+        case .byteLevel:
+            var mapped: [UInt8] = []
+            ByteMap.append(bytes, 0..<bytes.count, to: &mapped)
+            return mapped
         case .sequence(let parts):
             var value = bytes
             for part in parts { value = part.normalized(value, pending: &pending) }
@@ -113,6 +120,8 @@ extension Normalizer {
                     lowercase: try place.bool(value, "lowercase", default: true)))
         case "Lowercase":
             return .lowercase
+        case "ByteLevel":
+            return .byteLevel
         case "StripAccents":
             return .stripAccents
         case "Strip":

@@ -10,7 +10,7 @@ struct PostProcessor: Sendable, Equatable {
     var suffix: [Int32] = []
 
     /// The known `type` names.
-    static let known = ["BertProcessing", "RobertaProcessing", "TemplateProcessing"]
+    static let known = ["BertProcessing", "ByteLevel", "RobertaProcessing", "Sequence", "TemplateProcessing"]
 
     /// The post-processor described by `value`; null adds nothing.
     ///
@@ -23,6 +23,16 @@ struct PostProcessor: Sendable, Equatable {
             return PostProcessor(prefix: [try pairId(value, "cls", place)], suffix: [try pairId(value, "sep", place)])
         case "TemplateProcessing":
             return try template(value, place)
+        case "ByteLevel":
+            return PostProcessor()  // changes offsets only
+        case "Sequence":
+            var whole = PostProcessor()
+            for part in try place.array(value, "processors") {
+                let outer = try parse(part, place)
+                whole.prefix = outer.prefix + whole.prefix
+                whole.suffix += outer.suffix
+            }
+            return whole
         default:
             throw place.unknown("post-processor", type, known: known)
         }

@@ -15,7 +15,8 @@ package struct TokenizerScratch: Sendable {
     var pending: [(UInt8, UInt32)] = []
     var rawPieces: [AddedTokenMatcher.Piece] = []
     var pieces: [AddedTokenMatcher.Piece] = []
-    var words: [Range<Int>] = []
+    var words = WordBuffer()
+    var model = ModelScratch()
 
     /// Empty buffers.
     package init() {}
@@ -40,6 +41,7 @@ package final class Tokenizer: Sendable {
     private let rawMatcher: AddedTokenMatcher
     private let normalizedMatcher: AddedTokenMatcher
     private let truncatesLeft: Bool
+    private let identity = WordCache.Identity()
 
     /// A tokenizer from the parsed contents of its files.
     init(
@@ -83,9 +85,7 @@ package final class Tokenizer: Sendable {
     /// The id of `token`, an added token or a vocabulary entry; nil if there is none.
     package func id(of token: String) -> Int32? {
         if let added = parts.addedTokens.first(where: { $0.content.utf8.elementsEqual(token.utf8) }) { return added.id }
-        switch parts.model {
-        case .wordPiece(let model): return model.id(of: token)
-        }
+        return parts.model.id(of: token)
     }
 
     /// The token ids of `text`, truncated to `maximumLength` ids including special tokens.
@@ -127,6 +127,7 @@ package final class Tokenizer: Sendable {
     }
 
     private func encodeText(_ text: String, stopAt: Int, _ ids: inout [Int32], _ scratch: inout TokenizerScratch) {
+        scratch.model.cache.claim(identity)
         scratch.text.removeAll(keepingCapacity: true)
         scratch.text.append(contentsOf: text.utf8)
         scratch.rawPieces.removeAll(keepingCapacity: true)
@@ -149,27 +150,33 @@ package final class Tokenizer: Sendable {
                 if let id = piece.id {
                     ids.append(id)
                 } else {
-                    encodeWords(piece.range, stopAt: stopAt, &ids, &scratch)
+                    let startsInput = rawPiece.range.lowerBound == 0 && piece.range.lowerBound == 0
+                    encodeWords(piece.range, startsInput: startsInput, stopAt: stopAt, &ids, &scratch)
                 }
             }
         }
     }
 
     private func encodeWords(
-        _ range: Range<Int>, stopAt: Int, _ ids: inout [Int32], _ scratch: inout TokenizerScratch
+        _ range: Range<Int>, startsInput: Bool, stopAt: Int, _ ids: inout [Int32], _ scratch: inout TokenizerScratch
     ) {
-        scratch.words.removeAll(keepingCapacity: true)
-        if let preTokenizer = parts.preTokenizer {
-            preTokenizer.split(scratch.normalized, range, into: &scratch.words)
+        guard let preTokenizer = parts.preTokenizer else {
+            scratch.words.begin(range, startsInput: startsInput)
+            parts.model.encode(
+                scratch.normalized, scratch.words.words, stopAt: stopAt, to: &ids, scratch: &scratch.model)
+            return
+        }
+        if preTokenizer.rewrites {
+            scratch.words.bytes.removeAll(keepingCapacity: true)
+            scratch.words.bytes.append(contentsOf: scratch.normalized[range])
+            scratch.words.begin(0..<range.count, startsInput: startsInput)
+            preTokenizer.apply(to: &scratch.words)
         } else {
-            scratch.words.append(range)
+            swap(&scratch.words.bytes, &scratch.normalized)
+            scratch.words.begin(range, startsInput: startsInput)
+            preTokenizer.apply(to: &scratch.words)
         }
-        switch parts.model {
-        case .wordPiece(let model):
-            for word in scratch.words {
-                if ids.count >= stopAt { return }
-                model.encode(scratch.normalized, word, to: &ids)
-            }
-        }
+        parts.model.encode(scratch.words.bytes, scratch.words.words, stopAt: stopAt, to: &ids, scratch: &scratch.model)
+        if !preTokenizer.rewrites { swap(&scratch.words.bytes, &scratch.normalized) }
     }
 }

@@ -1,4 +1,4 @@
-// The tokenizer of a model folder: tokenizer.json, or vocab.txt if there is none, with the other files.
+// The tokenizer of a model folder: tokenizer.json, or a vocabulary if there is none, with the other files.
 //
 //   tokenizer_config.json     class, lowercasing, special tokens, added_tokens_decoder, model_max_length
 //   special_tokens_map.json   special tokens of older folders
@@ -32,61 +32,104 @@ struct TokenizerFolder {
     /// The tokenizer; `lowercases` puts a Lowercase before a normalizer without one, as the older layout's
     /// do_lower_case requires.
     ///
-    /// Throws: `.missingFile` if there is neither tokenizer.json nor vocab.txt, `.data` for unusable files.
+    /// Throws: `.missingFile` if there is neither tokenizer.json nor a vocabulary, `.data` for unusable files.
     func tokenizer(lowercases: Bool) throws(TuttiError) -> Tokenizer {
         let file = path + "/tokenizer.json"
         if let contents = try optionalBytes("tokenizer.json") {
             var saved = [(name: "tokenizer.json", bytes: contents)] + copied
-            if let vocabulary = try optionalBytes("vocab.txt") { saved.append(("vocab.txt", vocabulary)) }
+            for name in VocabularyFiles.kinds.flatMap(\.names) {
+                if let bytes = try optionalBytes(name) { saved.append((name, bytes)) }
+            }
             let document = try JSONValue.parse(contents, source: file)
             let (effective, notices) = try overridden(document, path: file)
             return try Tokenizer(
                 lowercased(effective, lowercases), path: file, configuration: files.configuration, files: saved,
                 notices: notices)
         }
-        guard let vocabulary = try optionalBytes("vocab.txt") else {
-            throw TuttiError(
-                .missingFile, "read tokenizer", path, "has neither tokenizer.json nor vocab.txt",
-                hint: "Check that the path is a model folder.")
+        for kind in VocabularyFiles.kinds {
+            var found: [(name: String, bytes: [UInt8])] = []
+            for name in kind.names { if let bytes = try optionalBytes(name) { found.append((name, bytes)) } }
+            if found.count == kind.names.count { return try built(from: kind, found, lowercases: lowercases) }
         }
-        let place = TokenizerPlace(path: path + "/vocab.txt")
+        let lists = VocabularyFiles.kinds.map { $0.names.joined(separator: " and ") }
+        throw TuttiError(
+            .missingFile, "read tokenizer", path,
+            "has neither tokenizer.json nor a vocabulary (\(lists.joined(separator: ", or ")))",
+            hint: "Check that the path is a model folder.")
+    }
+
+    /// The tokenizer of a folder with only a vocabulary.
+    private func built(
+        from kind: VocabularyFiles, _ found: [(name: String, bytes: [UInt8])], lowercases: Bool
+    ) throws(TuttiError) -> Tokenizer {
+        let place = TokenizerPlace(path: path + "/" + kind.names[0])
         let name = TokenizerClass.name(configuration: files.configuration, model: files.model)
-        let found = TokenizerClass(configuration: files.configuration, model: files.model)
-        guard let tokenizerClass = found ?? (name == nil ? .bert : nil) else {
+        let known = TokenizerClass(configuration: files.configuration, model: files.model)
+        guard let tokenizerClass = known ?? (name == nil ? kind.usualClass : nil) else {
             throw place.unknown("tokenizer class", name ?? "", known: TokenizerClass.known)
         }
-        let entries = try ClassPipeline.vocabulary(vocabulary, path: place.path)
-        let document = try ClassPipeline(vocabulary: entries, files: files, class: tokenizerClass, place).document
+        let vocabulary = try ClassVocabulary(try kind.members(found, path), place)
+        let document = try ClassPipeline(
+            vocabulary: vocabulary, files: files, class: tokenizerClass, place
+        ).document
         let written = Array(document.serialized(indent: 2).utf8)
         return try Tokenizer(
             lowercased(document, lowercases), path: place.path, configuration: files.configuration,
-            files: [("tokenizer.json", written), ("vocab.txt", vocabulary)] + copied, notices: [])
+            files: [("tokenizer.json", written)] + found + copied, notices: [])
     }
 
-    /// The tokenizer.json after the folder's tokenizer class is applied, and a notice if that changes the normalizer.
+    /// The tokenizer.json after the folder's tokenizer class is applied, and a notice if that changes what is split.
     private func overridden(
         _ document: JSONValue, path: String
     ) throws(TuttiError) -> (document: JSONValue, notices: [String]) {
         let place = TokenizerPlace(path: path)
-        guard document["model"]?["type"]?.string ?? "WordPiece" == "WordPiece",
-            let tokenizerClass = TokenizerClass(configuration: files.configuration, model: files.model),
-            let vocabulary = document["model"]?["vocab"]?.object
-        else { return (document, []) }
+        let model = document["model"] ?? .null
+        let type = model["type"]?.string ?? (model["merges"] == nil ? "WordPiece" : "BPE")
+        let asItIs = try DeclaredTokens.merged(into: document, files, place)
+        guard
+            let tokenizerClass = TokenizerClass(configuration: files.configuration, model: files.model, file: document),
+            tokenizerClass.model == type, let members = model.object, members["vocab"]?.object != nil
+        else { return (asItIs, []) }
+        var kept = JSONObject()
+        for key in ["vocab", "merges"] { kept[key] = members[key] }
         var files = files
         files.fileTokens = document["added_tokens"]?.array ?? []
-        let built = try ClassPipeline(vocabulary: vocabulary, files: files, class: tokenizerClass, place).document
+        let built = try ClassPipeline(
+            vocabulary: try ClassVocabulary(kept, place), files: files, file: document, class: tokenizerClass, place
+        ).document
+        return (built, notices(document, built, path: path))
+    }
+
+    /// Where the class changes what the file says.
+    private func notices(_ document: JSONValue, _ built: JSONValue, path: String) -> [String] {
         let normalizer = built["normalizer"] ?? .null
-        guard let before = document["normalizer"], before["type"]?.string == "BertNormalizer" else {
-            let name =
-                TokenizerClass.name(configuration: files.configuration, model: files.model) ?? "of its model_type"
-            return (built, ["\(path): the tokenizer class \(name) replaces the normalizer"])
+        let before = document["normalizer"] ?? .null
+        if before["type"]?.string == "BertNormalizer", normalizer["type"]?.string == "BertNormalizer" {
+            let changes = ["lowercase", "strip_accents", "handle_chinese_chars"].filter {
+                (before[$0] ?? .null) != (normalizer[$0] ?? .null)
+            }
+            guard !changes.isEmpty else { return [] }
+            let list = changes.map { "\($0) \((normalizer[$0] ?? .null).serialized())" }.joined(separator: ", ")
+            return ["\(path): the tokenizer's class and tokenizer_config.json set \(list), as in transformers"]
         }
-        let changes = ["lowercase", "strip_accents", "handle_chinese_chars"].filter {
-            (before[$0] ?? .null) != (normalizer[$0] ?? .null)
+        let changed = ["normalizer", "pre_tokenizer"].filter { part in
+            !TokenizerFolder.agree(document[part] ?? .null, built[part] ?? .null)
         }
-        guard !changes.isEmpty else { return (built, []) }
-        let list = changes.map { "\($0) \((normalizer[$0] ?? .null).serialized())" }.joined(separator: ", ")
-        return (built, ["\(path): the tokenizer's class and tokenizer_config.json set \(list), as in transformers"])
+        guard !changed.isEmpty else { return [] }
+        let name = TokenizerClass.name(configuration: files.configuration, model: files.model) ?? "of its model_type"
+        let list = changed.map { $0 == "normalizer" ? $0 : "pre-tokenizer" }.joined(separator: " and the ")
+        return ["\(path): the tokenizer class \(name) replaces the \(list)"]
+    }
+
+    /// True if two parts differ at most in keys that one of them leaves out.
+    private static func agree(_ a: JSONValue, _ b: JSONValue) -> Bool {
+        if let first = a.object, let second = b.object {
+            return first.allSatisfy { member in second[member.key].map { agree(member.value, $0) } ?? true }
+        }
+        if let first = a.array, let second = b.array {
+            return first.count == second.count && zip(first, second).allSatisfy { agree($0, $1) }
+        }
+        return a == b
     }
 
     private func lowercased(_ document: JSONValue, _ lowercases: Bool) -> JSONValue {
@@ -121,7 +164,7 @@ struct TokenizerFolder {
 extension Tokenizer {
     /// Loads the tokenizer of the model folder `directory`; `lowercases` as the older layout's do_lower_case.
     ///
-    /// Throws: `.missingFile` if there is neither tokenizer.json nor vocab.txt, `.data` if a file cannot be used.
+    /// Throws: `.missingFile` if there is neither tokenizer.json nor a vocabulary, `.data` if a file cannot be used.
     package static func load(directory: String, lowercases: Bool = false) throws(TuttiError) -> Tokenizer {
         try TokenizerFolder(path: directory).tokenizer(lowercases: lowercases)
     }

@@ -2,6 +2,8 @@
 // prefix of the rest, and so on; a word that cannot be covered, or is too long, becomes the unknown token.
 // Reference: tokenizers/src/models/wordpiece/mod.rs; Wu et al. 2016, arXiv:1609.08144.
 
+import TuttiGround
+
 /// The WordPiece model of tokenizer.json.
 struct WordPiece: Sendable {
     private let trie: ByteTrie
@@ -11,21 +13,31 @@ struct WordPiece: Sendable {
     let unknownId: Int32
     private let maximumCharacters: Int
 
-    /// A model of the vocabulary `entries`; `maximumCharacters` counts code points. nil if it is too large.
-    init?(entries: [(token: String, id: Int32)], unknownId: Int32, continuationPrefix: String, maximumCharacters: Int) {
+    /// The model described by `value`; max_input_chars_per_word counts code points.
+    ///
+    /// Throws: `.data` for a missing unknown token, a negative limit, or a vocabulary that is too large.
+    init(_ value: JSONValue, _ entries: [TokenModel.Entry], _ place: TokenizerPlace) throws(TuttiError) {
+        let unknown = value["unk_token"]?.string ?? "[UNK]"
+        guard let entry = entries.first(where: { $0.token.utf8.elementsEqual(unknown.utf8) }) else {
+            throw place.error(key: "model.unk_token", "the token '\(unknown)' is not in the vocabulary")
+        }
+        let limit = value["max_input_chars_per_word"] ?? .integer(100)
+        guard let maximumCharacters = limit.int, maximumCharacters >= 0 else {
+            throw place.error(key: "model.max_input_chars_per_word", "expected an integer of at least 0")
+        }
         var trie = ByteTrie()
         wordRoot = trie.addRoot()
         continuationRoot = trie.addRoot()
-        let prefix = Array(continuationPrefix.utf8)
+        let prefix = Array((value["continuing_subword_prefix"]?.string ?? "##").utf8)
         for (token, id) in entries {
-            guard trie.insert(token.utf8, below: wordRoot, value: id) else { return nil }
+            guard trie.insert(token.utf8, below: wordRoot, value: id) else { throw place.tooLarge("model.vocab") }
             guard token.utf8.starts(with: prefix) else { continue }
             guard trie.insert(token.utf8.dropFirst(prefix.count), below: continuationRoot, value: id) else {
-                return nil
+                throw place.tooLarge("model.vocab")
             }
         }
         self.trie = trie
-        self.unknownId = unknownId
+        unknownId = entry.id
         self.maximumCharacters = maximumCharacters
     }
 

@@ -74,8 +74,6 @@ struct DeclaredTokens {
     private static let roles = [
         "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
     ]
-    /// The roles required to encode any text.
-    private static let neededRoles = ["unk_token", "sep_token", "cls_token"]
 
     /// Collects the tokens; `isKnown` says whether the vocabulary has a token.
     ///
@@ -103,7 +101,7 @@ struct DeclaredTokens {
             given.named[role] = token
         }
         named = given.named
-        for role in DeclaredTokens.neededRoles where named[role] == nil {
+        for role in tokenizerClass.neededRoles where named[role] == nil {
             throw place.error(key: role, "is null, but the tokenizer class needs it")
         }
 
@@ -112,7 +110,7 @@ struct DeclaredTokens {
         for role in DeclaredTokens.roles + given.furtherRoles {
             guard let token = named[role], !contents.contains(token.key) else { continue }
             if DeclaredTokens.roles.contains(role), !isKnown(token.content) {
-                guard !DeclaredTokens.neededRoles.contains(role) else {
+                guard !tokenizerClass.neededRoles.contains(role) else {
                     throw place.error(key: role, "the token '\(token.content)' is not in the vocabulary")
                 }
                 continue
@@ -123,6 +121,45 @@ struct DeclaredTokens {
         for token in given.further where contents.insert(token.key).inserted { tokens.append(token) }
         let special = Set(named.values.map(\.key))
         for place in tokens.indices where special.contains(tokens[place].key) { tokens[place].isSpecial = true }
+    }
+
+    /// `document`, a tokenizer.json that is followed as it is, with the tokens that the other files add to it or give other
+    /// flags.
+    ///
+    /// Throws: `.data` naming the key at fault.
+    static func merged(
+        into document: JSONValue, _ files: TokenFiles, _ place: TokenizerPlace
+    ) throws(TuttiError) -> JSONValue {
+        let hasOthers = [files.configuration, files.specialTokens, files.addedTokens].contains { !$0.isNull }
+        guard hasOthers, var object = document.object else { return document }
+        guard let listed = (document["added_tokens"] ?? .array([])).array else { return document }
+        var files = files
+        files.fileTokens = listed
+        let vocabulary = document["model"]?["vocab"] ?? .null
+        let isKnown = { (token: String) in
+            if let object = vocabulary.object { return object.contains(key: token) }
+            return (vocabulary.array ?? []).contains { $0.array?.first?.string == token }
+        }
+        let plain = TokenizerClass("", []) { _ throws(TuttiError) in TokenizerClass.Parts(model: [:]) }
+        let declared = try DeclaredTokens(files, of: plain, place) { token in
+            isKnown(token) || listed.contains { $0["content"]?.string == token }
+        }
+        var places: [ExactText: Int] = [:]
+        var tokens = listed
+        for (number, value) in listed.enumerated() {
+            if let content = value["content"]?.string { places[ExactText(content)] = number }
+        }
+        for token in declared.tokens where !token.content.isEmpty {
+            if let number = places[token.key] {
+                let id = tokens[number]["id"]?.int.flatMap { Int32(exactly: $0) } ?? 0
+                tokens[number] = token.json(id: id)
+            } else {
+                places[token.key] = tokens.count
+                tokens.append(token.json(id: 0))  // TokenizerFile gives the id
+            }
+        }
+        object["added_tokens"] = .array(tokens)
+        return .object(object)
     }
 
     /// The tokens of added_tokens_decoder by ascending id.
