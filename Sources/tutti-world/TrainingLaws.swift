@@ -44,7 +44,7 @@ let trainingLaws: [Law] =
             Law(name: "\(name): deterministic: world_size has the bits of one process") { ensemble, findings in
                 guard try isTree(ensemble) else { return }
                 var training = TinyTraining(name)
-                training.isInvariant = true
+                training.logicalShards = max(8, ensemble.size)
                 try training.compare(together: ensemble, ensemble, findings)
             },
             .control("\(name): the bits of one process without deterministic: world_size") { ensemble, findings in
@@ -95,8 +95,8 @@ struct TinyTraining {
     let folder: String
     var seedOfMasks: (_ rank: Int) -> UInt64 = { _ in 42 }
     var sampler: any BatchSampler = DefaultBatchSampler()
-    /// Whether the bits must be those of one process.
-    var isInvariant = false
+    /// Logical shards, if the bits must be those of one process (`deterministic: world_size`).
+    var logicalShards: Int?
     /// Triplets and pairs of the same rows, each with its own loss.
     var isOverTwoDatasets = false
 
@@ -129,7 +129,7 @@ struct TinyTraining {
         let size = distance(alone.start, [Float](repeating: 0, count: alone.start.count))
         findings.require(moved >= 0.01 * size, "the run hardly moves: it proves nothing")
         let apart = distance(all.end, alone.end)
-        findings.require(!isInvariant || all.end == alone.end, "the bits are not those of one process")
+        findings.require(logicalShards == nil || all.end == alone.end, "the bits are not those of one process")
         findings.require(apart <= 1e-5 * moved, "weights differ by \(apart / moved) of their movement")
         findings.require(alone.losses.count == 10 && all.losses.count == 10, "ten steps were to be logged")
         for (step, (loss, wanted)) in zip(all.losses, alone.losses).enumerated() {
@@ -159,7 +159,10 @@ struct TinyTraining {
         arguments.batchSampler = sampler
         arguments.saveStrategy = .no
         arguments.seed = seed
-        if isInvariant { arguments.deterministic = .worldSize }
+        if let logicalShards {
+            arguments.deterministic = .worldSize
+            arguments.deterministicShards = logicalShards
+        }
         arguments.dataSeed = 42
         let model = try SentenceEncoder.load(
             folder + "/model",
