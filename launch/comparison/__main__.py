@@ -15,7 +15,8 @@ import report
 import tables
 import texts
 from comparison import Comparison
-from settings import LOSSES, SETTINGS, Shape
+from settings import LOSSES, SETTINGS
+from shapes import Shape
 from store import OtherRun, Store
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -51,7 +52,7 @@ def read_options():
 
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "runs/comparison")
-    parser.add_argument("--only", type=names, default=list(SETTINGS))
+    parser.add_argument("--only", type=names, default=[name for name, setting in SETTINGS.items() if setting.usual])
     parser.add_argument("--rounds", type=count)
     parser.add_argument("--steps", type=count)
     parser.add_argument("--warmup", type=count)
@@ -109,6 +110,8 @@ def make_data(options, folder, cores):
         rows["pairs.jsonl"] = texts.repeated(pairs, needed("pairs.jsonl"))
     if "long.jsonl" in wanted:
         rows["long.jsonl"] = texts.joined_texts(triplets, needed("long.jsonl"))
+    if "longest.jsonl" in wanted:
+        rows["longest.jsonl"] = texts.joined_texts(triplets, needed("longest.jsonl"), words=1030)
     if "sentences.jsonl" in wanted:
         rows["sentences.jsonl"] = texts.different_texts(triplets, options.sentences)
     for name, content in rows.items():

@@ -10,7 +10,8 @@ import plot
 import programs
 import tables
 import texts
-from settings import LOSSES, SETTINGS, Shape, ways
+from settings import LOSSES, SETTINGS, ways
+from shapes import Shape
 from store import OtherRun, Store
 
 SHAPE = Shape(hidden=4, inner=16, layers=2)
@@ -50,6 +51,16 @@ class Tables(unittest.TestCase):
         share = self.entries[0]["ways"]["tutti"]["share_of_peak"]["median"]
         self.assertAlmostEqual(share, 42 * 50 * 3840 / 0.003e9)
         self.assertNotIn("share_of_peak", self.entries[1]["ways"]["tutti"], "no peak of two cores is known")
+
+    def test_tokens_see_less_in_windows_and_causally(self):
+        window = Shape(4, 16, layers=3, windowed=2, window=2)
+        near = sum(1 for i in range(7) for j in range(7) if abs(i - j) <= 2)
+        self.assertEqual(window.seen(7), (49 + 2 * near) / 3)
+        self.assertEqual(window.seen(3), 9)
+        self.assertEqual(Shape(4, 16, layers=3, causal=True).seen(7), 28)
+        # Gated, wider heads than D, fewer keys: P = 2 * 4 * (2 * 8 + 2 * 4 + 3 * 16).
+        gated = Shape(hidden=4, inner=16, layers=2, heads=8, keys=4, matrices=3)
+        self.assertEqual(gated.operations(1, 0, trains=False), 2 * 2 * 4 * 72)
 
     def test_markdown_lines_up(self):
         lines = tables.markdown(tables.main_table(self.entries)).splitlines()

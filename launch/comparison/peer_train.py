@@ -26,6 +26,7 @@ from sentence_transformers import (
 )
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sentence_transformer import losses
+from shapes import Shape
 from torch.utils.data import SequentialSampler
 from transformers import TrainerCallback
 
@@ -37,18 +38,28 @@ def in_file_order(dataset, batch_size, drop_last, valid_label_columns=None, gene
     return DefaultBatchSampler(SequentialSampler(dataset), batch_size=batch_size, drop_last=drop_last)
 
 
+def lengths_of_columns(inputs):
+    """Real tokens of each text: by the attention mask, or by the offsets of an embedding bag."""
+    for key, values in inputs.items():
+        if key.endswith("attention_mask"):
+            yield values.sum(1)
+        if key.endswith("offsets"):
+            ids = inputs[key.removesuffix("offsets") + "input_ids"]
+            yield torch.diff(values, append=torch.tensor([len(ids)]))
+
+
 class CountingTrainer(SentenceTransformerTrainer):
-    """Counts the real tokens of this rank's batches by their attention masks, and keeps the losses."""
+    """Counts the real tokens of this rank's batches, and keeps the losses."""
 
     counts = []
 
     def compute_loss(self, model, inputs, *arguments, **options):
-        lengths = torch.cat([mask.sum(1) for key, mask in inputs.items() if key.endswith("attention_mask")])
+        lengths = torch.cat(list(lengths_of_columns(inputs)))
         loss = super().compute_loss(model, inputs, *arguments, **options)
         value = (loss[0] if isinstance(loss, tuple) else loss).item()
         rows = int(len(lengths) / len(job["columns"]))
         self.counts.append(
-            {"rows": rows, "tokens": int(lengths.sum()), "squares": int((lengths**2).sum()), "loss": value})
+            {"rows": rows, "tokens": int(lengths.sum()), "squares": sum(map(shape.seen, lengths.tolist())), "loss": value})
         return loss
 
 
@@ -66,7 +77,9 @@ class Clock(TrainerCallback):
 
 
 model = SentenceTransformer(job["model"], device="cpu")
-model.max_seq_length = job["max_seq_length"]
+shape = Shape.of_model(job["model"])
+if job["max_seq_length"]:
+    model.max_seq_length = job["max_seq_length"]
 with open(job["data"], encoding="utf-8") as file:
     rows = [json.loads(line) for line in file]
 dataset = Dataset.from_dict({column: [row[column] for row in rows] for column in job["columns"]})

@@ -58,7 +58,6 @@ class Programs:
     def _tutti_trains(self, setting, way, cores, total, warmup, work, log):
         configuration = {
             "model": str(self.models[setting.model]),
-            "max_seq_length": setting.max_seq_length,
             "output_dir": str(work / "run"),
             "train_dataset": {"path": str(self.data / setting.texts), "columns": list(setting.columns)},
             "loss": LOSSES[setting.name],
@@ -66,6 +65,8 @@ class Programs:
                 "max_steps": total, "global_train_batch_size": setting.batch * len(cores),
                 "batch_sampler": "sequential", "logging_steps": 1, "eval_strategy": "no", "save_strategy": "no"},
         }
+        if setting.max_seq_length:
+            configuration["max_seq_length"] = setting.max_seq_length
         path = work / "train.json"
         path.write_text(json.dumps(configuration), encoding="utf-8")
         finished = run(self._tutti_command(way, cores, ["train", path, "--json"]), clean_environment(), log)

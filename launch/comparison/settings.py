@@ -1,20 +1,7 @@
-"""What is measured: the settings, the losses, the ways to run each program, and the count of floating-point operations.
-
-Legend: D hidden width, F inner width, L layers, n tokens of a sequence, T tokens of a batch.
-"""
+"""What is measured: the settings, the losses, and the ways to run each program."""
 import dataclasses
-import json
-import pathlib
 
 MULTIPLE_NEGATIVES = {"name": "MultipleNegativesRankingLoss", "scale": 20.0, "gather_across_devices": True}
-
-# The one place that names a setting's loss: class name and options, the same in both programs.
-LOSSES = {
-    "minilm-triplets": MULTIPLE_NEGATIVES,
-    "mpnet-triplets": MULTIPLE_NEGATIVES,
-    "minilm-pairs": MULTIPLE_NEGATIVES,
-    "minilm-long": MULTIPLE_NEGATIVES,
-}
 
 # Arguments of training that both programs take under the same names.
 TRAINING_ARGUMENTS = {"learning_rate": 2.0e-5, "warmup_steps": 1, "max_grad_norm": 1.0, "weight_decay": 0.0, "seed": 42}
@@ -33,6 +20,8 @@ class Setting:
     max_seq_length: int  # 0: the model's own
     step_share: float = 1.0  # of --steps and --warmup: long steps need fewer
     peer_share: float = 0.13  # of FMA peak, only for the time estimate
+    usual: bool = True  # runs if --only names nothing
+    peer_processes: bool = True  # whether the memory of this machine may hold a replica a core of the peer's
 
     @property
     def trains(self):
@@ -41,6 +30,13 @@ class Setting:
     def steps(self, wanted):
         """Steps of this setting if `wanted` are requested."""
         return max(1, round(wanted * self.step_share))
+
+
+def family(name, title, model, batch, max_seq_length, texts="triplets.jsonl", **more):
+    """Pairs for a model of full size with random weights; long texts take half as many steps."""
+    return Setting(
+        name, title, model, texts, ("anchor", "positive"), batch, max_seq_length, usual=False, peer_share=0.25,
+        step_share=1.0 if texts == "triplets.jsonl" else 0.5, **more)
 
 
 SETTINGS = {
@@ -54,6 +50,14 @@ SETTINGS = {
         Setting("minilm-long", "MiniLM, 16 pairs of 256 tokens", "minilm", "long.jsonl",
                 ("anchor", "positive"), 16, 256, step_share=0.5, peer_share=0.2),
         Setting("minilm-encode", "MiniLM, encode", "minilm", "sentences.jsonl", ("text",), 0, 0),
+        family("xlmr-base", "XLM-R base, 16 pairs", "random-xlmr-base", 16, 128),
+        family("distilbert", "DistilBERT, 32 pairs", "random-distilbert", 32, 128),
+        family("modernbert-256", "ModernBERT base, 8 pairs of 256 tokens", "random-modernbert-base", 8, 256,
+               texts="long.jsonl"),
+        family("modernbert-1024", "ModernBERT base, 2 pairs of 1024 tokens", "random-modernbert-base", 2, 1024,
+               texts="longest.jsonl"),
+        family("qwen3-0.6b", "Qwen3 0.6B, 4 pairs", "random-qwen3-0.6b", 4, 128, peer_processes=False),
+        family("static", "Static embeddings of 1024, 2048 pairs", "random-static", 2048, 0),
     )
 }
 
@@ -86,33 +90,13 @@ def ways(setting, cores, providers):
         found.append(Way("peer", "peer", peer + layout(1, 1), 1, 1))
     else:
         kind = " (torchrun)" if setting.trains else " (pool)"
-        found.append(Way("peer-processes", "peer", peer + layout(cores, 1) + kind, cores, 1))
+        if setting.peer_processes:
+            found.append(Way("peer-processes", "peer", peer + layout(cores, 1) + kind, cores, 1))
         found.append(Way("peer-threads", "peer", peer + layout(1, cores), 1, cores))
     if "openblas" in providers and len(providers) > 1:
         title = "Tutti with OpenBLAS, " + layout(cores, 1, "rank")
         found.insert(2, Way("tutti-openblas", "tutti", title, cores, 1, "openblas"))
     return found
 
-
-@dataclasses.dataclass(frozen=True)
-class Shape:
-    """The sizes of an encoder that its operations follow from."""
-
-    hidden: int
-    inner: int
-    layers: int
-
-    @classmethod
-    def of_model(cls, folder):
-        configuration = json.loads((pathlib.Path(folder) / "config.json").read_text(encoding="utf-8"))
-        return cls(*(int(configuration[key]) for key in ("hidden_size", "intermediate_size", "num_hidden_layers")))
-
-    def operations(self, tokens, squares, trains):
-        """Floating-point operations on real tokens: T = `tokens`, sum of n^2 over sequences = `squares`.
-
-        GEMM parameters P = L (4 D^2 + 2 D F). Forward: 2 P T + 4 L D sum(n^2) (scores, and their product with the
-        values); backward is twice that, so training takes 6 P T + 12 L D sum(n^2). Nothing else is counted.
-        """
-        parameters = self.layers * (4 * self.hidden**2 + 2 * self.hidden * self.inner)
-        forward = 2 * parameters * tokens + 4 * self.layers * self.hidden * squares
-        return forward * (3 if trains else 1)
+# The one place that names a setting's loss: class name and options, the same in both programs.
+LOSSES = {name: MULTIPLE_NEGATIVES for name, setting in SETTINGS.items() if setting.trains}

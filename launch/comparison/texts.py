@@ -3,6 +3,7 @@
 triplets.jsonl   anchor, positive, negative     the rows of --nli
 pairs.jsonl      sentence1, sentence2           the rows of --sts
 long.jsonl       anchor, positive               rows of --nli joined until each text fills 256 tokens
+longest.jsonl    anchor, positive               the same, 1024 tokens
 sentences.jsonl  text                           different texts of --nli, to encode
 Without --nli and --sts the texts come from package descriptions (launch/make-package-data.py): synopsis, opening
 of its description, opening of another's.
