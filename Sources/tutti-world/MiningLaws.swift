@@ -14,8 +14,9 @@ let miningLaws: [Law] = [
     Law(name: "mined negatives: the bytes of one process") { ensemble, findings in
         try TinyMining().compare(ensemble, findings) { $0 }
     },
-    .control("mined negatives: a rank whose embeddings are off by a millionth") { ensemble, findings in
-        let isOff = ensemble.rank == ensemble.size - 1
+    // All but one: a single rank of many has too few rows to be seen.
+    .control("mined negatives: ranks whose embeddings are off by a millionth") { ensemble, findings in
+        let isOff = ensemble.rank > 0
         try TinyMining().compare(ensemble, findings) { isOff ? SlantedModel($0) as any SentenceEncoding : $0 }
     },
 ]
