@@ -1,4 +1,5 @@
-// Ids of the real models under TUTTI_REAL_MODELS, over all code points and 40,000 mixtures, against what
+// Ids of the real models under TUTTI_REAL_MODELS, and of the tokenizers without a model under TUTTI_REAL_TOKENIZERS
+// (Tests/Golden/real_tokenizers.py), over all code points and 40,000 mixtures, against what
 // Tests/Golden/check_tokenizer_real.py wrote into their folders.
 
 import Foundation
@@ -10,10 +11,14 @@ private let realModels = ProcessInfo.processInfo.environment["TUTTI_REAL_MODELS"
 
 @Suite(.enabled(if: realModels != nil, "needs TUTTI_REAL_MODELS")) struct RealTokenizerTests {
     @Test func idsAreTheReferencesOnEveryCodePoint() throws {
-        let root = try #require(realModels)
-        let folders = try FileManager.default.contentsOfDirectory(atPath: root).sorted()
-            .map { "\(root)/\($0)" }.filter { FileManager.default.fileExists(atPath: "\($0)/tokenizer.json") }
-        try #require(!folders.isEmpty, "there is no model folder in \(root)")
+        let tokenizers = ProcessInfo.processInfo.environment["TUTTI_REAL_TOKENIZERS"].flatMap { $0.isEmpty ? nil : $0 }
+        var folders: [String] = []
+        for root in [try #require(realModels)] + (tokenizers.map { [$0] } ?? []) {
+            let found = try FileManager.default.contentsOfDirectory(atPath: root).sorted()
+                .map { "\(root)/\($0)" }.filter { FileManager.default.fileExists(atPath: "\($0)/tokenizer.json") }
+            try #require(!found.isEmpty, "there is no tokenizer in \(root)")
+            folders += found
+        }
         for folder in folders where !FileManager.default.fileExists(atPath: "\(folder)/tutti-tokens.bin") {
             try writeReference(folder)
         }

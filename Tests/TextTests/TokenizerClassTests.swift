@@ -1,4 +1,5 @@
-// Tokenizer classes against transformers: the folders and ids of Tests/Golden/tokenizer_classes.py.
+// Tokenizer classes against transformers: the folders and ids of Tests/Golden/tokenizer_classes.py and
+// tokenizer_classes_bpe.py.
 
 import Foundation
 import TestSupport
@@ -17,10 +18,12 @@ import TuttiText
         var testDescription: String { name }
     }
 
-    static let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("Golden/tokenizer-classes.json").path
+    /// The goldens, one a generator.
+    static let goldens = ["tokenizer-classes.json", "tokenizer-classes-bpe.json"]
 
-    static func cases() throws -> [Case] {
+    static func cases() throws -> [Case] { try goldens.flatMap { try cases(Goldens.path($0)) } }
+
+    private static func cases(_ path: String) throws -> [Case] {
         let document = try JSONValue.parse(file: path)
         let texts = (document["texts"]?.array ?? []).compactMap(\.string)
         return (document["cases"]?.array ?? []).map { value in
@@ -41,7 +44,7 @@ import TuttiText
     }
 
     @Test func thereAreCases() throws {
-        #expect(try Self.cases().count >= 30)
+        #expect(try Self.cases().count >= 55)
         #expect(try Self.cases().allSatisfy { $0.ids.count == $0.texts.count && $0.texts.count >= 9 })
     }
 

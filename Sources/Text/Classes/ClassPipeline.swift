@@ -55,7 +55,9 @@ struct ClassPipeline {
         let context = ClassContext(configuration: files.configuration, file: file, named: named, place: place)
         let parts = try tokenizerClass.parts(context)
         var processor = parts.postProcessor ?? file["post_processor"] ?? .null
-        if file.isNull, let flags = try ClassPipeline.boundaries(context) { processor = flags }
+        if file.isNull, parts.postProcessor == nil, let flags = try ClassPipeline.boundaries(context) {
+            processor = flags
+        }
         document = .object([
             "version": .string("1.0"), "truncation": .null, "padding": .null, "added_tokens": .array(added),
             "normalizer": parts.normalizer, "pre_tokenizer": parts.preTokenizer, "post_processor": processor,
@@ -64,7 +66,7 @@ struct ClassPipeline {
     }
 
     /// The template that add_bos_token and add_eos_token ask for; nil if the configuration has neither. They count only in
-    /// folders without a tokenizer.json.
+    /// folders without a tokenizer.json, for classes that have no template of their own.
     private static func boundaries(_ context: ClassContext) throws(TuttiError) -> JSONValue? {
         let (configuration, place) = (context.configuration, context.place)
         guard configuration["add_bos_token"] != nil || configuration["add_eos_token"] != nil else { return nil }

@@ -69,8 +69,8 @@ extension RegexParser {
         case "S": return RegexClass.space.inverted
         case "d": return RegexClass.categories(["Nd"])
         case "D": return RegexClass.categories(["Nd"]).inverted
-        case "w": return RegexClass.word
-        case "W": return RegexClass.word.inverted
+        case "w": return inClass ? RegexClass.wordInClass : RegexClass.word
+        case "W": return (inClass ? RegexClass.wordInClass : RegexClass.word).inverted
         case "h": return RegexClass.hexadecimal
         case "H": return RegexClass.hexadecimal.inverted
         case "p", "P":
@@ -82,7 +82,7 @@ extension RegexParser {
                 if part == "}" { break }
                 name.unicodeScalars.append(part)
             }
-            let set = try RegexClass.property(name)
+            let set = try RegexClass.property(name, inClass: inClass)
             return try folded(isNegative ? set.inverted : set, ignoresCase: ignoresCase)
         case "x": return try folded(single(try hexadecimal(braced: true, digits: 2)), ignoresCase: ignoresCase)
         case "u": return try folded(single(try hexadecimal(braced: false, digits: 4)), ignoresCase: ignoresCase)
@@ -116,7 +116,9 @@ extension RegexParser {
         let isNegative = take("^")
         var name = ""
         while !take(":]") { name.unicodeScalars.append(try next("':]'")) }
-        let set = try RegexClass.property(name)
+        // In this form punctuation includes symbols.
+        let marks = UnicodeClassTables.names.filter { $0.hasPrefix("P") || $0.hasPrefix("S") }
+        let set = name == "punct" ? RegexClass.categories(marks) : try RegexClass.property(name, inClass: true)
         return isNegative ? set.inverted : set
     }
 
@@ -142,6 +144,9 @@ extension RegexParser {
 enum RegexClass {
     static let space = categories(["Zs", "Zl", "Zp"]).union(CodePointRanges([0x09...0x0D, 0x85...0x85]))
     static let word = named("word")
+    /// Word characters as Oniguruma has them between brackets: without the superscripts and fractions of Latin-1.
+    static let wordInClass = word.intersection(
+        CodePointRanges([0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE]).inverted)
     static let hexadecimal = CodePointRanges([0x30...0x39, 0x41...0x46, 0x61...0x66])
 
     /// Code points that differ from another one by case only, without the ASCII letters.
@@ -169,10 +174,11 @@ enum RegexClass {
     /// The code points with the property `name`: a general category, a script, or a class such as Alpha.
     ///
     /// Throws: a problem for an unknown one.
-    static func property(_ name: String) throws(RegexProblem) -> CodePointRanges {
+    static func property(_ name: String, inClass: Bool) throws(RegexProblem) -> CodePointRanges {
         let key = name.lowercased().filter { $0 != " " && $0 != "_" && $0 != "-" }
         switch key {
         case "any": return .everything
+        case "word" where inClass: return wordInClass
         case "assigned": return categories(["Cn"]).inverted
         case "lc": return categories(["Lu", "Ll", "Lt"])
         case "space": return space

@@ -60,14 +60,14 @@ package struct RegularExpression: Sendable {
         return found
     }
 
-    /// For each byte, whether the UTF-8 of an element of `ranges` starts with it.
+    /// For each byte, whether the UTF-8 of an element of `ranges` starts with it; never one that continues a character.
     private static func leadingBytes(_ ranges: CodePointRanges) -> [Bool] {
         var starts = [Bool](repeating: false, count: 256)
         for range in ranges.ranges {
             var (low, high): ([UInt8], [UInt8]) = ([], [])
             UTF8Scalars.append(range.lowerBound, to: &low)
             UTF8Scalars.append(range.upperBound, to: &high)
-            for byte in low[0]...high[0] { starts[Int(byte)] = true }
+            for byte in low[0]...high[0] where byte & 0xC0 != 0x80 { starts[Int(byte)] = true }
         }
         return starts
     }

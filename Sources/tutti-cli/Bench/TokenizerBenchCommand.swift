@@ -21,6 +21,9 @@ struct TokenizerBenchCommand: RankedCommand {
     @Option(help: ArgumentHelp("Model folder or hub id (default: a generated vocabulary).", valueName: "path"))
     var model: String?
 
+    @Option(help: ArgumentHelp("Folder with a tokenizer alone, instead of --model.", valueName: "folder"))
+    var tokenizer: String?
+
     @Option(
         help: ArgumentHelp(
             "Lines of text, or a .csv .tsv .json .jsonl file (default: generated texts).", valueName: "file"))
@@ -37,6 +40,7 @@ struct TokenizerBenchCommand: RankedCommand {
     func validate() throws {
         guard kilobytes > 0 else { throw ValidationError("--kilobytes must be positive") }
         guard column == nil || input != nil else { throw ValidationError("--column needs --input") }
+        guard model == nil || tokenizer == nil else { throw ValidationError("give --model or --tokenizer, not both") }
     }
 
     func run(on ensemble: any Ensemble) throws {
@@ -109,6 +113,7 @@ struct TokenizerBenchCommand: RankedCommand {
     }
 
     private func loadTokenizer() throws -> Tokenizer {
+        if let tokenizer { return try Tokenizer.load(directory: tokenizer) }
         if let model { return try SentenceEncoder.load(model).tokenizer }
         let smallest = try ModelShape(hidden: 16, inner: 16, layers: 1, heads: 1, vocabulary: 30_522)
         return try RandomModel.load(smallest).tokenizer
