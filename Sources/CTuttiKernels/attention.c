@@ -1,11 +1,14 @@
 // Packed self-attention, forward and backward: code shared by all instruction levels, and the dispatch.
 //
-// Each (sequence, head) pair packs its own operands (adding the QKV bias, scaling q). Queries are processed in blocks of a few
-// vectors against all keys, so only the scores of one block must fit in cache. Backward recomputes
-// P = exp(score - lse):
+// Each pair of a sequence and a key/value head packs its own operands (adding biases, scaling q); the query heads that share
+// the keys follow one another. Queries are processed in blocks of a few vectors, against all keys that one of the block sees
+// or, in long sequences, against one tile of keys after another, so that keys, values and scores stay in cache and memory
+// grows with the length alone. Keys that no query of a block sees (causal masks, windows) are not computed. Backward
+// recomputes P = exp(score - lse):
 //   Pd = P * mask;  dV = Pd^T dO;  dPd = dO V^T;  dS = P * (dPd * mask - delta), delta = the sum of Pd * dPd over keys;
 //   dQ = scale dS K;  dK = dS^T (scale Q)
-// The bias of keys is not added: it shifts all scores of a query equally, which changes neither P nor dS K.
+// The bias of keys is not added here: it shifts all scores of a query equally, which changes neither P nor dS K. (Where
+// positions are rotated it counts, and is added before the rotation.)
 #include "vectorise.h"
 #include <stdbool.h>
 
@@ -14,12 +17,16 @@ enum {
     most_lanes = 16,
     most_rows = 8, // of a tile
     few_keys = 32, // exponentials summed one by one
+    most_keys = 512, // that a block of queries meets at once
+    tile_keys = 256, // about the keys of a tile, where there are more
 };
+
+/// A score that no softmax sees; finite, so that differences of two are.
+#define unseen (-1e30f)
 
 typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
 
-/// c[rows, columns] (+)= op(a) b, row r times factors[r]; columns a multiple of 8. Operands are read up to whole tiles;
-/// the excess is ignored.
+/// c[rows, columns] (+)= op(a) b, row r times factors[r]. Operands are read up to whole tiles; the excess is ignored.
 typedef struct {
     const float *a;
     int64_t a_stride;
@@ -48,6 +55,40 @@ INLINE mask mask_of(const tutti_attention *a, int64_t sequence, int64_t head, in
     return m;
 }
 
+INLINE int64_t whole_vectors(int64_t floats) { return (floats + most_lanes - 1) / most_lanes * most_lanes; }
+
+/// Floats of the scores of a block and a tile.
+INLINE int64_t scores_of(int64_t length) { return ((length < most_keys ? length : most_keys) + most_rows) * block; }
+
+/// What queries of a sequence see, and the keys of a tile.
+typedef struct {
+    int64_t before, after, tile;
+} reach;
+
+INLINE reach reach_of(const tutti_attention *a, int64_t length) {
+    reach r = {a->before < length ? a->before : length, a->after < length ? a->after : length, length};
+    int64_t seen = block + r.before + r.after; // by a block
+    if (length > most_keys && seen > most_keys) {
+        int64_t tiles = (length + tile_keys - 1) / tile_keys;
+        r.tile = ((length + tiles - 1) / tiles + 7) / 8 * 8;
+    }
+    return r;
+}
+
+/// Keys that one of the queries i0 ..< i0 + rows sees.
+INLINE tutti_range seen_by(reach r, int64_t i0, int64_t rows, int64_t length) {
+    tutti_range keys = {i0 - r.before, i0 + rows + r.after};
+    if (keys.begin < 0) keys.begin = 0;
+    if (keys.end > length) keys.end = length;
+    return keys;
+}
+
+INLINE tutti_range in_tile(tutti_range keys, int64_t j0, int64_t tile) {
+    if (keys.begin < j0) keys.begin = j0;
+    if (keys.end > j0 + tile) keys.end = j0 + tile;
+    return keys;
+}
+
 /// What a pair prefetches for the next sequence: heads read slices of a row far apart, which the hardware does not
 /// predict. Each pair prefetches its share in parts, since a burst would fill the miss buffers.
 typedef struct {
@@ -58,11 +99,12 @@ typedef struct {
 
 INLINE ahead ahead_of(const tutti_attention *a, int64_t sequence, int64_t head, int64_t end, const int64_t parts,
                       const tutti_rows *dctx) {
-    ahead next = {{a->qkv.at, dctx ? dctx->at : NULL}, {0, 0}, head * parts, (head + 1) * parts, a->heads * parts};
-    if ((sequence + 1) * a->heads >= end) return next;
+    ahead next = {{a->q.at, dctx ? dctx->at : NULL}, {0, 0}, head * parts, (head + 1) * parts, a->key_heads * parts};
+    if ((sequence + 1) * a->key_heads >= end) return next;
     int64_t first = a->offsets[sequence + 1], rows = a->offsets[sequence + 2] - first;
-    next.from[0] += first * a->qkv.stride;
-    next.count[0] = rows * a->qkv.stride;
+    if (rows > most_keys) return next; // more than a cache holds
+    next.from[0] += first * a->q.stride;
+    next.count[0] = rows * a->q.stride;
     if (dctx) {
         next.from[1] += first * dctx->stride;
         next.count[1] = rows * dctx->stride;
@@ -94,6 +136,9 @@ INLINE void prefetch_part(ahead *next) {
 #define SECOND(i) ((i) < 8 ? (i) : (i) + 8) // lane i - 8 of the second operand
 #include "attention_tile.h"
 #include "attention_level.h"
+#include "attention_disentangled.h"
+#include "attention_forward.h"
+#include "attention_backward.h"
 #undef SECOND
 
 #define LEVEL(name) avx2_##name
@@ -104,6 +149,9 @@ INLINE void prefetch_part(ahead *next) {
 #define PICK(...) __VA_ARGS__
 #include "attention_tile.h"
 #include "attention_level.h"
+#include "attention_disentangled.h"
+#include "attention_forward.h"
+#include "attention_backward.h"
 #endif
 
 #pragma clang diagnostic ignored "-Wpsabi" // vectors pass between functions that are always inlined
@@ -115,21 +163,33 @@ INLINE void prefetch_part(ahead *next) {
 #define PICK(...) __VA_ARGS__
 #include "attention_tile.h"
 #include "attention_level.h"
+#include "attention_disentangled.h"
+#include "attention_forward.h"
+#include "attention_backward.h"
 
-int64_t tutti_attention_scratch(int64_t longest, int64_t width) {
-    int64_t length = longest > 0 ? longest : 1, padded = (width + most_lanes - 1) / most_lanes * most_lanes;
-    return 6 * (length + most_rows) * padded       // q, k, v, dO, dK, dV
-        + 2 * width * block                        // q and dO of a block, transposed
-        + 2 * (length + most_rows) * block         // scores, score gradients
-        + (2 * length + most_lanes + 15) / 16 * 16; // relative-position biases
+int64_t tutti_attention_scratch(int64_t longest, int64_t width, int64_t rows) {
+    int64_t length = longest > 0 ? longest : 1, padded = whole_vectors(width), queries = whole_vectors(length);
+    int64_t relative = 0, stride = whole_vectors(rows), tile = length < most_keys ? length : most_keys;
+    if (rows > 0) {
+        relative = whole_vectors(2 * length + most_lanes) // rows of distances
+            + 4 * (rows + most_rows) * padded             // keys and queries of positions, and their gradients
+            + 2 * padded * stride                         // the same, transposed
+            + 2 * (block + tile + 2 * most_rows) * stride; // products with them, and gradients
+    }
+    return relative + 6 * (length + most_rows) * padded // q, k, v, dO, dK, dV
+        + 2 * padded * block                 // q and dO of a block, transposed
+        + 2 * scores_of(length)              // scores, score gradients
+        + 2 * (queries + most_lanes)         // maxima and sums, or deltas
+        + whole_vectors(2 * length + most_lanes); // relative-position biases
 }
 
 void tutti_attention_forward(const tutti_attention *a, tutti_rows ctx, float *lse, float *scratch, tutti_range pairs) {
     AT_LEVEL(avx512_forward, avx2_forward, portable_forward)(a, ctx, lse, scratch, pairs);
 }
 
-void tutti_attention_backward(const tutti_attention *a, const float *lse, tutti_rows dctx, tutti_rows dqkv,
-                              float *dpositions, int64_t longest, float *scratch, tutti_range pairs) {
+void tutti_attention_backward(const tutti_attention *a, tutti_rows ctx, const float *lse, tutti_rows dctx,
+                              tutti_attention_gradient d, float *dpositions, int64_t longest, float *scratch,
+                              tutti_range pairs) {
     AT_LEVEL(avx512_backward, avx2_backward, portable_backward)
-    (a, lse, dctx, dqkv, dpositions, longest, scratch, pairs);
+    (a, ctx, lse, dctx, d, dpositions, longest, scratch, pairs);
 }

@@ -9,8 +9,10 @@
 
 typedef float LEVEL(vector) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef uint32_t LEVEL(words) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t LEVEL(integers) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 #define VECTOR LEVEL(vector)
 #define WORDS LEVEL(words)
+#define INTEGERS LEVEL(integers)
 #define LEVEL_INLINE LEVEL_TARGET static inline __attribute__((always_inline))
 
 /// One tile of `vectors` vectors: rows from r, columns from n.
@@ -40,8 +42,11 @@ LEVEL_INLINE void LEVEL(tile)(const int vectors, const int64_t row_step, const i
             if (n + (v + 1) * LANES <= p.columns) {
                 VECTOR *to = (VECTOR *)(c + v * LANES);
                 *to = p.add ? *to + x : x;
-            } else { // half a vector: columns are a multiple of eight
-                for (int e = 0; e < 8; e++) c[v * LANES + e] = p.add ? c[v * LANES + e] + x[e] : x[e];
+            } else {
+                float last[LANES], *to = c + v * LANES;
+                memcpy(last, &x, sizeof(x));
+                int64_t left = p.columns - n - v * LANES;
+                for (int64_t e = 0; e < left; e++) to[e] = p.add ? to[e] + last[e] : last[e];
             }
         }
     }
@@ -78,29 +83,39 @@ static void LEVEL(product_of_columns)(const small_product *p) { LEVEL(product)(1
 LEVEL_INLINE void LEVEL(pack)(const float *from, int64_t stride, const float *bias, float factor, float *to,
                               int64_t padded, int64_t rows, int64_t width) {
     for (int64_t r = 0; r < rows; r++) {
-        for (int64_t e = 0; e < width; e += 8) {
+        int64_t e = 0;
+        for (; e + 8 <= width; e += 8) {
             v8 x = *(const v8 *)(from + r * stride + e);
             if (bias) x += *(const v8 *)(bias + e);
             *(v8 *)(to + r * padded + e) = x * factor;
         }
+        for (; e < width; e++) to[r * padded + e] = (bias ? from[r * stride + e] + bias[e] : from[r * stride + e]) * factor;
     }
 }
 
-/// to[width, to_stride] = the transpose of LANES rows of (from + bias) * factor; rows beyond `rows` repeat the last.
+/// to[width, to_stride] = the transpose of LANES rows of (from + bias) * factor; rows beyond `rows` repeat the last. Rows of
+/// `to` are written in groups of eight.
 LEVEL_INLINE void LEVEL(transpose)(const float *from, int64_t stride, const float *bias, float factor, float *to,
                                    int64_t to_stride, int64_t rows, int64_t width) {
     const float *row[LANES];
     EACH for (int r = 0; r < LANES; r++) row[r] = from + (r < rows ? r : rows - 1) * stride;
     for (int64_t e = 0; e < width; e += 8) {
-        VECTOR x[8]; // x[r] = row r, and row 8 + r next to it if a vector has two groups
-        EACH for (int r = 0; r < 8; r++) {
-            EACH for (int g = 0; g < LANES / 8; g++) memcpy((char *)&x[r] + 32 * g, row[8 * g + r] + e, 32);
+        VECTOR x[8], shift; // x[r] = row r, and row 8 + r next to it if a vector has two groups
+        if (e + 8 <= width) {
+            EACH for (int r = 0; r < 8; r++) {
+                EACH for (int g = 0; g < LANES / 8; g++) memcpy((char *)&x[r] + 32 * g, row[8 * g + r] + e, 32);
+            }
+            if (bias) EACH for (int g = 0; g < LANES / 8; g++) memcpy((char *)&shift + 32 * g, bias + e, 32);
+        } else {
+            size_t last = 4 * (size_t)(width - e);
+            EACH for (int r = 0; r < 8; r++) {
+                x[r] = (VECTOR){0};
+                EACH for (int g = 0; g < LANES / 8; g++) memcpy((char *)&x[r] + 32 * g, row[8 * g + r] + e, last);
+            }
+            shift = (VECTOR){0};
+            if (bias) EACH for (int g = 0; g < LANES / 8; g++) memcpy((char *)&shift + 32 * g, bias + e, last);
         }
-        if (bias) {
-            VECTOR shift;
-            EACH for (int g = 0; g < LANES / 8; g++) memcpy((char *)&shift + 32 * g, bias + e, 32);
-            EACH for (int r = 0; r < 8; r++) x[r] += shift;
-        }
+        if (bias) EACH for (int r = 0; r < 8; r++) x[r] += shift;
         EACH for (int r = 0; r < 8; r++) x[r] *= factor;
         VECTOR a[8], b[8];
         EACH for (int r = 0; r < 8; r += 2) {

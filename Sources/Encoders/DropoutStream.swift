@@ -33,6 +33,8 @@ enum DropoutSite: UInt32 {
     static let count = 3
     /// The embedding layer's only site.
     static let embedding = DropoutSite.attentionProbabilities
+    /// The site of a table that belongs to no sequence.
+    static let table = DropoutSite.attentionProbabilities
 }
 
 /// The site keys of one pass: [layers + 1, sites, S], in the arena of the pass.
@@ -40,6 +42,8 @@ struct DropoutKeys {
     /// [S] keys of the sequences.
     let sequenceKeys: UnsafeMutablePointer<UInt64>
     private let siteKeys: UnsafeMutablePointer<UInt64>
+    /// [layers + 1] keys of tables' rows.
+    private let tableKeys: UnsafeMutablePointer<UInt64>
     private let sequences: Int
     private let offsets: UnsafePointer<Int32>
 
@@ -56,13 +60,22 @@ struct DropoutKeys {
                 seed: stream.seed, step: stream.step, microStep: stream.microStep, slot: batch.slots[s],
                 column: batch.columns[s])
         }
+        tableKeys = arena.uint64s(layers + 1)
+        let tables = Dropout.sequenceKey(
+            seed: stream.seed, step: stream.step, microStep: stream.microStep, slot: .max, column: .max)
         for layer in 0...layers {
+            tableKeys[layer] = Dropout.siteKey(tables, layer: UInt32(layer), site: DropoutSite.table.rawValue)
             for site in 0..<DropoutSite.count {
                 Dropout.siteKeys(
                     of: sequenceKeys, count: sequences, layer: UInt32(layer), site: UInt32(site),
                     into: siteKeys + (layer * DropoutSite.count + site) * sequences)
             }
         }
+    }
+
+    /// The mask of a table's rows in a layer, or none at rate zero: the same for all sequences of a step.
+    func tableMask(layer: Int, rate: Float, offsets: UnsafePointer<Int32>) -> DropoutMask? {
+        rate > 0 ? DropoutMask(rate: rate, keys: tableKeys + layer, offsets: offsets, sequences: 1) : nil
     }
 
     /// The mask of a site, or none at rate zero.

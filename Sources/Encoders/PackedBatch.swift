@@ -31,15 +31,8 @@ package struct PackedBatch: Sendable, Equatable {
         return longest
     }
 
-    /// Sum of squared sequence lengths.
-    package var squaredLengths: Int {
-        var sum = 0
-        for s in 0..<sequenceCount {
-            let length = Int(offsets[s + 1] - offsets[s])
-            sum += length * length
-        }
-        return sum
-    }
+    /// [S] lengths of the sequences.
+    package var lengths: [Int] { (0..<sequenceCount).map { Int(offsets[$0 + 1] - offsets[$0]) } }
 
     /// Clears the batch and keeps its memory for the next one.
     package mutating func removeAll() {

@@ -33,6 +33,9 @@ package struct ParameterLayout: Sendable, Equatable {
         package var elements: Range<Int> { range.lowerBound..<range.lowerBound + elementCount }
     }
 
+    /// Floats between the starts that a tensor may have: 64 bytes.
+    static let alignment = 16
+
     /// The parameters, in the order in which backward finishes them.
     package private(set) var entries: [Entry] = []
     /// Floats of an arena.
@@ -63,7 +66,7 @@ package struct ParameterLayout: Sendable, Equatable {
     package mutating func append(_ tensor: TensorSpecification, owner: Owner = .model) {
         precondition(places[tensor.name] == nil, "ParameterLayout: duplicate '\(tensor.name)'")
         let elements = tensor.shape.reduce(1, *)
-        let padded = (elements + 15) / 16 * 16
+        let padded = (elements + Self.alignment - 1) / Self.alignment * Self.alignment
         places[tensor.name] = entries.count
         entries.append(
             Entry(

@@ -21,6 +21,10 @@ struct PassContext {
     var positions: Matrix?
     /// Their gradient, accumulated by all layers.
     var dPositions: Matrix?
+    /// Of every rotation: [at least longest, R] cosines and sines.
+    var angles: [[Float]] = []
+    /// The table of disentangled positions, or none.
+    var disentangled: DisentangledRows?
     /// The memory of cross-attentions.
     var memory: CrossAttention.Memory?
 
@@ -51,5 +55,10 @@ struct PassContext {
     /// The mask of one site, or none.
     func mask(layer: Int, _ site: DropoutSite, rate: Float) -> DropoutMask? {
         dropout?.mask(layer: layer, site, rate: rate)
+    }
+
+    /// The mask of a table's rows in a layer, which belongs to no sequence, or none.
+    func tableMask(layer: Int, rate: Float, offsets: UnsafePointer<Int32>) -> DropoutMask? {
+        dropout?.tableMask(layer: layer, rate: rate, offsets: offsets)
     }
 }

@@ -1,30 +1,45 @@
 // Self-attention over packed sequences of any lengths, forward and backward.
 //
 // Own loops rather than small BLAS calls. Forward keeps each query's log-sum-exp; backward recomputes the probabilities
-// from it, and dropout masks from their keys (FlashAttention's scheme, Dao et al. 2022, with whole rows: a block of
-// queries against all keys of its head stays in cache up to thousands of tokens). The QKV bias is added while a head is
-// packed, which saves a pass over [T, 3 D].
+// from it, and dropout masks from their keys (FlashAttention's scheme, Dao et al. 2022). A block of queries meets all keys
+// that it sees at once, or tile by tile in long sequences, so memory grows with the length. Query heads may share keys and
+// values, which are not copied. Biases of queries and values are added while a head is packed, which saves a pass over
+// [T, 3 D].
+//
+// Legend: T packed tokens, H query heads, K heads of keys and values, E head width, L length of a sequence.
 
 import CTuttiKernels
 
 /// Packed variable-length self-attention.
 package struct Attention: @unchecked Sendable {
-    /// Heads H.
+    /// H.
     package var heads: Int
-    /// Width E of a head: a multiple of 8.
+    /// K, which divides H: query head h reads key head h / (H / K).
+    package var keyHeads: Int
+    /// E.
     package var width: Int
+    /// The keys that a token sees.
+    package var span: AttentionSpan
+    /// Factor of the scores; by default 1 / sqrt(E).
+    package var scale: Float
     /// [S + 1] row offsets of the sequences.
     package var offsets: UnsafePointer<Int32>
     /// S.
     package var sequences: Int
     /// Tokens of the longest sequence.
     package var longest: Int
-    /// [3 D] bias added to qkv inside the kernel; nil = already added. Its gradient is `RowKernels.biasGradient(dQKV)`.
-    package var bias: UnsafePointer<Float>?
+    /// [H E] bias added to queries inside the kernel; nil = already added. A bias of keys would not change the result.
+    package var queryBias: UnsafePointer<Float>?
+    /// [K E] bias added to values inside the kernel; nil = already added.
+    package var valueBias: UnsafePointer<Float>?
     /// [H, 2 M - 1] relative-position biases, added to the scaled score (i, j) at j - i + M - 1; nil = none.
     package var positions: UnsafePointer<Float>?
     /// M, at least `longest`.
     package var maximum: Int
+    /// Disentangled positions; nil = none. They need `keyBias`, heads that share no keys, and the full span.
+    package var relatives: AttentionRelatives?
+    /// [K E] bias added to keys inside the kernel: only disentangled positions see it.
+    package var keyBias: UnsafePointer<Float>?
     /// Dropout of probabilities with one site key per sequence; element (h, i, j) has index (h * L + i) * L + j.
     package var dropout: DropoutMask?
 
@@ -32,19 +47,32 @@ package struct Attention: @unchecked Sendable {
 
     /// Attention over these sequences.
     package init(
-        heads: Int, width: Int, offsets: UnsafePointer<Int32>, sequences: Int, bias: UnsafePointer<Float>? = nil,
-        positions: UnsafePointer<Float>? = nil, maximum: Int = 0, dropout: DropoutMask? = nil
+        heads: Int, keyHeads: Int? = nil, width: Int, span: AttentionSpan = .full, scale: Float? = nil,
+        offsets: UnsafePointer<Int32>, sequences: Int, queryBias: UnsafePointer<Float>? = nil,
+        keyBias: UnsafePointer<Float>? = nil,
+        valueBias: UnsafePointer<Float>? = nil, positions: UnsafePointer<Float>? = nil, maximum: Int = 0,
+        dropout: DropoutMask? = nil
     ) {
-        precondition(width > 0 && width % 8 == 0, "Attention: head width \(width) is not a multiple of 8")
         self.heads = heads
+        self.keyHeads = keyHeads ?? heads
         self.width = width
+        self.span = span
+        self.scale = scale ?? 1 / Float(width).squareRoot()
         self.offsets = offsets
         self.sequences = sequences
-        self.bias = bias
+        self.queryBias = queryBias
+        self.keyBias = keyBias
+        self.valueBias = valueBias
         self.positions = positions
         self.maximum = maximum
         self.dropout = dropout
         longest = (0..<sequences).reduce(0) { Swift.max($0, Int(offsets[$1 + 1] - offsets[$1])) }
+        precondition(
+            width > 0 && self.keyHeads > 0 && heads % self.keyHeads == 0,
+            "Attention: \(heads) heads of width \(width) over \(self.keyHeads) of keys")
+        precondition(
+            span.before >= 0 && span.after >= 0 && span.before <= Int32.max && span.after <= Int32.max,
+            "Attention: \(span)")
         precondition(
             positions == nil || longest <= maximum,
             "Attention: \(longest) tokens but relative positions for \(maximum)")
@@ -52,43 +80,58 @@ package struct Attention: @unchecked Sendable {
 
     /// Floats of scratch for `forward` and `backward` with the current number of threads.
     package var scratchCount: Int {
-        let own = Int(tutti_attention_scratch(Int64(longest), Int64(width))) * Parallel.threads
-        return own + (positions == nil ? 0 : Self.chunks * heads * Swift.max(2 * longest - 1, 0))
+        perThread * Parallel.threads
+            + (positions == nil ? 0 : Self.chunks * heads * Swift.max(2 * longest - 1, 0))
     }
 
-    /// context [T, D] and logSumExp ([H, L] per sequence, concatenated) from qkv [T, 3 D]; logSumExp may be nil
-    /// without a backward.
+    private var perThread: Int {
+        Int(tutti_attention_scratch(Int64(longest), Int64(width), Int64(relatives?.count ?? 0)))
+    }
+
+    /// context [T, H E] and logSumExp ([H, L] per sequence, concatenated); logSumExp may be nil without a backward.
     package func forward(
-        qkv: Matrix, context: Matrix, logSumExp: UnsafeMutablePointer<Float>?, scratch: UnsafeMutablePointer<Float>
+        _ rows: AttentionRows, context: Matrix, logSumExp: UnsafeMutablePointer<Float>?,
+        scratch: UnsafeMutablePointer<Float>
     ) {
-        requireShapes(qkv, context)
-        var arguments = kernel(qkv)
-        let perThread = Int(tutti_attention_scratch(Int64(longest), Int64(width)))
-        withUnsafePointer(to: &arguments) { arguments in
-            Parallel.forRangeWithWorker(sequences * heads, grain: Swift.max(heads, 1)) { pairs, worker in
+        requireShapes(rows, context)
+        let perThread = perThread
+        withKernel(rows, nil) { arguments in
+            Parallel.forRangeWithWorker(sequences * keyHeads, grain: keyHeads) { pairs, worker in
                 tutti_attention_forward(
                     arguments, context.kernel, logSumExp, scratch + worker * perThread, pairs.kernel)
             }
         }
     }
 
-    /// dQKV [T, 3 D] assigned from dContext, with the logSumExp of forward; dPositions [H, 2 M - 1] accumulates, in an
-    /// order that does not depend on the number of threads.
+    /// The gradients of `rows`, assigned, from dContext [T, H E] and forward's context and logSumExp; dPositions
+    /// [H, 2 M - 1] and the tables of dRelatives accumulate, in an order that does not depend on the number of threads.
     package func backward(
-        qkv: Matrix, logSumExp: UnsafePointer<Float>, dContext: Matrix, dQKV: Matrix,
-        dPositions: UnsafeMutablePointer<Float>? = nil, scratch: UnsafeMutablePointer<Float>
+        _ rows: AttentionRows, context: Matrix, logSumExp: UnsafePointer<Float>, dContext: Matrix,
+        into dRows: AttentionRows, dPositions: UnsafeMutablePointer<Float>? = nil,
+        dRelatives: AttentionRelatives? = nil, scratch: UnsafeMutablePointer<Float>
     ) {
-        requireShapes(qkv, dContext)
-        requireShapes(dQKV, dContext)
-        var arguments = kernel(qkv)
-        let perThread = Int(tutti_attention_scratch(Int64(longest), Int64(width)))
+        requireShapes(rows, context)
+        requireShapes(dRows, dContext)
+        precondition(rows.step == dRows.step, "Attention: heads \(rows.step) apart, gradients \(dRows.step)")
+        precondition(
+            (relatives == nil) == (dRelatives == nil), "Attention: disentangled positions and their gradients")
+        let gradient = tutti_attention_gradient(q: dRows.q.kernel, k: dRows.k.kernel, v: dRows.v.kernel)
+        let perThread = perThread
         let span = Swift.max(2 * longest - 1, 0)
         let partial: UnsafeMutablePointer<Float>? =
             dPositions == nil || positions == nil ? nil : scratch + perThread * Parallel.threads
-        withUnsafePointer(to: &arguments) { arguments in
+        withKernel(rows, dRelatives) { arguments in
+            if relatives != nil {  // a head's table sums over sequences: one thread does them all, in order
+                Parallel.forRangeWithWorker(heads, grain: 1) { own, worker in
+                    for head in own {
+                        for s in 0..<sequences { run(s * heads + head..<s * heads + head + 1, nil, worker) }
+                    }
+                }
+                return
+            }
             // The position gradient sums over sequences: a fixed number of chunks owns one partial table each.
-            let pieces = partial == nil ? sequences * heads : Self.chunks
-            let grain = partial == nil ? Swift.max(heads, 1) : 1
+            let pieces = partial == nil ? sequences * keyHeads : Self.chunks
+            let grain = partial == nil ? keyHeads : 1
             Parallel.forRangeWithWorker(pieces, grain: grain) { range, worker in
                 guard let partial else {
                     run(range, nil, worker)
@@ -99,12 +142,12 @@ package struct Attention: @unchecked Sendable {
                     own.update(repeating: 0, count: heads * span)
                     let first = chunk * sequences / Self.chunks
                     let end = (chunk + 1) * sequences / Self.chunks
-                    run(first * heads..<end * heads, own, worker)
+                    run(first * keyHeads..<end * keyHeads, own, worker)
                 }
             }
             func run(_ pairs: Range<Int>, _ table: UnsafeMutablePointer<Float>?, _ worker: Int) {
                 tutti_attention_backward(
-                    arguments, logSumExp, dContext.kernel, dQKV.kernel, table, Int64(longest),
+                    arguments, context.kernel, logSumExp, dContext.kernel, gradient, table, Int64(longest),
                     scratch + worker * perThread, pairs.kernel)
             }
         }
@@ -124,19 +167,42 @@ package struct Attention: @unchecked Sendable {
         }
     }
 
-    private func kernel(_ qkv: Matrix) -> tutti_attention {
-        tutti_attention(
-            qkv: qkv.kernel, bias: bias, positions: positions,
-            maximum: Int64(maximum), offsets: offsets, heads: Int64(heads), width: Int64(width),
-            scale: 1 / Float(width).squareRoot(), dropout: DropoutMask.kernel(dropout))
+    private func withKernel(
+        _ rows: AttentionRows, _ dRelatives: AttentionRelatives?, _ body: (UnsafePointer<tutti_attention>) -> Void
+    ) {
+        guard let relatives else {
+            var arguments = kernel(rows, nil)
+            return withUnsafePointer(to: &arguments) { body($0) }
+        }
+        precondition(
+            heads == keyHeads && span == .full && positions == nil && longest <= relatives.maximum,
+            "Attention: disentangled positions with other settings")
+        var relative = relatives.kernel(dRelatives)
+        withUnsafePointer(to: &relative) { relative in
+            var arguments = kernel(rows, relative)
+            withUnsafePointer(to: &arguments) { body($0) }
+        }
     }
 
-    private func requireShapes(_ qkv: Matrix, _ context: Matrix) {
+    private func kernel(_ rows: AttentionRows, _ relative: UnsafePointer<tutti_relative>?) -> tutti_attention {
+        tutti_attention(
+            q: rows.q.kernel, k: rows.k.kernel, v: rows.v.kernel, step: Int64(rows.step), query_bias: queryBias,
+            key_bias: relatives == nil ? nil : keyBias, value_bias: valueBias, positions: positions,
+            maximum: Int64(maximum), relative: relative, offsets: offsets,
+            heads: Int64(heads), key_heads: Int64(keyHeads), width: Int64(width), before: Int64(span.before),
+            after: Int64(span.after), scale: scale, dropout: DropoutMask.kernel(dropout))
+    }
+
+    private func requireShapes(_ rows: AttentionRows, _ context: Matrix) {
         let tokens = Int(offsets[sequences])
+        func isFit(_ matrix: Matrix, _ heads: Int) -> Bool {
+            matrix.rows == tokens && matrix.columns == (heads - 1) * rows.step + width
+        }
         precondition(
-            qkv.rows == tokens && context.rows == tokens && qkv.columns == 3 * heads * width
-                && context.columns == heads * width,
-            "Attention: qkv [\(qkv.rows), \(qkv.columns)], context [\(context.rows), \(context.columns)]"
-                + " for \(tokens) tokens, \(heads) heads of \(width)")
+            isFit(rows.q, heads) && isFit(rows.k, keyHeads) && isFit(rows.v, keyHeads) && rows.step >= width
+                && context.rows == tokens && context.columns == heads * width,
+            "Attention: q [\(rows.q.rows), \(rows.q.columns)], k [\(rows.k.rows), \(rows.k.columns)], context"
+                + " [\(context.rows), \(context.columns)] for \(tokens) tokens, \(heads) heads of \(width) over"
+                + " \(keyHeads)")
     }
 }

@@ -15,8 +15,8 @@ package struct StepTiming: Sendable {
     /// Packed tokens and rows of this rank.
     package var tokens: Int
     package var rows: Int
-    /// Sum of the squares of the sequences' lengths: what attention costs grows with it.
-    package var squaredLengths: Int
+    /// Lengths of the sequences: what attention costs depends on them.
+    package var lengths: [Int]
 
     /// Wall seconds of the step.
     package var seconds: Double { clock.total }
@@ -57,19 +57,18 @@ package final class StepTimer {
             let source = trainer.batches.source(
                 trainer.inputs.trainDatasets, batches, from: trainer.state.nextMicroBatch, epoch: epoch)
             while done < count, trainer.state.epochIndex == epoch {
-                var squaredLengths = 0
+                var lengths: [Int] = []
                 try ensemble.barrier()  // ranks begin together: a rank's exchange waits for the step, not for the bench
                 trainer.log.startClock()
                 let report = try trainer.takeStep(of: batches) {
                     let batch = try source.next()
-                    squaredLengths += batch[.student].squaredLengths
+                    lengths += batch[.student].lengths
                     return batch
                 }
                 trainer.log.clock.enter(.other)
                 try finished(
                     StepTiming(
-                        clock: trainer.log.clock, tokens: report.tokens, rows: report.rows,
-                        squaredLengths: squaredLengths))
+                        clock: trainer.log.clock, tokens: report.tokens, rows: report.rows, lengths: lengths))
                 done += 1
             }
         }

@@ -78,7 +78,7 @@ struct LayoutTests {
         let dense = layers * (4 * d * d + 2 * d * f)
         #expect(plan.denseParameters == dense)
         #expect(
-            plan.trainingFLOPs(tokens: 10, squaredLengths: 52)
+            plan.trainingFLOPs(tokens: 10, lengths: [4, 6])
                 == Double(6 * dense * 10 + 12 * layers * d * 52))
     }
 

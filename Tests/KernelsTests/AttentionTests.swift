@@ -1,186 +1,217 @@
-// Packed attention against an fp64 reference and finite differences, over head widths, lengths, dropout, positions.
+// Packed attention against its definition in fp64 and finite differences, over heads, widths, lengths, spans, dropout and
+// positions.
 
 import Foundation
-import Testing
 import TestSupport
+import Testing
 import TuttiKernels
 
 @Suite(.serialized, .atEveryLevel) struct AttentionTests {
-    /// One problem with random inputs.
-    private struct Problem {
-        let heads: Int
-        let width: Int
-        let lengths: [Int]
-        let maximum: Int
-        let rate: Float
-        var qkv, bias, table: [Float]
-        let weights: [Float]
-        let keys: [UInt64]
-        var tokens: Int { lengths.reduce(0, +) }
-        var hidden: Int { heads * width }
-
-        init(heads: Int, width: Int, lengths: [Int], positions: Bool, rate: Float) {
-            var random = TinyRandom(UInt64(heads * 1000 + width))
-            self.heads = heads
-            self.width = width
-            self.lengths = lengths
-            self.rate = rate
-            maximum = positions ? (lengths.max() ?? 0) + 3 : 0
-            let tokens = lengths.reduce(0, +)
-            qkv = random.floats(tokens * 3 * heads * width)
-            bias = random.floats(3 * heads * width, scale: 0.5)
-            table = positions ? random.floats(heads * (2 * maximum - 1)) : []
-            weights = random.floats(tokens * heads * width)
-            keys = lengths.indices.map { Dropout.siteKey(77, layer: 0, site: UInt32($0)) }
-        }
-
-        func attention() -> Attention {
-            let offsets = offsets(of: lengths).pinned
-            return Attention(
-                heads: heads, width: width, offsets: offsets, sequences: lengths.count, bias: bias.pinned,
-                positions: table.isEmpty ? nil : table.pinned, maximum: maximum,
-                dropout: rate == 0
-                    ? nil : DropoutMask(rate: rate, keys: keys.pinned, offsets: offsets, sequences: lengths.count))
-        }
-
-        /// fp64 context [T, D].
-        func reference() -> [Double] {
-            var out = [Double](repeating: 0, count: tokens * hidden)
-            var first = 0
-            for (s, length) in lengths.enumerated() {
-                for h in 0..<heads {
-                    func value(_ part: Int, _ t: Int, _ e: Int) -> Double {
-                        let column = part * hidden + h * width + e
-                        return Double(qkv[(first + t) * 3 * hidden + column]) + Double(bias[column])
-                    }
-                    let q = (0..<length).map { t in (0..<width).map { value(0, t, $0) } }
-                    let k = (0..<length).map { t in (0..<width).map { value(1, t, $0) } }
-                    let v = (0..<length).map { t in (0..<width).map { value(2, t, $0) } }
-                    for i in 0..<length {
-                        var scores = (0..<length).map { j in
-                            zip(q[i], k[j]).reduce(0.0) { $0 + $1.0 * $1.1 } / Double(width).squareRoot()
-                                + (table.isEmpty ? 0 : Double(table[h * (2 * maximum - 1) + j - i + maximum - 1]))
-                        }
-                        let top = scores.max() ?? 0
-                        scores = scores.map { exp($0 - top) }
-                        let sum = scores.reduce(0, +)
-                        for j in 0..<length {
-                            let index = UInt32((h * length + i) * length + j)
-                            let keeps = rate == 0 || Dropout.keeps(siteKey: keys[s], index: index, rate: rate)
-                            let p = keeps ? scores[j] / sum / (1 - Double(rate)) : 0
-                            for e in 0..<width { out[(first + i) * hidden + h * width + e] += p * v[j][e] }
-                        }
-                    }
-                }
-                first += length
-            }
-            return out
-        }
-    }
-
-    private struct Result: Equatable {
-        var context, dQKV, dBias, dTable: [Float]
-    }
-
-    private func run(_ p: Problem) -> Result {
-        let attention = p.attention()
-        let qkv = FloatBlock(p.qkv)
-        let context = FloatBlock(count: p.tokens * p.hidden)
-        let lse = FloatBlock(count: p.tokens * p.heads)
-        let scratch = FloatBlock(count: attention.scratchCount)
-        let dContext = FloatBlock(p.weights)
-        let dQKV = FloatBlock(count: p.qkv.count)
-        let dTable = FloatBlock(count: p.table.count, of: 0)
-        let dBias = FloatBlock(count: p.bias.count, of: 0)
-        let wide = qkv.matrix(p.tokens, 3 * p.hidden)
-        attention.forward(
-            qkv: wide, context: context.matrix(p.tokens, p.hidden), logSumExp: lse.pointer, scratch: scratch.pointer)
-        attention.backward(
-            qkv: wide, logSumExp: lse.pointer,
-            dContext: dContext.matrix(p.tokens, p.hidden), dQKV: dQKV.matrix(p.tokens, 3 * p.hidden),
-            dPositions: p.table.isEmpty ? nil : dTable.pointer, scratch: scratch.pointer)
-        RowKernels.biasGradient(dQKV.matrix(p.tokens, 3 * p.hidden), into: dBias.pointer)
-        return Result(context: context.values, dQKV: dQKV.values, dBias: dBias.values, dTable: dTable.values)
-    }
-
-    @Test(arguments: [8, 16, 24, 32, 64, 128])
+    @Test(arguments: [8, 16, 20, 24, 26, 32, 64, 128, 256])
     func widths(width: Int) {
         for (positions, rate) in [(false, Float(0)), (true, 0), (false, 0.2), (true, 0.2)] {
-            let p = Problem(heads: 2, width: width, lengths: [1, 2, 17, 0, 5], positions: positions, rate: rate)
-            check(p)
+            check(AttentionProblem(width: width, lengths: [1, 2, 17, 0, 5], positions: positions, rate: rate))
         }
     }
 
     @Test(arguments: [[63], [64], [65], [48, 49], [200]])
     func lengths(lengths: [Int]) {
-        check(Problem(heads: 3, width: 16, lengths: lengths, positions: true, rate: 0.1))
+        let p = AttentionProblem(heads: 3, lengths: lengths, positions: true, rate: 0.1)
+        check(p)
+        checkDifferences(p)
     }
 
-    @Test func longSequences() {
-        let p = Problem(heads: 1, width: 32, lengths: [512, 256, 700], positions: true, rate: 0.1)
-        #expect(largestDifference(run(p).context, p.reference()) < 2e-6)
+    /// Causal masks and windows of queries that share keys, with everything else on and off.
+    @Test(arguments: [4, 2, 1])
+    func spans(keyHeads: Int) {
+        let spans: [AttentionSpan] = [
+            .full, .causal, .window(reach: 0), .window(reach: 4), .window(reach: 40), .causalWindow(keys: 8),
+            .causalWindow(keys: 50),
+        ]
+        for span in spans {
+            for (positions, rate) in [(false, Float(0)), (true, 0.2)] {
+                check(
+                    AttentionProblem(
+                        heads: 4, keyHeads: keyHeads, width: 24, lengths: [1, 70, 0, 9, 131], span: span, scale: 0.3,
+                        positions: positions, rate: rate))
+            }
+        }
     }
 
-    /// Forward against fp64; backward against finite differences of the fp64 reference.
-    private func check(_ p: Problem) {
-        let got = run(p)
-        let name = "E \(p.width), L \(p.lengths), positions \(!p.table.isEmpty), rate \(p.rate)"
-        #expect(largestDifference(got.context, p.reference()) < 3e-6, "\(name)")
-        func loss(_ q: Problem) -> Double {
-            zip(q.reference(), q.weights).reduce(0.0) { $0 + $1.0 * Double($1.1) }
+    @Test(arguments: [AttentionSpan.causal, .window(reach: 3)])
+    func spansByFiniteDifferences(span: AttentionSpan) {
+        checkDifferences(
+            AttentionProblem(
+                heads: 4, keyHeads: 2, width: 26, lengths: [13, 1, 7], span: span, scale: 1, positions: true, rate: 0.2)
+        )
+    }
+
+    /// Sequences whose keys come in several tiles: the softmax is carried on from one to the next.
+    @Test(arguments: [[513], [700, 3, 1100]])
+    func tiles(lengths: [Int]) {
+        let spans: [AttentionSpan] = [
+            .full, .causal, .window(reach: 64), .window(reach: 300), .causalWindow(keys: 300),
+            .causalWindow(keys: 600),
+        ]
+        for (place, span) in spans.enumerated() {
+            check(
+                AttentionProblem(
+                    heads: 2, keyHeads: 1, width: 32, lengths: lengths, span: span, positions: place % 2 == 0,
+                    rate: place % 3 == 0 ? 0 : 0.1))
         }
-        let tries = p.tokens > 100 ? 1 : 2
-        let qkv = gradientGap(at: p.qkv, gradient: got.dQKV, step: 1e-3, tries: tries) {
-            var q = p
-            q.qkv = $0
-            return loss(q)
+    }
+
+    /// Scores that grow along the keys, so that every tile raises the maximum of the ones before.
+    @Test func everyTileRaisesTheMaximum() {
+        var p = AttentionProblem(heads: 1, width: 16, lengths: [900])
+        for t in 0..<900 {
+            for e in 0..<16 {
+                p.qkv[t * 48 + e] = 0.5
+                p.qkv[t * 48 + 16 + e] += Float(t) * 0.01
+            }
         }
-        #expect(qkv < 1e-3, "\(name) dqkv")
-        let bias = gradientGap(at: p.bias, gradient: got.dBias, step: 1e-3, tries: tries) {
-            var q = p
-            q.bias = $0
-            return loss(q)
+        check(p)
+    }
+
+    @Test func headsThatAlternate() {
+        check(AttentionProblem(heads: 3, width: 24, lengths: [5, 70], rate: 0.1, alternates: true))
+    }
+
+    /// Lengths within the rows of the tables, and beyond them; one tile of keys, and several.
+    @Test(arguments: ["c2p|p2c", "c2p", "p2c"])
+    func disentangledPositions(terms: String) {
+        for (lengths, reach, rate) in [([1, 9, 0, 70], 8, Float(0)), ([33, 4], 40, 0.2), ([530], 24, 0.1)] {
+            for width in [16, 26] {
+                check(
+                    AttentionProblem(
+                        heads: 3, width: width, lengths: lengths, rate: rate, alternates: width == 26, reach: reach,
+                        terms: terms))
+            }
         }
-        #expect(bias < 1e-3, "\(name) dbias")
-        guard !p.table.isEmpty else { return }
-        let table = gradientGap(at: p.table, gradient: got.dTable, step: 1e-3, tries: tries) {
-            var q = p
-            q.table = $0
-            return loss(q)
+    }
+
+    @Test func disentangledPositionsByFiniteDifferences() {
+        checkDifferences(AttentionProblem(heads: 2, width: 16, lengths: [13, 1, 40], rate: 0.2, reach: 6))
+    }
+
+    @Test func scratchGrowsWithTheLength() {
+        func scratch(_ length: Int) -> Int { AttentionProblem(lengths: [length]).attention().scratchCount }
+        #expect(scratch(8192) < 2 * scratch(4096) + 100_000)
+        #expect(scratch(8192) > scratch(4096))
+    }
+
+    /// The gradient of one query's context reaches exactly the keys that it sees.
+    @Test func windowsReachTheirKeys() {
+        let spans: [(AttentionSpan, ClosedRange<Int>)] = [
+            (.window(reach: 4), 16...24), (.causalWindow(keys: 8), 13...20), (.causal, 0...20), (.full, 0...39),
+        ]
+        for (span, reached) in spans {
+            var p = AttentionProblem(heads: 1, width: 8, lengths: [40], span: span)
+            for i in p.weights.indices where i / 8 != 20 { p.weights[i] = 0 }
+            let gradient = p.run().dQKV
+            let touched = (0..<40).filter { t in (16..<24).contains { gradient[t * 24 + $0] != 0 } }
+            #expect(touched == Array(reached), "\(span)")
         }
-        #expect(table < 1e-3, "\(name) dpositions")
+    }
+
+    @Test func pairsOfSpans() {
+        let spans: [AttentionSpan] = [
+            .full, .causal, .window(reach: 0), .window(reach: 3), .causalWindow(keys: 4), .causalWindow(keys: 99),
+        ]
+        for span in spans {
+            for length in [0, 1, 2, 4, 5, 17] {
+                let counted = (0..<length).reduce(0) { sum, i in
+                    sum + (0..<length).filter { $0 >= i - span.before && $0 <= i + span.after }.count
+                }
+                #expect(span.pairs(length: length) == counted, "\(span), \(length) tokens")
+            }
+        }
+    }
+
+    /// Context and gradients against fp64.
+    private func check(_ p: AttentionProblem) {
+        let (got, expected) = (p.run(), p.solve())
+        #expect(largestDifference(got.context, expected.context) < 3e-6, "\(p.name)")
+        #expect(relativeDifference(got.dQKV, expected.dQKV) < 1e-5, "\(p.name) dqkv")
+        if !p.table.isEmpty { #expect(relativeDifference(got.dTable, expected.dTable) < 1e-5, "\(p.name) dpositions") }
+        for (path, reference) in [
+            (\AttentionProblem.Result<Float>.dPositionKeys, expected.dPositionKeys),
+            (\.dPositionQueries, expected.dPositionQueries),
+        ] where !reference.isEmpty {
+            #expect(relativeDifference(got[keyPath: path], reference) < 1e-5, "\(p.name) \(path)")
+        }
+    }
+
+    /// Gradients against finite differences of the fp64 forward.
+    private func checkDifferences(_ p: AttentionProblem) {
+        let got = p.run()
+        func loss(_ q: AttentionProblem) -> Double {
+            zip(q.solve().context, q.weights).reduce(0.0) { $0 + $1.0 * Double($1.1) }
+        }
+        func gap(_ path: WritableKeyPath<AttentionProblem, [Float]>, _ gradient: [Float]) -> Double {
+            gradientGap(at: p[keyPath: path], gradient: gradient, step: 1e-3, tries: p.tokens > 100 ? 1 : 2) {
+                var q = p
+                q[keyPath: path] = $0
+                return loss(q)
+            }
+        }
+        let dBias = FloatBlock(count: p.columns, of: 0)
+        let dQKV = FloatBlock(got.dQKV)
+        RowKernels.biasGradient(dQKV.matrix(p.tokens, p.columns), into: dBias.pointer)
+        #expect(gap(\.qkv, got.dQKV) < 1e-3, "\(p.name) dqkv")
+        #expect(gap(\.bias, dBias.values) < 1e-3, "\(p.name) dbias")
+        if !p.table.isEmpty { #expect(gap(\.table, got.dTable) < 1e-3, "\(p.name) dpositions") }
+        if p.reach > 0 {
+            #expect(gap(\.positionKeys, got.dPositionKeys) < 1e-3, "\(p.name) keys of positions")
+            #expect(gap(\.positionQueries, got.dPositionQueries) < 1e-3, "\(p.name) queries of positions")
+        }
     }
 
     @Test func negativeControl() {
-        // The same check must notice another mask: gradients of a rate of 0.2 against a reference at 0.3.
-        let p = Problem(heads: 2, width: 16, lengths: [9, 4], positions: false, rate: 0.2)
-        let other = Problem(heads: 2, width: 16, lengths: [9, 4], positions: false, rate: 0.3)
-        #expect(largestDifference(run(p).context, other.reference()) > 1e-2)
+        // The same checks must notice another mask, another span, and keys of another head.
+        let p = AttentionProblem(heads: 4, keyHeads: 2, lengths: [9, 4], rate: 0.2)
+        let context = p.run().context
+        var other = p
+        other.rate = 0.3
+        #expect(largestDifference(context, other.solve().context) > 1e-2)
+        other = p
+        other.span = .causalWindow(keys: 8)
+        #expect(largestDifference(context, other.solve().context) > 1e-2)
+        other = p
+        let keys = p.column(1, 0)..<p.column(2, 0)
+        for t in 0..<p.tokens { for c in keys.dropFirst(16) { other.qkv[t * p.columns + c] += 1 } }
+        #expect(largestDifference(context, other.solve().context) > 1e-2)
     }
 
     @Test func threadsChangeNothing() {
-        let lengths = [5, 33, 64, 1, 128, 12, 7, 90, 2, 41]
-        let p = Problem(heads: 4, width: 32, lengths: lengths, positions: true, rate: 0.1)
-        let one = run(p)
-        for threads in [2, 3] {
-            withCompute(threads: threads) { #expect(run(p) == one) }
+        let lengths = [5, 33, 64, 1, 128, 12, 7, 90, 2, 41, 600]
+        for p in [
+            AttentionProblem(heads: 4, keyHeads: 2, width: 32, lengths: lengths, positions: true, rate: 0.1),
+            AttentionProblem(heads: 4, width: 32, lengths: lengths, rate: 0.1, reach: 16),
+        ] {
+            let one = p.run()
+            for threads in [2, 3] {
+                withCompute(threads: threads) { #expect(p.run() == one) }
+            }
         }
     }
 
     @Test func aSequenceDoesNotSeeItsNeighbours() {
-        let p = Problem(heads: 2, width: 16, lengths: [6, 11, 3], positions: false, rate: 0)
-        var alone = Problem(heads: 2, width: 16, lengths: [11], positions: false, rate: 0)
+        let p = AttentionProblem(heads: 2, width: 16, lengths: [6, 11, 3])
+        var alone = AttentionProblem(heads: 2, width: 16, lengths: [11])
         alone.qkv = Array(p.qkv[6 * 3 * 32..<17 * 3 * 32])
         alone.bias = p.bias
-        let together = Array(run(p).context[6 * 32..<17 * 32])
-        #expect(together == run(alone).context)
+        let together = Array(p.run().context[6 * 32..<17 * 32])
+        #expect(together == alone.run().context)
     }
 
     @Test func largeScoresStayFinite() {
-        var p = Problem(heads: 1, width: 8, lengths: [20], positions: false, rate: 0)
-        p.qkv = p.qkv.map { $0 * 100 }
-        let got = run(p)
-        #expect(allFinite(got.context) && allFinite(got.dQKV))
-        #expect(relativeDifference(got.context, p.reference()) < 1e-3)
+        for length in [20, 600] {
+            var p = AttentionProblem(heads: 1, width: 8, lengths: [length])
+            p.qkv = p.qkv.map { $0 * 100 }
+            let got = p.run()
+            #expect(allFinite(got.context) && allFinite(got.dQKV))
+            #expect(relativeDifference(got.context, p.solve().context) < 1e-3)
+        }
     }
 }

@@ -163,28 +163,73 @@ void tutti_pool_forward(int mode, tutti_rows x, const int32_t *offsets, const in
 void tutti_pool_backward(int mode, tutti_rows x, const int32_t *offsets, const int32_t *_Nullable skip, tutti_rows dout,
                          tutti_rows dx, tutti_range sequences, int64_t columns);
 
-// ------------------------------------------------------------------------------------------------- attention.c
-/// Shared arguments of forward and backward of packed self-attention. Probability (h, i, j) has dropout index (h * L + i) * L + j.
+// ---------------------------------------------------------------------------------------------------- rotary.c
+/// Heads of queries or keys before attention: rotate(norm(x + bias)). Rows of x are [heads, width].
 typedef struct {
-    tutti_rows qkv;                    // [T, 3 D]: q, k, v of a token side by side
-    const float *_Nullable bias;       // [3 D], added to qkv on read; null = already added
-    const float *_Nullable positions;  // [H, 2 M - 1] added to the scaled scores at j - i + M - 1; null = none
-    int64_t maximum;                   // M
-    const int32_t *offsets;            // [S + 1]
-    int64_t heads;                     // H
-    int64_t width;                     // E, a multiple of 8
-    float scale;                       // 1 / sqrt(E)
-    tutti_dropout dropout;             // keys [S]; offsets inside are not read
+    const float *_Nullable bias;    // [heads, width]; null = none
+    const float *_Nullable weight;  // [width] of the RMS norm of a head; null = no norm
+    float weight_shift;             // added to the weight: 0, or 1 where it is stored less one
+    float epsilon;
+    const float *_Nullable angles;  // [positions, rotated]: cosines, then sines; null = no rotation
+    int64_t rotated;                // leading numbers of a head that are rotated, in pairs (i, i + rotated / 2)
+    int64_t heads, width;
+    const int32_t *offsets;         // [S + 1]
+    int64_t sequences;              // S
+} tutti_heads;
+/// Rows `positions` of a table of angles: factor * cos and sin of position * frequencies[i].
+void tutti_rotary_table(const float *frequencies, int64_t half, float factor, tutti_range positions, float *table);
+/// `out` may be `x`.
+void tutti_heads_forward(const tutti_heads *h, tutti_rows x, tutti_rows out, tutti_range rows);
+/// Replaces the gradient of `out` by that of x; dweight [width] accumulates. Without a norm x is not read.
+void tutti_heads_backward(const tutti_heads *h, tutti_rows x, tutti_rows dout, float *_Nullable dweight,
+                          tutti_range rows);
+
+// ------------------------------------------------------------------------------------------------- attention.c
+/// Rows that may be missing: at null.
+typedef struct {
+    float *_Nullable at;
+    int64_t stride;
+} tutti_optional_rows;
+/// Disentangled positions: score (i, j) += scale * (q_i . keys_c + k_j . queries_c), c = rows[i - j + maximum - 1].
+typedef struct {
+    tutti_optional_rows keys, queries;   // [P, H E] projected table of positions; missing = without the term
+    tutti_optional_rows dkeys, dqueries; // their gradients, which accumulate; not read in forward
+    const int32_t *rows;                 // [2 maximum - 1] row of every distance, ascending
+    int64_t maximum;                     // of the lengths
+} tutti_relative;
+/// Shared arguments of forward and backward of packed self-attention. Query head h reads key/value head
+/// h / (heads / key_heads); its probability (i, j) has dropout index (h * L + i) * L + j.
+typedef struct {
+    tutti_rows q, k, v;                  // [T, ...] from head 0 on; each may be columns of a wider matrix
+    int64_t step;                        // floats from one head to the next: E, more if q, k and v alternate by head
+    const float *_Nullable query_bias;   // [H, E] added to q on read; null = already added, or none
+    const float *_Nullable key_bias;     // [K, E] added to k on read; needed only with `relative`
+    const float *_Nullable value_bias;   // [K, E] added to v on read
+    const float *_Nullable positions;    // [H, 2 M - 1] added to the scaled scores at j - i + M - 1; null = none
+    int64_t maximum;                     // M
+    const tutti_relative *_Nullable relative; // null = none; otherwise heads = key_heads, and every token sees all
+    const int32_t *offsets;              // [S + 1]
+    int64_t heads, key_heads;            // H, and K that divides H
+    int64_t width;                       // E
+    int64_t before, after;               // token i sees tokens i - before ... i + after of its sequence
+    float scale;                         // of q . k
+    tutti_dropout dropout;               // keys [S]; offsets inside are not read
 } tutti_attention;
-/// Floats of scratch that one thread needs for sequences of up to `longest` tokens.
-int64_t tutti_attention_scratch(int64_t longest, int64_t width);
-/// ctx [T, D] and lse of some (sequence, head) pairs, counted sequence by sequence; lse is [H, L] per sequence,
-/// concatenated.
+/// The gradients of q, k and v, in the same arrangement.
+typedef struct {
+    tutti_rows q, k, v;
+} tutti_attention_gradient;
+/// Floats of scratch that one thread needs for sequences of up to `longest` tokens and `rows` rows of `tutti_relative`.
+int64_t tutti_attention_scratch(int64_t longest, int64_t width, int64_t rows);
+/// ctx [T, H E] and lse of some (sequence, key/value head) pairs, counted sequence by sequence; lse is [H, L] per
+/// sequence, concatenated.
 void tutti_attention_forward(const tutti_attention *a, tutti_rows ctx, float *_Nullable lse, float *scratch,
                              tutti_range pairs);
-/// dqkv [T, 3 D] (assigned) of some pairs; dpositions [H, 2 longest - 1] (centred, accumulated) may be null.
-void tutti_attention_backward(const tutti_attention *a, const float *lse, tutti_rows dctx, tutti_rows dqkv,
-                              float *_Nullable dpositions, int64_t longest, float *scratch, tutti_range pairs);
+/// The gradients (assigned) of some pairs from ctx and lse of forward; dpositions [H, 2 longest - 1] (centred, accumulated)
+/// may be null. Pairs of one head write the same gradients of `relative`.
+void tutti_attention_backward(const tutti_attention *a, tutti_rows ctx, const float *lse, tutti_rows dctx,
+                              tutti_attention_gradient d, float *_Nullable dpositions, int64_t longest,
+                              float *scratch, tutti_range pairs);
 
 // ----------------------------------------------------------------------------------------------- contrastive.c
 /// The running statistics of each row's loss.

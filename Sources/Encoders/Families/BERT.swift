@@ -4,6 +4,7 @@
 // Reference: Devlin et al. 2019, arXiv 1810.04805; transformers/models/bert/modeling_bert.py.
 
 import TuttiGround
+import TuttiKernels
 
 /// The settings of model_type "bert".
 package struct BERT: DecoderFamily, Equatable {
@@ -36,7 +37,7 @@ package struct BERT: DecoderFamily, Equatable {
     package func plan() throws(TuttiError) -> EncoderPlan {
         try checkOptions()
         try shape.validate()
-        return stack(prefix: "", positions: .none) { _ in [] }
+        return stack(prefix: "", span: .full) { _ in [] }
     }
 
     package func decoderPlan(prefix: String, isTied: Bool) throws(TuttiError) -> DecoderPlan {
@@ -47,7 +48,7 @@ package struct BERT: DecoderFamily, Equatable {
                 "tie_word_embeddings", "is false, where only the word table can project to the vocabulary")
         }
         let (own, d) = (prefix + "bert.", shape.hiddenSize)
-        let stack = stack(prefix: isTied ? "" : own, positions: .causal) { layer in
+        let stack = stack(prefix: isTied ? "" : own, span: .causal) { layer in
             [crossAttention("\(own)encoder.layer.\(layer).crossattention")]
         }
         let name = prefix + "cls.predictions"
@@ -60,7 +61,7 @@ package struct BERT: DecoderFamily, Equatable {
 
     /// Embedding and layers; `between` gives what a layer has between self-attention and feed-forward.
     private func stack(
-        prefix: String, positions: PositionsPlan, between: (_ layer: Int) -> [StagePlan]
+        prefix: String, span: AttentionSpan, between: (_ layer: Int) -> [StagePlan]
     ) -> EncoderPlan {
         let embeddings = prefix + "embeddings."
         let embedding = TokenEmbeddingPlan(
@@ -73,7 +74,7 @@ package struct BERT: DecoderFamily, Equatable {
             let layer = "\(prefix)encoder.layer.\(number)."
             let attention = shape.selfAttention(
                 query: layer + "attention.self.query", key: layer + "attention.self.key",
-                value: layer + "attention.self.value", output: layer + "attention.output.dense", positions: positions)
+                value: layer + "attention.self.value", output: layer + "attention.output.dense", span: span)
             let feedForward = shape.feedForward(inner: layer + "intermediate.dense", output: layer + "output.dense")
             return LayerPlan(
                 stages: [shape.stage(attention, norm: layer + "attention.output.LayerNorm")] + between(number)

@@ -15,7 +15,7 @@ package struct MPNet: EncoderFamily, Equatable {
         TransformerShape.options.lifted(to: \.shape) + [
             Option(
                 "relative_attention_num_buckets", \.relativeAttentionBuckets, "rows of the table of relative positions",
-                check: .atLeast(Positions.buckets))
+                check: .atLeast(DistanceBuckets.standard.count))
         ])
 
     private static let positionStart = 2

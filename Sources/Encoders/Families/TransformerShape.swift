@@ -126,13 +126,14 @@ package struct TransformerShape: Sendable, Equatable {
 
     /// Self-attention whose modules have these names.
     func selfAttention(
-        query: String, key: String, value: String, output: String, positions: PositionsPlan = .none
+        query: String, key: String, value: String, output: String, positions: PositionsPlan = .none,
+        span: AttentionSpan = .full
     ) -> BranchPlan {
         .selfAttention(
             SelfAttentionPlan(
                 projection: LinearPlan(query, key, value, inputs: hiddenSize, outputs: hiddenSize),
                 output: LinearPlan(output, inputs: hiddenSize, outputs: hiddenSize), heads: heads,
-                headWidth: headWidth, positions: positions, dropout: attentionDropout))
+                headWidth: headWidth, span: span, positions: positions, dropout: attentionDropout))
     }
 
     /// A feed-forward branch whose modules have these names.

@@ -56,7 +56,7 @@ package enum BranchPlan: Sendable, Equatable {
     /// Its attention score biases.
     var positions: PositionsPlan { part.positions }
     /// Its tensors, in the order in which backward finishes their gradients.
-    var tensors: [TensorSpecification] { linears.flatMap(\.tensors) + positions.tensors }
+    var tensors: [TensorSpecification] { part.vectors + linears.flatMap(\.tensors) + positions.tensors }
 }
 
 /// The plan of one kind of branch.
@@ -66,6 +66,8 @@ protocol BranchPart {
     /// Its weight matrices, in the order in which backward finishes their gradients: the products' from the last to the
     /// first, if there are no others.
     var linears: [LinearPlan] { get }
+    /// Tensors beside those of its matrices and biases; none by default.
+    var vectors: [TensorSpecification] { get }
     /// The scratch that it needs.
     var room: BranchPlan.Room { get }
     /// Its attention score biases; none by default.
@@ -74,6 +76,7 @@ protocol BranchPart {
 
 extension BranchPart {
     var linears: [LinearPlan] { products.reversed().map(\.linear) }
+    var vectors: [TensorSpecification] { [] }
     var positions: PositionsPlan { .none }
 }
 
@@ -91,10 +94,14 @@ enum Branch: Sendable {
     }
 
     /// A branch that draws its masks in `layer`; `isLowest` = no layer below has the same kind of biases.
-    init(_ plan: BranchPlan, layer: Int, _ positions: Positions, isLowest: Bool, _ layout: ParameterLayout) {
+    init(
+        _ plan: BranchPlan, layer: Int, _ positions: Positions, _ rotations: [RotaryPlan], isLowest: Bool,
+        _ layout: ParameterLayout
+    ) {
         switch plan {
         case .selfAttention(let plan):
-            self = .selfAttention(SelfAttention(plan, layer: layer, positions, isLowest: isLowest, layout))
+            self = .selfAttention(
+                SelfAttention(plan, layer: layer, positions, rotations, isLowest: isLowest, layout))
         case .crossAttention(let plan): self = .crossAttention(CrossAttention(plan, layer: layer, layout))
         case .feedForward(let plan): self = .feedForward(FeedForward(plan, layout))
         }
@@ -120,7 +127,7 @@ enum Branch: Sendable {
     /// Floats of scratch for its kernels in this pass.
     func scratchCount(_ pass: PassContext, _ parameters: ParameterStore) -> Int {
         guard case .selfAttention(let branch) = self else { return 0 }
-        return branch.kernel(pass, parameters).scratchCount
+        return branch.scratchCount(pass, parameters)
     }
 
     func allocate(tokens: Int, arena: inout Arena) -> Saved {

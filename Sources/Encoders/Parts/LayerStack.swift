@@ -12,6 +12,7 @@ struct LayerStack: Sendable {
     private let ranges: [Range<Int>]
     private let carries: CarriedSum
     private let positions: Positions
+    private let rotations: RotaryTables
     private let width: Int
     /// Scratch for the widest branch of each kind.
     private let room: BranchPlan.Room
@@ -24,6 +25,7 @@ struct LayerStack: Sendable {
     init(_ plan: EncoderPlan, _ layout: ParameterLayout) {
         var (stages, ranges, last) = ([Stage](), [Range<Int>](), plan.layers.count)
         let positions = Positions(plan.layers.flatMap(\.selfAttentions), layout)
+        let rotations = RotaryTables(plan.layers.flatMap(\.selfAttentions))
         var lower: [PositionsPlan] = []
         for (number, layer) in plan.layers.enumerated() {
             let start = stages.count
@@ -34,7 +36,9 @@ struct LayerStack: Sendable {
                     last = max(last, place)
                 }
                 let kind = stage.branch.positions
-                stages.append(Stage(stage, layer: place, positions, isLowest: !lower.contains(kind), layout))
+                stages.append(
+                    Stage(
+                        stage, layer: place, positions, rotations.plans, isLowest: !lower.contains(kind), layout))
                 lower.append(kind)
             }
             ranges.append(start..<stages.count)
@@ -44,6 +48,7 @@ struct LayerStack: Sendable {
         dropoutLayers = last
         carries = plan.carries
         self.positions = positions
+        self.rotations = rotations
         width = plan.hiddenSize
         room = plan.layers.flatMap(\.stages).reduce(BranchPlan.Room()) { $0.joined(with: $1.branch.room) }
     }
@@ -55,11 +60,15 @@ struct LayerStack: Sendable {
 
     // MARK: Forward
 
-    /// Gives `pass` the layers' score biases, and returns the memory that layers share.
+    /// Gives `pass` the layers' score biases and rotations, and returns the memory that layers share.
     func begin(
         _ pass: inout PassContext, _ parameters: ParameterStore, keepsActivations: Bool, arena: inout Arena
     ) -> Stage.ForwardScratch {
         pass.positions = positions.expand(longest: pass.longest, parameters, arena: &arena)
+        pass.angles = rotations.angles(longest: pass.longest)
+        if pass.longest > 0 {
+            pass.disentangled = positions.disentangled?.rows(longest: pass.longest, parameters, arena: &arena)
+        }
         let activated =
             keepsActivations ? Stage.Room(rows: pass.tokenCount, widest: room.activated, arena: &arena) : nil
         return Stage.ForwardScratch(kernel: arena.floats(kernelScratch(pass, parameters)), activated: activated)
@@ -109,6 +118,7 @@ struct LayerStack: Sendable {
     /// Zeroed gradients of the stream, and of the layers' score biases.
     func beginBackward(_ pass: inout PassContext, arena: inout Arena) -> Stage.Gradient {
         pass.dPositions = positions.gradient(of: pass.positions, arena: &arena)
+        pass.disentangled?.addGradient(arena: &arena)
         let carried = arena.matrix(pass.tokenCount, width)  // [T, D]
         carried.fill(0)
         if carries == .normed { return Stage.Gradient(carried: carried, input: carried) }

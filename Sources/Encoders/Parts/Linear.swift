@@ -2,7 +2,8 @@
 //
 // Only this file knows where the tensors are stored, their names and whether there is a bias; layers call it for a
 // product or a gradient. Several modules side by side (queries, keys, values) count as one layer with more outputs, and
-// one product for all of them.
+// one product for all of them, as long as their weights are adjacent in memory; a weight whose size is not a multiple of 16
+// leaves a gap, and then every module has a product of its own.
 //
 // The product and the bias are separate on purpose: the next reader of the product (attention, an activation, a
 // junction) adds the bias on the fly, which saves a pass over memory, and sums its gradient where it is available.
@@ -13,70 +14,120 @@ import TuttiKernels
 
 /// The plan of a dense layer.
 package struct LinearPlan: Sendable, Equatable {
-    /// The modules side by side; their tensors are `<module>.weight` and `<module>.bias`.
-    let modules: [String]
+    /// A module; its tensors are `<name>.weight` and `<name>.bias`.
+    struct Module: Sendable, Equatable {
+        let name: String
+        let outputs: Int
+    }
+
+    /// The modules side by side.
+    let modules: [Module]
     /// I.
     package let inputs: Int
-    /// Outputs of one module: O = modules * this.
-    let outputsOfModule: Int
     let hasBias: Bool
 
+    /// Modules of `outputs` outputs each.
     init(_ modules: String..., inputs: Int, outputs: Int, hasBias: Bool = true) {
+        self.init(modules.map { Module(name: $0, outputs: outputs) }, inputs: inputs, hasBias: hasBias)
+    }
+
+    /// Modules of any widths.
+    init(_ modules: [Module], inputs: Int, hasBias: Bool = true) {
         self.modules = modules
         self.inputs = inputs
-        outputsOfModule = outputs
         self.hasBias = hasBias
     }
 
     /// O.
-    package var outputs: Int { modules.count * outputsOfModule }
+    package var outputs: Int { modules.reduce(0) { $0 + $1.outputs } }
 
     /// Its tensors: all weights, then all biases, so that both are contiguous.
     var tensors: [TensorSpecification] {
-        modules.map { .init($0 + ".weight", [outputsOfModule, inputs]) }
-            + (hasBias ? modules.map { .init($0 + ".bias", [outputsOfModule]) } : [])
+        modules.map { .init($0.name + ".weight", [$0.outputs, inputs]) }
+            + (hasBias ? modules.map { .init($0.name + ".bias", [$0.outputs]) } : [])
     }
 }
 
 /// y = x W^T + b over the parameters of a store.
 struct Linear: Sendable {
-    private let weight: TensorSlot  // [O, I]
-    private let bias: TensorSlot?  // [O]
+    /// Tensors that are adjacent in memory, and the outputs that they give.
+    private struct Run {
+        let slot: TensorSlot
+        let outputs: Range<Int>
+    }
+
+    private let weights: [Run]  // [O, I]
+    private let biases: [Run]  // [O]
 
     init(_ plan: LinearPlan, _ layout: ParameterLayout) {
-        weight = TensorSlot(layout, plan.modules.map { $0 + ".weight" })
-        bias = plan.hasBias ? TensorSlot(layout, plan.modules.map { $0 + ".bias" }) : nil
+        weights = Self.runs(plan, ".weight", size: plan.inputs, layout)
+        biases = plan.hasBias ? Self.runs(plan, ".bias", size: 1, layout) : []
     }
 
     /// y [R, O] = x W^T, without the bias.
     func multiply(_ x: Matrix, _ parameters: ParameterStore, into y: Matrix) {
-        Gemm.multiply(x, parameters.matrix(weight), transposeB: true, into: y)
+        for run in weights {
+            Gemm.multiply(x, parameters.matrix(run.slot), transposeB: true, into: y.columns(run.outputs))
+        }
     }
 
-    /// [O] the bias to add to the product; nil = none.
-    func bias(_ parameters: ParameterStore) -> UnsafePointer<Float>? {
-        bias.map { UnsafePointer(parameters.pointer($0)) }
+    /// [O - first] the bias to add to outputs `first` and following of the product, up to the end of their module at
+    /// least; nil = none.
+    func bias(_ parameters: ParameterStore, from first: Int = 0) -> UnsafePointer<Float>? {
+        guard let run = biases.first(where: { $0.outputs.contains(first) }) else { return nil }
+        return UnsafePointer(parameters.pointer(run.slot) + first - run.outputs.lowerBound)
     }
 
     /// [O] where the bias gradient accumulates, for a kernel that sums it; nil = there is no bias.
     func biasGradient(_ parameters: ParameterStore) -> UnsafeMutablePointer<Float>? {
-        bias.map { parameters.gradientPointer($0) }
+        guard let run = biases.first else { return nil }
+        precondition(biases.count == 1, "Linear: biases that are not adjacent")
+        return parameters.gradientPointer(run.slot)
     }
 
     /// dW += dY^T x, for a dY [R, O] whose column sums were added to `biasGradient` already.
     func accumulateWeightGradient(_ dY: Matrix, _ x: Matrix, _ parameters: ParameterStore) {
-        Gemm.multiply(dY, transposeA: true, x, into: parameters.gradientMatrix(weight), beta: 1)
+        for run in weights {
+            Gemm.multiply(
+                dY.columns(run.outputs), transposeA: true, x, into: parameters.gradientMatrix(run.slot), beta: 1)
+        }
     }
 
     /// dW += dY^T x and db += column sums of dY [R, O].
     func accumulateGradients(_ dY: Matrix, _ x: Matrix, _ parameters: ParameterStore) {
-        guard let bias else { return accumulateWeightGradient(dY, x, parameters) }
-        Gemm.accumulateWeightGradient(
-            dY, x, into: parameters.gradientMatrix(weight), bias: parameters.gradientPointer(bias))
+        if weights.count == 1 && biases.count == 1 {
+            return Gemm.accumulateWeightGradient(
+                dY, x, into: parameters.gradientMatrix(weights[0].slot),
+                bias: parameters.gradientPointer(biases[0].slot))
+        }
+        accumulateWeightGradient(dY, x, parameters)
+        for run in biases {
+            RowKernels.biasGradient(dY.columns(run.outputs), into: parameters.gradientPointer(run.slot))
+        }
     }
 
     /// dX [R, I] = dY W, or dX += dY W if the residual stream accumulates.
     func inputGradient(_ dY: Matrix, _ parameters: ParameterStore, into dX: Matrix, accumulates: Bool = false) {
-        Gemm.multiply(dY, parameters.matrix(weight), into: dX, beta: accumulates ? 1 : 0)
+        for (place, run) in weights.enumerated() {
+            Gemm.multiply(
+                dY.columns(run.outputs), parameters.matrix(run.slot), into: dX, beta: accumulates || place > 0 ? 1 : 0)
+        }
+    }
+
+    /// The tensors of all modules, `size` floats an output, in as few runs as their positions allow.
+    private static func runs(
+        _ plan: LinearPlan, _ suffix: String, size: Int, _ layout: ParameterLayout
+    ) -> [Run] {
+        var (runs, names, first, end) = ([Run](), [String](), 0, 0)
+        for (place, module) in plan.modules.enumerated() {
+            names.append(module.name + suffix)
+            end += module.outputs
+            let isLast = place == plan.modules.count - 1
+            if isLast || module.outputs * size % ParameterLayout.alignment != 0 {
+                runs.append(Run(slot: TensorSlot(layout, names), outputs: first..<end))
+                (names, first) = ([], end)
+            }
+        }
+        return runs
     }
 }

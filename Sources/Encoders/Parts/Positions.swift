@@ -1,9 +1,5 @@
 // Attention score biases as a function of the distance between two tokens: none, a trained table by bucket that layers
-// may share, or a causal mask. Each kind is computed once per pass.
-//
-// The buckets are MPNet's (and T5's): distances up to 7 have one each, farther ones share buckets that grow with the
-// logarithm up to 128, separately for each direction. In transformers: 8 + floor(8 ln(n / 8) / ln 16) = 2 + floor(log2 n^2),
-// exact in integers. The causal bias is so negative that its softmax is zero.
+// may share, or ALiBi's fixed slopes. Each kind is computed once per pass.
 //
 // Legend: H heads, L longest sequence of the batch. Tables over distances are [H, 2 L - 1], distance j - i at j - i + L - 1.
 
@@ -14,39 +10,48 @@ enum PositionsPlan: Sendable, Equatable {
     /// None.
     case none
     /// The tensor `table` [rows, heads], indexed by the bucket of the distance.
-    case relative(table: String, rows: Int, heads: Int)
-    /// Tokens see themselves and the tokens before them.
-    case causal
+    case relative(table: String, rows: Int, heads: Int, buckets: DistanceBuckets = .standard)
+    /// A table that every layer projects to keys and queries of its own.
+    case disentangled(DisentangledTable)
+    /// Minus the distance times a slope of the head's (ALiBi: Press et al. 2021, arXiv 2108.12409).
+    case slopes(heads: Int)
 
     /// Its tensors.
     var tensors: [TensorSpecification] {
         switch self {
-        case .none, .causal: []
-        case .relative(let table, let rows, let heads): [.init(table, [rows, heads])]
+        case .none, .slopes: []
+        case .relative(let table, let rows, let heads, _): [.init(table, [rows, heads])]
+        case .disentangled(let table): table.tensors
         }
     }
 
-    /// The tensor that it is made from, whose gradient is summed by distance; nil = it is not trained.
-    var table: String? { tensors.first?.name }
+    /// The tensor whose gradient is summed by distance; nil = there is none.
+    var table: String? {
+        if case .relative(let table, _, _, _) = self { table } else { nil }
+    }
 }
 
 /// The kinds of biases of a model's layers, forward and backward: one block of rows per kind.
 struct Positions: Sendable {
-    /// Total buckets, for both directions.
-    static let buckets = 32
-
     /// Each kind once.
     private let plans: [PositionsPlan]
     /// The table of each kind, if it is trained.
     private let tables: [TensorSlot?]
     private let heads: Int
+    /// The table of disentangled positions, of which a model has one at most; it is no bias.
+    let disentangled: DisentangledPositions?
 
     /// The kinds that the layers of a plan use, each once.
     init(_ layers: [SelfAttentionPlan], _ layout: ParameterLayout) {
-        var plans: [PositionsPlan] = []
+        var (plans, disentangled) = ([PositionsPlan](), DisentangledPositions?.none)
         for layer in layers where layer.positions != .none && !plans.contains(layer.positions) {
-            plans.append(layer.positions)
+            if case .disentangled(let table) = layer.positions {
+                disentangled = DisentangledPositions(table, layout)
+            } else {
+                plans.append(layer.positions)
+            }
         }
+        self.disentangled = disentangled
         self.plans = plans
         tables = plans.map { $0.table.map { TensorSlot(layout, $0) } }
         heads = layers.first?.heads ?? 0
@@ -64,17 +69,20 @@ struct Positions: Sendable {
         for (place, plan) in plans.enumerated() {
             let distances = all.rows(place * heads..<(place + 1) * heads)
             switch plan {
-            case .none: distances.fill(0)
-            case .relative:
+            case .none, .disentangled: distances.fill(0)
+            case .relative(_, _, _, let buckets):
                 guard let slot = tables[place] else { preconditionFailure("Positions: no table of \(plan)") }
                 let table = parameters.matrix(slot)
                 for place in 0..<distances.columns {
-                    let bucket = Self.bucket(place - (longest - 1))
+                    let bucket = buckets.bucket(place - (longest - 1))
                     for head in 0..<heads { distances[head, place] = table[bucket, head] }
                 }
-            case .causal:
-                distances.fill(0)
-                distances.columns(longest..<2 * longest - 1).fill(-1e9)
+            case .slopes:
+                for (head, slope) in LinearBiases.slopes(heads).enumerated() {
+                    for place in 0..<distances.columns {
+                        distances[head, place] = -slope * Float(abs(place - (longest - 1)))
+                    }
+                }
             }
         }
         return all
@@ -89,19 +97,12 @@ struct Positions: Sendable {
     }
 
     /// dTable += gradients by distance [H, 2 L - 1], summed over all layers that use the table.
-    static func accumulate(_ dDistances: Matrix, longest: Int, into dTable: Matrix) {
+    static func accumulate(
+        _ dDistances: Matrix, _ buckets: DistanceBuckets, longest: Int, into dTable: Matrix
+    ) {
         for place in 0..<dDistances.columns {
-            let bucket = bucket(place - (longest - 1))
+            let bucket = buckets.bucket(place - (longest - 1))
             for head in 0..<dDistances.rows { dTable[bucket, head] += dDistances[head, place] }
         }
-    }
-
-    /// The bucket of a distance (key position - query position).
-    static func bucket(_ distance: Int) -> Int {
-        let n = abs(distance)
-        let first = distance > 0 ? buckets / 2 : 0
-        if n < 8 { return first + n }
-        let floorLog2 = Int.bitWidth - 1 - (n * n).leadingZeroBitCount
-        return first + min(buckets / 2 - 1, 2 + floorLog2)
     }
 }

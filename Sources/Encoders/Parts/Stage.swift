@@ -84,8 +84,11 @@ struct Stage: Sendable {
     }
 
     /// A stage that draws its masks in `layer`; `isLowest` = no layer below has the same kind of biases.
-    init(_ plan: StagePlan, layer: Int, _ positions: Positions, isLowest: Bool, _ layout: ParameterLayout) {
-        branch = Branch(plan.branch, layer: layer, positions, isLowest: isLowest, layout)
+    init(
+        _ plan: StagePlan, layer: Int, _ positions: Positions, _ rotations: [RotaryPlan], isLowest: Bool,
+        _ layout: ParameterLayout
+    ) {
+        branch = Branch(plan.branch, layer: layer, positions, rotations, isLowest: isLowest, layout)
         junction = Junction(plan.junction, layer: layer, site: branch.site, layout)
         width = plan.junction.norm.width
     }

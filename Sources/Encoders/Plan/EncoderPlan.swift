@@ -49,11 +49,25 @@ package struct EncoderPlan: Sendable, Equatable {
         layers.flatMap(\.linears).reduce(0) { $0 + $1.inputs * $1.outputs }
     }
 
-    /// FLOPs of a training step over `tokens` tokens: 6 * dense parameters * T (2 forward, 4 backward), and attention's
-    /// two products of 2 L^2 D forward and four backward: 12 L^2 D per layer. Recomputation is not counted.
-    package func trainingFLOPs(tokens: Double, squaredLengths: Double) -> Double {
-        let attention = layers.flatMap(\.selfAttentions).reduce(0) { $0 + $1.heads * $1.headWidth }
-        return 6 * Double(denseParameters) * tokens + 12 * Double(attention) * squaredLengths
+    /// FLOPs of a training step over `tokens` tokens in sequences of these lengths: 6 * dense parameters * T (2 forward, 4
+    /// backward), and attention's two products of 2 n H E forward and four backward per layer, n the pairs of a token and a
+    /// key that it sees: 12 n H E, n = L^2 if it sees all. Recomputation is not counted. Disentangled positions multiply
+    /// every token by the rows that its sequence's distances reach, and project those that the longest one reaches.
+    package func trainingFLOPs(tokens: Int, lengths: [Int]) -> Double {
+        var flops = 6 * Double(denseParameters) * Double(tokens)
+        for attention in layers.flatMap(\.selfAttentions) {
+            let pairs = lengths.reduce(0) { $0 + attention.span.pairs(length: $1) }
+            flops += 12 * Double(attention.queryColumns) * Double(pairs)
+            guard case .disentangled(let table) = attention.positions, let own = attention.disentangled else {
+                continue
+            }
+            func rows(_ length: Int) -> Int { min(max(2 * length - 1, 0), 2 * table.rows.reach) }
+            for linear in [own.keys, own.queries].compactMap({ $0 }) {
+                let products = lengths.reduce(0) { $0 + $1 * rows($1) } + rows(lengths.max() ?? 0) * linear.inputs
+                flops += 6 * Double(linear.outputs) * Double(products)
+            }
+        }
+        return flops
     }
 }
 

@@ -8,10 +8,9 @@ struct PackedLengths {
     var sequences: Int { offsets.count - 1 }
     var tokens: Int { Int(offsets[sequences]) }
 
-    /// Sum of squared lengths.
-    var squared: Double {
-        zip(offsets, offsets.dropFirst()).reduce(0) { $0 + Double($1.1 - $1.0) * Double($1.1 - $1.0) }
-    }
+    /// [S] lengths of the sequences.
+    var all: [Int] { zip(offsets, offsets.dropFirst()).map { Int($1 - $0) } }
+    var longest: Int { all.max() ?? 0 }
 
     /// `tokens` tokens in sequences of `length`; with nil, in lengths like those of NLI sentences: 4 to 40, 16 on
     /// average.

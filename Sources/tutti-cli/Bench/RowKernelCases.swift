@@ -33,6 +33,7 @@ final class KernelOperands {
     let small: UnsafeMutablePointer<Float>  // vectors as wide as the widest row: gamma, beta, bias
     let sums: UnsafeMutablePointer<Float>  // accumulators
     let rows: UnsafeMutablePointer<Float>  // [T, 2] or [T, H]: mean and rstd, norms, log-sum-exp
+    let positions: UnsafeMutablePointer<Float>  // [H, 2 L - 1] score biases, or [L, D / H] angles
     let scratch: UnsafeMutablePointer<Float>
     let keys: UnsafeMutablePointer<UInt64>  // [S] dropout keys
     let offsets: UnsafeMutablePointer<Int32>  // [S + 1]
@@ -64,8 +65,12 @@ final class KernelOperands {
             let place = Double((t &* 2_654_435_761) & 0xFFFF_FFFF) / 4_294_967_296
             return Int32(Double(vocabulary - 1) * place * place * place)
         }
+        let table = max(2 * shape.heads, shape.hidden / shape.heads) * lengths.longest
+        positions = arena.floats(table)
+        positions.initialize(repeating: 0, count: table)
         let attention = Attention(
-            heads: shape.heads, width: shape.hidden / shape.heads, offsets: offsets, sequences: lengths.sequences)
+            heads: shape.heads, width: shape.hidden / shape.heads, offsets: offsets, sequences: lengths.sequences,
+            positions: UnsafePointer(positions), maximum: lengths.longest)
         scratch = arena.floats(
             max(attention.scratchCount, LayerNormKernels.layerNormBackwardScratch(columns: shape.hidden)))
     }
@@ -90,7 +95,7 @@ extension KernelOperands {
             + optimizerCases(parameters: parameters) + attentionCases
     }
 
-    private func memoryCase(
+    func memoryCase(
         _ name: String, _ rows: Int, _ columns: Int, passes: Int, like stream: MemoryStream = .triad,
         _ run: @escaping () -> Void
     ) -> KernelCase {
@@ -224,31 +229,6 @@ extension KernelOperands {
             },
             memoryCase("sum_of_squares", 1, p, passes: 1, like: .read) {
                 _ = OptimizerKernels.sumOfSquares { part in part(gradients()) }
-            },
-        ]
-    }
-
-    private var attentionCases: [KernelCase] {
-        let (t, d, memory, small, rows, scratch) = (tokens, shape.hidden, memory, small, rows, scratch)
-        let attention = Attention(
-            heads: shape.heads, width: d / shape.heads, offsets: offsets, sequences: lengths.sequences, bias: small,
-            dropout: mask)
-        func arithmetic(_ name: String, products: Double, _ run: @escaping () -> Void) -> KernelCase {
-            KernelCase(
-                name: name, shape: "\(t) x \(d), \(lengths.sequences) sequences",
-                bound: .arithmetic(flops: products * 2 * lengths.squared * Double(d), tokens: t), run: run)
-        }
-        return [
-            // Two products of L^2 D multiply-adds forward: scores and context.
-            arithmetic("attention_forward", products: 2) {
-                attention.forward(
-                    qkv: memory.input(t, 3 * d), context: memory.output(t, d), logSumExp: rows, scratch: scratch)
-            },
-            // Five in backward: scores recomputed, dP, dV, dQ and dK.
-            arithmetic("attention_backward", products: 5) {
-                attention.backward(
-                    qkv: memory.input(t, 3 * d), logSumExp: rows, dContext: memory.input(t, d),
-                    dQKV: memory.output(t, 3 * d), scratch: scratch)
             },
         ]
     }

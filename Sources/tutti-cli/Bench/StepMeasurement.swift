@@ -47,7 +47,7 @@ struct StepMeasurement {
         let dense = shape.denseSeconds(tokens: step.tokens, memory)
         try ensemble.barrier()
         let peak = machine.fmaPeak()
-        let own = shape.plan.trainingFLOPs(tokens: Double(step.tokens), squaredLengths: Double(step.squaredLengths))
+        let own = shape.plan.trainingFLOPs(tokens: step.tokens, lengths: step.lengths)
         let sums = try ensemble.sums([Double(step.tokens), Double(step.rows), own, peak])
         let slowest = try ensemble.maxima(
             [step.seconds, dense] + StepPhase.allCases.map { step.clock.seconds(in: $0) })

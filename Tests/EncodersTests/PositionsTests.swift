@@ -1,0 +1,70 @@
+// How positions enter: buckets of distances, slopes, frequencies of rotations, rows of disentangled tables.
+
+import Foundation
+import Testing
+import TuttiEncoders
+
+struct PositionsTests {
+    /// Slopes of 12 heads: those of 8, then every second one of 16.
+    @Test func slopes() {
+        let expected: [Float] = [
+            1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256, 0.70710678, 0.35355339, 0.17677670,
+            0.08838835,
+        ]
+        let own = LinearBiases.slopes(12)
+        #expect(zip(own, expected).allSatisfy { abs($0 - $1) <= 1e-7 } && own.count == 12)
+        #expect(LinearBiases.slopes(8) == Array(own.prefix(8)))
+        #expect(LinearBiases.slopes(1) == [Float(pow(2, -8.0))])
+    }
+
+    /// The integer rule of the default equals the formula with logarithms.
+    @Test func bucketsOfDistances() {
+        let standard = DistanceBuckets.standard
+        for distance in -600...600 {
+            let n = Double(abs(distance))
+            let far = n < 8 ? 0 : 8 + Int((log(n / 8) / log(16.0) * 8 + 1e-9).rounded(.down))
+            let expected = (distance > 0 ? 16 : 0) + (n < 8 ? abs(distance) : min(15, far))
+            #expect(standard.bucket(distance) == expected, "\(distance)")
+        }
+        let other = DistanceBuckets(count: 16, farthest: 64)
+        #expect([-70, -4, -3, 0, 3, 4, 70].map(other.bucket) == [7, 4, 3, 0, 11, 12, 15])
+    }
+
+    /// Frequencies to the last bits of fp32, and the scalings of them.
+    @Test func frequencies() {
+        let plain = RotaryPlan(theta: 10_000, width: 8).frequencies
+        #expect(zip(plain, [1, 0.1, 0.01, 0.001]).allSatisfy { abs($0 - $1) <= 2e-7 * $1 })
+        let linear = RotaryPlan(theta: 10_000, width: 8, scaling: .linear(factor: 4)).frequencies
+        #expect(linear == plain.map { $0 / 4 })
+        let ntk = RotaryPlan(theta: 500, width: 4, scaling: .fixedNTK(factor: 2)).frequencies
+        #expect(abs(ntk[0] - Float(1 / 2.0.squareRoot())) < 1e-7)
+        #expect(abs(ntk[1] - Float(1 / 1000.0.squareRoot() / 2.0.squareRoot())) < 1e-8)
+        // Llama 3.1: the highest frequency stays, the lowest is divided, one between is blended.
+        let llama = RotaryPlan(
+            theta: 500_000, width: 128, scaling: .llama3(factor: 8, low: 1, high: 4, trainedPositions: 8192))
+        let base = RotaryPlan(theta: 500_000, width: 128).frequencies
+        #expect(llama.frequencies[0] == base[0] && llama.frequencies[63] == base[63] / 8)
+        let blended = llama.frequencies.indices.filter {
+            llama.frequencies[$0] < base[$0] && llama.frequencies[$0] > base[$0] / 8
+        }
+        #expect(!blended.isEmpty)
+        for place in blended {
+            let part = (8192 / (2 * Double.pi / Double(base[place])) - 1) / 3
+            let expected = (1 - part) * Double(base[place]) / 8 + part * Double(base[place])
+            #expect(abs(Double(llama.frequencies[place]) - expected) <= 1e-5 * expected)
+        }
+    }
+
+    /// Rows of a table of 256 buckets for distances up to 512: the index reaches 255 at 511, 256 at 512, and the clamp takes
+    /// the rest.
+    @Test func rowsOfDisentangledTables() {
+        let table = DistanceRows(reach: 256, buckets: DistanceBuckets(count: 256, farthest: 512))
+        #expect([0, 1, -1, 128, -128].map(table.row) == [256, 257, 255, 384, 128])
+        #expect([510, 511, 512, 5000].map(table.row) == [511, 511, 511, 511])
+        #expect([-510, -511, -512, -5000].map(table.row) == [1, 1, 0, 0])
+        let rows = (-600...600).map(table.row)
+        #expect(rows == rows.sorted())
+        let plain = DistanceRows(reach: 4)
+        #expect([-9, -4, -3, 0, 3, 4].map(plain.row) == [0, 0, 1, 4, 7, 7])
+    }
+}
