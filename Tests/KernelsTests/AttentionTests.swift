@@ -47,7 +47,7 @@ import TuttiKernels
     }
 
     /// Sequences whose keys come in several tiles: the softmax is carried on from one to the next.
-    @Test(arguments: [[513], [700, 3, 1100]])
+    @Test(arguments: [[513], [600, 3, 800]])
     func tiles(lengths: [Int]) {
         let spans: [AttentionSpan] = [
             .full, .causal, .window(reach: 64), .window(reach: 300), .causalWindow(keys: 300),
@@ -56,7 +56,7 @@ import TuttiKernels
         for (place, span) in spans.enumerated() {
             check(
                 AttentionProblem(
-                    heads: 2, keyHeads: 1, width: 32, lengths: lengths, span: span, positions: place % 2 == 0,
+                    heads: 2, keyHeads: 1, lengths: lengths, span: span, positions: place % 2 == 0,
                     rate: place % 3 == 0 ? 0 : 0.1))
         }
     }
@@ -84,7 +84,7 @@ import TuttiKernels
             for width in [16, 26] {
                 check(
                     AttentionProblem(
-                        heads: 3, width: width, lengths: lengths, rate: rate, alternates: width == 26, reach: reach,
+                        heads: 2, width: width, lengths: lengths, rate: rate, alternates: width == 26, reach: reach,
                         terms: terms))
             }
         }
@@ -179,7 +179,7 @@ import TuttiKernels
         #expect(largestDifference(context, other.solve().context) > 1e-2)
         other = p
         let keys = p.column(1, 0)..<p.column(2, 0)
-        for t in 0..<p.tokens { for c in keys.dropFirst(16) { other.qkv[t * p.columns + c] += 1 } }
+        for t in 0..<p.tokens { for c in keys.dropFirst(16) { other.qkv[t * p.columns + c] *= -1 } }
         #expect(largestDifference(context, other.solve().context) > 1e-2)
     }
 
