@@ -28,6 +28,7 @@ struct BytePairs: Sendable {
     private let asciiIds: [Int32]
     /// A character before which words may be cut.
     private let delimiter: [UInt8]?
+    private static let affixLimit = 256
 
     /// The model described by `value`.
     ///
@@ -40,6 +41,10 @@ struct BytePairs: Sendable {
         let tokens = try TokenTable(entries, place)
         prefix = Array((value["continuing_subword_prefix"]?.string ?? "").utf8)
         suffix = Array((value["end_of_word_suffix"]?.string ?? "").utf8)
+        guard prefix.count <= BytePairs.affixLimit, suffix.count <= BytePairs.affixLimit else {
+            let key = prefix.count > suffix.count ? "continuing_subword_prefix" : "end_of_word_suffix"
+            throw place.error(key: "model.\(key)", "is longer than \(BytePairs.affixLimit) bytes, which is the limit")
+        }
         merges = try MergeTable(value["merges"], tokens, prefixLength: prefix.count, place)
         ignoresMerges = try place.bool(value, "ignore_merges", default: false)
         fusesUnknown = try place.bool(value, "fuse_unk", default: false)

@@ -61,10 +61,32 @@ indirect enum PreTokenizer: Sendable {
 }
 
 extension PreTokenizer {
+    /// The most steps of a sequence, and the most of them that map bytes: each of these can double a text.
+    private static let stepLimit = 64
+    private static let mapLimit = 4
+
     /// The pre-tokenizer described by `value`; nil if it is null.
     ///
-    /// Throws: `.data` for an unknown one, or for a key that cannot be used.
+    /// Throws: `.data` for an unknown one, for a key that cannot be used, or for more steps than the limit.
     static func parse(_ value: JSONValue?, _ place: TokenizerPlace) throws(TuttiError) -> PreTokenizer? {
+        guard let parsed = try parsePart(value, place) else { return nil }
+        let steps = parsed.steps
+        let maps = steps.count { if case .byteLevel = $0 { true } else { false } }
+        guard steps.count <= stepLimit, maps <= mapLimit else {
+            throw place.error(
+                key: "pre_tokenizer",
+                "has \(steps.count) steps, \(maps) of them ByteLevel; the limits are \(stepLimit) and \(mapLimit)")
+        }
+        return parsed
+    }
+
+    /// The steps in order, sequences flattened.
+    private var steps: [PreTokenizer] {
+        if case .sequence(let parts) = self { return parts.flatMap(\.steps) }
+        return [self]
+    }
+
+    private static func parsePart(_ value: JSONValue?, _ place: TokenizerPlace) throws(TuttiError) -> PreTokenizer? {
         guard let value, !value.isNull else { return nil }
         let type = try place.string(value, "type")
         switch type {
@@ -95,7 +117,7 @@ extension PreTokenizer {
         case "Sequence":
             var parts: [PreTokenizer] = []
             for part in try place.array(value, "pretokenizers") {
-                if let parsed = try parse(part, place) { parts.append(parsed) }
+                if let parsed = try parsePart(part, place) { parts.append(parsed) }
             }
             return .sequence(parts)
         default:
