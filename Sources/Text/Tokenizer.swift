@@ -12,7 +12,7 @@ import TuttiGround
 package struct TokenizerScratch: Sendable {
     var text: [UInt8] = []
     var normalized: [UInt8] = []
-    var pending: [(UInt8, UInt32)] = []
+    var normalizer = NormalizerScratch()
     var rawPieces: [AddedTokenMatcher.Piece] = []
     var pieces: [AddedTokenMatcher.Piece] = []
     var words = WordBuffer()
@@ -68,12 +68,12 @@ package final class Tokenizer: Sendable {
         let raw = matched.filter { !$0.isNormalized }
         rawMatcher = try AddedTokenMatcher(raw, patterns: raw.map { Array($0.content.utf8) }, path: path)
         let normalized = matched.filter(\.isNormalized)
-        var pending: [(UInt8, UInt32)] = []
+        var scratch = NormalizerScratch()
         let patterns = normalized.map { token in
             let content = Array(token.content.utf8)
             guard let normalizer = parts.normalizer else { return content }
             var pattern: [UInt8] = []
-            normalizer.normalize(content, 0..<content.count, to: &pattern, pending: &pending)
+            normalizer.normalize(content, 0..<content.count, to: &pattern, scratch: &scratch)
             return pattern
         }
         normalizedMatcher = try AddedTokenMatcher(normalized, patterns: patterns, path: path)
@@ -140,7 +140,8 @@ package final class Tokenizer: Sendable {
             }
             scratch.normalized.removeAll(keepingCapacity: true)
             if let normalizer = parts.normalizer {
-                normalizer.normalize(scratch.text, rawPiece.range, to: &scratch.normalized, pending: &scratch.pending)
+                normalizer.normalize(
+                    scratch.text, rawPiece.range, to: &scratch.normalized, scratch: &scratch.normalizer)
             } else {
                 scratch.normalized.append(contentsOf: scratch.text[rawPiece.range])
             }
@@ -150,7 +151,9 @@ package final class Tokenizer: Sendable {
                 if let id = piece.id {
                     ids.append(id)
                 } else {
-                    let startsInput = rawPiece.range.lowerBound == 0 && piece.range.lowerBound == 0
+                    let startsInput =
+                        rawPiece.range.lowerBound == 0 && piece.range.lowerBound == 0
+                        && !(parts.normalizer != nil && scratch.normalizer.dropsStart)
                     encodeWords(piece.range, startsInput: startsInput, stopAt: stopAt, &ids, &scratch)
                 }
             }

@@ -37,7 +37,7 @@ struct TokenizerFolder {
         let file = path + "/tokenizer.json"
         if let contents = try optionalBytes("tokenizer.json") {
             var saved = [(name: "tokenizer.json", bytes: contents)] + copied
-            for name in VocabularyFiles.kinds.flatMap(\.names) {
+            for name in SentencePieceFile.names + VocabularyFiles.kinds.flatMap(\.names) {
                 if let bytes = try optionalBytes(name) { saved.append((name, bytes)) }
             }
             let document = try JSONValue.parse(contents, source: file)
@@ -46,12 +46,16 @@ struct TokenizerFolder {
                 lowercased(effective, lowercases), path: file, configuration: files.configuration, files: saved,
                 notices: notices)
         }
+        for name in SentencePieceFile.names {
+            guard let bytes = try optionalBytes(name) else { continue }
+            return try built(fromPieces: (name, bytes), lowercases: lowercases)
+        }
         for kind in VocabularyFiles.kinds {
             var found: [(name: String, bytes: [UInt8])] = []
             for name in kind.names { if let bytes = try optionalBytes(name) { found.append((name, bytes)) } }
             if found.count == kind.names.count { return try built(from: kind, found, lowercases: lowercases) }
         }
-        let lists = VocabularyFiles.kinds.map { $0.names.joined(separator: " and ") }
+        let lists = SentencePieceFile.names + VocabularyFiles.kinds.map { $0.names.joined(separator: " and ") }
         throw TuttiError(
             .missingFile, "read tokenizer", path,
             "has neither tokenizer.json nor a vocabulary (\(lists.joined(separator: ", or ")))",
@@ -72,6 +76,36 @@ struct TokenizerFolder {
         let document = try ClassPipeline(
             vocabulary: vocabulary, files: files, class: tokenizerClass, place
         ).document
+        return try saved(document, found, place, lowercases: lowercases)
+    }
+
+    /// The tokenizer of a folder with only a SentencePiece model.
+    private func built(
+        fromPieces file: (name: String, bytes: [UInt8]), lowercases: Bool
+    ) throws(TuttiError) -> Tokenizer {
+        let place = TokenizerPlace(path: path + "/" + file.name)
+        let model = try SentencePieceFile(file.bytes, path: place.path)
+        var files = files
+        files.pieceTokens = model.tokens
+        let tokenizerClass =
+            TokenizerClass(configuration: files.configuration, model: files.model) ?? model.followingClass
+        guard ["BPE", "Unigram"].contains(tokenizerClass.model) else {
+            let name =
+                TokenizerClass.name(configuration: files.configuration, model: files.model) ?? "of the model's family"
+            throw place.error(
+                key: "tokenizer_class", "the tokenizer class \(name) has no use for a SentencePiece model")
+        }
+        let document = try ClassPipeline(
+            vocabulary: try model.vocabulary(for: tokenizerClass, files, place), files: files, class: tokenizerClass,
+            place
+        ).document
+        return try saved(document, [file], place, lowercases: lowercases)
+    }
+
+    /// The tokenizer of a `document` that was built from the files `found`, to be saved with them.
+    private func saved(
+        _ document: JSONValue, _ found: [(name: String, bytes: [UInt8])], _ place: TokenizerPlace, lowercases: Bool
+    ) throws(TuttiError) -> Tokenizer {
         let written = Array(document.serialized(indent: 2).utf8)
         return try Tokenizer(
             lowercased(document, lowercases), path: place.path, configuration: files.configuration,
@@ -84,11 +118,13 @@ struct TokenizerFolder {
     ) throws(TuttiError) -> (document: JSONValue, notices: [String]) {
         let place = TokenizerPlace(path: path)
         let model = document["model"] ?? .null
-        let type = model["type"]?.string ?? (model["merges"] == nil ? "WordPiece" : "BPE")
+        let untyped = model["vocab"]?.array == nil ? "WordPiece" : "Unigram"
+        let type = model["type"]?.string ?? (model["merges"] == nil ? untyped : "BPE")
         let asItIs = try DeclaredTokens.merged(into: document, files, place)
         guard
             let tokenizerClass = TokenizerClass(configuration: files.configuration, model: files.model, file: document),
-            tokenizerClass.model == type, let members = model.object, members["vocab"]?.object != nil
+            tokenizerClass.model == type, let members = model.object,
+            type == "Unigram" || members["vocab"]?.object != nil
         else { return (asItIs, []) }
         var kept = JSONObject()
         for key in ["vocab", "merges"] { kept[key] = members[key] }

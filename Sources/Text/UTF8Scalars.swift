@@ -27,6 +27,10 @@ enum UTF8Scalars {
         return point
     }
 
+    /// The number of bytes of the code point whose first byte is `lead`.
+    @inline(__always)
+    static func length(lead: UInt8) -> Int { lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4 }
+
     /// The code point that ends before `position`, which is moved to its start.
     static func previous(_ bytes: [UInt8], _ position: inout Int) -> UInt32 {
         repeat { position -= 1 } while bytes[position] & 0xC0 == 0x80

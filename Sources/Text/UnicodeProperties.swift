@@ -119,7 +119,7 @@ final class UnicodeProperties: Sendable {
         return value
     }
 
-    private static func ranges(_ table: String) -> [ClosedRange<Int>] {
+    static func ranges(_ table: String) -> [ClosedRange<Int>] {
         var last = 0
         return table.split(separator: " ").map { entry in
             let parts = entry.split(separator: "-")
@@ -148,6 +148,12 @@ enum Hangul {
     private static let vowel: UInt32 = 0x1161
     private static let trailing: UInt32 = 0x11A7
 
+    /// Vowels and trailing consonants: the letters that join what is before them.
+    static let seconds: ClosedRange<UInt32> = 0x1161...0x11C2
+
+    /// True for a syllable without a trailing consonant.
+    static func isOpen(_ syllable: UInt32) -> Bool { (syllable - syllables.lowerBound) % 28 == 0 }
+
     /// Calls `emit` with the two or three letters of a syllable.
     @inline(__always)
     static func decompose(_ syllable: UInt32, _ emit: (UInt32) -> Void) {
@@ -162,8 +168,7 @@ enum Hangul {
         if first >= leading, first < leading + 19, second >= vowel, second < vowel + 21 {
             return syllables.lowerBound + ((first - leading) * 21 + (second - vowel)) * 28
         }
-        let isOpen = syllables.contains(first) && (first - syllables.lowerBound) % 28 == 0
-        if isOpen, second > trailing, second < trailing + 28 {
+        if syllables.contains(first), isOpen(first), second > trailing, second < trailing + 28 {
             return first + (second - trailing)
         }
         return nil

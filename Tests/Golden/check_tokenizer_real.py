@@ -29,7 +29,9 @@ def texts():
 
 
 for folder in sys.argv[1:]:
-    tokenizer = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
+    # reference.json is what the reference makes of a folder without a tokenizer.json.
+    files = [os.path.join(folder, name) for name in ("reference.json", "tokenizer.json")]
+    tokenizer = Tokenizer.from_file(next(file for file in files if os.path.exists(file)))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     with open(os.path.join(folder, "tutti-tokens.bin"), "wb") as file:

@@ -15,7 +15,11 @@ private let realModels = ProcessInfo.processInfo.environment["TUTTI_REAL_MODELS"
         var folders: [String] = []
         for root in [try #require(realModels)] + (tokenizers.map { [$0] } ?? []) {
             let found = try FileManager.default.contentsOfDirectory(atPath: root).sorted()
-                .map { "\(root)/\($0)" }.filter { FileManager.default.fileExists(atPath: "\($0)/tokenizer.json") }
+                .map { "\(root)/\($0)" }.filter { folder in
+                    ["tokenizer.json", "reference.json"].contains {
+                        FileManager.default.fileExists(atPath: "\(folder)/\($0)")
+                    }
+                }
             try #require(!found.isEmpty, "there is no tokenizer in \(root)")
             folders += found
         }

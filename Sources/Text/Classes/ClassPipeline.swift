@@ -10,19 +10,36 @@ struct ClassVocabulary {
     let members: JSONObject
     /// The number of tokens.
     let count: Int
+    /// The character map of a SentencePiece model, in base64, and the id of its unknown token.
+    var charsmap: String?
+    var unknownId: Int?
     private let ids: JSONObject
+    /// The places of the pieces of a list.
+    private let places: TokenTable?
 
-    /// The vocabulary of `members`, whose `vocab` is an object of ids by token.
+    /// The vocabulary of `members`, whose `vocab` is an object of ids by token, or a list of [piece, score].
     ///
-    /// Throws: `.data` if it is not.
+    /// Throws: `.data` if it is neither.
     init(_ members: JSONObject, _ place: TokenizerPlace) throws(TuttiError) {
         self.members = members
-        ids = try place.object(.object(members), "vocab")
-        count = ids.count
+        guard let list = members["vocab"]?.array else {
+            ids = try place.object(.object(members), "vocab")
+            count = ids.count
+            places = nil
+            return
+        }
+        ids = [:]
+        count = list.count
+        places = try TokenTable(Unigram.vocabulary(.object(members), place).entries, place)
     }
 
+    /// The pieces of a list; empty if the vocabulary is an object.
+    var pieces: [JSONValue] { members["vocab"]?.array ?? [] }
+
     /// The id of `token`; nil if there is none.
-    func id(of token: String) -> Int32? { ids[token]?.int.flatMap { Int32(exactly: $0) } }
+    func id(of token: String) -> Int32? {
+        places.map { $0.id(of: token) } ?? ids[token]?.int.flatMap { Int32(exactly: $0) }
+    }
 }
 
 /// A vocabulary and the pipeline that a tokenizer class builds from it.
@@ -37,25 +54,34 @@ struct ClassPipeline {
         vocabulary: ClassVocabulary, files: TokenFiles, file: JSONValue = .null, class tokenizerClass: TokenizerClass,
         _ place: TokenizerPlace
     ) throws(TuttiError) {
-        let declared = try DeclaredTokens(files, of: tokenizerClass, place) { vocabulary.id(of: $0) != nil }
+        let declared = try DeclaredTokens(files, of: tokenizerClass, place)
         var counter = AddedTokenCounter(vocabularyCount: vocabulary.count)
         var added: [JSONValue] = []
         var ids: [ExactText: Int32] = [:]
         for token in declared.tokens where !token.content.isEmpty {
-            guard let id = counter.id(known: vocabulary.id(of: token.content) ?? ids[ExactText(token.content)]) else {
+            let known = vocabulary.id(of: token.content) ?? ids[token.key]
+            if known == nil, let role = declared.optional[token.key] {
+                guard !tokenizerClass.neededRoles.contains(role) else {
+                    throw place.error(key: role, "the token '\(token.content)' is not in the vocabulary")
+                }
+                if files.hasNoRow(counter.next) { continue }
+            }
+            guard let id = counter.id(known: known) else {
                 throw place.error(key: "added tokens", "more tokens than ids")
             }
-            ids[ExactText(token.content)] = id
+            ids[token.key] = id
             added.append(token.json(id: id))
         }
         var named: [String: (token: String, id: Int32)] = [:]
         for (role, token) in declared.named {
             if let id = ids[ExactText(token.content)] { named[role] = (token.content, id) }
         }
-        let context = ClassContext(configuration: files.configuration, file: file, named: named, place: place)
+        let context = ClassContext(
+            vocabulary: vocabulary, configuration: files.configuration, file: file, named: named, place: place)
         let parts = try tokenizerClass.parts(context)
         var processor = parts.postProcessor ?? file["post_processor"] ?? .null
-        if file.isNull, parts.postProcessor == nil, let flags = try ClassPipeline.boundaries(context) {
+        let takesFlags = parts.postProcessor == nil || parts.yieldsPostProcessor
+        if file.isNull, takesFlags, let flags = try ClassPipeline.boundaries(context) {
             processor = flags
         }
         document = .object([
@@ -85,9 +111,12 @@ struct AddedTokenCounter {
 
     init(vocabularyCount: Int) { self.vocabularyCount = vocabularyCount }
 
+    /// The next new id.
+    var next: Int { max(vocabularyCount, highest + 1) }
+
     /// The id of a token that has a `known` one, or a new id; nil if ids are exhausted.
     mutating func id(known: Int32?) -> Int32? {
-        let id = known ?? Int32(exactly: max(vocabularyCount, highest + 1))
+        let id = known ?? Int32(exactly: next)
         if let id { highest = max(highest, Int(id)) }
         return id
     }

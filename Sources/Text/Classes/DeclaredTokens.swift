@@ -62,6 +62,14 @@ struct TokenFiles {
     var model = JSONValue.null
     /// The added_tokens of tokenizer.json.
     var fileTokens: [JSONValue] = []
+    /// The control and user-defined pieces of a SentencePiece model; nil without one.
+    var pieceTokens: [DeclaredToken]?
+
+    /// Whether config.json says that the model's embedding table has no row for a token: the reference gives such a token
+    /// an id beyond the table all the same, and fails on a text that contains it.
+    func hasNoRow(_ id: Int) -> Bool {
+        (model["vocab_size"] ?? model["text_config"]?["vocab_size"])?.int.map { id >= $0 } ?? false
+    }
 }
 
 /// The tokens that the files of one folder add.
@@ -75,14 +83,14 @@ struct DeclaredTokens {
         "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
     ]
 
-    /// Collects the tokens; `isKnown` says whether the vocabulary has a token.
+    /// Named tokens and tokens of the class itself, by role ("" for none): they are left out if they are not in the
+    /// vocabulary and the model has no row for them.
+    private(set) var optional: [ExactText: String] = [:]
+
+    /// Collects the tokens.
     ///
-    /// A token of the class that is in no file and not in the vocabulary is dropped unless it is required: the reference
-    /// gives it an id beyond the embedding table and fails on a text that contains it.
     /// Throws: `.data` naming the key at fault.
-    init(
-        _ files: TokenFiles, of tokenizerClass: TokenizerClass, _ place: TokenizerPlace, isKnown: (String) -> Bool
-    ) throws(TuttiError) {
+    init(_ files: TokenFiles, of tokenizerClass: TokenizerClass, _ place: TokenizerPlace) throws(TuttiError) {
         var given = GivenTokens(tokenizerClass: tokenizerClass, place: place)
         try given.read(files.configuration.object ?? JSONObject(), isMap: false)
         let added: [DeclaredToken]
@@ -108,15 +116,17 @@ struct DeclaredTokens {
         var contents = Set(byContent.keys)
         tokens = added
         for role in DeclaredTokens.roles + given.furtherRoles {
-            guard let token = named[role], !contents.contains(token.key) else { continue }
-            if DeclaredTokens.roles.contains(role), !isKnown(token.content) {
-                guard !tokenizerClass.neededRoles.contains(role) else {
-                    throw place.error(key: role, "the token '\(token.content)' is not in the vocabulary")
-                }
-                continue
+            guard let token = named[role] else { continue }
+            if contents.insert(token.key).inserted {
+                tokens.append(token)
+                if DeclaredTokens.roles.contains(role) { optional[token.key] = role }
+            } else if optional[token.key] != nil, tokenizerClass.neededRoles.contains(role) {
+                optional[token.key] = role
             }
-            contents.insert(token.key)
-            tokens.append(token)
+        }
+        if !given.namesFurther {
+            given.further = tokenizerClass.furtherTokens(files.configuration, files.pieceTokens)
+            for token in given.further where !contents.contains(token.key) { optional[token.key] = "" }
         }
         for token in given.further where contents.insert(token.key).inserted { tokens.append(token) }
         let special = Set(named.values.map(\.key))
@@ -135,28 +145,28 @@ struct DeclaredTokens {
         guard let listed = (document["added_tokens"] ?? .array([])).array else { return document }
         var files = files
         files.fileTokens = listed
-        let vocabulary = document["model"]?["vocab"] ?? .null
-        let isKnown = { (token: String) in
-            if let object = vocabulary.object { return object.contains(key: token) }
-            return (vocabulary.array ?? []).contains { $0.array?.first?.string == token }
-        }
         let plain = TokenizerClass("", []) { _ throws(TuttiError) in TokenizerClass.Parts(model: [:]) }
-        let declared = try DeclaredTokens(files, of: plain, place) { token in
-            isKnown(token) || listed.contains { $0["content"]?.string == token }
-        }
+        let declared = try DeclaredTokens(files, of: plain, place)
         var places: [ExactText: Int] = [:]
         var tokens = listed
         for (number, value) in listed.enumerated() {
             if let content = value["content"]?.string { places[ExactText(content)] = number }
         }
+        let isListed = declared.tokens.allSatisfy { places[$0.key] != nil }
+        let model = document["model"]?.object ?? JSONObject()
+        let vocabulary = isListed ? nil : try ClassVocabulary(model, place)
+        var counter = AddedTokenCounter(vocabularyCount: vocabulary?.count ?? 0)
+        for value in listed { _ = counter.id(known: value["id"]?.int.flatMap { Int32(exactly: $0) }) }
         for token in declared.tokens where !token.content.isEmpty {
             if let number = places[token.key] {
                 let id = tokens[number]["id"]?.int.flatMap { Int32(exactly: $0) } ?? 0
                 tokens[number] = token.json(id: id)
-            } else {
-                places[token.key] = tokens.count
-                tokens.append(token.json(id: 0))  // TokenizerFile gives the id
+                continue
             }
+            let known = vocabulary?.id(of: token.content)
+            if known == nil, declared.optional[token.key] != nil, files.hasNoRow(counter.next) { continue }
+            places[token.key] = tokens.count
+            tokens.append(token.json(id: counter.id(known: known) ?? 0))
         }
         object["added_tokens"] = .array(tokens)
         return .object(object)
@@ -207,6 +217,8 @@ private struct GivenTokens {
     var furtherRoles: [String] = []
     /// Special tokens without a role.
     var further: [DeclaredToken] = []
+    /// Whether a file has a list of them, be it empty.
+    var namesFurther = false
 
     init(tokenizerClass: TokenizerClass, place: TokenizerPlace) {
         self.tokenizerClass = tokenizerClass
@@ -215,6 +227,9 @@ private struct GivenTokens {
 
     mutating func read(_ file: JSONObject, isMap: Bool) throws(TuttiError) {
         for (role, value) in file where role.hasSuffix("_token") { try readNamed(role, value) }
+        for key in ["extra_special_tokens", "additional_special_tokens"] where file[key]?.array != nil {
+            namesFurther = true
+        }
         if let extra = file["extra_special_tokens"] {
             for (role, value) in extra.object ?? JSONObject() { try readNamed(role, value) }
             further += try list(extra, "extra_special_tokens")

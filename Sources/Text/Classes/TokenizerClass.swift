@@ -17,8 +17,15 @@ struct TokenizerClass: Sendable {
         var model: JSONObject
         /// nil: the file's.
         var postProcessor: JSONValue?
+        /// Whether it gives way where add_bos_token or add_eos_token asks for another one.
+        var yieldsPostProcessor = false
         var decoder = JSONValue.null
     }
+
+    /// Special tokens of a configuration and of a SentencePiece model.
+    typealias FurtherTokens = @Sendable (JSONValue, [DeclaredToken]?) -> [DeclaredToken]
+    /// Entries of `vocab` from entries of `vocab`, each [piece, score].
+    typealias PieceRule = @Sendable ([JSONValue], PieceContext) -> [JSONValue]
 
     /// The type of its model. A folder whose tokenizer.json has another one is followed as it is.
     let model: String
@@ -28,6 +35,11 @@ struct TokenizerClass: Sendable {
     let neededRoles: [String]
     /// True if a mask token that the files write as a plain string absorbs the white space before it.
     let maskStripsLeft: Bool
+    /// Special tokens without a role where the files have no list of them: from tokenizer_config.json, and from what a
+    /// SentencePiece model declares (nil without one).
+    let furtherTokens: FurtherTokens
+    /// What a class of Unigram makes of the pieces of a SentencePiece model.
+    let pieces: PieceRule
     /// What the class makes of a vocabulary and of the folder's files.
     let parts: @Sendable (ClassContext) throws(TuttiError) -> Parts
 
@@ -38,6 +50,8 @@ struct TokenizerClass: Sendable {
         "RobertaTokenizer": .roberta, "BartTokenizer": .roberta, "LongformerTokenizer": .roberta,
         "DebertaTokenizer": .deberta, "GPT2Tokenizer": .gpt2, "GPTNeoXTokenizer": .gptNeoX, "Qwen2Tokenizer": .qwen2,
         "Qwen3_5Tokenizer": .qwen3_5, "LlamaTokenizer": .llama, "GemmaTokenizer": .gemma,
+        "AlbertTokenizer": .albert, "CamembertTokenizer": .camembert, "DebertaV2Tokenizer": .debertaV2,
+        "T5Tokenizer": .t5, "XLMRobertaTokenizer": .xlmRoberta,
     ]
 
     /// The class of a model family; it counts if the folder names none.
@@ -50,12 +64,15 @@ struct TokenizerClass: Sendable {
         "qwen2_moe": "Qwen2Tokenizer", "qwen3_moe": "Qwen2Tokenizer", "qwen3_5": "Qwen3_5Tokenizer",
         "qwen3_5_text": "Qwen3_5Tokenizer", "gemma": "GemmaTokenizer", "gemma2": "GemmaTokenizer",
         "gemma3": "GemmaTokenizer", "gemma3_text": "GemmaTokenizer", "t5gemma": "GemmaTokenizer",
+        "albert": "AlbertTokenizer", "camembert": "CamembertTokenizer", "deberta-v2": "DebertaV2Tokenizer",
+        "gte": "XLMRobertaTokenizer", "jina_embeddings_v3": "XLMRobertaTokenizer", "mt5": "T5Tokenizer",
+        "t5": "T5Tokenizer", "xlm-roberta": "XLMRobertaTokenizer", "xmod": "XLMRobertaTokenizer",
     ]
 
     /// Families whose folders name classes that do not fit; they follow tokenizer.json, or their family's class.
     private static let misnamed: Set<String> = [
         "modernbert", "modernbert-decoder", "phi3", "qwen2", "qwen3_5", "nemotron", "minicpm3", "internlm2",
-        "mistral", "ministral", "mixtral",
+        "mistral", "ministral", "mixtral", "umt5", "xlm-roberta-xl",
     ]
 
     /// The supported class names, for messages.
@@ -100,18 +117,31 @@ struct TokenizerClass: Sendable {
     /// A class with a model of type `model` and the default tokens `tokens`: roles and contents.
     init(
         _ model: String, _ tokens: [(String, String)], neededRoles: [String] = [], maskStripsLeft: Bool = false,
+        furtherTokens: @escaping FurtherTokens = { $1 ?? [] }, pieces: @escaping PieceRule = { pieces, _ in pieces },
         parts: @escaping @Sendable (ClassContext) throws(TuttiError) -> Parts
     ) {
         self.model = model
         defaultTokens = tokens.map { ($0.0, DeclaredToken($0.1)) }
         self.neededRoles = neededRoles
         self.maskStripsLeft = maskStripsLeft
+        self.furtherTokens = furtherTokens
+        self.pieces = pieces
         self.parts = parts
     }
 }
 
+/// What a class sees when it changes the pieces of a SentencePiece model.
+struct PieceContext {
+    /// The contents of the named special tokens by role.
+    let contents: [String: String]
+    /// tokenizer_config.json.
+    let configuration: JSONValue
+}
+
 /// What a class sees of a folder.
 struct ClassContext {
+    /// The vocabulary.
+    let vocabulary: ClassVocabulary
     /// tokenizer_config.json.
     let configuration: JSONValue
     /// The folder's tokenizer.json; null if it has none.
@@ -119,6 +149,16 @@ struct ClassContext {
     /// The named special tokens and their ids.
     let named: [String: (token: String, id: Int32)]
     let place: TokenizerPlace
+
+    /// The character map of tokenizer.json or of the SentencePiece model; nil if there is none.
+    var precompiled: JSONValue? {
+        let normalizer = file["normalizer"] ?? .null
+        let steps = normalizer["normalizers"]?.array ?? [normalizer]
+        if let step = steps.first(where: { $0["type"]?.string == "Precompiled" }) { return step }
+        return vocabulary.charsmap.map {
+            .object(["type": .string("Precompiled"), "precompiled_charsmap": .string($0)])
+        }
+    }
 
     /// The named token of `role`.
     ///

@@ -9,16 +9,19 @@ struct ModelScratch: Sendable {
     var cache = WordCache()
     /// The symbols of the word that BPE is merging.
     var symbols = SymbolChain()
+    /// The paths through a word of Unigram.
+    var unigram = Unigram.Scratch()
 }
 
 /// A model of tokenizer.json.
 enum TokenModel: Sendable {
     case bytePairs(BytePairs)
+    case unigram(Unigram)
     case wordLevel(WordLevel)
     case wordPiece(WordPiece)
 
     /// The known `type` names.
-    static let known = ["BPE", "WordLevel", "WordPiece"]
+    static let known = ["BPE", "Unigram", "WordLevel", "WordPiece"]
 
     /// A vocabulary entry.
     typealias Entry = (token: String, id: Int32)
@@ -27,6 +30,7 @@ enum TokenModel: Sendable {
     func id(of token: String) -> Int32? {
         switch self {
         case .bytePairs(let model): model.id(of: token)
+        case .unigram(let model): model.id(of: token)
         case .wordLevel(let model): model.id(of: token)
         case .wordPiece(let model): model.id(of: token)
         }
@@ -44,6 +48,11 @@ enum TokenModel: Sendable {
             for word in words {
                 if ids.count >= limit { return }
                 model.encode(bytes, word, stopAt: limit, to: &ids, scratch: &scratch)
+            }
+        case .unigram(let model):
+            for word in words {
+                if ids.count >= limit { return }
+                model.encode(bytes, word, to: &ids, scratch: &scratch)
             }
         case .wordLevel(let model):
             for word in words {
@@ -68,6 +77,10 @@ extension TokenModel {
     ) throws(TuttiError) -> (model: TokenModel, entries: [Entry]) {
         let type = value["type"]?.string ?? untyped(value)
         guard known.contains(type) else { throw place.unknown("tokenizer model", type, known: known) }
+        if type == "Unigram" {
+            let (entries, scores) = try Unigram.vocabulary(value, place)
+            return (.unigram(try Unigram(value, entries, scores: scores, place)), entries)
+        }
         let entries = try vocabulary(value, place)
         let model: TokenModel
         switch type {

@@ -11,6 +11,7 @@ indirect enum PreTokenizer: Sendable {
     case characters(CharacterRule)
     case split(Split)
     case byteLevel(ByteLevel)
+    case metaspace(Metaspace)
     /// Words of a number of characters.
     case fixedLength(Int)
     /// Cuts where the script changes.
@@ -19,8 +20,8 @@ indirect enum PreTokenizer: Sendable {
 
     /// The known `type` names.
     static let known = [
-        "BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "FixedLength", "Punctuation", "Sequence",
-        "Split", "UnicodeScripts", "Whitespace", "WhitespaceSplit",
+        "BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "FixedLength", "Metaspace", "Punctuation",
+        "Sequence", "Split", "UnicodeScripts", "Whitespace", "WhitespaceSplit",
     ]
 
     /// Splits the words of `buffer`.
@@ -29,6 +30,7 @@ indirect enum PreTokenizer: Sendable {
         case .characters(let rule): buffer.split { bytes, word, words, _ in rule.split(bytes, word, into: &words) }
         case .split(let split): split.apply(to: &buffer)
         case .byteLevel(let byteLevel): byteLevel.apply(to: &buffer)
+        case .metaspace(let metaspace): metaspace.apply(to: &buffer)
         case .fixedLength(let length):
             buffer.split { bytes, word, words, _ in FixedLength.split(bytes, word, length, into: &words) }
         case .scripts: buffer.split { bytes, word, words, _ in Scripts.split(bytes, word, into: &words) }
@@ -41,6 +43,7 @@ indirect enum PreTokenizer: Sendable {
         switch self {
         case .characters, .split, .fixedLength, .scripts: false
         case .byteLevel(let byteLevel): byteLevel.rewrites
+        case .metaspace: true
         case .sequence(let parts): parts.contains(where: \.rewrites)
         }
     }
@@ -61,7 +64,8 @@ indirect enum PreTokenizer: Sendable {
 }
 
 extension PreTokenizer {
-    /// The most steps of a sequence, and the most of them that map bytes: each of these can double a text.
+    /// The most steps of a sequence, and the most of them that rewrite: ByteLevel can double a text, and Metaspace make it
+    /// five times as long.
     private static let stepLimit = 64
     private static let mapLimit = 4
 
@@ -71,11 +75,17 @@ extension PreTokenizer {
     static func parse(_ value: JSONValue?, _ place: TokenizerPlace) throws(TuttiError) -> PreTokenizer? {
         guard let parsed = try parsePart(value, place) else { return nil }
         let steps = parsed.steps
-        let maps = steps.count { if case .byteLevel = $0 { true } else { false } }
+        let maps = steps.count { step in
+            switch step {
+            case .byteLevel, .metaspace: true
+            default: false
+            }
+        }
         guard steps.count <= stepLimit, maps <= mapLimit else {
             throw place.error(
                 key: "pre_tokenizer",
-                "has \(steps.count) steps, \(maps) of them ByteLevel; the limits are \(stepLimit) and \(mapLimit)")
+                "has \(steps.count) steps, \(maps) of them ByteLevel or Metaspace; the limits are \(stepLimit) and \(mapLimit)"
+            )
         }
         return parsed
     }
@@ -107,6 +117,7 @@ extension PreTokenizer {
             return .split(Split(pattern: .literal(Array(delimiter.utf8)), behavior: .removed))
         case "Split": return .split(try Split(value, place))
         case "ByteLevel": return .byteLevel(try ByteLevel(value, place))
+        case "Metaspace": return .metaspace(try Metaspace(value, place))
         case "FixedLength":
             let length = value["length"] ?? .integer(5)
             guard let count = length.int, count > 0 else {

@@ -60,12 +60,13 @@ struct NormalizerGrowth {
     /// The factor by which the step lengthens what it matches.
     private static func factor(of step: Normalizer) -> Double {
         switch step {
-        case .replace(let pattern, let content): max(1, Double(content.count) / Double(pattern.count))
+        case .replace(let pattern, let content): pattern.growth(content)
         case .form(let form): form == .nfkc || form == .nfkd ? 11 : 3  // U+FDFA; U+0390
         case .lowercase: 1.5  // U+0130
         case .byteLevel: 2
         case .bert: 6  // canonical decomposition, and a space on either side of CJK characters
-        case .stripAccents, .strip, .prepend, .sequence: 1
+        case .precompiled(let charsmap): Double(max(1, charsmap.longestReplacement))
+        case .stripAccents, .strip, .prepend, .nmt, .sequence: 1
         }
     }
 
@@ -73,7 +74,7 @@ struct NormalizerGrowth {
 
     /// The bytes that the step matches.
     private static func bytesRead(by step: Normalizer) -> Set<UInt8> {
-        if case .replace(let pattern, _) = step { return Set(pattern) }
+        if case .replace(let pattern, _) = step { return pattern.bytes }
         return anyByte
     }
 
