@@ -44,7 +44,7 @@ import TuttiText
     }
 
     @Test func thereAreCases() throws {
-        #expect(try Self.cases().count >= 55)
+        #expect(try Self.cases().count >= 66)
         #expect(try Self.cases().allSatisfy { $0.ids.count == $0.texts.count && $0.texts.count >= 9 })
     }
 
