@@ -96,8 +96,10 @@ struct ByteStrings: Sendable {
 
     /// The indices of the distinct, non-empty strings by rising bytes; of equal strings the last one.
     func sorted() -> [Int32] {
+        /// The first 16 bytes, and which string.
         struct Key {
-            let prefix: UInt64
+            let first: UInt64
+            let second: UInt64
             let index: Int32
         }
         var keys: [Key] = []
@@ -105,22 +107,24 @@ struct ByteStrings: Sendable {
         for index in 0..<count {
             let range = range(index)
             if range.isEmpty { continue }
-            var prefix: UInt64 = 0
-            for offset in 0..<8 {
-                let byte = offset < range.count ? bytes[range.lowerBound + offset] : 0
-                prefix = prefix << 8 | UInt64(byte)
+            func word(_ start: Int) -> UInt64 {
+                (start..<start + 8).reduce(0) { word, place in
+                    word << 8 | (place < range.upperBound ? UInt64(bytes[place]) : 0)
+                }
             }
-            keys.append(Key(prefix: prefix, index: Int32(index)))
+            keys.append(
+                Key(first: word(range.lowerBound), second: word(range.lowerBound + 8), index: Int32(index)))
         }
         keys.sort { a, b in
-            if a.prefix != b.prefix { return a.prefix < b.prefix }
+            if a.first != b.first { return a.first < b.first }
+            if a.second != b.second { return a.second < b.second }
             let order = compare(Int(a.index), Int(b.index))
             return order == 0 ? a.index < b.index : order < 0
         }
         var sorted: [Int32] = []
         sorted.reserveCapacity(keys.count)
         for (place, key) in keys.enumerated() {
-            let isLast = place + 1 == keys.count || keys[place + 1].prefix != key.prefix
+            let isLast = place + 1 == keys.count || keys[place + 1].first != key.first
             if isLast || compare(Int(key.index), Int(keys[place + 1].index)) != 0 { sorted.append(key.index) }
         }
         return sorted
