@@ -1,6 +1,11 @@
 // Embedding tables: gather rows in forward, scatter-add columns in backward.
 #include "vectorise.h"
 
+/// The row of the position table of token t, which is in the sequence that starts at `start`.
+INLINE int64_t position_of(const tutti_tokens *tokens, int64_t t, int64_t start) {
+    return tokens->positions ? tokens->positions[t] : tokens->position_start + t - start;
+}
+
 INLINE void gather(const tutti_tokens *tokens, const float *word, const float *position, const float *type,
                    tutti_rows out, tutti_range rows, int64_t columns) {
     if (rows.begin >= rows.end) return;
@@ -17,7 +22,7 @@ INLINE void gather(const tutti_tokens *tokens, const float *word, const float *p
             from = to;
         }
         if (position) {
-            const float *place = position + (tokens->position_start + t - offsets[sequence]) * columns;
+            const float *place = position + position_of(tokens, t, offsets[sequence]) * columns;
             VECTOR_LOOP
             for (int64_t d = 0; d < columns; d++) to[d] = from[d] + place[d];
         } else if (!type) {
@@ -43,7 +48,7 @@ INLINE void scatter(const tutti_tokens *tokens, tutti_rows dout, float *dword, f
     for (int64_t s = 0; s < tokens->sequences; s++) {
         for (int64_t t = offsets[s]; t < offsets[s + 1]; t++) {
             const float *from = dout.at + t * dout.stride;
-            int64_t place = tokens->position_start + t - offsets[s];
+            int64_t place = position_of(tokens, t, offsets[s]);
             if (dword && ids[t] != padding_id) add_row(dword + (int64_t)ids[t] * columns, from, begin, end);
             if (dposition && place != padding_position) add_row(dposition + place * columns, from, begin, end);
             if (dtype) add_row(dtype + (types ? types[t] : 0) * columns, from, begin, end);

@@ -14,8 +14,11 @@ package enum Activations {
 
     /// All names, in the order of the documentation; of several the first is the one that is written.
     fileprivate static let all: [(name: String, activation: Activation)] = [
-        ("gelu", .gelu), ("gelu_new", .geluTanh), ("gelu_pytorch_tanh", .geluTanh), ("relu", .relu), ("silu", .silu),
-        ("swish", .silu), ("tanh", .tanh), ("sigmoid", .sigmoid), ("linear", .identity),
+        ("gelu", .gelu), ("gelu_python", .gelu), ("gelu_new", .geluTanh), ("gelu_pytorch_tanh", .geluTanh),
+        ("gelu_python_tanh", .geluTanh), ("gelu_accurate", .geluTanh), ("gelu_fast", .geluTanh),
+        ("quick_gelu", .quickGELU), ("relu", .relu), ("relu2", .reluSquared), ("relu6", .relu6),
+        ("leaky_relu", .leakyReLU), ("silu", .silu), ("swish", .silu), ("mish", .mish), ("hardswish", .hardSwish),
+        ("tanh", .tanh), ("sigmoid", .sigmoid), ("linear", .identity),
     ]
 
     fileprivate static var names: [String] { all.map(\.name) }
@@ -45,6 +48,8 @@ package enum Activations {
         ("torch.nn.modules.activation.Tanh", .tanh), ("torch.nn.modules.linear.Identity", .identity),
         ("torch.nn.modules.activation.ReLU", .relu), ("torch.nn.modules.activation.GELU", .gelu),
         ("torch.nn.modules.activation.SiLU", .silu), ("torch.nn.modules.activation.Sigmoid", .sigmoid),
+        ("torch.nn.modules.activation.ReLU6", .relu6), ("torch.nn.modules.activation.LeakyReLU", .leakyReLU),
+        ("torch.nn.modules.activation.Mish", .mish), ("torch.nn.modules.activation.Hardswish", .hardSwish),
     ]
 }
 

@@ -1,7 +1,7 @@
 // The dropout masks of a pass (ARCHITECTURE.md, decision 5).
 //
 // A mask is a function of (seed, step, micro-step, slot, column, layer, site, element inside the sequence): never of the
-// position in the batch, of the thread, or of the rank. Layer 0 is the embedding, layer l + 1 is transformer block l, and
+// position in the batch, of the thread, or of the rank. Layer 0 is the embedding (and what comes after the last layer), layer l + 1 is transformer block l, and
 // modules after the transformer count down from the largest number.
 
 import TuttiKernels
@@ -28,11 +28,14 @@ enum DropoutSite: UInt32 {
     case attentionProbabilities = 0
     case attentionOutput = 1
     case feedForwardOutput = 2
+    /// What the output projection of a feed-forward branch reads.
+    case feedForwardInner = 3
 
     /// Sites of a layer.
-    static let count = 3
-    /// The embedding layer's only site.
+    static let count = 4
+    /// The sites of layer 0: the embedding, and the output of the last layer.
     static let embedding = DropoutSite.attentionProbabilities
+    static let lastOutput = DropoutSite.attentionOutput
     /// The site of a table that belongs to no sequence.
     static let table = DropoutSite.attentionProbabilities
 }

@@ -41,8 +41,9 @@ final class PassMemory {
         heads.reserveCapacity(headCount)
     }
 
-    /// The embedding's state, and what all parts read.
+    /// The embedding's state, that of the norm after it, and what all parts read.
     var embedding: TokenEmbedding.Saved?
+    var entry: Norm.Saved?
     var context: PassContext?
 
     /// Discards the last pass and keeps the memory.
@@ -52,6 +53,6 @@ final class PassMemory {
         outputs.removeAll(keepingCapacity: true)
         stages.removeAll(keepingCapacity: true)
         heads.removeAll(keepingCapacity: true)
-        (embedding, context) = (nil, nil)
+        (embedding, entry, context) = (nil, nil, nil)
     }
 }

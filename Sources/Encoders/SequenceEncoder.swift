@@ -107,7 +107,7 @@ package final class SequenceEncoder {
         let start = memory.arena.matrix(t, d)  // [T, D]
         let saved = embedding.allocate(tokens: t, arena: &memory.arena)
         embedding.forward(pass, parameters, saved: saved, into: start)
-        var stream = Stage.Stream(carried: start, input: start)
+        var (stream, statistics) = stack.enter(start, parameters, arena: &memory.arena)
         memory.outputs.append(start)
         var nextTap = pool(start, layer: 0, taps, 0, pass, into: pooled)
         for layer in 0..<taps[taps.count - 1] {
@@ -131,7 +131,7 @@ package final class SequenceEncoder {
             rows = saved.output
         }
         result.copy(from: rows)
-        (memory.embedding, memory.context) = (saved, pass)
+        (memory.embedding, memory.entry, memory.context) = (saved, statistics, pass)
     }
 
     /// The backward of the pass stored in `memory`.
@@ -146,7 +146,7 @@ package final class SequenceEncoder {
                 + " [\(taps.count * pass.sequences), \(outputWidth)]")
         let widest = heads.reduce(0) { max($0, $1.inputWidth) }
         let scratch = stack.backwardScratch(
-            pass, parameters, kernel: LayerNormKernels.layerNormBackwardScratch(columns: widest), arena: &memory.arena)
+            pass, parameters, kernel: NormKernels.backwardScratch(columns: widest), arena: &memory.arena)
 
         var dRows = memory.arena.matrix(dEmbeddings.rows, dEmbeddings.columns)  // [taps S, Dout]
         dRows.copy(from: dEmbeddings)
@@ -171,8 +171,9 @@ package final class SequenceEncoder {
             finish()
         }
         _ = unpool(layer: 0, tap, memory, pass, dPooled: dRows, into: gradient)
-        embedding.backward(
-            pass, parameters, saved: embedded, dOutput: gradient.carried, scratch: scratch.kernel)
+        let dEmbedded = stack.leaveBackward(
+            gradient, embedded: memory.outputs[0], statistics: memory.entry, parameters, scratch: scratch)
+        embedding.backward(pass, parameters, saved: embedded, dOutput: dEmbedded, scratch: scratch.kernel)
         finish()
     }
 

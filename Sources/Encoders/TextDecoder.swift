@@ -71,7 +71,7 @@ package final class TextDecoder {
         let embedded = embedding.allocate(tokens: t, arena: &arena)
         let start = arena.matrix(t, d)  // [T, D]
         embedding.forward(pass, parameters, saved: embedded, into: start)
-        var stream = Stage.Stream(carried: start, input: start)
+        var (stream, statistics) = stack.enter(start, parameters, arena: &arena)
         for layer in 0..<stack.count {
             stream = stack.forward(
                 layer: layer, stream, pass, parameters, scratch: forwardScratch, saved: &saved, arena: &arena)
@@ -90,8 +90,9 @@ package final class TextDecoder {
         for layer in (0..<stack.count).reversed() {
             stack.backward(layer: layer, gradient, pass, parameters, saved: saved, scratch: scratch)
         }
-        embedding.backward(
-            pass, parameters, saved: embedded, dOutput: gradient.carried, scratch: scratch.kernel)
+        let dEmbedded = stack.leaveBackward(
+            gradient, embedded: start, statistics: statistics, parameters, scratch: scratch)
+        embedding.backward(pass, parameters, saved: embedded, dOutput: dEmbedded, scratch: scratch.kernel)
         return value
     }
 

@@ -10,6 +10,8 @@ package struct PackedTokens: @unchecked Sendable {
     package var ids: UnsafePointer<Int32>
     /// [T] token types, or none: row 0 of the type table for every token.
     package var types: UnsafePointer<Int32>?
+    /// [T] rows of the position table, or none: counted from its first used row.
+    package var positions: UnsafePointer<Int32>?
     /// [S + 1] row offsets of the sequences.
     package var offsets: UnsafePointer<Int32>
     /// S.
@@ -30,7 +32,7 @@ package struct PackedTokens: @unchecked Sendable {
     /// The C form.
     func kernel(positionStart: Int, paddingID: Int = -1, paddingPosition: Int = -1) -> tutti_tokens {
         tutti_tokens(
-            ids: ids, types: types, offsets: offsets, sequences: Int64(sequences),
+            ids: ids, types: types, offsets: offsets, sequences: Int64(sequences), positions: positions,
             position_start: Int64(positionStart), padding_id: Int64(paddingID),
             padding_position: Int64(paddingPosition))
     }
@@ -38,7 +40,8 @@ package struct PackedTokens: @unchecked Sendable {
 
 /// Embedding tables, read and written by token.
 package enum EmbeddingKernels {
-    /// output [T, D] = (word[id] + type[type of token]) + position[positionStart + position in its sequence].
+    /// output [T, D] = (word[id] + type[type of token]) + position[row of the token], by
+    /// default positionStart + its place in its sequence.
     package static func gatherEmbeddings(
         _ tokens: PackedTokens, word: UnsafePointer<Float>, position: UnsafePointer<Float>? = nil,
         positionStart: Int = 0, type: UnsafePointer<Float>? = nil, into output: Matrix

@@ -17,11 +17,28 @@ package enum Activation: Int32, Sendable, CaseIterable {
     case silu = 4
     case tanh = 5
     case sigmoid = 6
+    /// u sigmoid(1.702 u)
+    case quickGELU = 7
+    case relu6 = 8
+    /// Slope 0.01 below zero.
+    case leakyReLU = 9
+    /// u tanh(ln(1 + e^u))
+    case mish = 10
+    /// u min(max(u + 3, 0), 6) / 6
+    case hardSwish = 11
+    /// relu(u)^2
+    case reluSquared = 12
+}
+
+/// The half of a gated feed-forward's pre-activation that the activation applies to; the other half is its factor.
+package enum GatedHalf: Int32, Sendable {
+    case first = 0
+    case second = 1
 }
 
 /// Allocation-free kernels over the rows of matrices.
 package enum RowKernels {
-    /// Row chunks that gradient sums of LayerNorm are split into, whatever the number of threads.
+    /// Row chunks that gradient sums of norms are split into, whatever the number of threads.
     static let gradientChunks = 16
 
     /// Rows per work item, so that it costs some tens of microseconds.
@@ -77,6 +94,29 @@ package enum RowKernels {
         }
     }
 
+    /// output [R, F] = f(u) * v of the halves u and v of x + bias [R, 2 F]; `x` is kept, unless `output` is one of its halves.
+    package static func gated(
+        _ kind: Activation, of half: GatedHalf, _ x: Matrix, bias: UnsafePointer<Float>? = nil, into output: Matrix
+    ) {
+        requireHalf(output, x, "gated")
+        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+            tutti_gated_forward(
+                kind.rawValue, half.rawValue, x.kernel, bias, output.kernel, rows.kernel, Int64(output.columns))
+        }
+    }
+
+    /// The adjoint of `gated`, in place: x [R, 2 F] becomes the gradient of both halves, and dOutput [R, F] the output
+    /// again, for the weight gradient of the next product.
+    package static func gatedWithGradient(
+        _ kind: Activation, of half: GatedHalf, _ x: Matrix, bias: UnsafePointer<Float>? = nil, dOutput: Matrix
+    ) {
+        requireHalf(dOutput, x, "gatedWithGradient")
+        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+            tutti_gated_backward(
+                kind.rawValue, half.rawValue, x.kernel, bias, dOutput.kernel, rows.kernel, Int64(dOutput.columns))
+        }
+    }
+
     /// output = dropout(x), and also its adjoint: dX = dropout(dY). `output` may be `x`; without a mask it copies.
     package static func dropout(_ x: Matrix, _ mask: DropoutMask?, into output: Matrix) {
         requireSameShape(x, output, "dropout")
@@ -114,6 +154,12 @@ package enum RowKernels {
             tutti_normalize_backward(
                 y.kernel, norms, dY.kernel, dX.kernel, epsilon, rows.kernel, Int64(y.columns))
         }
+    }
+
+    private static func requireHalf(_ half: Matrix, _ whole: Matrix, _ name: String) {
+        precondition(
+            half.rows == whole.rows && 2 * half.columns == whole.columns,
+            "\(name): [\(half.rows), \(half.columns)] is not half of [\(whole.rows), \(whole.columns)]")
     }
 
     /// Both matrices must have the same shape: otherwise it is a bug of the caller.

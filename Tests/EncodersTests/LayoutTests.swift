@@ -107,7 +107,7 @@ struct LayoutTests {
             heads: [.pooling(modes: [.mean, .max]), .dense(name: "2_Dense", inputWidth: 48, outputWidth: 8)])
         #expect { try EncoderFamilies.named("bart") } throws: { ($0 as? TuttiError)?.subject == "model_type" }
         #expect(throws: OptionProblem.self) { try PoolingMode(option: .string("median")) }
-        #expect(throws: TuttiError.self) { try Activations.named("mish") }
+        #expect(throws: TuttiError.self) { try Activations.named("prelu") }
         #expect(try Activations.named("gelu_new") == .geluTanh)
         #expect(try Golden(.bert).plan().longestSequence == 44)
         #expect(try Golden(.mpnet).plan().longestSequence == 44)

@@ -61,7 +61,8 @@ void tutti_dropout_rows(tutti_rows x, tutti_rows out, tutti_range rows, int64_t 
 
 // ------------------------------------------------------------------------------------------------ activation.c
 enum { TUTTI_IDENTITY = 0, TUTTI_GELU = 1, TUTTI_GELU_TANH = 2, TUTTI_RELU = 3, TUTTI_SILU = 4, TUTTI_TANH = 5,
-       TUTTI_SIGMOID = 6 };
+       TUTTI_SIGMOID = 6, TUTTI_QUICK_GELU = 7, TUTTI_RELU6 = 8, TUTTI_LEAKY_RELU = 9, TUTTI_MISH = 10,
+       TUTTI_HARD_SWISH = 11, TUTTI_RELU_SQUARED = 12 };
 /// out = f(x + bias); `out` may be `x`; null bias = none.
 void tutti_activation_forward(int kind, tutti_rows x, const float *_Nullable bias, tutti_rows out, tutti_range rows,
                               int64_t columns);
@@ -71,6 +72,15 @@ void tutti_activation_backward(int kind, tutti_rows x, const float *_Nullable bi
 /// dout *= f'(x + bias), and `activated` = f(x + bias); `activated` may be `x`.
 void tutti_activation_both(int kind, tutti_rows x, const float *_Nullable bias, tutti_rows dout, tutti_rows activated,
                            tutti_range rows, int64_t columns);
+
+// ----------------------------------------------------------------------------------------------------- gated.c
+/// out [., F] = f(u) * v of the halves of x + bias [., 2 F]; f applies to the first half, or to the second; F = columns.
+/// `out` may be one of the halves; null bias = none.
+void tutti_gated_forward(int kind, int second, tutti_rows x, const float *_Nullable bias, tutti_rows out,
+                         tutti_range rows, int64_t columns);
+/// The adjoint, in place: x becomes the halves' gradients, and dout the product f(u) * v again.
+void tutti_gated_backward(int kind, int second, tutti_rows x, const float *_Nullable bias, tutti_rows dout,
+                          tutti_range rows, int64_t columns);
 
 // ------------------------------------------------------------------------------------------------------ gemm.c
 /// c [m, n] = alpha op(a) op(b) + beta c; c must not overlap a or b.
@@ -107,33 +117,33 @@ void tutti_normalize_forward(tutti_rows x, tutti_rows out, float *norms, float e
 void tutti_normalize_backward(tutti_rows y, const float *norms, tutti_rows dy, tutti_rows dx, float epsilon,
                               tutti_range rows, int64_t columns);
 
-// ------------------------------------------------------------------------------------------------- layernorm.c
-/// A LayerNorm and what its backward needs. Variance is biased, epsilon inside the root, as torch's.
+// ------------------------------------------------------------------------------------------------------ norm.c
+/// LayerNorm ((x - mean) * rstd * gamma + beta); RMSNorm (x * rrms * gamma); RMSNorm that stores its scale less 1.
+enum { TUTTI_LAYERNORM = 0, TUTTI_RMSNORM = 1, TUTTI_RMSNORM_SHIFTED = 2 };
+/// A norm and what its backward needs. Variance is biased, epsilon inside the root, as torch's.
 typedef struct {
-    const float *gamma;
-    const float *_Nullable beta; // forward only
+    int32_t kind;
     float epsilon;               // forward only
-    float *mean, *rstd;          // one number per row: written by forward, read by backward
+    const float *gamma;
+    const float *_Nullable beta; // forward of LayerNorm only; null = no shift
+    float *mean, *rstd;          // one number per row: written by forward, read by backward; an RMSNorm's mean is 0
     tutti_dropout dropout;
     const float *_Nullable carried; // fused backward only: the gradient of a z that is also carried on
     int64_t carried_stride;
-} tutti_layernorm;
-/// z = residual + dropout(branch + bias); out = (z - mean) * rstd * gamma + beta. `z` may be `branch`; `out` may be
-/// `residual`; null bias = none.
-void tutti_residual_layernorm_forward(const tutti_layernorm *norm, tutti_rows branch, const float *_Nullable bias,
-                                      tutti_rows residual, tutti_rows z, tutti_rows out, tutti_range rows,
-                                      int64_t columns);
+} tutti_norm;
+/// z = residual + dropout(branch + bias); out = norm(z). `z` may be `branch`; `out` may be `residual`; null bias = none.
+void tutti_residual_norm_forward(const tutti_norm *norm, tutti_rows branch, const float *_Nullable bias,
+                                 tutti_rows residual, tutti_rows z, tutti_rows out, tutti_range rows, int64_t columns);
 /// dresidual = dz, including `carried`; dbranch = dropout'(dz). Adds the share of these rows to sums [3, columns] = dgamma,
-/// dbeta, dbias. `dresidual` may be `dout` or `carried`; `dbranch` may equal `dresidual` without dropout.
-void tutti_residual_layernorm_backward(const tutti_layernorm *norm, tutti_rows dout, tutti_rows z,
-                                       tutti_rows dresidual, tutti_rows dbranch, float *sums, tutti_range rows,
-                                       int64_t columns);
-/// out = dropout((x - mean) * rstd * gamma + beta); `out` may be `x` without a backward.
-void tutti_layernorm_forward(const tutti_layernorm *norm, tutti_rows x, tutti_rows out, tutti_range rows,
-                             int64_t columns);
+/// dbeta, dbias; an RMSNorm leaves dbeta alone. `dresidual` may be `dout` or `carried`; `dbranch` may equal `dresidual`
+/// without dropout.
+void tutti_residual_norm_backward(const tutti_norm *norm, tutti_rows dout, tutti_rows z, tutti_rows dresidual,
+                                  tutti_rows dbranch, float *sums, tutti_range rows, int64_t columns);
+/// out = dropout(norm(x)); `out` may be `x` without a backward.
+void tutti_norm_forward(const tutti_norm *norm, tutti_rows x, tutti_rows out, tutti_range rows, int64_t columns);
 /// dx from dout (the dropout mask is applied first); adds to sums [2, columns] = dgamma, dbeta. `dx` may be `dout`.
-void tutti_layernorm_backward(const tutti_layernorm *norm, tutti_rows dout, tutti_rows x, tutti_rows dx, float *sums,
-                              tutti_range rows, int64_t columns);
+void tutti_norm_backward(const tutti_norm *norm, tutti_rows dout, tutti_rows x, tutti_rows dx, float *sums,
+                         tutti_range rows, int64_t columns);
 
 // ------------------------------------------------------------------------------------------------- embedding.c
 /// Packed tokens, for embedding tables.
@@ -142,10 +152,11 @@ typedef struct {
     const int32_t *_Nullable types;        // [T]; null = row 0 of the type table
     const int32_t *offsets;                // [S + 1]
     int64_t sequences;                     // S
+    const int32_t *_Nullable positions;    // [T] rows of the position table; null = counted from position_start
     int64_t position_start;                // row of the position table for the first token of a sequence
     int64_t padding_id, padding_position;  // rows that get no gradient; -1 = none
 } tutti_tokens;
-/// out[t] = (word[ids[t]] + type[types[t]]) + position[position_start + index of t inside its sequence], the order in
+/// out[t] = (word[ids[t]] + type[types[t]]) + position[positions[t]], or [position_start + index of t in its sequence]: the order in
 /// which BERT adds. Null type or position table = none.
 void tutti_embedding_gather(const tutti_tokens *tokens, const float *word, const float *_Nullable position,
                             const float *_Nullable type, tutti_rows out, tutti_range rows, int64_t columns);

@@ -63,25 +63,11 @@ package struct BERT: DecoderFamily, Equatable {
     private func stack(
         prefix: String, span: AttentionSpan, between: (_ layer: Int) -> [StagePlan]
     ) -> EncoderPlan {
-        let embeddings = prefix + "embeddings."
-        let embedding = TokenEmbeddingPlan(
-            word: .init(name: embeddings + "word_embeddings.weight", rows: shape.vocabularySize),
-            position: .init(name: embeddings + "position_embeddings.weight", rows: shape.maximumPositions),
-            positionStart: 0,
-            type: .init(name: embeddings + "token_type_embeddings.weight", rows: typeVocabularySize),
-            paddingID: shape.padTokenID, norm: shape.norm(embeddings + "LayerNorm"), dropout: shape.hiddenDropout)
-        let layers = (0..<shape.layers).map { number in
-            let layer = "\(prefix)encoder.layer.\(number)."
-            let attention = shape.selfAttention(
-                query: layer + "attention.self.query", key: layer + "attention.self.key",
-                value: layer + "attention.self.value", output: layer + "attention.output.dense", span: span)
-            let feedForward = shape.feedForward(inner: layer + "intermediate.dense", output: layer + "output.dense")
-            return LayerPlan(
-                stages: [shape.stage(attention, norm: layer + "attention.output.LayerNorm")] + between(number)
-                    + [shape.stage(feedForward, norm: layer + "output.LayerNorm")])
-        }
-        return EncoderPlan(
-            embedding: embedding, layers: layers, carries: .normed, longestSequence: shape.maximumPositions)
+        EncoderPlan(
+            embedding: shape.embedding(prefix + "embeddings", types: typeVocabularySize),
+            layers: (0..<shape.layers).map {
+                shape.layer("\(prefix)encoder.layer.\($0)", span: span, between: between($0))
+            }, carries: .normed, longestSequence: shape.maximumPositions)
     }
 
     private func crossAttention(_ name: String) -> StagePlan {

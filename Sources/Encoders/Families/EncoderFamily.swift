@@ -10,6 +10,8 @@ package protocol EncoderFamily: Sendable {
     static var modelTypes: [String] { get }
     /// Prefixes that checkpoints of this family put before the names in its plan ("bert.").
     static var checkpointPrefixes: [String] { get }
+    /// Second names that checkpoints may give a tensor of the plan, without prefix; by default none.
+    static var aliases: [String: String] { get }
     /// The keys of config.json that fill the settings.
     static var options: OptionList<Self> { get }
 
@@ -38,7 +40,10 @@ package protocol DecoderFamily: EncoderFamily {
 }
 
 extension EncoderFamily {
-    /// The plan's name of a checkpoint's tensor: prefix dropped, LayerNorm's gamma and beta as weight and bias.
+    package static var aliases: [String: String] { [:] }
+
+    /// The plan's name of a checkpoint's tensor: prefix dropped, LayerNorm's gamma and beta as weight and bias, aliases
+    /// resolved.
     package static func canonicalName(_ checkpointName: String) -> String {
         var name = checkpointName
         for prefix in checkpointPrefixes where name.hasPrefix(prefix) {
@@ -47,7 +52,7 @@ extension EncoderFamily {
         }
         if name.hasSuffix("LayerNorm.gamma") { return name.dropLast("gamma".count) + "weight" }
         if name.hasSuffix("LayerNorm.beta") { return name.dropLast("beta".count) + "bias" }
-        return name
+        return aliases[name] ?? name
     }
 
     /// Refuses a setting that its option does not take.

@@ -40,11 +40,9 @@ package struct MPNet: EncoderFamily, Equatable {
                 "max_position_embeddings", "is \(shape.maximumPositions)",
                 hint: "MPNet leaves out the first \(Self.positionStart).")
         }
-        let embedding = TokenEmbeddingPlan(
-            word: .init(name: "embeddings.word_embeddings.weight", rows: shape.vocabularySize),
-            position: .init(name: "embeddings.position_embeddings.weight", rows: shape.maximumPositions),
-            positionStart: Self.positionStart, type: nil, paddingID: 1, norm: shape.norm("embeddings.LayerNorm"),
-            dropout: shape.hiddenDropout)
+        var shape = shape
+        shape.padTokenID = Self.positionStart - 1
+        let embedding = shape.embedding(numbering: .counting(padding: shape.padTokenID), types: 0)
         let positions = PositionsPlan.relative(
             table: "encoder.relative_attention_bias.weight", rows: relativeAttentionBuckets, heads: shape.heads)
         let layers = (0..<shape.layers).map { number in

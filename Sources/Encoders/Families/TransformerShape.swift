@@ -7,6 +7,18 @@ import TuttiKernels
 
 /// A transformer's dimensions and settings.
 package struct TransformerShape: Sendable, Equatable {
+    /// A family's names of the keys in config.json; nil = it has no such key.
+    struct Keys: Sendable, Equatable {
+        var hidden = "hidden_size"
+        var layers = "num_hidden_layers"
+        var heads = "num_attention_heads"
+        var inner = "intermediate_size"
+        var epsilon: String? = "layer_norm_eps"
+        var activation = "hidden_act"
+        var hiddenDropout = "hidden_dropout_prob"
+        var attentionDropout = "attention_probs_dropout_prob"
+    }
+
     /// V.
     package var vocabularySize: Int
     /// D.
@@ -33,6 +45,8 @@ package struct TransformerShape: Sendable, Equatable {
     var isDecoder = false
     /// Whether layers attend to an encoder's output too.
     var addsCrossAttention = false
+    /// The keys that gave all this, for messages.
+    var keys = Keys()
 
     /// These dimensions, with BERT's settings.
     package init(
@@ -52,58 +66,68 @@ package struct TransformerShape: Sendable, Equatable {
     /// E.
     var headWidth: Int { hiddenSize / max(heads, 1) }
 
-    /// BERT's keys of config.json.
-    static let options = OptionList<TransformerShape>([
-        Option(
-            "vocab_size", \.vocabularySize, "tokens in the vocabulary", check: .atLeast(1), isRequired: true),
-        Option("hidden_size", \.hiddenSize, "width of a token's vector", check: .atLeast(1), isRequired: true),
-        Option("num_hidden_layers", \.layers, "number of layers", check: .atLeast(1), isRequired: true),
-        Option(
-            "num_attention_heads", \.heads, "attention heads of a layer", check: .atLeast(1), isRequired: true),
-        Option(
-            "intermediate_size", \.innerSize, "width inside the feed-forward branch", check: .atLeast(1),
-            isRequired: true),
-        Option(
-            "max_position_embeddings", \.maximumPositions, "rows of the position table", check: .atLeast(1),
-            isRequired: true),
-        Option("layer_norm_eps", \.layerNormEpsilon, "epsilon of the norms", check: .positive),
-        Option("hidden_act", \.activation, "activation of the feed-forward branch"),
-        Option(
-            "hidden_dropout_prob", \.hiddenDropout, "dropout behind embeddings and branches", check: .within(0..<1)),
-        Option(
-            "attention_probs_dropout_prob", \.attentionDropout, "dropout of attention probabilities",
-            check: .within(0..<1)),
-        Option("pad_token_id", \.padTokenID, "the padding token; its row of the word table gets no gradient"),
-        .only("position_embedding_type", "absolute", "how positions enter"),
-        Option("is_decoder", \.isDecoder, "of a decoder, which cannot be trained as an encoder"),
-        Option("add_cross_attention", \.addsCrossAttention, "of a decoder, which cannot be trained as an encoder"),
-    ])
+    /// The settings under these keys.
+    static func options(_ keys: Keys) -> [Option<TransformerShape>] {
+        let epsilon = keys.epsilon.map {
+            Option<TransformerShape>($0, \.layerNormEpsilon, "epsilon of the norms", check: .positive)
+        }
+        return [
+            Option("vocab_size", \.vocabularySize, "tokens in the vocabulary", check: .atLeast(1), isRequired: true),
+            Option(keys.hidden, \.hiddenSize, "width of a token's vector", check: .atLeast(1), isRequired: true),
+            Option(keys.layers, \.layers, "number of layers", check: .atLeast(1), isRequired: true),
+            Option(keys.heads, \.heads, "attention heads of a layer", check: .atLeast(1), isRequired: true),
+            Option(
+                keys.inner, \.innerSize, "width inside the feed-forward branch", check: .atLeast(1), isRequired: true),
+            Option(
+                "max_position_embeddings", \.maximumPositions, "rows of the position table", check: .atLeast(1),
+                isRequired: true),
+        ] + [epsilon].compactMap { $0 } + [
+            Option(keys.activation, \.activation, "activation of the feed-forward branch"),
+            Option(
+                keys.hiddenDropout, \.hiddenDropout, "dropout behind embeddings and branches", check: .within(0..<1)),
+            Option(
+                keys.attentionDropout, \.attentionDropout, "dropout of attention probabilities",
+                check: .within(0..<1)),
+            Option("pad_token_id", \.padTokenID, "the padding token; its row of the word table gets no gradient"),
+        ]
+    }
 
-    /// What these dimensions ask for.
-    func sizes(_ more: (key: String, shape: [Int])...) -> FamilySizes {
-        FamilySizes(
-            layersKey: "num_hidden_layers", layers: layers,
+    /// BERT's keys of config.json.
+    static let options = OptionList<TransformerShape>(
+        options(Keys()) + [
+            .only("position_embedding_type", "absolute", "how positions enter"),
+            Option("is_decoder", \.isDecoder, "of a decoder, which cannot be trained as an encoder"),
+            Option("add_cross_attention", \.addsCrossAttention, "of a decoder, which cannot be trained as an encoder"),
+        ])
+
+    /// What these dimensions ask for, where layers may share `blocks`, and tables may be narrower than layers.
+    func sizes(
+        _ more: (key: String, shape: [Int])..., blocks: (key: String, count: Int)? = nil, tableWidth: Int? = nil
+    ) -> FamilySizes {
+        let (blocks, width) = (blocks ?? (keys.layers, layers), tableWidth ?? hiddenSize)
+        return FamilySizes(
+            layersKey: blocks.key, layers: blocks.count,
             shapes: [
-                ("hidden_size", [hiddenSize, hiddenSize]), ("vocab_size", [vocabularySize, hiddenSize]),
-                ("max_position_embeddings", [maximumPositions, hiddenSize]),
-                ("intermediate_size", [innerSize, hiddenSize]), ("num_attention_heads", [heads]),
+                (keys.hidden, [hiddenSize, hiddenSize]), ("vocab_size", [vocabularySize, width]),
+                ("max_position_embeddings", [maximumPositions, width]), (keys.inner, [innerSize, hiddenSize]),
+                (keys.heads, [heads]),
             ] + more + [
-                ("num_hidden_layers", [layers, hiddenSize, hiddenSize]),
-                ("num_hidden_layers", [layers, innerSize, hiddenSize]),
+                (blocks.key, [blocks.count, hiddenSize, hiddenSize]),
+                (blocks.key, [blocks.count, innerSize, hiddenSize]),
             ])
     }
 
     /// Refuses dimensions that the kernels cannot compute together, by their keys; of an encoder a decoder's flags too.
     func validate(isEncoder: Bool = true) throws(TuttiError) {
         guard hiddenSize % heads == 0 else {
-            throw planError("num_attention_heads", "\(heads) does not divide hidden_size \(hiddenSize)")
+            throw planError(keys.heads, "\(heads) does not divide \(keys.hidden) \(hiddenSize)")
         }
         guard hiddenSize % 16 == 0 else {
-            throw planError("hidden_size", "is \(hiddenSize)", hint: "It must be a multiple of 16.")
+            throw planError(keys.hidden, "is \(hiddenSize)", hint: "It must be a multiple of 16.")
         }
         guard headWidth % 8 == 0, headWidth <= 128 else {
             throw planError(
-                "num_attention_heads", "heads are \(headWidth) wide", hint: "A multiple of 8 up to 128 is supported.")
+                keys.heads, "heads are \(headWidth) wide", hint: "A multiple of 8 up to 128 is supported.")
         }
         guard (0..<vocabularySize).contains(padTokenID) else {
             throw planError("pad_token_id", "is \(padTokenID), which is outside of the vocabulary")
@@ -114,14 +138,53 @@ package struct TransformerShape: Sendable, Equatable {
         }
     }
 
+    /// Maximum tokens of a sequence whose positions are numbered from the padding token's id + 1.
+    func positionsBehindPadding() throws(TuttiError) -> Int {
+        guard maximumPositions > padTokenID + 1 else {
+            throw planError(
+                "max_position_embeddings", "is \(maximumPositions)",
+                hint: "The first \(padTokenID + 1) rows (pad_token_id + 1) are not used for tokens.")
+        }
+        return maximumPositions - (padTokenID + 1)
+    }
+
     // MARK: Parts
 
     /// A norm of this shape.
     func norm(_ name: String) -> NormPlan { NormPlan(name: name, width: hiddenSize, epsilon: layerNormEpsilon) }
 
-    /// `branch` with a junction of this shape.
-    func stage(_ branch: BranchPlan, norm name: String) -> StagePlan {
-        StagePlan(branch: branch, junction: JunctionPlan(norm: norm(name), dropout: hiddenDropout))
+    /// `branch` with a junction of this shape, whose dropout is by default `hiddenDropout`.
+    func stage(_ branch: BranchPlan, norm name: String, dropout: Float? = nil) -> StagePlan {
+        StagePlan(branch: branch, junction: JunctionPlan(norm: norm(name), dropout: dropout ?? hiddenDropout))
+    }
+
+    /// BERT's embedding, in the module `name`: tables of words, positions and, unless there are no rows, types, and their
+    /// norm.
+    func embedding(
+        _ name: String = "embeddings", numbering: TokenEmbeddingPlan.Numbering = .from(0), types: Int,
+        width: Int? = nil,
+        projection: LinearPlan? = nil
+    ) -> TokenEmbeddingPlan {
+        let width = width ?? hiddenSize
+        func table(_ kind: String, _ rows: Int) -> TokenEmbeddingPlan.Table {
+            .init(name: "\(name).\(kind)_embeddings.weight", rows: rows)
+        }
+        return TokenEmbeddingPlan(
+            word: table("word", vocabularySize), position: table("position", maximumPositions), numbering: numbering,
+            type: types == 0 ? nil : table("token_type", types), paddingID: padTokenID, width: width,
+            norm: NormPlan(name: name + ".LayerNorm", width: width, epsilon: layerNormEpsilon), dropout: hiddenDropout,
+            projection: projection.map { .init(linear: $0, isBeforeNorm: false) })
+    }
+
+    /// BERT's layer, in the module `name`; `between` is what it has between self-attention and feed-forward.
+    func layer(_ name: String, span: AttentionSpan = .full, between: [StagePlan] = []) -> LayerPlan {
+        let attention = selfAttention(
+            query: name + ".attention.self.query", key: name + ".attention.self.key",
+            value: name + ".attention.self.value", output: name + ".attention.output.dense", span: span)
+        let feedForward = feedForward(inner: name + ".intermediate.dense", output: name + ".output.dense")
+        return LayerPlan(
+            stages: [stage(attention, norm: name + ".attention.output.LayerNorm")] + between
+                + [stage(feedForward, norm: name + ".output.LayerNorm")])
     }
 
     /// Self-attention whose modules have these names.

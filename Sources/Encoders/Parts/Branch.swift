@@ -103,7 +103,7 @@ enum Branch: Sendable {
             self = .selfAttention(
                 SelfAttention(plan, layer: layer, positions, rotations, isLowest: isLowest, layout))
         case .crossAttention(let plan): self = .crossAttention(CrossAttention(plan, layer: layer, layout))
-        case .feedForward(let plan): self = .feedForward(FeedForward(plan, layout))
+        case .feedForward(let plan): self = .feedForward(FeedForward(plan, layer: layer, layout))
         }
     }
 
@@ -149,7 +149,7 @@ enum Branch: Sendable {
         case (.crossAttention(let branch), .crossAttention(let saved)):
             branch.forward(pass, parameters, saved: saved, into: product)
         case (.feedForward(let branch), .feedForward(let saved)):
-            branch.forward(input, parameters, saved: saved, scratch: scratch, into: product)
+            branch.forward(input, pass, parameters, saved: saved, scratch: scratch, into: product)
         default: preconditionFailure("Branch: saved by a branch of another kind")
         }
     }
@@ -169,7 +169,7 @@ enum Branch: Sendable {
             if !accumulates { dInput.fill(0) }
         case (.feedForward(let branch), .feedForward(let saved)):
             branch.backward(
-                dProduct, input: input, parameters, saved: saved, scratch: scratch, into: dInput,
+                dProduct, input: input, pass, parameters, saved: saved, scratch: scratch, into: dInput,
                 accumulates: accumulates)
         default: preconditionFailure("Branch: saved by a branch of another kind")
         }

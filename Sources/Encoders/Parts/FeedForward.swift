@@ -1,17 +1,26 @@
-// The position-wise feed-forward branch up to its output projection, forward and backward.
+// The position-wise feed-forward branch up to its output projection, forward and backward: plain, or gated.
 //
-// Only the pre-activation u is kept; its activation is recomputed in backward, which costs less than its memory.
-// Legend: T packed tokens, D hidden, F inner. Reference: BertIntermediate and BertOutput in transformers.
+// Only the pre-activation u is kept; its activation is recomputed in backward, which costs less than its memory. A gated
+// branch has one product for gate and factor, whose halves lie side by side: one tensor, or two modules side by side.
+// Legend: T packed tokens, D hidden, F inner, G = F, or 2 F of a gated branch. Reference: BertIntermediate and BertOutput;
+// Shazeer 2020, arXiv 2002.05202, for the gates.
 
 import TuttiKernels
 
 /// The plan of a feed-forward branch.
 package struct FeedForwardPlan: Sendable, Equatable {
-    /// [F, D]
+    /// [G, D]
     package let inner: LinearPlan
     /// [D, F]
     package let output: LinearPlan
     let activation: Activation
+    /// The activated half of a gated branch; nil = the branch is plain.
+    var gate: GatedHalf?
+    /// Dropout of what the output projection reads, used only during training.
+    var dropout: Float = 0
+
+    /// F.
+    var width: Int { gate == nil ? inner.outputs : inner.outputs / 2 }
 }
 
 extension FeedForwardPlan: BranchPart {
@@ -22,26 +31,36 @@ extension FeedForwardPlan: BranchPart {
         ]
     }
 
-    var room: BranchPlan.Room { .init(activated: inner.outputs, wide: inner.outputs) }
+    var room: BranchPlan.Room { .init(activated: width, wide: width) }
 }
 
-/// f(x W1^T + b1) W2^T.
+/// f(x W1^T + b1) W2^T, or (f(u) * v) W2^T of the halves u and v of x W1^T + b1.
 struct FeedForward: Sendable {
     let output: Linear  // [D, F]
-    private let inner: Linear  // [F, D]
+    private let inner: Linear  // [G, D]
     private let innerWidth: Int
+    private let width: Int
     private let activation: Activation
+    private let gate: GatedHalf?
+    private let dropout: Float
+    /// The layer in the dropout keys.
+    private let layer: Int
 
     /// What backward needs in addition to the input.
     struct Saved {
-        let preactivation: Matrix  // [T, F], bias not yet added
+        let preactivation: Matrix  // [T, G], bias not yet added
     }
 
-    init(_ plan: FeedForwardPlan, _ layout: ParameterLayout) {
+    /// A branch that draws its masks in `layer`.
+    init(_ plan: FeedForwardPlan, layer: Int, _ layout: ParameterLayout) {
         output = Linear(plan.output, layout)
         inner = Linear(plan.inner, layout)
         innerWidth = plan.inner.outputs
+        width = plan.width
         activation = plan.activation
+        gate = plan.gate
+        dropout = plan.dropout
+        self.layer = layer
     }
 
     func allocate(tokens: Int, arena: inout Arena) -> Saved {
@@ -50,27 +69,45 @@ struct FeedForward: Sendable {
 
     /// product [T, D] from input [T, D]. Without a backward the activation overwrites the pre-activation.
     func forward(
-        _ input: Matrix, _ parameters: ParameterStore, saved: Saved, scratch: Stage.ForwardScratch,
-        into product: Matrix
+        _ input: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
+        scratch: Stage.ForwardScratch, into product: Matrix
     ) {
-        let activated = scratch.activated?.matrix(innerWidth) ?? saved.preactivation  // [T, F]
+        let activated = scratch.activated?.matrix(width) ?? saved.preactivation.columns(0..<width)  // [T, F]
         inner.multiply(input, parameters, into: saved.preactivation)
-        RowKernels.activation(activation, saved.preactivation, bias: inner.bias(parameters), into: activated)
+        let bias = inner.bias(parameters)
+        if let gate {
+            RowKernels.gated(activation, of: gate, saved.preactivation, bias: bias, into: activated)
+        } else {
+            RowKernels.activation(activation, saved.preactivation, bias: bias, into: activated)
+        }
+        RowKernels.dropout(activated, mask(pass), into: activated)
         output.multiply(activated, parameters, into: product)
     }
 
     /// dInput [T, D] from dProduct [T, D], assigned or accumulated; the pre-activation is overwritten.
     func backward(
-        _ dProduct: Matrix, input: Matrix, _ parameters: ParameterStore, saved: Saved, scratch: Stage.BackwardScratch,
-        into dInput: Matrix, accumulates: Bool
+        _ dProduct: Matrix, input: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
+        scratch: Stage.BackwardScratch, into dInput: Matrix, accumulates: Bool
     ) {
-        let dInner = scratch.wide.matrix(innerWidth)  // [T, F]
-        let activated = saved.preactivation
-        output.inputGradient(dProduct, parameters, into: dInner)
-        RowKernels.activationWithGradient(
-            activation, saved.preactivation, bias: inner.bias(parameters), dOutput: dInner, activated: activated)
+        let (wide, mask) = (scratch.wide.matrix(width), mask(pass))  // [T, F]
+        output.inputGradient(dProduct, parameters, into: wide)
+        RowKernels.dropout(wide, mask, into: wide)
+        // Either kernel recomputes the activation; of the two matrices it fills, the gated one swaps the roles.
+        let (activated, dInner) = gate == nil ? (saved.preactivation, wide) : (wide, saved.preactivation)
+        let bias = inner.bias(parameters)
+        if let gate {
+            RowKernels.gatedWithGradient(activation, of: gate, saved.preactivation, bias: bias, dOutput: wide)
+        } else {
+            RowKernels.activationWithGradient(
+                activation, saved.preactivation, bias: bias, dOutput: wide, activated: activated)
+        }
+        RowKernels.dropout(activated, mask, into: activated)
         output.accumulateWeightGradient(dProduct, activated, parameters)
         inner.accumulateGradients(dInner, input, parameters)
         inner.inputGradient(dInner, parameters, into: dInput, accumulates: accumulates)
+    }
+
+    private func mask(_ pass: PassContext) -> DropoutMask? {
+        pass.mask(layer: layer, .feedForwardInner, rate: dropout)
     }
 }

@@ -1,5 +1,7 @@
 // Where a branch joins the residual stream: sum = residual + dropout(branch + bias), normed = norm(sum).
 //
+// Sandwich norms (Gemma) also norm the branch, bias included, before it is added: sum = residual + dropout(norm'(branch)).
+//
 // Post-LN (BERT) carries `normed` on and also feeds it to the next branch. Pre-LN carries `sum` on, and only the next
 // branch reads `normed`: its norm is the one before that branch, or the final norm. So both are the same computation in
 // the same kernel; they differ in what is carried, and in one more gradient in backward.
@@ -13,6 +15,11 @@ struct JunctionPlan: Sendable, Equatable {
     let norm: NormPlan
     /// Dropout of the branch, used only during training.
     let dropout: Float
+    /// The norm of the branch before the sum; nil = none.
+    var branchNorm: NormPlan?
+
+    /// Its tensors, in the order in which backward finishes their gradients.
+    var tensors: [TensorSpecification] { norm.tensors + (branchNorm?.tensors ?? []) }
 }
 
 /// The residual stream of a model.
@@ -26,6 +33,7 @@ package enum CarriedSum: Sendable, Equatable {
 /// The residual sum and its norm.
 struct Junction: Sendable {
     private let norm: Norm
+    private let branchNorm: Norm?
     private let rate: Float
     private let layer: Int
     private let site: DropoutSite
@@ -35,42 +43,61 @@ struct Junction: Sendable {
         /// [T, D] the branch's product first, then the sum.
         let sum: Matrix
         let norm: Norm.Saved
+        /// [T, D] the branch's product, where it has a norm of its own, and the statistics of that norm.
+        let branch: (product: Matrix, norm: Norm.Saved)?
 
-        init(tokens: Int, width: Int, arena: inout Arena) {
-            sum = arena.matrix(tokens, width)
-            norm = Norm.Saved(rows: tokens, arena: &arena)
-        }
+        /// Where the branch writes its product.
+        var product: Matrix { branch?.product ?? sum }
     }
 
     /// A junction that draws the masks of `site` in `layer`.
     init(_ plan: JunctionPlan, layer: Int, site: DropoutSite, _ layout: ParameterLayout) {
         norm = Norm(plan.norm, layout)
+        branchNorm = plan.branchNorm.map { Norm($0, layout) }
         rate = plan.dropout
         self.layer = layer
         self.site = site
     }
 
-    /// saved.sum [T, D] and normed [T, D] from the branch's product in saved.sum; `normed` may be `residual`.
+    /// Memory for `tokens` rows of `width` numbers.
+    func allocate(tokens: Int, width: Int, arena: inout Arena) -> Saved {
+        Saved(
+            sum: arena.matrix(tokens, width), norm: Norm.Saved(rows: tokens, arena: &arena),
+            branch: branchNorm == nil
+                ? nil : (arena.matrix(tokens, width), Norm.Saved(rows: tokens, arena: &arena)))
+    }
+
+    /// saved.sum [T, D] and normed [T, D] from the branch's product in saved.product; `normed` may be `residual`.
     func forward(
         bias: UnsafePointer<Float>?, residual: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
         into normed: Matrix
     ) {
-        LayerNormKernels.biasDropoutResidualLayerNorm(
-            branch: saved.sum, bias: bias, residual: residual, gamma: norm.gamma(parameters),
+        var bias = bias
+        if let branchNorm, let branch = saved.branch {
+            if let own = bias { RowKernels.addBias(branch.product, bias: own) }
+            branchNorm.forward(branch.product, parameters, saved: branch.norm, into: saved.sum)
+            bias = nil
+        }
+        NormKernels.biasDropoutResidualNorm(
+            norm.kind, branch: saved.sum, bias: bias, residual: residual, gamma: norm.gamma(parameters),
             beta: norm.beta(parameters), epsilon: norm.epsilon, dropout: mask(pass), sum: saved.sum,
             mean: saved.norm.mean, rstd: saved.norm.rstd, into: normed)
     }
 
-    /// dSum [T, D] and dBranch [T, D], dSum after dropout, from dNormed [T, D], and from dCarried [T, D] if the sum
-    /// is carried on. dSum may be either of them.
+    /// dSum [T, D] and dBranch [T, D], dSum after dropout and the branch's norm, from dNormed [T, D], and from dCarried
+    /// [T, D] if the sum is carried on. dSum may be either of them.
     func backward(
         dNormed: Matrix, dCarried: Matrix?, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
         into dSum: Matrix, dBranch: Matrix, dBias: UnsafeMutablePointer<Float>?, scratch: UnsafeMutablePointer<Float>
     ) {
-        LayerNormKernels.biasDropoutResidualLayerNormBackward(
-            dOutput: dNormed, dCarried: dCarried, sum: saved.sum, mean: saved.norm.mean, rstd: saved.norm.rstd,
-            gamma: norm.gamma(parameters), dropout: mask(pass), dResidual: dSum, dBranch: dBranch,
-            dGamma: norm.dGamma(parameters), dBeta: norm.dBeta(parameters), dBias: dBias, scratch: scratch)
+        NormKernels.biasDropoutResidualNormBackward(
+            norm.kind, dOutput: dNormed, dCarried: dCarried, sum: saved.sum, mean: saved.norm.mean,
+            rstd: saved.norm.rstd, gamma: norm.gamma(parameters), dropout: mask(pass), dResidual: dSum,
+            dBranch: dBranch, dGamma: norm.dGamma(parameters), dBeta: norm.dBeta(parameters),
+            dBias: branchNorm == nil ? dBias : nil, scratch: scratch)
+        guard let branchNorm, let branch = saved.branch else { return }
+        branchNorm.backward(branch.product, parameters, saved: branch.norm, inPlace: dBranch, scratch: scratch)
+        if let dBias { RowKernels.biasGradient(dBranch, into: dBias) }
     }
 
     private func mask(_ pass: PassContext) -> DropoutMask? { pass.mask(layer: layer, site, rate: rate) }

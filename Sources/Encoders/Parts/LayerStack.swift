@@ -11,6 +11,9 @@ struct LayerStack: Sendable {
     /// The stages of each layer.
     private let ranges: [Range<Int>]
     private let carries: CarriedSum
+    /// The norm before the first branch.
+    private let entry: Norm?
+    private let outputDropout: Float
     private let positions: Positions
     private let rotations: RotaryTables
     private let width: Int
@@ -47,6 +50,8 @@ struct LayerStack: Sendable {
         self.ranges = ranges
         dropoutLayers = last
         carries = plan.carries
+        entry = plan.entry.map { Norm($0, layout) }
+        outputDropout = plan.outputDropout
         self.positions = positions
         self.rotations = rotations
         width = plan.hiddenSize
@@ -74,6 +79,17 @@ struct LayerStack: Sendable {
         return Stage.ForwardScratch(kernel: arena.floats(kernelScratch(pass, parameters)), activated: activated)
     }
 
+    /// The stream before the first layer, of the embedded tokens [T, D]; `statistics` are what its backward needs.
+    func enter(
+        _ embedded: Matrix, _ parameters: ParameterStore, arena: inout Arena
+    ) -> (stream: Stage.Stream, statistics: Norm.Saved?) {
+        guard let entry else { return (Stage.Stream(carried: embedded, input: embedded), nil) }
+        let statistics = Norm.Saved(rows: embedded.rows, arena: &arena)
+        let input = arena.matrix(embedded.rows, width)  // [T, D]
+        entry.forward(embedded, parameters, saved: statistics, into: input)
+        return (Stage.Stream(carried: embedded, input: input), statistics)
+    }
+
     /// The stream after `layer`; what its backward needs is appended to `saved`.
     func forward(
         layer: Int, _ stream: Stage.Stream, _ pass: PassContext, _ parameters: ParameterStore,
@@ -87,6 +103,7 @@ struct LayerStack: Sendable {
                 stream, carries: carries, pass, parameters, saved: own, scratch: scratch, into: normed)
             saved.append(own)
         }
+        leave(layer, stream, pass)
         return stream
     }
 
@@ -105,6 +122,7 @@ struct LayerStack: Sendable {
                 stream, carries: carries, pass, parameters, saved: shared[place], scratch: scratch,
                 into: stream.input)
         }
+        leave(layer, stream, pass)
         return stream
     }
 
@@ -132,7 +150,7 @@ struct LayerStack: Sendable {
         _ pass: PassContext, _ parameters: ParameterStore, kernel: Int, arena: inout Arena
     ) -> Stage.BackwardScratch {
         let kernel = max(
-            kernel, kernelScratch(pass, parameters), LayerNormKernels.layerNormBackwardScratch(columns: width))
+            kernel, kernelScratch(pass, parameters), NormKernels.backwardScratch(columns: width))
         let wide = Stage.Room(rows: pass.tokenCount, widest: room.wide, arena: &arena)
         return Stage.BackwardScratch(
             kernel: arena.floats(kernel), branch: arena.matrix(pass.tokenCount, width),
@@ -150,11 +168,34 @@ struct LayerStack: Sendable {
         layer: Int, _ gradient: Stage.Gradient, _ pass: PassContext, _ parameters: ParameterStore,
         saved: [Stage.Saved], scratch: Stage.BackwardScratch
     ) {
+        if layer == count - 1 { RowKernels.dropout(gradient.input, outputMask(pass), into: gradient.input) }
         for place in ranges[layer].reversed() {
             stages[place].backward(
-                gradient, carries: carries, isFirst: place == 0, pass, parameters, saved: saved[place],
+                gradient, carries: carries, isFirst: place == 0 && entry == nil, pass, parameters, saved: saved[place],
                 scratch: scratch)
         }
+    }
+
+    /// The gradient of the embedded tokens, after the backward of the first layer.
+    func leaveBackward(
+        _ gradient: Stage.Gradient, embedded: Matrix, statistics: Norm.Saved?, _ parameters: ParameterStore,
+        scratch: Stage.BackwardScratch
+    ) -> Matrix {
+        if let entry, let statistics {
+            entry.backward(
+                embedded, parameters, saved: statistics, dOutput: gradient.input, addedTo: gradient.carried,
+                scratch: scratch.kernel)
+        }
+        return gradient.carried
+    }
+
+    /// Drops parts of the last layer's output, if the plan says so.
+    private func leave(_ layer: Int, _ stream: Stage.Stream, _ pass: PassContext) {
+        if layer == count - 1 { RowKernels.dropout(stream.input, outputMask(pass), into: stream.input) }
+    }
+
+    private func outputMask(_ pass: PassContext) -> DropoutMask? {
+        pass.mask(layer: 0, .lastOutput, rate: outputDropout)
     }
 
     private func kernelScratch(_ pass: PassContext, _ parameters: ParameterStore) -> Int {

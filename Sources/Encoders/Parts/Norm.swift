@@ -1,5 +1,5 @@
-// Standalone LayerNorm over the parameters of a store, for embeddings and heads. Inside a layer the norm is fused with
-// the sum before it (Junction.swift).
+// Standalone norms over the parameters of a store, for embeddings, heads and the norms beside junctions. Inside a layer a
+// norm is fused with the sum before it (Junction.swift).
 //
 // Legend: R rows, D columns.
 
@@ -12,15 +12,25 @@ struct NormPlan: Sendable, Equatable {
     /// D.
     let width: Int
     let epsilon: Float
+    /// What it computes.
+    var kind = NormKind.layer
+    /// Whether it shifts; a LayerNorm may, an RMSNorm never does.
+    var hasBias = true
 
     /// Its tensors.
-    var tensors: [TensorSpecification] { [.init(name + ".weight", [width]), .init(name + ".bias", [width])] }
+    var tensors: [TensorSpecification] {
+        [.init(name + ".weight", [width])] + (shifts ? [.init(name + ".bias", [width])] : [])
+    }
+
+    /// Whether there is a bias.
+    var shifts: Bool { kind == .layer && hasBias }
 }
 
-/// y = (x - mean) / std * gamma + beta, row by row.
+/// LayerNorm or RMSNorm, row by row.
 struct Norm: Sendable {
     private let gamma: TensorSlot
-    private let beta: TensorSlot
+    private let beta: TensorSlot?
+    let kind: NormKind
     let epsilon: Float
 
     /// The statistics of the rows, which backward needs in addition to the input.
@@ -36,26 +46,31 @@ struct Norm: Sendable {
 
     init(_ plan: NormPlan, _ layout: ParameterLayout) {
         gamma = TensorSlot(layout, plan.name + ".weight")
-        beta = TensorSlot(layout, plan.name + ".bias")
+        beta = plan.shifts ? TensorSlot(layout, plan.name + ".bias") : nil
+        kind = plan.kind
         epsilon = plan.epsilon
     }
 
     /// [D] the scale.
     func gamma(_ parameters: ParameterStore) -> UnsafePointer<Float> { UnsafePointer(parameters.pointer(gamma)) }
-    /// [D] the shift.
-    func beta(_ parameters: ParameterStore) -> UnsafePointer<Float> { UnsafePointer(parameters.pointer(beta)) }
+    /// [D] the shift; nil = none.
+    func beta(_ parameters: ParameterStore) -> UnsafePointer<Float>? {
+        beta.map { UnsafePointer(parameters.pointer($0)) }
+    }
     /// [D] where the scale's gradient accumulates.
     func dGamma(_ parameters: ParameterStore) -> UnsafeMutablePointer<Float> { parameters.gradientPointer(gamma) }
-    /// [D] where the shift's gradient accumulates.
-    func dBeta(_ parameters: ParameterStore) -> UnsafeMutablePointer<Float> { parameters.gradientPointer(beta) }
+    /// [D] where the shift's gradient accumulates; nil = there is no shift.
+    func dBeta(_ parameters: ParameterStore) -> UnsafeMutablePointer<Float>? {
+        beta.map { parameters.gradientPointer($0) }
+    }
 
     /// y [R, D] = dropout(norm(x)).
     func forward(
         _ x: Matrix, _ parameters: ParameterStore, dropout: DropoutMask? = nil, saved: Saved, into y: Matrix
     ) {
-        LayerNormKernels.layerNorm(
-            x, gamma: gamma(parameters), beta: beta(parameters), epsilon: epsilon, dropout: dropout, mean: saved.mean,
-            rstd: saved.rstd, into: y)
+        NormKernels.norm(
+            x, kind, gamma: gamma(parameters), beta: beta(parameters), epsilon: epsilon, dropout: dropout,
+            mean: saved.mean, rstd: saved.rstd, into: y)
     }
 
     /// Replaces the gradient of y by that of `x`; those of the parameters accumulate.
@@ -63,8 +78,19 @@ struct Norm: Sendable {
         _ x: Matrix, _ parameters: ParameterStore, dropout: DropoutMask? = nil, saved: Saved, inPlace gradient: Matrix,
         scratch: UnsafeMutablePointer<Float>
     ) {
-        LayerNormKernels.layerNormBackward(
-            dOutput: gradient, x: x, mean: saved.mean, rstd: saved.rstd, gamma: gamma(parameters), dropout: dropout,
-            dX: gradient, dGamma: dGamma(parameters), dBeta: dBeta(parameters), scratch: scratch)
+        NormKernels.normBackward(
+            kind, dOutput: gradient, x: x, mean: saved.mean, rstd: saved.rstd, gamma: gamma(parameters),
+            dropout: dropout, dX: gradient, dGamma: dGamma(parameters), dBeta: dBeta(parameters), scratch: scratch)
+    }
+
+    /// sum += the gradient of `x`, given that of y without dropout; those of the parameters accumulate.
+    func backward(
+        _ x: Matrix, _ parameters: ParameterStore, saved: Saved, dOutput: Matrix, addedTo sum: Matrix,
+        scratch: UnsafeMutablePointer<Float>
+    ) {
+        NormKernels.biasDropoutResidualNormBackward(
+            kind, dOutput: dOutput, dCarried: sum, sum: x, mean: saved.mean, rstd: saved.rstd,
+            gamma: gamma(parameters), dropout: nil, dResidual: sum, dBranch: sum, dGamma: dGamma(parameters),
+            dBeta: dBeta(parameters), dBias: nil, scratch: scratch)
     }
 }

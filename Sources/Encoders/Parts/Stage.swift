@@ -19,7 +19,7 @@ struct StagePlan: Sendable, Equatable {
     let junction: JunctionPlan
 
     /// Its tensors, in the order in which backward finishes their gradients.
-    var tensors: [TensorSpecification] { junction.norm.tensors + branch.tensors }
+    var tensors: [TensorSpecification] { junction.tensors + branch.tensors }
 }
 
 /// A branch of the residual stream and its junction.
@@ -97,7 +97,7 @@ struct Stage: Sendable {
     func allocate(input: Matrix, tokens: Int, arena: inout Arena) -> Saved {
         let branch = branch.allocate(tokens: tokens, arena: &arena)
         return Saved(
-            input: input, branch: branch, junction: Junction.Saved(tokens: tokens, width: width, arena: &arena))
+            input: input, branch: branch, junction: junction.allocate(tokens: tokens, width: width, arena: &arena))
     }
 
     /// The stream after the stage, whose normed sum is written to `normed` [T, D]; without a backward that may be any of
@@ -107,7 +107,7 @@ struct Stage: Sendable {
         scratch: ForwardScratch, into normed: Matrix
     ) -> Stream {
         branch.forward(
-            stream.input, pass, parameters, saved: saved.branch, scratch: scratch, into: saved.junction.sum)
+            stream.input, pass, parameters, saved: saved.branch, scratch: scratch, into: saved.junction.product)
         junction.forward(
             bias: branch.output.bias(parameters), residual: stream.carried, pass, parameters, saved: saved.junction,
             into: normed)

@@ -1,93 +1,201 @@
-// Token ids to vectors: dropout(norm(word + type + position)), forward and backward.
+// Token ids to vectors, forward and backward: dropout(norm(word + type + position)), of which any part but the word may be
+// missing, and a projection where the tables are narrower than the layers.
 //
-// Legend: T packed tokens, D hidden. Reference: BertEmbeddings and MPNetEmbeddings in transformers.
+// ELECTRA and ALBERT project what comes behind norm and dropout, DeBERTa the sum before the norm. RoBERTa and MPNet number
+// positions by the tokens that are not padding, so that a literal padding token in a text moves those behind it.
+//
+// Legend: T packed tokens, W width of the tables, D hidden. Reference: BertEmbeddings, RobertaEmbeddings,
+// ElectraEmbeddings in transformers.
 
 import TuttiKernels
 
 /// The plan of the token embedding.
 struct TokenEmbeddingPlan: Sendable, Equatable {
-    /// A table [rows, D].
+    /// A table [rows, W].
     struct Table: Sendable, Equatable {
         let name: String
         let rows: Int
     }
 
-    /// Rows of tokens, [V, D].
+    /// How tokens find their rows of the position table.
+    enum Numbering: Sendable, Equatable {
+        /// The first token of a sequence uses this row, the next one the next row.
+        case from(Int)
+        /// Row `padding` + n for the n-th token that is not `padding`; a padding token uses row `padding`, which gets no
+        /// gradient.
+        case counting(padding: Int)
+    }
+
+    /// A projection from W to D.
+    struct Projection: Sendable, Equatable {
+        let linear: LinearPlan
+        /// Whether it comes before the norm.
+        let isBeforeNorm: Bool
+    }
+
+    /// Rows of tokens, [V, W].
     let word: Table
-    /// Rows of positions in the sequence, of which the first token uses row `positionStart`; families whose attention
-    /// knows positions have none.
-    let position: Table?
-    let positionStart: Int
+    /// Rows of positions in the sequence; families whose attention knows positions have none.
+    var position: Table?
+    var numbering = Numbering.from(0)
     /// Token types; every token has the first one; some families have none.
-    let type: Table?
-    /// The word's row without a gradient (torch's padding_idx).
-    let paddingID: Int
-    let norm: NormPlan
+    var type: Table?
+    /// The word's row without a gradient (torch's padding_idx); nil = every row has one.
+    let paddingID: Int?
+    /// Factor of the sum.
+    var scale: Float = 1
+    /// W.
+    let width: Int
+    /// nil = the sum is not normed.
+    var norm: NormPlan?
     /// Dropout after the norm, used only during training.
     let dropout: Float
+    /// nil = W is D.
+    var projection: Projection?
+
+    /// D.
+    var outputWidth: Int { projection?.linear.outputs ?? width }
 
     /// Its tensors, in the order in which backward finishes their gradients.
     var tensors: [TensorSpecification] {
-        norm.tensors + [type, position, word].compactMap { $0 }.map { .init($0.name, [$0.rows, norm.width]) }
+        let tables = [type, position, word].compactMap { $0 }.map { TensorSpecification($0.name, [$0.rows, width]) }
+        let (norm, linear) = (norm?.tensors ?? [], projection?.linear.tensors ?? [])
+        return (projection?.isBeforeNorm == true ? norm + linear : linear + norm) + tables
     }
 }
 
-/// The tables and the norm of their sum.
+/// The tables, the norm of their sum, and the projection.
 struct TokenEmbedding: Sendable {
+    private let plan: TokenEmbeddingPlan
     private let word: TensorSlot
     private let position: TensorSlot?
     private let type: TensorSlot?
-    private let norm: Norm
-    private let positionStart: Int
-    private let paddingID: Int
-    private let dropoutRate: Float
-    private let width: Int
+    private let norm: Norm?
+    /// [D, W]
+    private let early: Linear?
+    private let late: Linear?
 
     /// What backward needs.
     struct Saved {
-        let sum: Matrix  // [T, D]
-        let norm: Norm.Saved
+        let sum: Matrix  // [T, W]
+        /// [T, D] the early projection; the sum itself without one.
+        let projected: Matrix
+        let norm: Norm.Saved?
+        /// [T, W] what the late projection reads, and room for its gradient or for that of the sum.
+        let narrow: (output: Matrix, gradient: Matrix)?
+        /// [T] rows of the position table, where padding is not counted.
+        let rows: UnsafeMutablePointer<Int32>?
     }
 
     init(_ plan: TokenEmbeddingPlan, _ layout: ParameterLayout) {
+        self.plan = plan
         word = TensorSlot(layout, plan.word.name)
         position = plan.position.map { TensorSlot(layout, $0.name) }
         type = plan.type.map { TensorSlot(layout, $0.name) }
-        norm = Norm(plan.norm, layout)
-        positionStart = plan.positionStart
-        paddingID = plan.paddingID
-        dropoutRate = plan.dropout
-        width = plan.norm.width
+        norm = plan.norm.map { Norm($0, layout) }
+        let linear = plan.projection.map { Linear($0.linear, layout) }
+        let isEarly = plan.projection?.isBeforeNorm ?? false
+        (early, late) = isEarly ? (linear, nil) : (nil, linear)
     }
 
     func allocate(tokens: Int, arena: inout Arena) -> Saved {
-        Saved(sum: arena.matrix(tokens, width), norm: Norm.Saved(rows: tokens, arena: &arena))
+        let sum = arena.matrix(tokens, plan.width)
+        var rows: UnsafeMutablePointer<Int32>?
+        if case .counting = plan.numbering { rows = arena.int32s(tokens) }
+        return Saved(
+            sum: sum, projected: early == nil ? sum : arena.matrix(tokens, plan.outputWidth),
+            norm: norm.map { _ in Norm.Saved(rows: tokens, arena: &arena) },
+            narrow: plan.projection.map { _ in
+                (arena.matrix(tokens, plan.width), arena.matrix(tokens, plan.width))
+            }, rows: rows)
     }
 
     /// output [T, D] = the embedded tokens.
     func forward(_ pass: PassContext, _ parameters: ParameterStore, saved: Saved, into output: Matrix) {
+        if let rows = saved.rows { number(pass, into: rows) }
         EmbeddingKernels.gatherEmbeddings(
-            pass.tokens, word: parameters.pointer(word),
+            tokens(pass, saved), word: parameters.pointer(word),
             position: position.map { UnsafePointer(parameters.pointer($0)) }, positionStart: positionStart,
             type: type.map { UnsafePointer(parameters.pointer($0)) }, into: saved.sum)
-        norm.forward(saved.sum, parameters, dropout: mask(pass), saved: saved.norm, into: output)
+        if plan.scale != 1 { scale(saved.sum) }
+        if let early { project(saved.sum, early, parameters, into: saved.projected) }
+        let normed = late.flatMap { _ in saved.narrow?.output } ?? output
+        if let norm, let statistics = saved.norm {
+            norm.forward(saved.projected, parameters, dropout: mask(pass), saved: statistics, into: normed)
+        } else {
+            RowKernels.dropout(saved.projected, mask(pass), into: normed)
+        }
+        if let late { project(normed, late, parameters, into: output) }
     }
 
-    /// Gradients of tables and norm accumulate, and the tokens' rows are marked; `dOutput` [T, D] is overwritten.
+    /// Gradients of tables, norm and projection accumulate, and the tokens' rows are marked; `dOutput` [T, D] is
+    /// overwritten.
     func backward(
         _ pass: PassContext, _ parameters: ParameterStore, saved: Saved, dOutput: Matrix,
         scratch: UnsafeMutablePointer<Float>
     ) {
-        norm.backward(
-            saved.sum, parameters, dropout: mask(pass), saved: saved.norm, inPlace: dOutput, scratch: scratch)
+        var gradient = dOutput
+        if let late, let narrow = saved.narrow {
+            late.accumulateGradients(gradient, narrow.output, parameters)
+            late.inputGradient(gradient, parameters, into: narrow.gradient)
+            gradient = narrow.gradient
+        }
+        if let norm, let statistics = saved.norm {
+            norm.backward(
+                saved.projected, parameters, dropout: mask(pass), saved: statistics, inPlace: gradient,
+                scratch: scratch)
+        } else {
+            RowKernels.dropout(gradient, mask(pass), into: gradient)
+        }
+        if let early, let narrow = saved.narrow {
+            early.accumulateGradients(gradient, saved.sum, parameters)
+            early.inputGradient(gradient, parameters, into: narrow.gradient)
+            gradient = narrow.gradient
+        }
+        if plan.scale != 1 { scale(gradient) }
         EmbeddingKernels.scatterEmbeddings(
-            pass.tokens, dOutput: dOutput, dWord: parameters.gradientPointer(word),
+            tokens(pass, saved), dOutput: gradient, dWord: parameters.gradientPointer(word),
             dPosition: position.map { parameters.gradientPointer($0) }, positionStart: positionStart,
-            dType: type.map { parameters.gradientPointer($0) }, paddingID: paddingID)
+            dType: type.map { parameters.gradientPointer($0) }, paddingID: plan.paddingID ?? -1,
+            paddingPosition: paddingPosition)
         if parameters.touched.watches(word) { parameters.touched.mark(pass.tokens) }
     }
 
+    private func scale(_ x: Matrix) {
+        OptimizerKernels.scale(
+            UnsafeMutableBufferPointer(start: x.pointer, count: x.rows * x.columns), by: plan.scale)
+    }
+
+    private func project(_ x: Matrix, _ linear: Linear, _ parameters: ParameterStore, into y: Matrix) {
+        linear.multiply(x, parameters, into: y)
+        if let bias = linear.bias(parameters) { RowKernels.addBias(y, bias: bias) }
+    }
+
+    private var positionStart: Int { if case .from(let row) = plan.numbering { row } else { 0 } }
+    private var paddingPosition: Int { if case .counting(let padding) = plan.numbering { padding } else { -1 } }
+
+    /// The tokens with their rows of the position table.
+    private func tokens(_ pass: PassContext, _ saved: Saved) -> PackedTokens {
+        var tokens = pass.tokens
+        tokens.positions = saved.rows.map { UnsafePointer($0) }
+        return tokens
+    }
+
+    /// rows [T]: the padding row plus the number of tokens so far that are not padding.
+    private func number(_ pass: PassContext, into rows: UnsafeMutablePointer<Int32>) {
+        guard case .counting(let padding) = plan.numbering else { return }
+        let padding32 = Int32(padding)
+        for s in 0..<pass.sequences {
+            var next = padding32
+            for t in Int(pass.tokens.offsets[s])..<Int(pass.tokens.offsets[s + 1]) {
+                let isPadding = pass.tokens.ids[t] == padding32
+                if !isPadding { next += 1 }
+                rows[t] = isPadding ? padding32 : next
+            }
+        }
+    }
+
     private func mask(_ pass: PassContext) -> DropoutMask? {
-        pass.mask(layer: 0, .embedding, rate: dropoutRate)
+        pass.mask(layer: 0, .embedding, rate: plan.dropout)
     }
 }

@@ -11,17 +11,21 @@ import TuttiKernels
 package struct EncoderPlan: Sendable, Equatable {
     /// Tokens to vectors.
     let embedding: TokenEmbeddingPlan
+    /// The norm that the first branch reads its input through, where the plain sum is carried; nil = it reads the embedding.
+    var entry: NormPlan?
     /// The layers, the lowest first.
     let layers: [LayerPlan]
     /// The kind of residual stream.
     package var carries: CarriedSum
+    /// Dropout of the last layer's output, used only during training.
+    var outputDropout: Float = 0
     /// Maximum tokens of a sequence.
     package let longestSequence: Int
 
     /// V.
     package var vocabularySize: Int { embedding.word.rows }
     /// D.
-    package var hiddenSize: Int { embedding.norm.width }
+    package var hiddenSize: Int { embedding.outputWidth }
     /// Number of layers.
     package var layerCount: Int { layers.count }
     /// Attention heads of a layer.
@@ -32,7 +36,7 @@ package struct EncoderPlan: Sendable, Equatable {
     /// The tensors in the groups in which backward finishes their gradients: layer by layer from the last to the
     /// first, then the embedding. A tensor that several parts use is in the group of the last of them.
     package var groups: [[TensorSpecification]] {
-        var groups = layers.reversed().map(\.tensors) + [embedding.tensors]
+        var groups = layers.reversed().map(\.tensors) + [(entry?.tensors ?? []) + embedding.tensors]
         var seen: Set<String> = []
         for place in groups.indices.reversed() { groups[place].removeAll { !seen.insert($0.name).inserted } }
         return groups
@@ -44,9 +48,11 @@ package struct EncoderPlan: Sendable, Equatable {
     /// Numbers in all tensors.
     package var parameterCount: Int { tensors.reduce(0) { $0 + $1.shape.reduce(1, *) } }
 
-    /// Numbers in the weight matrices of all layers.
+    /// Numbers in the weight matrices that a token meets: those of all layers, a shared one each time, and the projection
+    /// of the embedding.
     package var denseParameters: Int {
-        layers.flatMap(\.linears).reduce(0) { $0 + $1.inputs * $1.outputs }
+        let linears = layers.flatMap(\.linears) + [embedding.projection?.linear].compactMap { $0 }
+        return linears.reduce(0) { $0 + $1.inputs * $1.outputs }
     }
 
     /// FLOPs of a training step over `tokens` tokens in sequences of these lengths: 6 * dense parameters * T (2 forward, 4

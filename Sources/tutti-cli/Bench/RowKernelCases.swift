@@ -72,7 +72,7 @@ final class KernelOperands {
             heads: shape.heads, width: shape.hidden / shape.heads, offsets: offsets, sequences: lengths.sequences,
             positions: UnsafePointer(positions), maximum: lengths.longest)
         scratch = arena.floats(
-            max(attention.scratchCount, LayerNormKernels.layerNormBackwardScratch(columns: shape.hidden)))
+            max(attention.scratchCount, NormKernels.backwardScratch(columns: shape.hidden)))
     }
 
     /// Values and both moments of an optimizer, [3, P]: one after the other, and all positive.
@@ -91,7 +91,7 @@ final class KernelOperands {
 extension KernelOperands {
     /// All cases; `parameters` is P.
     func cases(parameters: Int) -> [KernelCase] {
-        activationCases + layerNormCases + rowCases + embeddingCases + poolingCases
+        activationCases + normCases + rowCases + embeddingCases + poolingCases
             + optimizerCases(parameters: parameters) + attentionCases
     }
 
@@ -120,36 +120,56 @@ extension KernelOperands {
                     .gelu, memory.input(t, f), bias: small, dOutput: memory.output(t, f),
                     activated: memory.output(t, f))
             },
+            // Gate and factor side by side in a row as wide as a plain branch's; half of it is the output.
+            memoryCase("gated_silu_forward", t, f / 2, passes: 3) {
+                RowKernels.gated(.silu, of: .first, memory.input(t, f / 2 * 2), into: memory.output(t, f / 2))
+            },
+            memoryCase("gated_silu_with_gradient", t, f / 2, passes: 6, like: .update) {
+                RowKernels.gatedWithGradient(
+                    .silu, of: .first, memory.output(t, f / 2 * 2), dOutput: memory.output(t, f / 2))
+            },
         ]
     }
 
-    private var layerNormCases: [KernelCase] {
+    private var normCases: [KernelCase] {
         let (t, d, memory, small, sums, rows, scratch, mask) = (
             tokens, shape.hidden, memory, small, sums, rows, scratch, mask
         )
         let rstd = rows + t
         return [
             memoryCase("residual_layernorm_forward", t, d, passes: 4) {
-                LayerNormKernels.biasDropoutResidualLayerNorm(
+                NormKernels.biasDropoutResidualNorm(
                     branch: memory.input(t, d), bias: small, residual: memory.input(t, d), gamma: small, beta: small,
                     epsilon: 1e-12, dropout: mask, sum: memory.output(t, d), mean: rows, rstd: rstd,
                     into: memory.output(t, d))
             },
             memoryCase("residual_layernorm_backward", t, d, passes: 4) {
-                LayerNormKernels.biasDropoutResidualLayerNormBackward(
+                NormKernels.biasDropoutResidualNormBackward(
                     dOutput: memory.input(t, d), sum: memory.input(t, d), mean: rows, rstd: rstd, gamma: small,
                     dropout: mask, dResidual: memory.output(t, d), dBranch: memory.output(t, d), dGamma: sums,
                     dBeta: sums + d, dBias: sums + 2 * d, scratch: scratch)
             },
             memoryCase("layernorm_forward", t, d, passes: 2) {
-                LayerNormKernels.layerNorm(
+                NormKernels.norm(
                     memory.input(t, d), gamma: small, beta: small, epsilon: 1e-12, dropout: mask, mean: rows,
                     rstd: rstd, into: memory.output(t, d))
             },
             memoryCase("layernorm_backward", t, d, passes: 3) {
-                LayerNormKernels.layerNormBackward(
+                NormKernels.normBackward(
                     dOutput: memory.input(t, d), x: memory.input(t, d), mean: rows, rstd: rstd, gamma: small,
                     dropout: mask, dX: memory.output(t, d), dGamma: sums, dBeta: sums + d, scratch: scratch)
+            },
+            memoryCase("residual_rmsnorm_forward", t, d, passes: 4) {
+                NormKernels.biasDropoutResidualNorm(
+                    .rms, branch: memory.input(t, d), bias: nil, residual: memory.input(t, d), gamma: small, beta: nil,
+                    epsilon: 1e-6, dropout: nil, sum: memory.output(t, d), mean: rows, rstd: rstd,
+                    into: memory.output(t, d))
+            },
+            memoryCase("residual_rmsnorm_backward", t, d, passes: 5) {
+                NormKernels.biasDropoutResidualNormBackward(
+                    .rms, dOutput: memory.input(t, d), dCarried: memory.input(t, d), sum: memory.input(t, d),
+                    mean: rows, rstd: rstd, gamma: small, dropout: nil, dResidual: memory.output(t, d),
+                    dBranch: memory.output(t, d), dGamma: sums, dBeta: nil, dBias: nil, scratch: scratch)
             },
         ]
     }

@@ -1,10 +1,10 @@
-// Fused bias + dropout + residual + LayerNorm, and LayerNorm alone, against fp64 and finite differences.
+// Fused bias + dropout + residual + norm, and norms alone, of every kind, against fp64 and finite differences.
 
 import Testing
 import TestSupport
 import TuttiKernels
 
-@Suite(.serialized, .atEveryLevel) struct LayerNormTests {
+@Suite(.serialized, .atEveryLevel) struct NormTests {
     private let lengths = [3, 1, 0, 5]
     private let epsilon = 1e-5
 
@@ -12,18 +12,23 @@ import TuttiKernels
     private struct Problem {
         let rows: Int
         let columns: Int
-        let branch, residual, bias, gamma, beta, weights: [Float]
+        let branch, residual, bias, gamma, weights: [Float]
+        /// nil = a norm without a shift.
+        let beta: [Float]?
         let mask: DropoutMask?
+        let kind: NormKind
 
-        init(columns: Int, lengths: [Int], rate: Float) {
+        init(columns: Int, lengths: [Int], rate: Float, kind: NormKind = .layer, hasBeta: Bool = true) {
             var random = TinyRandom(UInt64(columns) * 7 + UInt64(rate * 100))
             rows = lengths.reduce(0, +)
             self.columns = columns
+            self.kind = kind
             branch = random.floats(rows * columns)
             residual = random.floats(rows * columns, scale: 2)
             bias = random.floats(columns)
-            gamma = random.floats(columns).map { 1 + 0.3 * $0 }
-            beta = random.floats(columns)
+            gamma = random.floats(columns).map { (kind == .shiftedRMS ? 0 : 1) + 0.3 * $0 }
+            let shift = random.floats(columns)
+            beta = hasBeta && kind == .layer ? shift : nil
             weights = random.floats(rows * columns)
             let keys = (0..<lengths.count).map { Dropout.siteKey(5, layer: 1, site: UInt32($0)) }
             mask =
@@ -42,13 +47,15 @@ import TuttiKernels
             return Dropout.keeps(siteKey: mask.keys[s], index: index, rate: mask.rate) ? 1 / (1 - Double(mask.rate)) : 0
         }
 
-        /// fp64 LayerNorm of a row.
+        /// The scale of a column, and its shift.
+        func scale(_ column: Int) -> Double { (kind == .shiftedRMS ? 1 : 0) + Double(gamma[column]) }
+        func shift(_ column: Int) -> Double { beta.map { Double($0[column]) } ?? 0 }
+
+        /// fp64 norm of a row.
         func norm(_ z: [Double], epsilon: Double) -> [Double] {
-            let mean = z.reduce(0, +) / Double(columns)
+            let mean = kind == .layer ? z.reduce(0, +) / Double(columns) : 0
             let variance = z.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(columns)
-            return (0..<columns).map {
-                (z[$0] - mean) / (variance + epsilon).squareRoot() * Double(gamma[$0]) + Double(beta[$0])
-            }
+            return (0..<columns).map { (z[$0] - mean) / (variance + epsilon).squareRoot() * scale($0) + shift($0) }
         }
 
         /// fp64 sum before the norm for these branch, residual, bias.
@@ -79,30 +86,39 @@ import TuttiKernels
         let out = FloatBlock(count: p.rows * p.columns)
         let mean = FloatBlock(count: p.rows)
         let rstd = FloatBlock(count: p.rows)
-        LayerNormKernels.biasDropoutResidualLayerNorm(
-            branch: z.matrix(shape.0, shape.1), bias: p.bias.pinned, residual: residual.matrix(shape.0, shape.1),
-            gamma: p.gamma.pinned, beta: p.beta.pinned, epsilon: Float(epsilon), dropout: p.mask,
+        NormKernels.biasDropoutResidualNorm(
+            p.kind, branch: z.matrix(shape.0, shape.1), bias: p.bias.pinned,
+            residual: residual.matrix(shape.0, shape.1),
+            gamma: p.gamma.pinned, beta: p.beta?.pinned, epsilon: Float(epsilon), dropout: p.mask,
             sum: z.matrix(shape.0, shape.1), mean: mean.pointer, rstd: rstd.pointer, into: out.matrix(shape.0, shape.1))
         let dOutput = FloatBlock(p.weights)
         let dResidual = carried.map { FloatBlock($0) } ?? dOutput
         let dBranch = FloatBlock(count: p.rows * p.columns)
         let sums = (0..<3).map { _ in FloatBlock(count: p.columns, of: 1) }
-        let scratch = FloatBlock(count: LayerNormKernels.layerNormBackwardScratch(columns: p.columns))
-        LayerNormKernels.biasDropoutResidualLayerNormBackward(
-            dOutput: dOutput.matrix(shape.0, shape.1),
+        let scratch = FloatBlock(count: NormKernels.backwardScratch(columns: p.columns))
+        NormKernels.biasDropoutResidualNormBackward(
+            p.kind, dOutput: dOutput.matrix(shape.0, shape.1),
             dCarried: carried.map { _ in dResidual.matrix(shape.0, shape.1) }, sum: z.matrix(shape.0, shape.1),
             mean: mean.pointer, rstd: rstd.pointer, gamma: p.gamma.pinned, dropout: p.mask,
             dResidual: dResidual.matrix(shape.0, shape.1), dBranch: dBranch.matrix(shape.0, shape.1),
-            dGamma: sums[0].pointer, dBeta: sums[1].pointer, dBias: sums[2].pointer, scratch: scratch.pointer)
+            dGamma: sums[0].pointer, dBeta: p.beta == nil ? nil : sums[1].pointer, dBias: sums[2].pointer,
+            scratch: scratch.pointer)
         return Gradients(
             output: out.values, residual: dResidual.values, branch: dBranch.values,
             gamma: sums[0].values.map { $0 - 1 }, beta: sums[1].values.map { $0 - 1 },
             bias: sums[2].values.map { $0 - 1 })
     }
 
-    @Test(arguments: [8, 37, 384, 1000], [Float(0), 0.2])
-    func fusedMatchesReferenceAndFiniteDifferences(columns: Int, rate: Float) {
-        let p = Problem(columns: columns, lengths: lengths, rate: rate)
+    /// Every kind of norm; LayerNorm with its shift and without.
+    static let kinds: [(NormKind, Bool)] = NormKind.allCases.map { ($0, $0 == .layer) } + [(.layer, false)]
+
+    @Test(arguments: [8, 37, 384, 1000], Self.kinds)
+    func fusedMatchesReferenceAndFiniteDifferences(columns: Int, norm: (kind: NormKind, hasBeta: Bool)) {
+        for rate in [Float(0), 0.2] { requireFused(columns, rate, norm.kind, norm.hasBeta) }
+    }
+
+    private func requireFused(_ columns: Int, _ rate: Float, _ kind: NormKind, _ hasBeta: Bool) {
+        let p = Problem(columns: columns, lengths: lengths, rate: rate, kind: kind, hasBeta: hasBeta)
         let got = run(p)
         #expect(largestDifference(got.output, p.fused(p.branch, p.residual, p.bias, epsilon: epsilon)) < 6e-6)
         let loss = { (values: [Double]) in zip(values, p.weights).reduce(0.0) { $0 + $1.0 * Double($1.1) } }
@@ -118,10 +134,10 @@ import TuttiKernels
         #expect(ofBranch < 1e-3 && ofResidual < 1e-3 && ofBias < 1e-3, "\(ofBranch) \(ofResidual) \(ofBias)")
         // dbeta = column sums of the output gradient; dgamma = sums with the normalised input.
         for d in 0..<columns {
-            let beta = (0..<p.rows).reduce(0.0) { $0 + Double(p.weights[$1 * columns + d]) }
+            let beta = hasBeta ? (0..<p.rows).reduce(0.0) { $0 + Double(p.weights[$1 * columns + d]) } : 0
             #expect(abs(Double(got.beta[d]) - beta) < 2e-5)
             let gamma = (0..<p.rows).reduce(0.0) {
-                let normal = (Double(got.output[$1 * columns + d]) - Double(p.beta[d])) / Double(p.gamma[d])
+                let normal = (Double(got.output[$1 * columns + d]) - p.shift(d)) / p.scale(d)
                 return $0 + Double(p.weights[$1 * columns + d]) * normal
             }
             #expect(abs(Double(got.gamma[d]) - gamma) < 2e-4)
@@ -129,9 +145,13 @@ import TuttiKernels
     }
 
     /// Pre-LN: the sum is carried on beside its norm, and its gradient comes back in the same pass.
-    @Test(arguments: [37, 384], [Float(0), 0.2])
-    func aCarriedSumAddsItsGradient(columns: Int, rate: Float) {
-        let p = Problem(columns: columns, lengths: lengths, rate: rate)
+    @Test(arguments: [37, 384], Self.kinds)
+    func aCarriedSumAddsItsGradient(columns: Int, norm: (kind: NormKind, hasBeta: Bool)) {
+        for rate in [Float(0), 0.2] { requireCarried(columns, rate, norm.kind, norm.hasBeta) }
+    }
+
+    private func requireCarried(_ columns: Int, _ rate: Float, _ kind: NormKind, _ hasBeta: Bool) {
+        let p = Problem(columns: columns, lengths: lengths, rate: rate, kind: kind, hasBeta: hasBeta)
         var random = TinyRandom(91)
         let carried = random.floats(p.rows * columns)
         let got = run(p, carried: carried)
@@ -150,15 +170,19 @@ import TuttiKernels
         #expect(largestDifference(got.residual, alone.residual.map(Double.init)) > 0.1)
     }
 
-    @Test(arguments: [16, 100], [Float(0), 0.3])
-    func dropoutAfterTheNorm(columns: Int, rate: Float) {
-        let p = Problem(columns: columns, lengths: lengths, rate: rate)
+    @Test(arguments: [16, 100], Self.kinds)
+    func dropoutAfterTheNorm(columns: Int, norm: (kind: NormKind, hasBeta: Bool)) {
+        for rate in [Float(0), 0.3] { requireAlone(columns, rate, norm.kind, norm.hasBeta) }
+    }
+
+    private func requireAlone(_ columns: Int, _ rate: Float, _ kind: NormKind, _ hasBeta: Bool) {
+        let p = Problem(columns: columns, lengths: lengths, rate: rate, kind: kind, hasBeta: hasBeta)
         let x = FloatBlock(p.branch)
         let out = FloatBlock(count: p.rows * columns)
         let mean = FloatBlock(count: p.rows)
         let rstd = FloatBlock(count: p.rows)
-        LayerNormKernels.layerNorm(
-            x.matrix(p.rows, columns), gamma: p.gamma.pinned, beta: p.beta.pinned, epsilon: Float(epsilon),
+        NormKernels.norm(
+            x.matrix(p.rows, columns), kind, gamma: p.gamma.pinned, beta: p.beta?.pinned, epsilon: Float(epsilon),
             dropout: p.mask, mean: mean.pointer, rstd: rstd.pointer, into: out.matrix(p.rows, columns))
         func reference(_ x: [Float], _ q: Problem) -> [Double] {
             (0..<q.rows).flatMap { t in
@@ -171,16 +195,18 @@ import TuttiKernels
         let d = FloatBlock(p.weights)
         let dGamma = FloatBlock(count: columns, of: 0)
         let dBeta = FloatBlock(count: columns, of: 0)
-        let scratch = FloatBlock(count: LayerNormKernels.layerNormBackwardScratch(columns: columns))
-        LayerNormKernels.layerNormBackward(
-            dOutput: d.matrix(p.rows, columns), x: x.matrix(p.rows, columns), mean: mean.pointer, rstd: rstd.pointer,
+        let scratch = FloatBlock(count: NormKernels.backwardScratch(columns: columns))
+        NormKernels.normBackward(
+            kind, dOutput: d.matrix(p.rows, columns), x: x.matrix(p.rows, columns), mean: mean.pointer,
+            rstd: rstd.pointer,
             gamma: p.gamma.pinned, dropout: p.mask, dX: d.matrix(p.rows, columns), dGamma: dGamma.pointer,
-            dBeta: dBeta.pointer, scratch: scratch.pointer)
+            dBeta: hasBeta ? dBeta.pointer : nil, scratch: scratch.pointer)
         let loss = { (values: [Double]) in zip(values, p.weights).reduce(0.0) { $0 + $1.0 * Double($1.1) } }
         let gap = gradientGap(at: p.branch, gradient: d.values) { loss(reference($0, p)) }
         #expect(gap < 1e-3)
         for c in 0..<columns {
-            let beta = (0..<p.rows).reduce(0.0) { $0 + Double(p.weights[$1 * columns + c]) * p.factor($1, c) }
+            let sum = (0..<p.rows).reduce(0.0) { $0 + Double(p.weights[$1 * columns + c]) * p.factor($1, c) }
+            let beta = hasBeta ? sum : 0
             #expect(abs(Double(dBeta.values[c]) - beta) < 2e-5)
         }
     }
