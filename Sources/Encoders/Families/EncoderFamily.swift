@@ -71,6 +71,11 @@ package enum EncoderFamilies {
     package static let all: [any EncoderFamily.Type] = [
         BERT.self,
         MPNet.self,
+        RoBERTa.self,
+        XLMRobertaXL.self,
+        DistilBERT.self,
+        ELECTRA.self,
+        ALBERT.self,
     ]
 
     /// The family that config.json's model_type names.

@@ -1,0 +1,38 @@
+// RoBERTa, CamemBERT and XLM-RoBERTa (multilingual E5, BGE-M3 ...): BERT's layers; positions are numbered from the padding
+// token's id on, by tokens that are not padding.
+//
+// The three differ in vocabulary and heads only.
+// Reference: Liu et al. 2019, arXiv 1907.11692; transformers/models/roberta/modeling_roberta.py.
+
+import TuttiGround
+
+/// The settings of the model types "roberta", "camembert" and "xlm-roberta".
+package struct RoBERTa: EncoderFamily, Equatable {
+    package static let modelTypes = ["roberta", "camembert", "xlm-roberta"]
+    package static let checkpointPrefixes = ["roberta.", "model."]
+    package static let options = OptionList<RoBERTa>(
+        TransformerShape.options.lifted(to: \.shape) + [
+            Option("type_vocab_size", \.typeVocabularySize, "rows of the table of token types", check: .atLeast(1))
+        ])
+
+    /// Dimensions.
+    package var shape: TransformerShape
+    /// Rows of the table of token types.
+    package var typeVocabularySize = 2
+
+    package init() {
+        shape = TransformerShape()
+        shape.padTokenID = 1
+    }
+
+    package var sizes: FamilySizes { shape.sizes(("type_vocab_size", [typeVocabularySize, shape.hiddenSize])) }
+
+    package func plan() throws(TuttiError) -> EncoderPlan {
+        try checkOptions()
+        try shape.validate()
+        return EncoderPlan(
+            embedding: shape.embedding(numbering: .counting(padding: shape.padTokenID), types: typeVocabularySize),
+            layers: (0..<shape.layers).map { shape.layer("encoder.layer.\($0)") }, carries: .normed,
+            longestSequence: try shape.positionsBehindPadding())
+    }
+}
