@@ -1,14 +1,15 @@
-// The product in a gated feed-forward, f(u) * v: u and v are the halves of one pre-activation row, biases not yet added.
+// The product in a gated feed-forward, f(u) * v: u and v are the halves of one pre-activation row, biases not yet added; each half has
+// its own, or both have none.
 //
 // Backward recomputes f(u): its output takes the place of the output's gradient, for the weight gradient of the next
 // product, and the halves' gradients take the places of the halves. `second` = f applies to the second half.
 #include "activation_functions.h"
 #include <stdbool.h>
 
-INLINE void gated_forward_rows(const int kind, bool second, tutti_rows x, const float *bias, tutti_rows out,
-                               tutti_range rows, int64_t columns) {
-    const float *u_bias = bias ? bias + (second ? columns : 0) : NULL;
-    const float *v_bias = bias ? bias + (second ? 0 : columns) : NULL;
+INLINE void gated_forward_rows(const int kind, bool second, tutti_rows x, const tutti_gate_bias *bias,
+                               tutti_rows out, tutti_range rows, int64_t columns) {
+    const float *u_bias = bias ? (second ? bias->second : bias->first) : NULL;
+    const float *v_bias = bias ? (second ? bias->first : bias->second) : NULL;
     for (int64_t r = rows.begin; r < rows.end; r++) {
         const float *row = x.at + r * x.stride, *u = row + (second ? columns : 0), *v = row + (second ? 0 : columns);
         float *to = out.at + r * out.stride;
@@ -22,20 +23,21 @@ INLINE void gated_forward_rows(const int kind, bool second, tutti_rows x, const 
     }
 }
 
-INLINE void gated_forward(int kind, int second, tutti_rows x, const float *bias, tutti_rows out, tutti_range rows,
-                          int64_t columns) {
+INLINE void gated_forward(int kind, int second, tutti_rows x, const tutti_gate_bias *bias, tutti_rows out,
+                          tutti_range rows, int64_t columns) {
 #define FORWARD(k) gated_forward_rows(k, second, x, bias, out, rows, columns)
     EACH_KIND(FORWARD)
 }
 TUTTI_KERNEL(tutti_gated_forward, gated_forward,
-             (int kind, int second, tutti_rows x, const float *bias, tutti_rows out, tutti_range rows, int64_t columns),
+             (int kind, int second, tutti_rows x, const tutti_gate_bias *bias, tutti_rows out, tutti_range rows,
+              int64_t columns),
              (kind, second, x, bias, out, rows, columns))
 
-INLINE void gated_backward_rows(const int kind, bool second, tutti_rows x, const float *bias, tutti_rows dout,
-                                tutti_range rows, int64_t columns) {
+INLINE void gated_backward_rows(const int kind, bool second, tutti_rows x, const tutti_gate_bias *bias,
+                                tutti_rows dout, tutti_range rows, int64_t columns) {
     FAST_MATH
-    const float *u_bias = bias ? bias + (second ? columns : 0) : NULL;
-    const float *v_bias = bias ? bias + (second ? 0 : columns) : NULL;
+    const float *u_bias = bias ? (second ? bias->second : bias->first) : NULL;
+    const float *v_bias = bias ? (second ? bias->first : bias->second) : NULL;
     for (int64_t r = rows.begin; r < rows.end; r++) {
         float *row = x.at + r * x.stride, *u = row + (second ? columns : 0), *v = row + (second ? 0 : columns);
         float *gradient = dout.at + r * dout.stride;
@@ -50,12 +52,12 @@ INLINE void gated_backward_rows(const int kind, bool second, tutti_rows x, const
     }
 }
 
-INLINE void gated_backward(int kind, int second, tutti_rows x, const float *bias, tutti_rows dout, tutti_range rows,
-                           int64_t columns) {
+INLINE void gated_backward(int kind, int second, tutti_rows x, const tutti_gate_bias *bias, tutti_rows dout,
+                           tutti_range rows, int64_t columns) {
 #define BACKWARD(k) gated_backward_rows(k, second, x, bias, dout, rows, columns)
     EACH_KIND(BACKWARD)
 }
 TUTTI_KERNEL(tutti_gated_backward, gated_backward,
-             (int kind, int second, tutti_rows x, const float *bias, tutti_rows dout, tutti_range rows,
+             (int kind, int second, tutti_rows x, const tutti_gate_bias *bias, tutti_rows dout, tutti_range rows,
               int64_t columns),
              (kind, second, x, bias, dout, rows, columns))

@@ -154,21 +154,23 @@ struct TensorSlot: Sendable {
     /// The tensor called `name`.
     init(_ layout: ParameterLayout, _ name: String) { self.init(layout, [name]) }
 
-    /// The tensor with a single name; several names must be adjacent and count as one tensor with more rows.
+    /// The tensor with a single name; several names must be adjacent and count as one tensor: matrices with more rows,
+    /// vectors as one row with more columns.
     init(_ layout: ParameterLayout, _ names: [String]) {
         var offset = 0
         var rows = 0
         var columns = 0
         for (place, name) in names.enumerated() {
             guard let entry = layout.entry(named: name) else { preconditionFailure("no parameter '\(name)'") }
-            let own = entry.shape.count == 1 ? (1, entry.shape[0]) : (entry.shape[0], entry.shape[1])
+            let isVector = entry.shape.count == 1
+            let own = isVector ? (1, entry.shape[0]) : (entry.shape[0], entry.shape[1])
             if place == 0 {
                 (offset, rows, columns) = (entry.range.lowerBound, own.0, own.1)
             } else {
                 precondition(
-                    entry.range.lowerBound == offset + rows * columns && own.1 == columns,
+                    entry.range.lowerBound == offset + rows * columns && (isVector ? rows == 1 : own.1 == columns),
                     "'\(name)' does not follow its neighbour")
-                rows += own.0
+                if isVector { columns += own.1 } else { rows += own.0 }
             }
         }
         self.offset = offset

@@ -36,6 +36,24 @@ package enum GatedHalf: Int32, Sendable {
     case second = 1
 }
 
+/// The biases of both halves of a gated pre-activation, [F] each; they need not be adjacent.
+package struct GatedBias {
+    let first, second: UnsafePointer<Float>
+
+    /// The biases of both halves; nil if one is missing.
+    package init?(_ first: UnsafePointer<Float>?, _ second: UnsafePointer<Float>?) {
+        guard let first, let second else { return nil }
+        (self.first, self.second) = (first, second)
+    }
+
+    /// Calls `body` with the C form; null = no biases.
+    static func withKernel(_ bias: GatedBias?, _ body: (UnsafePointer<tutti_gate_bias>?) -> Void) {
+        guard let bias else { return body(nil) }
+        var kernel = tutti_gate_bias(first: bias.first, second: bias.second)
+        withUnsafePointer(to: &kernel) { body($0) }
+    }
+}
+
 /// Allocation-free kernels over the rows of matrices.
 package enum RowKernels {
     /// Row chunks that gradient sums of norms are split into, whatever the number of threads.
@@ -96,24 +114,28 @@ package enum RowKernels {
 
     /// output [R, F] = f(u) * v of the halves u and v of x + bias [R, 2 F]; `x` is kept, unless `output` is one of its halves.
     package static func gated(
-        _ kind: Activation, of half: GatedHalf, _ x: Matrix, bias: UnsafePointer<Float>? = nil, into output: Matrix
+        _ kind: Activation, of half: GatedHalf, _ x: Matrix, bias: GatedBias? = nil, into output: Matrix
     ) {
         requireHalf(output, x, "gated")
-        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
-            tutti_gated_forward(
-                kind.rawValue, half.rawValue, x.kernel, bias, output.kernel, rows.kernel, Int64(output.columns))
+        GatedBias.withKernel(bias) { bias in
+            Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+                tutti_gated_forward(
+                    kind.rawValue, half.rawValue, x.kernel, bias, output.kernel, rows.kernel, Int64(output.columns))
+            }
         }
     }
 
     /// The adjoint of `gated`, in place: x [R, 2 F] becomes the gradient of both halves, and dOutput [R, F] the output
     /// again, for the weight gradient of the next product.
     package static func gatedWithGradient(
-        _ kind: Activation, of half: GatedHalf, _ x: Matrix, bias: UnsafePointer<Float>? = nil, dOutput: Matrix
+        _ kind: Activation, of half: GatedHalf, _ x: Matrix, bias: GatedBias? = nil, dOutput: Matrix
     ) {
         requireHalf(dOutput, x, "gatedWithGradient")
-        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
-            tutti_gated_backward(
-                kind.rawValue, half.rawValue, x.kernel, bias, dOutput.kernel, rows.kernel, Int64(dOutput.columns))
+        GatedBias.withKernel(bias) { bias in
+            Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+                tutti_gated_backward(
+                    kind.rawValue, half.rawValue, x.kernel, bias, dOutput.kernel, rows.kernel, Int64(dOutput.columns))
+            }
         }
     }
 

@@ -15,7 +15,7 @@ struct FamilySizeTests {
     }
 
     private func shape(
-        _ vocabulary: Int, _ hidden: Int, layers: Int, heads: Int, inner: Int, positions: Int, types: Int
+        _ vocabulary: Int64, _ hidden: Int64, layers: Int64, heads: Int64, inner: Int64, positions: Int64, types: Int64
     ) -> JSONObject {
         [
             "vocab_size": .integer(vocabulary), "hidden_size": .integer(hidden), "num_hidden_layers": .integer(layers),
@@ -51,6 +51,61 @@ struct FamilySizeTests {
                     "n_heads": .integer(12), "hidden_dim": .integer(3072), "max_position_embeddings": .integer(512),
                 ]
             ).parameterCount == 66_362_880)
+    }
+
+    /// The same of models with norms before their branches; these have no poolers.
+    @Test func countsOfCausalModelsAndT5() throws {
+        let qwen = try plan(
+            "qwen3",
+            causal(151_669, 1024, layers: 28, heads: 16, keyHeads: 8, headWidth: 128, inner: 3072, positions: 32_768))
+        #expect(qwen.parameterCount == 595_776_512)
+        #expect(qwen.longestSequence == 32_768)
+        let gemma = try plan(
+            "gemma3_text",
+            causal(262_144, 768, layers: 24, heads: 3, keyHeads: 1, headWidth: 256, inner: 1152, positions: 2048))
+        #expect(gemma.parameterCount == 302_863_104)
+        let t5: JSONObject = [
+            "vocab_size": .integer(32_128), "d_model": .integer(768), "d_kv": .integer(64), "d_ff": .integer(3072),
+            "num_layers": .integer(12), "num_heads": .integer(12),
+        ]
+        #expect(try plan("t5", t5).parameterCount == 109_628_544)
+        #expect(try plan("umt5", t5).parameterCount == 109_628_544 + 12 * 768 * 3072 + 11 * 32 * 12)
+    }
+
+    private func causal(
+        _ vocabulary: Int64, _ hidden: Int64, layers: Int64, heads: Int64, keyHeads: Int64, headWidth: Int64,
+        inner: Int64,
+        positions: Int64
+    ) -> JSONObject {
+        [
+            "vocab_size": .integer(vocabulary), "hidden_size": .integer(hidden), "num_hidden_layers": .integer(layers),
+            "num_attention_heads": .integer(heads), "num_key_value_heads": .integer(keyHeads),
+            "head_dim": .integer(headWidth), "intermediate_size": .integer(inner),
+            "max_position_embeddings": .integer(positions),
+        ]
+    }
+
+    @Test func refusedSettingsOfCausalModels() throws {
+        func refuses(_ key: String, _ modelType: String, _ changes: JSONObject) {
+            var object = causal(
+                20, 32, layers: 2, heads: 4, keyHeads: 2, headWidth: 16, inner: 16, positions: 8)
+            for (key, value) in changes { object[key] = value }
+            #expect {
+                _ = try plan(modelType, object)
+            } throws: { error in
+                (error as? TuttiError)?.subject == key || (error as? OptionProblem)?.path == key
+            }
+        }
+        refuses("num_key_value_heads", "llama", ["num_key_value_heads": .integer(3)])
+        refuses("pad_token_id", "llama", ["pad_token_id": .integer(-1)])
+        refuses("rope_scaling.type", "llama", ["rope_scaling": .object(["type": .string("yarn")])])
+        refuses("rope_parameters.mscale", "llama", ["rope_parameters": .object(["mscale": .integer(1)])])
+        refuses("rope_parameters.factor", "llama", ["rope_parameters": .object(["rope_type": .string("linear")])])
+        refuses("sliding_window", "mistral", ["is_causal": .bool(false), "sliding_window": .integer(4)])
+        refuses("layer_types", "qwen3", ["layer_types": .array([.string("full_attention")])])
+        refuses(
+            "layer_types", "qwen2",
+            ["layer_types": .array([.string("full_attention"), .string("sliding_attention")])])
     }
 
     /// Settings that cannot be computed are refused by the family's own key.

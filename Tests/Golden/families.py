@@ -101,17 +101,13 @@ def encode(case, folder):
     model = case.model.from_pretrained(folder, attn_implementation="eager").double().eval()
     generator = torch.Generator().manual_seed(11)
     rows = [torch.randint(0, VOCABULARY, (n,), generator=generator) for n in LENGTHS]
-    ids = torch.full((len(rows), max(LENGTHS)), case.pad)
-    mask = torch.zeros(ids.shape, dtype=torch.long)
-    for s, row in enumerate(rows):
-        ids[s, : len(row)], mask[s, : len(row)] = row, 1
-    states = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-    layers, last = states.hidden_states, states.last_hidden_state
+    # One by one: rows of padding are not compared, and some layers of the reference leave NaN in them.
+    states = [model(input_ids=row[None], output_hidden_states=True) for row in rows]
     out = {"ids": torch.cat(rows), "offsets": torch.tensor([0] + LENGTHS).cumsum(0)}
-    for place, state in enumerate(layers):
-        out[f"layer.{place}"] = torch.stack([state[s, :n].mean(0) for s, n in enumerate(LENGTHS)])
-    embeddings = torch.stack([torch.cat([last[s, 0], last[s, :n].mean(0), last[s, n - 1]])
-                              for s, n in enumerate(LENGTHS)])
+    for place in range(len(states[0].hidden_states)):
+        out[f"layer.{place}"] = torch.stack([state.hidden_states[place][0].mean(0) for state in states])
+    last = [state.last_hidden_state[0] for state in states]
+    embeddings = torch.stack([torch.cat([tokens[0], tokens.mean(0), tokens[-1]]) for tokens in last])
     coefficients = torch.randn(embeddings.shape, generator=generator, dtype=torch.float64).float().double()
     (coefficients * embeddings).sum().backward()
     out |= {"embeddings": embeddings, "coefficients": coefficients}
@@ -123,6 +119,7 @@ def encode(case, folder):
 def train(folder, loss, rows, rate):
     """Plain gradient descent over the rows in order; the model, its losses and gradient norms."""
     model = SentenceTransformer(str(folder), device="cpu")
+    model[0].processor = PreTrainedTokenizerFast.from_pretrained(folder)  # some model types would rebuild it
     model.train()
     loss = loss(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
@@ -155,6 +152,7 @@ def make(name, case, pairs, scores):
     width = transformer.get_embedding_dimension()
     SentenceTransformer(modules=[transformer, Pooling(width, case.pooling), Normalize()], device="cpu").save(
         str(out / "model"), create_model_card=False)
+    write_tokenizer(out / "model", case.pad)
     tensors = encode(case, out / "model")
     parameters = lambda m: {n: p.detach().clone() for n, p in m[0].model.named_parameters()}
     start = parameters(SentenceTransformer(str(out / "model"), device="cpu"))

@@ -19,6 +19,13 @@ class Case:
 
 
 ROBERTA = SIZE | PLAIN | dict(pad_token_id=1, bos_token_id=0, eos_token_id=2, layer_norm_eps=1e-5, type_vocab_size=1)
+T5 = dict(vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=40, num_layers=2, num_heads=6, dropout_rate=0.0,
+          relative_attention_num_buckets=16, relative_attention_max_distance=24)
+# Heads that are wider than hidden_size / heads, and fewer of them for keys and values.
+CAUSAL = SIZE | dict(num_key_value_heads=2, head_dim=16)
+GEMMA = dict(query_pre_attn_scalar=24, sliding_window=8, pad_token_id=0)
+LLAMA3 = dict(rope_type="llama3", rope_theta=500.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=16)
 CASES = {
     "bert": Case(t.BertConfig(**SIZE | PLAIN), t.BertModel),
     "mpnet": Case(t.MPNetConfig(**SIZE | dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
@@ -35,4 +42,23 @@ CASES = {
     "albert": Case(
         t.AlbertConfig(**SIZE | PLAIN | dict(num_hidden_layers=4), num_hidden_groups=2, embedding_size=16),
         t.AlbertModel),
+    "t5": Case(t.T5Config(**T5), t.T5EncoderModel),
+    "mt5": Case(t.MT5Config(**T5 | dict(relative_attention_num_buckets=32, relative_attention_max_distance=128),
+                            feed_forward_proj="gated-gelu"), t.MT5EncoderModel),
+    "umt5": Case(t.UMT5Config(**T5, feed_forward_proj="gated-silu"), t.UMT5EncoderModel),
+    "llama": Case(
+        t.LlamaConfig(**CAUSAL, rope_parameters=LLAMA3, pad_token_id=0, attention_bias=True, mlp_bias=True),
+        t.LlamaModel, pooling="lasttoken"),
+    "mistral": Case(t.MistralConfig(**CAUSAL, sliding_window=5), t.MistralModel, pooling="lasttoken"),
+    "qwen2": Case(
+        t.Qwen2Config(**SIZE, num_key_value_heads=2, use_sliding_window=True, sliding_window=4, max_window_layers=1),
+        t.Qwen2Model, pooling="lasttoken"),
+    "qwen3": Case(t.Qwen3Config(**CAUSAL, rope_parameters=dict(rope_type="default", rope_theta=1e6)), t.Qwen3Model,
+                  pooling="lasttoken"),
+    "gemma3": Case(t.Gemma3TextConfig(**CAUSAL | GEMMA, layer_types=["sliding_attention", "full_attention"]),
+                   t.Gemma3TextModel, pooling="lasttoken"),
+    "embeddinggemma": Case(
+        t.Gemma3TextConfig(**CAUSAL | GEMMA, use_bidirectional_attention=True,
+                           layer_types=["sliding_attention", "full_attention"]), t.Gemma3TextModel),
+    "eurobert": Case(t.EuroBertConfig(**CAUSAL, pad_token_id=1), t.EuroBertModel, pad=1),
 }

@@ -37,7 +37,7 @@ import TuttiKernels
         let x = random.floats(rows * 2 * columns, scale: 2)
         let dOutput = random.floats(rows * columns)
         for bias in [random.floats(2 * columns), [Float](repeating: 0, count: 2 * columns)] {
-            let given = bias[0] == 0 ? nil : bias.pinned
+            let given = bias[0] == 0 ? nil : GatedBias(bias.pinned, bias.pinned + columns)
             let (output, gradient) = expected(kind, half, x, bias, dOutput)
             let (block, result, d) = (FloatBlock(x), FloatBlock(count: rows * columns), FloatBlock(dOutput))
             let whole = block.matrix(rows, 2 * columns)

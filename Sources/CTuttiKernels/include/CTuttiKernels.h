@@ -74,12 +74,16 @@ void tutti_activation_both(int kind, tutti_rows x, const float *_Nullable bias, 
                            tutti_range rows, int64_t columns);
 
 // ----------------------------------------------------------------------------------------------------- gated.c
+/// [F] the biases of both halves of a gated pre-activation, which need not be adjacent.
+typedef struct {
+    const float *first, *second;
+} tutti_gate_bias;
 /// out [., F] = f(u) * v of the halves of x + bias [., 2 F]; f applies to the first half, or to the second; F = columns.
 /// `out` may be one of the halves; null bias = none.
-void tutti_gated_forward(int kind, int second, tutti_rows x, const float *_Nullable bias, tutti_rows out,
+void tutti_gated_forward(int kind, int second, tutti_rows x, const tutti_gate_bias *_Nullable bias, tutti_rows out,
                          tutti_range rows, int64_t columns);
 /// The adjoint, in place: x becomes the halves' gradients, and dout the product f(u) * v again.
-void tutti_gated_backward(int kind, int second, tutti_rows x, const float *_Nullable bias, tutti_rows dout,
+void tutti_gated_backward(int kind, int second, tutti_rows x, const tutti_gate_bias *_Nullable bias, tutti_rows dout,
                           tutti_range rows, int64_t columns);
 
 // ------------------------------------------------------------------------------------------------------ gemm.c

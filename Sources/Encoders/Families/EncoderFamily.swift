@@ -76,6 +76,14 @@ package enum EncoderFamilies {
         DistilBERT.self,
         ELECTRA.self,
         ALBERT.self,
+        T5.self,
+        UMT5.self,
+        Llama.self,
+        Mistral.self,
+        Qwen2.self,
+        Qwen3.self,
+        Gemma3.self,
+        EuroBERT.self,
     ]
 
     /// The family that config.json's model_type names.

@@ -74,11 +74,11 @@ struct FeedForward: Sendable {
     ) {
         let activated = scratch.activated?.matrix(width) ?? saved.preactivation.columns(0..<width)  // [T, F]
         inner.multiply(input, parameters, into: saved.preactivation)
-        let bias = inner.bias(parameters)
         if let gate {
-            RowKernels.gated(activation, of: gate, saved.preactivation, bias: bias, into: activated)
+            RowKernels.gated(activation, of: gate, saved.preactivation, bias: gatedBias(parameters), into: activated)
         } else {
-            RowKernels.activation(activation, saved.preactivation, bias: bias, into: activated)
+            RowKernels.activation(
+                activation, saved.preactivation, bias: inner.bias(parameters), into: activated)
         }
         RowKernels.dropout(activated, mask(pass), into: activated)
         output.multiply(activated, parameters, into: product)
@@ -94,17 +94,21 @@ struct FeedForward: Sendable {
         RowKernels.dropout(wide, mask, into: wide)
         // Either kernel recomputes the activation; of the two matrices it fills, the gated one swaps the roles.
         let (activated, dInner) = gate == nil ? (saved.preactivation, wide) : (wide, saved.preactivation)
-        let bias = inner.bias(parameters)
         if let gate {
-            RowKernels.gatedWithGradient(activation, of: gate, saved.preactivation, bias: bias, dOutput: wide)
+            RowKernels.gatedWithGradient(
+                activation, of: gate, saved.preactivation, bias: gatedBias(parameters), dOutput: wide)
         } else {
             RowKernels.activationWithGradient(
-                activation, saved.preactivation, bias: bias, dOutput: wide, activated: activated)
+                activation, saved.preactivation, bias: inner.bias(parameters), dOutput: wide, activated: activated)
         }
         RowKernels.dropout(activated, mask, into: activated)
         output.accumulateWeightGradient(dProduct, activated, parameters)
         inner.accumulateGradients(dInner, input, parameters)
         inner.inputGradient(dInner, parameters, into: dInput, accumulates: accumulates)
+    }
+
+    private func gatedBias(_ parameters: ParameterStore) -> GatedBias? {
+        GatedBias(inner.bias(parameters), inner.bias(parameters, from: width))
     }
 
     private func mask(_ pass: PassContext) -> DropoutMask? {

@@ -184,7 +184,7 @@ struct SelfAttention: Sendable {
                 keys: table.values, queries: nil, rows: table.index, maximum: pass.longest)
         }
         let table =
-            finishedPositions == nil ? 0 : LayerNormKernels.layerNormBackwardScratch(columns: plan.output.outputs)
+            finishedPositions == nil ? 0 : NormKernels.backwardScratch(columns: plan.output.outputs)
         return normed + projected + max(attention.scratchCount, norm, table)
     }
 

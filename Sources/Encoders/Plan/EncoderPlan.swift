@@ -22,6 +22,9 @@ package struct EncoderPlan: Sendable, Equatable {
     /// Maximum tokens of a sequence.
     package let longestSequence: Int
 
+    /// `longestSequence` of families whose positions have no end; far above any text.
+    static let unlimitedLength = 1 << 20
+
     /// V.
     package var vocabularySize: Int { embedding.word.rows }
     /// D.
