@@ -13,7 +13,7 @@ from tokenizers import pre_tokenizers as P
 
 NAMES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Cs Co Cn".split()
 CLASSES = ["word", "alpha", "alnum", "upper", "lower", "punct", "graph", "print", "cntrl", "blank", "emoji",
-           "alphabetic", "uppercase", "lowercase", "han", "hiragana", "katakana", "hangul", "bopomofo", "latin", "greek",
+           "han", "hiragana", "katakana", "hangul", "bopomofo", "latin", "greek",
            "cyrillic", "armenian", "hebrew", "arabic", "syriac", "devanagari", "bengali", "gurmukhi", "gujarati", "tamil",
            "telugu", "kannada", "malayalam", "sinhala", "thai", "lao", "tibetan", "myanmar", "georgian", "ethiopic",
            "khmer", "mongolian", "common", "inherited"]

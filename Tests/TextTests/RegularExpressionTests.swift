@@ -21,6 +21,7 @@ import TuttiText
         #expect(try matches(#"\s+(?!\S)|\s+"#, "a   b ") == ["  ", " ", " "])
         #expect(try matches("a{2}+", "aaaaa") == ["aaaa"])
         #expect(try matches("a{2}?b", "aab b") == ["aab", "b"])
+        #expect(try matches(#"\p{Alphabetic}+|\p{Uppercase}"#, "ab1\u{E9}") == matches("[[:alpha:]]+", "ab1\u{E9}"))
         #expect(try matches("(?i:'S)|k", "'ſ'S\u{212A}k") == ["'ſ", "'S", "k"])
     }
 

@@ -175,7 +175,8 @@ enum RegexClass {
     ///
     /// Throws: a problem for an unknown one.
     static func property(_ name: String, inClass: Bool) throws(RegexProblem) -> CodePointRanges {
-        let key = name.lowercased().filter { $0 != " " && $0 != "_" && $0 != "-" }
+        let written = name.lowercased().filter { $0 != " " && $0 != "_" && $0 != "-" }
+        let key = ["alphabetic": "alpha", "uppercase": "upper", "lowercase": "lower"][written] ?? written
         switch key {
         case "any": return .everything
         case "word" where inClass: return wordInClass
