@@ -5,7 +5,8 @@ import Testing
 import TuttiKernels
 
 @Suite(.serialized, .atEveryLevel) struct GatedTests {
-    private let (rows, columns) = (7, 53)
+    private let rows = 7
+    private let columns = 53
 
     /// f(u) * v, and the gradients of u and v, by the kernels of plain activations.
     private func expected(
