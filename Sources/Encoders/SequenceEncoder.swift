@@ -7,6 +7,8 @@
 // backward takes one gradient per tap and adds it to the residual stream when that reaches the layer. Layers above the highest
 // tap are not computed.
 //
+// A plan without layers is a bag of tokens: gathered and pooled in one, without vectors of tokens.
+//
 // Legend: T packed tokens, S sequences, D hidden, Dout width of an embedding.
 
 import TuttiGround
@@ -33,6 +35,8 @@ package final class SequenceEncoder {
     package var longestSequence: Int { plan.longestSequence }
 
     private let embedding: TokenEmbedding
+    /// Of a plan without layers, in place of embedding, layers and pooling.
+    private let bag: EmbeddingBag?
     private let stack: LayerStack
     private let pooling: PoolingHead
     private let heads: [Head]
@@ -51,6 +55,9 @@ package final class SequenceEncoder {
         guard case .pooling(let modes, _, let includePrompt)? = headConfigurations.first, !modes.isEmpty else {
             throw planError("modules", "the module after the transformer is not a pooling with at least one mode")
         }
+        guard !plan.isBag || modes == [.mean] && includePrompt else {
+            throw planError("modules", "a model without layers is pooled by the mean of its tokens")
+        }
         var widths = [plan.hiddenSize]
         for (place, head) in headConfigurations.enumerated() {
             if case .pooling = head, place > 0 { throw planError("modules", "there is a second pooling module") }
@@ -64,6 +71,7 @@ package final class SequenceEncoder {
         outputWidth = widths[widths.count - 1]
         lastLayer = [plan.layerCount]
         embedding = TokenEmbedding(plan.embedding, layout)
+        bag = plan.isBag ? EmbeddingBag(plan, layout) : nil
         stack = LayerStack(plan, layout)
         pooling = PoolingHead(modes: modes, includePrompt: includePrompt)
         heads = headConfigurations.indices.dropFirst().map { place in
@@ -93,6 +101,21 @@ package final class SequenceEncoder {
         return EncoderPass(self, memory)
     }
 
+    /// Bytes that a step over `batch` takes for activations and the scratch of its backward; a forward finds them.
+    package func activationBytes(of batch: PackedBatch) -> Int {
+        let memory = takeMemory()
+        defer { takeBack(memory) }
+        var results = Arena()
+        let result = results.matrix(batch.sequenceCount, outputWidth)
+        let dropout = DropoutStream(seed: 0, step: 0)
+        forward(batch, lastLayer, dropout, into: result, memory, keepsActivations: true)
+        if bag == nil, var pass = memory.context {
+            _ = stack.beginBackward(&pass, arena: &memory.arena)
+            _ = stack.backwardScratch(pass, parameters, kernel: 0, arena: &memory.arena)
+        }
+        return memory.arena.used
+    }
+
     private func forward(
         _ batch: PackedBatch, _ taps: [Int], _ dropout: DropoutStream?, into result: Matrix, _ memory: PassMemory,
         keepsActivations: Bool
@@ -104,6 +127,12 @@ package final class SequenceEncoder {
         let scratch = stack.begin(&pass, parameters, keepsActivations: keepsActivations, arena: &memory.arena)
         let pooled = memory.arena.matrix(taps.count * pass.sequences, pooling.modes.count * d)  // [taps S, modes D]
 
+        if let bag {
+            bag.forward(pass, parameters, into: pooled)
+            applyHeads(pooled, pass, memory, into: result)
+            memory.context = pass
+            return
+        }
         let start = memory.arena.matrix(t, d)  // [T, D]
         let saved = embedding.allocate(tokens: t, arena: &memory.arena)
         embedding.forward(pass, parameters, saved: saved, into: start)
@@ -124,6 +153,12 @@ package final class SequenceEncoder {
             if keepsActivations { memory.outputs.append(output) }
             nextTap = pool(output, layer: layer + 1, taps, nextTap, pass, into: pooled)
         }
+        applyHeads(pooled, pass, memory, into: result)
+        (memory.embedding, memory.entry, memory.context) = (saved, statistics, pass)
+    }
+
+    /// The embeddings of the pooled rows.
+    private func applyHeads(_ pooled: Matrix, _ pass: PassContext, _ memory: PassMemory, into result: Matrix) {
         var rows = pooled
         for head in heads {
             let saved = head.forward(rows, pass, parameters, arena: &memory.arena)
@@ -131,14 +166,11 @@ package final class SequenceEncoder {
             rows = saved.output
         }
         result.copy(from: rows)
-        (memory.embedding, memory.entry, memory.context) = (saved, statistics, pass)
     }
 
     /// The backward of the pass stored in `memory`.
     func backward(_ dEmbeddings: Matrix, _ memory: PassMemory, finished: (Range<Int>) -> Void) {
-        guard var pass = memory.context, let embedded = memory.embedding else {
-            preconditionFailure("SequenceEncoder: a pass without a forward")
-        }
+        guard var pass = memory.context else { preconditionFailure("SequenceEncoder: a pass without a forward") }
         let taps = memory.taps
         precondition(
             dEmbeddings.rows == taps.count * pass.sequences && dEmbeddings.columns == outputWidth,
@@ -160,6 +192,12 @@ package final class SequenceEncoder {
                 memory.heads[place], dOutput: dRows, parameters, scratch: scratch.kernel, arena: &memory.arena)
             finish()
         }
+        if let bag {
+            bag.backward(pass, parameters, dPooled: dRows)
+            finish()
+            return
+        }
+        guard let embedded = memory.embedding else { preconditionFailure("SequenceEncoder: no embedded tokens") }
         let gradient = stack.beginBackward(&pass, arena: &memory.arena)
         var tap = taps.count - 1
         for layer in (0..<layerCount).reversed() {

@@ -2,7 +2,8 @@
 //
 // The table's gradient is still dense: every row not used by a token is zero. So clearing it, summing it over ranks and
 // its norm may skip those rows with the same result; the table is half of a small model.
-// Optimizers still update every row, as torch's dense ones do.
+// Optimizers still update every row, as torch's dense ones do; but where nothing decays, a row that has had no gradient in
+// the whole run stays as it is, bit by bit, and is not visited.
 //
 // Marks are floats so that ranks can merge theirs by a sum. A stretch is a range of floats of a gradient arena; its ends
 // are multiples of 16, so that a sum of squares in sixteen lanes sees each float in its usual lane.
@@ -18,6 +19,12 @@ package final class TouchedRows {
     /// The touched parts of the table found by `collect`: ascending, disjoint.
     private var stretches: [Range<Int>] = []
     private var isCollected = true
+    /// Whether a row has had a gradient in this run, and the stretches of these rows.
+    private var hadGradient: [Bool]
+    private var stretchesOfRun: [Range<Int>] = []
+    private var isRunCurrent = false
+    /// Whether `prepareRun` was called since the run began.
+    package private(set) var knowsRun = false
     private let columns: Int
     private var arena = Arena()
 
@@ -30,6 +37,8 @@ package final class TouchedRows {
         marks = UnsafeMutableBufferPointer(start: arena.floats(rows), count: rows)
         marks.update(repeating: 0)
         stretches.reserveCapacity(rows / 2 + 1)  // more of them would be adjacent and merge
+        stretchesOfRun.reserveCapacity(rows / 2 + 1)
+        hadGradient = [Bool](repeating: false, count: rows)
     }
 
     /// Marks the tokens of a batch.
@@ -57,8 +66,19 @@ package final class TouchedRows {
 
     @inline(__always)
     private func collect(_ isTouched: (Int) -> Bool) {
+        find(&stretches) { row in
+            guard isTouched(row) else { return false }
+            if !hadGradient[row] { (hadGradient[row], isRunCurrent) = (true, false) }
+            return true
+        }
+        isCollected = true
+    }
+
+    /// The stretches of the rows that `belongs` names.
+    @inline(__always)
+    private func find(_ stretches: inout [Range<Int>], _ belongs: (Int) -> Bool) {
         stretches.removeAll(keepingCapacity: true)
-        for row in marks.indices where isTouched(row) {
+        for row in marks.indices where belongs(row) {
             let start = table.lowerBound + row * columns
             let stretch = start / 16 * 16..<min(table.upperBound, (start + columns + 15) / 16 * 16)
             if let last = stretches.last, last.upperBound >= stretch.lowerBound {
@@ -67,16 +87,46 @@ package final class TouchedRows {
                 stretches.append(stretch)
             }
         }
-        isCollected = true
+    }
+
+    /// Begins a run: no row has had a gradient.
+    package func beginRun() {
+        for row in hadGradient.indices { hadGradient[row] = false }
+        (isRunCurrent, knowsRun) = (false, false)
+    }
+
+    /// Makes every row count as one that has had a gradient: what a run did before is not known.
+    package func assumeAllHadGradients() {
+        for row in hadGradient.indices { hadGradient[row] = true }
+        isRunCurrent = false
+    }
+
+    /// Calls `body` with the stretches of `range`, ascending, outside of which no gradient has been found by any `collect`
+    /// of this run. Needs `prepareRun` after the last of them.
+    package func forEachStretchOfRun(in range: Range<Int>, _ body: (Range<Int>) -> Void) {
+        forEach(stretchesOfRun, in: range, body)
+    }
+
+    /// Finds the stretches of this run, if there are new ones.
+    package func prepareRun() {
+        knowsRun = true
+        guard !isRunCurrent else { return }
+        find(&stretchesOfRun) { hadGradient[$0] }
+        isRunCurrent = true
     }
 
     /// Calls `body` with the stretches of `range`, ascending, outside of which every gradient is zero.
     /// Needs `collect` after the last backward.
     @inline(__always)
     package func forEachStretch(in range: Range<Int>, _ body: (Range<Int>) -> Void) {
+        forEach(stretches, in: range, body)
+    }
+
+    @inline(__always)
+    private func forEach(_ stretches: [Range<Int>], in range: Range<Int>, _ body: (Range<Int>) -> Void) {
         let before = range.clamped(to: 0..<table.lowerBound)
         if !before.isEmpty { body(before) }
-        var place = firstStretch(after: range.lowerBound)
+        var place = Self.first(of: stretches, after: range.lowerBound)
         while place < stretches.count, stretches[place].lowerBound < range.upperBound {
             body(stretches[place].clamped(to: range))
             place += 1
@@ -115,7 +165,7 @@ package final class TouchedRows {
     func collectIfNeeded() { if !isCollected { collect() } }
 
     /// The first stretch that ends after `float`.
-    private func firstStretch(after float: Int) -> Int {
+    private static func first(of stretches: [Range<Int>], after float: Int) -> Int {
         var (low, high) = (0, stretches.count)
         while low < high {
             let middle = (low + high) / 2

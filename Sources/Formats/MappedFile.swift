@@ -10,12 +10,15 @@ public final class MappedFile: Sendable {
     public let path: String
     /// The file's contents; valid as long as this object.
     public nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
+    /// False for bytes that are in memory only.
+    private let isMapped: Bool
 
     /// Maps the file at `path`.
     ///
     /// Throws: `.missingFile` if there is none, `.data` if it is not a regular file or cannot be read.
     public init(path: String) throws(TuttiError) {
         self.path = path
+        isMapped = true
         // Without O_NONBLOCK, opening a pipe without a writer would block forever.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw MappedFile.cannotOpen(path, code: errno) }
@@ -38,13 +41,29 @@ public final class MappedFile: Sendable {
         bytes = UnsafeRawBufferPointer(start: address, count: count)
     }
 
-    deinit {
-        if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), bytes.count) }
+    /// `count` bytes in memory that `write` makes of the file at `path`.
+    ///
+    /// Throws: `.retryable` if there is not enough memory.
+    init(copyOf path: String, count: Int, _ write: (UnsafeMutableRawBufferPointer) -> Void) throws(TuttiError) {
+        self.path = path
+        isMapped = false
+        let protection = PROT_READ | PROT_WRITE
+        guard let address = mmap(nil, max(1, count), protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            address != MAP_FAILED
+        else {
+            throw TuttiError(.retryable, "read file", path, "there is no memory for \(count) bytes")
+        }
+        write(UnsafeMutableRawBufferPointer(start: address, count: count))
+        bytes = UnsafeRawBufferPointer(start: address, count: count)
     }
 
-    /// Releases the memory of the pages read so far; they are loaded again on access.
+    deinit {
+        if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), max(1, bytes.count)) }
+    }
+
+    /// Releases the memory of the pages of a file read so far; they are loaded again on access.
     public func releasePages() {
-        guard let address = bytes.baseAddress else { return }
+        guard isMapped, let address = bytes.baseAddress else { return }
         madvise(UnsafeMutableRawPointer(mutating: address), bytes.count, MADV_DONTNEED)
     }
 

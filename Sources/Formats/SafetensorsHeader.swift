@@ -5,7 +5,7 @@ import TuttiGround
 /// The checked header of one file.
 struct SafetensorsHeader {
     /// The tensors in the order of their bytes.
-    let tensors: [SafetensorsFile.TensorInfo]
+    let tensors: [TensorFile.TensorInfo]
     let metadata: [String: String]
 
     /// Headers longer than this are refused, as in the reference.
@@ -33,7 +33,7 @@ struct SafetensorsHeader {
         else { throw malformed("has a header that is not a JSON object") }
 
         var metadata: [String: String] = [:]
-        var tensors: [SafetensorsFile.TensorInfo] = []
+        var tensors: [TensorFile.TensorInfo] = []
         tensors.reserveCapacity(members.count)
         for (name, value) in members {
             if name == "__metadata__" {
@@ -76,7 +76,7 @@ struct SafetensorsHeader {
 
     private static func info(
         _ name: String, _ value: JSONValue, dataStart: Int, index: Int
-    ) throws(Flaw) -> SafetensorsFile.TensorInfo {
+    ) throws(Flaw) -> TensorFile.TensorInfo {
         guard let typeName = value["dtype"]?.string else { throw Flaw(problem: "has no dtype") }
         guard let dtype = TensorType(rawValue: typeName) else {
             let known = TensorType.allCases.map(\.rawValue).joined(separator: ", ")

@@ -5,6 +5,8 @@
 // Reference: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011; known answers in
 // Random123's kat_vectors.
 
+import Foundation
+
 /// Philox4x32 with ten rounds (Salmon et al. 2011).
 package enum Philox {
     /// The four random words for a counter and a key.
@@ -69,6 +71,13 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
             let (high, low) = limit.multipliedFullWidth(by: next())
             if low >= threshold { return high }
         }
+    }
+
+    /// A number of the standard normal distribution (Box and Muller 1958).
+    public mutating func normal() -> Double {
+        let radius = (-2 * log(1 - Double.random(in: 0..<1, using: &self))).squareRoot()
+        let angle = 2 * Double.pi * Double.random(in: 0..<1, using: &self)
+        return radius * cos(angle)
     }
 
     /// A uniform random permutation of 0 ..< count (Fisher and Yates).

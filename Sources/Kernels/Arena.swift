@@ -19,7 +19,6 @@ package struct Arena: ~Copyable {
     }
 
     private var blocks: [Block] = []
-    private var used = 0
     private var peak = 0
     private static let pageBytes = 2 << 20
 
@@ -27,6 +26,9 @@ package struct Arena: ~Copyable {
     package init() {}
 
     deinit { for block in blocks { tutti_pages_unmap(block.base, Int64(block.reserved)) } }
+
+    /// Bytes handed out since the last reset.
+    package private(set) var used = 0
 
     /// Bytes usable now, including side blocks.
     package var capacity: Int { blocks.reduce(0) { $0 + $1.usable } }

@@ -71,6 +71,16 @@ public struct Matrix: @unchecked Sendable {
         for r in 0..<rows { for c in 0..<columns { self[r, c] *= factor } }
     }
 
+    /// Adds a matrix of the same shape.
+    package func add(_ other: Matrix) {
+        precondition(
+            rows == other.rows && columns == other.columns,
+            "Matrix: [\(other.rows), \(other.columns)] added to [\(rows), \(columns)]")
+        for row in 0..<rows {
+            for column in 0..<columns { self[row, column] += other[row, column] }
+        }
+    }
+
     /// Copies a matrix of the same shape (memory must not overlap unless it is the same view).
     public func copy(from other: Matrix) {
         precondition(

@@ -17,12 +17,17 @@ package struct Collator: Sendable {
     private let maximumLength: Int
     private let prompts: [String]
     private let promptTokens: [Int]
+    private let addsSpecialTokens: Bool
 
     /// A collator that cuts to `maximumLength` tokens; columns beyond `prompts` have no prompt.
-    package init(tokenizer: Tokenizer, maximumLength: Int, prompts: [String] = [], excludesPrompt: Bool = false) {
+    package init(
+        tokenizer: Tokenizer, maximumLength: Int, prompts: [String] = [], excludesPrompt: Bool = false,
+        addsSpecialTokens: Bool = true
+    ) {
         self.tokenizer = tokenizer
         self.maximumLength = maximumLength
         self.prompts = prompts
+        self.addsSpecialTokens = addsSpecialTokens
         promptTokens = prompts.map {
             excludesPrompt ? Collator.promptLength($0, tokenizer: tokenizer, maximumLength: maximumLength) : 0
         }
@@ -39,17 +44,27 @@ package struct Collator: Sendable {
 
     /// Adds the texts of one column of `batch` to `packed`.
     package func append(_ batch: TextBatch, column: Int, to packed: inout PackedBatch) {
+        var scratch = TokenizerScratch()
         for (row, text) in batch.columns[column].enumerated() {
-            append(text, slot: UInt64(batch.slots.lowerBound + row), column: column, to: &packed)
+            append(text, slot: UInt64(batch.slots.lowerBound + row), column: column, to: &packed, &scratch)
         }
     }
 
     /// Adds one text of `column` to `packed`.
     package func append(_ text: String, slot: UInt64, column: Int, to packed: inout PackedBatch) {
+        var scratch = TokenizerScratch()
+        append(text, slot: slot, column: column, to: &packed, &scratch)
+    }
+
+    private func append(
+        _ text: String, slot: UInt64, column: Int, to packed: inout PackedBatch, _ scratch: inout TokenizerScratch
+    ) {
         let prompt = column < prompts.count ? prompts[column] : ""
         let leading = column < prompts.count ? promptTokens[column] : 0
         packed.append(slot: slot, column: UInt32(column), promptTokens: leading) { ids in
-            tokenizer.encode(prompt.isEmpty ? text : prompt + text, maximumLength: maximumLength, appendingTo: &ids)
+            tokenizer.encode(
+                prompt.isEmpty ? text : prompt + text, maximumLength: maximumLength,
+                addSpecialTokens: addsSpecialTokens, appendingTo: &ids, scratch: &scratch)
         }
     }
 

@@ -19,7 +19,7 @@ package struct DecoderModel: Sendable {
     package let tokenizer: Tokenizer
     /// initializer_range: the deviation of weights that the checkpoint does not hold.
     package var initializerRange: Float { family.initializerRange }
-    private let weights: SafetensorsFile
+    private let weights: TensorFile
     /// The checkpoint's names by those without "bert.".
     private let names: [String: String]
 
@@ -29,7 +29,7 @@ package struct DecoderModel: Sendable {
     package init(tiedTo model: SentenceEncoder) throws(TuttiError) {
         try self.init(
             model.directory, family: model.family, tokenizer: model.tokenizer,
-            weights: try SafetensorsFile.open(directory: model.directory.transformerPath),
+            weights: try model.directory.openWeights(),
             source: model.sourceDescription)
     }
 
@@ -38,7 +38,7 @@ package struct DecoderModel: Sendable {
     /// Throws: `.usage` for a family that has no decoder; as `SentenceEncoder.load`.
     package init(path: String) throws(TuttiError) {
         let directory = try ModelDirectory(path: try ModelHub.resolve(path))
-        let weights = try SafetensorsFile.open(directory: directory.transformerPath)
+        let weights = try directory.openWeights()
         try self.init(
             directory, family: try EncoderSettings.read(DecoderModel.file(directory), weights: weights),
             tokenizer: try Tokenizer.load(directory: directory.transformerPath, lowercases: directory.lowercases),
@@ -51,7 +51,7 @@ package struct DecoderModel: Sendable {
     }
 
     private init(
-        _ directory: ModelDirectory, family: any EncoderFamily, tokenizer: Tokenizer, weights: SafetensorsFile,
+        _ directory: ModelDirectory, family: any EncoderFamily, tokenizer: Tokenizer, weights: TensorFile,
         source: String
     ) throws(TuttiError) {
         let file = DecoderModel.file(directory)

@@ -20,7 +20,7 @@ enum EncoderSettings {
     /// The settings that `file` gives, of sizes that the weights beside it can have.
     ///
     /// Throws: `.data` naming file and key.
-    static func read(_ file: ConfigurationFile, weights: SafetensorsFile) throws(TuttiError) -> any EncoderFamily {
+    static func read(_ file: ConfigurationFile, weights: TensorFile) throws(TuttiError) -> any EncoderFamily {
         func settings<Family: EncoderFamily>(_: Family.Type) throws(TuttiError) -> any EncoderFamily {
             var settings = Family()
             try Family.options.read(file.object, into: &settings) { file.error($0, $1, hint: $2) }

@@ -102,7 +102,7 @@ package struct ModelCard: Sendable {
     private var details: String {
         var lines = ["## Model Details", "", "### Model Description", "- **Model Type:** Sentence Transformer"]
         if !facts.baseModel.isEmpty { lines.append("- **Base model:** \(facts.baseModel)") }
-        lines.append("- **Maximum Sequence Length:** \(facts.maximumLength) tokens")
+        lines.append("- **Maximum Sequence Length:** \(facts.maximumLength.map(String.init) ?? "inf") tokens")
         lines.append("- **Output Dimensionality:** \(facts.dimension) dimensions")
         let functions = [
             "cosine": "Cosine Similarity", "dot": "Dot Product", "euclidean": "Euclidean Distance",

@@ -97,8 +97,8 @@ package struct ModelCardFacts: Sendable {
     package var tags: [String] = []
     /// Width of the embeddings.
     package var dimension = 0
-    /// Tokens that texts are cut to.
-    package var maximumLength = 0
+    /// Tokens that texts are cut to; nil = texts are not cut.
+    package var maximumLength: Int? = 0
     /// "cosine", "dot", "euclidean" or "manhattan".
     package var similarity = "cosine"
     /// The modules, one line each.
@@ -132,7 +132,7 @@ extension SentenceEncoder {
         var facts = ModelCardFacts()
         facts.baseModel = ModelHub.isHubID(sourceDescription) ? sourceDescription : ""
         facts.dimension = dimension
-        facts.maximumLength = maximumLength
+        facts.maximumLength = lengthLimit
         facts.similarity = similarity
         facts.architecture = moduleDescriptions
         return facts
@@ -140,10 +140,16 @@ extension SentenceEncoder {
 
     private var moduleDescriptions: [String] {
         func python(_ truth: Bool) -> String { truth ? "True" : "False" }
-        let transformer =
-            "Transformer({'max_seq_length': \(maximumLength), 'do_lower_case': \(python(directory.lowercases)), "
-            + "'architecture': '\(architectureName)'})"
-        return [transformer]
+        let first =
+            switch directory.input {
+            case .transformer:
+                "Transformer({'max_seq_length': \(maximumLength), 'do_lower_case': \(python(directory.lowercases)), "
+                    + "'architecture': '\(architectureName)'})"
+            case .staticEmbedding:
+                "StaticEmbedding(\n    (embedding): EmbeddingBag(\(encoder.plan.vocabularySize), "
+                    + "\(encoder.plan.hiddenSize), mode='mean')\n  )"
+            }
+        return [first]
             + directory.modules.map { placed in
                 switch placed.module {
                 case .pooling(let modes, _, let includePrompt):
@@ -151,9 +157,10 @@ extension SentenceEncoder {
                         + "'pooling_mode': '\(modes.map(\.name).joined(separator: "+"))', "
                         + "'include_prompt': \(python(includePrompt))})"
                 case .normalize: "Normalize()"
-                case .dense(_, let inputWidth, let outputWidth, let bias, let activation):
+                case .dense(_, let inputWidth, let outputWidth, let bias, let activation, let hasResidual):
                     "Dense({'in_features': \(inputWidth), 'out_features': \(outputWidth), 'bias': \(python(bias)), "
-                        + "'activation_function': '\(Activations.path(of: activation))'})"
+                        + "'activation_function': '\(Activations.path(of: activation))'"
+                        + (hasResidual ? ", 'use_residual': True})" : "})")
                 case .layerNorm(_, let width): "LayerNorm({'dimension': \(width)})"
                 case .dropout(let rate): "Dropout({'dropout': \(rate)})"
                 }

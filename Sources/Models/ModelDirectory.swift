@@ -1,12 +1,12 @@
 // A model folder of the sentence-transformers layout, read without its weights.
 //
 // What: modules.json says which modules there are and where; without it the folder is a plain Hugging Face encoder and,
-// as in the reference, mean pooling is put on top. Both the older layout (limits in sentence_bert_config.json) and the
+// as in the reference, mean pooling is put on top, or that of the last token if it is a causal language model. Both the older layout (limits in sentence_bert_config.json) and the
 // newer one (limit in tokenizer_config.json) are read, and folders of modules without weights may be missing.
 // Decisions that a user should know of are collected as notices, never printed here.
 //
 //   modules.json                       module classes and folders, in order
-//   config.json                        the transformer's architecture
+//   config.json                        the transformer's architecture; a StaticEmbedding has none
 //   sentence_bert_config.json          max_seq_length, do_lower_case (older layout; other names for other families)
 //   config_sentence_transformers.json  prompts, default_prompt_name, similarity_fn_name, truncate_dim
 //   1_Pooling/config.json ...          one folder a module
@@ -22,15 +22,17 @@ import TuttiGround
 package struct ModelDirectory: Sendable {
     /// The folder.
     package let path: String
-    /// The folder of the transformer module: `path`, or a folder inside it.
+    /// The kind of the first module.
+    package let input: InputModule
+    /// The folder of the first module: `path`, or a folder inside it.
     package let transformerPath: String
-    /// config.json of the transformer, with overrides applied.
+    /// config.json of the transformer, with overrides applied; empty where there is none.
     package let transformerConfiguration: JSONObject
     /// The bytes of config.json as found.
     package let transformerConfigurationBytes: [UInt8]
     /// True when overrides changed config.json.
     package let isOverridden: Bool
-    /// The modules after the transformer.
+    /// The modules after the first.
     package let modules: [PlacedModule]
     /// max_seq_length of the older layout, if it is given.
     package let maximumLength: Int?
@@ -66,23 +68,29 @@ package struct ModelDirectory: Sendable {
     package init(path: String, overrides: JSONObject? = nil) throws(TuttiError) {
         var notices: [String] = []
         self.path = path
-        let (transformerFolder, placed) = try ModelDirectory.readModules(path)
-        transformerPath = transformerFolder.isEmpty ? path : path + "/" + transformerFolder
+        let listed = try ModelDirectory.readModules(path)
+        input = listed?.input ?? .transformer
+        let folder = listed?.folder ?? ""
+        transformerPath = folder.isEmpty ? path : path + "/" + folder
 
-        let configurationFile = try MappedFile(path: transformerPath + "/config.json")
-        transformerConfigurationBytes = configurationFile.contents
-        var configuration = try ConfigurationFile(path: configurationFile.path)
+        let configurationPath = transformerPath + "/config.json"
+        var configuration = ConfigurationFile(path: configurationPath, object: JSONObject())
+        if input.hasConfiguration {
+            transformerConfigurationBytes = try MappedFile(path: configurationPath).contents
+            configuration = try ConfigurationFile(path: configurationPath)
+        } else {
+            transformerConfigurationBytes = []
+        }
         isOverridden = try ModelDirectory.apply(overrides, to: &configuration)
         transformerConfiguration = configuration.object
 
-        if let placed {
-            modules = placed
+        if let listed {
+            modules = listed.modules
         } else {
-            let width = try configuration.required("hidden_size", check: .atLeast(1))
-            modules = [
-                PlacedModule(folder: "1_Pooling", module: .pooling(modes: [.mean], width: width))
-            ]
-            notices.append("\(path) has no modules.json: it is taken as a plain encoder, with mean pooling on top")
+            let mode = try ModelDirectory.defaultPooling(configuration)
+            modules = [PlacedModule(folder: "1_Pooling", module: .pooling(modes: [mode]))]
+            let name = mode == .mean ? "mean pooling" : "pooling of the last token"
+            notices.append("\(path) has no modules.json: it is taken as a plain encoder, with \(name) on top")
         }
 
         var maximumLength: Int?
@@ -118,14 +126,16 @@ package struct ModelDirectory: Sendable {
 }
 
 extension ModelDirectory {
-    /// The transformer's folder, and the modules after it or nil when the folder has no modules.json.
-    private static func readModules(_ path: String) throws(TuttiError) -> (String, [PlacedModule]?) {
+    /// The first module with its folder, and the modules after it; nil when the folder has no modules.json.
+    private static func readModules(
+        _ path: String
+    ) throws(TuttiError) -> (input: InputModule, folder: String, modules: [PlacedModule])? {
         let file = path + "/modules.json"
-        guard FileManager.default.fileExists(atPath: file) else { return ("", nil) }
+        guard FileManager.default.fileExists(atPath: file) else { return nil }
         guard let list = try JSONValue.parse(file: file).array else {
             throw TuttiError(.data, "read model", file, "is not a list of modules")
         }
-        var transformerFolder: String?
+        var first: (input: InputModule, folder: String)?
         var modules: [PlacedModule] = []
         var owners: [String: Int] = [:]
         for (index, value) in list.enumerated() {
@@ -142,28 +152,37 @@ extension ModelDirectory {
             let folder = modulePath.folder
             let className = type.split(separator: ".").last.map(String.init) ?? type
             if index == 0 {
-                guard className == "Transformer" else {
-                    throw TuttiError(
-                        .data, "read model", place,
-                        "the first module is '\(className)', where only Transformer can be read")
-                }
-                transformerFolder = folder
+                first = (try InputModule(className: className, place: place), folder)
                 continue
             }
-            guard className != "Transformer" else {
+            guard InputModule(rawValue: className) == nil else {
                 throw TuttiError(
-                    .data, "read model", place, "there is a second Transformer, where only one can be read")
+                    .data, "read model", place, "there is a second \(className), where only one can be read")
             }
             let module = try HeadConfiguration.read(className: className, folder: folder, root: path, place: place)
             modules.append(PlacedModule(folder: folder, module: module))
         }
-        guard let transformerFolder else { throw TuttiError(.data, "read model", file, "the list of modules is empty") }
-        guard case .pooling? = modules.first?.module else {
+        guard let first else { throw TuttiError(.data, "read model", file, "the list of modules is empty") }
+        let isPooled = if case .pooling? = modules.first?.module { true } else { false }
+        guard isPooled || first.input != .transformer else {
             throw TuttiError(
                 .data, "read model", file, "the module after the Transformer is not Pooling",
                 hint: "Tutti trains models of one transformer, one pooling and the heads after it.")
         }
-        return (transformerFolder, modules)
+        guard !isPooled || first.input == .transformer else {
+            throw TuttiError(
+                .data, "read model", file,
+                "there is a Pooling after \(first.input.rawValue), which has no token vectors")
+        }
+        return (first.input, first.folder, modules)
+    }
+
+    /// The pooling of a folder without modules.json: of a causal language model the last token, unless it was made
+    /// bidirectional.
+    private static func defaultPooling(_ file: ConfigurationFile) throws(TuttiError) -> PoolingMode {
+        let isCausal = try file.value("is_causal") ?? true
+        let name = file.object["architectures"]?.array?.first?.string ?? ""
+        return isCausal && name.hasSuffix("ForCausalLM") ? .lastToken : .mean
     }
 
     private static func readPrompts(_ file: ConfigurationFile?) throws(TuttiError) -> [(name: String, text: String)] {

@@ -18,8 +18,10 @@ struct ModelSizes {
     private let tensors: Int
     private let path: String
 
-    init(_ weights: SafetensorsFile) {
-        elements = weights.tensors.reduce(0) { $0 + $1.count }
+    init(_ weights: TensorFile) {
+        // Several names may share their bytes, but an element has at least one.
+        let bytes = weights.files.reduce(0) { $0 + $1.bytes.count }
+        elements = min(bytes, weights.tensors.reduce(0) { $0 + $1.count })
         tensors = weights.tensors.count
         path = weights.path
     }
@@ -38,7 +40,7 @@ struct ModelSizes {
     ///
     /// Throws: `.data` naming the module's folder.
     func check(_ placed: PlacedModule, root: String) throws(TuttiError) {
-        guard case .dense(_, let inputWidth, let outputWidth, _, _) = placed.module else { return }
+        guard case .dense(_, let inputWidth, let outputWidth, _, _, _) = placed.module else { return }
         try check(
             [inputWidth, outputWidth], "out_features",
             ConfigurationFile(path: "\(root)/\(placed.folder)/config.json", object: JSONObject()))

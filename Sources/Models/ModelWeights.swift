@@ -1,8 +1,10 @@
 // The tensors of a model folder: which of them are parameters, and their way into the parameter arena and back.
 //
 // What: the transformer's file and one file for each head with weights. A tensor whose canonical name is in the layout
-// is a parameter; all others (a pooler, position ids) stay mapped and are written back byte for byte. Names and order
-// in the files are the checkpoint's own. Parameters are single precision in memory and on disk.
+// is a parameter; others that belong to the encoder (a pooler, position ids) stay mapped and are written back byte for
+// byte. What a checkpoint of a larger class holds besides the encoder (a language model's head), and second names of one
+// parameter, are not written. Names and order in the files are the checkpoint's own. Parameters are single precision in
+// memory and on disk, and what is written is safetensors.
 //
 // Reference: safetensors README; transformers/modeling_utils.py for the prefixes and LayerNorm.gamma/beta.
 
@@ -18,31 +20,33 @@ struct ModelWeights: Sendable {
         /// The folder inside the model folder, "" for the transformer's.
         let folder: String
         /// The mapped file.
-        let file: SafetensorsFile
+        let file: TensorFile
         /// Layout names by tensor name, for the tensors that are parameters.
         let parameters: [String: String]
+        /// The tensors that are not written back.
+        let dropped: Set<String>
     }
 
     /// The transformer's part first.
     let parts: [Part]
 
-    /// Opens the weight files of `root`, whose transformer is in `transformerPath`, and finds the parameters.
+    /// Finds the parameters in `first`, the weights of the first module of `directory`, and in the weight files of the
+    /// `modules` after it.
     ///
     /// Throws: `.missingFile` for a missing file with a remedy; `.data` for missing tensors and wrong shapes.
     init(
-        root: String, transformerPath: String, modules: [PlacedModule], family: any EncoderFamily.Type,
+        _ directory: ModelDirectory, first: TensorFile, modules: [PlacedModule], family: any EncoderFamily.Type,
         layout: ParameterLayout
     ) throws(TuttiError) {
         var parts = [
-            try ModelWeights.part(folder: "", try ModelWeights.file(in: transformerPath), layout: layout) {
+            try ModelWeights.part(folder: "", first, layout: layout, prefixes: family.checkpointPrefixes) {
                 family.canonicalName($0)
             }
         ]
         for placed in modules where placed.module.hasWeights {
+            let file = try TensorFile.open(directory: directory.path + "/" + placed.folder)
             parts.append(
-                try ModelWeights.part(
-                    folder: placed.folder, try ModelWeights.file(in: root + "/" + placed.folder), layout: layout
-                ) { placed.folder + "." + $0 })
+                try ModelWeights.part(folder: placed.folder, file, layout: layout) { placed.folder + "." + $0 })
         }
         self.parts = parts
         let found = Set(parts.flatMap(\.parameters.values))
@@ -83,7 +87,7 @@ struct ModelWeights: Sendable {
     func save(to directory: String, from store: ParameterStore) throws(TuttiError) {
         for part in parts {
             var tensors: [SafetensorsWriter.Tensor] = []
-            for info in part.file.tensors {
+            for info in part.file.tensors where !part.dropped.contains(info.name) {
                 if let name = part.parameters[info.name], let entry = store.layout.entry(named: name) {
                     tensors.append((info.name, .f32, info.shape, UnsafeRawBufferPointer(store.values(of: entry))))
                 } else {
@@ -96,50 +100,35 @@ struct ModelWeights: Sendable {
         }
     }
 
-    /// The weight file of a folder, header checked.
-    ///
-    /// Throws: `.missingFile` with a remedy; `.data` for anything malformed.
-    static func file(in folder: String) throws(TuttiError) -> SafetensorsFile {
-        try refuseTorchPickle(folder)
-        return try SafetensorsFile.open(directory: folder)
-    }
-
+    /// Sorts the tensors of `file` by what they are; `prefixes` stand before the encoder's names in larger classes.
     private static func part(
-        folder: String, _ file: SafetensorsFile, layout: ParameterLayout, canonicalName: (String) -> String
+        folder: String, _ file: TensorFile, layout: ParameterLayout, prefixes: [String] = [],
+        canonicalName: (String) -> String
     ) throws(TuttiError) -> Part {
         var parameters: [String: String] = [:]
-        var owners: [String: String] = [:]
+        var owners: [String: TensorFile.TensorInfo] = [:]
+        var dropped: Set<String> = []
         for info in file.tensors {
             let name = canonicalName(info.name)
             guard let entry = layout.entry(named: name) else { continue }
-            if let other = owners.updateValue(info.name, forKey: name) {
-                throw file.tensorError(info, "is the same parameter as '\(other)'")
-            }
             guard info.shape == entry.shape else {
                 throw file.tensorError(info, "has the shape \(info.shape), where config.json asks for \(entry.shape)")
             }
-            parameters[info.name] = name
+            if let other = owners[name] {
+                guard try file.holdsTheSame(info, other) else {
+                    throw file.tensorError(info, "is the same parameter as '\(other.name)'")
+                }
+                dropped.insert(info.name)
+            } else {
+                owners[name] = info
+                parameters[info.name] = name
+            }
         }
-        return Part(folder: folder, file: file, parameters: parameters)
-    }
-
-    /// A folder that has its weights only as a Python pickle cannot be read; says how to convert it.
-    private static func refuseTorchPickle(_ path: String) throws(TuttiError) {
-        let files = FileManager.default
-        for name in ["model.safetensors", "model.safetensors.index.json"]
-        where files.fileExists(atPath: path + "/" + name) {
-            return
+        if let prefix = prefixes.first(where: { prefix in parameters.keys.contains { $0.hasPrefix(prefix) } }) {
+            dropped.formUnion(
+                file.tensors.map(\.name).filter { parameters[$0] == nil && !$0.hasPrefix(prefix) })
         }
-        for name in ["pytorch_model.bin", "pytorch_model.bin.index.json"]
-        where files.fileExists(atPath: path + "/" + name) {
-            throw TuttiError(
-                .missingFile, "read weights", path + "/model.safetensors",
-                "the folder holds its weights only as \(name), a Python pickle, which is not read",
-                hint:
-                    "Convert it where sentence-transformers is installed: "
-                    + "python3 -c 'from sentence_transformers import "
-                    + "SentenceTransformer as S; S(\"FOLDER\").save_pretrained(\"NEW\")'.")
-        }
+        return Part(folder: folder, file: file, parameters: parameters, dropped: dropped)
     }
 
     /// The index of element `place` in a tensor of `shape`.

@@ -24,8 +24,10 @@ struct ModelWriter {
     func write(to directory: String, card: String) throws(TuttiError) {
         try write(modulesText, to: directory + "/modules.json")
         try write(modelSettingsText, to: directory + "/config_sentence_transformers.json")
-        try write(transformerSettingsText, to: directory + "/sentence_bert_config.json")
-        try AtomicWrite.file(path: directory + "/config.json", bytes: transformerConfigurationBytes())
+        if source.input.hasConfiguration {
+            try write(transformerSettingsText, to: directory + "/sentence_bert_config.json")
+            try AtomicWrite.file(path: directory + "/config.json", bytes: transformerConfigurationBytes())
+        }
         for (name, bytes) in model.tokenizer.files { try AtomicWrite.file(path: directory + "/" + name, bytes: bytes) }
         for placed in source.modules {
             let folder = directory + "/" + placed.folder

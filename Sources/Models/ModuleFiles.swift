@@ -41,7 +41,16 @@ extension HeadConfiguration {
     }
 
     /// The class names that can be read.
-    private static let knownClassNames = ["Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout"]
+    private static let knownClassNames = ["Pooling", "Normalize", "Dense", "LayerNorm", "Dropout"]
+
+    /// Why other modules of sentence-transformers cannot be trained.
+    private static let refusedClasses = [
+        "WordWeights": "weights token vectors by a word list of its own, before pooling",
+        "CNN": "works on token vectors, before pooling", "LSTM": "works on token vectors, before pooling",
+        "WeightedLayerPooling": "adds up the token vectors of several layers, before pooling",
+        "Router": "holds modules for each kind of text, where all texts take one way",
+        "Asym": "holds modules for each kind of text, where all texts take one way",
+    ]
 
     /// The most modes that one pooling may put side by side.
     private static let poolingLimit = 64
@@ -85,7 +94,8 @@ extension HeadConfiguration {
             return .dropout(rate: try file.value("dropout", check: .within(0..<1)) ?? 0.2)
         default:
             throw TuttiError(
-                .data, "read model", place, "the module class '\(className)' is not known",
+                .data, "read model", place,
+                "the module class '\(className)' " + (refusedClasses[className] ?? "is not known"),
                 hint: TuttiError.hint(unknown: className, known: knownClassNames))
         }
     }
@@ -115,17 +125,16 @@ extension HeadConfiguration {
 
     private static func readDense(_ name: String, _ file: ConfigurationFile) throws(TuttiError) -> HeadConfiguration {
         try refuseOtherFeatures(file)
-        if try file.value("use_residual") ?? false {
-            throw file.error("use_residual", "dense layers with a residual connection cannot be read")
-        }
         let inputs = try file.required("in_features", as: Int.self, check: .atLeast(1))
         let outputs = try file.required("out_features", as: Int.self, check: .atLeast(1))
         let hasBias = try file.value("bias") ?? true
+        let hasResidual = try file.value("use_residual") ?? false
         let path: String? = try file.value("activation_function")
         do throws(OptionProblem) {
             let activation = try Activations.module(path)
             return .dense(
-                name: name, inputWidth: inputs, outputWidth: outputs, bias: hasBias, activation: activation)
+                name: name, inputWidth: inputs, outputWidth: outputs, bias: hasBias, activation: activation,
+                hasResidual: hasResidual)
         } catch let flaw {
             throw file.error(flaw.inside("activation_function"))
         }
@@ -157,11 +166,12 @@ extension HeadConfiguration {
                 object.set("pooling_mode", modes.optionJSON)
             }
             object.set("include_prompt", .bool(includePrompt))
-        case .dense(_, let inputWidth, let outputWidth, let bias, let activation):
+        case .dense(_, let inputWidth, let outputWidth, let bias, let activation, let hasResidual):
             object.set("in_features", .integer(Int64(inputWidth)))
             object.set("out_features", .integer(Int64(outputWidth)))
             object.set("bias", .bool(bias))
             object.set("activation_function", .string(Activations.path(of: activation)))
+            if hasResidual { object.set("use_residual", .bool(true)) }
         case .layerNorm(_, let width): object.set("dimension", .integer(Int64(width)))
         case .dropout(let rate): object.set("dropout", rate.optionJSON)
         }

@@ -58,19 +58,18 @@ public final class SentenceEncoder: SentenceEncoding {
     private init(_ directory: ModelDirectory, source: String) throws(TuttiError) {
         let file = ConfigurationFile(
             path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
-        let family = try EncoderSettings.read(file, weights: try ModelWeights.file(in: directory.transformerPath))
+        let first = try directory.openWeights()
+        let family = try directory.family(of: first)
         try SentenceEncoder.checkModules(directory)
         let encoder = try EncoderSettings.known(file) { () throws(TuttiError) in
-            try SequenceEncoder(
-                try family.plan(), heads: directory.modules.map(\.module))
+            try SequenceEncoder(try family.plan(), heads: directory.heads)
         }
         let (vocabulary, longest) = (encoder.plan.vocabularySize, encoder.longestSequence)
         try SentenceEncoder.checkPooling(directory, hiddenSize: encoder.plan.hiddenSize)
         weights = try ModelWeights(
-            root: directory.path, transformerPath: directory.transformerPath, modules: directory.modules,
-            family: type(of: family), layout: encoder.layout)
+            directory, first: first, modules: directory.modules, family: type(of: family), layout: encoder.layout)
         try weights.load(into: encoder.parameters)
-        let tokenizer = try Tokenizer.load(directory: directory.transformerPath, lowercases: directory.lowercases)
+        let tokenizer = try directory.tokenizer()
         try file.check(tokenizer, fits: vocabulary)
 
         var notices = directory.notices + tokenizer.notices
@@ -80,7 +79,7 @@ public final class SentenceEncoder: SentenceEncoding {
                 "max_seq_length \(wanted) is more than the model has positions for: texts are cut to \(longest) tokens")
         }
         maximumLength = min(wanted, longest)
-        guard tokenizer.templateCount <= maximumLength else {
+        guard !directory.input.addsSpecialTokens || tokenizer.templateCount <= maximumLength else {
             throw TuttiError(
                 .data, "read model", directory.path,
                 "the tokenizer puts \(tokenizer.templateCount) special tokens around a text, but the model takes"
@@ -133,8 +132,8 @@ public final class SentenceEncoder: SentenceEncoding {
     package func restoreWeights(from path: String) throws(TuttiError) {
         let other = try ModelDirectory(path: path)
         let weights = try ModelWeights(
-            root: path, transformerPath: other.transformerPath, modules: directory.modules,
-            family: type(of: family), layout: encoder.layout.withLossParameters([], alignment: 1))
+            other, first: try other.openWeights(), modules: directory.modules, family: type(of: family),
+            layout: encoder.layout.withLossParameters([], alignment: 1))
         try weights.load(into: encoder.parameters)
     }
 
@@ -146,11 +145,41 @@ public final class SentenceEncoder: SentenceEncoding {
     /// The width of the embeddings that `encode` returns.
     public var dimension: Int { min(encoder.outputWidth, directory.truncatedDimension ?? encoder.outputWidth) }
 
-    /// The transformer's family: model_type of config.json.
-    package var architectureName: String { directory.transformerConfiguration["model_type"]?.string ?? "" }
+    /// The first module's family: model_type of config.json, or the class of a module that has none.
+    package var architectureName: String {
+        directory.transformerConfiguration["model_type"]?.string ?? directory.input.rawValue
+    }
 
-    /// The class names of the modules, the transformer first.
-    package var moduleNames: [String] { ["Transformer"] + directory.modules.map(\.module.className) }
+    /// The class names of the modules in order.
+    package var moduleNames: [String] { [directory.input.rawValue] + directory.modules.map(\.module.className) }
+
+    /// The tokens that texts are cut to; nil for a model without a longest length.
+    package var lengthLimit: Int? { maximumLength < EncoderPlan.boundlessLength ? maximumLength : nil }
+
+    /// The modes of pooling, by their names in sentence-transformers.
+    package var poolingModes: [String] {
+        for case .pooling(let modes, _, _) in directory.heads { return modes.map(\.name) }
+        return []
+    }
+
+    /// The kind of the tokenizer's model: "WordPiece" ...
+    ///
+    /// Throws: `.data` if its file is not JSON.
+    package func tokenizerKind() throws(TuttiError) -> String {
+        guard let file = tokenizer.files.first(where: { $0.name == "tokenizer.json" }) else { return "" }
+        let document = try JSONValue.parse(file.bytes, source: file.name)
+        return document["model"]?["type"]?.string ?? "WordPiece"
+    }
+
+    /// Numbers in the tensors that are kept and not trained (a pooler).
+    package var unusedParameterCount: Int {
+        weights.parts.reduce(0) { sum, part in
+            part.file.tensors.reduce(sum) { sum, info in
+                let isUsed = part.parameters[info.name] != nil || part.dropped.contains(info.name)
+                return isUsed ? sum : sum + info.count
+            }
+        }
+    }
 
     /// False when pooling leaves out the tokens of the prompt.
     package var includesPrompt: Bool {
@@ -163,7 +192,8 @@ public final class SentenceEncoder: SentenceEncoding {
     /// A collator for this model; `prompts` has one prompt a text column, and columns beyond it have none.
     package func makeCollator(prompts: [String] = []) -> Collator {
         Collator(
-            tokenizer: tokenizer, maximumLength: maximumLength, prompts: prompts, excludesPrompt: !includesPrompt)
+            tokenizer: tokenizer, maximumLength: maximumLength, prompts: prompts, excludesPrompt: !includesPrompt,
+            addsSpecialTokens: directory.input.addsSpecialTokens)
     }
 }
 
@@ -181,7 +211,7 @@ extension SentenceEncoder {
     /// Compares the modules' sizes with the weight files' headers, before anything is made of them.
     private static func checkModules(_ directory: ModelDirectory) throws(TuttiError) {
         for placed in directory.modules where placed.module.hasWeights {
-            let weights = try ModelWeights.file(in: directory.path + "/" + placed.folder)
+            let weights = try TensorFile.open(directory: directory.path + "/" + placed.folder)
             try ModelSizes(weights).check(placed, root: directory.path)
         }
     }

@@ -4,7 +4,6 @@
 // updates them, and `loss.safetensors` keeps them beside every saved model. Names are those of the reference's state
 // dictionary.
 
-import Foundation
 import TuttiGround
 import TuttiKernels
 
@@ -55,12 +54,7 @@ public struct LossParameter: Sendable, Equatable {
         case .uniform(let bound):
             for index in values.indices { values[index] = Float.random(in: -bound...bound, using: &random) }
         case .normal(let deviation):
-            for index in values.indices {
-                // Box and Muller.
-                let radius = (-2 * log(1 - Double.random(in: 0..<1, using: &random))).squareRoot()
-                let angle = 2 * Double.pi * Double.random(in: 0..<1, using: &random)
-                values[index] = deviation * Float(radius * cos(angle))
-            }
+            for index in values.indices { values[index] = deviation * Float(random.normal()) }
         }
     }
 }

@@ -204,4 +204,17 @@ extension Tokenizer {
     package static func load(directory: String, lowercases: Bool = false) throws(TuttiError) -> Tokenizer {
         try TokenizerFolder(path: directory).tokenizer(lowercases: lowercases)
     }
+
+    /// Loads a tokenizer.json as it is: no class changes it, and its own truncation is the longest input.
+    ///
+    /// Throws: `.missingFile`; `.data` if it cannot be used.
+    package static func load(file: String) throws(TuttiError) -> Tokenizer {
+        let contents = try MappedFile(path: file).contents
+        let document = try JSONValue.parse(contents, source: file)
+        var configuration = JSONObject()
+        if let limit = document["truncation"]?["max_length"] { configuration.set("model_max_length", limit) }
+        return try Tokenizer(
+            document, path: file, configuration: .object(configuration), files: [("tokenizer.json", contents)],
+            notices: [])
+    }
 }

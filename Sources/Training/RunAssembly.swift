@@ -60,6 +60,12 @@ package func loadModel(
 ) throws(TuttiError) -> SentenceEncoder {
     let model = try SentenceEncoder.load(path ?? configuration.model, configOverrides: configuration.configOverrides)
     if let limit = configuration.maxSequenceLength {
+        guard model.lengthLimit != nil else {
+            throw TuttiError(
+                .usage, "limit the length of texts", "max_seq_length",
+                "is \(limit), but \(model.sourceDescription) has no longest length and could not keep one",
+                hint: "Remove the key.")
+        }
         guard limit <= model.encoder.longestSequence else {
             throw TuttiError(
                 .usage, "limit the length of texts", "max_seq_length",

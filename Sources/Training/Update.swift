@@ -14,6 +14,7 @@ struct Update {
         self.optimizer = optimizer
         self.memory = memory
         self.arguments = arguments
+        memory.parameters.touched.beginRun()
     }
 
     /// Updates every run of this rank's shard.
@@ -28,6 +29,9 @@ struct Update {
         let clipsAll = arguments.clipLossParameters
         let scale = clipCoefficient(clipsAll ? norms.all : norms.model)
         let modelCount = memory.parameters.layout.modelCount
+        let touched = memory.parameters.touched
+        if number > 0, !touched.knowsRun { touched.assumeAllHadGradients() }  // a resumed run
+        touched.prepareRun()
         Parallel.forRange(memory.runs.count, grain: 1) { places in
             for run in memory.runs[places] {
                 var updates = number
@@ -36,9 +40,24 @@ struct Update {
                     guard usedLosses[loss] else { continue }
                     updates = lossUpdates[loss]
                 }
-                optimizer.update(
-                    run, of: memory.parameters, state: memory.state, step: updates + 1, factor: factor,
-                    gradientScale: clipsAll || run.range.lowerBound < modelCount ? scale : 1)
+                let gradientScale = clipsAll || run.range.lowerBound < modelCount ? scale : 1
+                func update(_ part: UpdateRun) {
+                    optimizer.update(
+                        part, of: memory.parameters, state: memory.state, step: updates + 1, factor: factor,
+                        gradientScale: gradientScale)
+                }
+                guard optimizer.leavesStill(run) else {
+                    update(run)
+                    continue
+                }
+                Parallel.forRange(run.range.count, grain: OptimizerKernels.chunk) { piece in
+                    let piece = run.range.lowerBound + piece.lowerBound..<run.range.lowerBound + piece.upperBound
+                    touched.forEachStretchOfRun(in: piece) { stretch in
+                        var part = run
+                        part.range = stretch
+                        update(part)
+                    }
+                }
             }
         }
     }

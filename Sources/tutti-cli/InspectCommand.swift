@@ -21,6 +21,12 @@ struct InspectCommand: ParsableCommand {
     @Flag(help: "List every parameter of a model.")
     var parameters = false
 
+    @Option(help: ArgumentHelp("Texts of a batch that memory to train is told for.", valueName: "texts"))
+    var batch = 32
+
+    @Option(help: ArgumentHelp("Tokens of each, by default the longest text up to 128.", valueName: "tokens"))
+    var length: Int?
+
     @OptionGroup(title: "Table format") var table: TableOptions
 
     @Flag(help: "Print one JSON object.")
@@ -44,12 +50,12 @@ struct InspectCommand: ParsableCommand {
                     .missingFile, "inspect", path,
                     "no such file or folder, and no such model in the local cache")
             }
-            return try model(folder)
+            return try modelFacts(folder)
         }
         guard isDirectory.boolValue else { return try dataset() }
         func holds(_ name: String) -> Bool { files.fileExists(atPath: path + "/" + name) }
         if holds("tutti_run.json") { return try trainingRun() }
-        if holds("config.json") || holds("modules.json") { return try model(path) }
+        if holds("config.json") || holds("modules.json") { return try modelFacts(path) }
         if holds("corpus.jsonl") || holds("queries.jsonl") { return try collection() }
         throw TuttiError(
             .data, "inspect", path, "is neither a run, a model, nor a retrieval collection",
@@ -119,34 +125,6 @@ struct InspectCommand: ParsableCommand {
                 facts["last_line"] = try JSONValue.parse(String(line), source: log)
                 break
             }
-        }
-        return facts
-    }
-
-    private func model(_ folder: String) throws -> JSONObject {
-        let model = try SentenceEncoder.load(folder)
-        model.notices.forEach(TableOptions.notice)
-        let layout = model.encoder.layout
-        var facts: JSONObject = ["kind": .string("model"), "path": .string(path)]
-        facts["architecture"] = .string(model.architectureName)
-        facts["modules"] = .array(model.moduleNames.map { .string($0) })
-        facts["dimension"] = .integer(Int64(model.dimension))
-        facts["layers"] = .integer(Int64(model.encoder.layerCount))
-        facts["max_seq_length"] = .integer(Int64(model.maximumLength))
-        facts["positions"] = .integer(Int64(model.encoder.longestSequence))
-        facts["vocabulary"] = .integer(Int64(model.tokenizer.vocabularySize))
-        facts["similarity"] = .string(model.similarity)
-        var prompts = JSONObject()
-        for (name, text) in model.prompts.sorted(by: { $0.key < $1.key }) { prompts[name] = .string(text) }
-        facts["prompts"] = .object(prompts)
-        facts["trainable_parameters"] = .integer(Int64(layout.entries.reduce(0) { $0 + $1.elementCount }))
-        if parameters {
-            var list = JSONObject()
-            for entry in layout.entries {
-                let shape = "[" + entry.shape.map(String.init).joined(separator: ", ") + "]"
-                list[entry.name] = .string(shape + (entry.decays ? "" : " no decay"))
-            }
-            facts["parameters"] = .object(list)
         }
         return facts
     }

@@ -23,7 +23,8 @@ struct TokenizeCommand: ParsableCommand {
         let tokenizer = model.tokenizer
         var block = ""
         for line in try text.texts() {
-            let ids = tokenizer.encode(line, maximumLength: model.maximumLength)
+            let ids = tokenizer.encode(
+                line, maximumLength: model.maximumLength, addSpecialTokens: model.directory.input.addsSpecialTokens)
             block += "{\"input_ids\": [" + ids.map(String.init).joined(separator: ", ") + "]"
             if tokens {
                 let spelled = ids.map { JSONValue.string(tokenizer.token($0) ?? "").serialized() }

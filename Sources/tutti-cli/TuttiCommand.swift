@@ -18,7 +18,7 @@ struct TuttiCommand: ParsableCommand {
         subcommands: [
             TrainCommand.self, LaunchCommand.self, EvaluateCommand.self, EncodeCommand.self, TokenizeCommand.self,
             MineNegativesCommand.self, ArgsCommand.self, LossesCommand.self, EvaluatorsCommand.self,
-            InspectCommand.self,
+            InspectCommand.self, NewStaticCommand.self,
             DoctorCommand.self, BenchCommand.self, LaunchSweepCommand.self,
             LaunchProbeCommand.self, LaunchLinksCommand.self,
         ])

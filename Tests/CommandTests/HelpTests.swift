@@ -7,7 +7,7 @@ import Testing
     @Test(
         arguments: [
             "", "train", "launch", "evaluate", "encode", "tokenize", "mine-negatives", "args", "losses", "evaluators",
-            "inspect",
+            "inspect", "new-static",
             "doctor", "bench", "bench kernels", "bench step", "bench tokenizer", "bench collectives",
             "bench scale",
         ])

@@ -75,7 +75,7 @@ import TuttiFormats
             "model=\(tiny)/model", "output_dir=\(scratch.path)/run", "max_seq_length=20", "args.max_steps=2",
             "args.save_strategy=no", "args.logging_steps=1",
         ]
-        if name == "matryoshka" { settings.append("loss.matryoshka_dims=[32, 16, 8]") }
+        if recipe.contains("matryoshka_dims") { settings.append("loss.matryoshka_dims=[32, 16, 8]") }
         if recipe.contains("global_train_batch_size") { settings.append("args.global_train_batch_size=8") }
         if name == "softmax-nli" { settings.append("args.learning_rate=1e-2") }
         let evaluates = recipe.contains("eval_strategy: epoch")

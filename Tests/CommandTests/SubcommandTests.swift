@@ -108,10 +108,42 @@ import TuttiGround
         let model = try TuttiProcess.run("inspect", workshop.path + "/model", "--json")
         let facts = try JSONValue.parse(model.output)
         #expect(facts["architecture"]?.string == "bert" && facts["dimension"]?.int == 32)
+        #expect(facts["pooling"]?.array == [.string("mean")] && facts["tokenizer"]?.string == "WordPiece")
+        #expect(facts["layers"]?.int == 2 && facts["heads"]?.int == 4 && facts["inner_size"]?.int == 64)
+        // 2 layers of 4 D^2 + 2 D F weights; attention of 24 tokens: 4 L D more a layer.
+        let forward = 2 * (2 * (4 * 32 * 32 + 2 * 32 * 64) + 2 * 2 * 24 * 32)
+        #expect(facts["flops_a_token"]?["forward"]?.int == forward)
+        #expect(facts["flops_a_token"]?["training"]?.int == 3 * forward)
+        let memory = try #require(facts["memory_to_train"])
+        let values = try #require(memory["values_bytes"]?.int)
+        #expect(values >= 4 * (facts["trainable_parameters"]?.int ?? 0))
+        #expect(memory["total_bytes"]?.int == 4 * values + (memory["activations_bytes"]?.int ?? 0))
+        let small = try JSONValue.parse(
+            try TuttiProcess.run("inspect", workshop.path + "/model", "--json", "--batch", "1").output)
+        let (many, one) = (
+            memory["activations_bytes"]?.int ?? 0, small["memory_to_train"]?["activations_bytes"]?.int ?? 0
+        )
+        #expect(one > 0 && many > 16 * one && many < 33 * one)
         let data = try JSONValue.parse(
             try TuttiProcess.run("inspect", workshop.path + "/rows.jsonl", "--json").output)
         #expect(data["rows"]?.int == 84)
         #expect(data["text_columns"]?.object?.keys == ["anchor", "positive", "negative_1"])
+    }
+
+    @Test func aNewStaticModelIsMadeAndInspected() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path + "/static"
+        let tokenizer = TuttiProcess.root + "/Tests/Golden/static-models/tokenizer.json"
+        let made = try TuttiProcess.run("new-static", "--tokenizer", tokenizer, "--dimension", "16", "--output", path)
+        #expect(made.code == 0 && made.output.contains("x 16"), "\(made.errors)")
+        let facts = try JSONValue.parse(try TuttiProcess.run("inspect", path, "--json").output)
+        #expect(facts["architecture"]?.string == "StaticEmbedding" && facts["layers"]?.int == 0)
+        #expect(facts["max_seq_length"]?.isNull == true && facts["dimension"]?.int == 16)
+        #expect(try TuttiProcess.run("inspect", path).output.contains("modules: StaticEmbedding"))
+        let again = try TuttiProcess.run("new-static", "--tokenizer", tokenizer, "--output", path)
+        #expect(try again.code == 64 && again.errorLine.contains("is there already"))
+        let none = try TuttiProcess.run("new-static", "--tokenizer", folder.path, "--output", path + "-2")
+        #expect(none.code == 66)
     }
 
     @Test func inspectTellsWhatIsThere() throws {

@@ -2,7 +2,7 @@
 """Goldens of short training runs: losses, gradients and final weights of tiny models, from the reference.
 
 Made with: sentence-transformers 6.2.0, torch 2.15.0, transformers 5.23.0, one thread, float32.
-    python training.py        writes Tests/Golden/training/
+    python training.py [RUN ...]        writes Tests/Golden/training/, or these runs of it
 Texts, vocabulary and weights are generated here. Dropout is 0; rows are taken in file order.
 Each run folder holds model/ (the start), rows.jsonl, expected.json (losses, norms, rates per step) and
 expected.safetensors (grad.<name>: gradients of step 1; end.<name>: weights after the last step).
@@ -11,8 +11,10 @@ import json
 import pathlib
 import random
 import shutil
+import sys
 import tempfile
 
+sys.path.pop(0)  # scripts of this folder are named as packages are
 import torch
 from datasets import Dataset
 from safetensors.torch import save_file
@@ -47,6 +49,10 @@ def tokenizer(kind):
 
 def tiny(kind, seed):
     torch.manual_seed(seed)
+    if kind == "static":
+        raw = tokenizer("bert")[0]._tokenizer
+        table = models.StaticEmbedding(raw, embedding_weights=torch.randn(raw.get_vocab_size(), 24))
+        return SentenceTransformer(modules=[table], device="cpu")
     fast, size = tokenizer(kind)
     common = dict(vocab_size=size, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
                   intermediate_size=64, max_position_embeddings=40, hidden_dropout_prob=0.0,
@@ -103,12 +109,17 @@ RUNS = {
         per_device_train_batch_size=6, lr_scheduler_type="cosine")),
     "mpnet-adamw": dict(kind="mpnet", seed=4, columns=3, count=80, args=dict(
         optim="adamw_torch", learning_rate=1e-3, weight_decay=0.1, per_device_train_batch_size=8)),
+    "static-sgd": dict(kind="static", seed=5, columns=3, count=64, args=dict(
+        optim="sgd", learning_rate=2.0, max_grad_norm=0.5, per_device_train_batch_size=8)),
+    # In float64: some rows have gradients of the size of float32's rounding, which AdamW makes whole steps of.
+    "static-adamw": dict(kind="static", seed=6, columns=2, count=64, matryoshka=[24, 16, 8], double=True, args=dict(
+        optim="adamw_torch", learning_rate=2e-2, weight_decay=0.05, warmup_steps=2, per_device_train_batch_size=8)),
 }
 
 
 def bare(name):
     """The checkpoint's name of a parameter of the reference's model: what stands behind "0.<attribute>."."""
-    return name.split(".", 2)[2]
+    return name[2:] if name == "0.embedding.weight" else name.split(".", 2)[2]
 
 
 def make(name, run):
@@ -117,9 +128,17 @@ def make(name, run):
     out.mkdir(parents=True)
     model = tiny(run["kind"], run["seed"])
     model.save(str(out / "model"), create_model_card=False)
+    if run.get("double"):
+        model.double()
     table = rows(run["seed"], run["count"], run["columns"])
+    if run["kind"] == "static":
+        table[9]["anchor"] = ""  # the zero vector
     (out / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in table))
     loss = losses.MultipleNegativesRankingLoss(model)
+    described = {"name": "MultipleNegativesRankingLoss"}
+    if "matryoshka" in run:
+        loss = losses.MatryoshkaLoss(model, loss, run["matryoshka"])
+        described = {"name": "MatryoshkaLoss", "loss": described, "matryoshka_dims": run["matryoshka"]}
     size = run["args"]["per_device_train_batch_size"]
     features = [model.tokenize([r[c] for r in table[:size]]) for c in table[0]]
     value = loss(features, None)
@@ -138,9 +157,10 @@ def make(name, run):
     tensors |= {"end." + n: t for n, t in end.items() if "grad." + n in tensors}
     moved = sum(float((end[n] - start[n]).square().sum()) for n in end) ** 0.5
     norm = sum(float(start[n].square().sum()) for n in end) ** 0.5
-    save_file({n: t.contiguous() for n, t in tensors.items()}, out / "expected.safetensors")
+    save_file({n: t.float().contiguous() for n, t in tensors.items()}, out / "expected.safetensors")
     (out / "expected.json").write_text(json.dumps(
-        {"args": run["args"], "first_loss": float(value), "steps": recorder.lines, "movement": moved / norm},
+        {"args": run["args"], "first_loss": float(value), "steps": recorder.lines, "movement": moved / norm}
+        | ({"loss": described} if "matryoshka" in run else {}),
         indent=1) + "\n")
     print(name, "loss", float(value), "->", recorder.lines[-1]["loss"], "steps", len(recorder.lines),
           "movement", moved / norm)
@@ -148,4 +168,5 @@ def make(name, run):
 
 if __name__ == "__main__":
     for name, run in RUNS.items():
-        make(name, run)
+        if not sys.argv[1:] or name in sys.argv[1:]:
+            make(name, run)

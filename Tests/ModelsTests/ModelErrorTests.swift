@@ -33,11 +33,12 @@ import TuttiModels
         #expect(error?.kind == .missingFile && error?.description.contains(name) == true)
     }
 
-    @Test func pickleOnly() throws {
+    @Test func pickleThatIsNone() throws {
         let error = try failure {
             try FileManager.default.moveItem(atPath: $0 + "/model.safetensors", toPath: $0 + "/pytorch_model.bin")
         }
-        #expect(error?.kind == .missingFile && error?.hint?.contains("Convert") == true)
+        #expect(error?.kind == .data && error?.problem.contains("not a torch checkpoint") == true)
+        #expect(error?.subject.hasSuffix("pytorch_model.bin") == true && error?.hint != nil)
     }
 
     @Test func truncatedWeights() throws {

@@ -23,10 +23,12 @@ import TuttiTraining
         object["save_strategy"] = .string("no")
         object["batch_sampler"] = .string("sequential")
         run.arguments = try TrainingArguments(json: object, places: ConfigurationPlaces(file: "args")) { _ in }
+        if let loss = expected["loss"] { run.loss = try LossSpecification(option: loss) }
         return (run, expected)
     }
 
-    @Test(arguments: ["bert-sgd", "mpnet-sgd", "bert-adamw", "mpnet-adamw"], gemmProviders)
+    @Test(
+        arguments: ["bert-sgd", "mpnet-sgd", "static-sgd", "bert-adamw", "mpnet-adamw", "static-adamw"], gemmProviders)
     func stepsEqualTheReference(_ name: String, _ provider: GemmProvider) throws {
         let (run, expected) = try goldenRun(name)
         let output = try TemporaryDirectory()
@@ -49,7 +51,7 @@ import TuttiTraining
         }
     }
 
-    @Test(arguments: ["bert-sgd", "mpnet-sgd"], gemmProviders)
+    @Test(arguments: ["bert-sgd", "mpnet-sgd", "static-sgd"], gemmProviders)
     func finalWeightsEqualTheReference(_ name: String, _ provider: GemmProvider) throws {
         let (run, expected) = try goldenRun(name)
         let output = try TemporaryDirectory()
@@ -73,7 +75,8 @@ import TuttiTraining
         #expect(difference.squareRoot() <= 2e-5 * moved.squareRoot(), "\(difference.squareRoot() / moved.squareRoot())")
     }
 
-    @Test(arguments: ["bert-sgd", "mpnet-sgd", "bert-adamw", "mpnet-adamw"], gemmProviders)
+    @Test(
+        arguments: ["bert-sgd", "mpnet-sgd", "static-sgd", "bert-adamw", "mpnet-adamw", "static-adamw"], gemmProviders)
     func firstGradientsEqualTheReference(_ name: String, _ provider: GemmProvider) throws {
         var (run, expected) = try goldenRun(name)
         // One step at rate 0 leaves the first batch's gradient in the arena, unclipped.

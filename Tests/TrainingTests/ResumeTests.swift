@@ -13,7 +13,7 @@ import TuttiReports
 import TuttiTraining
 
 /// Asks the run for something after a step, as a scheduler's signal would.
-private final class AskAfter: Report, AsksToStop {
+final class AskAfter: Report, AsksToStop {
     let step: Int
     let level: StopRequest.Level
     let stop = StopRequest()

@@ -168,6 +168,13 @@ void tutti_embedding_gather(const tutti_tokens *tokens, const float *word, const
 void tutti_embedding_scatter(const tutti_tokens *tokens, tutti_rows dout, float *_Nullable dword,
                              float *_Nullable dposition, float *_Nullable dtype, tutti_range part, int64_t columns);
 
+// --------------------------------------------------------------------------------------------- embedding_bag.c
+/// out[s] = the mean of table[ids[t]] over the tokens of sequence s; zero without tokens.
+void tutti_bag_forward(const tutti_tokens *tokens, const float *table, tutti_rows out, tutti_range sequences,
+                       int64_t columns);
+/// The adjoint for a range of columns, tokens in order: the table's gradient accumulates.
+void tutti_bag_backward(const tutti_tokens *tokens, tutti_rows dout, float *dtable, tutti_range part, int64_t columns);
+
 // --------------------------------------------------------------------------------------------------- pooling.c
 enum { TUTTI_POOL_CLS = 0, TUTTI_POOL_MAX = 1, TUTTI_POOL_MEAN = 2, TUTTI_POOL_MEAN_SQRT = 3,
        TUTTI_POOL_WEIGHTED_MEAN = 4, TUTTI_POOL_LAST = 5 };

@@ -14,6 +14,8 @@ struct Head: Sendable {
     let outputWidth: Int
     /// The product of dense.
     private let linear: Linear?
+    /// The product of dense's residual.
+    private let residual: Linear?
     /// The norm of layerNorm.
     private let norm: Norm?
 
@@ -35,6 +37,7 @@ struct Head: Sendable {
         self.inputWidth = inputWidth
         self.outputWidth = outputWidth
         linear = configuration.linear.map { Linear($0, layout) }
+        residual = configuration.residual.map { Linear($0, layout) }
         norm = configuration.norm.map { Norm($0, layout) }
     }
 
@@ -53,10 +56,16 @@ struct Head: Sendable {
         switch configuration {
         case .pooling: preconditionFailure("Head: pooling belongs to the encoder")
         case .normalize: RowKernels.normalize(input, norms: saved.lengths, into: output)
-        case .dense(_, _, _, _, let activation):
+        case .dense(_, _, _, _, let activation, let hasResidual):
             guard let linear else { preconditionFailure("Head: dense without weight") }
             linear.multiply(input, parameters, into: saved.preactivation)
             RowKernels.activation(activation, saved.preactivation, bias: linear.bias(parameters), into: output)
+            guard hasResidual else { break }
+            if let residual {
+                residual.multiply(input, parameters, into: output, accumulates: true)
+            } else {
+                output.add(input)
+            }
         case .layerNorm:
             guard let norm else { preconditionFailure("Head: layer norm without parameters") }
             norm.forward(input, parameters, saved: saved.norm, into: output)
@@ -75,14 +84,20 @@ struct Head: Sendable {
         case .normalize:
             RowKernels.normalizeBackward(saved.output, norms: saved.lengths, dY: dOutput, into: dOutput)
             return dOutput
-        case .dense(_, _, _, _, let activation):
+        case .dense(_, _, _, _, let activation, let hasResidual):
             guard let linear else { preconditionFailure("Head: dense without weight") }
+            let dInput = arena.matrix(dOutput.rows, inputWidth)  // [R, D]
+            if let residual {
+                residual.accumulateWeightGradient(dOutput, saved.input, parameters)
+                residual.inputGradient(dOutput, parameters, into: dInput)
+            } else if hasResidual {
+                dInput.copy(from: dOutput)
+            }
             RowKernels.activationBackward(
                 activation, saved.preactivation, bias: linear.bias(parameters), dOutput: dOutput, into: dOutput)
             if let dBias = linear.biasGradient(parameters) { RowKernels.biasGradient(dOutput, into: dBias) }
             linear.accumulateWeightGradient(dOutput, saved.input, parameters)
-            let dInput = arena.matrix(dOutput.rows, inputWidth)  // [R, D]
-            linear.inputGradient(dOutput, parameters, into: dInput)
+            linear.inputGradient(dOutput, parameters, into: dInput, accumulates: hasResidual)
             return dInput
         case .layerNorm:
             guard let norm else { preconditionFailure("Head: layer norm without parameters") }

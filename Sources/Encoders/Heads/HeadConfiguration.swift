@@ -43,8 +43,11 @@ package enum HeadConfiguration: Sendable, Equatable {
     case pooling(modes: [PoolingMode], width: Int? = nil, includePrompt: Bool = true)
     /// Rows scaled to unit length.
     case normalize
-    /// activation(x W^T + b); parameters `<name>.linear.weight` and `.bias`, where name is the module's folder.
-    case dense(name: String, inputWidth: Int, outputWidth: Int, bias: Bool = true, activation: Activation = .tanh)
+    /// activation(x W^T + b); parameters `<name>.linear.weight` and `.bias`, where name is the module's folder. With a
+    /// residual x is added, or x R^T where the widths differ, with the parameter `<name>.residual.weight`.
+    case dense(
+        name: String, inputWidth: Int, outputWidth: Int, bias: Bool = true, activation: Activation = .tanh,
+        hasResidual: Bool = false)
     /// torch's LayerNorm with epsilon 1e-5; parameters `<name>.norm.weight` and `.bias`.
     case layerNorm(name: String, width: Int)
     /// Dropout during training.
@@ -55,7 +58,7 @@ package enum HeadConfiguration: Sendable, Equatable {
         switch self {
         case .pooling(let modes, _, _): return modes.count * width
         case .normalize: return width
-        case .dense(let name, let inputWidth, let outputWidth, _, _):
+        case .dense(let name, let inputWidth, let outputWidth, _, _, _):
             guard inputWidth == width else {
                 throw planError("\(name).in_features", "is \(inputWidth), but the previous module outputs \(width)")
             }
@@ -74,8 +77,14 @@ package enum HeadConfiguration: Sendable, Equatable {
 
     /// The weights of dense.
     var linear: LinearPlan? {
-        guard case .dense(let name, let inputs, let outputs, let bias, _) = self else { return nil }
+        guard case .dense(let name, let inputs, let outputs, let bias, _, _) = self else { return nil }
         return LinearPlan(name + ".linear", inputs: inputs, outputs: outputs, hasBias: bias)
+    }
+
+    /// The weights that project the residual of dense to another width.
+    var residual: LinearPlan? {
+        guard case .dense(let name, let inputs, let outputs, _, _, true) = self, inputs != outputs else { return nil }
+        return LinearPlan(name + ".residual", inputs: inputs, outputs: outputs, hasBias: false)
     }
 
     /// The parameters of layerNorm.
@@ -85,5 +94,7 @@ package enum HeadConfiguration: Sendable, Equatable {
     }
 
     /// Parameters of the module, in the order in which its backward finishes them.
-    var tensors: [TensorSpecification] { (linear?.tensors ?? []) + (norm?.tensors ?? []) }
+    var tensors: [TensorSpecification] {
+        (linear?.tensors ?? []) + (residual?.tensors ?? []) + (norm?.tensors ?? [])
+    }
 }

@@ -64,10 +64,12 @@ struct Linear: Sendable {
         biases = plan.hasBias ? Self.runs(plan, ".bias", size: 1, layout) : []
     }
 
-    /// y [R, O] = x W^T, without the bias.
-    func multiply(_ x: Matrix, _ parameters: ParameterStore, into y: Matrix) {
+    /// y [R, O] = x W^T, or y += x W^T, without the bias.
+    func multiply(_ x: Matrix, _ parameters: ParameterStore, into y: Matrix, accumulates: Bool = false) {
         for run in weights {
-            Gemm.multiply(x, parameters.matrix(run.slot), transposeB: true, into: y.columns(run.outputs))
+            Gemm.multiply(
+                x, parameters.matrix(run.slot), transposeB: true, into: y.columns(run.outputs),
+                beta: accumulates ? 1 : 0)
         }
     }
 

@@ -24,6 +24,11 @@ package struct EncoderPlan: Sendable, Equatable {
 
     /// `longestSequence` of families whose positions have no end; far above any text.
     static let unlimitedLength = 1 << 20
+    /// `longestSequence` of a bag of tokens, which has no longest one: as many as a batch takes.
+    package static let boundlessLength = Int(Int32.max)
+
+    /// Whether there are no layers: a sequence is the mean of its rows of one table.
+    var isBag: Bool { layers.isEmpty }
 
     /// V.
     package var vocabularySize: Int { embedding.word.rows }

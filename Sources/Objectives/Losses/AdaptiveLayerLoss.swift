@@ -115,6 +115,11 @@ package final class AdaptiveLayerLoss: Loss {
                 Self.name, option: "loss", problem: "\(inner.name) already uses lower layers",
                 hint: "Wrap it once.")
         }
+        guard setting.layers > 0 else {
+            throw TuttiError.loss(
+                Self.name, problem: "the model has no layers that could be left out",
+                hint: "Use the inner loss alone.")
+        }
         try inner.loss.check(setting)
     }
 

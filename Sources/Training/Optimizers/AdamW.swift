@@ -32,6 +32,8 @@ struct AdamW: Optimizer {
 
     var stateNames: [String] { ["exp_avg", "exp_avg_sq"] }
 
+    func leavesStill(_ run: UpdateRun) -> Bool { run.weightDecay == 0 && settings.epsilon > 0 }
+
     func update(
         _ run: UpdateRun, of parameters: ParameterStore, state: OptimizerState, step: Int, factor: Double,
         gradientScale: Float

@@ -19,6 +19,8 @@ struct UpdateRun: Equatable {
 protocol Optimizer: Sendable {
     /// The state's arenas by the prefixes that their tensors carry in `optimizer.safetensors`.
     var stateNames: [String] { get }
+    /// Whether parameters of `run` that have never had a gradient keep their bits, and so does their state.
+    func leavesStill(_ run: UpdateRun) -> Bool
     /// One step over `run`. Allocates nothing; several threads may update different runs.
     ///
     /// - Parameters:
@@ -51,7 +53,9 @@ func updateRuns(
     var runs: [UpdateRun] = []
     for entry in layout.entries {
         var rate = arguments.learningRate
-        let names = [entry.name, "model.0.auto_model.\(entry.name)", "model.0.model.\(entry.name)"]
+        let places =
+            ["", "model.0.auto_model.", "model.0.model."] + (entry.name == StaticEmbedding.table ? ["model.0."] : [])
+        let names = places.map { $0 + entry.name }
         for index in patterns.indices
         where names.contains(where: { $0.firstMatch(of: patterns[index].regex) != nil }) {
             patterns[index].matched = true

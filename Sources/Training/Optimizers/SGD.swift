@@ -33,6 +33,8 @@ struct SGD: Optimizer {
 
     var stateNames: [String] { settings.momentum == 0 ? [] : ["momentum_buffer"] }
 
+    func leavesStill(_ run: UpdateRun) -> Bool { run.weightDecay == 0 }
+
     func update(
         _ run: UpdateRun, of parameters: ParameterStore, state: OptimizerState, step: Int, factor: Double,
         gradientScale: Float

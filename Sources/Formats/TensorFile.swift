@@ -1,16 +1,18 @@
-// Reads model weights from safetensors files, single or sharded, memory-mapped.
+// The tensors of weight files, single or sharded, memory-mapped: safetensors, or torch checkpoints.
 //
-// Layout: 8 bytes little-endian header length, the JSON header {"__metadata__": {...}, name: {"dtype", "shape",
-// "data_offsets": [begin, end]}}, the data. A broken file is detected when it is opened, so that reading a tensor
-// later cannot fail because of the layout: lengths, types, sizes, and that the ranges cover the data exactly
-// once. Reference: safetensors/src/tensor.rs (SafeTensors::read_metadata, Metadata::validate).
+// A broken file is detected when it is opened, so that reading a tensor later cannot fail because of the layout: lengths,
+// types and sizes are checked against the files first (SafetensorsHeader, TorchTensors).
+//
+// safetensors: 8 bytes little-endian header length, the JSON header {"__metadata__": {...}, name: {"dtype", "shape",
+// "data_offsets": [begin, end]}}, the data, which the ranges cover exactly once.
+// Reference: safetensors/src/tensor.rs (SafeTensors::read_metadata, Metadata::validate).
 
 import Foundation
 import TuttiGround
 
-/// One safetensors file, or the shards of an index file, memory-mapped.
-package struct SafetensorsFile: Sendable {
-    /// The header entry of one tensor.
+/// The tensors of one file, or of the shards of an index file, memory-mapped.
+package struct TensorFile: Sendable {
+    /// What a file says about one tensor.
     package struct TensorInfo: Sendable, Equatable {
         /// The tensor's name.
         package let name: String
@@ -29,42 +31,48 @@ package struct SafetensorsFile: Sendable {
 
     /// The path that was opened: the file, or the index of the shards.
     package let path: String
-    /// The mapped files; one unless sharded.
+    /// The mapped files: one unless sharded, and one in memory for each tensor that is not contiguous in its file.
     package let files: [MappedFile]
-    /// The tensors in the order of their bytes, shard after shard.
+    /// The tensors, shard after shard; of safetensors in the order of their bytes.
     package let tensors: [TensorInfo]
     /// The header's free-form metadata, merged over all shards.
     package let metadata: [String: String]
     private let places: [String: Int]
 
-    /// Opens one file.
+    /// Opens a file of safetensors.
     ///
     /// Throws: `.missingFile`; `.data` naming the file and the tensor for anything malformed.
     package init(path: String) throws(TuttiError) {
         let file = try MappedFile(path: path)
         let header = try SafetensorsHeader(file: file, index: 0)
-        try self.init(path: path, files: [file], headers: [header])
+        try self.init(path: path, files: [file], tensors: header.tensors, metadata: header.metadata)
     }
 
-    /// Opens `<baseName>.safetensors` in `directory`, or the shards of `<baseName>.safetensors.index.json`.
+    /// Opens a torch checkpoint.
     ///
-    /// Throws: `.missingFile` if both are missing or a shard is missing; `.data` for anything malformed.
-    package static func open(
-        directory: String, baseName: String = "model"
-    ) throws(TuttiError) -> SafetensorsFile {
-        let single = directory + "/" + baseName + ".safetensors"
-        let index = single + ".index.json"
-        if FileManager.default.fileExists(atPath: single) { return try SafetensorsFile(path: single) }
-        guard FileManager.default.fileExists(atPath: index) else {
-            throw TuttiError(
-                .missingFile, "read weights", single, "no such file",
-                hint: "A model folder has \(baseName).safetensors, or \(baseName).safetensors.index.json with shards."
-            )
-        }
-        return try SafetensorsFile(indexPath: index, directory: directory)
+    /// Throws: as `init(path:)`, and `.data` naming what a pickle asks for besides tensors.
+    package init(torch path: String) throws(TuttiError) {
+        let contents = try TorchTensors(file: try MappedFile(path: path), index: 0, copies: 1)
+        try self.init(path: path, files: contents.files, tensors: contents.tensors, metadata: [:])
     }
 
-    /// The header entry of the tensor `name`, or nil.
+    /// Opens the weights in `directory`: `model.safetensors`, else the shards of its index; else `pytorch_model.bin`, else
+    /// the shards of its index.
+    ///
+    /// Throws: `.missingFile` if all are missing or a shard is missing; `.data` for anything malformed.
+    package static func open(directory: String) throws(TuttiError) -> TensorFile {
+        func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: directory + "/" + name) }
+        let (single, torch) = ("model.safetensors", "pytorch_model.bin")
+        if exists(single) { return try TensorFile(path: directory + "/" + single) }
+        if exists(single + ".index.json") { return try TensorFile(shardsOf: single, in: directory, isTorch: false) }
+        if exists(torch) { return try TensorFile(torch: directory + "/" + torch) }
+        if exists(torch + ".index.json") { return try TensorFile(shardsOf: torch, in: directory, isTorch: true) }
+        throw TuttiError(
+            .missingFile, "read weights", directory + "/" + single, "no such file",
+            hint: "A model folder has \(single) or \(torch), or \(single).index.json with shards.")
+    }
+
+    /// What the file says about the tensor `name`, or nil.
     package func info(_ name: String) -> TensorInfo? { places[name].map { tensors[$0] } }
 
     /// The bytes of the tensor `name`, valid as long as this value lives.
@@ -99,6 +107,15 @@ package struct SafetensorsFile: Sendable {
         return values
     }
 
+    /// Whether two tensors of this file have the same type, shape and bytes, as tied weights do.
+    package func holdsTheSame(_ a: TensorInfo, _ b: TensorInfo) throws(TuttiError) -> Bool {
+        guard a.dtype == b.dtype, a.shape == b.shape else { return false }
+        if a.file == b.file, a.byteRange == b.byteRange { return true }
+        let (first, second) = (try rawBytes(a.name), try rawBytes(b.name))
+        guard let start = first.baseAddress, let other = second.baseAddress else { return true }
+        return memcmp(start, other, first.count) == 0
+    }
+
     /// An error about one tensor that names its file.
     package func tensorError(_ info: TensorInfo, _ problem: String) -> TuttiError {
         TuttiError(.data, "read weights", files[info.file].path, "the tensor '\(info.name)' \(problem)")
@@ -112,11 +129,13 @@ package struct SafetensorsFile: Sendable {
         )
     }
 
-    private init(path: String, files: [MappedFile], headers: [SafetensorsHeader]) throws(TuttiError) {
+    init(
+        path: String, files: [MappedFile], tensors: [TensorInfo], metadata: [String: String]
+    ) throws(TuttiError) {
         self.path = path
         self.files = files
-        tensors = headers.flatMap(\.tensors)
-        metadata = headers.reduce(into: [:]) { $0.merge($1.metadata) { first, _ in first } }
+        self.tensors = tensors
+        self.metadata = metadata
         var places: [String: Int] = [:]
         for (place, info) in tensors.enumerated() {
             if let earlier = places.updateValue(place, forKey: info.name) {
@@ -128,38 +147,46 @@ package struct SafetensorsFile: Sendable {
         self.places = places
     }
 
-    private init(indexPath: String, directory: String) throws(TuttiError) {
+    /// Opens the shards that `<name>.index.json` lists.
+    private init(shardsOf name: String, in directory: String, isTorch: Bool) throws(TuttiError) {
+        let indexPath = directory + "/" + name + ".index.json"
         let index = try JSONValue.parse(file: indexPath)
         guard let map = index["weight_map"]?.object else {
             throw TuttiError(.data, "read weights", indexPath, "has no object 'weight_map'")
         }
-        var fileNames: [String] = []
-        var numbers: [String: Int] = [:]
+        var names: Set<String> = []
         for (name, value) in map {
             guard let fileName = value.string, !fileName.hasPrefix("/"), !fileName.contains(".."), !fileName.isEmpty
             else {
                 throw TuttiError(
                     .data, "read weights", indexPath, "names a file outside of this folder for the tensor '\(name)'")
             }
-            if numbers[fileName] == nil {
-                numbers[fileName] = fileNames.count
-                fileNames.append(fileName)
-            }
+            names.insert(fileName)
         }
-        var files: [MappedFile] = []
-        var headers: [SafetensorsHeader] = []
-        for (number, fileName) in fileNames.sorted().enumerated() {
+        var (files, copies) = ([MappedFile](), [MappedFile]())
+        var tensors: [TensorInfo] = []
+        var metadata: [String: String] = [:]
+        for (number, fileName) in names.sorted().enumerated() {
             let file = try MappedFile(path: directory + "/" + fileName)
-            let header = try SafetensorsHeader(file: file, index: number)
-            for info in header.tensors where map[info.name]?.string != fileName {
+            let own: [TensorInfo]
+            if isTorch {
+                let contents = try TorchTensors(file: file, index: number, copies: names.count + copies.count)
+                own = contents.tensors
+                copies += contents.files.dropFirst()
+            } else {
+                let header = try SafetensorsHeader(file: file, index: number)
+                own = header.tensors
+                metadata.merge(header.metadata) { first, _ in first }
+            }
+            for info in own where map[info.name]?.string != fileName {
                 throw TuttiError(
                     .data, "read weights", file.path,
                     "has the tensor '\(info.name)', which \(indexPath) does not place there")
             }
             files.append(file)
-            headers.append(header)
+            tensors += own
         }
-        try self.init(path: indexPath, files: files, headers: headers)
+        try self.init(path: indexPath, files: files + copies, tensors: tensors, metadata: metadata)
         for name in map.keys where info(name) == nil {
             throw TuttiError(
                 .data, "read weights", directory + "/" + (map[name]?.string ?? ""),
@@ -167,3 +194,6 @@ package struct SafetensorsFile: Sendable {
         }
     }
 }
+
+/// A file of safetensors, which is what this program writes itself.
+package typealias SafetensorsFile = TensorFile

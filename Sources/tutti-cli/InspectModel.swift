@@ -1,0 +1,80 @@
+// What `tutti inspect` tells of a model: what it is made of, what it costs to compute, and the memory that training takes.
+//
+// FLOPs are those of the plan: twice the weights of all dense layers a token, and attention at the length that is told;
+// a training step computes three times as much. Memory to train is what one process takes: values, gradients and the
+// two moments of AdamW, and the activations of a batch, which a small forward measures. Ranks of one node share values
+// and moments. What a loss takes (the similarities of a batch) comes on top.
+
+import TuttiEncoders
+import TuttiFormats
+import TuttiGround
+import TuttiModels
+
+extension InspectCommand {
+    /// The facts about the model in `folder`.
+    func modelFacts(_ folder: String) throws -> JSONObject {
+        let model = try SentenceEncoder.load(folder)
+        model.notices.forEach(TableOptions.notice)
+        let (layout, plan) = (model.encoder.layout, model.encoder.plan)
+        func number(_ value: Int) -> JSONValue { .integer(Int64(value)) }
+        var facts: JSONObject = ["kind": .string("model"), "path": .string(path)]
+        facts["architecture"] = .string(model.architectureName)
+        facts["modules"] = .array(model.moduleNames.map { .string($0) })
+        facts["pooling"] = .array(model.poolingModes.map { .string($0) })
+        facts["include_prompt"] = .bool(model.includesPrompt)
+        facts["tokenizer"] = .string(try model.tokenizerKind())
+        facts["dimension"] = number(model.dimension)
+        facts["layers"] = number(model.encoder.layerCount)
+        facts["hidden_size"] = number(plan.hiddenSize)
+        if plan.layerCount > 0 {
+            facts["heads"] = number(plan.heads)
+            facts["inner_size"] = number(plan.productsOfLayer.last?.linear.inputs ?? 0)
+        }
+        facts["max_seq_length"] = model.lengthLimit.map(number) ?? .null
+        facts["positions"] =
+            model.encoder.longestSequence < EncoderPlan.boundlessLength ? number(model.encoder.longestSequence) : .null
+        facts["vocabulary"] = number(model.tokenizer.vocabularySize)
+        facts["similarity"] = .string(model.similarity)
+        var prompts = JSONObject()
+        for (name, text) in model.prompts.sorted(by: { $0.key < $1.key }) { prompts[name] = .string(text) }
+        facts["prompts"] = .object(prompts)
+        facts["default_prompt_name"] = model.defaultPromptName.map { .string($0) } ?? .null
+        facts["trainable_parameters"] = number(layout.entries.reduce(0) { $0 + $1.elementCount })
+        facts["other_parameters"] = number(model.unusedParameterCount)
+        let tokens = max(1, min(length ?? 128, model.maximumLength))
+        let flops = plan.trainingFLOPs(tokens: tokens, lengths: [tokens]) / Double(tokens)
+        facts["flops_a_token"] = .object([
+            "tokens_a_text": number(tokens), "forward": number(Int(flops / 3)), "training": number(Int(flops)),
+        ])
+        facts["memory_to_train"] = .object(memory(model.encoder, texts: max(1, batch), tokens: tokens))
+        if parameters {
+            var list = JSONObject()
+            for entry in layout.entries {
+                let shape = "[" + entry.shape.map(String.init).joined(separator: ", ") + "]"
+                list[entry.name] = .string(shape + (entry.decays ? "" : " no decay"))
+            }
+            facts["parameters"] = .object(list)
+        }
+        return facts
+    }
+
+    /// Bytes that training with AdamW takes, in batches of `texts` of `tokens` tokens each.
+    private func memory(_ encoder: SequenceEncoder, texts: Int, tokens: Int) -> JSONObject {
+        func activations(_ texts: Int) -> Int {
+            var batch = PackedBatch()
+            for slot in 0..<texts { batch.append(repeatElement(0, count: tokens), slot: UInt64(slot)) }
+            return encoder.compute.run { encoder.activationBytes(of: batch) }
+        }
+        // Linear in the number of texts of one length.
+        let (one, two) = (activations(1), activations(2))
+        let activations = one + (two - one) * (texts - 1)
+        let arena = encoder.layout.count * MemoryLayout<Float>.stride
+        let bytes = [
+            ("values", arena), ("gradients", arena), ("optimizer_state", 2 * arena), ("activations", activations),
+            ("total", 4 * arena + activations),
+        ]
+        var facts: JSONObject = ["batch": .integer(Int64(texts)), "tokens_a_text": .integer(Int64(tokens))]
+        for (name, count) in bytes { facts[name + "_bytes"] = .integer(Int64(count)) }
+        return facts
+    }
+}
