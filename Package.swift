@@ -47,8 +47,8 @@ let package = Package(
         module("Formats", []),
         module("Kernels", ["COpenBLAS", "CTuttiKernels"], exclude: ["PERFORMANCE.md"]),
         module("Ensemble", []),
-        module("Launch", ["CTuttiLaunch"]),
         module("Net", []),
+        module("Launch", ["TuttiNet", "CTuttiLaunch"]),
         // L2
         module("Text", ["TuttiFormats"]),
         module("Corpus", ["TuttiFormats"]),

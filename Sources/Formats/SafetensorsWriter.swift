@@ -18,19 +18,31 @@ package enum SafetensorsWriter {
     package static func write(
         path: String, tensors: [Tensor], metadata: [String: String] = [:]
     ) throws(TuttiError) {
-        let ordered = tensors.sorted { a, b in
-            if a.dtype != b.dtype { return a.dtype.writingRank > b.dtype.writingRank }
-            return a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
+        for tensor in tensors {
+            let size = tensor.shape.reduce(tensor.dtype.width, *)
+            precondition(
+                size == tensor.bytes.count,
+                "tensor \(tensor.name): \(tensor.bytes.count) bytes, shape \(tensor.shape) needs \(size)")
         }
-        let start = header(ordered, metadata: metadata)
+        let start = Self.start(of: tensors.map { ($0.name, $0.dtype, $0.shape) }, metadata: metadata)
         try AtomicWrite.file(path: path) { output throws(TuttiError) in
-            try output.write(start)
-            for tensor in ordered { try output.write(tensor.bytes) }
+            try output.write(start.header)
+            for place in start.order { try output.write(tensors[place].bytes) }
         }
     }
 
-    /// The header with its length in front.
-    private static func header(_ tensors: [Tensor], metadata: [String: String]) -> [UInt8] {
+    /// How a file of these tensors begins, for those who write it themselves: the order in which the bytes of the tensors
+    /// follow, as indices, and the header with its length in front.
+    ///
+    /// Duplicate names are a bug of the caller.
+    package static func start(
+        of tensors: [(name: String, dtype: TensorType, shape: [Int])], metadata: [String: String] = [:]
+    ) -> (order: [Int], header: [UInt8]) {
+        let order = tensors.indices.sorted { place, other in
+            let (a, b) = (tensors[place], tensors[other])
+            if a.dtype != b.dtype { return a.dtype.writingRank > b.dtype.writingRank }
+            return a.name.utf8.lexicographicallyPrecedes(b.name.utf8)
+        }
         var members: [String] = []
         if !metadata.isEmpty {
             let pairs = metadata.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
@@ -39,11 +51,8 @@ package enum SafetensorsWriter {
         }
         var offset = 0
         var names: Set<String> = []
-        for tensor in tensors {
+        for tensor in order.lazy.map({ tensors[$0] }) {
             let size = tensor.shape.reduce(tensor.dtype.width, *)
-            precondition(
-                size == tensor.bytes.count,
-                "tensor \(tensor.name): \(tensor.bytes.count) bytes, shape \(tensor.shape) needs \(size)")
             precondition(names.insert(tensor.name).inserted, "duplicate tensor \(tensor.name)")
             precondition(tensor.name != "__metadata__", "a tensor may not be named __metadata__")
             let shape = tensor.shape.map(String.init).joined(separator: ",")
@@ -55,7 +64,7 @@ package enum SafetensorsWriter {
         }
         var text = Array("{\(members.joined(separator: ","))}".utf8)
         text.append(contentsOf: repeatElement(0x20, count: (8 - text.count % 8) % 8))
-        return withUnsafeBytes(of: UInt64(text.count).littleEndian, Array.init) + text
+        return (order, withUnsafeBytes(of: UInt64(text.count).littleEndian, Array.init) + text)
     }
 
     private static func quoted(_ text: String) -> String { JSONValue.string(text).serialized() }

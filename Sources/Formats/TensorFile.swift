@@ -91,9 +91,23 @@ package struct TensorFile: Sendable {
         guard info.count == floats.count else {
             throw tensorError(info, "has \(info.count) elements, shape \(info.shape), expected \(floats.count)")
         }
+        try readFloats(name, from: 0, into: floats)
+    }
+
+    /// Reads so many elements of the tensor `name` from element `first` on, as the whole tensor is read.
+    ///
+    /// Throws: `.data` if there is no such tensor, if it holds integers, or if it ends before.
+    package func readFloats(
+        _ name: String, from first: Int, into floats: UnsafeMutableBufferPointer<Float>
+    ) throws(TuttiError) {
+        let info = try require(name)
+        guard first >= 0, first + floats.count <= info.count else {
+            throw tensorError(info, "has \(info.count) elements, expected at least \(first + floats.count)")
+        }
         let bytes = UnsafeRawBufferPointer(rebasing: files[info.file].bytes[info.byteRange])
-        guard let source = bytes.baseAddress, let target = floats.baseAddress, info.count > 0 else { return }
-        guard info.dtype.convertToFloats(source, into: target, count: info.count) else {
+        guard let source = bytes.baseAddress, let target = floats.baseAddress, floats.count > 0 else { return }
+        let start = source + first * info.dtype.width
+        guard info.dtype.convertToFloats(start, into: target, count: floats.count) else {
             throw tensorError(info, "is of type \(info.dtype.rawValue), expected F32, F16, BF16 or F64")
         }
     }

@@ -2,6 +2,7 @@
 
 import Foundation
 import TuttiGround
+import TuttiNet
 
 /// A network interface with an IPv4 address.
 package struct NetworkInterface: Codable, Equatable, Sendable {
@@ -19,10 +20,20 @@ package struct NetworkInterface: Codable, Equatable, Sendable {
         (self.name, self.address, self.bits, self.speed) = (name, address, bits, speed)
     }
 
+    /// Those of this host that are up and have an IPv4 address, without the loopback.
+    static func all() -> [NetworkInterface] {
+        HostAddress.all().filter(\.isVersion4).map { address in
+            let speed = SystemFile.word("/sys/class/net/\(address.interface)/speed").flatMap { Int($0) }
+            return NetworkInterface(
+                name: address.interface, address: address.text, bits: address.bits,
+                speed: speed.flatMap { $0 > 0 ? $0 : nil })
+        }
+    }
+
     /// Its network: 10.0.0.0/24.
     package var network: String {
         let mask = bits == 0 ? 0 : ~UInt32(0) << UInt32(32 - bits)
-        let number = HostInterfaces.number(of: address) & mask
+        let number = HostAddress.number(of: address) & mask
         return "\(number >> 24).\(number >> 16 & 255).\(number >> 8 & 255).\(number & 255)/\(bits)"
     }
 }
@@ -96,8 +107,8 @@ package struct HostReport: Codable, Equatable, Sendable {
         return HostReport(
             hostName: Machine.hostName, machine: identity(), program: try ownDigest(), library: library,
             hasDirectory: exists, clock: Date().timeIntervalSince1970, sharedMegabytes: shared,
-            freeMegabytes: machine.freeMegabytes, cores: machine.usableCores, interfaces: HostInterfaces.interfaces(),
-            resolved: Dictionary(names.map { ($0, HostInterfaces.resolve($0)) }) { first, _ in first },
+            freeMegabytes: machine.freeMegabytes, cores: machine.usableCores, interfaces: NetworkInterface.all(),
+            resolved: Dictionary(names.map { ($0, HostAddress.resolve($0)) }) { first, _ in first },
             strays: strays, otherRanks: others)
     }
 

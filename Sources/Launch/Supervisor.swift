@@ -4,7 +4,7 @@
 // forwards, because on TERM or INT mpirun itself kills the ranks within a second. Before the ranks handle signals there is
 // nothing to save: the job ends with code 85. A second one kills. Other programs get the signal that was sent: USR1
 // and USR2 through mpirun, the others end the job in mpirun's way. If the launcher itself is killed, mpirun gets TERM and
-// ends the job.
+// ends the job; if it does not, a process that outlives the launcher kills it (JobGuard).
 //
 // No end hangs: processes that somebody has stopped are woken some seconds after the first signal, on every host; ranks that
 // still do not stop are killed after `patience`; and mpirun, which may wait for ever for a daemon, once rank zero has said
@@ -72,6 +72,7 @@ package final class Supervisor {
         // Ranks whose mpirun was killed become children of this process, which kills them.
         _ = tutti_adopt_orphans()
         let (job, pipe) = try ProcessTree.start(mpirun.command, environment: mpirun.environment)
+        let keeper = JobGuard(job)
         errors.pass(from: pipe)
         var status: Int32 = 0
         while true {
@@ -80,6 +81,7 @@ package final class Supervisor {
             if waitpid(job, &status, WNOHANG) == job { break }
             watch(job)
         }
+        keeper?.end()
         let exitsNormally = status & 0x7F == 0
         if !exitsNormally || stop.endsJob { ProcessTree.killAll() }
         let said = errors.end(within: Supervisor.patience)

@@ -63,44 +63,8 @@ package struct NetworkAddress: Sendable, Equatable, CustomStringConvertible {
     /// The addresses of this host that other hosts may reach, IPv4 first; those that need the name of an interface are
     /// left out. The loopback's is the last.
     package static func ownTexts() -> [String] {
-        var first: UnsafeMutablePointer<ifaddrs>?
-        guard getifaddrs(&first) == 0 else { return ["127.0.0.1"] }
-        defer { freeifaddrs(first) }
-        var (version4, version6): ([String], [String]) = ([], [])
-        var next = first
-        while let interface = next?.pointee {
-            next = interface.ifa_next
-            let flags = interface.ifa_flags
-            guard let address = interface.ifa_addr, flags & UInt32(IFF_UP) != 0,
-                flags & UInt32(IFF_LOOPBACK) == 0, let text = text(of: address)
-            else { continue }
-            if text.contains(":") {
-                if !text.lowercased().hasPrefix("fe80") { version6.append(text) }
-            } else {
-                version4.append(text)
-            }
-        }
-        return version4 + version6 + ["127.0.0.1"]
-    }
-
-    /// The text of an address of the system; nil if it belongs to another family.
-    private static func text(of address: UnsafePointer<sockaddr>) -> String? {
-        var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
-        let family = Int32(address.pointee.sa_family)
-        let isMade: Bool
-        switch family {
-        case AF_INET:
-            isMade = address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { pointer in
-                var own = pointer.pointee.sin_addr
-                return inet_ntop(family, &own, &text, socklen_t(text.count)) != nil
-            }
-        case AF_INET6:
-            isMade = address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { pointer in
-                var own = pointer.pointee.sin6_addr
-                return inet_ntop(family, &own, &text, socklen_t(text.count)) != nil
-            }
-        default: return nil
-        }
-        return isMade ? String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self) : nil
+        let all = HostAddress.all()
+        let version6 = all.filter { !$0.isVersion4 && !$0.text.lowercased().hasPrefix("fe80") }
+        return all.filter(\.isVersion4).map(\.text) + version6.map(\.text) + ["127.0.0.1"]
     }
 }

@@ -7,6 +7,8 @@
 // exchange sums. That it is so is held by laws over 1 to 4 ranks for every registered loss, each with a negative
 // control (Tests/ObjectivesTests/LossLawTests.swift, tutti-world).
 //
+// In a run the ensemble that losses get carries rows in two levels, once a node (Training/Exchange/NodeRows.swift).
+//
 // Legend: `W` ranks, `b` rows on this rank, `N` rows of all ranks.
 
 import TuttiEnsemble

@@ -49,8 +49,11 @@ struct Checkpoint {
     // MARK: Writing
 
     /// Writes `checkpoint-<step>` below `directory`, unless it is there already. Rank zero only.
+    ///
+    /// - Parameter optimizer: makes the file of the optimizer's state at the path that it gets; nil = none is kept.
     static func write(
-        directory: String, model: SentenceEncoder, card: String, optimizer: OptimizerState?, state: TrainerState,
+        directory: String, model: SentenceEncoder, card: String, optimizer: ((String) throws(TuttiError) -> Void)?,
+        state: TrainerState,
         arguments: TrainingArguments, surroundings: Surroundings, identity: RunIdentity
     ) throws(TuttiError) -> String {
         let name = "checkpoint-\(state.globalStep)"
@@ -70,9 +73,7 @@ struct Checkpoint {
             try AtomicWrite.directory(finalPath: path) { temporary in
                 try model.save(to: temporary, card: card)
                 try LossFile.save(to: temporary, from: model.encoder.parameters)
-                if let optimizer {
-                    try optimizer.save(to: temporary + "/optimizer.safetensors", layout: model.encoder.layout)
-                }
+                try optimizer?(temporary + "/optimizer.safetensors")
                 let reference = state.referenceJSON(arguments: arguments, batchRows: surroundings.batchRows)
                 try AtomicWrite.file(
                     path: temporary + "/trainer_state.json", text: reference.serialized(indent: 2) + "\n")

@@ -70,10 +70,12 @@ final class CheckpointKeeper {
         try log.pausing(for: "saving") {
             try replicas.beforeSaving(state.globalStep)
             if state.bestGlobalStep == state.globalStep { state.bestCheckpoint = "checkpoint-\(state.globalStep)" }
-            let optimizer = inputs.arguments.saveOnlyModel && !isRequested ? nil : memory.state
+            let keepsState = !inputs.arguments.saveOnlyModel || isRequested
+            let optimizer = try keepsState ? optimizerFile(step: state.globalStep) : nil
             let card = RunCard(inputs, state).text
             let name = try ensemble.onRoot {
                 try directory.checkIsHeld()
+                defer { removeGathered(step: state.globalStep) }
                 let name = try Checkpoint.write(
                     directory: directory.path, model: inputs.model, card: card, optimizer: optimizer, state: state,
                     arguments: inputs.arguments, surroundings: surroundings, identity: directory.identity)
@@ -84,6 +86,39 @@ final class CheckpointKeeper {
             }
             log.tell { $0.saved(directory.path + "/" + name) }
         }
+    }
+
+    /// What makes the file of the optimizer's state on rank zero. State that several memories keep together is gathered
+    /// now, into a file that is moved later. Collective.
+    private func optimizerFile(step: Int) throws -> (String) throws(TuttiError) -> Void {
+        let layout = memory.parameters.layout
+        guard memory.state.isSharded else {
+            return { [state = memory.state] (path: String) throws(TuttiError) in
+                try state.save(to: path, layout: layout)
+            }
+        }
+        let gathered = gatheredPath(step: step)
+        try ensemble.onRoot { try directory.checkIsHeld() }
+        do {
+            try memory.state.saveTogether(to: gathered, layout: layout, among: ensemble)
+        } catch {
+            if ensemble.isRoot { removeGathered(step: step) }
+            throw error
+        }
+        return { (path: String) throws(TuttiError) in
+            do {
+                try FileManager.default.moveItem(atPath: gathered, toPath: path)
+            } catch {
+                throw TuttiError(.retryable, "write a checkpoint", path, "\(error.localizedDescription)")
+            }
+        }
+    }
+
+    /// Where gathered state waits; what a killed save leaves there is removed with its unfinished checkpoints.
+    private func gatheredPath(step: Int) -> String { "\(directory.path)/checkpoint-\(step)-optimizer.tmp" }
+
+    private func removeGathered(step: Int) {
+        do throws(TuttiError) { try AtomicWrite.removeTree(gatheredPath(step: step)) } catch {}  // the next start does
     }
 
     /// The folder of the checkpoint of the current step.

@@ -59,8 +59,8 @@ func decisive(_ configuration: JSONObject) -> JSONObject {
     object["output_dir"] = nil
     object["model_card"] = nil
     if var arguments = object["args"]?.object {
-        let others = ["run_name", "report_to", "exchange", "replica_check_steps"]
-        for key in others + ["runName", "reportTo", "replicaCheckSteps"] { arguments[key] = nil }
+        let others = ["run_name", "report_to", "exchange", "replica_check_steps", "optimizer_sharding"]
+        for key in others + ["runName", "reportTo", "replicaCheckSteps", "optimizerSharding"] { arguments[key] = nil }
         // Defaults of keys that earlier runs do not have.
         if arguments["wire"] == .string(Wire.fp32.rawValue) { arguments["wire"] = nil }
         if [nil, .string(Determinism.run.rawValue)].contains(arguments["deterministic"]) {

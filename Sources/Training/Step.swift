@@ -16,7 +16,7 @@ final class TrainingStep {
     private(set) var usedLosses: [Bool]
     let memory: TrainingMemory
     /// Where the bits of a run must not depend on its ranks.
-    private let shards: LogicalShards?
+    let shards: LogicalShards?
     private let update: Update
     private let schedule: LearningRateSchedule
     private let arguments: TrainingArguments
@@ -45,7 +45,7 @@ final class TrainingStep {
             let pass = ObjectivePass(objective, batch, draw: draw, isTraining: true, shards: shards)
 
             clock.enter(.loss)
-            let value = try pass.evaluate(weight: 1 / Double(count), ensemble: ensemble)
+            let value = try pass.evaluate(weight: 1 / Double(count), ensemble: exchange.ranks)
             report.add(value, parts: objective.loss.parts, count: count)
 
             clock.enter(.backward)

@@ -70,7 +70,7 @@ package final class Trainer {
         let optimizer = try OptimizerRegistry.make(arguments)
         let memory = TrainingMemory(
             parameters, runs: runs, stateNames: optimizer.stateNames, exchange: arguments.exchange,
-            wire: arguments.wire, isTree: arguments.deterministic == .worldSize)
+            wire: arguments.wire, sharding: arguments.optimizerSharding, isTree: arguments.deterministic == .worldSize)
         step = TrainingStep(
             objectives, lossOfDataset: inputs.trainDatasets.map(\.loss), memory: memory,
             update: Update(optimizer, memory: memory, arguments: arguments), schedule: schedule, arguments: arguments,

@@ -15,8 +15,10 @@ final class AlteredEnsemble: MessagePassing, @unchecked Sendable {
         case dividedByRanks
         /// None, but ranks of one node exchange messages, as between nodes.
         case nodesApart
-        /// Nobody waits in a barrier, and the last rank comes late to its backward pass.
+        /// Nobody waits in a barrier, to which the last rank comes late.
         case noBarrier
+        /// Ranks exchange messages, and long gathers bring nothing from other ranks.
+        case staleGather
         /// The last rank gets the name of memory that it cannot open.
         case strangeNode
         /// None, but rank r is on node r / 2: nodes of two ranks, the last perhaps of one.
@@ -42,7 +44,7 @@ final class AlteredEnsemble: MessagePassing, @unchecked Sendable {
     var computeThreads: Int { inner.computeThreads }
     var sharesNode: Bool {
         switch fault {
-        case .nodesApart, .dividedByRanks: false
+        case .nodesApart, .dividedByRanks, .staleGather: false
         case .pairsOfRanks, .silentPairs: inner.sharesNode && size == 2
         default: inner.sharesNode
         }
@@ -61,7 +63,10 @@ final class AlteredEnsemble: MessagePassing, @unchecked Sendable {
         AlteredEnsemble(try inner.split(color: color), fault, talking: talks)
     }
 
-    func barrier() throws { if fault != .noBarrier { try inner.barrier() } }
+    func barrier() throws {
+        if fault != .noBarrier { return try inner.barrier() }
+        if rank == size - 1 { usleep(20_000) }
+    }
 
     func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws {
         try inner.broadcast(bytes, root: root)
@@ -82,6 +87,10 @@ final class AlteredEnsemble: MessagePassing, @unchecked Sendable {
         _ own: UnsafeRawBufferPointer, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableRawBufferPointer
     ) throws {
         try inner.allGather(own, counts: counts, into: into)
+        if fault == .staleGather, into.count > 100_000 {
+            let start = counts[..<rank].reduce(0, +)
+            for place in into.indices where place < start || place >= start + own.count { into[place] = 0 }
+        }
     }
 
     func reduceScatterSum(
@@ -90,8 +99,7 @@ final class AlteredEnsemble: MessagePassing, @unchecked Sendable {
         try inner.reduceScatterSum(send, counts: counts, into: into)
         let own = UnsafeMutableBufferPointer(rebasing: into[..<counts[rank]])
         switch fault {
-        case .nodesApart, .strangeNode, .droppedRotation, .pairsOfRanks, .silentPairs: break
-        case .noBarrier: if rank == size - 1 { usleep(20_000) }
+        case .nodesApart, .strangeNode, .droppedRotation, .pairsOfRanks, .silentPairs, .staleGather, .noBarrier: break
         case .dividedByRanks: divide(own)
         case .droppedReduceScatter:
             let start = counts[..<rank].reduce(0, +)

@@ -161,7 +161,8 @@ private func adjointness(_ plain: any Ensemble, _ other: any Ensemble, _ finding
     }
 }
 
-private func reduceScatter(_ values: [Float], _ deal: [Int], _ ensemble: any Ensemble) throws -> [Float] {
+/// This rank's slice of the sum of `values` over ranks.
+func reduceScatter(_ values: [Float], _ deal: [Int], _ ensemble: any Ensemble) throws -> [Float] {
     var own = [Float](repeating: -1, count: deal[ensemble.rank])
     try values.withUnsafeBufferPointer { send in
         try deal.withUnsafeBufferPointer { counts in

@@ -36,6 +36,14 @@ let trainingLaws: [Law] =
                 let pairs = AlteredEnsemble(ensemble, .pairsOfRanks, talking: .always)
                 try TinyTraining(name).compare(together: pairs, ensemble, findings)
             },
+            Law(name: "\(name): the same with the optimizer's state over all ranks", fewestRanks: 2) {
+                ensemble, findings in
+                var training = TinyTraining(name)
+                training.sharding = .all
+                try training.compare(together: ensemble, ensemble, findings)
+                let pairs = AlteredEnsemble(ensemble, .pairsOfRanks)
+                if ensemble.sharesNode { try training.compare(together: pairs, ensemble, findings) }
+            },
             .control("\(name): nodes that do not talk to each other", fewestRanks: 3, needsNode: true) {
                 ensemble, findings in
                 let silent = AlteredEnsemble(ensemble, .silentPairs)
@@ -56,12 +64,12 @@ let trainingLaws: [Law] =
                 findings.require(all == alone, "other bits")
             },
             .control("\(name): gradients divided by the number of ranks") { ensemble, findings in
-                let broken = AlteredEnsemble(ensemble, .dividedByRanks)
-                try TinyTraining(name).compare(together: broken, ensemble, findings)
+                try TinyTraining.byMessages(name).compare(
+                    together: AlteredEnsemble(ensemble, .dividedByRanks), ensemble, findings)
             },
             .control("\(name): the reduce-scatter of candidate gradients left out") { ensemble, findings in
-                let broken = AlteredEnsemble(ensemble, .droppedReduceScatter)
-                try TinyTraining(name).compare(together: broken, ensemble, findings)
+                try TinyTraining.byMessages(name).compare(
+                    together: AlteredEnsemble(ensemble, .droppedReduceScatter), ensemble, findings)
             },
             .control("\(name): masks that depend on the rank") { ensemble, findings in
                 var training = TinyTraining(name)
@@ -84,7 +92,7 @@ private let datasetLaws: [Law] = [
         try training.compare(together: ensemble, ensemble, findings)
     },
     .control("two data sets with a loss each: gradients divided by the number of ranks") { ensemble, findings in
-        var training = TinyTraining("bert-sgd")
+        var training = TinyTraining.byMessages("bert-sgd")
         training.isOverTwoDatasets = true
         try training.compare(together: AlteredEnsemble(ensemble, .dividedByRanks), ensemble, findings)
     },
@@ -97,6 +105,10 @@ struct TinyTraining {
     var sampler: any BatchSampler = DefaultBatchSampler()
     /// Logical shards, if the bits must be those of one process (`deterministic: world_size`).
     var logicalShards: Int?
+    /// How gradients are summed.
+    var exchange = ExchangeChoice.auto
+    /// Which memory keeps which part of the optimizer's state; of momentum where it is not the default.
+    var sharding = OptimizerSharding.node
     /// Triplets and pairs of the same rows, each with its own loss.
     var isOverTwoDatasets = false
 
@@ -106,6 +118,13 @@ struct TinyTraining {
     init(_ name: String) {
         folder = "Tests/Golden/training/" + name
         stepsOfEpoch = name == "bert-sgd" ? 4 : 3  // 84 and 60 rows, 11 per batch, two batches per step
+    }
+
+    /// A run that uses the collectives of the ensemble for everything.
+    static func byMessages(_ name: String) -> TinyTraining {
+        var training = TinyTraining(name)
+        training.exchange = .messages
+        return training
     }
 
     /// Weights and losses of ten steps.
@@ -163,6 +182,8 @@ struct TinyTraining {
             arguments.deterministic = .worldSize
             arguments.deterministicShards = logicalShards
         }
+        (arguments.exchange, arguments.optimizerSharding) = (exchange, sharding)
+        if sharding == .all { (arguments.optimArgs, arguments.learningRate) = (["momentum": "0.5"], 0.1) }
         arguments.dataSeed = 42
         let model = try SentenceEncoder.load(
             folder + "/model",

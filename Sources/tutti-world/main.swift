@@ -12,7 +12,8 @@ import TuttiEnsemble
 import TuttiEnsembleMPI
 import TuttiGround
 
-let laws = collectiveLaws + splitLaws + objectiveLaws + trainingLaws + nodeLaws + miningLaws + allocationLaws
+let laws =
+    collectiveLaws + splitLaws + objectiveLaws + exchangeLaws + trainingLaws + nodeLaws + miningLaws + allocationLaws
 
 do {
     let world = try MPIEnsemble.startIfLaunched()

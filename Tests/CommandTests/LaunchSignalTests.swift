@@ -118,6 +118,17 @@ import Testing
         #expect(next.code() == 85, "\(next.errors)")
     }
 
+    /// A stopped mpirun does not hear of it: the guard wakes it.
+    @Test func aKilledLauncherTakesAStoppedMpirunAlong() throws {
+        let job = try launch()
+        try train(job)
+        let mpirun = try job.descendants(named: "mpirun") + job.descendants(named: "mpirun.openmpi")
+        kill(try #require(mpirun.first), SIGSTOP)
+        job.signal(SIGKILL)
+        #expect(job.code() == 137)
+        try expectNothingRuns()
+    }
+
     /// Whatever instant SIGKILL hits, also that in which mpirun starts: a rank that loses mpirun ends by itself.
     @Test(arguments: [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.7])
     func aLauncherKilledEarlyLeavesNoRank(_ delay: Double) throws {

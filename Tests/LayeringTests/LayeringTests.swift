@@ -18,8 +18,8 @@ let layers: [String: Set<String>] = [
     "Formats": [],
     "Kernels": ["COpenBLAS", "CTuttiKernels"],
     "Ensemble": [],
-    "Launch": ["CTuttiLaunch"],
     "Net": [],
+    "Launch": ["TuttiNet", "CTuttiLaunch"],
     // L2
     "Text": ["TuttiFormats"],
     "Corpus": ["TuttiFormats"],

@@ -50,8 +50,11 @@ package struct TinyRun: Sendable {
         return run
     }
 
+    /// Another model's folder; that of the golden run if nil.
+    package var model: String?
+
     /// The model's folder.
-    package var modelPath: String { folder + "/model" }
+    package var modelPath: String { model ?? folder + "/model" }
 
     /// What the reference found.
     package func expected() throws -> JSONObject {

@@ -18,6 +18,14 @@ int tutti_single_copy(void);
 // child does not outlive its parent, even one that SIGKILL ends.
 int tutti_start(char *const argv[], char *const envp[], int output, int errors, pid_t *child);
 
+// Starts a process that ends `job`, a child of this process, should this process end before it: `job` gets SIGTERM then
+// (tutti_start), and if it does not end, because somebody has stopped it or one of those that it waits for, the guard
+// wakes it after a second, and kills it with its process group after eight.
+//
+// The result is a descriptor, and `*guard` its process; -1 if the system refuses. When the job has ended, kill the guard,
+// collect it and close the descriptor.
+int tutti_guard(pid_t job, pid_t *guard);
+
 // Orphans among the descendants of this process become its children from now on; 0, or errno.
 int tutti_adopt_orphans(void);
 

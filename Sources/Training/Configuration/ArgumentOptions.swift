@@ -170,6 +170,10 @@ extension TrainingArguments {
             "the numbers of gradients in messages between nodes; bf16 halves the bytes and rounds each node's part and "
                 + "the sum"),
         Option(
+            "optimizer_sharding", \.optimizerSharding,
+            "where the optimizer's state is kept: node, all of it once a node (once a rank where ranks share no memory); "
+                + "all, an equal part in each of these memories (ZeRO-1): new values then travel in place of sums"),
+        Option(
             "replica_check_steps", \.replicaCheckSteps,
             "steps after which the ranks compare their copies of the weights, as before each checkpoint; 0: never",
             check: .atLeast(0)),
@@ -264,6 +268,7 @@ extension TrainingArguments {
 extension IntervalStrategy: OptionChoice {}
 extension ExchangeChoice: OptionChoice {}
 extension Wire: OptionChoice {}
+extension OptimizerSharding: OptionChoice {}
 extension Determinism: OptionChoice {}
 
 extension DatasetMixing {

@@ -2,8 +2,8 @@
 //
 // Names, defaults and meanings are SentenceTransformerTrainingArguments' (sentence-transformers 6.2, transformers 5),
 // with keys of our own: `global_train_batch_size` and `global_eval_batch_size`, which fix a batch whatever the number of
-// ranks, `exchange` and `wire`, which say how ranks sum gradients. `ArgumentOptions.swift` describes each, `ArgumentKeys.swift` lists the keys that are accepted without
-// effect or refused.
+// ranks, `exchange` and `wire`, which say how ranks sum gradients, `optimizer_sharding`, who keeps the optimizer's state.
+// `ArgumentOptions.swift` describes each, `ArgumentKeys.swift` lists the keys that are accepted without effect or refused.
 
 import TuttiCorpus
 import TuttiFormats
@@ -81,6 +81,8 @@ public struct TrainingArguments: Sendable {
     public var exchange = ExchangeChoice.auto
     /// The number format of gradients in messages between nodes.
     public var wire = Wire.fp32
+    /// Which memory keeps which part of the optimizer's state.
+    public var optimizerSharding = OptimizerSharding.node
     /// What must not change the bits of the run.
     public var deterministic = Determinism.run
     /// Logical shards of a global batch where `deterministic` is `worldSize`: a power of two, at least the ranks.

@@ -21,12 +21,15 @@ package struct GradientNorms: Sendable, Equatable {
 
 /// Where an exchange has placed the arenas of a run, and what of them this rank is to do.
 package struct Placement {
-    /// The optimizer's arenas, zeros.
-    package var state: [UnsafeMutableBufferPointer<Float>]
+    /// The optimizer's arenas, as far as this rank's memory stores them, zeros.
+    package var state: [StateArena]
     /// The chunks of the arenas that this rank sums and updates, ascending.
     package var shard: [Range<Int>]
     /// Whether this rank writes values and state where all ranks would write the same: one rank for memory of all.
     package var isWriter: Bool
+    /// Where memories keep the state together: a rank whose memory has each chunk of it, rank zero where its memory does.
+    /// Empty where every memory has all.
+    package var holders: [Int] = []
 }
 
 /// A way to keep the arenas and to sum gradients over ranks. Making one places the arenas.
@@ -38,6 +41,9 @@ package protocol Exchange: AnyObject {
 
     /// What the run prints about it, a few words.
     var summary: String { get }
+
+    /// The ranks of the run for its losses: their gathers of rows go the way of this exchange.
+    var ranks: any Ensemble { get }
 
     /// Takes over a slice of the gradient arena that backward has finished.
     func finished(_ slice: Range<Int>)

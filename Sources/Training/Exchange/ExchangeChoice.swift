@@ -19,15 +19,20 @@ public enum ExchangeChoice: String, Sendable, CaseIterable {
 
     /// Makes the exchange of a run, which places the arenas. Collective.
     ///
-    /// - Parameter isTree: whether ranks are added along a binary tree, rather than in their order.
+    /// - Parameters:
+    ///   - sharding: which memory keeps which part of the optimizer's state.
+    ///   - isTree: whether ranks are added along a binary tree, rather than in their order.
     /// - Returns: the exchange, and why ranks of one node keep memory of their own ("" if they share it or need not).
     /// - Throws: a usage error if the exchange that was asked for cannot be had.
     package func make(
-        _ parameters: ParameterStore, stateCount: Int, wire: Wire, isTree: Bool = false, among ensemble: any Ensemble
+        _ parameters: ParameterStore, stateCount: Int, wire: Wire, sharding: OptimizerSharding = .node,
+        isTree: Bool = false, among ensemble: any Ensemble
     ) throws -> (exchange: any Exchange, obstacle: String) {
         var obstacle = ""
+        let sharding = stateCount > 0 ? sharding : .node  // without state only the messages of values would be left
         if ensemble.size > 1, self != .messages {
-            let answer = try share(parameters, stateCount: stateCount, wire: wire, isTree: isTree, among: ensemble)
+            let answer = try share(
+                parameters, stateCount: stateCount, wire: wire, sharding: sharding, isTree: isTree, among: ensemble)
             if let exchange = answer.exchange { return (exchange, "") }
             obstacle = answer.obstacle
         }
@@ -47,12 +52,18 @@ public enum ExchangeChoice: String, Sendable, CaseIterable {
                 .usage, "choose the exchange", "args.wire: bf16", "exchange: messages sends fp32",
                 hint: obstacle.isEmpty ? "Use exchange: auto." : "two_level cannot be had: \(obstacle).")
         }
-        return (Messages(parameters, stateCount: stateCount, among: ensemble), obstacle)
+        if sharding == .all, ensemble.size > 1, !(ensemble is any MessagePassing) {
+            throw TuttiError(
+                .usage, "choose the exchange", "args.optimizer_sharding: all", "these ranks cannot send messages",
+                hint: "Use optimizer_sharding: node.")
+        }
+        return (Messages(parameters, stateCount: stateCount, sharding: sharding, among: ensemble), obstacle)
     }
 
     /// An exchange in which ranks of a node share memory; nil on every rank, with the reason, if they cannot.
     private func share(
-        _ parameters: ParameterStore, stateCount: Int, wire: Wire, isTree: Bool, among ensemble: any Ensemble
+        _ parameters: ParameterStore, stateCount: Int, wire: Wire, sharding: OptimizerSharding, isTree: Bool,
+        among ensemble: any Ensemble
     ) throws -> (exchange: (any Exchange)?, obstacle: String) {
         let nodes = try ensemble.gatherCounts(ensemble.node)
         let table = NodeTable(nodes: nodes, rank: ensemble.rank)
@@ -62,7 +73,8 @@ public enum ExchangeChoice: String, Sendable, CaseIterable {
             let regions = SharedNode.regions(parameters, stateCount: stateCount, ranks: ensemble.size)
             let answer = try NodeMemory.share(regions: regions, among: ensemble)
             let exchange = try answer.memory.map {
-                try SharedNode(parameters, stateCount: stateCount, in: $0, isTree: isTree, among: ensemble)
+                try SharedNode(
+                    parameters, stateCount: stateCount, in: $0, isTree: isTree, table: table, among: ensemble)
             }
             return (exchange, answer.obstacle)
         }
@@ -78,7 +90,8 @@ public enum ExchangeChoice: String, Sendable, CaseIterable {
         let split = try ensemble.splitByNode()
         let isApart = split.own.size > 1 && !split.own.sharesNode
         guard try ensemble.agree(code: isApart ? 1 : 0) == 0 else { return (nil, "") }
-        let regions = TwoLevel.regions(parameters, stateCount: stateCount, ranks: split.own.size)
+        let regions = TwoLevel.regions(
+            parameters, stateCount: stateCount, ranks: split.own.size, table: table, sharding: sharding)
         let answer = try NodeMemory.share(regions: regions, among: split.own)
         let obstacles = try ensemble.gather(Array(answer.obstacle.utf8))
         guard let memory = answer.memory, obstacles.allSatisfy(\.isEmpty) else {
@@ -86,8 +99,8 @@ public enum ExchangeChoice: String, Sendable, CaseIterable {
             return (nil, "on the node of rank \(node), \(String(decoding: obstacles[node], as: UTF8.self))")
         }
         let exchange = try TwoLevel(
-            parameters, stateCount: stateCount, in: memory, table: table, wire: wire, isTree: isTree, nodes: split,
-            among: whole)
+            parameters, stateCount: stateCount, in: memory, table: table, wire: wire, isTree: isTree,
+            sharding: sharding, nodes: split, among: whole)
         return (exchange, "")
     }
 

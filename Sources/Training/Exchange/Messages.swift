@@ -5,6 +5,9 @@
 // order on every rank. Of the word table only the rows that some rank touched travel, packed, at the end. Each rank
 // then holds the whole sum and updates everything.
 //
+// With `optimizer_sharding: all` each rank updates every W-th chunk only, whose state it alone has, and its values are
+// gathered afterwards. The sum is the same.
+//
 // One rank alone is the same path without messages.
 
 import TuttiEncoders
@@ -15,6 +18,7 @@ import TuttiKernels
 package final class Messages: Exchange {
     package let placement: Placement
     package let summary = "summed by messages"
+    package var ranks: any Ensemble { ensemble }
 
     private let parameters: ParameterStore
     private let ensemble: any Ensemble
@@ -23,25 +27,36 @@ package final class Messages: Exchange {
     private let chunks: ArenaChunks
     private let squares: UnsafeMutableBufferPointer<Double>  // [chunks]
     private let packed: UnsafeMutableBufferPointer<Float>  // [minimumBucket], where touched rows travel
+    private let sent: UnsafeMutableBufferPointer<Float>  // [chunk], values that travel; empty if every rank has all
     private var arena = Arena()
     private var pending = 0..<0
+    private var lengths: [Int]  // [W] bytes of one call
     private var failure: (any Error)?
 
-    init(_ parameters: ParameterStore, stateCount: Int, among ensemble: any Ensemble, minimumBucket: Int = 1 << 20) {
+    init(
+        _ parameters: ParameterStore, stateCount: Int, sharding: OptimizerSharding, among ensemble: any Ensemble,
+        minimumBucket: Int = 1 << 20
+    ) {
         self.parameters = parameters
         self.ensemble = ensemble
         self.minimumBucket = minimumBucket
         parameters.allocateGradients()
         var arena = Arena()
-        let chunks = ArenaChunks(parameters.layout)
-        let state = (0..<stateCount).map { _ in
-            UnsafeMutableBufferPointer(start: arena.zeros(chunks.floats), count: chunks.floats)
+        func floats(_ count: Int) -> UnsafeMutableBufferPointer<Float> {
+            UnsafeMutableBufferPointer(start: arena.zeros(count), count: count)
         }
+        let chunks = ArenaChunks(parameters.layout)
+        let (rank, size) = sharding == .all ? (ensemble.rank, ensemble.size) : (0, 1)
+        let stored = StoredChunks(of: chunks) { $0 % size == rank }
+        let state = (0..<stateCount).map { _ in StateArena(stored, floats(stored.floats)) }
         squares = UnsafeMutableBufferPointer(start: arena.doubles(chunks.count), count: chunks.count)
-        let travelling = ensemble.size > 1 ? min(minimumBucket, parameters.touched.table.count) : 0
-        packed = UnsafeMutableBufferPointer(start: arena.floats(travelling), count: travelling)
+        packed = floats(ensemble.size > 1 ? min(minimumBucket, parameters.touched.table.count) : 0)
+        sent = floats(size > 1 ? OptimizerKernels.chunk : 0)
         self.chunks = chunks
-        placement = Placement(state: state, shard: chunks.dealt(from: 0, by: 1), isWriter: true)
+        placement = Placement(
+            state: state, shard: chunks.dealt(from: rank, by: size), isWriter: true,
+            holders: size > 1 ? (0..<chunks.count).map { $0 % size } : [])
+        lengths = [Int](repeating: 0, count: ensemble.size)
         swap(&self.arena, &arena)
     }
 
@@ -61,10 +76,10 @@ package final class Messages: Exchange {
         if ensemble.size > 1 { try ensemble.allReduceSum(parameters.touched.marks) }
         parameters.touched.collect()
         if ensemble.size > 1 { try sumTouchedRows() }
-        Parallel.forRange(placement.shard.count, grain: 1) { places in
-            for chunk in placement.shard[places] {
-                squares[chunk.lowerBound / OptimizerKernels.chunk] = OptimizerKernels.sumOfSquares { add in
-                    parameters.touched.forEachStretch(in: chunk) {
+        Parallel.forRange(chunks.count, grain: 1) { places in
+            for chunk in places {
+                squares[chunk] = OptimizerKernels.sumOfSquares { add in
+                    parameters.touched.forEachStretch(in: chunks.range(chunk)) {
                         add(UnsafeBufferPointer(rebasing: parameters.gradients[$0]))
                     }
                 }
@@ -73,8 +88,24 @@ package final class Messages: Exchange {
         return chunks.norms(squares)
     }
 
-    /// Nothing: nobody reads another rank's values.
-    package func publish() {}
+    /// Gathers the values of all shards: W neighboring chunks at a time, one of each rank.
+    package func publish() throws {
+        if sent.isEmpty { return }
+        for first in stride(from: 0, to: chunks.count, by: ensemble.size) {
+            for rank in lengths.indices {
+                lengths[rank] = first + rank < chunks.count ? 4 * chunks.range(first + rank).count : 0
+            }
+            let own = lengths[ensemble.rank] / 4
+            if own > 0 { _ = sent.update(fromContentsOf: parameters.values[chunks.range(first + ensemble.rank)]) }
+            let last = min(first + ensemble.size, chunks.count) - 1
+            let all = chunks.range(first).lowerBound..<chunks.range(last).upperBound
+            try lengths.withUnsafeBufferPointer { lengths in
+                try ensemble.allGather(
+                    UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(sent)[..<(4 * own)]), counts: lengths,
+                    into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: parameters.values[all])))
+            }
+        }
+    }
 
     /// Sums the touched rows of the word table, packed into messages of at most `minimumBucket` floats.
     private func sumTouchedRows() throws {

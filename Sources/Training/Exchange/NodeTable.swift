@@ -10,6 +10,8 @@ struct NodeTable: Sendable, Equatable {
     let ranks: [[Int]]
     /// This rank's node, an index of `ranks`, and its place there.
     let (node, place): (Int, Int)
+    /// The same of every rank.
+    let (nodes, places): ([Int], [Int])
     /// After so many chunks every node deals them in the same way again.
     let period: Int
 
@@ -20,8 +22,12 @@ struct NodeTable: Sendable, Equatable {
         var order: [Int] = []
         for node in nodes where !order.contains(node) { order.append(node) }
         ranks = order.map { node in nodes.indices.filter { nodes[$0] == node } }
-        node = order.firstIndex(of: nodes[rank]) ?? 0
-        place = ranks[node].firstIndex(of: rank) ?? 0
+        var (numbers, places) = ([Int](repeating: 0, count: nodes.count), [Int](repeating: 0, count: nodes.count))
+        for (number, members) in ranks.enumerated() {
+            for (place, member) in members.enumerated() { (numbers[member], places[member]) = (number, place) }
+        }
+        (self.nodes, self.places) = (numbers, places)
+        (node, place) = (numbers[rank], places[rank])
         period = ranks.reduce(1) { Self.leastCommonMultiple($0, $1.count) }
     }
 
@@ -37,6 +43,15 @@ struct NodeTable: Sendable, Equatable {
 
     /// The rank of `node` that has the chunks of `group`: those whose number is `group` modulo `period`.
     func rank(of node: Int, group: Int) -> Int { ranks[node][group % ranks[node].count] }
+
+    /// The node that adds up a chunk.
+    func adder(of chunk: Int) -> Int { chunk / period % count }
+
+    /// The rank that adds up a chunk.
+    func owner(of chunk: Int) -> Int { rank(of: adder(of: chunk), group: chunk % period) }
+
+    /// The rank of `node` that exchanges rows with `rank` of another node.
+    func partner(of rank: Int, on node: Int) -> Int { ranks[node][places[rank] % ranks[node].count] }
 
     /// The groups of this rank, ascending.
     var groups: StrideTo<Int> { stride(from: place, to: period, by: ranks[node].count) }

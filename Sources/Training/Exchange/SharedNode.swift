@@ -23,6 +23,7 @@ import TuttiKernels
 package final class SharedNode: Exchange {
     package let placement: Placement
     package let summary = "summed in shared memory, a shard by each rank"
+    package let ranks: any Ensemble
 
     let chunks: ArenaChunks
     private let isTree: Bool
@@ -42,21 +43,26 @@ package final class SharedNode: Exchange {
         let arenas = 1 + stateCount + ranks  // values, state, gradients
         return Array(repeating: chunks.floats * 4, count: arenas)
             + Array(repeating: parameters.touched.marks.count * 4, count: ranks) + [chunks.count * 8]
-            + Array(repeating: 64, count: ranks)
+            + Array(repeating: 64, count: ranks) + NodeRows.regions(ranks: ranks)
     }
 
     /// Lays everything into `memory`, in the same order on every rank; rank zero brings the values. Collective.
     ///
-    /// - Parameter isTree: whether ranks are added along a binary tree, rather than in their order.
+    /// - Parameters:
+    ///   - isTree: whether ranks are added along a binary tree, rather than in their order.
+    ///   - table: the nodes of the run.
+    ///   - whole: all ranks of the run; nil if they are those of `ensemble`.
     init(
-        _ parameters: ParameterStore, stateCount: Int, in memory: NodeMemory, isTree: Bool, among ensemble: any Ensemble
+        _ parameters: ParameterStore, stateCount: Int, in memory: NodeMemory, isTree: Bool, table: NodeTable,
+        among ensemble: any Ensemble, of whole: (any Ensemble)? = nil
     ) throws {
         self.isTree = isTree
         self.parameters = parameters
         self.ensemble = ensemble
         let chunks = ArenaChunks(parameters.layout)
         let values = memory.take(Float.self, chunks.floats)
-        let state = (0..<stateCount).map { _ in memory.take(Float.self, chunks.floats) }
+        let all = StoredChunks(of: chunks)
+        let state = (0..<stateCount).map { _ in StateArena(all, memory.take(Float.self, chunks.floats)) }
         let gradients = (0..<ensemble.size).map { _ in memory.take(Float.self, chunks.floats) }
         marksOfRanks = (0..<ensemble.size).map { _ in memory.take(Float.self, parameters.touched.marks.count) }
         squares = memory.take(Double.self, chunks.count)
@@ -64,6 +70,7 @@ package final class SharedNode: Exchange {
             UnsafeMutableRawPointer(memory.take(UInt64.self, 8).baseAddress)?.bindMemory(
                 to: Atomic<Int>.self, capacity: 1)
         }
+        ranks = NodeRows(in: memory, table: table, own: ensemble, whole: whole ?? ensemble)
         gradientsOfRanks = gradients.compactMap { UnsafePointer($0.baseAddress) }
         self.chunks = chunks
         placement = Placement(
@@ -120,10 +127,17 @@ package final class SharedNode: Exchange {
         }
     }
 
-    /// The norms of the gradients in the shards of the node's ranks. The second meeting.
-    func norms() throws -> GradientNorms {
-        Parallel.forRange(placement.shard.count, grain: 1) { places in
-            for chunk in placement.shard[places] {
+    /// The norms of the gradients in the shards of the node's ranks, or in parts of them. The second meeting.
+    ///
+    /// - Parameters:
+    ///   - part: the chunks that this rank answers for; its shard if nil.
+    ///   - across: where other nodes answer for the other chunks, whose numbers are `elsewhere`: one rank of each node.
+    func norms(
+        of part: [Range<Int>]? = nil, elsewhere: [Int] = [], across: (any Ensemble)? = nil
+    ) throws -> GradientNorms {
+        let part = part ?? placement.shard
+        Parallel.forRange(part.count, grain: 1) { places in
+            for chunk in part[places] {
                 squares[chunk.lowerBound / OptimizerKernels.chunk] = OptimizerKernels.sumOfSquares { add in
                     parameters.touched.forEachStretch(in: chunk) {
                         add(UnsafeBufferPointer(rebasing: parameters.gradients[$0]))
@@ -132,6 +146,13 @@ package final class SharedNode: Exchange {
             }
         }
         try ensemble.barrier()
+        if let across {
+            if ensemble.isRoot {
+                for chunk in elsewhere { squares[chunk] = 0 }
+                try across.allReduceSum(squares)
+            }
+            try ensemble.barrier()
+        }
         steps += 1
         return chunks.norms(squares)
     }
@@ -147,6 +168,7 @@ package final class SharedNode: Exchange {
             }
         }
     }
+
     /// Makes this rank's arena hold the sum over the node in a part of its shard.
     func sumStretch(_ stretch: Range<Int>) {
         if gradientsOfRanks.count > 1, let own = parameters.gradients.baseAddress {

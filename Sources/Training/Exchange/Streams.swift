@@ -3,7 +3,7 @@
 // For a parcel every node sends its contribution to the adder, which adds them up in the order of nodes, in fp32, and
 // sends the sum to all. Each node so sends and receives 2 (N - 1) / N of its part, the least that an all-reduce needs; a
 // parcel crosses the network twice, whatever N is; and every float is added in one order, whatever the messages' sizes,
-// so that the sum has the same bits on all ranks.
+// so that the sum has the same bits on all ranks. Where only the adder needs the sum, it stays there: a reduce-scatter.
 //
 // Several parcels are in progress at once, so that both directions of a link are busy. A message is shorter than what
 // Open MPI's TCP sends without asking the receiver first (64 KB): the answer would wait behind the data of the other
@@ -32,6 +32,8 @@ final class Streams: Conversation, @unchecked Sendable {
     /// that has been done.
     private let isEarly: Bool
     private let isTree: Bool
+    /// Whether the adder sends the sum to all nodes.
+    private let returnsSums: Bool
 
     // Fields below are touched by the thread that runs the conversation.
     private var windows: [Window]
@@ -53,8 +55,11 @@ final class Streams: Conversation, @unchecked Sendable {
         var sendsLeft = 0
     }
 
-    init(_ parameters: ParameterStore, node: SharedNode, table: NodeTable, wire: Wire, isEarly: Bool, isTree: Bool) {
-        (self.parameters, self.table, self.wire) = (parameters, table, wire)
+    init(
+        _ parameters: ParameterStore, node: SharedNode, table: NodeTable, wire: Wire, isEarly: Bool, isTree: Bool,
+        returnsSums: Bool
+    ) {
+        (self.parameters, self.table, self.wire, self.returnsSums) = (parameters, table, wire, returnsSums)
         (self.node, self.isEarly, self.isTree) = (node, isEarly, isTree)
         let size = Self.messageBytes
         plan = StreamPlan(table, chunks: node.chunks, capacity: size / wire.bytes)
@@ -125,12 +130,14 @@ final class Streams: Conversation, @unchecked Sendable {
                     from: peer(other, parcel), tag: tag(parcel, isSum: false), slot: slot(place, other))
             }
         } else {
-            windows[place].receivesLeft = 1
+            windows[place].receivesLeft = returnsSums ? 1 : 0
             windows[place].sendsLeft = 1
             let adder = table.rank(of: parcel.adder, group: parcel.group)
-            try mailbox.receive(
-                UnsafeMutableRawBufferPointer(start: windows[place].incoming, count: parcel.count * wire.bytes),
-                from: adder, tag: tag(parcel, isSum: true), slot: slot(place, 0))
+            if returnsSums {
+                try mailbox.receive(
+                    UnsafeMutableRawBufferPointer(start: windows[place].incoming, count: parcel.count * wire.bytes),
+                    from: adder, tag: tag(parcel, isSum: true), slot: slot(place, 0))
+            }
             try mailbox.send(
                 payload(parcel, windows[place]), to: adder, tag: tag(parcel, isSum: false), slot: slot(place, 1))
         }
@@ -151,8 +158,10 @@ final class Streams: Conversation, @unchecked Sendable {
             guard windows[place].receivesLeft == 0 else { return }
             addUp(parcel, shelf: windows[place].shelf)
             idleShelves.append(windows[place].shelf)
+            if !returnsSums, wire == .fp32 { return idle.append(place) }
             let sum = payload(parcel, windows[place])
             if wire == .bf16 { unpack(parcel, from: windows[place].outgoing) }  // the same bits as everywhere
+            if !returnsSums { return idle.append(place) }
             windows[place].sendsLeft = others
             for other in 0..<others {
                 try mailbox.send(
@@ -161,7 +170,7 @@ final class Streams: Conversation, @unchecked Sendable {
         } else {
             if message == 0 { windows[place].receivesLeft = 0 } else { windows[place].sendsLeft = 0 }
             guard windows[place].receivesLeft == 0, windows[place].sendsLeft == 0 else { return }
-            unpack(parcel, from: windows[place].incoming)
+            if returnsSums { unpack(parcel, from: windows[place].incoming) }
             idle.append(place)
         }
     }

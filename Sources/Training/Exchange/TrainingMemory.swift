@@ -14,6 +14,7 @@ final class TrainingMemory {
     private(set) var runs: [UpdateRun]
     private let choice: ExchangeChoice
     private let wire: Wire
+    private let sharding: OptimizerSharding
     private let isTree: Bool
     private var chosen: (any Exchange)?
 
@@ -22,11 +23,11 @@ final class TrainingMemory {
     /// - Parameter isTree: whether ranks are added along a binary tree, rather than in their order.
     init(
         _ parameters: ParameterStore, runs: [UpdateRun], stateNames: [String], exchange: ExchangeChoice = .auto,
-        wire: Wire = .fp32, isTree: Bool = false
+        wire: Wire = .fp32, sharding: OptimizerSharding = .node, isTree: Bool = false
     ) {
         self.parameters = parameters
         self.runs = runs
-        (choice, self.wire, self.isTree) = (exchange, wire, isTree)
+        (choice, self.wire, self.sharding, self.isTree) = (exchange, wire, sharding, isTree)
         state = OptimizerState(names: stateNames)
     }
 
@@ -46,9 +47,9 @@ final class TrainingMemory {
     func place(among ensemble: any Ensemble) throws -> String? {
         guard chosen == nil else { return nil }
         let (exchange, obstacle) = try choice.make(
-            parameters, stateCount: state.names.count, wire: wire, isTree: isTree, among: ensemble)
+            parameters, stateCount: state.names.count, wire: wire, sharding: sharding, isTree: isTree, among: ensemble)
         chosen = exchange
-        state.arenas = exchange.placement.state
+        state.take(exchange.placement)
         let whole = runs
         runs = exchange.placement.shard.flatMap { chunk in
             whole.filter { $0.range.overlaps(chunk) }.map { run in
@@ -59,6 +60,16 @@ final class TrainingMemory {
         }
         guard ensemble.size > 1 else { return nil }
         let why = obstacle.isEmpty ? "" : " (no shared memory: \(obstacle))"
-        return "Gradients of \(ensemble.size) ranks: \(exchange.summary)\(why)."
+        let gradients = "Gradients of \(ensemble.size) ranks: \(exchange.summary)\(why)."
+        if sharding == .node { return gradients }
+        return try gradients + " " + sharingInWords(among: ensemble)
+    }
+
+    /// How much of the optimizer's state a rank has, where all ranks keep it together. Collective.
+    private func sharingInWords(among ensemble: any Ensemble) throws -> String {
+        if state.names.isEmpty { return "The optimizer keeps no state that could be sharded." }
+        let own = exchange.placement.shard.reduce(0) { $0 + $1.count } * state.names.count * 4
+        let most = try ensemble.gatherCounts(own).max() ?? own
+        return "Optimizer state: sharded over all ranks, at most \((Double(most) / 1e5).rounded() / 10) MB each."
     }
 }

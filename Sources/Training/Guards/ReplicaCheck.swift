@@ -12,7 +12,7 @@ import TuttiEnsemble
 import TuttiGround
 import TuttiKernels
 
-/// Compares the copies of the weights, and of the optimizer's state where every rank keeps all of it.
+/// Compares the copies of the weights, and of the optimizer's state where every memory keeps all of it.
 package final class ReplicaCheck {
     private let memory: TrainingMemory
     private let ensemble: any Ensemble
@@ -76,7 +76,7 @@ package final class ReplicaCheck {
 
     /// A number that is not zero, of everything this rank keeps of its own.
     private func ownFingerprint() -> UInt64 {
-        let arenas = [memory.parameters.values] + (keepsWholeState ? memory.state.arenas : [])
+        let arenas = [memory.parameters.values] + (keepsWholeState ? memory.state.arenas.map(\.floats) : [])
         let counts = arenas.map { ($0.count + OptimizerKernels.chunk - 1) / OptimizerKernels.chunk }
         let total = counts.reduce(0, +)
         if chunks.count != total { chunks = [UInt64](repeating: 0, count: total) }
@@ -98,10 +98,8 @@ package final class ReplicaCheck {
         return max(1, chunks.withUnsafeBytes { fingerprint($0) })
     }
 
-    /// Whether this rank's state is that of all parameters, as it is on every rank then.
-    private var keepsWholeState: Bool {
-        memory.exchange.placement.shard.reduce(0) { $0 + $1.count } == memory.parameters.layout.count
-    }
+    /// Whether this rank's memory has the state of all parameters, as every memory has then.
+    private var keepsWholeState: Bool { !memory.state.isSharded }
 
     /// The name of the first tensor in which the copies of `holders` differ. Collective.
     private func firstDifference(among holders: [Int]) throws -> String {
@@ -111,7 +109,7 @@ package final class ReplicaCheck {
         }
         for (name, arena) in zip(memory.state.names, keepsWholeState ? memory.state.arenas : []) {
             for entry in memory.parameters.layout.entries {
-                tensors.append(("\(name).\(entry.name)", UnsafeMutableBufferPointer(rebasing: arena[entry.elements])))
+                tensors.append(("\(name).\(entry.name)", arena[entry.elements]))
             }
         }
         let own = tensors.map { fingerprint(UnsafeRawBufferPointer($0.values)) }

@@ -82,12 +82,15 @@ final class SecondLook {
         let draw = LossDraw(seed: arguments.seed, step: UInt64(number), microStep: UInt32(micro))
         store.clearGradients()
         fault?.spoilGradient(step: number + 1, rank: ensemble.rank, of: store)
-        let pass = ObjectivePass(objective, batch, draw: draw, isTraining: true)
+        let pass = ObjectivePass(objective, batch, draw: draw, isTraining: true, shards: step.shards)
         let areEmbeddingsFinite = pass.embeddingsAreFinite
         let value = try pass.evaluate(weight: 1 / Double(batches.count), ensemble: ensemble)
         pass.backward { _ in }
+        step.shards?.complete()
+        // With logical shards every rank evaluates the whole loss, and rank zero alone returns it.
+        let isLossFinite = try step.shards == nil || ensemble.agree(code: value.isFinite ? 0 : 1) == 0
         if !areEmbeddingsFinite { return .embeddings }
-        if !value.isFinite { return .loss }
+        if !value.isFinite || !isLossFinite { return .loss }
         store.touched.collect()
         var isFinite = true
         store.touched.forEachStretch(in: 0..<store.layout.count) { stretch in

@@ -65,21 +65,23 @@ final class LogicalShards {
         _ loss: any Loss, _ batch: LossBatch, globalRows: Int, gradients: LossGradients, in context: LossContext,
         memory: inout Arena
     ) throws -> Double {
+        let ranks = context.ensemble
         var context = context
         context.ensemble = LocalEnsemble.single()
         var whole = LossBatch(
             embeddings: try gather(
-                batch.embeddings, blocks: batch.layers * batch.columns, globalRows: globalRows, &memory),
+                batch.embeddings, blocks: batch.layers * batch.columns, globalRows: globalRows, among: ranks, &memory),
             rows: globalRows, columns: batch.columns, layers: batch.layers)
         whole.textColumns = batch.textColumns
         whole.layerNumbers = batch.layerNumbers
         for (role, matrix) in batch.others.sorted(by: { "\($0.key)" < "\($1.key)" }) {
             let columns = try ensemble.gatherCounts(batch.rows > 0 ? matrix.rows / batch.rows : 0).max() ?? 0
-            whole.others[role] = try gather(matrix, blocks: columns, globalRows: globalRows, &memory)
+            whole.others[role] = try gather(matrix, blocks: columns, globalRows: globalRows, among: ranks, &memory)
         }
-        let labels: [Float] = try gather(batch.labels, blocks: 1, width: batch.labelWidth, globalRows: globalRows)
+        let labels: [Float] = try gather(
+            batch.labels, blocks: 1, width: batch.labelWidth, globalRows: globalRows, among: ranks)
         let keys: [UInt64] = try gather(
-            batch.textKeys, blocks: batch.textColumns, width: 1, globalRows: globalRows)
+            batch.textKeys, blocks: batch.textColumns, width: 1, globalRows: globalRows, among: ranks)
         let whenWhole = LossGradients(
             embeddings: memory.matrix(whole.embeddings.rows, whole.embeddings.columns))
         let value = try labels.withUnsafeBufferPointer { labels in
@@ -133,12 +135,14 @@ final class LogicalShards {
     // ---- gathering -------------------------------------------------------------------------------------------------
 
     /// The rows of all ranks, block by block: [blocks * b, D] of every rank becomes [blocks * N, D].
-    private func gather(_ own: Matrix, blocks: Int, globalRows: Int, _ memory: inout Arena) throws -> Matrix {
+    private func gather(
+        _ own: Matrix, blocks: Int, globalRows: Int, among ranks: any Ensemble, _ memory: inout Arena
+    ) throws -> Matrix {
         let width = own.columns
         let all = memory.matrix(blocks * globalRows, width)
         let values: [Float] = try gather(
             UnsafeBufferPointer(start: UnsafePointer(own.pointer), count: own.rows * width),
-            blocks: blocks, width: width, globalRows: globalRows)
+            blocks: blocks, width: width, globalRows: globalRows, among: ranks)
         values.withUnsafeBufferPointer { values in
             if let base = values.baseAddress { all.pointer.update(from: base, count: values.count) }
         }
@@ -146,7 +150,7 @@ final class LogicalShards {
     }
 
     private func gather<Element: BitwiseCopyable & ExpressibleByIntegerLiteral>(
-        _ own: UnsafeBufferPointer<Element>?, blocks: Int, width: Int, globalRows: Int
+        _ own: UnsafeBufferPointer<Element>?, blocks: Int, width: Int, globalRows: Int, among ranks: any Ensemble
     ) throws -> [Element] {
         let has = own.map { !$0.isEmpty } ?? false
         guard try ensemble.agree(code: has ? 1 : 0) == 1 else { return [] }
@@ -157,7 +161,7 @@ final class LogicalShards {
         var byRank = [Element](repeating: 0, count: globalRows * perRow)
         try byRank.withUnsafeMutableBytes { all in
             try counts.withUnsafeBufferPointer { counts in
-                try ensemble.allGather(
+                try ranks.allGather(
                     UnsafeRawBufferPointer(own ?? UnsafeBufferPointer(start: nil, count: 0)), counts: counts, into: all)
             }
         }

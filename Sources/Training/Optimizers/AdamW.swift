@@ -41,7 +41,7 @@ struct AdamW: Optimizer {
         OptimizerKernels.adamW(
             parameters: .init(rebasing: parameters.values[run.range]),
             gradients: .init(rebasing: parameters.gradients[run.range]),
-            first: .init(rebasing: state.arenas[0][run.range]), second: .init(rebasing: state.arenas[1][run.range]),
+            first: state.arenas[0][run.range], second: state.arenas[1][run.range],
             step: step, learningRate: run.baseRate * factor, beta1: settings.beta1,
             beta2: settings.beta2, epsilon: settings.epsilon, weightDecay: run.weightDecay, gradientScale: gradientScale
         )

@@ -39,7 +39,7 @@ struct SGD: Optimizer {
         _ run: UpdateRun, of parameters: ParameterStore, state: OptimizerState, step: Int, factor: Double,
         gradientScale: Float
     ) {
-        let buffer = state.arenas.first.map { UnsafeMutableBufferPointer(rebasing: $0[run.range]) }
+        let buffer = state.arenas.first.map { $0[run.range] }
         OptimizerKernels.sgd(
             parameters: .init(rebasing: parameters.values[run.range]),
             gradients: .init(rebasing: parameters.gradients[run.range]), momentumBuffer: buffer,

@@ -36,6 +36,9 @@ struct StepOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Numbers in messages between nodes (args.wire).", valueName: "name"))
     var wire = Wire.fp32
 
+    @Option(help: ArgumentHelp("Where optimizer state is kept (args.optimizer_sharding).", valueName: "name"))
+    var optimizerSharding = OptimizerSharding.node
+
     @Option(help: ArgumentHelp("What must not change the bits (args.deterministic).", valueName: "name"))
     var deterministic = Determinism.run
 
@@ -71,6 +74,7 @@ struct StepOptions: ParsableArguments {
         arguments.maxSteps = steps
         arguments.learningRate = 2e-5
         (arguments.exchange, arguments.wire, arguments.deterministic) = (exchange, wire, deterministic)
+        arguments.optimizerSharding = optimizerSharding
         arguments.globalTrainBatchSize = batchSize * ranks
         return TrainingInputs(
             model: encoder, arguments: arguments, trainDataset: table, loss: try makeLoss(table), outputDirectory: "")
@@ -97,4 +101,5 @@ struct StepOptions: ParsableArguments {
 
 extension ExchangeChoice: ExpressibleByArgument {}
 extension Wire: ExpressibleByArgument {}
+extension OptimizerSharding: ExpressibleByArgument {}
 extension Determinism: ExpressibleByArgument {}
