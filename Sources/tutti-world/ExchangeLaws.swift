@@ -8,17 +8,17 @@ import TuttiKernels
 import TuttiTraining
 
 let exchangeLaws: [Law] =
-    placements.flatMap { place in
-        [
-            Law(
-                name: "optimizer_sharding: all\(place.name): the bits of whole state in a part of its memory",
-                fewestRanks: place.fewestRanks, needsNode: place.needsNode
-            ) { ensemble, findings in try compareSharding(place.on(ensemble), ensemble, findings) },
-            Law(
-                name: "rows gathered once a node\(place.name), and their adjoint",
-                fewestRanks: place.fewestRanks, needsNode: place.needsNode
-            ) { ensemble, findings in try compareRows(place.on(ensemble), ensemble, findings) },
-        ]
+    placements.map { place in
+        Law(
+            name: "optimizer_sharding: all\(place.name): the bits of whole state in a part of its memory",
+            fewestRanks: place.fewestRanks, needsNode: place.needsNode
+        ) { ensemble, findings in try compareSharding(place.on(ensemble), ensemble, findings) }
+    }
+    + placements.filter(\.sharesMemory).map { place in
+        Law(
+            name: "rows gathered once a node\(place.name), and their adjoint",
+            fewestRanks: place.fewestRanks, needsNode: place.needsNode
+        ) { ensemble, findings in try compareRows(place.on(ensemble), ensemble, findings) }
     } + [
         .control("values of other shards that do not arrive") { ensemble, findings in
             try compareSharding(AlteredEnsemble(ensemble, .staleGather), ensemble, findings, choice: .messages)
@@ -36,12 +36,13 @@ private struct Placing: Sendable {
     let name: String
     var fewestRanks = 1
     var needsNode = false
+    var sharesMemory = true
     let on: @Sendable (any Ensemble) -> any Ensemble
 }
 
 private let placements = [
     Placing(name: "", on: { $0 }),
-    Placing(name: ", by messages", fewestRanks: 2, on: { AlteredEnsemble($0, .nodesApart) }),
+    Placing(name: ", by messages", fewestRanks: 2, sharesMemory: false, on: { AlteredEnsemble($0, .nodesApart) }),
     Placing(
         name: ", on nodes of two ranks", fewestRanks: 3, needsNode: true, on: { AlteredEnsemble($0, .pairsOfRanks) }),
 ]
