@@ -37,7 +37,7 @@ import TuttiKernels
     /// Where the derivative jumps.
     private func kinks(_ kind: Activation) -> [Double] {
         switch kind {
-        case .relu, .leakyReLU: [0]
+        case .relu, .leakyReLU, .reluSquared: [0]  // the last in its slope: differences across it are off by h / 2
         case .relu6: [0, 6]
         case .hardSwish: [-3, 3]
         default: []
