@@ -13,8 +13,7 @@ enum EncoderSettings {
     /// Keys that may be overridden although a config.json leaves them out: those of its family.
     static func keys(_ file: ConfigurationFile) -> [String] {
         func names<Family: EncoderFamily>(_: Family.Type) -> [String] { Family.options.names }
-        guard let type = file.object["model_type"]?.string else { return [] }
-        return EncoderFamilies.all.first { $0.modelTypes.contains(type) }.map { names($0) } ?? []
+        return EncoderFamilies.all.first { $0.reads(file.object) }.map { names($0) } ?? []
     }
 
     /// The settings that `file` gives, of sizes that the weights beside it can have.
@@ -26,10 +25,10 @@ enum EncoderSettings {
             try Family.options.read(file.object, into: &settings) { file.error($0, $1, hint: $2) }
             return settings
         }
-        guard let modelType: String = try file.value("model_type") else {
+        guard try file.value("model_type", as: String.self) != nil else {
             throw file.error("model_type", "is missing, so the architecture is unknown")
         }
-        let family = try known(file) { () throws(TuttiError) in try EncoderFamilies.named(modelType) }
+        let family = try known(file) { () throws(TuttiError) in try EncoderFamilies.reading(file.object) }
         let read = try settings(family)
         try ModelSizes(weights).check(read.sizes, file)
         return read

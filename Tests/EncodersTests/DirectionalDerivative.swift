@@ -31,7 +31,9 @@ struct DirectionalDerivative {
         let elements = entries.flatMap { Array($0.elements) }
         let slope = length(elements.map { gradient[$0] })
         let randomLength = length(elements.map { random[$0] })
-        for i in elements { direction[i] = Float(Double(gradient[i]) / slope + Double(random[i]) / randomLength) }
+        for i in elements {
+            direction[i] = Float((slope > 0 ? Double(gradient[i]) / slope : 0) + Double(random[i]) / randomLength)
+        }
         let analytic = elements.reduce(0.0) { $0 + Double(gradient[$1]) * Double(direction[$1]) }
         func value(_ step: Double) -> Double {
             for i in elements {

@@ -3,6 +3,7 @@
 import Foundation
 import Testing
 import TuttiEncoders
+import TuttiGround
 
 struct PositionsTests {
     /// Slopes of 12 heads: those of 8, then every second one of 16.
@@ -66,5 +67,68 @@ struct PositionsTests {
         #expect(rows == rows.sorted())
         let plain = DistanceRows(reach: 4)
         #expect([-9, -4, -3, 0, 3, 4].map(plain.row) == [0, 0, 1, 4, 7, 7])
+    }
+
+    /// The plan of a family for these keys and a vocabulary.
+    private func plan<Family: EncoderFamily>(_: Family.Type, _ keys: JSONObject) throws -> EncoderPlan {
+        var (object, settings) = (keys, Family())
+        object["vocab_size"] = .integer(60)
+        try Family.options.read(object, into: &settings)
+        return try settings.plan()
+    }
+
+    private let dimensions: JSONObject = [
+        "hidden_size": .integer(32), "num_hidden_layers": .integer(1), "num_attention_heads": .integer(4),
+        "intermediate_size": .integer(40), "max_position_embeddings": .integer(48), "pad_token_id": .integer(0),
+    ]
+
+    private func dimensions(_ key: String, _ value: JSONValue) -> JSONObject {
+        var keys = dimensions
+        keys[key] = value
+        return keys
+    }
+
+    /// Older keys mean the same model; where both are given, those of transformers hold.
+    @Test func keysOfNomicsOlderClass() throws {
+        let older: JSONObject = [
+            "n_embd": .integer(32), "n_layer": .integer(1), "n_head": .integer(4), "n_inner": .integer(40),
+            "n_positions": .integer(8192), "max_trained_positions": .integer(48), "rotary_emb_base": .integer(1000),
+            "activation_function": .string("swiglu"), "layer_norm_epsilon": .number(1e-12), "prenorm": .bool(false),
+        ]
+        #expect(try plan(NomicBERT.self, older) == plan(NomicBERT.self, dimensions))
+        #expect(try plan(NomicBERT.self, dimensions("n_embd", .integer(64))) == plan(NomicBERT.self, dimensions))
+        for key in ["prenorm", "rotary_emb_interleaved", "use_rms_norm", "qkv_proj_bias"] {
+            #expect { try plan(NomicBERT.self, dimensions(key, .bool(true))) } throws: {
+                ($0 as? OptionProblem)?.path == key
+            }
+        }
+    }
+
+    /// A scaling that is not computed is refused by its key; "ntk" belongs to GTE alone.
+    @Test func scalingsOfRotaryFamilies() throws {
+        func scaled(_ type: String) -> JSONObject {
+            dimensions("rope_scaling", .object(["type": .string(type), "factor": .number(2)]))
+        }
+        #expect(try plan(GTE.self, scaled("ntk")) != plan(GTE.self, dimensions))
+        #expect(try plan(GTE.self, scaled("linear")) != plan(GTE.self, scaled("ntk")))
+        #expect(try plan(GTE.self, scaled("dynamic")) == plan(GTE.self, dimensions))
+        #expect { try plan(GTE.self, scaled("yarn")) } throws: { ($0 as? OptionProblem)?.path == "rope_scaling.type" }
+        #expect { try plan(NomicBERT.self, scaled("ntk")) } throws: {
+            ($0 as? TuttiError)?.subject == "rope_parameters.rope_type"
+        }
+        #expect { try plan(GTE.self, dimensions("logn_attention_scale", .bool(true))) } throws: {
+            ($0 as? OptionProblem)?.path == "logn_attention_scale"
+        }
+    }
+
+    /// Jina's files say "bert"; its variant for code has norms that are not computed.
+    @Test func jinasFilesAreFoundByTheirPositions() throws {
+        let alibi: JSONObject = ["model_type": .string("bert"), "position_embedding_type": .string("alibi")]
+        #expect(try EncoderFamilies.reading(alibi) == JinaBERT.self)
+        #expect(try EncoderFamilies.reading(["model_type": .string("bert")]) == BERT.self)
+        let code = dimensions(
+            "auto_map", .object(["AutoModel": .string("jinaai/jina-bert-v2-qk-post-norm--modeling_bert.JinaBertModel")])
+        )
+        #expect { try plan(JinaBERT.self, code) } throws: { ($0 as? OptionProblem)?.path == "auto_map" }
     }
 }

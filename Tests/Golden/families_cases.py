@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 
 import transformers as t
+from families_jina import JinaBertConfig, JinaBertModel
 from transformers import PretrainedConfig
 
 VOCABULARY = 63  # of families.py
@@ -26,6 +27,7 @@ CAUSAL = SIZE | dict(num_key_value_heads=2, head_dim=16)
 GEMMA = dict(query_pre_attn_scalar=24, sliding_window=8, pad_token_id=0)
 LLAMA3 = dict(rope_type="llama3", rope_theta=500.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
+DEBERTA = dict(intermediate_size=32, relative_attention=True, pos_att_type=["c2p", "p2c"], layer_norm_eps=1e-7)
 CASES = {
     "bert": Case(t.BertConfig(**SIZE | PLAIN), t.BertModel),
     "mpnet": Case(t.MPNetConfig(**SIZE | dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
@@ -61,4 +63,27 @@ CASES = {
         t.Gemma3TextConfig(**CAUSAL | GEMMA, use_bidirectional_attention=True,
                            layer_types=["sliding_attention", "full_attention"]), t.Gemma3TextModel),
     "eurobert": Case(t.EuroBertConfig(**CAUSAL, pad_token_id=1), t.EuroBertModel, pad=1),
+    # Layers 0 and 2 see everything, layer 1 a window of 4 on either side.
+    "modernbert": Case(
+        t.ModernBertConfig(**SIZE | dict(num_hidden_layers=3, intermediate_size=8), global_attn_every_n_layers=2,
+                           local_attention=8, pad_token_id=0, reference_compile=False), t.ModernBertModel),
+    "nomic_bert": Case(t.NomicBertConfig(**SIZE | PLAIN | dict(intermediate_size=32)), t.NomicBertModel),
+    "gte": Case(t.GteConfig(**SIZE | PLAIN | dict(pad_token_id=1, type_vocab_size=1, intermediate_size=32)), t.GteModel,
+                pad=1, pooling="cls"),
+    "jina_embeddings_v3": Case(
+        t.JinaEmbeddingsV3Config(**ROBERTA | dict(intermediate_size=32)), t.JinaEmbeddingsV3Model, pad=1),
+    # Five heads: slopes of four, and one of eight.
+    "jina_bert": Case(JinaBertConfig(**SIZE | PLAIN | dict(hidden_size=40, num_attention_heads=5, intermediate_size=4)),
+                      JinaBertModel),
+    # As v3: shared projections, buckets, normed table, no other positions; lengths beyond the buckets.
+    "deberta-v3": Case(
+        t.DebertaV2Config(**SIZE | PLAIN | DEBERTA | dict(type_vocab_size=0), position_biased_input=False,
+                          position_buckets=8, max_relative_positions=16, share_att_key=True,
+                          norm_rel_ebd="layer_norm"), t.DebertaV2Model),
+    "deberta-v2": Case(
+        t.DebertaV2Config(**SIZE | PLAIN | DEBERTA | dict(intermediate_size=8), max_relative_positions=12,
+                          embedding_size=16), t.DebertaV2Model, pooling="cls"),
+    "deberta": Case(
+        t.DebertaConfig(**SIZE | PLAIN | DEBERTA | dict(intermediate_size=8, pos_att_type="c2p|p2c"), position_biased_input=False,
+                        max_relative_positions=12), t.DebertaModel),
 }

@@ -8,6 +8,8 @@ import TuttiGround
 package protocol EncoderFamily: Sendable {
     /// Values of model_type in config.json that mean this family.
     static var modelTypes: [String] { get }
+    /// Whether a config.json means this family: by model_type, unless a family also asks for another key.
+    static func reads(_ configuration: JSONObject) -> Bool
     /// Prefixes that checkpoints of this family put before the names in its plan ("bert.").
     static var checkpointPrefixes: [String] { get }
     /// Second names that checkpoints may give a tensor of the plan, without prefix; by default none.
@@ -40,6 +42,10 @@ package protocol DecoderFamily: EncoderFamily {
 }
 
 extension EncoderFamily {
+    package static func reads(_ configuration: JSONObject) -> Bool {
+        configuration["model_type"]?.string.map(modelTypes.contains) ?? false
+    }
+
     package static var aliases: [String: String] { [:] }
 
     /// The plan's name of a checkpoint's tensor: prefix dropped, LayerNorm's gamma and beta as weight and bias, aliases
@@ -69,6 +75,7 @@ extension EncoderFamily {
 package enum EncoderFamilies {
     /// Every family.
     package static let all: [any EncoderFamily.Type] = [
+        JinaBERT.self,
         BERT.self,
         MPNet.self,
         RoBERTa.self,
@@ -84,13 +91,27 @@ package enum EncoderFamilies {
         Qwen3.self,
         Gemma3.self,
         EuroBERT.self,
+        ModernBERT.self,
+        NomicBERT.self,
+        GTE.self,
+        JinaEmbeddingsV3.self,
+        DeBERTa.self,
+        DeBERTaV1.self,
     ]
 
-    /// The family that config.json's model_type names.
+    /// The family of a model whose config.json says no more than its model_type.
     package static func named(_ modelType: String) throws(TuttiError) -> any EncoderFamily.Type {
-        if let found = all.first(where: { $0.modelTypes.contains(modelType) }) { return found }
-        let known = all.flatMap { $0.modelTypes }.joined(separator: ", ")
-        throw planError("model_type", "the architecture '\(modelType)' is not known", hint: "Known: \(known).")
+        try reading(["model_type": .string(modelType)])
+    }
+
+    /// The family that a config.json means.
+    package static func reading(_ configuration: JSONObject) throws(TuttiError) -> any EncoderFamily.Type {
+        if let found = all.first(where: { $0.reads(configuration) }) { return found }
+        var known: [String] = []
+        for type in all.flatMap({ $0.modelTypes }) where !known.contains(type) { known.append(type) }
+        throw planError(
+            "model_type", "the architecture '\(configuration["model_type"]?.string ?? "")' is not known",
+            hint: "Known: \(known.joined(separator: ", ")).")
     }
 }
 
@@ -105,6 +126,12 @@ package struct FamilySizes: Sendable {
 }
 
 extension Option {
+    /// The option, for which another key may be given.
+    func orElse(_ substitute: String?) -> Option {
+        Option(
+            name, words: words, meaning, isRequired: isRequired, substitute: substitute, read: read, write: write)
+    }
+
     /// A key of which one value alone can be computed, which is its default.
     static func only<Value: OptionValue & Equatable>(_ name: String, _ value: Value, _ meaning: String) -> Option {
         Option(

@@ -26,27 +26,7 @@ package struct Gemma3: EncoderFamily, Equatable {
             Option("rope_theta", \.full.theta, "base of the frequencies of full layers", check: .positive),
             Option("rope_local_base_freq", \.sliding.theta, "base of those of sliding layers", check: .positive),
             RotarySettings.nested("rope_scaling", "scaling of the frequencies of full layers", at: \.full),
-            Option(
-                "rope_parameters", words: "an object with full_attention and sliding_attention",
-                "bases and scalings of both kinds of layers",
-                read: { (json, owner) throws(OptionProblem) in
-                    guard !json.isNull else { return }
-                    guard let object = json.object else { throw .expected("an object", found: json) }
-                    for (key, value) in object where !value.isNull {
-                        do throws(OptionProblem) {
-                            switch LayerKind(rawValue: key) {
-                            case .full: try owner.full.read(value)
-                            case .sliding: try owner.sliding.read(value)
-                            case nil: throw OptionProblem("is not a kind of layers")
-                            }
-                        } catch let flaw {
-                            throw flaw.inside(key)
-                        }
-                    }
-                },
-                write: { owner in
-                    .object(["full_attention": owner.full.json, "sliding_attention": owner.sliding.json])
-                }),
+            RotarySettings.byKind(full: \.full, sliding: \.sliding),
         ])
 
     /// Dimensions.

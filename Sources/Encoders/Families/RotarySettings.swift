@@ -1,7 +1,9 @@
 // Rotary positions by the keys of config.json, in the spelling of transformers 5 (rope_parameters) and the older one
 // (rope_theta beside rope_scaling).
 //
-// Scalings that depend on the length of a batch, or that change the scores, are refused by name.
+// Scalings that change the scores, or that need the lengths of a model's training, are refused by name. "dynamic" changes
+// nothing up to max_position_embeddings, which is how long a text may be here; beyond, a vector would depend on the other
+// texts of its batch.
 // Reference: transformers/modeling_rope_utils.py.
 
 import TuttiGround
@@ -14,16 +16,17 @@ struct RotarySettings: Sendable, Equatable {
     var type = "default"
     var numbers: [String: Double] = [:]
 
-    private static let types = ["default", "linear", "llama3"]
+    private static let types = ["default", "linear", "llama3", "dynamic", "ntk"]
     private static let names = [
         "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings", "partial_rotary_factor",
     ]
 
-    /// The plan for heads of `width`.
+    /// The plan for heads of `width`; `knowsNTK` = "ntk" is a scaling of the family's, as transformers has none of that name.
     ///
     /// Throws: a missing number, or one that no rotation can be made of, under `key`.
-    func plan(width: Int, theta defaultTheta: Double, key: String = "rope_parameters") throws(TuttiError) -> RotaryPlan
-    {
+    func plan(
+        width: Int, theta defaultTheta: Double, key: String = "rope_parameters", knowsNTK: Bool = false
+    ) throws(TuttiError) -> RotaryPlan {
         func number(_ name: String) throws(TuttiError) -> Double {
             guard let value = numbers[name], value > 0 else {
                 throw planError("\(key).\(name)", "must be a number above 0 where rope_type is \(type)")
@@ -37,6 +40,11 @@ struct RotarySettings: Sendable, Equatable {
         }
         var plan = RotaryPlan(theta: theta ?? defaultTheta, width: rotated)
         switch type {
+        case "ntk":
+            guard knowsNTK else {
+                throw planError("\(key).rope_type", "\"ntk\" is not a scaling that this family has")
+            }
+            plan.scaling = .fixedNTK(factor: try number("factor"))
         case "linear": plan.scaling = .linear(factor: try number("factor"))
         case "llama3":
             let (low, high) = (try number("low_freq_factor"), try number("high_freq_factor"))
@@ -70,6 +78,37 @@ struct RotarySettings: Sendable, Equatable {
             read: { (json, owner) throws(OptionProblem) in
                 if !json.isNull { try owner[keyPath: path].read(json) }
             }, write: { owner in owner[keyPath: path].json })
+    }
+
+    /// An object that describes the rotations of both kinds of layers.
+    static func byKind<Owner>(
+        full: WritableKeyPath<Owner, RotarySettings> & Sendable,
+        sliding: WritableKeyPath<Owner, RotarySettings> & Sendable
+    ) -> Option<Owner> {
+        Option(
+            "rope_parameters", words: "an object with full_attention and sliding_attention",
+            "bases and scalings of both kinds of layers",
+            read: { (json, owner) throws(OptionProblem) in
+                guard !json.isNull else { return }
+                guard let object = json.object else { throw .expected("an object", found: json) }
+                for (key, value) in object where !value.isNull {
+                    do throws(OptionProblem) {
+                        switch LayerKind(rawValue: key) {
+                        case .full: try owner[keyPath: full].read(value)
+                        case .sliding: try owner[keyPath: sliding].read(value)
+                        case nil: throw OptionProblem("is not a kind of layers")
+                        }
+                    } catch let flaw {
+                        throw flaw.inside(key)
+                    }
+                }
+            },
+            write: { owner in
+                .object([
+                    LayerKind.full.rawValue: owner[keyPath: full].json,
+                    LayerKind.sliding.rawValue: owner[keyPath: sliding].json,
+                ])
+            })
     }
 
     /// Takes over what an object says.

@@ -102,16 +102,24 @@ package struct TransformerShape: Sendable, Equatable {
 
     /// What these dimensions ask for, where layers may share `blocks`, and tables may be narrower than layers.
     func sizes(
-        _ more: (key: String, shape: [Int])..., blocks: (key: String, count: Int)? = nil, tableWidth: Int? = nil
+        _ more: (key: String, shape: [Int])..., blocks: (key: String, count: Int)? = nil, tableWidth: Int? = nil,
+        hasPositions: Bool = true
+    ) -> FamilySizes {
+        sizes(of: more, blocks: blocks, tableWidth: tableWidth, hasPositions: hasPositions)
+    }
+
+    /// The same, and `more`; `hasPositions` = whether there is a table of positions.
+    func sizes(
+        of more: [(key: String, shape: [Int])], blocks: (key: String, count: Int)? = nil, tableWidth: Int? = nil,
+        hasPositions: Bool
     ) -> FamilySizes {
         let (blocks, width) = (blocks ?? (keys.layers, layers), tableWidth ?? hiddenSize)
         return FamilySizes(
             layersKey: blocks.key, layers: blocks.count,
             shapes: [
                 (keys.hidden, [hiddenSize, hiddenSize]), ("vocab_size", [vocabularySize, width]),
-                ("max_position_embeddings", [maximumPositions, width]), (keys.inner, [innerSize, hiddenSize]),
-                (keys.heads, [heads]),
-            ] + more + [
+                (keys.inner, [innerSize, hiddenSize]), (keys.heads, [heads]),
+            ] + (hasPositions ? [("max_position_embeddings", [maximumPositions, width])] : []) + more + [
                 (blocks.key, [blocks.count, hiddenSize, hiddenSize]),
                 (blocks.key, [blocks.count, innerSize, hiddenSize]),
             ])
@@ -122,12 +130,8 @@ package struct TransformerShape: Sendable, Equatable {
         guard hiddenSize % heads == 0 else {
             throw planError(keys.heads, "\(heads) does not divide \(keys.hidden) \(hiddenSize)")
         }
-        guard hiddenSize % 16 == 0 else {
-            throw planError(keys.hidden, "is \(hiddenSize)", hint: "It must be a multiple of 16.")
-        }
-        guard headWidth % 8 == 0, headWidth <= 128 else {
-            throw planError(
-                keys.heads, "heads are \(headWidth) wide", hint: "A multiple of 8 up to 128 is supported.")
+        guard headWidth <= 256 else {
+            throw planError(keys.heads, "heads are \(headWidth) wide", hint: "Up to 256 is supported.")
         }
         guard (0..<vocabularySize).contains(padTokenID) else {
             throw planError("pad_token_id", "is \(padTokenID), which is outside of the vocabulary")
@@ -158,29 +162,33 @@ package struct TransformerShape: Sendable, Equatable {
         StagePlan(branch: branch, junction: JunctionPlan(norm: norm(name), dropout: dropout ?? hiddenDropout))
     }
 
-    /// BERT's embedding, in the module `name`: tables of words, positions and, unless there are no rows, types, and their
-    /// norm.
+    /// BERT's embedding, in the module `name`: tables of words, of positions if there is one, of types unless there are no
+    /// rows, and their norm.
     func embedding(
         _ name: String = "embeddings", numbering: TokenEmbeddingPlan.Numbering = .from(0), types: Int,
         width: Int? = nil,
-        projection: LinearPlan? = nil
+        projection: LinearPlan? = nil, hasPositions: Bool = true
     ) -> TokenEmbeddingPlan {
         let width = width ?? hiddenSize
         func table(_ kind: String, _ rows: Int) -> TokenEmbeddingPlan.Table {
             .init(name: "\(name).\(kind)_embeddings.weight", rows: rows)
         }
         return TokenEmbeddingPlan(
-            word: table("word", vocabularySize), position: table("position", maximumPositions), numbering: numbering,
+            word: table("word", vocabularySize), position: hasPositions ? table("position", maximumPositions) : nil,
+            numbering: numbering,
             type: types == 0 ? nil : table("token_type", types), paddingID: padTokenID, width: width,
             norm: NormPlan(name: name + ".LayerNorm", width: width, epsilon: layerNormEpsilon), dropout: hiddenDropout,
             projection: projection.map { .init(linear: $0, isBeforeNorm: false) })
     }
 
     /// BERT's layer, in the module `name`; `between` is what it has between self-attention and feed-forward.
-    func layer(_ name: String, span: AttentionSpan = .full, between: [StagePlan] = []) -> LayerPlan {
+    func layer(
+        _ name: String, positions: PositionsPlan = .none, span: AttentionSpan = .full, between: [StagePlan] = []
+    ) -> LayerPlan {
         let attention = selfAttention(
             query: name + ".attention.self.query", key: name + ".attention.self.key",
-            value: name + ".attention.self.value", output: name + ".attention.output.dense", span: span)
+            value: name + ".attention.self.value", output: name + ".attention.output.dense", positions: positions,
+            span: span)
         let feedForward = feedForward(inner: name + ".intermediate.dense", output: name + ".output.dense")
         return LayerPlan(
             stages: [stage(attention, norm: name + ".attention.output.LayerNorm")] + between

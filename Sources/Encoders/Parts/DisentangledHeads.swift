@@ -94,7 +94,12 @@ struct DisentangledHeads: Sendable {
         var isFirst = true
         for (linear, dProduct) in [(keys, projected.gradients.keys), (queries, projected.gradients.queries)] {
             guard let linear, let dProduct else { continue }
-            linear.accumulateGradients(dProduct, projected.rows, parameters)
+            // A bias of what queries read shifts all scores of a query: its gradient is zero, and is not computed.
+            if isFirst && keys != nil {
+                linear.accumulateWeightGradient(dProduct, projected.rows, parameters)
+            } else {
+                linear.accumulateGradients(dProduct, projected.rows, parameters)
+            }
             linear.inputGradient(dProduct, parameters, into: projected.dRows, accumulates: !isFirst)
             isFirst = false
         }
