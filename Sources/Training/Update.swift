@@ -34,12 +34,10 @@ struct Update {
         touched.prepareRun()
         Parallel.forRange(memory.runs.count, grain: 1) { places in
             for run in memory.runs[places] {
-                var updates = number
-                if let loss = run.loss {
-                    // As the reference's optimizer passes over parameters without a gradient: no decay, no momentum.
-                    guard usedLosses[loss] else { continue }
-                    updates = lossUpdates[loss]
-                }
+                // As the reference's optimizer passes over parameters without a gradient: no decay, no momentum.
+                if let loss = run.loss, !usedLosses[loss] { continue }
+                // Not a variable: the local function below would keep it in a box of its own, an allocation a step.
+                let updates = run.loss.map { lossUpdates[$0] } ?? number
                 let gradientScale = clipsAll || run.range.lowerBound < modelCount ? scale : 1
                 func update(_ part: UpdateRun) {
                     optimizer.update(

@@ -88,13 +88,14 @@ import TuttiKernels
             Gemm.accumulateWeightGradient(
                 dY.matrix(t, f), x.matrix(t, d), into: dWeight.matrix(f, d), bias: dBias.matrix(1, f).pointer)
         }
+        let (inputs, dOutputs, got, gotBias) = (x.values, dY.values, dWeight.values, dBias.values)
         var worst = 0.0
         for o in 0..<f {
-            let column = (0..<t).map { Double(dY.values[$0 * f + o]) }
-            worst = max(worst, abs(Double(dBias.values[o]) - 2 - column.reduce(0, +)))
+            let column = (0..<t).map { Double(dOutputs[$0 * f + o]) }
+            worst = max(worst, abs(Double(gotBias[o]) - 2 - column.reduce(0, +)))
             for i in [0, 1, d - 1] {
-                let sum = (0..<t).reduce(1.0) { $0 + column[$1] * Double(x.values[$1 * d + i]) }
-                worst = max(worst, abs(Double(dWeight.values[o * d + i]) - sum))
+                let sum = (0..<t).reduce(1.0) { $0 + column[$1] * Double(inputs[$1 * d + i]) }
+                worst = max(worst, abs(Double(got[o * d + i]) - sum))
             }
         }
         #expect(worst < 2e-4, "\(provider): \(worst)")
