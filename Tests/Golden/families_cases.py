@@ -17,6 +17,7 @@ class Case:
     model: type
     pad: int = 0
     pooling: str = "mean"
+    spread: float = 1.2  # of a matrix's weights; less where training would magnify rounding
 
 
 ROBERTA = SIZE | PLAIN | dict(pad_token_id=1, bos_token_id=0, eos_token_id=2, layer_norm_eps=1e-5, type_vocab_size=1)
@@ -39,19 +40,19 @@ CASES = {
     "distilbert": Case(
         t.DistilBertConfig(vocab_size=VOCABULARY, n_layers=2, dim=32, n_heads=4, hidden_dim=40,
                            max_position_embeddings=40, dropout=0.0, attention_dropout=0.0), t.DistilBertModel),
-    "electra": Case(t.ElectraConfig(**SIZE | PLAIN, embedding_size=16), t.ElectraModel, pooling="cls"),
+    "electra": Case(t.ElectraConfig(**SIZE | PLAIN, embedding_size=16), t.ElectraModel, pooling="cls", spread=0.6),
     # Four layers over two blocks: each block is applied twice.
     "albert": Case(
         t.AlbertConfig(**SIZE | PLAIN | dict(num_hidden_layers=4), num_hidden_groups=2, embedding_size=16),
-        t.AlbertModel),
+        t.AlbertModel, spread=0.6),
     "t5": Case(t.T5Config(**T5), t.T5EncoderModel),
     "mt5": Case(t.MT5Config(**T5 | dict(relative_attention_num_buckets=32, relative_attention_max_distance=128),
                             feed_forward_proj="gated-gelu"), t.MT5EncoderModel),
-    "umt5": Case(t.UMT5Config(**T5, feed_forward_proj="gated-silu"), t.UMT5EncoderModel),
+    "umt5": Case(t.UMT5Config(**T5, feed_forward_proj="gated-silu"), t.UMT5EncoderModel, spread=0.6),
     "llama": Case(
         t.LlamaConfig(**CAUSAL, rope_parameters=LLAMA3, pad_token_id=0, attention_bias=True, mlp_bias=True),
         t.LlamaModel, pooling="lasttoken"),
-    "mistral": Case(t.MistralConfig(**CAUSAL, sliding_window=5), t.MistralModel, pooling="lasttoken"),
+    "mistral": Case(t.MistralConfig(**CAUSAL, sliding_window=5), t.MistralModel, pooling="lasttoken", spread=0.6),
     "qwen2": Case(
         t.Qwen2Config(**SIZE, num_key_value_heads=2, use_sliding_window=True, sliding_window=4, max_window_layers=1),
         t.Qwen2Model, pooling="lasttoken"),
@@ -69,7 +70,7 @@ CASES = {
                            local_attention=8, pad_token_id=0, reference_compile=False), t.ModernBertModel),
     "nomic_bert": Case(t.NomicBertConfig(**SIZE | PLAIN | dict(intermediate_size=32)), t.NomicBertModel),
     "gte": Case(t.GteConfig(**SIZE | PLAIN | dict(pad_token_id=1, type_vocab_size=1, intermediate_size=32)), t.GteModel,
-                pad=1, pooling="cls"),
+                pad=1, pooling="cls", spread=0.6),
     "jina_embeddings_v3": Case(
         t.JinaEmbeddingsV3Config(**ROBERTA | dict(intermediate_size=32)), t.JinaEmbeddingsV3Model, pad=1),
     # Five heads: slopes of four, and one of eight.

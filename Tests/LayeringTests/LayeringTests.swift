@@ -56,7 +56,7 @@ private let toolchain: Set<String> = [
 ]
 
 /// Files that are one table of data and may be longer than 400 lines.
-private let dataTables: Set<String> = ["Text/UnicodeTables.swift"]
+private let dataTables: Set<String> = ["Text/UnicodeTables.swift", "Text/UnicodeClassTables.swift"]
 
 /// A breach of the rules, told as file:line and what it is.
 struct Breach: CustomStringConvertible {

@@ -25,8 +25,10 @@ struct FamilyTrainingTests {
         dropout: Double = 0
     ) throws -> TrainingConfiguration {
         let columns = rows == "pairs" ? ["anchor", "positive"] : ["sentence1", "sentence2", "score"]
+        let expected = try JSONValue.parse(file: Goldens.path("families/\(family)/expected.json")).object
+        let rate = try #require(expected?["args"]?.object?["learning_rate"])
         let args: JSONObject = [
-            "optim": .string("sgd"), "learning_rate": .number(0.05), "lr_scheduler_type": .string("constant"),
+            "optim": .string("sgd"), "learning_rate": rate, "lr_scheduler_type": .string("constant"),
             "max_grad_norm": .number(1e9), "num_train_epochs": .integer(1), "logging_steps": .integer(1),
             "save_strategy": .string("no"), "batch_sampler": .string("sequential"),
             "global_train_batch_size": .integer(6),
