@@ -94,6 +94,11 @@ import TuttiKernels
         checkDifferences(AttentionProblem(heads: 2, width: 16, lengths: [13, 1, 40], rate: 0.2, reach: 6))
     }
 
+    @Test func longSequences() {
+        let p = AttentionProblem(heads: 1, width: 32, lengths: [512, 256, 700], positions: true, rate: 0.1)
+        #expect(largestDifference(p.run().context, p.solve().context) < 2e-6)
+    }
+
     @Test func scratchGrowsWithTheLength() {
         func scratch(_ length: Int) -> Int { AttentionProblem(lengths: [length]).attention().scratchCount }
         #expect(scratch(8192) < 2 * scratch(4096) + 100_000)
