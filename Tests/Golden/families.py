@@ -166,6 +166,8 @@ def make(name, case, pairs, scores):
         if 0.01 <= moved <= 0.0135:
             break
         rate = float(f"{rate * MOVEMENT / moved:.2g}")
+    else:
+        raise SystemExit(f"{name}: no rate moves the weights by 1 to 1.35 %; choose another spread")
     tensors |= {"end." + n: t.float().contiguous() for n, t in on_disk(model[0].model, end).items()
                 if "gradient." + n in tensors}
     save_file(tensors, out / "expected.safetensors")

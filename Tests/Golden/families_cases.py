@@ -35,7 +35,8 @@ CASES = {
                                               layer_norm_eps=1e-5, pad_token_id=1)), t.MPNetModel, pad=1),
     "roberta": Case(t.RobertaConfig(**ROBERTA), t.RobertaModel, pad=1),
     "camembert": Case(t.CamembertConfig(**ROBERTA, hidden_act="quick_gelu"), t.CamembertModel, pad=1),
-    "xlm-roberta": Case(t.XLMRobertaConfig(**ROBERTA), t.XLMRobertaModel, pad=1, pooling="cls"),
+    "xlm-roberta": Case(t.XLMRobertaConfig(**ROBERTA), t.XLMRobertaModel, pad=1, pooling="cls",
+                        spread=0.9),
     "xlm-roberta-xl": Case(t.XLMRobertaXLConfig(**ROBERTA), t.XLMRobertaXLModel, pad=1),
     "distilbert": Case(
         t.DistilBertConfig(vocab_size=VOCABULARY, n_layers=2, dim=32, n_heads=4, hidden_dim=40,
@@ -47,17 +48,17 @@ CASES = {
         t.AlbertModel, spread=0.6),
     "t5": Case(t.T5Config(**T5), t.T5EncoderModel),
     "mt5": Case(t.MT5Config(**T5 | dict(relative_attention_num_buckets=32, relative_attention_max_distance=128),
-                            feed_forward_proj="gated-gelu"), t.MT5EncoderModel),
+                            feed_forward_proj="gated-gelu"), t.MT5EncoderModel, spread=0.6),
     "umt5": Case(t.UMT5Config(**T5, feed_forward_proj="gated-silu"), t.UMT5EncoderModel, spread=0.6),
     "llama": Case(
         t.LlamaConfig(**CAUSAL, rope_parameters=LLAMA3, pad_token_id=0, attention_bias=True, mlp_bias=True),
-        t.LlamaModel, pooling="lasttoken"),
+        t.LlamaModel, pooling="lasttoken", spread=0.6),
     "mistral": Case(t.MistralConfig(**CAUSAL, sliding_window=5), t.MistralModel, pooling="lasttoken", spread=0.6),
     "qwen2": Case(
         t.Qwen2Config(**SIZE, num_key_value_heads=2, use_sliding_window=True, sliding_window=4, max_window_layers=1),
-        t.Qwen2Model, pooling="lasttoken"),
+        t.Qwen2Model, pooling="lasttoken", spread=0.6),
     "qwen3": Case(t.Qwen3Config(**CAUSAL, rope_parameters=dict(rope_type="default", rope_theta=1e6)), t.Qwen3Model,
-                  pooling="lasttoken"),
+                  pooling="lasttoken", spread=0.6),
     "gemma3": Case(t.Gemma3TextConfig(**CAUSAL | GEMMA, layer_types=["sliding_attention", "full_attention"]),
                    t.Gemma3TextModel, pooling="lasttoken"),
     "embeddinggemma": Case(
@@ -67,7 +68,8 @@ CASES = {
     # Layers 0 and 2 see everything, layer 1 a window of 4 on either side.
     "modernbert": Case(
         t.ModernBertConfig(**SIZE | dict(num_hidden_layers=3, intermediate_size=8), global_attn_every_n_layers=2,
-                           local_attention=8, pad_token_id=0, reference_compile=False), t.ModernBertModel),
+                           local_attention=8, pad_token_id=0, reference_compile=False), t.ModernBertModel,
+        spread=0.6),
     "nomic_bert": Case(t.NomicBertConfig(**SIZE | PLAIN | dict(intermediate_size=32)), t.NomicBertModel),
     "gte": Case(t.GteConfig(**SIZE | PLAIN | dict(pad_token_id=1, type_vocab_size=1, intermediate_size=32)), t.GteModel,
                 pad=1, pooling="cls", spread=0.6),
@@ -75,7 +77,7 @@ CASES = {
         t.JinaEmbeddingsV3Config(**ROBERTA | dict(intermediate_size=32)), t.JinaEmbeddingsV3Model, pad=1),
     # Five heads: slopes of four, and one of eight.
     "jina_bert": Case(JinaBertConfig(**SIZE | PLAIN | dict(hidden_size=40, num_attention_heads=5, intermediate_size=4)),
-                      JinaBertModel),
+                      JinaBertModel, spread=0.6),
     # As v3: shared projections, buckets, normed table, no other positions; lengths beyond the buckets.
     "deberta-v3": Case(
         t.DebertaV2Config(**SIZE | PLAIN | DEBERTA | dict(type_vocab_size=0), position_biased_input=False,
@@ -83,8 +85,8 @@ CASES = {
                           norm_rel_ebd="layer_norm"), t.DebertaV2Model),
     "deberta-v2": Case(
         t.DebertaV2Config(**SIZE | PLAIN | DEBERTA | dict(intermediate_size=8), max_relative_positions=12,
-                          embedding_size=16), t.DebertaV2Model, pooling="cls"),
+                          embedding_size=16), t.DebertaV2Model, pooling="cls", spread=0.6),
     "deberta": Case(
         t.DebertaConfig(**SIZE | PLAIN | DEBERTA | dict(intermediate_size=8, pos_att_type="c2p|p2c"), position_biased_input=False,
-                        max_relative_positions=12), t.DebertaModel),
+                        max_relative_positions=12), t.DebertaModel, spread=0.9),
 }
