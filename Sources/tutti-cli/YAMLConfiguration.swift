@@ -37,12 +37,25 @@ struct YAMLConfiguration {
         let mark = "\u{FEFF}".utf8  // a byte-order mark
         let text = String(
             decoding: file.contents.dropFirst(file.bytes.starts(with: mark) ? mark.count : 0), as: UTF8.self)
+        try read(text)
+        for setting in settings { try apply(setting) }
+    }
+
+    /// Reads a text that `source` names in errors.
+    ///
+    /// - Throws: exit 64 for invalid YAML, with line and column.
+    init(text: String, source: String) throws {
+        path = source
+        root = JSONObject()
+        try read(text)
+    }
+
+    private mutating func read(_ text: String) throws {
         guard let node = try compose(text, source: path) else { throw unusable("1:1", "the file is empty") }
         guard case .object(let object) = try convert(node, path: "", record: true) else {
             throw unusable("1:1", "expected a mapping (key: value) at the top")
         }
         root = object
-        for setting in settings { try apply(setting) }
     }
 
     private func unusable(_ place: String, _ problem: String) -> TuttiError {
