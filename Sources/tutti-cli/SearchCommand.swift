@@ -68,7 +68,7 @@ struct SearchCommand: RankedCommand {
             }
             let encoder = try SentenceEncoder.load(model)
             encoder.notices.forEach(notice)
-            return (encoder, try documents(options, notice), wanted)
+            return (encoder, try readCorpus(options, notice), wanted)
         }
         try compute.chooseGemm(for: encoder, ensemble: ensemble)
         let display = ensemble.isRoot ? ProgressDisplay() : nil
@@ -77,15 +77,15 @@ struct SearchCommand: RankedCommand {
                 display?.worked(TaskProgress(what, done: $0, of: $1))
             }
         }
-        let prompts = try ensemble.together("choose the prompts") {
+        let (queryPrompt, corpusPrompt) = try ensemble.together("choose the prompts") {
             (
-                query: try prompts.query(encoder) ?? encoder.prompts["query"],
-                corpus: try prompts.corpus(encoder) ?? encoder.prompts["document"]
+                try prompts.query(encoder) ?? encoder.prompts["query"],
+                try prompts.corpus(encoder) ?? encoder.prompts["document"]
             )
         }
         let stored = try ensemble.together("read the vectors") { try storedVectors(encoder, documents.texts.count) }
-        let embeddings = try stored ?? encode(documents.texts, prompts.corpus, "Encoding the corpus")
-        let asked = try encode(wanted, prompts.query, "Encoding queries")
+        let embeddings = try stored ?? encode(documents.texts, corpusPrompt, "Encoding the corpus")
+        let asked = try encode(wanted, queryPrompt, "Encoding queries")
         let similarity = SimilarityFunction(rawValue: encoder.similarity) ?? .cosine
         try ensemble.onRoot {
             let search = DocumentSearch(queries: asked, similarity: similarity, k: min(top, documents.texts.count))
@@ -95,7 +95,7 @@ struct SearchCommand: RankedCommand {
         }
     }
 
-    private func documents(
+    private func readCorpus(
         _ options: ReaderOptions, _ notice: (String) -> Void
     ) throws(TuttiError) -> NamedTexts {
         if column == nil, try RetrievalFiles.isCorpus(corpus) { return try RetrievalFiles.corpus(corpus) }

@@ -121,7 +121,8 @@ import TuttiGround
         let vectors = folder.path + "/corpus.npy"
         #expect(
             try TuttiProcess.run(
-                "encode", "--model", workshop.path + "/model", "--input", folder.path + "/corpus.txt", "--output", vectors
+                "encode", "--model", workshop.path + "/model", "--input", folder.path + "/corpus.txt", "--output",
+                vectors
             ).code == 0)
         let stored = try TuttiProcess.run(
             base + ["--query", texts[5], "--query", texts[11], "--top", "3", "--json", "--vectors", vectors])
@@ -163,11 +164,11 @@ import TuttiGround
         let base = ["init", workshop.path + "/data.csv", "--model", workshop.path + "/model", "--output", output]
         let outcome = try TuttiProcess.run(base + ["--dev", "0.25"])
         #expect(outcome.code == 0, "\(outcome.errors)")
-        let text = String(decoding: try workshop.read("made/train.yaml"), as: UTF8.self)
-        #expect(text.contains("loss: {name: \(loss)"), "\(text)")
-        if header == "positive,anchor" { #expect(text.contains("columns: [anchor, positive]"), "\(text)") }
+        let written = String(decoding: try workshop.read("made/train.yaml"), as: UTF8.self)
+        #expect(written.contains("loss: {name: \(loss)"), "\(written)")
+        if header == "positive,anchor" { #expect(written.contains("columns: [anchor, positive]"), "\(written)") }
         let run = try TuttiProcess.run("train", output + "/train.yaml", "--threads", "1")
-        #expect(run.code == 0, "\(run.errors)\n\(text)")
+        #expect(run.code == 0, "\(run.errors)\n\(written)")
         #expect(workshop.exists("made/run/final/model.safetensors"))
         #expect(try TuttiProcess.run(base).code == 64, "a configuration is not replaced unasked")
     }
