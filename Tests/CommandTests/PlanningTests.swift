@@ -152,7 +152,7 @@ import TuttiGround
         for row in 0..<64 {
             var cells = (0..<count).map { text(row + 5 * $0) + " \(row / 16)" }
             switch label {
-            case "score": cells.append("\(Double(row % 7) / 7)")
+            case "score": cells.append("\(Double(row % 7) / 6)")  // 0 and 1 among others
             case "binary": cells.append("\(row % 2)")
             case "class": cells.append("\(row % 3)")
             default: break

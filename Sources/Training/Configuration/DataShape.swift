@@ -51,7 +51,7 @@ package struct DataShape: Sendable {
         for (name, values) in contents.recurring { leave([name], "only \(values) different texts") }
         texts = Self.ordered(texts)
         var label = table.labelName
-        let choice = Self.choice(texts, table.labelSummary)
+        let choice = Self.choice(texts, table.labelSummary, areBinary: table.labelsAreBinary)
         guard let choice else {
             throw TuttiError(
                 .usage, "find a loss for", table.source,
@@ -112,7 +112,7 @@ package struct DataShape: Sendable {
         var judgeTakesLabel = false
     }
 
-    private static func choice(_ texts: [String], _ label: LabelSummary) -> Choice? {
+    private static func choice(_ texts: [String], _ label: LabelSummary, areBinary: Bool) -> Choice? {
         let chunks: [(String, JSONValue)] = [("mini_batch_size", .integer(32))]
         switch (texts.count, label) {
         case (1, .none): return Choice(loss: "ContrastiveTensionLoss")
@@ -122,7 +122,7 @@ package struct DataShape: Sendable {
         case (2, .lists):
             return Choice(
                 loss: "MSELoss", usesLabel: true, judge: ("TranslationEvaluator", 2))
-        case (2, _) where label.isBinary:
+        case (2, .integers) where areBinary, (2, .floats) where areBinary:
             return Choice(
                 loss: "OnlineContrastiveLoss", usesLabel: true, judge: ("BinaryClassificationEvaluator", 2),
                 judgeTakesLabel: true)
@@ -158,7 +158,15 @@ package struct DataShape: Sendable {
     }
 }
 
-extension LabelSummary {
-    /// Whether all labels are 0 or 1.
-    fileprivate var isBinary: Bool { LossInput.Label.binary.accepts(self) }
+extension Table {
+    /// Whether all labels are 0 or 1. A score from 0 to 1 has others in between.
+    fileprivate var labelsAreBinary: Bool {
+        (0..<rowCount).allSatisfy { row in
+            switch label(row: row) {
+            case .integer(let number): number == 0 || number == 1
+            case .float(let number): number == 0 || number == 1
+            default: false
+            }
+        }
+    }
 }
