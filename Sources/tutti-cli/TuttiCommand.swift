@@ -16,7 +16,8 @@ struct TuttiCommand: ParsableCommand {
             """,
         version: tuttiVersion,
         subcommands: [
-            TrainCommand.self, ExplainCommand.self, CompareCommand.self, LaunchCommand.self, EvaluateCommand.self,
+            TrainCommand.self, ExplainCommand.self, SweepCommand.self, CompareCommand.self, LaunchCommand.self,
+            EvaluateCommand.self,
             EncodeCommand.self, SearchCommand.self,
             TokenizeCommand.self, InitCommand.self, SplitCommand.self,
             MineNegativesCommand.self, ArgsCommand.self, LossesCommand.self, EvaluatorsCommand.self,

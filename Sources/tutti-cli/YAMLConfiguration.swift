@@ -58,6 +58,14 @@ struct YAMLConfiguration {
         root = object
     }
 
+    /// Sets the value of a dotted key, as `--set` does.
+    mutating func set(_ value: JSONValue, at key: String) throws(TuttiError) {
+        try set(value, at: key, setting: key)
+    }
+
+    /// Removes a key at the top level.
+    mutating func remove(_ key: String) { root[key] = nil }
+
     private func unusable(_ place: String, _ problem: String) -> TuttiError {
         TuttiError(.usage, "read the configuration", "\(path):\(place)", problem)
     }
@@ -144,13 +152,18 @@ struct YAMLConfiguration {
                 .usage, "apply --set", "--set \(setting)", "expected key=value",
                 hint: "For example --set args.max_steps=100.")
         }
-        let keys = parts[0].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         let node = try compose(String(parts[1]), source: "--set \(setting)")
         let value: JSONValue = if let node { try convert(node, path: "", record: false) } else { .null }
-        let top = JSONValue.object(root)
-        guard case .object(let changed) = try set(value, at: keys[...], in: top, setting: setting) else { return }
-        root = changed
+        try set(value, at: String(parts[0]), setting: setting)
         places[String(parts[0])] = "--set"
+    }
+
+    private mutating func set(_ value: JSONValue, at key: String, setting: String) throws(TuttiError) {
+        let keys = key.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        guard case .object(let changed) = try set(value, at: keys[...], in: .object(root), setting: setting) else {
+            return
+        }
+        root = changed
     }
 
     private func set(

@@ -172,4 +172,81 @@ import TuttiGround
         #expect(workshop.exists("made/run/final/model.safetensors"))
         #expect(try TuttiProcess.run(base).code == 64, "a configuration is not replaced unasked")
     }
+
+    // MARK: Sweeps
+
+    private func sweep(_ workshop: Workshop, _ section: String) throws {
+        try workshop.configure(
+            extra: """
+                eval_dataset: {path: \(workshop.path)/rows.jsonl}
+                sweep:
+                  metric: loss
+                \(section)
+                """, args: "  eval_strategy: epoch\n  save_strategy: \"no\"")
+    }
+
+    @Test func aGridIsTriedWholeAndResumed() throws {
+        let folder = try TemporaryDirectory()
+        let workshop = try Workshop(folder.path)
+        try sweep(
+            workshop, "  strategy: grid\n  parameters: {args.learning_rate: [1.0e-4, 5.0e-2], args.seed: [1, 2]}")
+        let file = workshop.path + "/run.yaml"
+        let plan = try TuttiProcess.run("sweep", file, "--dry-run", "--json")
+        #expect(plan.code == 0 && plan.output.split(separator: "\n").count == 4, "\(plan.errors)")
+        #expect(!workshop.exists("run"))
+        let outcome = try TuttiProcess.run("sweep", file, "--parallel", "2")
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let results = try lines(workshop.path + "/run/sweep.jsonl")
+        #expect(results.count == 4)
+        let best = try #require(
+            results.min { $0["eval_loss"]?.double ?? .infinity < $1["eval_loss"]?.double ?? .infinity })
+        let written = try #require(try JSONValue.parse(file: workshop.path + "/run/best.yaml").object)
+        #expect(written["args"]?["learning_rate"] == best["values"]?["args.learning_rate"])
+        #expect(written["args"]?["seed"] == best["values"]?["args.seed"])
+        #expect(Set(results.compactMap { $0["eval_loss"]?.double }).count == 4, "every trial is another run")
+        // Finished trials are not trained again.
+        let weights = workshop.path + "/run/trial-3/final/model.safetensors"
+        let written3 = try FileManager.default.attributesOfItem(atPath: weights)[.modificationDate] as? Date
+        let again = try TuttiProcess.run("sweep", file)
+        #expect(again.code == 0 && again.output == outcome.output, "\(again.errors)")
+        #expect(try FileManager.default.attributesOfItem(atPath: weights)[.modificationDate] as? Date == written3)
+        // `train` does not take a search for a run, and a search names its mistakes before it trains.
+        let train = try TuttiProcess.run("train", file)
+        #expect(train.code == 64)
+        #expect(try train.errorLine.contains("tutti sweep"))
+        let wrong = try TuttiProcess.run(
+            "sweep", file, "--set", "sweep.parameters={args.learning_rat: [1]}", "--set",
+            "output_dir=\(workshop.path)/x")
+        #expect(wrong.code == 64)
+        #expect(try wrong.errorLine.contains("learning_rate"))
+        #expect(!workshop.exists("x"))
+    }
+
+    @Test func halvingGoesOnWithTheBest() throws {
+        let folder = try TemporaryDirectory()
+        let workshop = try Workshop(folder.path)
+        try sweep(
+            workshop,
+            """
+              strategy: halving
+              trials: 5
+              reduction: 2
+              parameters: {args.learning_rate: {min: 1.0e-5, max: 1.0e-1, log: true}}
+            """)
+        let outcome = try TuttiProcess.run("sweep", workshop.path + "/run.yaml", "--set", "args.max_steps=4", "--json")
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let results = try lines(workshop.path + "/run/sweep.jsonl")
+        #expect(
+            results.compactMap { $0["share"]?.double } == [
+                0.125, 0.125, 0.125, 0.125, 0.125, 0.25, 0.25, 0.25, 0.5, 0.5, 1,
+            ])
+        let first = results[..<5].sorted { ($0["eval_loss"]?.double ?? 0) < ($1["eval_loss"]?.double ?? 0) }
+        #expect(first[..<3].map { $0["values"] } == results[5..<8].map { $0["values"] })
+        for result in results {
+            let rate = try #require(result["values"]?["args.learning_rate"]?.double)
+            #expect((1e-5...1e-1).contains(rate))
+        }
+        let last = try lines(workshop.path + "/run/trial-11/metrics.jsonl")
+        #expect(last.last?["step"]?.int == 4)
+    }
 }
