@@ -15,7 +15,7 @@ import TuttiModels
 import TuttiObjectives
 
 /// The best documents of each query, best first; equal scores by ascending number.
-struct RetrievalResult: Sendable {
+package struct RetrievalResult: Sendable {
     /// Documents kept for each query.
     let k: Int
     /// Document numbers [Q, k]; -1 where a query has fewer.
@@ -31,7 +31,7 @@ struct RetrievalResult: Sendable {
     }
 
     /// The best documents of one query, best first.
-    func best(_ query: Int) -> [(document: Int, score: Float)] {
+    package func best(_ query: Int) -> [(document: Int, score: Float)] {
         (query * k..<(query + 1) * k).compactMap { place in
             documents[place] < 0 ? nil : (Int(documents[place]), scores[place])
         }
@@ -39,7 +39,7 @@ struct RetrievalResult: Sendable {
 }
 
 /// Finds the best documents of a set of queries.
-final class DocumentSearch {
+package final class DocumentSearch {
     private static let queryTile = 256
     private static let documentTile = 2048
     private let similarity: SimilarityFunction
@@ -51,7 +51,7 @@ final class DocumentSearch {
     private var documentCount = 0
 
     /// A search for the `k` best documents of each of `queries` under `similarity`.
-    init(queries: Embeddings, similarity: SimilarityFunction, k: Int) {
+    package init(queries: Embeddings, similarity: SimilarityFunction, k: Int) {
         self.similarity = similarity
         queryCount = queries.count
         dimension = queries.dimension
@@ -64,7 +64,7 @@ final class DocumentSearch {
     }
 
     /// Looks through the rows `range` of `documents`, all by default; they are numbered on from those before.
-    func add(_ documents: Embeddings, _ range: Range<Int>? = nil) {
+    package func add(_ documents: Embeddings, _ range: Range<Int>? = nil) {
         let range = range ?? 0..<documents.count
         defer { documentCount += range.count }
         guard queryCount > 0, result.k > 0, !range.isEmpty else { return }
@@ -114,7 +114,7 @@ final class DocumentSearch {
     }
 
     /// The best of the documents so far.
-    func best() -> RetrievalResult { result }
+    package func best() -> RetrievalResult { result }
 
     /// On rank zero the best of the documents of all ranks, elsewhere the best of this rank's.
     ///

@@ -49,6 +49,21 @@ enum ProcessTree {
         }
     }
 
+    /// Starts a program as `start` does, with both outputs in a file that is replaced.
+    ///
+    /// - Returns: its pid.
+    /// - Throws: code 75 if the system refuses, 66 if the program cannot be run.
+    static func startLogging(
+        _ command: [String], _ environment: [String: String], to log: String
+    ) throws(TuttiError) -> pid_t {
+        let file = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard file >= 0 else {
+            throw TuttiError(.retryable, "write a log", log, String(cString: strerror(errno)))
+        }
+        defer { close(file) }
+        return try spawn(command, environment, output: file, errors: file)
+    }
+
     private static func failure(_ program: String, _ code: Int32, _ problem: String) -> TuttiError {
         let kind: TuttiError.Kind = [ENOENT, EACCES, ENOEXEC, ENOTDIR].contains(code) ? .missingFile : .retryable
         return TuttiError(kind, "start a program", program, "\(problem): \(String(cString: strerror(code)))")

@@ -189,7 +189,7 @@ extension LossInput {
 
 extension LossInput.Label {
     /// Whether labels of this kind can be meant.
-    fileprivate func accepts(_ labels: LabelSummary) -> Bool {
+    func accepts(_ labels: LabelSummary) -> Bool {
         switch (self, labels) {
         case (.none, .none): true
         case (.classNumber, .integers): true  // a loss that counts classes checks their range itself

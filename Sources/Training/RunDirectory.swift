@@ -105,6 +105,24 @@ struct RunDirectory: Sendable {
         return .fresh
     }
 
+    /// What is in the directory, in words; nothing is written. Rank zero only.
+    ///
+    /// - Throws: as `start`.
+    func contents(overwrite: Bool) throws(TuttiError) -> String {
+        guard FileManager.default.fileExists(atPath: file) else {
+            try checkIsFree()
+            return "nothing: the run starts from the beginning"
+        }
+        if overwrite { return "a run that --overwrite deletes" }
+        var copy = self
+        if try copy.compare(readFile()) == .finished { return "this run, finished" }
+        let steps = try entries(of: path).compactMap { name in
+            name.hasPrefix("checkpoint-") ? Int(name.dropFirst("checkpoint-".count)) : nil
+        }
+        return "this run, unfinished: "
+            + (steps.max().map { "it resumes from checkpoint-\($0)" } ?? "without a checkpoint yet")
+    }
+
     /// Creates the directory. Rank zero only.
     private func create() throws(TuttiError) {
         do {

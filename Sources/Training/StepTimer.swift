@@ -30,8 +30,13 @@ package final class StepTimer {
     /// Prepares the steps. Collective.
     ///
     /// - Throws: as `Trainer.init`.
-    package init(_ inputs: TrainingInputs, ensemble: any Ensemble) throws {
-        trainer = try Trainer(inputs, ensemble: ensemble)
+    package convenience init(_ inputs: TrainingInputs, ensemble: any Ensemble) throws {
+        self.init(try Trainer(inputs, ensemble: ensemble), ensemble: ensemble)
+    }
+
+    /// The steps of a run that is prepared already.
+    package init(_ trainer: Trainer, ensemble: any Ensemble) {
+        self.trainer = trainer
         self.ensemble = ensemble
     }
 

@@ -142,6 +142,16 @@ package final class Trainer {
         return start
     }
 
+    /// What the output directory holds, in words; it is not taken. Rank zero only.
+    ///
+    /// - Throws: exit 64 where it holds another run.
+    func contentsOfDirectory() throws(TuttiError) -> String {
+        try keeper.directory.contents(overwrite: inputs.overwrite)
+    }
+
+    /// What the optimizer keeps of each parameter.
+    var stateNames: [String] { step.memory.state.names }
+
     /// Takes memory for gradients and optimizer state, before the first step. Collective.
     func takeMemory() throws {
         let exchange = try step.memory.place(among: ensemble)

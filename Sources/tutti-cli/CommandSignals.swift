@@ -20,7 +20,7 @@ enum CommandSignals {
     static func listen(for parsed: Result<any ParsableCommand, any Error>) throws(TuttiError) {
         var command: (any ParsableCommand)?
         if case .success(let known) = parsed { command = known }
-        if command is LaunchCommand { return }  // it handles them itself (SignalQueue)
+        if command is LaunchCommand || command is SweepCommand { return }  // they handle them themselves (SignalQueue)
         let started: Bool
         if command is TrainCommand {
             let signals = StopSignals(stop)

@@ -20,7 +20,7 @@ enum ConfigurationReference {
             `tutti args --markdown`; a test compares them.
 
             """
-        let sections = [topLevel, overrides, datasets, arguments, ignored, refused, card, losses, evaluators]
+        let sections = [topLevel, overrides, datasets, arguments, ignored, refused, card, losses, evaluators, sweep]
         return head + sections.joined()
     }
 
@@ -95,6 +95,11 @@ enum ConfigurationReference {
         "\n## Evaluators\n" + EvaluatorRegistry.all.map { section(CatalogueEntry($0)) }.joined()
             + "\n### Options of all evaluators\n\n"
             + options(CatalogueEntry(EvaluatorRegistry.all[0]).options, areCommon: true)
+    }
+
+    private static var sweep: String {
+        "\n## sweep\n\nOnly for `tutti sweep`, which searches.\n\n" + options(SweepSettings.options, SweepSettings())
+            + "\nA parameter is a list of values, or a mapping with min, max, log and integer.\n"
     }
 
     private static func section(_ entry: CatalogueEntry) -> String {

@@ -37,7 +37,7 @@ struct InspectCommand: ParsableCommand {
         if json {
             try Output.line(JSONValue.object(facts).serialized(indent: 2))
         } else {
-            try Self.show(facts, indent: "")
+            try Output.show(facts)
         }
     }
 
@@ -127,20 +127,5 @@ struct InspectCommand: ParsableCommand {
             }
         }
         return facts
-    }
-
-    private static func show(_ object: JSONObject, indent: String) throws {
-        for (key, value) in object {
-            switch value {
-            case .object(let inner):
-                try Output.line("\(indent)\(key):")
-                try show(inner, indent: indent + "  ")
-            case .string(let text): try Output.line("\(indent)\(key): \(text)")
-            case .array(let items):
-                let texts = items.map { $0.string ?? $0.serialized() }
-                try Output.line("\(indent)\(key): \(texts.joined(separator: ", "))")
-            default: try Output.line("\(indent)\(key): \(value.serialized())")
-            }
-        }
     }
 }

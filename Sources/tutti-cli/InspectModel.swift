@@ -46,7 +46,8 @@ extension InspectCommand {
         facts["flops_a_token"] = .object([
             "tokens_a_text": number(tokens), "forward": number(Int(flops / 3)), "training": number(Int(flops)),
         ])
-        facts["memory_to_train"] = .object(memory(model.encoder, texts: max(1, batch), tokens: tokens))
+        facts["memory_to_train"] = .object(
+            TrainingBytes(model.encoder, texts: max(1, batch), tokens: tokens).json)
         if parameters {
             var list = JSONObject()
             for entry in layout.entries {
@@ -55,26 +56,6 @@ extension InspectCommand {
             }
             facts["parameters"] = .object(list)
         }
-        return facts
-    }
-
-    /// Bytes that training with AdamW takes, in batches of `texts` of `tokens` tokens each.
-    private func memory(_ encoder: SequenceEncoder, texts: Int, tokens: Int) -> JSONObject {
-        func activations(_ texts: Int) -> Int {
-            var batch = PackedBatch()
-            for slot in 0..<texts { batch.append(repeatElement(0, count: tokens), slot: UInt64(slot)) }
-            return encoder.compute.run { encoder.activationBytes(of: batch) }
-        }
-        // Linear in the number of texts of one length.
-        let (one, two) = (activations(1), activations(2))
-        let activations = one + (two - one) * (texts - 1)
-        let arena = encoder.layout.count * MemoryLayout<Float>.stride
-        let bytes = [
-            ("values", arena), ("gradients", arena), ("optimizer_state", 2 * arena), ("activations", activations),
-            ("total", 4 * arena + activations),
-        ]
-        var facts: JSONObject = ["batch": .integer(Int64(texts)), "tokens_a_text": .integer(Int64(tokens))]
-        for (name, count) in bytes { facts[name + "_bytes"] = .integer(Int64(count)) }
         return facts
     }
 }

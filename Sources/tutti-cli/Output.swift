@@ -21,6 +21,33 @@ enum Output {
         }
     }
 
+    /// Writes the members of an object, a line each, those of inner objects indented.
+    static func show(_ object: JSONObject, indent: String = "") throws(TuttiError) {
+        for (key, value) in object {
+            switch value {
+            case .object(let inner):
+                try line("\(indent)\(key):")
+                try show(inner, indent: indent + "  ")
+            case .string(let text): try line("\(indent)\(key): \(text)")
+            case .array(let items):
+                let texts = items.map { $0.string ?? $0.serialized() }
+                try line("\(indent)\(key): \(texts.joined(separator: ", "))")
+            default: try line("\(indent)\(key): \(value.serialized())")
+            }
+        }
+    }
+
+    /// Creates a folder and those above it.
+    ///
+    /// - Throws: exit 75 if it cannot be created.
+    static func makeFolder(_ path: String) throws(TuttiError) {
+        do {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw TuttiError(.retryable, "create a folder", path, error.localizedDescription)
+        }
+    }
+
     /// Prints a line to standard error, replacing a bar on the terminal.
     static func say(_ text: String) {
         StandardStream.error.put((Terminal.current == nil ? "" : Terminal.erasure) + text.printable + "\n")

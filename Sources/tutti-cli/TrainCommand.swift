@@ -8,6 +8,30 @@ import TuttiGround
 import TuttiReports
 import TuttiTraining
 
+/// Options of commands that read the configuration of a run.
+struct RunOptions: ParsableArguments {
+    @Argument(help: ArgumentHelp("Configuration file, YAML or JSON.", valueName: "config"))
+    var config: String
+
+    @Option(
+        name: .customLong("set"), parsing: .singleValue,
+        help: ArgumentHelp("Override a key, as in --set args.max_steps=100.", valueName: "key=value"))
+    var settings: [String] = []
+
+    /// The configuration, read by every rank; `notice` gets what a user should know, on rank zero. Collective.
+    func configuration(
+        on ensemble: any Ensemble, notice: @escaping (String) -> Void
+    ) throws -> TrainingConfiguration {
+        let (config, settings) = (config, settings)
+        return try ensemble.together("read the configuration") {
+            let file = try YAMLConfiguration(path: config, settings: settings)
+            return try TrainingConfiguration(file.root, places: file.keyPlaces, purpose: .training) { text in
+                if ensemble.isRoot { notice(text) }
+            }
+        }
+    }
+}
+
 struct TrainCommand: RankedCommand {
     static let configuration = CommandConfiguration(
         commandName: "train", abstract: "Fine-tune a model from a configuration.",
@@ -18,13 +42,10 @@ struct TrainCommand: RankedCommand {
             85, a second one ends the process.
             """)
 
-    @Argument(help: ArgumentHelp("Configuration file, YAML or JSON.", valueName: "config"))
-    var config: String
+    @OptionGroup var options: RunOptions
 
-    @Option(
-        name: .customLong("set"), parsing: .singleValue,
-        help: ArgumentHelp("Override a key, as in --set args.max_steps=100.", valueName: "key=value"))
-    var settings: [String] = []
+    @Flag(help: "Only say what the run would do and what it needs, as `tutti explain` does.")
+    var dryRun = false
 
     @Flag(help: "Delete the run in output_dir and start over.")
     var overwrite = false
@@ -36,16 +57,14 @@ struct TrainCommand: RankedCommand {
     @OptionGroup var lock: LockOptions
 
     func run(on ensemble: any Ensemble) throws {
+        if dryRun {
+            return try ExplainCommand.explain(
+                options, overwrite: overwrite, json: json, compute: compute, on: ensemble)
+        }
         let layout = try RankLayout.apply(compute, ensemble: ensemble)
         let report: any Report = json ? JSONLines() : ProgressDisplay()
         if ensemble.isRoot, !json { report.notice(layout.description) }
-        let (config, settings) = (config, settings)
-        let configuration = try ensemble.together("read the configuration") {
-            let file = try YAMLConfiguration(path: config, settings: settings)
-            return try TrainingConfiguration(file.root, places: file.keyPlaces, purpose: .training) { text in
-                if ensemble.isRoot { report.notice(text) }
-            }
-        }
+        let configuration = try options.configuration(on: ensemble, notice: report.notice)
         var inputs = try TrainingInputs(configuration, ensemble: ensemble)
         inputs.overwrite = overwrite
         inputs.stop = CommandSignals.stop

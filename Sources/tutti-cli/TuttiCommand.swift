@@ -16,7 +16,10 @@ struct TuttiCommand: ParsableCommand {
             """,
         version: tuttiVersion,
         subcommands: [
-            TrainCommand.self, LaunchCommand.self, EvaluateCommand.self, EncodeCommand.self, TokenizeCommand.self,
+            TrainCommand.self, ExplainCommand.self, SweepCommand.self, CompareCommand.self, LaunchCommand.self,
+            EvaluateCommand.self,
+            EncodeCommand.self, SearchCommand.self,
+            TokenizeCommand.self, InitCommand.self, SplitCommand.self,
             MineNegativesCommand.self, ArgsCommand.self, LossesCommand.self, EvaluatorsCommand.self,
             InspectCommand.self, NewStaticCommand.self,
             DoctorCommand.self, BenchCommand.self, LaunchSweepCommand.self,

@@ -37,13 +37,34 @@ struct YAMLConfiguration {
         let mark = "\u{FEFF}".utf8  // a byte-order mark
         let text = String(
             decoding: file.contents.dropFirst(file.bytes.starts(with: mark) ? mark.count : 0), as: UTF8.self)
+        try read(text)
+        for setting in settings { try apply(setting) }
+    }
+
+    /// Reads a text that `source` names in errors.
+    ///
+    /// - Throws: exit 64 for invalid YAML, with line and column.
+    init(text: String, source: String) throws {
+        path = source
+        root = JSONObject()
+        try read(text)
+    }
+
+    private mutating func read(_ text: String) throws {
         guard let node = try compose(text, source: path) else { throw unusable("1:1", "the file is empty") }
         guard case .object(let object) = try convert(node, path: "", record: true) else {
             throw unusable("1:1", "expected a mapping (key: value) at the top")
         }
         root = object
-        for setting in settings { try apply(setting) }
     }
+
+    /// Sets the value of a dotted key, as `--set` does.
+    mutating func set(_ value: JSONValue, at key: String) throws(TuttiError) {
+        try set(value, at: key, setting: key)
+    }
+
+    /// Removes a key at the top level.
+    mutating func remove(_ key: String) { root[key] = nil }
 
     private func unusable(_ place: String, _ problem: String) -> TuttiError {
         TuttiError(.usage, "read the configuration", "\(path):\(place)", problem)
@@ -131,13 +152,18 @@ struct YAMLConfiguration {
                 .usage, "apply --set", "--set \(setting)", "expected key=value",
                 hint: "For example --set args.max_steps=100.")
         }
-        let keys = parts[0].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         let node = try compose(String(parts[1]), source: "--set \(setting)")
         let value: JSONValue = if let node { try convert(node, path: "", record: false) } else { .null }
-        let top = JSONValue.object(root)
-        guard case .object(let changed) = try set(value, at: keys[...], in: top, setting: setting) else { return }
-        root = changed
+        try set(value, at: String(parts[0]), setting: setting)
         places[String(parts[0])] = "--set"
+    }
+
+    private mutating func set(_ value: JSONValue, at key: String, setting: String) throws(TuttiError) {
+        let keys = key.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+        guard case .object(let changed) = try set(value, at: keys[...], in: .object(root), setting: setting) else {
+            return
+        }
+        root = changed
     }
 
     private func set(

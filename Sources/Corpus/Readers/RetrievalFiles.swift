@@ -49,6 +49,17 @@ package enum RetrievalFiles {
         try namedTexts(path, hasTitles: true)
     }
 
+    /// Whether the first line of a .jsonl file is a document: an object with an "_id" and a "text".
+    ///
+    /// Throws: `.missingFile`; `.data` for a line that is not JSON.
+    package static func isCorpus(_ path: String) throws(TuttiError) -> Bool {
+        let file = try MappedFile(path: path)
+        guard DatasetReaders.fileExtension(of: path) == "jsonl" else { return false }
+        var rows = try JSONSequence(file.bytes, form: .lines, source: path)
+        let first = try rows.next()?.value
+        return withExtendedLifetime(file) { first?["_id"] != nil && first?["text"] != nil }
+    }
+
     /// Reads queries.
     ///
     /// Throws: `.missingFile`; `.data` naming file and line.

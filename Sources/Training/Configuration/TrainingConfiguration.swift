@@ -133,6 +133,9 @@ package struct TrainingConfiguration: Sendable {
         _ root: JSONObject, _ places: ConfigurationPlaces, isTraining: Bool
     ) throws(TuttiError) {
         for key in root.keys where !options.names.contains(key) {
+            if key == SweepSettings.key {
+                throw places.error(key, "describes a search, not a run", hint: "`tutti sweep` runs it.")
+            }
             let isArgument = ArgumentKey.classify(key) != nil
             throw places.error(
                 key, "unknown key",
