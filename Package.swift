@@ -13,6 +13,13 @@ func module(_ name: String, _ dependencies: [Target.Dependency], exclude: [Strin
         name: "Tutti\(name)", dependencies: dependencies + ["TuttiGround"], path: "Sources/\(name)", exclude: exclude)
 }
 
+/// A library of the system that `CCompression` calls; bzip2, which has no pkg-config, is linked by name.
+func compression(_ name: String, _ folder: String, pkgConfig: String? = nil, package: String) -> Target {
+    .systemLibrary(
+        name: name, path: "Sources/CCompression/system/\(folder)", pkgConfig: pkgConfig ?? folder,
+        providers: [.apt([package])])
+}
+
 /// The tests of one module, in `Tests/XTests`.
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
     .testTarget(
@@ -36,6 +43,14 @@ let package = Package(
         // L0
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
+        compression("CZlib", "zlib", package: "zlib1g-dev"),
+        compression("CZstd", "zstd", pkgConfig: "libzstd", package: "libzstd-dev"),
+        compression("CLZ4", "lz4", pkgConfig: "liblz4", package: "liblz4-dev"),
+        compression("CSnappy", "snappy", package: "libsnappy-dev"),
+        compression("CLZMA", "lzma", pkgConfig: "liblzma", package: "liblzma-dev"),
+        .target(
+            name: "CCompression", dependencies: ["CZlib", "CZstd", "CLZ4", "CSnappy", "CLZMA"],
+            path: "Sources/CCompression", exclude: ["system"], linkerSettings: [.linkedLibrary("bz2")]),
         .target(name: "CTuttiKernels", path: "Sources/CTuttiKernels"),
         .target(name: "CTuttiMPI", dependencies: ["COpenMPI"], path: "Sources/CTuttiMPI"),
         .target(name: "CTuttiDigest", path: "Sources/CTuttiDigest"),
@@ -44,7 +59,7 @@ let package = Package(
         .target(name: "CAllocationCounter", path: "Sources/CAllocationCounter"),
         .target(name: "TuttiGround", dependencies: ["CTuttiDigest"], path: "Sources/Ground"),
         // L1
-        module("Formats", []),
+        module("Formats", ["CCompression"]),
         module("Kernels", ["COpenBLAS", "CTuttiKernels"], exclude: ["PERFORMANCE.md"]),
         module("Ensemble", []),
         module("Net", []),

@@ -1,6 +1,7 @@
 // Which columns of a file become texts and which becomes the label.
 //
-// The label is the first of label, labels, score, scores among the columns in use; all others are texts, in the order of
+// A column may be named twice (`columns: [text, text]`, for SimCSE): the second is NAME_2. `rename` gives columns other names
+// before anything else looks at them. The label is the first of label, labels, score, scores among the columns in use; all others are texts, in the order of
 // the file, or of `columns:` if the configuration selects them. Reference: SentenceTransformerDataCollator.
 
 import TuttiFormats
@@ -12,10 +13,14 @@ public struct ColumnSelection: Sendable {
     public let texts: [Int]
     /// Index of the label column in the file; nil if none is in use.
     public let label: Int?
-    /// Names of all the file's columns.
+    /// Names of all the file's columns, after `rename`.
     public let header: [String]
-    /// The same names, for a lookup in each row.
-    let names: Set<String>
+    /// The same as they are in the file.
+    public let fileHeader: [String]
+    /// Names of the texts, each once.
+    let textNames: [String]
+    /// The file's names, for a lookup in each row.
+    let fileNames: Set<String>
 
     /// The names of a label column; the first that is present wins.
     static let labelNames = ["label", "labels", "score", "scores"]
@@ -26,24 +31,30 @@ public struct ColumnSelection: Sendable {
     ///   - header: the names of all columns.
     ///   - columns: those in use, label included, in order; nil uses all.
     ///   - source: where the names are written, for messages.
-    /// - Throws: a data error for a name that occurs twice or is unknown, and where no text column is left.
-    public init(header: [String], columns: [String]?, source: String) throws(TuttiError) {
+    ///   - options: what the configuration renames.
+    /// - Throws: a data error for a name that occurs twice in the file or is unknown, and where no text column is left.
+    public init(
+        header fileHeader: [String], columns: [String]?, source: String, options: ReaderOptions = ReaderOptions()
+    ) throws(TuttiError) {
         func flawed(_ problem: String, _ hint: String?) -> TuttiError {
             TuttiError(.data, "read columns", source, problem, hint: hint)
         }
+        self.fileHeader = fileHeader
+        for name in options.renames.keys.sorted() where !fileHeader.contains(name) {
+            throw flawed(
+                "rename: no such column '\(name)'", TuttiError.hint(unknown: name, known: fileHeader))
+        }
+        let header = fileHeader.map { options.renames[$0] ?? $0 }
         var names: Set<String> = []
         for name in header where !names.insert(name).inserted && !name.isEmpty {
             throw flawed("duplicate column '\(name)'", "Column names must be unique.")
         }
-        self.names = names
+        fileNames = Set(fileHeader)
         var places: [Int] = []
         if let columns {
-            for (number, name) in columns.enumerated() {
+            for name in columns {
                 guard let place = header.firstIndex(of: name) else {
                     throw flawed("no such column '\(name)'", TuttiError.hint(unknown: name, known: header))
-                }
-                if columns[..<number].contains(name) {
-                    throw flawed("columns: duplicate '\(name)'", "Name every column once.")
                 }
                 places.append(place)
             }
@@ -56,9 +67,24 @@ public struct ColumnSelection: Sendable {
                 "Name the columns to use with columns:, for instance columns: [anchor, positive].")
         }
         let label = ColumnSelection.labelNames.lazy.compactMap { name in places.first { header[$0] == name } }.first
-        self.texts = places.filter { $0 != label }
+        let texts = places.filter { $0 != label }
+        self.texts = texts
         self.label = label
         self.header = header
+        if let label, places.count - texts.count > 1 {
+            throw flawed("columns: the label '\(header[label])' is there twice", "Name it once.")
+        }
+        var textNames: [String] = []
+        for place in texts {
+            var name = header[place]
+            var number = 1
+            while textNames.contains(name) || number > 1 && names.contains(name) {
+                number += 1
+                name = "\(header[place])_\(number)"
+            }
+            textNames.append(name)
+        }
+        self.textNames = textNames
         guard !texts.isEmpty else {
             throw flawed(
                 "no text column",
@@ -68,6 +94,6 @@ public struct ColumnSelection: Sendable {
 
     /// A builder of the table with these columns.
     public func builder(source: String) -> TableBuilder {
-        TableBuilder(textNames: texts.map { header[$0] }, labelName: label.map { header[$0] }, source: source)
+        TableBuilder(textNames: textNames, labelName: label.map { header[$0] }, source: source)
     }
 }

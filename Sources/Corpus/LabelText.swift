@@ -29,7 +29,7 @@ enum LabelText {
     static func value(_ value: JSONValue) -> Label? {
         switch value {
         case .integer(let number): return .integer(Int(number))
-        case .number(let number): return .float(number)
+        case .number(let number): return number.isFinite ? .float(number) : nil
         case .bool(let flag): return .integer(flag ? 1 : 0)
         case .array(let elements):
             // A list of lists, such as one embedding per text column, is flattened.
@@ -39,7 +39,7 @@ enum LabelText {
             }
             let flat = rows.isEmpty ? elements : Array(rows.joined())
             let numbers = flat.compactMap(\.double)
-            return numbers.count == flat.count ? .floats(numbers) : nil
+            return numbers.count == flat.count && numbers.allSatisfy(\.isFinite) ? .floats(numbers) : nil
         case .string(let text): return parse(text)  // as in a cell of CSV
         case .null, .object: return nil
         }

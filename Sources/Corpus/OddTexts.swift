@@ -10,6 +10,9 @@ struct OddTexts {
     /// Bytes of the longest such text.
     static let longest = words.map(\.count).max() ?? 0
 
+    /// How the notice of such texts ends.
+    static let ending = "; they are used as they are."
+
     private var empty = (count: 0, firstRow: 0)
     private var named = (count: 0, firstRow: 0)
 
@@ -34,7 +37,7 @@ struct OddTexts {
             parts.append("\(named.count) \(word(named.count)) like NaN, NA or null (first in row \(named.firstRow))")
         }
         if parts.isEmpty { return [] }
-        return ["\(source): \(parts.joined(separator: " and ")); they are used as they are."]
+        return ["\(source): \(parts.joined(separator: " and "))\(OddTexts.ending)"]
     }
 
     private func word(_ count: Int) -> String { count == 1 ? "text" : "texts" }

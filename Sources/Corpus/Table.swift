@@ -1,7 +1,9 @@
 // A data set in memory: text columns and at most one label column.
 //
 // All texts are stored in one block of UTF-8, row by row, with an array of end offsets: a million rows are two
-// allocations, and a String exists only for rows of the current batch. Labels are one flat array.
+// allocations, and a String exists only for rows of the current batch. Labels are one flat array. Where rows share texts
+// (a query with several answers) or draw them anew in each epoch (negatives), a third array says which text is in which
+// cell.
 
 import TuttiFormats
 import TuttiGround
@@ -27,23 +29,30 @@ public struct Table: Sendable {
     /// The file of the rows.
     public let source: String
     let bytes: [UInt8]
-    /// Ends of the cells in `bytes`, row-major.
+    /// Ends of the texts in `bytes`; one a cell, row-major, unless `cells` says otherwise.
     let ends: [Int]
+    /// The text of each cell, row-major; nil where cell n has text n.
+    let cells: [UInt32]?
+    /// Columns whose texts are drawn in each epoch.
+    let pools: [TextPool]
     let labels: LabelColumn
     /// Warnings from reading the rows, one line each: cells that swallowed rows, empty texts.
     public let notices: [String]
 
     init(
         columnNames: [String], rowCount: Int, labelName: String?, source: String, bytes: [UInt8], ends: [Int],
-        labels: LabelColumn, notices: [String] = []
+        cells: [UInt32]? = nil, pools: [TextPool] = [], labels: LabelColumn, notices: [String] = []
     ) {
-        precondition(ends.count == rowCount * columnNames.count, "Table: \(ends.count) cells in \(rowCount) rows")
+        let count = cells?.count ?? ends.count
+        precondition(count == rowCount * columnNames.count, "Table: \(count) cells in \(rowCount) rows")
         self.columnNames = columnNames
         self.rowCount = rowCount
         self.labelName = labelName
         self.source = source
         self.bytes = bytes
         self.ends = ends
+        self.cells = cells
+        self.pools = pools
         self.labels = labels
         self.notices = notices
     }
@@ -101,6 +110,8 @@ public struct Table: Sendable {
         digest.update(rowCount)
         bytes.withUnsafeBytes { digest.update($0) }
         ends.withUnsafeBytes { digest.update($0) }
+        cells?.withUnsafeBytes { digest.update($0) }
+        for pool in pools { pool.update(&digest) }
         labels.update(&digest)
         return digest.hexadecimal
     }
@@ -108,8 +119,13 @@ public struct Table: Sendable {
     /// The range of a cell in `bytes`.
     func range(row: Int, column: Int) -> Range<Int> {
         precondition(row >= 0 && row < rowCount && column >= 0 && column < columnNames.count, "Table: no such cell")
-        let cell = row * columnNames.count + column
-        return (cell == 0 ? 0 : ends[cell - 1])..<ends[cell]
+        return range(cell: row * columnNames.count + column)
+    }
+
+    /// The range in `bytes` of a cell, counted row by row.
+    func range(cell: Int) -> Range<Int> {
+        let text = cells.map { Int($0[cell]) } ?? cell
+        return (text == 0 ? 0 : ends[text - 1])..<ends[text]
     }
 }
 

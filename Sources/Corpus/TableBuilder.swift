@@ -45,9 +45,21 @@ public struct TableBuilder {
         endCell()
     }
 
-    private mutating func endCell() {
+    /// Adds a text that cells of row `row` will have, and gives its number.
+    mutating func add(text: String, row: Int) -> UInt32 {
+        bytes.append(contentsOf: text.utf8)
+        endCell(row: row)
+        return UInt32(truncatingIfNeeded: ends.count - 1)
+    }
+
+    /// How many texts there are.
+    var textCount: Int { ends.count }
+
+    private mutating func endCell() { endCell(row: ends.count / textNames.count) }
+
+    private mutating func endCell(row: Int) {
         let length = bytes.count - (ends.last ?? 0)
-        if length <= OddTexts.longest { oddTexts.look(at: bytes.suffix(length), row: ends.count / textNames.count) }
+        if length <= OddTexts.longest { oddTexts.look(at: bytes.suffix(length), row: row) }
         ends.append(bytes.count)
     }
 
@@ -90,7 +102,17 @@ public struct TableBuilder {
     ///
     /// Throws: `.data` if there are no rows.
     public func table() throws(TuttiError) -> Table {
-        let rows = textNames.isEmpty ? 0 : ends.count / textNames.count
+        try table(columnNames: textNames, rowCount: textNames.isEmpty ? 0 : ends.count / textNames.count)
+    }
+
+    /// The finished table of texts that were added by `add`.
+    ///
+    /// - Parameters:
+    ///   - cells: the number of the text in each cell, row-major.
+    ///   - pools: columns whose texts are drawn in each epoch.
+    func table(
+        columnNames: [String], rowCount rows: Int, cells: [UInt32]? = nil, pools: [TextPool] = []
+    ) throws(TuttiError) -> Table {
         guard rows > 0 else {
             throw TuttiError(
                 .data, "read table", source, "the data set is empty: it has no rows",
@@ -101,8 +123,8 @@ public struct TableBuilder {
         }
         precondition(labelName == nil || labelCount == rows, "TableBuilder: \(labelCount) labels for \(rows) rows")
         return Table(
-            columnNames: textNames, rowCount: rows, labelName: labelName, source: source, bytes: bytes, ends: ends,
-            labels: labels, notices: notices + oddTexts.notices(source))
+            columnNames: columnNames, rowCount: rows, labelName: labelName, source: source, bytes: bytes, ends: ends,
+            cells: cells, pools: pools, labels: labels, notices: notices + oddTexts.notices(source))
     }
 
     private var labels: LabelColumn {

@@ -24,7 +24,7 @@ package struct RerankingSample: Sendable, Equatable {
     ///
     /// Throws: `.missingFile`; `.data` naming file and line.
     static func read(_ path: String) throws(TuttiError) -> [RerankingSample] {
-        let file = try MappedFile(path: path)
+        let file = try MappedFile.unpacked(path: path)
         let reader = try DatasetReaders.reader(for: path)
         guard reader == JSONLinesReader.self || reader == JSONReader.self else {
             throw TuttiError(

@@ -21,7 +21,7 @@ public struct TableSettings: Sendable {
     ) -> [Option<Owner>] {
         let options = [
             Option(
-                "path", \TableSettings.path, "the table: .csv, .tsv, .json or .jsonl", words: "a file",
+                "path", \TableSettings.path, "the table: a file of any format of data sets", words: "a file",
                 isRequired: true),
             Option("columns", \.columns, "the columns to use, in the order \(order); by default all, as in the file"),
         ]

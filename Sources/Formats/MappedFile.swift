@@ -57,6 +57,13 @@ public final class MappedFile: Sendable {
         bytes = UnsafeRawBufferPointer(start: address, count: count)
     }
 
+    /// Bytes of mapped memory that `path` unpacks to; the object gives them back.
+    init(path: String, owning bytes: UnsafeRawBufferPointer) {
+        self.path = path
+        self.bytes = bytes
+        isMapped = false
+    }
+
     deinit {
         if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), max(1, bytes.count)) }
     }

@@ -72,7 +72,7 @@ package enum TensorType: String, Sendable, CaseIterable {
 
     /// The float32 value of float16 bits: shift into place, scale by 2^112, which also normalizes subnormals; exponent
     /// 31 (infinity, NaN) becomes 255.
-    private static func single(half bits: UInt16) -> Float {
+    static func single(half bits: UInt16) -> Float {
         let magnitude = UInt32(bits & 0x7FFF) << 13
         let sign = UInt32(bits & 0x8000) << 16
         let scaled = (Float(bitPattern: magnitude) * 0x1p112).bitPattern

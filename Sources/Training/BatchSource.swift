@@ -50,7 +50,7 @@ struct RankBatches {
         let prepared = datasets.map { dataset in
             let prompts = arguments.prompts.prompts(dataset: dataset.name, columns: dataset.table.columnNames)
             return (
-                dataset.table,
+                dataset.table.drawn(epoch: epoch, seed: arguments.dataSeed ?? arguments.seed),
                 BatchPreparation(
                     objectives[dataset.loss], columnCount: prompts.count, prompts: prompts, seed: arguments.seed,
                     epoch: epoch, equalRows: arguments.deterministic == .worldSize)

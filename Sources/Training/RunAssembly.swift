@@ -25,10 +25,16 @@ extension TrainingInputs {
         let losses = try selection.all.enumerated().map { place, options in
             TrainingLoss(try makeLoss(options), dataset: names[place], description: options.options)
         }
+        var aside: [TrainingDataset] = []
         func load(_ specifications: [DatasetSpecification]) throws -> [TrainingDataset] {
             try specifications.map { specification in
                 let name = specification.name
                 var dataset = TrainingDataset(try loadTable(specification), name: name, loss: selection.index(of: name))
+                if let share = specification.validationSplit {
+                    let (training, validation) = try dataset.table.validationSplit(share)
+                    aside.append(TrainingDataset(validation, name: name, loss: dataset.loss))
+                    dataset.table = training
+                }
                 dataset.notices = dataset.table.notices
                 if specification.columns == nil {  // nobody chose the columns
                     dataset.notices += ColumnContents(dataset.table).warnings(dataset.title)
@@ -41,7 +47,7 @@ extension TrainingInputs {
         self.init(
             model: model, arguments: configuration.arguments, trainDatasets: train, losses: losses,
             outputDirectory: configuration.outputDirectory)
-        evalDatasets = try load(configuration.evalDatasets)
+        evalDatasets = aside + (try load(configuration.evalDatasets))
         try arguments.prompts.check(
             datasets: (train + evalDatasets).map { ($0.name, $0.table.columnNames) }, places: configuration.places)
         var lines: [String] = []

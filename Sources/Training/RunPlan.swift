@@ -80,7 +80,8 @@ final class RunPlan {
         let seed = arguments.dataSeed ?? arguments.seed
         return planDatasets(arguments.datasetMixing, count: datasets.count, epoch: epoch, seed: seed) { dataset, pass in
             planEpoch(
-                arguments.batchSampler, datasets[dataset].table, globalBatchSize: batchRows, epoch: epoch, seed: seed,
+                arguments.batchSampler, datasets[dataset].table.drawn(epoch: epoch, seed: seed),
+                globalBatchSize: batchRows, epoch: epoch, seed: seed,
                 dropLast: arguments.dataloaderDropLast, dataset: dataset, pass: pass)
         }
     }

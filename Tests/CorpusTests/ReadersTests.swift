@@ -70,9 +70,9 @@ import TuttiGround
     @Test func aReaderFromOutsideIsUsed() throws {
         let text = "text|label\nx y|1\nz|0\n"
         #expect(try scratch.flaw("a.bar", text)?.problem.contains(".bar are not supported") == true)
-        #expect(try scratch.flaw("a.arrow", text)?.problem.contains("not supported yet") == true)
+        #expect(try scratch.flaw("a.xlsx", text)?.problem.contains(".xlsx files are not supported") == true)
         DatasetReaders.add(BarReader.self)
-        for name in ["a.bar", "a.arrow"] {
+        for name in ["a.bar", "a.xlsx"] {
             let table = try scratch.table(name, text)
             #expect(rows(table) == [["x y"], ["z"]] && table.label(row: 0) == .integer(1))
             #expect(try scratch.flaw(name, text, columns: ["txt"])?.hint?.contains("'text'") == true)
@@ -118,7 +118,7 @@ import TuttiGround
         ("f.csv", "a,b\n", nil, "f.csv", "no rows"),
         ("f.csv", "a,a\n1,2\n", nil, "f.csv:1", "duplicate column 'a'"),
         ("f.csv", ",a\n0,x\n", nil, "f.csv:1", "column 1 has no name"),
-        ("f.csv", "a,b\n1,2\n", ["a", "a"], "f.csv:1", "duplicate 'a'"),
+        ("f.csv", "a,label\nx,2\n", ["a", "label", "label"], "f.csv:1", "'label' is there twice"),
         ("f.csv", "label,score\n1,2\n", ["label"], "f.csv:1", "no text column"),
         ("f.csv", "a,label\nx,1\ny,cat\n", nil, "f.csv:3:3", "'cat'"),
         ("f.csv", "a,label\nx,\n", nil, "f.csv:2:3", "not a number"),
@@ -134,7 +134,12 @@ import TuttiGround
         ("f.csv", "a,label\nx,\"[1,\"\"b\"\"]\"\n", nil, "f.csv:2:3", "not a number"),
         ("f.jsonl", "{\"a\": \"x\"}\n{\"a\": 3}\n", nil, "f.jsonl:2", "a number, expected a string"),
         ("f.jsonl", "{\"a\": \"x\"}\n{\"a\": null}\n", nil, "f.jsonl:2", "null, expected a string"),
-        ("f.jsonl", "{\"a\": [\"x\"]}\n", nil, "f.jsonl:1", "an array, expected a string"),
+        ("f.jsonl", "{\"a\": [\"x\", 1]}\n", nil, "f.jsonl:1", "a number in its list, expected a list of strings"),
+        ("f.jsonl", "{\"a\": \"x\"}\n{\"a\": [\"y\"]}\n", nil, "f.jsonl:2", "an array, expected a string"),
+        ("f.jsonl", "{\"a\": [\"x\"]}\n{\"a\": \"y\"}\n", nil, "f.jsonl:2", "a string, expected a list"),
+        ("f.jsonl", "{\"a\": [\"x\"]}\n{\"a\": []}\n", nil, "f.jsonl:2", "'a' is empty"),
+        ("f.jsonl", "{\"a\": [\"x\"], \"b\": [\"y\"], \"c\": \"z\"}\n", nil, "f.jsonl:1", "'a' and 'b' hold lists"),
+        ("f.jsonl", "{\"negs\": [\"x\"], \"label\": 1}\n", nil, "f.jsonl:1", "lists of negatives only"),
         ("f.jsonl", "{\"a\": \"x\"}\n\n{\"b\": \"y\"}\n", nil, "f.jsonl:3", "'b' that the first row lacks"),
         ("f.jsonl", "{\"a\": \"x\", \"b\": \"y\"}\n{\"a\": \"y\"}\n", nil, "f.jsonl:2", "no column 'b'"),
         ("f.jsonl", "{\"a\": \"x\"}\n[1]\n", nil, "f.jsonl:2", "an array, expected an object"),
@@ -144,12 +149,24 @@ import TuttiGround
         ("f.json", "[]", nil, "f.json", "no rows"),
         ("f.json", "[\n{\"a\": \"x\"},\n{\"a\": true}]", nil, "f.json:3", "true or false, expected a string"),
         ("f.json", "{\"a\": [\"x\"], \"b\": []}", nil, "f.json", "'b' has 0 rows"),
-        ("f.json", "{\"a\": {\n\"0\": \"x\"}}", nil, "f.json", "an object, expected a list"),
+        ("f.json", "{\"a\": {\n\"0\": \"x\"}, \"b\": {\"1\": \"y\"}}", nil, "f.json", "'b' has other rows than 'a'"),
+        (
+            "f.json", "{\"columns\": [\"a\", \"b\"],\n\"data\": [[\"x\", \"y\"], [\"z\"]]}", nil, "f.json: row 2",
+            "a list of 1"
+        ),
+        (
+            "f.json", "{\"data\": [\n{\"a\": \"x\"}, {\"b\": \"y\"}]}", nil, "f.json: row 2",
+            "'b' that the first row lacks"
+        ),
         ("f.json", "{\"a\": [\"x\", 1]}", nil, "f.json: row 2", "a number, expected a string"),
         ("f.json", "\"text\"", nil, "f.json", "neither"),
         ("f.json", "", nil, "f.json", "neither"),
-        ("f.parquet", "PAR1", nil, "f.parquet", "are not supported yet"),
-        ("f.csv.gz", "x", nil, "f.csv.gz", "are not supported yet"),
+        ("f.parquet", "PAR1", nil, "f.parquet", "ends too early"),
+        ("f.parquet", "a,b\n1,2\n3,4\n", nil, "f.parquet", "is not a Parquet file"),
+        ("f.arrow", "a,b\n1,2\n", nil, "f.arrow", "ends too early"),
+        ("f.csv.gz", "x", nil, "f.csv.gz", "is not compressed as its name says"),
+        ("f.csv.zip", "x", nil, "f.csv.zip", "are not supported"),
+        ("f.txt", "", nil, "f.txt", "the file is empty"),
         ("f.xyz", "x", nil, "f.xyz", ".xyz are not supported"),
         ("file", "x", nil, "file", "no extension"),
     ]
@@ -257,7 +274,7 @@ import TuttiGround
 
 /// A reader written outside the package: cells between bars.
 private enum BarReader: DatasetReader {
-    static let extensions = ["bar", "arrow"]
+    static let extensions = ["bar", "xlsx"]
     static let summary = "cells between bars, a header line"
 
     static func read(_ file: MappedFile, columns: [String]?, options: ReaderOptions) throws(TuttiError) -> Table {

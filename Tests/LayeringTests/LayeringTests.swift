@@ -11,11 +11,11 @@ import Testing
 let layers: [String: Set<String>] = [
     // L0: C modules and system libraries import no Swift module.
     "CTuttiKernels": [], "CTuttiMPI": [], "CTuttiDigest": [], "CTuttiLaunch": [], "CTuttiSignals": [],
-    "CAllocationCounter": [],
+    "CAllocationCounter": [], "CCompression": [],
     "COpenBLAS": [], "COpenMPI": [],
     "Ground": ["CTuttiDigest"],
     // L1
-    "Formats": [],
+    "Formats": ["CCompression"],
     "Kernels": ["COpenBLAS", "CTuttiKernels"],
     "Ensemble": [],
     "Net": [],

@@ -36,11 +36,13 @@ package enum TSVReader: DatasetReader {
 private func readSeparated(
     _ file: MappedFile, by delimiter: Unicode.Scalar, columns: [String]?, _ options: ReaderOptions
 ) throws(TuttiError) -> Table {
+    try RowCollector.refuse(options, file.path)
     var parser = try CSVParser(file.bytes, source: file.path, separator: delimiter, quote: options.quote)
     var record = CSVRecord()
     let header = try names(of: file, columns: columns, options, parser: &parser, record: &record)
     let selection = try ColumnSelection(
-        header: header, columns: columns, source: options.header == .line ? "\(file.path):1" : file.path)
+        header: header, columns: columns, source: options.header == .line ? "\(file.path):1" : file.path,
+        options: options)
     var builder = selection.builder(source: file.path)
     var swallowing = SwallowedRows(delimiter: delimiter, columns: header.count)
     while try parser.next(&record) {

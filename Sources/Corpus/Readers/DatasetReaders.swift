@@ -28,6 +28,9 @@ public enum DatasetReaders {
         TSVReader.self,
         JSONReader.self,
         JSONLinesReader.self,
+        ParquetReader.self,
+        ArrowReader.self,
+        PlainTextReader.self,
     ]
     private static let added = Mutex<[any DatasetReader.Type]>([])
 
@@ -45,11 +48,14 @@ public enum DatasetReaders {
 
     /// Extensions that are known but refused, with a workaround.
     static let refused: [String: String] = [
-        "gz": "Unpack it first: gunzip --keep FILE.",
-        "zst": "Unpack it first: unzstd FILE.",
-        "parquet":
-            "Convert it first, with pandas: pandas.read_parquet(\"F.parquet\").to_csv(\"F.csv\", index=False).",
-        "arrow": "Save the data set as CSV or JSON lines first: dataset.to_csv(\"F.csv\").",
+        "zip": "Unpack it first: unzip FILE.",
+        "tar": "Unpack it first: tar -xf FILE.",
+        "tgz": "Unpack it first: tar -xf FILE.",
+        "7z": "Unpack it first.",
+        "lz4": "Unpack it first: unlz4 FILE.",
+        "xlsx": "Save the sheet as CSV first.",
+        "orc": "Convert it first, with pandas: pandas.read_orc(\"F.orc\").to_parquet(\"F.parquet\").",
+        "pkl": "Save the data as Parquet or JSON lines first.",
     ]
 
     /// The reader for the file at `path`.
@@ -60,7 +66,9 @@ public enum DatasetReaders {
     ) throws(TuttiError) -> any DatasetReader.Type {
         let ending = fileExtension(of: path)
         let all = all
-        if let reader = all.first(where: { $0.extensions.contains(ending) }) { return reader }
+        // A delimiter makes separated values of a text file too.
+        let isText = options.delimiter != nil && PlainTextReader.extensions.contains(ending)
+        if !isText, let reader = all.first(where: { $0.extensions.contains(ending) }) { return reader }
         if let refusal = refusal(of: path) { throw refusal }
         if options.delimiter != nil { return CSVReader.self }  // the extension does not matter
         let known = all.flatMap { $0.extensions }.map { "." + $0 }.joined(separator: ", ")
@@ -71,31 +79,55 @@ public enum DatasetReaders {
                 + "separated values.")
     }
 
-    /// The error for a known format that is not supported yet, or nil.
+    /// The error for a known format that is not supported, or nil.
     static func refusal(of path: String) -> TuttiError? {
         let ending = fileExtension(of: path)
         guard !isRead(ending) else { return nil }
         return refused[ending].map {
-            TuttiError(.data, "read table", path, ".\(ending) files are not supported yet", hint: $0)
+            TuttiError(.data, "read table", path, ".\(ending) files are not supported", hint: $0)
         }
     }
 
     /// Whether a reader reads files with this extension.
     static func isRead(_ ending: String) -> Bool { all.contains { $0.extensions.contains(ending) } }
 
+    /// The extension of `path` in lower case, without the dot; of a compressed file that of what is compressed.
     static func fileExtension(of path: String) -> String {
-        let name = path.split(separator: "/").last.map(String.init) ?? path
+        var name = path.split(separator: "/").last.map(String.init) ?? path
+        if let compression = FileCompression(extensionOf: name) {
+            name.removeLast(compression.fileExtension.count + 1)
+        }
         guard let point = name.lastIndex(of: "."), point != name.startIndex else { return "" }
         return name[name.index(after: point)...].lowercased()
     }
 }
 
-/// Reads the data set of `specification`.
+/// Reads the data set of `specification`, but for the share that `validation_split` puts aside.
 ///
 /// Throws: `.missingFile`; `.data` naming file and line for anything but a table of texts and numeric labels.
 public func loadTable(_ specification: DatasetSpecification) throws(TuttiError) -> Table {
-    // A missing file is reported as missing, whatever its extension.
-    let file = try MappedFile(path: specification.path)
-    let reader = try DatasetReaders.reader(for: specification.path, options: specification.options)
-    return try reader.read(file, columns: specification.columns, options: specification.options)
+    var options = specification.options
+    options.takesAbsentTexts = specification.filter.empty
+    var tables: [Table] = []
+    for part in try DatasetFiles.parts(of: specification) {
+        switch part {
+        case .file(let path):
+            // A compressed file that is damaged, or a format that is not supported, is reported as such.
+            if let refusal = DatasetReaders.refusal(of: path) { throw refusal }
+            let file = try MappedFile.unpacked(path: path)
+            let reader = try DatasetReaders.reader(for: path, options: options)
+            let table = try reader.read(file, columns: specification.columns, options: options)
+            tables.append(table.renamed(options.renames))
+        case .retrieval(let folder, let judgements):
+            tables.append(
+                try RetrievalPairs.read(
+                    folder, judgements: judgements, columns: specification.columns, options: options))
+        }
+    }
+    var table = try Table.joined(tables, source: specification.path)
+    tables = []
+    if let rows = specification.rows { table = try rows.rows(of: table) }
+    table = try specification.filter.rows(of: table)
+    if let shuffle = specification.shuffle { table = shuffle.rows(of: table) }
+    return try table.settled(options.negatives ?? .all)
 }

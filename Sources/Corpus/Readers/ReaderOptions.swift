@@ -28,6 +28,16 @@ public struct ReaderOptions: Sendable, Equatable {
     /// Where the column names come from.
     public var header = Header.line
 
+    /// Other names for columns of the file, by their names in it.
+    public var renames: [String: String] = [:]
+    /// Which texts of lists of negatives are trained on; nil for `all`.
+    public var negatives: NegativeChoice?
+    /// Whether absent texts are read as empty ones, because they are left out afterwards.
+    var takesAbsentTexts = false
+
+    /// Whether nothing is said that concerns files of separated values only.
+    var isPlain: Bool { delimiter == nil && quote == "\"" && header == .line }
+
     /// The extension's format, with a header line and double quotes.
     public init() {}
 

@@ -1,10 +1,12 @@
 // The files of a retrieval data set in the BEIR layout.
 //
 // corpus.jsonl: {"_id", "title" (optional), "text"}; queries.jsonl: {"_id", "text"}; qrels/*.tsv: a header line
-// "query-id corpus-id score", then one judgement per line; without a score column every judgement counts 1. A document
-// is title and text joined by a space, as users of the reference's InformationRetrievalEvaluator join them.
+// "query-id corpus-id score", then one judgement per line; without a score column every judgement counts 1. TREC's format,
+// four fields without a header line (query, an unused field, document, grade), is told by its first line. All may be
+// compressed. A document is title and text joined by a space, as users of the reference's InformationRetrievalEvaluator join them.
 // Reference: beir-cellar/beir, GenericDataLoader.
 
+import Foundation
 import TuttiFormats
 import TuttiGround
 
@@ -71,8 +73,9 @@ package enum RetrievalFiles {
     ///
     /// Throws: `.missingFile`; `.data` naming file, line and column.
     package static func judgements(_ path: String) throws(TuttiError) -> [RelevanceJudgement] {
-        let file = try MappedFile(path: path)
+        let file = try MappedFile.unpacked(path: path)
         if let refusal = DatasetReaders.refusal(of: path) { throw refusal }
+        if let judgements = try trecJudgements(file) { return judgements }
         var parser = try CSVParser(file.bytes, source: path, separator: "\t")
         var record = CSVRecord()
         guard try parser.next(&record) else { throw TuttiError(.data, "read judgements", path, "the file is empty") }
@@ -106,8 +109,34 @@ package enum RetrievalFiles {
         return withExtendedLifetime(file) { judgements }
     }
 
+    /// The file `name` in `folder`, which may be compressed there.
+    static func file(_ name: String, in folder: String) -> String {
+        let plain = "\(folder)/\(name)"
+        let all = [plain] + FileCompression.allCases.map { "\(plain).\($0.fileExtension)" }
+        return all.first { FileManager.default.fileExists(atPath: $0) } ?? plain
+    }
+
+    /// Judgements in TREC's format; nil if the first line is not of it.
+    private static func trecJudgements(_ file: MappedFile) throws(TuttiError) -> [RelevanceJudgement]? {
+        let first = file.bytes.prefix { $0 != 0x0A }.split { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
+        guard first.count == 4, Int(String(decoding: first[3], as: UTF8.self)) != nil else { return nil }
+        var judgements: [RelevanceJudgement] = []
+        for (number, line) in try PlainTextReader.lines(of: file).enumerated() {
+            let fields = line.split { $0 == " " || $0 == "\t" }.map(String.init)
+            if fields.isEmpty { continue }
+            guard fields.count == 4, let grade = Int(fields[3]) else {
+                throw TuttiError(
+                    .data, "read judgements", "\(file.path):\(number + 1)",
+                    "is not a line of a TREC file of judgements",
+                    hint: "A line is: query, an unused field, document, a whole number; separated by spaces or tabs.")
+            }
+            judgements.append(RelevanceJudgement(query: fields[0], document: fields[2], score: grade))
+        }
+        return judgements
+    }
+
     private static func namedTexts(_ path: String, hasTitles: Bool) throws(TuttiError) -> NamedTexts {
-        let file = try MappedFile(path: path)
+        let file = try MappedFile.unpacked(path: path)
         if let refusal = DatasetReaders.refusal(of: path) { throw refusal }
         var rows = try JSONSequence(file.bytes, form: .lines, source: path)
         var ids: [String] = []
@@ -130,7 +159,7 @@ package enum RetrievalFiles {
     }
 
     /// Python's `(title + " " + text).strip()`.
-    private static func joined(title: String, text: String) -> String {
+    static func joined(title: String, text: String) -> String {
         let scalars = (title + " " + text).unicodeScalars
         guard let first = scalars.firstIndex(where: { !$0.properties.isWhitespace }),
             let last = scalars.lastIndex(where: { !$0.properties.isWhitespace })

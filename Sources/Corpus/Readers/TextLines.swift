@@ -3,7 +3,7 @@
 import TuttiFormats
 import TuttiGround
 
-/// Reads texts from `path`: one column of a CSV, TSV, JSON or JSON-lines file, or the lines of any other file.
+/// Reads texts from `path`: one column of a table, or the lines of a text file.
 ///
 /// `column` may be nil for a table with one text column. Empty lines are empty texts; the line end of the last line
 /// does not start another one. `options` give the format of separated values; `notice` gets the reader's warnings.
@@ -11,17 +11,18 @@ import TuttiGround
 package func loadTextColumn(
     _ path: String, column: String? = nil, options: ReaderOptions = ReaderOptions(), notice: (String) -> Void = { _ in }
 ) throws(TuttiError) -> [String] {
-    let file = try MappedFile(path: path)
+    let file = try MappedFile.unpacked(path: path)
     if let refusal = DatasetReaders.refusal(of: path) { throw refusal }
     let ending = DatasetReaders.fileExtension(of: path)
-    let isTable = options != ReaderOptions() || DatasetReaders.isRead(ending)
+    let isTable =
+        options != ReaderOptions() || DatasetReaders.isRead(ending) && !PlainTextReader.extensions.contains(ending)
     guard isTable else {
         if let column {
             throw TuttiError(
                 .usage, "read texts", path, "is read as lines of text and has no column '\(column)'",
-                hint: "Omit the column, or pass a .csv, .tsv, .json or .jsonl file.")
+                hint: "Omit the column, or pass a table such as a .csv or .parquet file.")
         }
-        return try lines(of: file)
+        return try PlainTextReader.lines(of: file)
     }
     let reader = try DatasetReaders.reader(for: path, options: options)
     let table = try reader.read(file, columns: column.map { [$0] }, options: options)
@@ -33,21 +34,4 @@ package func loadTextColumn(
             hint: "Name the one to use.")
     }
     return table.texts(column: 0)
-}
-
-private func lines(of file: MappedFile) throws(TuttiError) -> [String] {
-    let bytes = file.bytes
-    try UTF8Text.check(bytes, source: file.path, operation: "read texts")
-    var texts: [String] = []
-    var begin = bytes.count >= 3 && bytes[0] == 0xEF && bytes[1] == 0xBB && bytes[2] == 0xBF ? 3 : 0
-    while begin < bytes.count {
-        var end = begin
-        while end < bytes.count, bytes[end] != 0x0A { end += 1 }
-        let next = end + 1
-        if end > begin, bytes[end - 1] == 0x0D { end -= 1 }
-        texts.append(String(decoding: bytes[begin..<end], as: UTF8.self))
-        begin = next
-    }
-    guard !texts.isEmpty else { throw TuttiError(.data, "read texts", file.path, "the file is empty") }
-    return withExtendedLifetime(file) { texts }
 }

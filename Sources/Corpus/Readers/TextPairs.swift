@@ -3,6 +3,7 @@
 //   .csv, .tsv     a header line, then the first two columns of every row
 //   .jsonl         a line is an array of two, or an object; its first two members are used
 //   .json          an array of such lines; or an object {first: second} or {first: {second: true}}
+//   .parquet ...   the first two text columns
 //
 // Integers are read as strings, since ids are often numbers.
 
@@ -19,16 +20,22 @@ package enum TextPairs {
     /// `options` give the format of a file of separated values; they do not apply to JSON.
     /// Throws: `.missingFile`; `.data` naming file and line.
     package static func read(_ path: String, options: ReaderOptions = ReaderOptions()) throws(TuttiError) -> [Pair] {
-        let file = try MappedFile(path: path)
+        let file = try MappedFile.unpacked(path: path)
         let reader = try DatasetReaders.reader(for: path, options: options)
         let pairs: [Pair]
         if reader == JSONReader.self {
             pairs = try TextPairs.pairs(of: JSONValue.parse(file.bytes, source: path), source: path)
         } else if reader == JSONLinesReader.self {
             pairs = try lines(of: file)
-        } else {
+        } else if reader == CSVReader.self || reader == TSVReader.self {
             pairs = try records(
                 of: file, separator: options.delimiter ?? (reader == TSVReader.self ? "\t" : ","), options)
+        } else {
+            let table = try reader.read(file, columns: nil, options: options)
+            guard table.columnNames.count >= 2 else {
+                throw TuttiError(.data, "read pairs", path, "has fewer than two text columns")
+            }
+            pairs = (0..<table.rowCount).map { (table.text(row: $0, column: 0), table.text(row: $0, column: 1)) }
         }
         return withExtendedLifetime(file) { pairs }
     }

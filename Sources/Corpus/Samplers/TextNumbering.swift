@@ -21,10 +21,8 @@ struct TextNumbering {
         var firsts: [(range: Range<Int>, hash: UInt64)] = []
         var numbers = [UInt32](repeating: 0, count: cells)
         table.bytes.withUnsafeBytes { bytes in
-            var begin = 0
             for cell in 0..<cells {
-                let range = begin..<table.ends[cell]
-                begin = range.upperBound
+                let range = table.range(cell: cell)
                 let hash = TextNumbering.hash(bytes, range)
                 var slot = Int(truncatingIfNeeded: hash) & (capacity - 1)
                 while true {

@@ -45,11 +45,14 @@ package enum LossSelection: Sendable {
 // MARK: Data sets
 
 extension [DatasetSpecification] {
-    /// A path, `{path: ..., columns: [...]}`, or `{name: {path: ...}, ...}`.
+    /// A path, a list of them, `{path: ..., columns: [...]}`, or `{name: {path: ...}, ...}`.
     static func datasets(_ json: JSONValue) throws(OptionProblem) -> [DatasetSpecification] {
         guard let object = json.object else { return json.isNull ? [] : [try DatasetSpecification(option: json)] }
-        let areFiles = object.count > 1 && object.values.allSatisfy { $0.string != nil }  // {a: a.csv, b: b.csv}
-        let isOne = object["path"]?.string != nil || !(areFiles || object.values.contains { $0.object != nil })
+        // {a: a.csv, b: [b-1.csv, b-2.csv]}
+        let areFiles = object.count > 1 && object.values.allSatisfy { $0.string != nil || $0.array != nil }
+        let isOne =
+            object["path"]?.string != nil || object["path"]?.array != nil
+            || !(areFiles || object.values.contains { $0.object != nil })
         if isOne { return [try DatasetSpecification(option: json)] }
         var datasets: [DatasetSpecification] = []
         for (name, value) in object {
@@ -67,6 +70,23 @@ extension [DatasetSpecification] {
             }
         }
         return datasets
+    }
+
+    /// Refuses a share of `eval`'s rows put aside, and one put aside where `eval` has a data set for the same rows.
+    ///
+    /// Throws: a usage error.
+    func checkValidation(eval: [DatasetSpecification], _ places: ConfigurationPlaces) throws(TuttiError) {
+        func key(_ section: String, _ dataset: DatasetSpecification) -> String {
+            section + (dataset.name.map { ".\($0)" } ?? "") + ".validation_split"
+        }
+        if let dataset = eval.first(where: { $0.validationSplit != nil }) {
+            throw places.error(
+                key("eval_dataset", dataset), "is for training data", hint: "Write it in train_dataset.")
+        }
+        for dataset in self where dataset.validationSplit != nil && eval.contains(where: { $0.name == dataset.name }) {
+            throw places.error(
+                key("train_dataset", dataset), "there is an eval_dataset too", hint: "Remove one of the two.")
+        }
     }
 
     /// The data sets as a configuration writes them.

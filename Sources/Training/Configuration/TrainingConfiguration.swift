@@ -99,6 +99,7 @@ package struct TrainingConfiguration: Sendable {
         try Self.options.read(root, into: &self, isPartial: !isTraining) { places.error($0, $1, hint: $2) }
         losses = losses?.placed(at: "loss", places)
         try losses?.check(train: trainDatasets, eval: evalDatasets, places)
+        try trainDatasets.checkValidation(eval: evalDatasets, places)
         for (key, path) in [("evaluators", \Self.evaluators), ("test_evaluators", \Self.testEvaluators)] {
             let isList = root[key]?.array != nil
             self[keyPath: path] = self[keyPath: path].enumerated().map { place, named in
@@ -121,10 +122,11 @@ package struct TrainingConfiguration: Sendable {
             throw places.error(flaw.inside("model_card").path, flaw.problem, hint: flaw.hint)
         }
         let evaluates = arguments.evalStrategy != .no || arguments.evalOnStart
-        if evaluates, evalDatasets.isEmpty, evaluators.isEmpty, isTraining {
+        let splitsOff = trainDatasets.contains { $0.validationSplit != nil }
+        if evaluates, evalDatasets.isEmpty, !splitsOff, evaluators.isEmpty, isTraining {
             throw places.error(
                 arguments.evalStrategy != .no ? "args.eval_strategy" : "args.eval_on_start",
-                "there is nothing to evaluate", hint: "Give an eval_dataset or evaluators.")
+                "there is nothing to evaluate", hint: "Give an eval_dataset, a validation_split or evaluators.")
         }
     }
 
