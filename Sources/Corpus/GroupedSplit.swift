@@ -1,7 +1,7 @@
 // Rows dealt to parts, such as train, dev and test, so that rows which share a text stay together: a text of one part
 // is never seen in another.
 //
-// Groups are dealt largest first, those of one size in random order, each to the part that lacks most of its share. The
+// Groups are dealt largest first, those of one size in random order, each to the part that lacks most rows. The
 // result is a function of rows, shares and seed.
 
 import TuttiGround
@@ -38,9 +38,9 @@ package struct GroupedSplit: Sendable {
         func size(_ root: Int) -> Int { groups[root]?.count ?? 0 }
         order.sort { (size($1), ranks[$0] ?? 0) < (size($0), ranks[$1] ?? 0) }
         var parts = [[Int]](repeating: [], count: shares.count)
+        let wanted = shares.map { $0 > 0 ? max(1, $0 * Double(table.rowCount)) : 0 }
         for root in order {
-            let rows = Double(table.rowCount)
-            let lacking = shares.indices.map { shares[$0] * rows - Double(parts[$0].count) }
+            let lacking = shares.indices.map { wanted[$0] - Double(parts[$0].count) }
             let part = lacking.indices.max { lacking[$0] < lacking[$1] } ?? 0
             parts[part] += groups[root] ?? []
         }
