@@ -30,3 +30,26 @@ INLINE void dropout_rows(tutti_rows x, tutti_rows out, tutti_range rows, int64_t
 TUTTI_KERNEL(tutti_dropout_rows, dropout_rows,
              (tutti_rows x, tutti_rows out, tutti_range rows, int64_t columns, tutti_dropout dropout),
              (x, out, rows, columns, dropout))
+
+INLINE void noise_rows(tutti_rows x, tutti_range rows, int64_t columns, float alpha, tutti_dropout keys) {
+    EXACT_MATH
+    if (rows.begin >= rows.end) return;
+    int64_t sequence = sequence_of(keys.offsets, keys.sequences, rows.begin);
+    for (int64_t t = rows.begin; t < rows.end; t++) {
+        row_key key = key_of_row(&keys, &sequence, t, columns);
+        int64_t length = keys.offsets[sequence + 1] - keys.offsets[sequence];
+        float size = alpha / __builtin_elementwise_sqrt((float)(length * columns));
+        float *at = x.at + t * x.stride;
+        VECTOR_LOOP
+        for (int64_t d = 0; d < columns; d++) {
+            uint32_t hash = element_hash(key.low, key.high, key.base + (uint32_t)d);
+            float share = (float)(int32_t)(hash >> 8) * 0x1p-23f; // 0 ..< 2
+            share = share - 1.0f;
+            float noise = size * share;
+            at[d] = at[d] + noise;
+        }
+    }
+}
+TUTTI_KERNEL(tutti_noise_rows, noise_rows,
+             (tutti_rows x, tutti_range rows, int64_t columns, float alpha, tutti_dropout keys),
+             (x, rows, columns, alpha, keys))

@@ -36,6 +36,8 @@ enum DropoutSite: UInt32 {
     /// The sites of layer 0: the embedding, and the output of the last layer.
     static let embedding = DropoutSite.attentionProbabilities
     static let lastOutput = DropoutSite.attentionOutput
+    /// The noise of token embeddings, at layer 0 too.
+    static let embeddingNoise = DropoutSite.feedForwardOutput
     /// The site of a table that belongs to no sequence.
     static let table = DropoutSite.attentionProbabilities
 }

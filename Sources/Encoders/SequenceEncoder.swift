@@ -19,6 +19,8 @@ package final class SequenceEncoder {
     /// Its compute settings, by default those of the process. Callers enter them around passes and around computations
     /// on their results: `encoder.compute.run { ... }`.
     package var compute = Compute.process
+    /// The size of the noise that token embeddings get in training (NEFTune); 0 = none.
+    package var embeddingNoise: Float = 0
     /// The plan of the transformer.
     package let plan: EncoderPlan
     /// The modules after the transformer.
@@ -135,7 +137,7 @@ package final class SequenceEncoder {
         }
         let start = memory.arena.matrix(t, d)  // [T, D]
         let saved = embedding.allocate(tokens: t, arena: &memory.arena)
-        embedding.forward(pass, parameters, saved: saved, into: start)
+        embedding.forward(pass, parameters, noise: embeddingNoise, saved: saved, into: start)
         var (stream, statistics) = stack.enter(start, parameters, arena: &memory.arena)
         memory.outputs.append(start)
         var nextTap = pool(start, layer: 0, taps, 0, pass, into: pooled)

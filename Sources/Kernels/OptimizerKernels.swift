@@ -121,7 +121,7 @@ package enum OptimizerKernels {
     }
 
     /// base^exponent by repeated squaring, the same on every platform's math library.
-    private static func power(_ base: Double, _ exponent: Int) -> Double {
+    package static func power(_ base: Double, _ exponent: Int) -> Double {
         var result = 1.0
         var square = base
         var rest = exponent

@@ -149,6 +149,14 @@ package enum RowKernels {
         }
     }
 
+    /// x [T, D] += uniform noise in +-alpha / sqrt(L D), L the tokens of a sequence: a function of its keys, as a mask is.
+    package static func addNoise(_ x: Matrix, alpha: Float, _ mask: DropoutMask) {
+        let keys = DropoutMask.kernel(mask)
+        Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in
+            tutti_noise_rows(x.kernel, rows.kernel, Int64(x.columns), alpha, keys)
+        }
+    }
+
     /// x = softmax of every row.
     package static func softmax(_ x: Matrix) {
         Parallel.forRange(x.rows, grain: grain(x.columns)) { rows in

@@ -129,10 +129,10 @@ struct Checkpoint {
         }.sorted()
     }
 
-    /// The checkpoint at `path` if everything in it is whole.
+    /// The checkpoint at `path` if everything in it is whole and it belongs to the run `identity`, or to any if nil.
     ///
     /// - Throws: a data error if its format is newer than this version knows.
-    static func validate(_ path: String, identity: RunIdentity) throws(TuttiError) -> Checkpoint? {
+    static func validate(_ path: String, identity: RunIdentity?) throws(TuttiError) -> Checkpoint? {
         let source = path + "/tutti_state.json"
         var found: JSONObject?
         do { found = try JSONValue.parse(file: source).object } catch { return nil }
@@ -141,7 +141,7 @@ struct Checkpoint {
         do {
             let isSealed = object["digest"] != nil
             guard isSealed ? sealIsWhole(object) : object["format"]?.int == 1,
-                let owner = object["identity"]?.string, identity.accepts(owner),
+                let owner = object["identity"]?.string, identity?.accepts(owner) ?? true,
                 let expected = object["sha256"]?.object,
                 let state = object["state"]?.object, let surroundings = object["surroundings"]?.object
             else { return nil }

@@ -13,6 +13,7 @@ final class CheckpointKeeper {
     private(set) var directory: RunDirectory
     private let inputs: TrainingInputs
     private let memory: TrainingMemory
+    private let weights: EvaluationWeights
     private let replicas: ReplicaCheck
     private let log: RunLog
     private let ensemble: any Ensemble
@@ -21,18 +22,18 @@ final class CheckpointKeeper {
     ///
     /// `digests` are those of the run's inputs.
     init(
-        _ inputs: TrainingInputs, digests: [RunInput], batch: KeptBatch, memory: TrainingMemory,
-        replicas: ReplicaCheck, log: RunLog,
-        ensemble: any Ensemble
+        _ inputs: TrainingInputs, digests: [RunInput], batch: KeptBatch, lastStep: Int, memory: TrainingMemory,
+        weights: EvaluationWeights, replicas: ReplicaCheck, log: RunLog, ensemble: any Ensemble
     ) {
         self.inputs = inputs
         self.memory = memory
+        self.weights = weights
         self.replicas = replicas
         self.log = log
         self.ensemble = ensemble
         directory = RunDirectory(
             path: inputs.outputDirectory, configuration: comparedConfiguration(inputs), inputs: digests,
-            batch: batch)
+            batch: batch, lastStep: lastStep)
     }
 
     // MARK: The directory
@@ -67,25 +68,27 @@ final class CheckpointKeeper {
     ///
     /// - Parameter isRequested: asked for by a signal: resumable even with `save_only_model`.
     func save(_ state: inout TrainerState, isRequested: Bool = false) throws {
-        try log.pausing(for: "saving") {
-            try replicas.beforeSaving(state.globalStep)
-            if state.bestGlobalStep == state.globalStep { state.bestCheckpoint = "checkpoint-\(state.globalStep)" }
-            let keepsState = !inputs.arguments.saveOnlyModel || isRequested
-            let optimizer = try keepsState ? optimizerFile(step: state.globalStep) : nil
-            let card = RunCard(inputs, state).text
-            let name = try ensemble.onRoot {
-                try directory.checkIsHeld()
-                defer { removeGathered(step: state.globalStep) }
-                let name = try Checkpoint.write(
-                    directory: directory.path, model: inputs.model, card: card, optimizer: optimizer, state: state,
-                    arguments: inputs.arguments, surroundings: surroundings, identity: directory.identity)
-                try Checkpoint.rotate(
-                    in: directory.path, upTo: state.globalStep, limit: inputs.arguments.saveTotalLimit,
-                    best: state.bestCheckpoint)
-                return name
-            }
-            log.tell { $0.saved(directory.path + "/" + name) }
+        try log.pausing(for: "saving") { try weights.during { try write(&state, isRequested: isRequested) } }
+    }
+
+    private func write(_ state: inout TrainerState, isRequested: Bool) throws {
+        try replicas.beforeSaving(state.globalStep)
+        if state.bestGlobalStep == state.globalStep { state.bestCheckpoint = "checkpoint-\(state.globalStep)" }
+        let keepsState = !inputs.arguments.saveOnlyModel || isRequested
+        let optimizer = try keepsState ? optimizerFile(step: state.globalStep) : nil
+        let card = RunCard(inputs, state).text
+        let name = try ensemble.onRoot {
+            try directory.checkIsHeld()
+            defer { removeGathered(step: state.globalStep) }
+            let name = try Checkpoint.write(
+                directory: directory.path, model: inputs.model, card: card, optimizer: optimizer, state: state,
+                arguments: inputs.arguments, surroundings: surroundings, identity: directory.identity)
+            try Checkpoint.rotate(
+                in: directory.path, upTo: state.globalStep, limit: inputs.arguments.saveTotalLimit,
+                best: state.bestCheckpoint)
+            return name
         }
+        log.tell { $0.saved(directory.path + "/" + name) }
     }
 
     /// What makes the file of the optimizer's state on rank zero. State that several memories keep together is gathered
@@ -144,8 +147,36 @@ final class CheckpointKeeper {
 
     // MARK: Going back
 
-    /// Goes back to the newest valid checkpoint of this run, if there is one. Collective.
-    func resume(_ state: inout TrainerState) throws {
+    /// Refuses to begin anew where `resume_from_checkpoint` is true, before anything is written. Collective.
+    func checkResumption() throws {
+        guard inputs.arguments.resumeFromCheckpoint == .required else { return }
+        let path = inputs.outputDirectory
+        try ensemble.onRoot {
+            guard try inputs.overwrite || Checkpoint.steps(in: path).isEmpty else { return }
+            throw TuttiError(
+                .usage, "resume", "args.resume_from_checkpoint: true", "\(path) holds no checkpoint",
+                hint: "Name one: resume_from_checkpoint: PATH, or remove the key to begin anew.")
+        }
+    }
+
+    /// Goes back to the newest valid checkpoint of this run, or else to the one that the arguments name. Collective.
+    func resume(_ state: inout TrainerState, _ start: RunStart) throws {
+        if start == .resume, try resumeOwn(&state) { return }
+        guard case .path(let path) = inputs.arguments.resumeFromCheckpoint else { return }
+        try ensemble.onRoot {
+            guard FileManager.default.fileExists(atPath: path + "/tutti_state.json") else {
+                throw TuttiError(
+                    .missingFile, "resume", path, "is not a checkpoint of Tutti: it holds no tutti_state.json",
+                    hint: "args.resume_from_checkpoint names the folder of one, such as runs/first/checkpoint-500.")
+            }
+        }
+        try goBack(to: path, &state, isOwn: false)
+        state.isStopped = false
+        log.notice("Going on from \(path), after step \(state.globalStep).")
+    }
+
+    /// Goes back to the newest valid checkpoint of the output directory; false if there is none. Collective.
+    private func resumeOwn(_ state: inout TrainerState) throws -> Bool {
         let path = try ensemble.onRoot {
             try Checkpoint.removeUnfinished(in: directory.path)
             let newest = try Checkpoint.newest(
@@ -162,11 +193,20 @@ final class CheckpointKeeper {
         }
         if path.isEmpty {
             log.notice("No checkpoint yet in \(directory.path): starting from the beginning.")
-            return
+            return false
         }
+        try goBack(to: path, &state, isOwn: true)
+        if directory.isContinued { state.isStopped = false }
+        return true
+    }
+
+    /// Takes everything from a checkpoint, one of this run or of another. Collective.
+    private func goBack(to path: String, _ state: inout TrainerState, isOwn: Bool) throws {
         var found = state
-        let before = try ensemble.together("resume") { try restore(from: path, &found) }
+        let before = try ensemble.together("resume") { try restore(from: path, &found, isOwn: isOwn) }
         state = found
+        weights.noteRestored()
+        try weights.putBack()
         try takeGemm(from: before["gemm_provider"]?.string ?? "")
         noteDifferences(from: before)
     }
@@ -189,11 +229,16 @@ final class CheckpointKeeper {
     }
 
     /// Loads weights, optimizer state and counters of a checkpoint; returns its surroundings.
-    private func restore(from path: String, _ state: inout TrainerState) throws -> JSONObject {
-        guard let checkpoint = try Checkpoint.validate(path, identity: directory.identity) else {
+    private func restore(from path: String, _ state: inout TrainerState, isOwn: Bool) throws -> JSONObject {
+        guard let checkpoint = try Checkpoint.validate(path, identity: isOwn ? directory.identity : nil),
+            isOwn || checkpoint.isResumable
+        else {
             throw TuttiError(
-                .data, "resume", path, "this rank cannot read the checkpoint that rank zero found",
-                hint: "Every rank must see the same output_dir.")
+                .data, "resume", path,
+                isOwn
+                    ? "this rank cannot read the checkpoint that rank zero found"
+                    : "is damaged, or holds no optimizer state",
+                hint: isOwn ? "Every rank must see the same output_dir." : "Name another checkpoint.")
         }
         let rows = directory.batch.train
         if let before = checkpoint.surroundings["global_train_batch_size"]?.int, before != rows {
@@ -205,6 +250,7 @@ final class CheckpointKeeper {
             try restoreWeights(from: path)
             try memory.state.load(from: path + "/optimizer.safetensors", layout: memory.parameters.layout)
         }
+        try memory.state.loadNumbers(from: path + "/optimizer.safetensors")
         let maxSteps = state.maxSteps
         state = checkpoint.state
         if state.lossUpdates.count != inputs.losses.count {

@@ -155,8 +155,7 @@ final class EvaluationRound {
     /// Compares the watched metric with the best so far.
     private func noteBest(_ line: JSONObject, _ state: inout TrainerState) -> Bool {
         let arguments = inputs.arguments
-        guard arguments.loadBestModelAtEnd || arguments.metricForBestModel != nil || arguments.saveStrategy == .best
-        else { return false }
+        guard arguments.watchesMetric else { return false }
         let name = arguments.bestMetricName
         // `checkBestMetric` has checked that an evaluation gives this metric; a NaN never counts as better.
         guard let value = (line[name] ?? line["eval_\(name)"])?.double, !value.isNaN else { return false }

@@ -3,14 +3,14 @@
 /// The events of a run, resolved against its number of steps.
 struct EventPlan {
     private let arguments: TrainingArguments
-    private let totalSteps: Int
+    private let lastStep: Int
     private let loggingSteps: Int
     private let evalSteps: Int
     private let saveSteps: Int
 
     init(_ arguments: TrainingArguments, totalSteps: Int) {
         self.arguments = arguments
-        self.totalSteps = totalSteps
+        lastStep = arguments.lastStep(totalSteps: totalSteps)
         loggingSteps = TrainingArguments.interval(arguments.loggingSteps, totalSteps: totalSteps)
         evalSteps = TrainingArguments.interval(arguments.evalSteps ?? arguments.loggingSteps, totalSteps: totalSteps)
         saveSteps = TrainingArguments.interval(arguments.saveSteps, totalSteps: totalSteps)
@@ -37,7 +37,7 @@ struct EventPlan {
 
     /// Saving on "best" is decided by the evaluation, not here. The last step of a run that saves by steps is saved.
     private func saves(step: Int, endsEpoch: Bool) -> Bool {
-        if arguments.saveStrategy == .steps, step == totalSteps { return true }
+        if arguments.saveStrategy == .steps, step == lastStep { return true }
         return falls(arguments.saveStrategy, every: saveSteps, step, endsEpoch)
     }
 

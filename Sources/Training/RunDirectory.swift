@@ -30,7 +30,11 @@ struct RunDirectory: Sendable {
     let configuration: JSONValue
     let inputs: [RunInput]
     let batch: KeptBatch
+    /// The last step of the run.
+    let lastStep: Int
     private(set) var identity: RunIdentity
+    /// Whether the directory holds this run as it was finished after fewer steps.
+    private(set) var isContinued = false
     /// Whether a notice has said that an earlier version began the run.
     private(set) var isToldOfEarlierVersion = false
     /// Held by rank zero while the run goes on.
@@ -42,7 +46,9 @@ struct RunDirectory: Sendable {
     ///   - configuration: the resolved configuration, `--set` applied.
     ///   - inputs: digests of the data sets and start weights.
     ///   - batch: the rows of its global batches.
-    init(path: String, configuration: JSONValue, inputs: [RunInput], batch: KeptBatch) {
+    ///   - lastStep: its last step, which says whether a finished run can go on.
+    init(path: String, configuration: JSONValue, inputs: [RunInput], batch: KeptBatch, lastStep: Int) {
+        self.lastStep = lastStep
         self.path = path
         self.configuration = configuration
         self.inputs = inputs
@@ -90,7 +96,10 @@ struct RunDirectory: Sendable {
         } else if files.fileExists(atPath: file) {
             let found = try readFile()
             let start = try compare(found)
-            if found["format"] == nil {
+            if isContinued {
+                notice("\(path) holds this run, finished after fewer steps: it goes on to step \(lastStep).")
+                try write(finished: false)
+            } else if found["format"] == nil {
                 isToldOfEarlierVersion = true
                 notice(
                     "\(path) holds a run that an earlier version began. Its configuration is this one; that its data "
@@ -206,6 +215,9 @@ struct RunDirectory: Sendable {
             identity.earlier = theirs
         } else if theirs == identity.current {
             identity.earlier = found["earlier_identity"]?.string
+        } else if try continues(found) {
+            (identity.earlier, isContinued) = (theirs, true)
+            return .resume
         } else {
             throw TuttiError(
                 .usage, "start the run", path, "the output directory holds another run: \(difference(found))",
@@ -214,10 +226,25 @@ struct RunDirectory: Sendable {
         return found["status"]?.string == "finished" ? .finished : .resume
     }
 
+    /// Whether the run that is there is finished, differs in its length alone, and has a checkpoint before the new end.
+    private func continues(_ found: JSONObject) throws(TuttiError) -> Bool {
+        guard found["status"]?.string == "finished", let theirs = found["configuration"]?.object,
+            let own = configuration.object, withoutLength(theirs) == withoutLength(own),
+            found["inputs"]
+                == .array(inputs.map { .object(["name": .string($0.name), "sha256": .string($0.digest)]) }),
+            let newest = try Checkpoint.steps(in: path).last
+        else { return false }
+        return newest < lastStep
+    }
+
     /// In what this run and the one that is there differ.
     private func difference(_ found: JSONObject) -> String {
         let keys = RunDifferences(before: found["configuration"] ?? .null, now: configuration)
-        if !keys.lines.isEmpty { return keys.summary }
+        if !keys.lines.isEmpty {
+            let theirs = found["configuration"]?.object.map(withoutLength)
+            let isLonger = theirs != nil && theirs == configuration.object.map(withoutLength)
+            return keys.summary + (isLonger ? ", and only a finished run with a checkpoint can go on for longer" : "")
+        }
         var before: [String: String] = [:]
         for input in found["inputs"]?.array ?? [] {
             if let name = input["name"]?.string { before[name] = input["sha256"]?.string }

@@ -11,11 +11,14 @@ import TuttiReports
 /// The events of a run.
 final class RunEvents {
     private let inputs: TrainingInputs
-    private let totalSteps: Int
+    /// The last step that the run takes.
+    private let lastStep: Int
+    private let schedule: LearningRateSchedule
     private let plan: EventPlan
     private let log: RunLog
     private let round: EvaluationRound
     private let keeper: CheckpointKeeper
+    private let weights: EvaluationWeights
     private let replicas: ReplicaCheck
     private let callbacks: Callbacks
     private let ensemble: any Ensemble
@@ -25,15 +28,18 @@ final class RunEvents {
     private var savedStep = 0
 
     init(
-        _ inputs: TrainingInputs, totalSteps: Int, log: RunLog, round: EvaluationRound, keeper: CheckpointKeeper,
-        replicas: ReplicaCheck, callbacks: Callbacks, ensemble: any Ensemble
+        _ inputs: TrainingInputs, totalSteps: Int, schedule: LearningRateSchedule, log: RunLog, round: EvaluationRound,
+        keeper: CheckpointKeeper,
+        weights: EvaluationWeights, replicas: ReplicaCheck, callbacks: Callbacks, ensemble: any Ensemble
     ) {
         self.inputs = inputs
-        self.totalSteps = totalSteps
+        lastStep = inputs.arguments.lastStep(totalSteps: totalSteps)
+        self.schedule = schedule
         plan = EventPlan(inputs.arguments, totalSteps: totalSteps)
         self.log = log
         self.round = round
         self.keeper = keeper
+        self.weights = weights
         self.replicas = replicas
         self.callbacks = callbacks
         self.ensemble = ensemble
@@ -45,17 +51,18 @@ final class RunEvents {
     func begin(_ state: inout TrainerState) throws {
         savedStep = state.globalStep
         callbacks.restore(state.callbackStates)
+        if state.globalStep > 0 { schedule.follower?.state = state.scheduleState }
         try log.begin(
-            ReportedRun(name: inputs.arguments.runName, totalSteps: totalSteps, resumedFrom: state.globalStep))
+            ReportedRun(name: inputs.arguments.runName, totalSteps: lastStep, resumedFrom: state.globalStep))
         try callbacks.tell { [state] in try $0.onTrainBegin(state) }
         guard inputs.arguments.evalOnStart, state.globalStep == 0 else { return }
-        try round.run(&state, choosesBest: false)
+        try weights.during { _ = try round.run(&state, choosesBest: false) }
         note(try evaluated(state, TrainerControl()), &state)
     }
 
     /// Makes up for the evaluation that a request to stop had given up. Collective.
     func makeUp(_ state: inout TrainerState) throws {
-        let endsEpoch = state.nextMicroBatch == 0 || state.globalStep == totalSteps || state.isStopped
+        let endsEpoch = state.nextMicroBatch == 0 || state.globalStep == lastStep || state.isStopped
         try judgeAndSave(plan.control(state, endsEpoch: endsEpoch), &state)
     }
 
@@ -65,7 +72,7 @@ final class RunEvents {
     func afterStep(_ report: StepReport, _ state: inout TrainerState, endsEpoch: Bool) throws {
         log.step(state)
         try replicas.afterStep(state.globalStep)
-        let isLast = state.globalStep == totalSteps
+        let isLast = state.globalStep == lastStep
         var control = plan.control(state, endsEpoch: endsEpoch || isLast)
         if !callbacks.isEmpty { control = try asked(control, state, endsEpoch: endsEpoch || isLast) }
         note(control, &state)
@@ -102,8 +109,8 @@ final class RunEvents {
     private func note(_ control: TrainerControl, _ state: inout TrainerState) {
         guard control.shouldTrainingStop, !state.isStopped else { return }
         state.isStopped = true
-        if state.globalStep < totalSteps {
-            log.notice("A callback ends training after step \(state.globalStep) of \(totalSteps).")
+        if state.globalStep < lastStep {
+            log.notice("A callback ends training after step \(state.globalStep) of \(lastStep).")
         }
     }
 
@@ -112,9 +119,10 @@ final class RunEvents {
     private func judgeAndSave(_ due: TrainerControl, _ state: inout TrainerState) throws {
         var control = due
         var improved = false
-        if state.evaluationIsDue, let done = try unlessStopped({ try round.run(&state) }) {
+        if state.evaluationIsDue, let done = try unlessStopped({ try weights.during { try round.run(&state) } }) {
             improved = done
             state.evaluationIsDue = false
+            followMetric(state)
             control = try evaluated(state, control)
             note(control, &state)
         }
@@ -123,9 +131,16 @@ final class RunEvents {
         let isSaved = best || request != .none || control.shouldSave
         if isSaved { try save(&state, isRequested: request != .none) }
         // The end is near and a resumed run would only write it, unless something long is still to come.
-        let isLast = state.globalStep == totalSteps || state.isStopped
+        let isLast = state.globalStep == lastStep || state.isStopped
         isPreempted =
             request == .saveAndStop && !(isLast && !state.evaluationIsDue && inputs.testEvaluators.isEmpty)
+    }
+
+    /// Changes the learning rate after the evaluation that was just logged, where the schedule follows the metric.
+    private func followMetric(_ state: TrainerState) {
+        guard let follower = schedule.follower, let line = state.logHistory.last else { return }
+        let name = inputs.arguments.bestMetricName
+        if let value = (line[name] ?? line["eval_\(name)"])?.double { follower.take(value) }
     }
 
     /// Writes a checkpoint, and another one if a callback then ends training. Collective.
@@ -139,6 +154,7 @@ final class RunEvents {
 
     private func write(_ state: inout TrainerState, isRequested: Bool) throws {
         state.callbackStates = callbacks.states
+        state.scheduleState = schedule.follower?.state ?? JSONObject()
         try keeper.save(&state, isRequested: isRequested)
         if isRequested || !inputs.arguments.saveOnlyModel { savedStep = state.globalStep }
     }
@@ -174,6 +190,7 @@ final class RunEvents {
 
     /// Takes the best weights if asked to, runs the test evaluators, writes the closing line and `final/`. Collective.
     private func finish(_ state: inout TrainerState) throws {
+        try weights.putInPlace()
         if inputs.arguments.loadBestModelAtEnd { try keeper.loadBest(state) }
         let test = try round.test(state)
         try log.writeClosing(test.metrics, mainMetrics: test.mainMetrics, &state)

@@ -27,14 +27,15 @@ package struct RunForecast {
     package init(_ trainer: Trainer, ensemble: any Ensemble) throws {
         let (inputs, plan) = (trainer.inputs, trainer.plan)
         let batches = plan.batches(epoch: 0)
-        steps = plan.totalSteps
+        steps = inputs.arguments.lastStep(totalSteps: plan.totalSteps)
         let found = try ensemble.onRoot { try trainer.contentsOfDirectory() }
         facts = [
             "output_dir": .object(["path": .string(inputs.outputDirectory), "holds": .string(found)]),
             "model": .object(Self.model(inputs)), "data": .object(Self.data(inputs)),
             "batches": .object(Self.batches(inputs.arguments, batches, plan, ensemble.size)),
-            "steps": .object(Self.steps(inputs.arguments, total: plan.totalSteps)),
-            "events": .object(Self.events(inputs, total: plan.totalSteps, batchesAnEpoch: batches.batchCount)),
+            "steps": .object(Self.steps(inputs.arguments, total: plan.totalSteps, last: steps)),
+            "events": .object(
+                Self.events(inputs, total: plan.totalSteps, last: steps, batchesAnEpoch: batches.batchCount)),
             "tokens": .object(try Self.tokens(trainer, batches, ensemble)), "memory": .object(Self.memory(trainer)),
             "files": .object(Self.files(trainer)),
         ]
@@ -72,32 +73,35 @@ package struct RunForecast {
         ]
     }
 
-    private static func steps(_ arguments: TrainingArguments, total: Int) -> JSONObject {
+    private static func steps(_ arguments: TrainingArguments, total: Int, last: Int) -> JSONObject {
         [
-            "total": number(total), "warmup": number(arguments.warmupStepCount(totalSteps: total)),
+            "total": number(last), "of_the_schedule": number(total),
+            "warmup": number(arguments.warmupStepCount(totalSteps: total)),
             "epochs": arguments.maxSteps > 0 ? .null : .number(arguments.numTrainEpochs),
             "schedule": .string(arguments.schedulerType), "optimizer": .string(arguments.optim),
             "learning_rate": .number(arguments.learningRate),
         ]
     }
 
-    private static func events(_ inputs: TrainingInputs, total: Int, batchesAnEpoch: Int) -> JSONObject {
+    private static func events(
+        _ inputs: TrainingInputs, total: Int, last: Int, batchesAnEpoch: Int
+    ) -> JSONObject {
         let arguments = inputs.arguments
         let plan = EventPlan(arguments, totalSteps: total)
         let accumulation = arguments.gradientAccumulationSteps
         let anEpoch = max(1, (batchesAnEpoch + accumulation - 1) / accumulation)
-        let counted = min(total, countedSteps)
+        let counted = min(last, countedSteps)
         var (lines, evaluations, checkpoints) = (0, 0, 0)
         var state = TrainerState()
         for step in 1...max(1, counted) {
             state.globalStep = step
             state.epoch = Double(step) / Double(anEpoch)
-            let control = plan.control(state, endsEpoch: step % anEpoch == 0 || step == total)
+            let control = plan.control(state, endsEpoch: step % anEpoch == 0 || step == last)
             lines += control.shouldLog ? 1 : 0
             evaluations += control.shouldEvaluate ? 1 : 0
             checkpoints += control.shouldSave ? 1 : 0
         }
-        func whole(_ count: Int) -> JSONValue { number(Int(Double(count) * Double(total) / Double(max(1, counted)))) }
+        func whole(_ count: Int) -> JSONValue { number(Int(Double(count) * Double(last) / Double(max(1, counted)))) }
         return [
             "logged_lines": whole(lines), "evaluations": whole(evaluations),
             "evaluators": .array(inputs.evaluators.map { .string($0.task) }),

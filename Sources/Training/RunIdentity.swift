@@ -66,6 +66,30 @@ func decisive(_ configuration: JSONObject) -> JSONObject {
         if [nil, .string(Determinism.run.rawValue)].contains(arguments["deterministic"]) {
             for key in ["deterministic", "deterministic_shards", "deterministicShards"] { arguments[key] = nil }
         }
+        let usual = describe(TrainingArguments()).object ?? JSONObject()
+        for key in [
+            "layerwiseDecay", "emaDecay", "neftuneNoiseAlpha", "stopAfter", "earlyStoppingPatience",
+            "earlyStoppingThreshold",
+        ]
+        where arguments[key] == usual[key] { arguments[key] = nil }
+        if [.bool(true), .bool(false), .null].contains(arguments["resume_from_checkpoint"]) {
+            arguments["resume_from_checkpoint"] = nil
+        }
+        if arguments["resumeFromCheckpoint"]?.string?.hasPrefix("path") != true {
+            arguments["resumeFromCheckpoint"] = nil
+        }
+        object["args"] = .object(arguments)
+    }
+    return object
+}
+
+/// The members of a configuration without those that say how long a run is.
+func withoutLength(_ configuration: JSONObject) -> JSONObject {
+    var object = configuration
+    if var arguments = object["args"]?.object {
+        for key in ["num_train_epochs", "max_steps", "stop_after", "numTrainEpochs", "maxSteps", "stopAfter"] {
+            arguments[key] = nil
+        }
         object["args"] = .object(arguments)
     }
     return object

@@ -64,16 +64,15 @@ package final class Trainer {
             name: arguments.schedulerType, options: arguments.schedulerOptions, learningRate: arguments.learningRate,
             warmupSteps: arguments.warmupStepCount(totalSteps: plan.totalSteps), totalSteps: plan.totalSteps)
         objectives = try ensemble.together("prepare the loss") { try inputs.makeObjectives() }
+        try inputs.setEmbeddingNoise()
         let parameters = inputs.model.encoder.parameters
-        let runs = try updateRuns(
-            layout: parameters.layout, losses: objectives.map(\.parameters.range), arguments: arguments)
-        let optimizer = try OptimizerRegistry.make(arguments)
-        let memory = TrainingMemory(
-            parameters, runs: runs, stateNames: optimizer.stateNames, exchange: arguments.exchange,
-            wire: arguments.wire, sharding: arguments.optimizerSharding, isTree: arguments.deterministic == .worldSize)
+        let updates = try ParameterUpdates(
+            parameters, losses: objectives.map(\.parameters.range), arguments: arguments, totalSteps: plan.totalSteps,
+            ensemble: ensemble)
+        let memory = updates.memory
         step = TrainingStep(
             objectives, lossOfDataset: inputs.trainDatasets.map(\.loss), memory: memory,
-            update: Update(optimizer, memory: memory, arguments: arguments), schedule: schedule, arguments: arguments,
+            update: updates.update, schedule: schedule, arguments: arguments,
             ensemble: ensemble,
             shards: try inputs.makeShards(
                 objectives, batchIsGlobal: given.arguments.globalTrainBatchSize != nil || kept.world == 1,
@@ -82,18 +81,24 @@ package final class Trainer {
         secondLook = SecondLook(
             step, arguments: arguments, datasets: inputs.trainDatasets, fault: fault, ensemble: ensemble)
         batches = RankBatches(objectives, arguments: arguments, ensemble: ensemble)
-        let callbacks = try Callbacks(inputs.callbacks, ensemble: ensemble)
+        let stopping: [any TrainerCallback] = EarlyStoppingCallback(arguments).map { [$0] } ?? []
+        let callbacks = try Callbacks(stopping + inputs.callbacks, ensemble: ensemble)
         let round = try EvaluationRound(
-            inputs, objectives: objectives, batches: batches, mayBeAsked: !callbacks.isEmpty, log: log,
+            inputs, objectives: objectives, batches: batches,
+            mayBeAsked: try !Callbacks(inputs.callbacks, ensemble: ensemble).isEmpty,
+            log: log,
             ensemble: ensemble)
         let replicas = ReplicaCheck(memory, interval: arguments.replicaCheckSteps, ensemble: ensemble)
         // The run is compared, and described, by what was given.
         keeper = CheckpointKeeper(
-            given, digests: digests, batch: kept, memory: memory, replicas: replicas, log: log, ensemble: ensemble)
+            given, digests: digests, batch: kept, lastStep: arguments.lastStep(totalSteps: plan.totalSteps),
+            memory: memory, weights: updates.weights, replicas: replicas, log: log,
+            ensemble: ensemble)
         chance = ChanceWatch(inputs, objectives)
         events = RunEvents(
-            inputs, totalSteps: plan.totalSteps, log: log, round: round, keeper: keeper, replicas: replicas,
-            callbacks: callbacks, ensemble: ensemble)
+            inputs, totalSteps: plan.totalSteps, schedule: schedule, log: log, round: round, keeper: keeper,
+            weights: updates.weights,
+            replicas: replicas, callbacks: callbacks, ensemble: ensemble)
         state.maxSteps = plan.totalSteps
         state.lossUpdates = [Int](repeating: 0, count: objectives.count)
     }
@@ -121,21 +126,28 @@ package final class Trainer {
         return isDone ? .finished : .preempted(step: state.globalStep)
     }
 
+    /// The last step that is taken.
+    private var lastStep: Int { inputs.arguments.lastStep(totalSteps: plan.totalSteps) }
+
     /// Whether another step is to come.
-    private var goesOn: Bool { state.globalStep < plan.totalSteps && !state.isStopped && !events.isPreempted }
+    private var goesOn: Bool { state.globalStep < lastStep && !state.isStopped && !events.isPreempted }
 
     /// Takes the output directory, and goes on from its newest checkpoint if it holds this run.
     private func begin() throws -> RunStart {
         try ensemble.verifyIdentity("Tutti \(tuttiVersion), run \(keeper.directory.identity.current)")
+        try keeper.checkResumption()
         let start = try keeper.takeDirectory()
         if start == .finished { return start }
         if start == .resume { try keeper.takeGemm() }
         try takeMemory()
-        if start == .resume { try keeper.resume(&state) }
+        try keeper.resume(&state, start)
         if kept.world != ensemble.size, start == .resume {
             log.notice(
                 "The run began on \(kept.world) ranks and goes on with \(ensemble.size): global batches stay "
                     + "\(kept.train) rows.")
+        }
+        if lastStep < plan.totalSteps {
+            log.notice("Training stops after step \(lastStep) of the \(plan.totalSteps) of the schedule.")
         }
         for line in inputs.columnNotices + inputs.shardNotices + plan.smallBatches() { log.notice(line) }
         try events.begin(&state)

@@ -23,6 +23,8 @@ public struct TrainerState: Sendable {
     var isStopped = false
     /// What the callbacks keep, in the reference's form; rank zero's counts.
     var callbackStates = JSONObject()
+    /// What a schedule that follows the evaluations keeps.
+    var scheduleState = JSONObject()
     /// Epochs done, fractional.
     public internal(set) var epoch = 0.0
     /// Sum of this job's global losses since the last log line, and the steps in it.
@@ -97,6 +99,7 @@ public struct TrainerState: Sendable {
         object["evaluation_is_due"] = .bool(evaluationIsDue)
         object["is_stopped"] = .bool(isStopped)
         object["loss_updates"] = .array(lossUpdates.map { .integer(Int64($0)) })
+        if !scheduleState.isEmpty { object["schedule"] = .object(scheduleState) }
         object["epoch"] = .number(epoch)
         object["loss_sum"] = .number(lossSum)
         object["loss_steps"] = .integer(Int64(lossSteps))
@@ -127,6 +130,7 @@ public struct TrainerState: Sendable {
         nextMicroBatch = try field("next_micro_batch") { $0.int }
         evaluationIsDue = object["evaluation_is_due"]?.bool ?? false
         isStopped = object["is_stopped"]?.bool ?? false
+        scheduleState = object["schedule"]?.object ?? JSONObject()
         lossUpdates = object["loss_updates"]?.array?.compactMap(\.int) ?? []
         epoch = try field("epoch") { $0.double }
         lossSum = try field("loss_sum") { $0.double }

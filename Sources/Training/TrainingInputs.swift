@@ -166,6 +166,18 @@ public struct TrainingInputs {
         return objectives
     }
 
+    /// Gives the token embeddings the noise that the arguments ask for.
+    func setEmbeddingNoise() throws(TuttiError) {
+        let alpha = arguments.neftuneNoiseAlpha ?? 0
+        guard alpha == 0 || !model.encoder.plan.isBag else {
+            throw TuttiError(
+                .usage, "read the configuration", "args.neftune_noise_alpha",
+                "the model pools its tokens without layers, which have no embeddings of their own to disturb",
+                hint: "Remove the key.")
+        }
+        model.encoder.embeddingNoise = Float(alpha)
+    }
+
     /// metrics.jsonl and the reports that the arguments name. Rank zero only.
     func makeReports() throws -> [any Report] {
         let context = ReportContext(outputDirectory: outputDirectory, runName: arguments.runName)
@@ -199,8 +211,7 @@ public struct TrainingInputs {
 
     /// A metric that no evaluation of this run gives is an error before the first step.
     func checkBestMetric() throws(TuttiError) {
-        guard arguments.loadBestModelAtEnd || arguments.metricForBestModel != nil || arguments.saveStrategy == .best
-        else { return }
+        guard arguments.watchesMetric else { return }
         var known = evaluators.flatMap(\.metricKeys).map(evaluationKey)
         known += evalDatasets.map { "\($0.evaluationPrefix)_loss" }
         if evaluators.count > 1 { known.append("eval_sequential_score") }

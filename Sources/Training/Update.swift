@@ -32,10 +32,26 @@ struct Update {
         let touched = memory.parameters.touched
         if number > 0, !touched.knowsRun { touched.assumeAllHadGradients() }  // a resumed run
         touched.prepareRun()
+        optimizer.begin(step: number + 1, factor: factor, memory.state.numbers)
+        func isPassedOver(_ run: UpdateRun) -> Bool { run.loss.map { !usedLosses[$0] } ?? false }
+        for run in memory.runs where isPassedOver(run) {
+            optimizer.passOver(run, of: memory.parameters, state: memory.state)
+        }
+        if optimizer.needsWholeTensors {
+            // One after the other: threads share a tensor.
+            for run in memory.runs where !isPassedOver(run) {
+                memory.exchange.bringSum(of: run.range)
+                optimizer.update(
+                    run, of: memory.parameters, state: memory.state,
+                    step: (run.loss.map { lossUpdates[$0] } ?? number) + 1, factor: factor,
+                    gradientScale: clipsAll || run.loss == nil ? scale : 1)
+            }
+            return
+        }
         Parallel.forRange(memory.runs.count, grain: 1) { places in
             for run in memory.runs[places] {
                 // As the reference's optimizer passes over parameters without a gradient: no decay, no momentum.
-                if let loss = run.loss, !usedLosses[loss] { continue }
+                if isPassedOver(run) { continue }
                 // Not a variable: the local function below would keep it in a box of its own, an allocation a step.
                 let updates = run.loss.map { lossUpdates[$0] } ?? number
                 let gradientScale = clipsAll || run.range.lowerBound < modelCount ? scale : 1

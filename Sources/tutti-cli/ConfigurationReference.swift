@@ -20,7 +20,10 @@ enum ConfigurationReference {
             `tutti args --markdown`; a test compares them.
 
             """
-        let sections = [topLevel, overrides, datasets, arguments, ignored, refused, card, losses, evaluators, sweep]
+        let sections = [
+            topLevel, overrides, datasets, arguments, optimizers, schedules, ignored, refused, card, losses, evaluators,
+            sweep,
+        ]
         return head + sections.joined()
     }
 
@@ -64,6 +67,29 @@ enum ConfigurationReference {
     private static var arguments: String {
         "\n## args\n\nThe training arguments, under the names of SentenceTransformerTrainingArguments.\n\n"
             + options(TrainingArguments.options, TrainingArguments())
+    }
+
+    private static var optimizers: String {
+        let refused = OptimizerRegistry.refused.sorted { $0.key < $1.key }.map { name, why in
+            [code(name), "\(why.reason); use \(why.instead)"]
+        }
+        return "\n## Optimizers\n\nNamed by `args.optim`; options are keys of `args.optim_args`, as in "
+            + "`optim_args: momentum=0.9,nesterov=True`.\n"
+            + OptimizerRegistry.all.map { entry in
+                described(entry.names.joined(separator: ", "), entry.summary, entry.options)
+            }.joined()
+            + "\n### Optimizers that are refused\n\n" + table(["name", "why"], refused)
+    }
+
+    private static var schedules: String {
+        "\n## Schedules\n\nNamed by `args.lr_scheduler_type`; options are keys of `args.lr_scheduler_kwargs`.\n"
+            + ScheduleRegistry.all.map { described($0.name, $0.summary, $0.options) }.joined()
+    }
+
+    private static func described(_ name: String, _ summary: String, _ options: [OptionDescription]) -> String {
+        let rows = options.map { [code($0.name)] + CatalogueEntry.Option($0).cells }
+        return "\n### \(name)\n\n\(summary.prefix(1).uppercased() + summary.dropFirst()).\n"
+            + (rows.isEmpty ? "" : "\n" + table(["key", "value", "default", "meaning"], rows))
     }
 
     private static var ignored: String {

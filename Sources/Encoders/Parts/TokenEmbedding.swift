@@ -111,13 +111,21 @@ struct TokenEmbedding: Sendable {
     }
 
     /// output [T, D] = the embedded tokens.
-    func forward(_ pass: PassContext, _ parameters: ParameterStore, saved: Saved, into output: Matrix) {
+    ///
+    /// - Parameter noise: NEFTune's alpha (arXiv 2310.05914): uniform noise in training, in +-alpha / sqrt(L W), L the tokens
+    ///   of a text.
+    func forward(
+        _ pass: PassContext, _ parameters: ParameterStore, noise: Float = 0, saved: Saved, into output: Matrix
+    ) {
         if let rows = saved.rows { number(pass, into: rows) }
         EmbeddingKernels.gatherEmbeddings(
             tokens(pass, saved), word: parameters.pointer(word),
             position: position.map { UnsafePointer(parameters.pointer($0)) }, positionStart: positionStart,
             type: type.map { UnsafePointer(parameters.pointer($0)) }, into: saved.sum)
         if plan.scale != 1 { scale(saved.sum) }
+        if noise > 0, let mask = pass.mask(layer: 0, .embeddingNoise, rate: 0.5) {
+            RowKernels.addNoise(saved.sum, alpha: noise, mask)
+        }
         if let early { project(saved.sum, early, parameters, into: saved.projected) }
         let normed = late.flatMap { _ in saved.narrow?.output } ?? output
         if let norm, let statistics = saved.norm {

@@ -28,7 +28,7 @@ package struct EncoderPlan: Sendable, Equatable {
     package static let boundlessLength = Int(Int32.max)
 
     /// Whether there are no layers: a sequence is the mean of its rows of one table.
-    var isBag: Bool { layers.isEmpty }
+    package var isBag: Bool { layers.isEmpty }
 
     /// V.
     package var vocabularySize: Int { embedding.word.rows }

@@ -110,7 +110,8 @@ package enum ArgumentKey {
         "include_for_metrics": torch, "eval_do_concat_batches": torch, "eval_use_gather_object": torch,
         "average_tokens_across_devices": "it concerns losses of language models; losses here are exact on any number "
             + "of ranks",
-        "eval_accumulation_steps": "embeddings, not logits, are gathered", "prediction_loss_only": torch,
+        "eval_accumulation_steps": "no predictions are kept: an evaluation needs no more memory for more batches",
+        "prediction_loss_only": torch,
         "save_safetensors": "weights are always safetensors", "use_cache": torch,
         "project": service, "trackio_space_id": service, "trackio_bucket_id": service,
         "trackio_static_space_id": service, "hub_strategy": "nothing is uploaded",
@@ -128,9 +129,10 @@ package enum ArgumentKey {
         "fsdp": "it needs PyTorch; optimizer_sharding: all shards the optimizer's state",
         "push_to_hub": hub, "hub_model_id": hub, "hub_token": hub, "hub_private_repo": hub,
         "hub_always_push": hub, "hub_revision": hub,
-        "router_mapping": "Router modules are not known", "label_smoothing_factor": "no loss here uses it",
-        "neftune_noise_alpha": "not available", "optim_target_modules": "no optimizer here uses it",
-        "resume_from_checkpoint": "a run resumes by itself when the same configuration is started again",
+        "router_mapping": "Router modules are not known",
+        "label_smoothing_factor":
+            "it belongs to losses over classes of tokens; sentence-transformers' losses never see it",
+        "optim_target_modules": "no optimizer here uses it",
         "torchdynamo": "it needs PyTorch",
     ]
 }

@@ -101,12 +101,28 @@ extension TrainingArguments {
                 for (pattern, rate) in arguments.learningRateMapping { object[pattern] = .number(rate) }
                 return .object(object)
             }),
+        Option(
+            "layerwise_lr_decay", \.layerwiseDecay,
+            "share of the learning rate that each layer keeps of the layer above it; not of rates of "
+                + "learning_rate_mapping", check: .within(1e-6...1)),
+        Option(
+            "ema_decay", \.emaDecay,
+            "share that an average of the weights keeps in each step; the average is evaluated and saved",
+            check: .within(1e-9..<1)),
+        Option(
+            "neftune_noise_alpha", \.neftuneNoiseAlpha,
+            "uniform noise on token embeddings in training, up to alpha over the root of tokens x width of a text",
+            check: .within(0...1e6)),
     ]
 
     private static let schedule: [Option<TrainingArguments>] = [
         Option(
             "lr_scheduler_type", \.schedulerType,
             "how the learning rate changes: \(ScheduleRegistry.all.map(\.name).joined(separator: ", "))"),
+        Option(
+            "stop_after", \.stopAfter,
+            "the last step that is taken, though the schedule goes on; below 1 a share of all steps",
+            check: .within(1e-9...1e12)),
         Option(
             "lr_scheduler_kwargs", words: "a mapping", "options of the schedule",
             read: { (json, arguments) throws(OptionProblem) in
@@ -150,6 +166,15 @@ extension TrainingArguments {
         Option("metric_for_best_model", \.metricForBestModel, "the metric that chooses it; the loss if not given"),
         Option(
             "greater_is_better", \.greaterIsBetter, "whether more of it is better; unless its name ends in loss"),
+        Option(
+            "early_stopping_patience", \.earlyStoppingPatience,
+            "evaluations without improvement of that metric after which training ends", check: .atLeast(1)),
+        Option(
+            "early_stopping_threshold", \.earlyStoppingThreshold,
+            "how much better than the best value counts as an improvement there", check: .within(0...1e9)),
+        Option(
+            "resume_from_checkpoint", \.resumeFromCheckpoint,
+            "a checkpoint to begin with; true: refuse to begin anew where output_dir has none"),
     ]
 
     private static let rest: [Option<TrainingArguments>] = [

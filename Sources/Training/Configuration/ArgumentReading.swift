@@ -73,6 +73,16 @@ extension TrainingArguments {
         where strategy == .best {
             throw places.error("args.\(key)", "\"best\" is a save_strategy only")
         }
+        if earlyStoppingPatience != nil, evalStrategy == .no {
+            throw places.error("args.early_stopping_patience", "needs an eval_strategy other than \"no\"")
+        }
+        if earlyStoppingThreshold != 0, earlyStoppingPatience == nil {
+            throw places.error("args.early_stopping_threshold", "has no meaning without early_stopping_patience")
+        }
+        if try ScheduleRegistry.entry(named: schedulerType).followsMetric, evalStrategy == .no {
+            throw places.error(
+                "args.lr_scheduler_type", "\(schedulerType) needs an eval_strategy other than \"no\"")
+        }
         guard loadBestModelAtEnd else { return }
         guard evalStrategy != .no else {
             throw places.error("args.load_best_model_at_end", "needs an eval_strategy other than \"no\"")

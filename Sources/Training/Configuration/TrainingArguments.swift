@@ -69,6 +69,12 @@ public struct TrainingArguments: Sendable {
     public var miniBatchTokens: Int?
     /// Regular expression over parameter names -> learning rate; the last pattern that matches wins.
     public var learningRateMapping: [(pattern: String, rate: Double)] = []
+    /// Share of the learning rate that each layer below the top one keeps of the layer above it.
+    public var layerwiseDecay = 1.0
+    /// Share that an average of the weights keeps in each step; nil keeps no average.
+    public var emaDecay: Double?
+    /// The size of the noise that token embeddings get in training; nil for none.
+    public var neftuneNoiseAlpha: Double?
     // Schedule
     /// The schedule of the learning rate, by its name in `ScheduleRegistry`.
     public var schedulerType = "linear"
@@ -76,6 +82,8 @@ public struct TrainingArguments: Sendable {
     public var schedulerOptions = JSONObject()
     /// >= 1: steps; below 1: a share of all steps (rounded up).
     public var warmupSteps = 0.0
+    /// Where training ends, although the schedule goes on: >= 1: steps; below 1: a share of all steps.
+    public var stopAfter: Double?
     // Ranks
     /// How the ranks sum gradients.
     public var exchange = ExchangeChoice.auto
@@ -121,6 +129,12 @@ public struct TrainingArguments: Sendable {
     public var metricForBestModel: String?
     /// Whether a larger value of it is better; nil follows from its name.
     public var greaterIsBetter: Bool?
+    /// Evaluations without improvement after which training ends; nil never ends it so.
+    public var earlyStoppingPatience: Int?
+    /// By how much more than the best value an improvement must be.
+    public var earlyStoppingThreshold = 0.0
+    /// Where the run goes on from.
+    public var resumeFromCheckpoint = ResumeChoice.ifPresent
     /// Steps between two comparisons of the ranks' copies of the weights; 0 switches them off.
     public var replicaCheckSteps = 500
     /// Prompts of training and evaluation texts.
@@ -148,6 +162,12 @@ public struct TrainingArguments: Sendable {
     /// Whether a larger value of the watched metric is better.
     public var largerIsBetter: Bool { greaterIsBetter ?? !bestMetricName.hasSuffix("loss") }
 
+    /// Whether evaluations are compared: something depends on the best value.
+    var watchesMetric: Bool {
+        loadBestModelAtEnd || metricForBestModel != nil || saveStrategy == .best || earlyStoppingPatience != nil
+            || ScheduleRegistry.all.contains { $0.name == schedulerType && $0.followsMetric }
+    }
+
     /// Rows of one global training batch on `world` ranks.
     public func trainBatchRows(world: Int) -> Int { globalTrainBatchSize ?? perDeviceTrainBatchSize * world }
 
@@ -159,6 +179,18 @@ public struct TrainingArguments: Sendable {
     /// Steps between two events for a setting that is a count (>= 1) or a share of all steps (< 1, rounded up).
     public static func interval(_ setting: Double, totalSteps: Int) -> Int {
         setting < 1 ? max(1, Int((setting * Double(totalSteps)).rounded(.up))) : Int(setting)
+    }
+
+    /// These arguments with a warm-up in steps.
+    func countingWarmup(totalSteps: Int) -> TrainingArguments {
+        var arguments = self
+        arguments.warmupSteps = Double(warmupStepCount(totalSteps: totalSteps))
+        return arguments
+    }
+
+    /// The last step that is taken of `totalSteps`.
+    public func lastStep(totalSteps: Int) -> Int {
+        stopAfter.map { min(totalSteps, TrainingArguments.interval($0, totalSteps: totalSteps)) } ?? totalSteps
     }
 
     /// Warm-up steps out of `totalSteps`.

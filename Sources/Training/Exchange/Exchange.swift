@@ -30,6 +30,9 @@ package struct Placement {
     /// Where memories keep the state together: a rank whose memory has each chunk of it, rank zero where its memory does.
     /// Empty where every memory has all.
     package var holders: [Int] = []
+    /// This rank's number among the ranks that update one memory together, and how many they are.
+    package var part = 0
+    package var parts = 1
 }
 
 /// A way to keep the arenas and to sum gradients over ranks. Making one places the arenas.
@@ -52,6 +55,10 @@ package protocol Exchange: AnyObject {
     /// the same bits on every rank. Collective.
     func sum() throws -> GradientNorms
 
+    /// Makes this rank's gradients hold the sum over ranks in a range of the arena outside its shard too, where another rank
+    /// of its memory has it. After `sum`, before any gradient is cleared.
+    func bringSum(of range: Range<Int>)
+
     /// Returns when every rank has updated its shard: values may be read again. Collective.
     func publish() throws
 
@@ -61,6 +68,7 @@ package protocol Exchange: AnyObject {
 
 extension Exchange {
     package func takeNotice() -> String? { nil }
+    package func bringSum(of range: Range<Int>) {}
 }
 
 /// The arenas as whole chunks of 64 K floats, and their sums of squares.

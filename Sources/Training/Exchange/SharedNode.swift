@@ -74,7 +74,8 @@ package final class SharedNode: Exchange {
         gradientsOfRanks = gradients.compactMap { UnsafePointer($0.baseAddress) }
         self.chunks = chunks
         placement = Placement(
-            state: state, shard: chunks.dealt(from: ensemble.rank, by: ensemble.size), isWriter: ensemble.isRoot)
+            state: state, shard: chunks.dealt(from: ensemble.rank, by: ensemble.size), isWriter: ensemble.isRoot,
+            part: ensemble.rank, parts: ensemble.size)
         progress[ensemble.rank].initialize(to: Atomic(0))
         if ensemble.isRoot { _ = values.update(fromContentsOf: parameters.values) }
         try ensemble.barrier()
@@ -158,6 +159,18 @@ package final class SharedNode: Exchange {
     }
 
     package func publish() throws { try ensemble.barrier() }  // the third
+
+    /// Between the second meeting and the third sums may be read by every rank of the node.
+    package func bringSum(of range: Range<Int>) {
+        guard ensemble.size > 1, let own = parameters.gradients.baseAddress else { return }
+        let first = range.lowerBound / OptimizerKernels.chunk
+        for chunk in first..<max(first, (range.upperBound + OptimizerKernels.chunk - 1) / OptimizerKernels.chunk) {
+            let holder = chunk % ensemble.size
+            if holder == ensemble.rank { continue }
+            let part = chunks.range(chunk).clamped(to: range)
+            (own + part.lowerBound).update(from: gradientsOfRanks[holder] + part.lowerBound, count: part.count)
+        }
+    }
 
     /// Makes this rank's arena hold the sum over ranks in a chunk of its shard, and takes the chunk's sum of squares.
     private func sumAndSquare(_ chunk: Range<Int>) {

@@ -16,19 +16,23 @@ final class TrainingMemory {
     private let wire: Wire
     private let sharding: OptimizerSharding
     private let isTree: Bool
+    private let weightCopies: [Int]
+    private let needsWholeTensors: Bool
     private var chosen: (any Exchange)?
 
-    /// Memory for `parameters`, `runs` of which are updated, and for the state that an optimizer names.
+    /// Memory for `parameters`, `runs` of which `optimizer` updates, and for its state.
     ///
     /// - Parameter isTree: whether ranks are added along a binary tree, rather than in their order.
     init(
-        _ parameters: ParameterStore, runs: [UpdateRun], stateNames: [String], exchange: ExchangeChoice = .auto,
+        _ parameters: ParameterStore, runs: [UpdateRun], optimizer: any Optimizer, exchange: ExchangeChoice = .auto,
         wire: Wire = .fp32, sharding: OptimizerSharding = .node, isTree: Bool = false
     ) {
         self.parameters = parameters
         self.runs = runs
         (choice, self.wire, self.sharding, self.isTree) = (exchange, wire, sharding, isTree)
-        state = OptimizerState(names: stateNames)
+        state = OptimizerState(optimizer)
+        weightCopies = optimizer.weightCopies
+        needsWholeTensors = optimizer.needsWholeTensors
     }
 
     /// How the ranks exchange gradients.
@@ -50,19 +54,43 @@ final class TrainingMemory {
             parameters, stateCount: state.names.count, wire: wire, sharding: sharding, isTree: isTree, among: ensemble)
         chosen = exchange
         state.take(exchange.placement)
-        let whole = runs
-        runs = exchange.placement.shard.flatMap { chunk in
-            whole.filter { $0.range.overlaps(chunk) }.map { run in
-                var part = run
-                part.range = run.range.clamped(to: chunk)
-                return part
+        runs = needsWholeTensors ? dealtTensors(exchange.placement) : dealtChunks(exchange.placement)
+        for arena in weightCopies {
+            for run in runs {
+                _ = state.arenas[arena][run.range].update(
+                    fromContentsOf: UnsafeMutableBufferPointer(rebasing: parameters.values[run.range]))
             }
         }
+        if !weightCopies.isEmpty { try ensemble.barrier() }  // before one rank loads a checkpoint's
         guard ensemble.size > 1 else { return nil }
         let why = obstacle.isEmpty ? "" : " (no shared memory: \(obstacle))"
         let gradients = "Gradients of \(ensemble.size) ranks: \(exchange.summary)\(why)."
         if sharding == .node { return gradients }
         return try gradients + " " + sharingInWords(among: ensemble)
+    }
+
+    /// The runs, cut to this rank's shard.
+    private func dealtChunks(_ placement: Placement) -> [UpdateRun] {
+        placement.shard.flatMap { chunk in
+            runs.filter { $0.range.overlaps(chunk) }.map { run in
+                var part = run
+                part.range = run.range.clamped(to: chunk)
+                return part
+            }
+        }
+    }
+
+    /// This rank's tensors: the largest first, each to the rank of its memory that has least to do.
+    private func dealtTensors(_ placement: Placement) -> [UpdateRun] {
+        var loads = [Int](repeating: 0, count: placement.parts)
+        var own: [UpdateRun] = []
+        let order = runs.indices.sorted { (runs[$0].range.count, $1) > (runs[$1].range.count, $0) }
+        for place in order {
+            let rank = loads.indices.min { (loads[$0], $0) < (loads[$1], $1) } ?? 0
+            loads[rank] += runs[place].range.count
+            if rank == placement.part { own.append(runs[place]) }
+        }
+        return own
     }
 
     /// How much of the optimizer's state a rank has, where all ranks keep it together. Collective.

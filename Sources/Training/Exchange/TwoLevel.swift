@@ -125,6 +125,8 @@ package final class TwoLevel: Exchange {
         try node.publish()
     }
 
+    package func bringSum(of range: Range<Int>) { node.bringSum(of: range) }
+
     package func takeNotice() -> String? { trial.takeNotice() }
 
     private func begin() {

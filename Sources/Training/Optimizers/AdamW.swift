@@ -24,9 +24,20 @@ struct AdamW: Optimizer {
 
     /// What the registry knows of it.
     static let entry = OptimizerEntry(
-        names: ["adamw_torch_fused", "adamw_torch"], settings: Settings.self,
-        start: { ($0.beta1, $0.beta2, $0.epsilon) = ($1.adamBeta1, $1.adamBeta2, $1.adamEpsilon) },
-        make: { AdamW(settings: $0) })
+        names: ["adamw_torch_fused", "adamw_torch"], summary: "Adam with decoupled weight decay",
+        settings: Settings.self, start: takeArguments
+    ) { AdamW(settings: $0) }
+
+    /// Its options, for an optimizer that holds its settings at `path`.
+    static func options<Outer>(at path: WritableKeyPath<Outer, Settings> & Sendable) -> [Option<Outer>] {
+        Settings.options.options.map { $0.lifted(to: path) }
+    }
+
+    /// Takes over the arguments that the reference has for Adam.
+    @Sendable static func takeArguments(_ settings: inout Settings, _ arguments: TrainingArguments) {
+        (settings.beta1, settings.beta2) = (arguments.adamBeta1, arguments.adamBeta2)
+        settings.epsilon = arguments.adamEpsilon
+    }
 
     let settings: Settings
 

@@ -14,10 +14,17 @@ struct OptimizerState {
     var names: [String] = []
     /// An arena for each name, zero before the first step.
     private(set) var arenas: [StateArena] = []
+    /// What the optimizer keeps beside the arenas.
+    let numbers: OptimizerNumbers
+    private let tensorsOf: @Sendable (ParameterLayout.Entry) -> [StateTensor]
     private var placement: Placement?
 
-    /// State of these names, without memory yet.
-    init(names: [String]) { self.names = names }
+    /// The state of `optimizer`, without memory yet.
+    init(_ optimizer: any Optimizer) {
+        names = optimizer.stateNames
+        numbers = OptimizerNumbers(names: optimizer.numberNames)
+        tensorsOf = optimizer.stateTensors
+    }
 
     /// Takes the memory that an exchange has placed.
     mutating func take(_ placement: Placement) { (arenas, self.placement) = (placement.state, placement) }
@@ -29,11 +36,21 @@ struct OptimizerState {
 
     /// Writes the state that this memory has all of; weights that never had a gradient are written too.
     func save(to path: String, layout: ParameterLayout) throws(TuttiError) {
-        let tensors = self.tensors(layout).map { tensor in
-            let bytes = UnsafeRawBufferPointer(arenas[tensor.arena][tensor.entry.elements])
-            return (name: tensor.name, dtype: TensorType.f32, shape: tensor.entry.shape, bytes: bytes)
+        var tensors = self.tensors(layout).map { tensor in
+            let bytes = UnsafeRawBufferPointer(arenas[tensor.arena][tensor.elements])
+            return (name: tensor.name, dtype: TensorType.f32, shape: tensor.shape, bytes: bytes)
         }
-        try SafetensorsWriter.write(path: path, tensors: tensors)
+        var failure: TuttiError?
+        numberBytes.withUnsafeBytes { bytes in
+            for (place, name) in numbers.names.enumerated() {
+                let own = UnsafeRawBufferPointer(rebasing: bytes[(8 * place)..<(8 * place + 8)])
+                tensors.append((name: name, dtype: .f64, shape: [1], bytes: own))
+            }
+            do throws(TuttiError) { try SafetensorsWriter.write(path: path, tensors: tensors) } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
     }
 
     /// Writes the state that several memories keep together to a file on rank zero: the same bytes as `save`, but not
@@ -47,7 +64,8 @@ struct OptimizerState {
         let gathering = StateGathering(placement, among: ensemble)
         let tensors = self.tensors(layout)
         let start = SafetensorsWriter.start(
-            of: tensors.map { (name: $0.name, dtype: TensorType.f32, shape: $0.entry.shape) })
+            of: tensors.map { (name: $0.name, dtype: TensorType.f32, shape: $0.shape) }
+                + numbers.names.map { (name: $0, dtype: TensorType.f64, shape: [1]) })
         var output: OutputFile?
         var failure: TuttiError?
         // Rank zero goes on gathering when it cannot write: the others send anyway.
@@ -60,7 +78,12 @@ struct OptimizerState {
             try output?.write(start.header)
         }
         for place in start.order {
-            var left = tensors[place].entry.elements
+            guard place < tensors.count else {
+                let own = Array(numberBytes[(8 * (place - tensors.count))...].prefix(8))
+                attempt { () throws(TuttiError) in try output?.write(own) }
+                continue
+            }
+            var left = tensors[place].elements
             while !left.isEmpty {
                 let part = left.prefix(StateGathering.most)
                 let floats = try gathering.gather(part, of: tensors[place].arena)
@@ -74,16 +97,24 @@ struct OptimizerState {
 
     // ---- reading -----------------------------------------------------------------------------------------------------
 
+    /// Reads back the numbers that every rank keeps.
+    func loadNumbers(from path: String) throws(TuttiError) {
+        if numbers.names.isEmpty { return }
+        let file = try SafetensorsFile(path: path)
+        for (place, name) in numbers.names.enumerated() {
+            let bytes = file.info(name)?.shape == [1] ? try file.rawBytes(name) : nil
+            guard let bytes, bytes.count == 8 else { throw missing(name, path) }
+            let bits = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+            numbers.values[place] = Double(bitPattern: bits)
+        }
+    }
+
     /// Reads back what this memory stores; every tensor must be there with its shape.
     func load(from path: String, layout: ParameterLayout) throws(TuttiError) {
         let file = try SafetensorsFile(path: path)
-        for (name, place, entry) in tensors(layout) {
-            guard let info = file.info(name), info.shape == entry.shape else {
-                throw TuttiError(
-                    .data, "read the optimizer's state", "\(path): \(name)", "missing or of another shape",
-                    hint: "The checkpoint belongs to another model or optimizer.")
-            }
-            let (elements, arena) = (entry.elements, arenas[place])
+        for (name, place, elements, shape) in tensors(layout) {
+            guard let info = file.info(name), info.shape == shape else { throw missing(name, path) }
+            let arena = arenas[place]
             for chunk in arena.stored.ranges where chunk.overlaps(elements) {
                 let part = chunk.clamped(to: elements)
                 let first = part.lowerBound - elements.lowerBound
@@ -92,10 +123,23 @@ struct OptimizerState {
         }
     }
 
-    /// The tensors of the file: name, arena, parameter.
-    private func tensors(_ layout: ParameterLayout) -> [(name: String, arena: Int, entry: ParameterLayout.Entry)] {
-        names.indices.flatMap { arena in
-            layout.entries.map { (name: "\(names[arena]).\($0.name)", arena: arena, entry: $0) }
+    private func missing(_ name: String, _ path: String) -> TuttiError {
+        TuttiError(
+            .data, "read the optimizer's state", "\(path): \(name)", "missing or of another shape",
+            hint: "The checkpoint belongs to another model or optimizer.")
+    }
+
+    /// The numbers, little-endian.
+    private var numberBytes: [UInt8] {
+        numbers.values.flatMap { withUnsafeBytes(of: $0.bitPattern.littleEndian, Array.init) }
+    }
+
+    /// The tensors of the file: name, arena, its floats there, shape.
+    private func tensors(
+        _ layout: ParameterLayout
+    ) -> [(name: String, arena: Int, elements: Range<Int>, shape: [Int])] {
+        layout.entries.flatMap { entry in
+            tensorsOf(entry).map { ("\($0.prefix).\(entry.name)", $0.arena, $0.elements, $0.shape) }
         }
     }
 }

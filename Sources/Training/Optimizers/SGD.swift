@@ -21,7 +21,9 @@ struct SGD: Optimizer {
     }
 
     /// What the registry knows of it.
-    static let entry = OptimizerEntry(names: ["sgd"], settings: Settings.self) {
+    static let entry = OptimizerEntry(
+        names: ["sgd"], summary: "steps along the gradient, with momentum if asked for", settings: Settings.self
+    ) {
         (settings) throws(OptionProblem) in
         if settings.nesterov, settings.momentum <= 0 || settings.dampening != 0 {
             throw OptionProblem("Nesterov momentum needs momentum > 0 and no dampening", at: "nesterov")

@@ -27,8 +27,16 @@ public struct ScheduleEntry: Sendable {
     let warmsUp: Bool
     /// Whether options have no effect in the reference, whatever they are called.
     private(set) var ignoresOptions = false
+    /// Whether it follows the evaluations of a run.
+    let followsMetric: Bool
     /// Reads the options of a run with a learning rate.
-    let bind: @Sendable (JSONObject, _ learningRate: Double) throws(TuttiError) -> Formula
+    let bind: @Sendable (JSONObject, _ learningRate: Double) throws(TuttiError) -> Bound
+
+    /// A schedule with its options: a formula, or what follows the evaluations.
+    struct Bound: Sendable {
+        var formula: Formula
+        var follower: (any RateFollower)?
+    }
 
     /// (t, w, N) -> factor for t >= w.
     typealias Formula = @Sendable (Double, Double, Double) -> Double
@@ -51,23 +59,47 @@ public struct ScheduleEntry: Sendable {
         self.name = name
         self.summary = summary
         self.warmsUp = warmsUp
+        followsMetric = false
         options = Settings.descriptions
         bind = { (given, learningRate) throws(TuttiError) in
-            let known = Settings.options.names
-            for option in given.keys where !known.contains(option) {
-                throw Self.refused(
-                    option, "the schedule \"\(name)\" has no such option",
-                    known.isEmpty ? "It has none." : TuttiError.hint(unknown: option, known: known))
-            }
-            var settings = Settings()
-            try Settings.options.read(given, into: &settings, error: Self.refused)
+            var settings = try Self.settings(Settings.self, given, of: name)
             do throws(OptionProblem) {
                 try resolve(&settings, learningRate)
             } catch let flaw {
                 throw Self.refused(flaw.path, flaw.problem, flaw.hint)
             }
-            return { [settings] t, w, n in factor(settings, t, w, n) }
+            return Bound(formula: { [settings] t, w, n in factor(settings, t, w, n) })
         }
+    }
+
+    /// Describes a schedule that follows the evaluations; `follow` begins at a learning rate.
+    init<Settings: DescribedSettings>(
+        name: String, summary: String, settings: Settings.Type,
+        follow: @escaping @Sendable (_ settings: Settings, _ learningRate: Double) -> any RateFollower
+    ) {
+        self.name = name
+        self.summary = summary
+        (warmsUp, followsMetric) = (false, true)
+        options = Settings.descriptions
+        bind = { (given, learningRate) throws(TuttiError) in
+            let follower = follow(try Self.settings(Settings.self, given, of: name), learningRate)
+            let isZero = learningRate == 0
+            return Bound(formula: { _, _, _ in isZero ? 1 : follower.rate / learningRate }, follower: follower)
+        }
+    }
+
+    private static func settings<Settings: DescribedSettings>(
+        _: Settings.Type, _ given: JSONObject, of name: String
+    ) throws(TuttiError) -> Settings {
+        let known = Settings.options.names
+        for option in given.keys where !known.contains(option) {
+            throw refused(
+                option, "the schedule \"\(name)\" has no such option",
+                known.isEmpty ? "It has none." : TuttiError.hint(unknown: option, known: known))
+        }
+        var settings = Settings()
+        try Settings.options.read(given, into: &settings, error: refused)
+        return settings
     }
 
     private static func refused(_ option: String, _ problem: String, _ hint: String?) -> TuttiError {
@@ -90,7 +122,8 @@ public enum ScheduleRegistry {
     private static let registry = OpenRegistry<ScheduleEntry>(
         "ScheduleRegistry",
         [
-            .linear, .cosine, .cosineWithRestarts, .cosineWithMinLR, .constant, .constantWithWarmup, .inverseSquareRoot,
+            .linear, .cosine, .cosineWithRestarts, .polynomial, .constant, .constantWithWarmup, .inverseSquareRoot,
+            .cosineWithMinLR, .cosineWarmupWithMinLR, .warmupStableDecay, .reduceOnPlateau, .greedy,
         ]
     ) { $0.name }
     /// All of them, those of the package first.
@@ -115,6 +148,8 @@ public enum ScheduleRegistry {
 package struct LearningRateSchedule: Sendable {
     /// The factor of the base rate at `t` finished steps; the step that runs next uses it.
     package let factor: @Sendable (_ t: Int) -> Double
+    /// What changes that factor after evaluations; nil where it is a function of `t`.
+    package let follower: (any RateFollower)?
 
     /// Binds a schedule to a run.
     ///
@@ -124,7 +159,9 @@ package struct LearningRateSchedule: Sendable {
         name: String, options: JSONObject, learningRate: Double, warmupSteps: Int, totalSteps: Int
     ) throws(TuttiError) {
         let entry = try ScheduleRegistry.entry(named: name)
-        let formula = try entry.bind(options, learningRate)
+        let bound = try entry.bind(options, learningRate)
+        let formula = bound.formula
+        follower = bound.follower
         let (w, n, warmsUp) = (Double(warmupSteps), Double(totalSteps), entry.warmsUp)
         factor = { step in
             let t = Double(step)

@@ -37,6 +37,59 @@ extension ScheduleEntry {
         return max(0, cosine * (1 - share) + share)
     }
 
+    /// As a power of what is left, to a last rate.
+    static let polynomial = ScheduleEntry(
+        name: "polynomial", summary: "falls as a power of the steps that are left", settings: PolynomialSettings.self,
+        resolve: { (settings, rate) throws(OptionProblem) in
+            guard settings.last < rate else {
+                throw OptionProblem("\(settings.last) is not below learning_rate, \(rate)", at: "lr_end")
+            }
+            settings.share = settings.last / rate
+        }
+    ) { settings, t, w, n in
+        if t > n { return settings.share }
+        let left = 1 - (t - w) / max(1, n - w)
+        return (1 - settings.share) * pow(left, settings.power) + settings.share
+    }
+
+    /// From a share of the rate up, then down to a lowest rate along a cosine.
+    static let cosineWarmupWithMinLR = ScheduleEntry(
+        name: "cosine_warmup_with_min_lr",
+        summary: "begins above 0, and falls to a lowest rate along a cosine", settings: WarmLowestRateSettings.self,
+        warmsUp: false,
+        resolve: { (settings, rate) throws(OptionProblem) in try settings.lowest.resolve(learningRate: rate) }
+    ) { settings, t, w, n in
+        if t < w {
+            guard let first = settings.first else { return (t + 1) / max(1, w) }
+            return first + (1 - first) * t / max(1, w - 1)
+        }
+        let progress = (t - w + 1) / max(1, n - w)
+        let cosine = 0.5 * (1 + cos(.pi * settings.lowest.cycles * 2 * progress))
+        let share = settings.lowest.share ?? 0
+        return max(0, cosine * (1 - share) + share)
+    }
+
+    /// Up, level, down.
+    static let warmupStableDecay = ScheduleEntry(
+        name: "warmup_stable_decay", summary: "stays as it is after the warm-up, and falls in the last steps",
+        settings: StableSettings.self, warmsUp: false,
+        resolve: { (settings, _) throws(OptionProblem) in
+            guard settings.decaySteps != nil else {
+                throw OptionProblem(
+                    "\"warmup_stable_decay\" needs num_decay_steps",
+                    hint: "For example lr_scheduler_kwargs: {num_decay_steps: 100}.")
+            }
+        }
+    ) { settings, t, w, n in
+        let decay = settings.decaySteps ?? 0
+        let stable = settings.stableSteps ?? n - w - decay
+        func above(_ share: Double) -> Double { max(0, share * (1 - settings.lowest) + settings.lowest) }
+        if t < w { return above(settings.warmupType.rising(t / max(1, w))) }
+        if t < w + stable { return 1 }
+        guard t < w + stable + decay else { return settings.lowest }
+        return above(settings.decayType.falling((t - w - stable) / max(1, decay), cycles: settings.cycles))
+    }
+
     /// 1, without a warm-up.
     static let constant = ScheduleEntry(
         name: "constant", summary: "stays as it is; no warm-up", settings: NoSettings.self, warmsUp: false
@@ -74,6 +127,66 @@ private struct RestartSettings: DescribedSettings {
     ])
 }
 
+private struct PolynomialSettings: DescribedSettings {
+    var last = 1e-7
+    var power = 1.0
+    var share = 0.0  // of the learning rate, once resolved
+    static let options = OptionList<PolynomialSettings>([
+        Option("lr_end", \.last, "the learning rate of the last step", check: .within(0...1e6)),
+        Option("power", \.power, "of the steps that are left", check: .within(0...1e3)),
+    ])
+}
+
+private struct WarmLowestRateSettings: DescribedSettings {
+    var lowest = LowestRateSettings()
+    var first: Double?
+    static let options = OptionList<WarmLowestRateSettings>(
+        LowestRateSettings.options.options.map { $0.lifted(to: \.lowest) } + [
+            Option("warmup_lr_rate", \.first, "the first rate, as a share of learning_rate", check: bounded)
+        ])
+}
+
+private struct StableSettings: DescribedSettings {
+    /// A way from 0 to 1, or from 1 to 0.
+    enum Shape: String, OptionChoice {
+        case linear, cosine
+        case root = "1-sqrt"
+
+        func rising(_ x: Double) -> Double {
+            switch self {
+            case .linear: x
+            case .cosine: 0.5 * (1 - cos(.pi * x))
+            case .root: 1 - (1 - x).squareRoot()
+            }
+        }
+
+        func falling(_ x: Double, cycles: Double) -> Double {
+            switch self {
+            case .linear: 1 - x
+            case .cosine: 0.5 * (1 + cos(.pi * cycles * 2 * x))
+            case .root: 1 - x.squareRoot()
+            }
+        }
+    }
+
+    var decaySteps: Double?
+    var stableSteps: Double?
+    var warmupType = Shape.linear
+    var decayType = Shape.cosine
+    var lowest = 0.0
+    var cycles = 0.5
+    static let options = OptionList<StableSettings>([
+        Option("num_decay_steps", \.decaySteps, "the steps in which it falls; required", check: .within(0...1e15)),
+        Option(
+            "num_stable_steps", \.stableSteps, "the steps before them; what the run leaves, if not given",
+            check: .within(0...1e15)),
+        Option("warmup_type", \.warmupType, "how it rises"),
+        Option("decay_type", \.decayType, "how it falls"),
+        Option("min_lr_ratio", \.lowest, "the lowest rate, as a share of learning_rate", check: .within(0...1)),
+        Option("num_cycles", \.cycles, "waves of the cosine; half a wave ends at the lowest rate", check: bounded),
+    ])
+}
+
 private struct InverseSquareRootSettings: DescribedSettings {
     var timescale: Double?
     static let options = OptionList<InverseSquareRootSettings>([
@@ -98,7 +211,7 @@ private struct LowestRateSettings: DescribedSettings {
         switch (rate, share) {
         case (nil, nil):
             throw OptionProblem(
-                "\"cosine_with_min_lr\" needs one of min_lr or min_lr_rate",
+                "this schedule needs one of min_lr or min_lr_rate",
                 hint: "For example lr_scheduler_kwargs: {min_lr_rate: 0.1}.")
         case (_?, _?): throw OptionProblem("excludes min_lr_rate", hint: "Keep one of the two.", at: "min_lr")
         case (let rate?, nil):
