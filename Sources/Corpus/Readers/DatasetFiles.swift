@@ -31,6 +31,15 @@ struct DatasetFiles {
 
     private init(split: String?) { self.split = split }
 
+    /// Whether a folder holds a data set.
+    static func hasTables(_ folder: String) -> Bool {
+        do throws(TuttiError) {
+            return try !parts(of: DatasetSpecification(path: folder)).isEmpty
+        } catch {
+            return error.kind == .usage  // of several splits, one must be named
+        }
+    }
+
     private func parts(_ path: String, isOnly: Bool) throws(TuttiError) -> [DatasetPart] {
         var isFolder: ObjCBool = false
         if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
