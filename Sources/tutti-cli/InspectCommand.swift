@@ -60,7 +60,8 @@ struct InspectCommand: ParsableCommand {
         if DatasetReaders.hasTables(path) { return try dataset() }
         throw TuttiError(
             .data, "inspect", path, "is neither a run, a model, a retrieval collection, nor a folder of tables",
-            hint: "Expected tutti_run.json, config.json or modules.json, corpus.jsonl and queries.jsonl, or data files.")
+            hint: "Expected tutti_run.json, config.json or modules.json, corpus.jsonl and queries.jsonl, or data files."
+        )
     }
 
     /// The folder of a hub id in the local cache.
