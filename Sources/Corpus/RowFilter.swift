@@ -1,6 +1,6 @@
 // Which rows of a data set are trained on: a range of them, those that pass a filter, in file order or shuffled once.
 //
-//   rows: 0:100000                                   the first hundred thousand rows of the files
+//   rows: 0:100000                                   the first hundred thousand rows of all files together
 //   filter: {empty: true, duplicate: true, min_length: 3, max_length: 2000}
 //   shuffle: 42                                      once, before the first epoch
 //

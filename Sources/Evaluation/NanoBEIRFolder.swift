@@ -5,7 +5,7 @@
 //   <folder>/NanoMSMARCO/qrels.tsv      (or qrels/test.tsv) query-id, corpus-id and perhaps score, with a header line
 //
 // A sub-folder may also be named without "Nano", and in any case. Empty texts are dropped. The hub serves these data as
-// Parquet, which is not read: the refusal says how to convert it.
+// Parquet, in folders of their own, which are not read: the refusal says how to convert it.
 //
 // Reference: sentence_transformers/sentence_transformer/evaluation/nano_beir.py (6.2).
 
@@ -87,7 +87,7 @@ struct NanoBEIRFolder {
 
     private static func parquetRefusal(_ path: String) -> TuttiError {
         TuttiError(
-            .data, "read evaluation data", path, ".parquet files are not supported yet",
+            .data, "read evaluation data", path, "NanoBEIR in Parquet is not supported yet",
             hint: "Convert them first, with pandas, for each data set D: "
                 + "pandas.read_parquet(F).to_json(\"D/corpus.jsonl\", orient=\"records\", lines=True), the same for "
                 + "D/queries.jsonl, and pandas.read_parquet(F).to_csv(\"D/qrels.tsv\", sep=\"\\t\", index=False).")

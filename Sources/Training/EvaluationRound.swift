@@ -40,6 +40,9 @@ final class EvaluationRound {
         self.plans = plans
     }
 
+    /// The epoch of what evaluations draw, the same in all of them and none of training's.
+    private static let drawingEpoch = -1
+
     /// The batches of an evaluation: those of the sampler that training uses, in its first epoch.
     private static func plan(
         _ arguments: TrainingArguments, _ dataset: TrainingDataset, world: Int
@@ -49,8 +52,8 @@ final class EvaluationRound {
         let seed = arguments.dataSeed ?? arguments.seed
         let plan = planDatasets(.proportional, count: 1, epoch: 0, seed: seed) { _, _ in
             planEpoch(
-                arguments.batchSampler, dataset.table, globalBatchSize: rows, epoch: 0, seed: seed,
-                dropLast: arguments.dataloaderDropLast)
+                arguments.batchSampler, dataset.table.drawn(epoch: Self.drawingEpoch, seed: seed),
+                globalBatchSize: rows, epoch: 0, seed: seed, dropLast: arguments.dataloaderDropLast)
         }
         guard plan.batchCount > 0 else {
             throw TuttiError(
@@ -121,7 +124,7 @@ final class EvaluationRound {
     ) throws {
         let started = PhaseClock.now()
         let objective = objectives[dataset.loss]
-        let source = batches.source([dataset], plan, from: 0, epoch: -1)
+        let source = batches.source([dataset], plan, from: 0, epoch: Self.drawingEpoch)
         let draw = LossDraw(seed: inputs.arguments.seed, step: .max)  // the same at every evaluation
         var (sum, rows) = (0.0, 0)
         var report = StepReport()

@@ -15,7 +15,7 @@ struct TextInputOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Model folder or hub id.", valueName: "path"))
     var model: String
 
-    @Option(help: ArgumentHelp("Lines of text, or a .csv .tsv .json .jsonl file.", valueName: "file"))
+    @Option(help: ArgumentHelp("Lines of text, or a table, as .csv or .parquet.", valueName: "file"))
     var input: String
 
     @Option(help: ArgumentHelp("Column of a data file to read.", valueName: "name"))

@@ -57,9 +57,11 @@ struct InspectCommand: ParsableCommand {
         if holds("tutti_run.json") { return try trainingRun() }
         if holds("config.json") || holds("modules.json") { return try modelFacts(path) }
         if holds("corpus.jsonl") || holds("queries.jsonl") { return try collection() }
+        if DatasetReaders.hasTables(path) { return try dataset() }
         throw TuttiError(
-            .data, "inspect", path, "is neither a run, a model, nor a retrieval collection",
-            hint: "Expected tutti_run.json, config.json or modules.json, or corpus.jsonl and queries.jsonl.")
+            .data, "inspect", path, "is neither a run, a model, a retrieval collection, nor a folder of tables",
+            hint: "Expected tutti_run.json, config.json or modules.json, corpus.jsonl and queries.jsonl, or data files."
+        )
     }
 
     /// The folder of a hub id in the local cache.

@@ -29,7 +29,7 @@ struct MineNegativesCommand: RankedCommand {
     @Option(help: ArgumentHelp("Model folder or hub id.", valueName: "path"))
     var model: String
 
-    @Option(help: ArgumentHelp("Data set of pairs: a .csv .tsv .json .jsonl file.", valueName: "file"))
+    @Option(help: ArgumentHelp("Data set of pairs: a table, as .csv or .parquet.", valueName: "file"))
     var input: String
 
     @Option(help: ArgumentHelp("Output file; the extension selects the format.", valueName: "file.csv|.jsonl"))

@@ -86,7 +86,7 @@ import TuttiGround
             }
             for name in ["scifact", "msmarco"] {
                 let refusal = failure("NanoBEIREvaluator", ["path": .string(folder), "dataset_names": .string(name)])
-                #expect(refusal?.kind == .data && refusal?.problem == ".parquet files are not supported yet")
+                #expect(refusal?.kind == .data && refusal?.problem == "NanoBEIR in Parquet is not supported yet")
                 #expect(refusal?.hint?.contains("read_parquet") == true)
             }
         }

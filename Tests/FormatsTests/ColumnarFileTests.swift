@@ -120,7 +120,7 @@ func columnarRows(
     func filesThatWereCutOffAreRefused(_ name: String) throws {
         let original = try bytes(of: Self.folder + "/" + name)
         let scratch = try Scratch()
-        for end in stride(from: 0, to: original.count, by: 7) {
+        for end in stride(from: 0, to: original.count, by: 31) {
             let path = try scratch.write(Array(original[..<end]), to: name)
             #expect(failure { try columnarRows(path) }?.kind == .data, "\(end) bytes")
         }

@@ -54,6 +54,30 @@ import TuttiTraining
         #expect(one.losses?.all.count == 1 && one.losses?.index(of: "a") == 0)
     }
 
+    @Test func aDataSetMayBeSeveralFiles() throws {
+        for text in ["[\"a.csv\", \"b.csv\"]", "{\"path\": [\"a.csv\", \"b.csv\"]}"] {
+            let both = try configuration("\"train_dataset\": \(text), \(loss)")
+            #expect(both.trainDatasets.map(\.paths) == [["a.csv", "b.csv"]] && both.trainDatasets[0].name == nil)
+        }
+        let named = try configuration("\"train_dataset\": {\"x\": [\"a.csv\", \"b.csv\"], \"y\": \"c.csv\"}, \(loss)")
+        #expect(named.trainDatasets.map(\.paths) == [["a.csv", "b.csv"], ["c.csv"]])
+        #expect(named.trainDatasets.map(\.name) == ["x", "y"])
+        #expect(refusal("\"train_dataset\": {\"path\": []}, \(loss)")?.problem.contains("names no file") == true)
+    }
+
+    @Test func aShareOfTheRowsIsForValidation() throws {
+        let split = "\"train_dataset\": {\"path\": \"a.csv\", \"validation_split\": 0.1}"
+        let alone = try configuration("\(split), \(loss), \"args\": {\"eval_strategy\": \"epoch\"}")
+        #expect(alone.trainDatasets[0].validationSplit == 0.1)
+        let twice = refusal("\(split), \"eval_dataset\": \"b.csv\", \(loss)")
+        #expect(twice?.subject == "c: train_dataset.validation_split")
+        let wrong = refusal(
+            "\"train_dataset\": \"a.csv\", \"eval_dataset\": {\"path\": \"b.csv\", \"validation_split\": 0.1}, \(loss)")
+        #expect(wrong?.subject == "c: eval_dataset.validation_split")
+        let nothing = refusal("\"train_dataset\": \"a.csv\", \(loss), \"args\": {\"eval_strategy\": \"epoch\"}")
+        #expect(nothing?.hint?.contains("validation_split") == true)
+    }
+
     @Test func aLossMayBeANameAlone() throws {
         let plain = try configuration("\"train_dataset\": \"a.csv\", \"loss\": \"CoSENTLoss\"")
         #expect(plain.losses?.all.map(\.name) == ["CoSENTLoss"] && plain.losses?.all[0].options.isEmpty == true)

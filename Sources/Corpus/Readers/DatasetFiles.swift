@@ -31,6 +31,15 @@ struct DatasetFiles {
 
     private init(split: String?) { self.split = split }
 
+    /// Whether a folder holds a data set.
+    static func hasTables(_ folder: String) -> Bool {
+        do throws(TuttiError) {
+            return try !parts(of: DatasetSpecification(path: folder)).isEmpty
+        } catch {
+            return error.kind == .usage  // of several splits, one must be named
+        }
+    }
+
     private func parts(_ path: String, isOnly: Bool) throws(TuttiError) -> [DatasetPart] {
         var isFolder: ObjCBool = false
         if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
@@ -196,6 +205,15 @@ struct DatasetFiles {
         }
         // A pattern that names no split asks for all that it matches.
         if split == nil, path.contains(where: { "*?[".contains($0) }) { return files }
+        let endings = Set(files.indices.filter { words[$0] != nil }.map { DatasetReaders.fileExtension(of: files[$0]) })
+        let other = files.indices.first {
+            words[$0] == nil && endings.contains(DatasetReaders.fileExtension(of: files[$0]))
+        }
+        if split == nil, let other {
+            throw usage(
+                path, "the names of some files tell a split, and that of \(files[other]) does not",
+                hint: "Name the split with split: NAME, or the files with path: [...].")
+        }
         let wanted = try chosen(of: Array(splits), path)
         return files.indices.filter { words[$0] == wanted }.map { files[$0] }
     }

@@ -91,6 +91,9 @@ public enum DatasetReaders {
     /// Whether a reader reads files with this extension.
     static func isRead(_ ending: String) -> Bool { all.contains { $0.extensions.contains(ending) } }
 
+    /// Whether the folder at `path` holds a data set.
+    package static func hasTables(_ path: String) -> Bool { DatasetFiles.hasTables(path) }
+
     /// The extension of `path` in lower case, without the dot; of a compressed file that of what is compressed.
     static func fileExtension(of path: String) -> String {
         var name = path.split(separator: "/").last.map(String.init) ?? path

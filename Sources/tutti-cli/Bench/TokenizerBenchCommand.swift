@@ -26,7 +26,7 @@ struct TokenizerBenchCommand: RankedCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Lines of text, or a .csv .tsv .json .jsonl file (default: generated texts).", valueName: "file"))
+            "Lines of text, or a table, as .csv or .parquet (default: generated texts).", valueName: "file"))
     var input: String?
 
     @Option(help: ArgumentHelp("Column of a data file to read.", valueName: "name"))
