@@ -45,8 +45,7 @@ extension FuzzTarget {
                 let document = try JSONValue.parse(golden("unigram/xlm-roberta/tokenizer.json"), source: "corpus")
                 let packed = document["normalizer"]?["precompiled_charsmap"]?.string ?? ""
                 guard let map = Data(base64Encoded: packed), map.count > 100 else { throw Finding("no character map") }
-                // A map of few characters, whose every byte is in use, and a real one's table of a few thousand bytes.
-                return [Array(map), Array(map.prefix(4096))]
+                return [Array(map)]
             },
             mutate: { mutator, bytes, alphabet in
                 guard mutator.next() % 4 != 0 else { return mutator.mutate(bytes, alphabet: alphabet) }
@@ -70,12 +69,12 @@ extension FuzzTarget {
             corpus: {
                 [
                     #"(?i:'s|'t|'re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)"#,
-                    #"[\w&&[^\d_]]+|(?m:.{3})\b|^x??$|\x{1F3BB}[[:alpha:]]*+"#, #"(a*)*b|(?<=x)(a|aa)+$"#,
+                    #"[\w&&[^\d_]]+|(?m:.{3})\b|^x??$|\x{1F3BB}[[:alpha:]]*+"#, #"(?:a|aa)+$|b*c"#,
                     #"[^\s]+|\s+(?!\S)"#,
                 ].map { Array($0.utf8) }
             },
             use: { bytes, _ in
-                let text = "The ſ don't 12345 \r\n\n  élan 中文 x_y🎻!! aaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                let text = "The ſ don't 123 \r\n\n  é中 x_y🎻! aaaaaaaaaaaa"
                 let pattern = String(decoding: bytes, as: UTF8.self)
                 let expression: RegularExpression
                 do { expression = try RegularExpression(pattern) } catch { throw refusal("\(error)") }
