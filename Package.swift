@@ -23,8 +23,8 @@ func compression(_ name: String, _ folder: String, pkgConfig: String? = nil, pac
 /// The tests of one module, in `Tests/XTests`.
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil) -> Target {
     .testTarget(
-        name: "\(name)Tests", dependencies: dependencies + ["TestSupport", "TuttiGround"], path: "Tests/\(name)Tests",
-        resources: resources)
+        name: "\(name)Tests", dependencies: dependencies + ["TestSupport", "FuzzTargets", "TuttiGround"],
+        path: "Tests/\(name)Tests", resources: resources)
 }
 
 let package = Package(
@@ -108,6 +108,9 @@ let package = Package(
             ], path: "Sources/tutti-world"),
         // Tests
         .target(
+            name: "FuzzTargets", dependencies: ["TuttiFormats", "TuttiText", "TuttiGround"], path: "Tests/FuzzTargets"),
+        .executableTarget(name: "TuttiFuzz", dependencies: ["FuzzTargets"], path: "Tests/Fuzz"),
+        .target(
             name: "TestSupport",
             dependencies: [
                 "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiCorpus", "TuttiModels", "TuttiObjectives",
@@ -117,6 +120,7 @@ let package = Package(
         tests("Formats", ["TuttiFormats"]),
         tests("Kernels", ["TuttiKernels", "CTuttiKernels"]),
         tests("Ensemble", ["TuttiEnsemble"]),
+        tests("Fuzz", []),
         tests("Text", ["TuttiText", "TuttiFormats"]),
         tests("Corpus", ["TuttiCorpus", "TuttiFormats"]),
         tests("Encoders", ["TuttiEncoders", "TuttiKernels", "TuttiFormats"]),

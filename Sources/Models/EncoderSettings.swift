@@ -2,7 +2,7 @@
 //
 // What: every key of a family is read with its type, and a wrong value is refused with file and key. Values that change
 // the mathematics in a way that no encoder here computes (relative position types, a decoder, cross attention) are
-// refused, not ignored: by the list, or by the plan.
+// refused, not ignored: by the list, or by the plan; and so is a key that the family does not know.
 
 import TuttiEncoders
 import TuttiFormats
@@ -23,6 +23,7 @@ enum EncoderSettings {
         func settings<Family: EncoderFamily>(_: Family.Type) throws(TuttiError) -> any EncoderFamily {
             var settings = Family()
             try Family.options.read(file.object, into: &settings) { file.error($0, $1, hint: $2) }
+            do throws(OptionProblem) { try Family.checkKeys(of: file.object) } catch let flaw { throw file.error(flaw) }
             return settings
         }
         guard try file.value("model_type", as: String.self) != nil else {

@@ -25,6 +25,8 @@ struct ModelWeights: Sendable {
         let parameters: [String: String]
         /// The tensors that are not written back.
         let dropped: Set<String>
+        /// Whether the file is of a larger class, whose other tensors are among them.
+        let isOfLargerClass: Bool
     }
 
     /// The transformer's part first.
@@ -39,9 +41,7 @@ struct ModelWeights: Sendable {
         layout: ParameterLayout
     ) throws(TuttiError) {
         var parts = [
-            try ModelWeights.part(folder: "", first, layout: layout, prefixes: family.checkpointPrefixes) {
-                family.canonicalName($0)
-            }
+            try ModelWeights.part(folder: "", first, layout: layout, of: family) { family.canonicalName($0) }
         ]
         for placed in modules where placed.module.hasWeights {
             let file = try TensorFile.open(directory: directory.path + "/" + placed.folder)
@@ -100,9 +100,9 @@ struct ModelWeights: Sendable {
         }
     }
 
-    /// Sorts the tensors of `file` by what they are; `prefixes` stand before the encoder's names in larger classes.
+    /// Sorts the tensors of `file` by what they are; `family` is that of an encoder, whose tensors larger classes hold too.
     private static func part(
-        folder: String, _ file: TensorFile, layout: ParameterLayout, prefixes: [String] = [],
+        folder: String, _ file: TensorFile, layout: ParameterLayout, of family: (any EncoderFamily.Type)? = nil,
         canonicalName: (String) -> String
     ) throws(TuttiError) -> Part {
         var parameters: [String: String] = [:]
@@ -124,11 +124,15 @@ struct ModelWeights: Sendable {
                 parameters[info.name] = name
             }
         }
-        if let prefix = prefixes.first(where: { prefix in parameters.keys.contains { $0.hasPrefix(prefix) } }) {
-            dropped.formUnion(
-                file.tensors.map(\.name).filter { parameters[$0] == nil && !$0.hasPrefix(prefix) })
+        let others = file.tensors.map(\.name).filter { parameters[$0] == nil && !dropped.contains($0) }
+        let prefix = family?.checkpointPrefixes.first { prefix in parameters.keys.contains { $0.hasPrefix(prefix) } }
+        let foreign = others.filter { name in
+            prefix.map { !name.hasPrefix($0) } ?? false
+                || family?.foreignPrefixes.contains { name.hasPrefix($0) } ?? false
         }
-        return Part(folder: folder, file: file, parameters: parameters, dropped: dropped)
+        return Part(
+            folder: folder, file: file, parameters: parameters, dropped: dropped.union(foreign),
+            isOfLargerClass: !foreign.isEmpty)
     }
 
     /// The index of element `place` in a tensor of `shape`.

@@ -40,13 +40,21 @@ struct ModelWriter {
         try write(card, to: directory + "/README.md")
     }
 
-    /// The bytes of config.json as they were, or its text with overrides and the type of the weights corrected.
+    /// The bytes of config.json as they were, or its text with overrides, and the type of the weights and the class of the
+    /// model corrected.
     private func transformerConfigurationBytes() -> [UInt8] {
         var configuration = source.transformerConfiguration
         var isChanged = source.isOverridden
         for key in ["torch_dtype", "dtype"] {
             guard let type = configuration[key]?.string, type != "float32" else { continue }
             configuration.set(key, .string("float32"))
+            isChanged = true
+        }
+        // What is saved of a larger class is the encoder.
+        if model.weights.parts.first?.isOfLargerClass ?? false,
+            let name = configuration["model_type"]?.string.flatMap({ type(of: model.family).encoderClasses[$0] })
+        {
+            configuration.set("architectures", .array([.string(name)]))
             isChanged = true
         }
         guard isChanged else { return source.transformerConfigurationBytes }

@@ -154,7 +154,7 @@ public final class SentenceEncoder: SentenceEncoding {
     package var moduleNames: [String] { [directory.input.rawValue] + directory.modules.map(\.module.className) }
 
     /// The tokens that texts are cut to; nil for a model without a longest length.
-    package var lengthLimit: Int? { maximumLength < EncoderPlan.boundlessLength ? maximumLength : nil }
+    package var lengthLimit: Int? { maximumLength < EncoderPlan.unlimitedLength ? maximumLength : nil }
 
     /// The modes of pooling, by their names in sentence-transformers.
     package var poolingModes: [String] {

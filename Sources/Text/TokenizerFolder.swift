@@ -40,7 +40,7 @@ struct TokenizerFolder {
             for name in SentencePieceFile.names + VocabularyFiles.kinds.flatMap(\.names) {
                 if let bytes = try optionalBytes(name) { saved.append((name, bytes)) }
             }
-            let document = try JSONValue.parse(contents, source: file)
+            let document = UntypedParts.typed(try JSONValue.parse(contents, source: file))
             let (effective, notices) = try overridden(document, path: file)
             return try Tokenizer(
                 lowercased(effective, lowercases), path: file, configuration: files.configuration, files: saved,
@@ -84,6 +84,7 @@ struct TokenizerFolder {
         fromPieces file: (name: String, bytes: [UInt8]), lowercases: Bool
     ) throws(TuttiError) -> Tokenizer {
         let place = TokenizerPlace(path: path + "/" + file.name)
+        try TokenizerClass.checkName(configuration: files.configuration, model: files.model, place)
         let model = try SentencePieceFile(file.bytes, path: place.path)
         var files = files
         files.pieceTokens = model.tokens
@@ -117,6 +118,7 @@ struct TokenizerFolder {
         _ document: JSONValue, path: String
     ) throws(TuttiError) -> (document: JSONValue, notices: [String]) {
         let place = TokenizerPlace(path: path)
+        try TokenizerClass.checkName(configuration: files.configuration, model: files.model, place)
         let model = document["model"] ?? .null
         let untyped = model["vocab"]?.array == nil ? "WordPiece" : "Unigram"
         let type = model["type"]?.string ?? (model["merges"] == nil ? untyped : "BPE")
@@ -210,7 +212,7 @@ extension Tokenizer {
     /// Throws: `.missingFile`; `.data` if it cannot be used.
     package static func load(file: String) throws(TuttiError) -> Tokenizer {
         let contents = try MappedFile(path: file).contents
-        let document = try JSONValue.parse(contents, source: file)
+        let document = UntypedParts.typed(try JSONValue.parse(contents, source: file))
         var configuration = JSONObject()
         if let limit = document["truncation"]?["max_length"] { configuration.set("model_max_length", limit) }
         return try Tokenizer(

@@ -66,7 +66,7 @@ package func loadModel(
 ) throws(TuttiError) -> SentenceEncoder {
     let model = try SentenceEncoder.load(path ?? configuration.model, configOverrides: configuration.configOverrides)
     if let limit = configuration.maxSequenceLength {
-        guard model.lengthLimit != nil else {
+        guard model.encoder.layerCount > 0 else {
             throw TuttiError(
                 .usage, "limit the length of texts", "max_seq_length",
                 "is \(limit), but \(model.sourceDescription) has no longest length and could not keep one",

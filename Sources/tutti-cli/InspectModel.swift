@@ -32,7 +32,7 @@ extension InspectCommand {
         }
         facts["max_seq_length"] = model.lengthLimit.map(number) ?? .null
         facts["positions"] =
-            model.encoder.longestSequence < EncoderPlan.boundlessLength ? number(model.encoder.longestSequence) : .null
+            model.encoder.longestSequence < EncoderPlan.unlimitedLength ? number(model.encoder.longestSequence) : .null
         facts["vocabulary"] = number(model.tokenizer.vocabularySize)
         facts["similarity"] = .string(model.similarity)
         var prompts = JSONObject()

@@ -98,8 +98,8 @@ struct FamilySizeTests {
         }
         refuses("num_key_value_heads", "llama", ["num_key_value_heads": .integer(3)])
         refuses("pad_token_id", "llama", ["pad_token_id": .integer(-1)])
-        refuses("rope_scaling.type", "llama", ["rope_scaling": .object(["type": .string("yarn")])])
-        refuses("rope_parameters.mscale", "llama", ["rope_parameters": .object(["mscale": .integer(1)])])
+        refuses("rope_scaling.type", "llama", ["rope_scaling": .object(["type": .string("spiral")])])
+        refuses("rope_parameters.scale", "llama", ["rope_parameters": .object(["scale": .integer(1)])])
         refuses("rope_parameters.factor", "llama", ["rope_parameters": .object(["rope_type": .string("linear")])])
         refuses("sliding_window", "mistral", ["is_causal": .bool(false), "sliding_window": .integer(4)])
         refuses("layer_types", "qwen3", ["layer_types": .array([.string("full_attention")])])
@@ -121,7 +121,9 @@ struct FamilySizeTests {
             object[key] = value
             return object
         }
-        refuses("inner_group_num", "albert", with("inner_group_num", .integer(2)))
+        refuses("inner_group_num", "albert", with("inner_group_num", .integer(0)))
+        refuses("num_hidden_layers", "albert", with("inner_group_num", .integer(501)))
+        refuses("attention_head_size", "deberta-v2", with("attention_head_size", .integer(16)))
         refuses("num_hidden_groups", "albert", with("num_hidden_groups", .integer(3)))
         refuses("num_hidden_layers", "albert", with("num_hidden_layers", .integer(100_000)))
         refuses("max_position_embeddings", "roberta", with("max_position_embeddings", .integer(2)))

@@ -96,7 +96,7 @@ struct LayoutTests {
         try refuses("num_attention_heads") { $0.shape.heads = 5 }
         try refuses("num_attention_heads") { ($0.shape.hiddenSize, $0.shape.heads) = (512, 1) }
         try refuses("hidden_dropout_prob") { $0.shape.hiddenDropout = 1 }
-        try refuses("type_vocab_size") { $0.typeVocabularySize = 0 }
+        try refuses("type_vocab_size") { $0.shape.typeRows = 0 }
         try refuses("num_hidden_layers") { $0.shape.layers = 0 }
         try refuses("modules", heads: [])
         try refuses("modules", heads: [.normalize])

@@ -1,8 +1,10 @@
 // How positions enter: buckets of distances, slopes, frequencies of rotations, rows of disentangled tables.
 
 import Foundation
+import TestSupport
 import Testing
 import TuttiEncoders
+import TuttiFormats
 import TuttiGround
 
 struct PositionsTests {
@@ -54,6 +56,62 @@ struct PositionsTests {
             let expected = (1 - part) * Double(base[place]) / 8 + part * Double(base[place])
             #expect(abs(Double(llama.frequencies[place]) - expected) <= 1e-5 * expected)
         }
+    }
+
+    /// Every scaling, by its keys, against the reference's table: to the last bits of fp32.
+    @Test func scalingsEqualTheReference() throws {
+        let cases = try #require(try JSONValue.parse(file: Goldens.path("rotary.json")).array)
+        var tables: Set<[Float]> = []
+        for golden in cases {
+            let name = golden["name"]?.string ?? ""
+            let keys = try #require(golden["config"]?.object)
+            let expected = (golden["frequencies"]?.array ?? []).compactMap { $0.double.map(Float.init) }
+            let plan = try plan(Llama.self, keys)
+            let rotation = try #require(plan.rotations.first)
+            #expect(rotation.frequencies.count == expected.count && !expected.isEmpty, "\(name)")
+            for (own, other) in zip(rotation.frequencies, expected) {
+                #expect(abs(own - other) <= 3e-7 * other, "\(name): \(own), not \(other)")
+            }
+            #expect(rotation.factor == golden["factor"]?.double.map(Float.init), "\(name): factor \(rotation.factor)")
+            tables.insert(rotation.frequencies)
+        }
+        // Control: the bound tells one scaling from another.
+        #expect(cases.count == 14 && tables.count >= 9)
+    }
+
+    /// Longrope has other divisors beyond the positions of training, where texts are cut; the others have not.
+    @Test func textsEndWhereFrequenciesWouldDependOnTheBatch() throws {
+        let cases = try #require(try JSONValue.parse(file: Goldens.path("rotary.json")).array)
+        for golden in cases {
+            let keys = try #require(golden["config"]?.object)
+            let limit = try plan(Llama.self, keys).longestSequence
+            let whole = keys["max_position_embeddings"]?.int
+            #expect(golden["name"]?.string?.hasPrefix("longrope") == true ? limit == 512 : limit == whole)
+        }
+    }
+
+    /// What no class of the reference computes is refused by its key.
+    @Test func refusedRotations() throws {
+        func refuses(_ key: String, _ parameters: JSONObject) {
+            var keys = dimensions
+            keys["rope_parameters"] = .object(parameters)
+            #expect {
+                try plan(Llama.self, keys)
+            } throws: {
+                ($0 as? TuttiError)?.subject == key || ($0 as? OptionProblem)?.path == key
+            }
+        }
+        let (half, whole) = (JSONValue.number(0.5), JSONValue.array([JSONValue](repeating: .number(1), count: 4)))
+        refuses("rope_parameters.partial_rotary_factor", ["partial_rotary_factor": half])
+        refuses("rope_parameters.short_factor", ["rope_type": .string("longrope"), "long_factor": whole])
+        refuses(
+            "rope_parameters.long_factor",
+            ["rope_type": .string("longrope"), "short_factor": whole, "long_factor": .array([.number(1)])])
+        refuses("rope_parameters.truncate", ["rope_type": .string("yarn"), "truncate": .number(1)])
+        refuses("rope_parameters.factor", ["rope_type": .string("yarn"), "factor": .number(-1)])
+        refuses(
+            "rope_parameters.rope_theta",
+            ["rope_type": .string("yarn"), "rope_theta": .number(1), "factor": .number(2)])
     }
 
     /// Rows of a table of 256 buckets for distances up to 512: the index reaches 255 at 511, 256 at 512, and the clamp takes
@@ -112,7 +170,7 @@ struct PositionsTests {
         #expect(try plan(GTE.self, scaled("ntk")) != plan(GTE.self, dimensions))
         #expect(try plan(GTE.self, scaled("linear")) != plan(GTE.self, scaled("ntk")))
         #expect(try plan(GTE.self, scaled("dynamic")) == plan(GTE.self, dimensions))
-        #expect { try plan(GTE.self, scaled("yarn")) } throws: { ($0 as? OptionProblem)?.path == "rope_scaling.type" }
+        #expect { try plan(GTE.self, scaled("spiral")) } throws: { ($0 as? OptionProblem)?.path == "rope_scaling.type" }
         #expect { try plan(NomicBERT.self, scaled("ntk")) } throws: {
             ($0 as? TuttiError)?.subject == "rope_parameters.rope_type"
         }

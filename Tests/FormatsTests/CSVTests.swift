@@ -1,6 +1,7 @@
 // CSV against Python's writer, its errors with their places, and a fuzz.
 
 import Foundation
+import FuzzTargets
 import TestSupport
 import Testing
 import TuttiFormats

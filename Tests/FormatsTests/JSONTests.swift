@@ -1,6 +1,7 @@
 // JSON against Python's spelling of it, its errors with their places, and a fuzz that must never crash.
 
 import Foundation
+import FuzzTargets
 import TestSupport
 import Testing
 import TuttiFormats

@@ -1,6 +1,7 @@
 // .npy files against NumPy's own, and a fuzz.
 
 import Foundation
+import FuzzTargets
 import TestSupport
 import Testing
 import TuttiFormats

@@ -1,6 +1,7 @@
 // Safetensors: bytes equal to the reference's writer, every flaw of a file told, shards, conversions.
 
 import Foundation
+import FuzzTargets
 import TestSupport
 import Testing
 import TuttiFormats

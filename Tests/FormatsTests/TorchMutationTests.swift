@@ -2,6 +2,7 @@
 // seeds.
 
 import Foundation
+import FuzzTargets
 import TestSupport
 import Testing
 import TuttiFormats

@@ -28,6 +28,7 @@ CAUSAL = SIZE | dict(num_key_value_heads=2, head_dim=16)
 GEMMA = dict(query_pre_attn_scalar=24, sliding_window=8, pad_token_id=0)
 LLAMA3 = dict(rope_type="llama3", rope_theta=500.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
+YARN = dict(rope_type="yarn", rope_theta=500.0, factor=2.5, original_max_position_embeddings=16, beta_fast=4.0)
 DEBERTA = dict(intermediate_size=32, relative_attention=True, pos_att_type=["c2p", "p2c"], layer_norm_eps=1e-7)
 CASES = {
     "bert": Case(t.BertConfig(**SIZE | PLAIN), t.BertModel),
@@ -42,10 +43,10 @@ CASES = {
         t.DistilBertConfig(vocab_size=VOCABULARY, n_layers=2, dim=32, n_heads=4, hidden_dim=40,
                            max_position_embeddings=40, dropout=0.0, attention_dropout=0.0), t.DistilBertModel),
     "electra": Case(t.ElectraConfig(**SIZE | PLAIN, embedding_size=16), t.ElectraModel, pooling="cls", spread=0.6),
-    # Four layers over two blocks: each block is applied twice.
+    # Four layers over two groups of two blocks: each block is applied twice.
     "albert": Case(
-        t.AlbertConfig(**SIZE | PLAIN | dict(num_hidden_layers=4), num_hidden_groups=2, embedding_size=16),
-        t.AlbertModel, spread=0.6),
+        t.AlbertConfig(**SIZE | PLAIN | dict(num_hidden_layers=4, intermediate_size=8), num_hidden_groups=2,
+                       inner_group_num=2, embedding_size=16), t.AlbertModel, spread=0.6),
     "t5": Case(t.T5Config(**T5), t.T5EncoderModel),
     "mt5": Case(t.MT5Config(**T5 | dict(relative_attention_num_buckets=32, relative_attention_max_distance=128),
                             feed_forward_proj="gated-gelu"), t.MT5EncoderModel, spread=0.6),
@@ -64,7 +65,7 @@ CASES = {
     "embeddinggemma": Case(
         t.Gemma3TextConfig(**CAUSAL | GEMMA, use_bidirectional_attention=True,
                            layer_types=["sliding_attention", "full_attention"]), t.Gemma3TextModel),
-    "eurobert": Case(t.EuroBertConfig(**CAUSAL, pad_token_id=1), t.EuroBertModel, pad=1),
+    "eurobert": Case(t.EuroBertConfig(**CAUSAL, rope_parameters=YARN, pad_token_id=1), t.EuroBertModel, pad=1),
     # Layers 0 and 2 see everything, layer 1 a window of 4 on either side.
     "modernbert": Case(
         t.ModernBertConfig(**SIZE | dict(num_hidden_layers=3, intermediate_size=8), global_attn_every_n_layers=2,

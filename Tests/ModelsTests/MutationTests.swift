@@ -2,6 +2,7 @@
 // contracted kinds. A trap would end the test process. launch/fuzz runs the same with more seeds.
 
 import Foundation
+import FuzzTargets
 import TestSupport
 import Testing
 import TuttiFormats

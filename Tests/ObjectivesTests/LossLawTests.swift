@@ -138,23 +138,10 @@ extension LossCase {
 }
 
 /// An ensemble whose ranks see each other's rows and never each other's gradients or sums.
-private final class WithoutExchange: Ensemble, @unchecked Sendable {
-    private let inner: any Ensemble
-    init(_ inner: any Ensemble) { self.inner = inner }
-    var rank: Int { inner.rank }
-    var size: Int { inner.size }
-    var sharesNode: Bool { inner.sharesNode }
-    var node: Int { inner.node }
-    var computeThreads: Int { inner.computeThreads }
-    func split(color: Int) throws -> any Ensemble { try inner.split(color: color) }
-    func barrier() throws { try inner.barrier() }
-    func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws { try inner.broadcast(bytes, root: root) }
+private final class WithoutExchange: PassingEnsemble, @unchecked Sendable {
+    let whole: any Ensemble
+    init(_ whole: any Ensemble) { self.whole = whole }
     func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {}
-    func allReduceSum(_ values: UnsafeMutableBufferPointer<Double>) throws { try inner.allReduceSum(values) }
-    func allReduceMax(_ values: UnsafeMutableBufferPointer<Double>) throws { try inner.allReduceMax(values) }
-    func allGather(
-        _ own: UnsafeRawBufferPointer, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableRawBufferPointer
-    ) throws { try inner.allGather(own, counts: counts, into: into) }
     func reduceScatterSum(
         _ send: UnsafeBufferPointer<Float>, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableBufferPointer<Float>
     ) throws {
@@ -164,7 +151,4 @@ private final class WithoutExchange: Ensemble, @unchecked Sendable {
     func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws {
         into.copyMemory(from: own)
     }
-    func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws { try inner.beginAllReduceSum(values) }
-    func finishAllReduces() throws { try inner.finishAllReduces() }
-    func abort(code: Int32, message: String) -> Never { inner.abort(code: code, message: message) }
 }

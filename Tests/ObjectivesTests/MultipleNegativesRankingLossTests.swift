@@ -129,33 +129,13 @@ private func sum(_ value: Double, _ ensemble: any Ensemble) throws -> Double {
 }
 
 /// An ensemble whose reduce-scatter keeps the own slice: the usual error of hand-written gathers.
-final class WithoutReduceScatter: Ensemble, @unchecked Sendable {
-    private let inner: any Ensemble
-    init(_ inner: any Ensemble) { self.inner = inner }
-    var rank: Int { inner.rank }
-    var size: Int { inner.size }
-    var sharesNode: Bool { inner.sharesNode }
-    var node: Int { inner.node }
-    var computeThreads: Int { inner.computeThreads }
-    func split(color: Int) throws -> any Ensemble { try inner.split(color: color) }
-    func barrier() throws { try inner.barrier() }
-    func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws { try inner.broadcast(bytes, root: root) }
-    func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws { try inner.allReduceSum(values) }
-    func allReduceSum(_ values: UnsafeMutableBufferPointer<Double>) throws { try inner.allReduceSum(values) }
-    func allReduceMax(_ values: UnsafeMutableBufferPointer<Double>) throws { try inner.allReduceMax(values) }
-    func allGather(
-        _ own: UnsafeRawBufferPointer, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableRawBufferPointer
-    ) throws { try inner.allGather(own, counts: counts, into: into) }
+final class WithoutReduceScatter: PassingEnsemble, @unchecked Sendable {
+    let whole: any Ensemble
+    init(_ whole: any Ensemble) { self.whole = whole }
     func reduceScatterSum(
         _ send: UnsafeBufferPointer<Float>, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableBufferPointer<Float>
     ) throws {
         let start = counts[..<rank].reduce(0, +)
         for index in 0..<counts[rank] { into[index] = send[start + index] }
     }
-    func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws {
-        try inner.rotate(own, into: into)
-    }
-    func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws { try inner.beginAllReduceSum(values) }
-    func finishAllReduces() throws { try inner.finishAllReduces() }
-    func abort(code: Int32, message: String) -> Never { inner.abort(code: code, message: message) }
 }

@@ -63,6 +63,49 @@ import TuttiText
         #expect(try ids(document(normalizer: steps, preTokenizer: "null"), " ÁZZ ") == [3])
     }
 
+    /// The oldest files leave out types, which follow from the keys, as in tokenizers 0.23.
+    @Test func partsWithoutTypes() throws {
+        func same(_ normalizer: String, _ typed: String, _ text: String) throws {
+            let (a, b) = (document(normalizer: normalizer), document(normalizer: typed))
+            #expect(try ids(a, text) == ids(b, text))
+            #expect(try ids(a, text) != ids(document(), text), "the normalizer changes nothing of '\(text)'")
+        }
+        let bert = #""clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true}"#
+        try same("{" + bert, #"{"type":"BertNormalizer","# + bert, "AB e\u{301}")
+        let replace = #""pattern":{"String":"-"},"content":"a"}"#
+        try same("{" + replace, #"{"type":"Replace","# + replace, "- ab")
+        try same(#"{"prepend":"x"}"#, #"{"type":"Prepend","prepend":"x"}"#, "x")
+        try same(
+            #"{"normalizers":[{\#(replace),{"type":"NFC"}]}"#,
+            #"{"type":"Sequence","normalizers":[{"type":"Replace",\#(replace),{"type":"NFC"}]}"#, "- e\u{301}")
+        #expect(try ids(document(post: #"{"sep":["x",10],"cls":["A",8]}"#), "a") == [8, 1, 10])
+        // Keys that fit no type are refused, as there.
+        for normalizer in [#"{"lowercase":true}"#, #"{"strip_left":true}"#, "{}", #"{"type":null}"#] {
+            #expect(try failure(["tokenizer.json": document(normalizer: normalizer)]).kind == .data)
+        }
+        #expect(try failure(["tokenizer.json": document(preTokenizer: #"{"delimiter":"-"}"#)]).kind == .data)
+    }
+
+    /// A class that would build its own pipeline in the reference is refused by name; an unknown one follows the file.
+    @Test(arguments: [
+        "XLNetTokenizer", "MBart50TokenizerFast", "NllbTokenizer", "PegasusTokenizerFast", "BigBirdTokenizer",
+    ])
+    func classesOfOtherPipelines(_ name: String) throws {
+        let files = ["tokenizer.json": document(), "tokenizer_config.json": #"{"tokenizer_class":"\#(name)"}"#]
+        let error = try failure(files)
+        #expect(error.kind == .data && error.subject.hasSuffix("tokenizer_class") && error.hint != nil, "\(error)")
+        var pieces = files
+        pieces["tokenizer.json"] = nil
+        pieces["spiece.model"] = "no model"
+        #expect(try failure(pieces).subject.hasSuffix("tokenizer_class"))
+        for other in ["PreTrainedTokenizerFast", "HouseTokenizer"] {
+            let followed = [
+                "tokenizer.json": document(), "tokenizer_config.json": #"{"tokenizer_class":"\#(other)"}"#,
+            ]
+            #expect(try load(followed).encode("ab") == [3])
+        }
+    }
+
     @Test func preTokenizersCut() throws {
         #expect(try ids(document(preTokenizer: #"{"type":"Whitespace"}"#), "a!! a-a") == [1, 0, 1, 7, 1])
         #expect(try ids(document(preTokenizer: #"{"type":"BertPreTokenizer"}"#), "a!!a") == [1, 6, 6, 1])

@@ -101,37 +101,16 @@ import TuttiTraining
 }
 
 /// Counts the floats of gradients that a rank sends.
-private final class CountingEnsemble: Ensemble, @unchecked Sendable {
-    private let inner: any Ensemble
+private final class CountingEnsemble: PassingEnsemble, @unchecked Sendable {
+    let whole: any Ensemble
     private(set) var summedFloats = 0
-    init(_ inner: any Ensemble) { self.inner = inner }
-    var rank: Int { inner.rank }
-    var size: Int { inner.size }
-    var sharesNode: Bool { inner.sharesNode }
-    var computeThreads: Int { inner.computeThreads }
-    var node: Int { inner.node }
-    func split(color: Int) throws -> any Ensemble { try inner.split(color: color) }
-    func barrier() throws { try inner.barrier() }
-    func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws { try inner.broadcast(bytes, root: root) }
+    init(_ whole: any Ensemble) { self.whole = whole }
     func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
         summedFloats += values.count
-        try inner.allReduceSum(values)
-    }
-    func allReduceSum(_ values: UnsafeMutableBufferPointer<Double>) throws { try inner.allReduceSum(values) }
-    func allReduceMax(_ values: UnsafeMutableBufferPointer<Double>) throws { try inner.allReduceMax(values) }
-    func allGather(
-        _ own: UnsafeRawBufferPointer, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableRawBufferPointer
-    ) throws { try inner.allGather(own, counts: counts, into: into) }
-    func reduceScatterSum(
-        _ send: UnsafeBufferPointer<Float>, counts: UnsafeBufferPointer<Int>, into: UnsafeMutableBufferPointer<Float>
-    ) throws { try inner.reduceScatterSum(send, counts: counts, into: into) }
-    func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws {
-        try inner.rotate(own, into: into)
+        try whole.allReduceSum(values)
     }
     func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
         summedFloats += values.count
-        try inner.beginAllReduceSum(values)
+        try whole.beginAllReduceSum(values)
     }
-    func finishAllReduces() throws { try inner.finishAllReduces() }
-    func abort(code: Int32, message: String) -> Never { inner.abort(code: code, message: message) }
 }

@@ -10,25 +10,34 @@ import TuttiGround
 package struct ALBERT: EncoderFamily, Equatable {
     package static let modelTypes = ["albert"]
     package static let checkpointPrefixes = ["albert.", "model."]
+    package static let encoderClasses = ["albert": "AlbertModel"]
     package static let options = OptionList<ALBERT>(
         TransformerShape.options.lifted(to: \.shape) + [
-            Option("type_vocab_size", \.typeVocabularySize, "rows of the table of token types", check: .atLeast(1)),
+            TransformerShape.typeRows(atLeast: 1).lifted(to: \.shape),
             Option("embedding_size", \.embeddingSize, "width of the tables", check: .atLeast(1)),
             Option("num_hidden_groups", \.groups, "number of blocks that the layers share", check: .atLeast(1)),
-            .only("inner_group_num", 1, "blocks that a layer applies one after the other"),
+            Option(
+                "inner_group_num", \.blocksOfLayer, "blocks that a layer applies one after the other",
+                check: .atLeast(1)),
         ])
+
+    /// Of the head, and of the first ALBERT's search, which transformers never read.
+    package static let inertKeys = [
+        "classifier_dropout_prob", "down_scale_factor", "gap_size", "layers_to_keep", "net_structure_type",
+        "num_memory_blocks",
+    ]
 
     /// Applications of shared blocks cost no weights, so only this limits them.
     private static let mostLayers = 1000
 
     /// Dimensions.
     package var shape: TransformerShape
-    /// Rows of the table of token types.
-    package var typeVocabularySize = 2
     /// W.
     package var embeddingSize = 128
-    /// Number of blocks.
+    /// Number of groups of blocks.
     package var groups = 1
+    /// Blocks of a group, which a layer applies one after the other.
+    package var blocksOfLayer = 1
 
     package init() {
         shape = TransformerShape()
@@ -37,10 +46,10 @@ package struct ALBERT: EncoderFamily, Equatable {
     }
 
     package var sizes: FamilySizes {
-        shape.sizes(
-            ("type_vocab_size", [typeVocabularySize, embeddingSize]),
+        let blocks = groups.multipliedReportingOverflow(by: blocksOfLayer)
+        return shape.sizes(
             ("embedding_size", [embeddingSize, shape.hiddenSize]),
-            blocks: ("num_hidden_groups", groups), tableWidth: embeddingSize)
+            blocks: ("num_hidden_groups", blocks.overflow ? .max : blocks.partialValue), tableWidth: embeddingSize)
     }
 
     package func plan() throws(TuttiError) -> EncoderPlan {
@@ -49,28 +58,34 @@ package struct ALBERT: EncoderFamily, Equatable {
         guard groups <= shape.layers else {
             throw planError("num_hidden_groups", "is \(groups), where there are \(shape.layers) layers")
         }
-        guard shape.layers <= Self.mostLayers else {
-            throw planError("num_hidden_layers", "is \(shape.layers)", hint: "At most \(Self.mostLayers) are taken.")
+        guard shape.layers <= Self.mostLayers, blocksOfLayer <= Self.mostLayers / shape.layers else {
+            throw planError(
+                "num_hidden_layers", "is \(shape.layers)",
+                hint: "At most \(Self.mostLayers) applications of blocks are taken.")
         }
         let projection = LinearPlan(
             "encoder.embedding_hidden_mapping_in", inputs: embeddingSize, outputs: shape.hiddenSize)
         return EncoderPlan(
-            embedding: shape.embedding(types: typeVocabularySize, width: embeddingSize, projection: projection),
+            embedding: shape.embedding(width: embeddingSize, projection: projection),
             layers: (0..<shape.layers).map(layer), carries: .normed, longestSequence: shape.maximumPositions)
     }
 
-    /// The application with this number of its block.
+    /// The application with this number of its group.
     private func layer(_ number: Int) -> LayerPlan {
         let group = Int(Double(number) / (Double(shape.layers) / Double(groups)))
-        let name = "encoder.albert_layer_groups.\(group).albert_layers.0."
+        return LayerPlan(stages: (0..<blocksOfLayer).flatMap { block("\(group).albert_layers.\($0).") })
+    }
+
+    private func block(_ place: String) -> [StagePlan] {
+        let name = "encoder.albert_layer_groups.\(place)"
         let attention = shape.selfAttention(
             query: name + "attention.query", key: name + "attention.key", value: name + "attention.value",
             output: name + "attention.dense")
-        return LayerPlan(stages: [
+        return [
             shape.stage(attention, norm: name + "attention.LayerNorm"),
             shape.stage(
                 shape.feedForward(inner: name + "ffn", output: name + "ffn_output"),
                 norm: name + "full_layer_layer_norm", dropout: 0),
-        ])
+        ]
     }
 }

@@ -10,19 +10,24 @@ import TuttiKernels
 package struct BERT: DecoderFamily, Equatable {
     package static let modelTypes = ["bert"]
     package static let checkpointPrefixes = ["bert.", "model."]
+    package static let encoderClasses = ["bert": "BertModel"]
     package static let options = OptionList<BERT>(
         TransformerShape.options.lifted(to: \.shape) + [
-            Option("type_vocab_size", \.typeVocabularySize, "rows of the table of token types", check: .atLeast(1)),
+            TransformerShape.typeRows(atLeast: 1).lifted(to: \.shape),
             Option("tie_word_embeddings", \.tiesWords, "of a decoder: the word table projects to the vocabulary"),
             Option(
                 "initializer_range", \.initializerRange,
                 "of a decoder: the deviation of weights that the checkpoint does not hold", check: .atLeast(0)),
         ])
 
+    /// Of the pooler of the first BERT, and of rubert-tiny.
+    package static let inertKeys = [
+        "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
+        "pooler_size_per_head", "pooler_type", "emb_size",
+    ]
+
     /// Dimensions.
     package var shape: TransformerShape
-    /// Rows of the table of token types.
-    package var typeVocabularySize = 2
     /// Whether a decoder's word table projects to the vocabulary too.
     var tiesWords = true
     package var initializerRange: Float = 0.02
@@ -32,7 +37,7 @@ package struct BERT: DecoderFamily, Equatable {
     /// A BERT of these dimensions.
     package init(_ shape: TransformerShape) { self.shape = shape }
 
-    package var sizes: FamilySizes { shape.sizes(("type_vocab_size", [typeVocabularySize, shape.hiddenSize])) }
+    package var sizes: FamilySizes { shape.sizes() }
 
     package func plan() throws(TuttiError) -> EncoderPlan {
         try checkOptions()
@@ -64,7 +69,7 @@ package struct BERT: DecoderFamily, Equatable {
         prefix: String, span: AttentionSpan, between: (_ layer: Int) -> [StagePlan]
     ) -> EncoderPlan {
         EncoderPlan(
-            embedding: shape.embedding(prefix + "embeddings", types: typeVocabularySize),
+            embedding: shape.embedding(prefix + "embeddings"),
             layers: (0..<shape.layers).map {
                 shape.layer("\(prefix)encoder.layer.\($0)", span: span, between: between($0))
             }, carries: .normed, longestSequence: shape.maximumPositions)

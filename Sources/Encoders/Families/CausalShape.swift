@@ -99,16 +99,18 @@ package struct CausalShape: Sendable, Equatable {
         _ style: Style, span: (_ layer: Int) -> AttentionSpan, rotary: (_ layer: Int) throws(TuttiError) -> RotaryPlan
     ) throws(TuttiError) -> EncoderPlan {
         try validate()
-        var layers: [LayerPlan] = []
+        var (layers, longest) = ([LayerPlan](), maximumPositions)
         for number in 0..<self.layers {
-            layers.append(layer(number, style, span: span(number), rotary: try rotary(number)))
+            let rotation = try rotary(number)
+            longest = min(longest, rotation.longest)
+            layers.append(layer(number, style, span: span(number), rotary: rotation))
         }
         return EncoderPlan(
             embedding: TokenEmbeddingPlan(
                 word: .init(name: "embed_tokens.weight", rows: vocabularySize), paddingID: padTokenID,
                 scale: style.embeddingScale, width: hiddenSize, dropout: 0),
             entry: norm("layers.0.input_layernorm", style), layers: layers, carries: .plain,
-            longestSequence: maximumPositions)
+            longestSequence: longest)
     }
 
     /// Refuses dimensions that do not belong together, by their keys.

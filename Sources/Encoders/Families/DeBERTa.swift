@@ -13,6 +13,7 @@ import TuttiKernels
 package struct DeBERTa: EncoderFamily, Equatable {
     package static let modelTypes = ["deberta-v2"]
     package static let checkpointPrefixes = ["deberta.", "model."]
+    package static let encoderClasses = ["deberta-v2": "DebertaV2Model"]
     package static let options = OptionList<DeBERTa>(
         OptionList(TransformerShape.options(.init())).lifted(to: \.shape)
             + DisentangledSettings.options.lifted(to: \.positions) + [
@@ -21,9 +22,16 @@ package struct DeBERTa: EncoderFamily, Equatable {
                     null: -1),
                 Option("share_att_key", \.sharesProjections, "whether contents and positions share projections"),
                 Option("norm_rel_ebd", \.tableNorm, "\"layer_norm\" if the table of positions is normed"),
-                .only("conv_kernel_size", 0, "width of a convolution after the first layer"),
+                TransformerShape.typeRows(atLeast: 0).lifted(to: \.shape),
+                Option("attention_head_size", \.headWidth, "width of a head", check: .atLeast(1)),
+                .only("conv_kernel_size", 0, "width of a convolution of the embedding, added after the first layer"),
                 .only("z_steps", 0, "extra passes of the last layer"),
             ])
+
+    /// Of heads, and of a convolution, which is not computed.
+    package static let inertKeys = [
+        "legacy", "pooler_dropout", "pooler_hidden_act", "pooler_hidden_size", "conv_act", "conv_groups",
+    ]
 
     /// Dimensions.
     package var shape: TransformerShape
@@ -32,10 +40,13 @@ package struct DeBERTa: EncoderFamily, Equatable {
     var buckets = -1
     var sharesProjections = false
     var tableNorm = "none"
+    /// nil = hidden_size / heads.
+    var headWidth: Int?
 
     package init() {
         shape = TransformerShape()
         shape.layerNormEpsilon = 1e-7
+        shape.typeRows = 0
     }
 
     package var sizes: FamilySizes { positions.sizes(shape, reach: reach) }
@@ -47,6 +58,11 @@ package struct DeBERTa: EncoderFamily, Equatable {
         try checkOptions()
         try shape.validate()
         try positions.validate()
+        if let headWidth, headWidth != shape.headWidth {
+            throw planError(
+                "attention_head_size",
+                "is \(headWidth), where hidden_size / num_attention_heads = \(shape.headWidth)")
+        }
         guard buckets < 1 || buckets >= 4 && positions.farthest(shape) > buckets / 2 + 1 else {
             throw planError(
                 "position_buckets", "is \(buckets)", hint: "There are 4 at least, and distances beyond half.")

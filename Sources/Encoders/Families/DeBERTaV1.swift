@@ -10,9 +10,17 @@ import TuttiKernels
 package struct DeBERTaV1: EncoderFamily, Equatable {
     package static let modelTypes = ["deberta"]
     package static let checkpointPrefixes = ["deberta.", "model."]
+    package static let encoderClasses = ["deberta": "DebertaModel"]
     package static let options = OptionList<DeBERTaV1>(
         OptionList(TransformerShape.options(.init())).lifted(to: \.shape)
-            + DisentangledSettings.options.lifted(to: \.positions))
+            + DisentangledSettings.options.lifted(to: \.positions) + [
+                TransformerShape.typeRows(atLeast: 0).lifted(to: \.shape)
+            ])
+
+    /// Of heads.
+    package static let inertKeys = [
+        "legacy", "pooler_dropout", "pooler_hidden_act", "pooler_hidden_size", "padding_idx",
+    ]
 
     /// Dimensions.
     package var shape: TransformerShape
@@ -21,6 +29,7 @@ package struct DeBERTaV1: EncoderFamily, Equatable {
     package init() {
         shape = TransformerShape()
         shape.layerNormEpsilon = 1e-7
+        shape.typeRows = 0
     }
 
     package var sizes: FamilySizes { positions.sizes(shape, reach: positions.farthest(shape)) }

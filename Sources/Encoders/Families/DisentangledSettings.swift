@@ -13,8 +13,6 @@ package struct DisentangledSettings: Sendable, Equatable {
     var maximum = -1
     /// Whether tokens also have rows of a table of absolute positions.
     var hasTable = true
-    /// Rows of the table of token types; 0 = there is none.
-    var types = 0
     /// Width of the tables; nil = hidden_size.
     var tableWidth: Int?
 
@@ -36,7 +34,6 @@ package struct DisentangledSettings: Sendable, Equatable {
         Option("relative_attention", \.isRelative, "whether there is a table of relative positions"),
         Option("max_relative_positions", \.maximum, "distances with rows; below 1 = max_position_embeddings"),
         Option("position_biased_input", \.hasTable, "whether there is a table of absolute positions"),
-        Option("type_vocab_size", \.types, "rows of the table of token types", check: .atLeast(0)),
         Option("embedding_size", \.tableWidth, "width of the tables", check: .atLeast(1)),
         .only("talking_head", false, "whether heads are mixed"),
     ])
@@ -55,15 +52,15 @@ package struct DisentangledSettings: Sendable, Equatable {
     /// What the settings ask for, where the table of relative positions has `reach` rows in one direction.
     func sizes(_ shape: TransformerShape, reach: Int) -> FamilySizes {
         let width = tableWidth ?? shape.hiddenSize
-        var more: [(key: String, shape: [Int])] = types > 0 ? [("type_vocab_size", [types, width])] : []
-        if isRelative { more.append(("max_relative_positions", [2, reach, shape.hiddenSize])) }
-        return shape.sizes(of: more, tableWidth: width, hasPositions: hasTable)
+        let table: [(key: String, shape: [Int])] =
+            isRelative ? [("max_relative_positions", [2, reach, shape.hiddenSize])] : []
+        return shape.sizes(of: table, tableWidth: width, hasPositions: hasTable)
     }
 
     /// Token tables, projected before the norm where they are narrower than the layers.
     func embedding(_ shape: TransformerShape) -> TokenEmbeddingPlan {
         let width = tableWidth ?? shape.hiddenSize
-        var plan = shape.embedding(types: types, width: width, hasPositions: hasTable)
+        var plan = shape.embedding(width: width, hasPositions: hasTable)
         plan.norm = shape.norm("embeddings.LayerNorm")
         if width != shape.hiddenSize {
             plan.projection = .init(

@@ -10,6 +10,7 @@ import TuttiGround
 package struct DistilBERT: EncoderFamily, Equatable {
     package static let modelTypes = ["distilbert"]
     package static let checkpointPrefixes = ["distilbert.", "model."]
+    package static let encoderClasses = ["distilbert": "DistilBertModel"]
     package static let options = OptionList<DistilBERT>(
         OptionList(TransformerShape.options(keys)).lifted(to: \.shape))
 
@@ -17,12 +18,16 @@ package struct DistilBERT: EncoderFamily, Equatable {
         hidden: "dim", layers: "n_layers", heads: "n_heads", inner: "hidden_dim", epsilon: nil,
         activation: "activation", hiddenDropout: "dropout", attentionDropout: "attention_dropout")
 
+    /// How the position table was initialized, and heads.
+    package static let inertKeys = ["sinusoidal_pos_embds", "qa_dropout", "seq_classif_dropout"]
+
     /// Dimensions.
     package var shape: TransformerShape
 
     package init() {
         shape = TransformerShape()
         shape.keys = Self.keys
+        shape.typeRows = 0
     }
 
     package var sizes: FamilySizes { shape.sizes() }
@@ -31,7 +36,7 @@ package struct DistilBERT: EncoderFamily, Equatable {
         try checkOptions()
         try shape.validate()
         return EncoderPlan(
-            embedding: shape.embedding(types: 0), layers: (0..<shape.layers).map(layer), carries: .normed,
+            embedding: shape.embedding(), layers: (0..<shape.layers).map(layer), carries: .normed,
             longestSequence: shape.maximumPositions)
     }
 

@@ -9,26 +9,22 @@ import TuttiGround
 package struct ELECTRA: EncoderFamily, Equatable {
     package static let modelTypes = ["electra"]
     package static let checkpointPrefixes = ["electra.", "model."]
+    package static let encoderClasses = ["electra": "ElectraModel"]
     package static let options = OptionList<ELECTRA>(
         TransformerShape.options.lifted(to: \.shape) + [
-            Option("type_vocab_size", \.typeVocabularySize, "rows of the table of token types", check: .atLeast(1)),
+            TransformerShape.typeRows(atLeast: 1).lifted(to: \.shape),
             Option("embedding_size", \.embeddingSize, "width of the tables", check: .atLeast(1)),
         ])
 
     /// Dimensions.
     package var shape: TransformerShape
-    /// Rows of the table of token types.
-    package var typeVocabularySize = 2
     /// W.
     package var embeddingSize = 128
 
     package init() { shape = TransformerShape() }
 
     package var sizes: FamilySizes {
-        shape.sizes(
-            ("type_vocab_size", [typeVocabularySize, embeddingSize]),
-            ("embedding_size", [embeddingSize, shape.hiddenSize]),
-            tableWidth: embeddingSize)
+        shape.sizes(("embedding_size", [embeddingSize, shape.hiddenSize]), tableWidth: embeddingSize)
     }
 
     package func plan() throws(TuttiError) -> EncoderPlan {
@@ -38,7 +34,7 @@ package struct ELECTRA: EncoderFamily, Equatable {
             embeddingSize == shape.hiddenSize
             ? nil : LinearPlan("embeddings_project", inputs: embeddingSize, outputs: shape.hiddenSize)
         return EncoderPlan(
-            embedding: shape.embedding(types: typeVocabularySize, width: embeddingSize, projection: projection),
+            embedding: shape.embedding(width: embeddingSize, projection: projection),
             layers: (0..<shape.layers).map { shape.layer("encoder.layer.\($0)") }, carries: .normed,
             longestSequence: shape.maximumPositions)
     }

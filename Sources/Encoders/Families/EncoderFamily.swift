@@ -12,10 +12,17 @@ package protocol EncoderFamily: Sendable {
     static func reads(_ configuration: JSONObject) -> Bool
     /// Prefixes that checkpoints of this family put before the names in its plan ("bert.").
     static var checkpointPrefixes: [String] { get }
+    /// What the names of tensors of larger classes begin with that are no part of the encoder, where the encoder's own have no
+    /// prefix; by default none.
+    static var foreignPrefixes: [String] { get }
+    /// The reference's classes of the encoder alone, by model_type; by default none.
+    static var encoderClasses: [String: String] { get }
     /// Second names that checkpoints may give a tensor of the plan, without prefix; by default none.
     static var aliases: [String: String] { get }
     /// The keys of config.json that fill the settings.
     static var options: OptionList<Self> { get }
+    /// Further keys of the family's files that change nothing an encoder computes; by default none.
+    static var inertKeys: [String] { get }
 
     /// The defaults, as in transformers.
     init()
@@ -47,6 +54,8 @@ extension EncoderFamily {
     }
 
     package static var aliases: [String: String] { [:] }
+    package static var foreignPrefixes: [String] { [] }
+    package static var encoderClasses: [String: String] { [:] }
 
     /// The plan's name of a checkpoint's tensor: prefix dropped, LayerNorm's gamma and beta as weight and bias, aliases
     /// resolved.

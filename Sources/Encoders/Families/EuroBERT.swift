@@ -9,6 +9,7 @@ import TuttiKernels
 package struct EuroBERT: EncoderFamily, Equatable {
     package static let modelTypes = ["eurobert"]
     package static let checkpointPrefixes = ["model."]
+    package static let encoderClasses = ["eurobert": "EuroBertModel"]
     package static let options = OptionList<EuroBERT>(Llama.options.lifted(to: \.llama))
 
     /// What it shares with Llama.

@@ -12,6 +12,7 @@ import TuttiKernels
 package struct Gemma3: EncoderFamily, Equatable {
     package static let modelTypes = ["gemma3_text"]
     package static let checkpointPrefixes = ["model.language_model.", "language_model.model.", "model."]
+    package static let encoderClasses = ["gemma3_text": "Gemma3TextModel"]
     package static let options = OptionList<Gemma3>(
         CausalShape.options(activation: "hidden_activation").lifted(to: \.shape) + [
             Option("query_pre_attn_scalar", \.scoreScalar, "scores are divided by its root", check: .positive),
@@ -28,6 +29,9 @@ package struct Gemma3: EncoderFamily, Equatable {
             RotarySettings.nested("rope_scaling", "scaling of the frequencies of full layers", at: \.full),
             RotarySettings.byKind(full: \.full, sliding: \.sliding),
         ])
+
+    /// The pattern behind layer_types, and soft caps, which the reference does not apply.
+    package static let inertKeys = ["_sliding_window_pattern", "attn_logit_softcapping", "final_logit_softcapping"]
 
     /// Dimensions.
     package var shape: CausalShape
@@ -64,9 +68,12 @@ package struct Gemma3: EncoderFamily, Equatable {
         }
         let everything: AttentionSpan = isBidirectional ? .full : .causal
         let inWindow = window.map { isBidirectional ? .window(reach: $0 / 2) : .causalWindow(keys: $0) } ?? everything
+        let (width, positions) = (shape.headWidth, shape.maximumPositions)
         let rotations = (
-            full: try full.plan(width: shape.headWidth, theta: 1_000_000, key: "rope_parameters.full_attention"),
-            sliding: try sliding.plan(width: shape.headWidth, theta: 10_000, key: "rope_parameters.sliding_attention")
+            full: try full.plan(
+                width: width, theta: 1_000_000, positions: positions, key: "rope_parameters.full_attention"),
+            sliding: try sliding.plan(
+                width: width, theta: 10_000, positions: positions, key: "rope_parameters.sliding_attention")
         )
         let style = CausalShape.Style(
             projectionBias: attentionBias, outputBias: attentionBias, normsHeads: true, isSandwich: true,

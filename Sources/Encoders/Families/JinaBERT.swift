@@ -22,7 +22,7 @@ package struct JinaBERT: EncoderFamily, Equatable {
     package static let checkpointPrefixes = ["bert.", "model."]
     package static let options = OptionList<JinaBERT>(
         OptionList(TransformerShape.options(.init())).lifted(to: \.shape) + [
-            Option("type_vocab_size", \.typeVocabularySize, "rows of the table of token types", check: .atLeast(1)),
+            TransformerShape.typeRows(atLeast: 1).lifted(to: \.shape),
             Option("feed_forward_type", \.feedForwardType, "kind of the feed-forward branch"),
             .only("position_embedding_type", "alibi", "how positions enter"),
             Option("auto_map", \.classes, "the classes of the model's repository", check: withoutNorms),
@@ -34,10 +34,11 @@ package struct JinaBERT: EncoderFamily, Equatable {
             ? "names a model with norms of queries and keys, which are not computed" : nil
     }
 
+    /// The pooling of Jina's own class, where modules.json names none.
+    package static let inertKeys = ["emb_pooler"]
+
     /// Dimensions.
     package var shape: TransformerShape
-    /// Rows of the table of token types.
-    package var typeVocabularySize = 2
     var feedForwardType = FeedForwardType.original
     var classes: JSONObject?
 
@@ -48,15 +49,13 @@ package struct JinaBERT: EncoderFamily, Equatable {
         return type == "jina_bert" || type == "bert" && configuration["position_embedding_type"]?.string == "alibi"
     }
 
-    package var sizes: FamilySizes {
-        shape.sizes(("type_vocab_size", [typeVocabularySize, shape.hiddenSize]), hasPositions: false)
-    }
+    package var sizes: FamilySizes { shape.sizes(hasPositions: false) }
 
     package func plan() throws(TuttiError) -> EncoderPlan {
         try checkOptions()
         try shape.validate()
         return EncoderPlan(
-            embedding: shape.embedding(types: typeVocabularySize, hasPositions: false),
+            embedding: shape.embedding(hasPositions: false),
             layers: (0..<shape.layers).map(layer), carries: .normed, longestSequence: shape.maximumPositions)
     }
 

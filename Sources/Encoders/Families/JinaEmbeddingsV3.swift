@@ -12,48 +12,45 @@ import TuttiKernels
 package struct JinaEmbeddingsV3: EncoderFamily, Equatable {
     package static let modelTypes = ["jina_embeddings_v3"]
     package static let checkpointPrefixes = ["roberta.", "model."]
+    package static let encoderClasses = ["jina_embeddings_v3": "JinaEmbeddingsV3Model"]
     package static let options = OptionList<JinaEmbeddingsV3>(
         OptionList(TransformerShape.options(.init())).lifted(to: \.shape)
             + RotarySettings.options(at: \.rotary) + [
-                Option("type_vocab_size", \.typeVocabularySize, "rows of the table of token types", check: .atLeast(1)),
+                TransformerShape.typeRows(atLeast: 1).lifted(to: \.shape),
                 .only("position_embedding_type", "rotary", "how positions enter"),
             ])
 
     /// Dimensions.
     package var shape: TransformerShape
     var rotary = RotarySettings()
-    /// Rows of the table of token types.
-    package var typeVocabularySize = 1
 
     package init() {
         shape = TransformerShape()
         shape.layerNormEpsilon = 1e-5
         shape.padTokenID = 1
+        shape.typeRows = 1
     }
 
-    package var sizes: FamilySizes {
-        shape.sizes(("type_vocab_size", [typeVocabularySize, shape.hiddenSize]), hasPositions: false)
-    }
+    package var sizes: FamilySizes { shape.sizes(hasPositions: false) }
 
     package func plan() throws(TuttiError) -> EncoderPlan {
         try checkOptions()
         try shape.validate()
-        let rotary = try rotary.plan(width: shape.headWidth, theta: 20_000)
-        var embedding = shape.embedding(types: typeVocabularySize, hasPositions: false)
+        let rotary = try rotary.plan(
+            width: shape.headWidth, theta: 20_000, positions: shape.maximumPositions)
+        var embedding = shape.embedding(hasPositions: false)
         embedding.norm = shape.norm("emb_ln")
         return EncoderPlan(
             embedding: embedding, layers: (0..<shape.layers).map { layer($0, rotary) }, carries: .normed,
-            longestSequence: shape.maximumPositions)
+            longestSequence: rotary.longest)
     }
 
     private func layer(_ number: Int, _ rotary: RotaryPlan) -> LayerPlan {
-        let (name, d) = ("encoder.layers.\(number).", shape.hiddenSize)
-        let attention = SelfAttentionPlan(
-            projection: LinearPlan(name + "mixer.Wqkv", inputs: d, outputs: 3 * d),
-            output: LinearPlan(name + "mixer.out_proj", inputs: d, outputs: d), heads: shape.heads,
-            headWidth: shape.headWidth, rotary: rotary, dropout: shape.attentionDropout)
+        let name = "encoder.layers.\(number)."
+        let attention = shape.rotaryAttention(
+            projection: name + "mixer.Wqkv", output: name + "mixer.out_proj", rotary)
         return LayerPlan(stages: [
-            shape.stage(.selfAttention(attention), norm: name + "norm1"),
+            shape.stage(attention, norm: name + "norm1"),
             shape.stage(shape.feedForward(inner: name + "mlp.fc1", output: name + "mlp.fc2"), norm: name + "norm2"),
         ])
     }

@@ -9,6 +9,7 @@ import TuttiKernels
 package struct Llama: EncoderFamily, Equatable {
     package static let modelTypes = ["llama"]
     package static let checkpointPrefixes = ["model."]
+    package static let encoderClasses = ["llama": "LlamaModel"]
     package static let options = OptionList<Llama>(
         CausalShape.options().lifted(to: \.shape) + RotarySettings.options(at: \.rotary) + [
             Option("is_causal", \.isCausal, "whether tokens see only the tokens before them"),
@@ -33,7 +34,8 @@ package struct Llama: EncoderFamily, Equatable {
 
     package func plan() throws(TuttiError) -> EncoderPlan {
         try checkOptions()
-        let rotation = try rotary.plan(width: shape.headWidth, theta: 10_000)
+        let rotation = try rotary.plan(
+            width: shape.headWidth, theta: 10_000, positions: shape.maximumPositions)
         let style = CausalShape.Style(
             projectionBias: attentionBias, outputBias: attentionBias, innerBias: innerBias)
         return try shape.plan(style, span: { _ in isCausal ? .causal : .full }, rotary: { _ in rotation })

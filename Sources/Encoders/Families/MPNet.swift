@@ -11,6 +11,7 @@ import TuttiGround
 package struct MPNet: EncoderFamily, Equatable {
     package static let modelTypes = ["mpnet"]
     package static let checkpointPrefixes = ["mpnet.", "model."]
+    package static let encoderClasses = ["mpnet": "MPNetModel"]
     package static let options = OptionList<MPNet>(
         TransformerShape.options.lifted(to: \.shape) + [
             Option(
@@ -25,10 +26,13 @@ package struct MPNet: EncoderFamily, Equatable {
     /// Rows of the table of relative positions.
     package var relativeAttentionBuckets = 32
 
-    package init() { shape = TransformerShape() }
+    package init() { self.init(TransformerShape()) }
 
     /// An MPNet of these dimensions.
-    package init(_ shape: TransformerShape) { self.shape = shape }
+    package init(_ shape: TransformerShape) {
+        self.shape = shape
+        self.shape.typeRows = 0
+    }
 
     package var sizes: FamilySizes { shape.sizes(("relative_attention_num_buckets", [relativeAttentionBuckets])) }
 
@@ -42,7 +46,7 @@ package struct MPNet: EncoderFamily, Equatable {
         }
         var shape = shape
         shape.padTokenID = Self.positionStart - 1
-        let embedding = shape.embedding(numbering: .counting(padding: shape.padTokenID), types: 0)
+        let embedding = shape.embedding(numbering: .counting(padding: shape.padTokenID))
         let positions = PositionsPlan.relative(
             table: "encoder.relative_attention_bias.weight", rows: relativeAttentionBuckets, heads: shape.heads)
         let layers = (0..<shape.layers).map { number in

@@ -9,6 +9,7 @@ import TuttiKernels
 package struct Mistral: EncoderFamily, Equatable {
     package static let modelTypes = ["mistral"]
     package static let checkpointPrefixes = ["model."]
+    package static let encoderClasses = ["mistral": "MistralModel"]
     package static let options = OptionList<Mistral>(
         CausalShape.options().lifted(to: \.shape) + RotarySettings.options(at: \.rotary) + [
             Option("is_causal", \.isCausal, "whether tokens see only the tokens before them"),
@@ -37,7 +38,8 @@ package struct Mistral: EncoderFamily, Equatable {
         guard isCausal || window == nil else {
             throw planError("sliding_window", "is set, where is_causal is false: such windows cannot be computed")
         }
-        let rotation = try rotary.plan(width: shape.headWidth, theta: 10_000)
+        let rotation = try rotary.plan(
+            width: shape.headWidth, theta: 10_000, positions: shape.maximumPositions)
         let span: AttentionSpan = isCausal ? window.map { .causalWindow(keys: $0) } ?? .causal : .full
         return try shape.plan(CausalShape.Style(), span: { _ in span }, rotary: { _ in rotation })
     }

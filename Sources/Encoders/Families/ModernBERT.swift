@@ -11,6 +11,7 @@ import TuttiKernels
 package struct ModernBERT: EncoderFamily, Equatable {
     package static let modelTypes = ["modernbert"]
     package static let checkpointPrefixes = ["model."]
+    package static let encoderClasses = ["modernbert": "ModernBertModel"]
     package static let options = OptionList<ModernBERT>(
         OptionList(TransformerShape.options(keys)).lifted(to: \.shape)
             + [
@@ -29,6 +30,13 @@ package struct ModernBERT: EncoderFamily, Equatable {
                 Option("global_rope_theta", \.globalTheta, "base of the rotation in such layers", check: .positive),
                 Option("local_rope_theta", \.localTheta, "base of the rotation in the others", check: .positive),
             ])
+
+    /// Of heads and of the reference's kernels; and two keys of published files that its class does not read.
+    package static let inertKeys = [
+        "initializer_cutoff_factor", "decoder_bias", "sparse_prediction", "sparse_pred_ignore_index",
+        "reference_compile", "deterministic_flash_attn", "repad_logits_with_grad", "layer_norm_eps",
+        "position_embedding_type",
+    ]
 
     private static let keys = TransformerShape.Keys(
         epsilon: "norm_eps", activation: "hidden_activation", hiddenDropout: "mlp_dropout",
@@ -57,6 +65,7 @@ package struct ModernBERT: EncoderFamily, Equatable {
         shape.hiddenDropout = 0
         shape.attentionDropout = 0
         shape.padTokenID = 50283
+        shape.typeRows = 0
     }
 
     package var sizes: FamilySizes { shape.sizes(hasPositions: false) }
@@ -67,9 +76,13 @@ package struct ModernBERT: EncoderFamily, Equatable {
         try layerTypes?.check(layers: shape.layers)
         func rotary(_ own: RotarySettings, theta: Double, _ kind: LayerKind) throws(TuttiError) -> RotaryPlan {
             var settings = own
-            if scaling.type != "default" { (settings.type, settings.numbers) = (scaling.type, scaling.numbers) }
+            if scaling.type != "default" {
+                settings = scaling
+                settings.theta = own.theta
+            }
             return try settings.plan(
-                width: shape.headWidth, theta: theta, key: "rope_parameters.\(kind.rawValue)")
+                width: shape.headWidth, theta: theta, positions: shape.maximumPositions,
+                key: "rope_parameters.\(kind.rawValue)")
         }
         let global = try rotary(full, theta: globalTheta, .full)
         let local = try rotary(sliding, theta: localTheta ?? globalTheta, .sliding)
@@ -81,7 +94,7 @@ package struct ModernBERT: EncoderFamily, Equatable {
             layers: (0..<shape.layers).map { number in
                 let isGlobal = layerTypes.map { $0[number] == .full } ?? (number % globalEvery == 0)
                 return layer(number, rotary: isGlobal ? global : local, isGlobal: isGlobal)
-            }, carries: .plain, longestSequence: shape.maximumPositions)
+            }, carries: .plain, longestSequence: min(global.longest, local.longest))
     }
 
     private func norm(_ name: String) -> NormPlan {
@@ -93,11 +106,9 @@ package struct ModernBERT: EncoderFamily, Equatable {
     /// A layer; the norm behind a branch is the one before the next branch, or the last.
     private func layer(_ number: Int, rotary: RotaryPlan, isGlobal: Bool) -> LayerPlan {
         let (name, d) = ("layers.\(number).", shape.hiddenSize)
-        let attention = SelfAttentionPlan(
-            projection: LinearPlan(name + "attn.Wqkv", inputs: d, outputs: 3 * d, hasBias: attentionBias),
-            output: LinearPlan(name + "attn.Wo", inputs: d, outputs: d, hasBias: attentionBias), heads: shape.heads,
-            headWidth: shape.headWidth, span: isGlobal ? .full : .window(reach: localAttention / 2), rotary: rotary,
-            dropout: shape.attentionDropout)
+        let attention = shape.rotaryAttention(
+            projection: name + "attn.Wqkv", output: name + "attn.Wo", rotary,
+            span: isGlobal ? .full : .window(reach: localAttention / 2), hasBias: attentionBias)
         let feedForward = FeedForwardPlan(
             inner: LinearPlan(name + "mlp.Wi", inputs: d, outputs: 2 * shape.innerSize, hasBias: mlpBias),
             output: LinearPlan(name + "mlp.Wo", inputs: shape.innerSize, outputs: d, hasBias: mlpBias),
@@ -105,7 +116,7 @@ package struct ModernBERT: EncoderFamily, Equatable {
         let next = number + 1 < shape.layers ? "layers.\(number + 1).attn_norm" : "final_norm"
         return LayerPlan(stages: [
             StagePlan(
-                branch: .selfAttention(attention),
+                branch: attention,
                 junction: JunctionPlan(norm: norm(name + "mlp_norm"), dropout: shape.attentionDropout)),
             StagePlan(branch: .feedForward(feedForward), junction: JunctionPlan(norm: norm(next), dropout: 0)),
         ])

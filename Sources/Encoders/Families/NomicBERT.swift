@@ -13,13 +13,20 @@ import TuttiKernels
 package struct NomicBERT: EncoderFamily, Equatable {
     package static let modelTypes = ["nomic_bert"]
     package static let checkpointPrefixes = ["nomic_bert.", "bert.", "model."]
+    package static let encoderClasses = ["nomic_bert": "NomicBertModel"]
     package static let options = OptionList<NomicBERT>(
         older
             + OptionList(TransformerShape.options(.init()).map { $0.orElse(substitutes[$0.name]) }).lifted(to: \.shape)
             + RotarySettings.options(at: \.rotary) + [
-                Option("type_vocab_size", \.typeVocabularySize, "rows of the table of token types", check: .atLeast(1)),
+                TransformerShape.typeRows(atLeast: 1).lifted(to: \.shape),
                 Option("head_dim", \.headWidth, "width of a head", check: .atLeast(1)),
             ] + computed)
+
+    /// Kernels and heads of the older class, whose embedding has the dropout of branches.
+    package static let inertKeys = [
+        "dense_seq_output", "fused_bias_fc", "fused_dropout_add_ln", "use_xentropy", "pad_vocab_size_multiple",
+        "embd_pdrop", "reorder_and_upcast_attn", "parallel_block_tied_norm",
+    ]
 
     /// The older keys, by the keys that replaced them.
     private static let substitutes = [
@@ -35,6 +42,9 @@ package struct NomicBERT: EncoderFamily, Equatable {
         Option("n_positions", \.shape.maximumPositions, "longest text in older files", check: .atLeast(1)),
         Option("max_trained_positions", \.trainedPositions, "longest text of training", check: .atLeast(1)),
         Option("layer_norm_epsilon", \.shape.layerNormEpsilon, "layer_norm_eps in older files", check: .positive),
+        Option(
+            "rotary_scaling_factor", \.olderScaling, "scaling of texts beyond those of training, which are cut",
+            check: .positive),
         Option("rotary_emb_base", \.olderTheta, "rope_theta in older files", check: .positive),
         Option("resid_pdrop", \.shape.hiddenDropout, "hidden_dropout_prob in older files", check: .within(0..<1)),
         Option(
@@ -68,12 +78,11 @@ package struct NomicBERT: EncoderFamily, Equatable {
     /// Dimensions.
     package var shape: TransformerShape
     var rotary = RotarySettings()
-    /// Rows of the table of token types.
-    package var typeVocabularySize = 2
     /// nil = hidden_size / heads.
     var headWidth: Int?
     var trainedPositions: Int?
     var olderTheta = 1000.0
+    var olderScaling: Double?
     var gate: Gate? {
         didSet { if let gate { shape.activation = gate == .swiglu ? .silu : .gelu } }
     }
@@ -85,9 +94,7 @@ package struct NomicBERT: EncoderFamily, Equatable {
         shape.attentionDropout = 0
     }
 
-    package var sizes: FamilySizes {
-        shape.sizes(("type_vocab_size", [typeVocabularySize, shape.hiddenSize]), hasPositions: false)
-    }
+    package var sizes: FamilySizes { shape.sizes(hasPositions: false) }
 
     package func plan() throws(TuttiError) -> EncoderPlan {
         try checkOptions()
@@ -95,20 +102,19 @@ package struct NomicBERT: EncoderFamily, Equatable {
         if let headWidth, headWidth != shape.headWidth {
             throw planError("head_dim", "is \(headWidth), where hidden_size / num_attention_heads = \(shape.headWidth)")
         }
-        let rotary = try rotary.plan(width: shape.headWidth, theta: olderTheta)
-        var embedding = shape.embedding(types: typeVocabularySize, hasPositions: false)
+        let rotary = try rotary.plan(
+            width: shape.headWidth, theta: olderTheta, positions: shape.maximumPositions)
+        var embedding = shape.embedding(hasPositions: false)
         embedding.norm = shape.norm("emb_ln")
         return EncoderPlan(
             embedding: embedding, layers: (0..<shape.layers).map { layer($0, rotary) }, carries: .normed,
-            longestSequence: min(shape.maximumPositions, trainedPositions ?? .max))
+            longestSequence: min(rotary.longest, trainedPositions ?? (olderScaling == nil ? .max : 2048)))
     }
 
     private func layer(_ number: Int, _ rotary: RotaryPlan) -> LayerPlan {
         let (name, d) = ("encoder.layers.\(number).", shape.hiddenSize)
-        let attention = SelfAttentionPlan(
-            projection: LinearPlan(name + "attn.Wqkv", inputs: d, outputs: 3 * d, hasBias: false),
-            output: LinearPlan(name + "attn.out_proj", inputs: d, outputs: d, hasBias: false), heads: shape.heads,
-            headWidth: shape.headWidth, rotary: rotary, dropout: shape.attentionDropout)
+        let attention = shape.rotaryAttention(
+            projection: name + "attn.Wqkv", output: name + "attn.out_proj", rotary, hasBias: false)
         // fc11 is the factor, fc12 the gate.
         let feedForward = FeedForwardPlan(
             inner: LinearPlan(
@@ -116,7 +122,7 @@ package struct NomicBERT: EncoderFamily, Equatable {
             output: LinearPlan(name + "mlp.fc2", inputs: shape.innerSize, outputs: d, hasBias: false),
             activation: shape.activation, gate: .second)
         return LayerPlan(stages: [
-            shape.stage(.selfAttention(attention), norm: name + "norm1"),
+            shape.stage(attention, norm: name + "norm1"),
             shape.stage(.feedForward(feedForward), norm: name + "norm2"),
         ])
     }

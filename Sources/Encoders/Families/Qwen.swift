@@ -47,7 +47,8 @@ struct QwenSettings: Sendable, Equatable {
                 throw planError("sliding_window", "is used, where is_causal is false: such windows cannot be computed")
             }
         }
-        let rotation = try rotary.plan(width: shape.headWidth, theta: 10_000)
+        let rotation = try rotary.plan(
+            width: shape.headWidth, theta: 10_000, positions: shape.maximumPositions)
         return try shape.plan(
             style,
             span: { layer in
@@ -61,6 +62,7 @@ struct QwenSettings: Sendable, Equatable {
 package struct Qwen2: EncoderFamily, Equatable {
     package static let modelTypes = ["qwen2"]
     package static let checkpointPrefixes = ["model."]
+    package static let encoderClasses = ["qwen2": "Qwen2Model"]
     package static let options = OptionList<Qwen2>(QwenSettings.options.lifted(to: \.settings))
 
     /// All settings.
@@ -80,6 +82,7 @@ package struct Qwen2: EncoderFamily, Equatable {
 package struct Qwen3: EncoderFamily, Equatable {
     package static let modelTypes = ["qwen3"]
     package static let checkpointPrefixes = ["model."]
+    package static let encoderClasses = ["qwen3": "Qwen3Model"]
     package static let options = OptionList<Qwen3>(
         QwenSettings.options.lifted(to: \.settings) + [
             Option("attention_bias", \.attentionBias, "whether the attention's linear layers have biases")

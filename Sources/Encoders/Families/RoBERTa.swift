@@ -10,28 +10,29 @@ import TuttiGround
 package struct RoBERTa: EncoderFamily, Equatable {
     package static let modelTypes = ["roberta", "camembert", "xlm-roberta"]
     package static let checkpointPrefixes = ["roberta.", "model."]
+    package static let encoderClasses = [
+        "roberta": "RobertaModel", "camembert": "CamembertModel", "xlm-roberta": "XLMRobertaModel",
+    ]
     package static let options = OptionList<RoBERTa>(
         TransformerShape.options.lifted(to: \.shape) + [
-            Option("type_vocab_size", \.typeVocabularySize, "rows of the table of token types", check: .atLeast(1))
+            TransformerShape.typeRows(atLeast: 1).lifted(to: \.shape)
         ])
 
     /// Dimensions.
     package var shape: TransformerShape
-    /// Rows of the table of token types.
-    package var typeVocabularySize = 2
 
     package init() {
         shape = TransformerShape()
         shape.padTokenID = 1
     }
 
-    package var sizes: FamilySizes { shape.sizes(("type_vocab_size", [typeVocabularySize, shape.hiddenSize])) }
+    package var sizes: FamilySizes { shape.sizes() }
 
     package func plan() throws(TuttiError) -> EncoderPlan {
         try checkOptions()
         try shape.validate()
         return EncoderPlan(
-            embedding: shape.embedding(numbering: .counting(padding: shape.padTokenID), types: typeVocabularySize),
+            embedding: shape.embedding(numbering: .counting(padding: shape.padTokenID)),
             layers: (0..<shape.layers).map { shape.layer("encoder.layer.\($0)") }, carries: .normed,
             longestSequence: try shape.positionsBehindPadding())
     }

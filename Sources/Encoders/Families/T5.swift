@@ -1,7 +1,7 @@
 // The encoder of T5, mT5 and umT5 (sentence-t5, GTR, instructor): RMS norms before each branch, no biases, scores without a
 // scale but with a bias by distance, from one table for all layers (umT5: from one table a layer).
 //
-// Everything of a checkpoint beyond the encoder is left alone. Dropout has six sites, all of one rate: the embedding,
+// A decoder and its head are not read and not saved, as in the reference. Dropout has six sites, all of one rate: the embedding,
 // attention probabilities, what each branch adds, what the second linear layer reads, and the last layer's output.
 // Reference: Raffel et al. 2020, arXiv 1910.10683; transformers/models/t5/modeling_t5.py.
 
@@ -12,6 +12,8 @@ import TuttiKernels
 package struct T5: EncoderFamily, Equatable {
     package static let modelTypes = ["t5", "mt5"]
     package static let checkpointPrefixes: [String] = []
+    package static let foreignPrefixes = ["decoder.", "lm_head."]
+    package static let encoderClasses = ["t5": "T5EncoderModel", "mt5": "MT5EncoderModel"]
     package static let aliases = ["encoder.embed_tokens.weight": "shared.weight"]
     package static let options = OptionList<T5>([
         Option("vocab_size", \.vocabularySize, "tokens in the vocabulary", check: .atLeast(1), isRequired: true),
@@ -27,6 +29,11 @@ package struct T5: EncoderFamily, Equatable {
         Option("layer_norm_epsilon", \.epsilon, "epsilon of the norms", check: .positive),
         Option("feed_forward_proj", \.feedForward, "activation of the feed-forward branch, gated or not"),
     ])
+
+    /// Of the decoder, of tables that T5 does not have, and what the reference derives from feed_forward_proj.
+    package static let inertKeys = [
+        "num_decoder_layers", "scale_decoder_outputs", "n_positions", "pad_token_id", "dense_act_fn", "is_gated_act",
+    ]
 
     /// V.
     package var vocabularySize = 0
@@ -126,8 +133,11 @@ package struct T5: EncoderFamily, Equatable {
 package struct UMT5: EncoderFamily, Equatable {
     package static let modelTypes = ["umt5"]
     package static let checkpointPrefixes = T5.checkpointPrefixes
+    package static let foreignPrefixes = T5.foreignPrefixes
+    package static let encoderClasses = ["umt5": "UMT5EncoderModel"]
     package static let aliases = T5.aliases
     package static let options = OptionList<UMT5>(T5.options.lifted(to: \.t5))
+    package static let inertKeys = T5.inertKeys
 
     /// What it shares with T5.
     package var t5 = T5()

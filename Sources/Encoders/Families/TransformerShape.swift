@@ -41,6 +41,8 @@ package struct TransformerShape: Sendable, Equatable {
     package var attentionDropout: Float = 0.1
     /// The padding token: its row of the word table gets no gradient.
     package var padTokenID = 0
+    /// Rows of the table of token types; 0 = there is none.
+    package var typeRows = 2
     /// Whether tokens see what comes before them only.
     var isDecoder = false
     /// Whether layers attend to an encoder's output too.
@@ -92,6 +94,11 @@ package struct TransformerShape: Sendable, Equatable {
         ]
     }
 
+    /// type_vocab_size of families that have it, with this many rows at least.
+    static func typeRows(atLeast least: Int) -> Option<TransformerShape> {
+        Option("type_vocab_size", \.typeRows, "rows of the table of token types", check: .atLeast(least))
+    }
+
     /// BERT's keys of config.json.
     static let options = OptionList<TransformerShape>(
         options(Keys()) + [
@@ -114,12 +121,13 @@ package struct TransformerShape: Sendable, Equatable {
         hasPositions: Bool
     ) -> FamilySizes {
         let (blocks, width) = (blocks ?? (keys.layers, layers), tableWidth ?? hiddenSize)
+        let types: [(key: String, shape: [Int])] = typeRows > 0 ? [("type_vocab_size", [typeRows, width])] : []
         return FamilySizes(
             layersKey: blocks.key, layers: blocks.count,
             shapes: [
                 (keys.hidden, [hiddenSize, hiddenSize]), ("vocab_size", [vocabularySize, width]),
                 (keys.inner, [innerSize, hiddenSize]), (keys.heads, [heads]),
-            ] + (hasPositions ? [("max_position_embeddings", [maximumPositions, width])] : []) + more + [
+            ] + (hasPositions ? [("max_position_embeddings", [maximumPositions, width])] : []) + types + more + [
                 (blocks.key, [blocks.count, hiddenSize, hiddenSize]),
                 (blocks.key, [blocks.count, innerSize, hiddenSize]),
             ])
@@ -165,8 +173,7 @@ package struct TransformerShape: Sendable, Equatable {
     /// BERT's embedding, in the module `name`: tables of words, of positions if there is one, of types unless there are no
     /// rows, and their norm.
     func embedding(
-        _ name: String = "embeddings", numbering: TokenEmbeddingPlan.Numbering = .from(0), types: Int,
-        width: Int? = nil,
+        _ name: String = "embeddings", numbering: TokenEmbeddingPlan.Numbering = .from(0), width: Int? = nil,
         projection: LinearPlan? = nil, hasPositions: Bool = true
     ) -> TokenEmbeddingPlan {
         let width = width ?? hiddenSize
@@ -176,7 +183,7 @@ package struct TransformerShape: Sendable, Equatable {
         return TokenEmbeddingPlan(
             word: table("word", vocabularySize), position: hasPositions ? table("position", maximumPositions) : nil,
             numbering: numbering,
-            type: types == 0 ? nil : table("token_type", types), paddingID: padTokenID, width: width,
+            type: typeRows == 0 ? nil : table("token_type", typeRows), paddingID: padTokenID, width: width,
             norm: NormPlan(name: name + ".LayerNorm", width: width, epsilon: layerNormEpsilon), dropout: hiddenDropout,
             projection: projection.map { .init(linear: $0, isBeforeNorm: false) })
     }
@@ -205,6 +212,17 @@ package struct TransformerShape: Sendable, Equatable {
                 projection: LinearPlan(query, key, value, inputs: hiddenSize, outputs: hiddenSize),
                 output: LinearPlan(output, inputs: hiddenSize, outputs: hiddenSize), heads: heads,
                 headWidth: headWidth, span: span, positions: positions, dropout: attentionDropout))
+    }
+
+    /// Self-attention that rotates queries and keys, which one module projects with the values.
+    func rotaryAttention(
+        projection: String, output: String, _ rotary: RotaryPlan, span: AttentionSpan = .full, hasBias: Bool = true
+    ) -> BranchPlan {
+        .selfAttention(
+            SelfAttentionPlan(
+                projection: LinearPlan(projection, inputs: hiddenSize, outputs: 3 * hiddenSize, hasBias: hasBias),
+                output: LinearPlan(output, inputs: hiddenSize, outputs: hiddenSize, hasBias: hasBias), heads: heads,
+                headWidth: headWidth, span: span, rotary: rotary, dropout: attentionDropout))
     }
 
     /// A feed-forward branch whose modules have these names.

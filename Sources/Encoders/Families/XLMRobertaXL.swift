@@ -9,28 +9,28 @@ import TuttiGround
 package struct XLMRobertaXL: EncoderFamily, Equatable {
     package static let modelTypes = ["xlm-roberta-xl"]
     package static let checkpointPrefixes = ["roberta.", "model."]
+    package static let encoderClasses = ["xlm-roberta-xl": "XLMRobertaXLModel"]
     package static let options = OptionList<XLMRobertaXL>(
         TransformerShape.options.lifted(to: \.shape) + [
-            Option("type_vocab_size", \.typeVocabularySize, "rows of the table of token types", check: .atLeast(1))
+            TransformerShape.typeRows(atLeast: 1).lifted(to: \.shape)
         ])
 
     /// Dimensions.
     package var shape: TransformerShape
-    /// Rows of the table of token types.
-    package var typeVocabularySize = 1
 
     package init() {
         shape = TransformerShape()
         shape.padTokenID = 1
+        shape.typeRows = 1
         shape.layerNormEpsilon = 1e-5
     }
 
-    package var sizes: FamilySizes { shape.sizes(("type_vocab_size", [typeVocabularySize, shape.hiddenSize])) }
+    package var sizes: FamilySizes { shape.sizes() }
 
     package func plan() throws(TuttiError) -> EncoderPlan {
         try checkOptions()
         try shape.validate()
-        var embedding = shape.embedding(numbering: .counting(padding: shape.padTokenID), types: typeVocabularySize)
+        var embedding = shape.embedding(numbering: .counting(padding: shape.padTokenID))
         embedding.norm = nil
         return EncoderPlan(
             embedding: embedding, entry: shape.norm(Self.attentionNorm(of: 0)), layers: (0..<shape.layers).map(layer),

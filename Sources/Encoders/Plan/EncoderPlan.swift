@@ -22,10 +22,8 @@ package struct EncoderPlan: Sendable, Equatable {
     /// Maximum tokens of a sequence.
     package let longestSequence: Int
 
-    /// `longestSequence` of families whose positions have no end; far above any text.
-    static let unlimitedLength = 1 << 20
-    /// `longestSequence` of a bag of tokens, which has no longest one: as many as a batch takes.
-    package static let boundlessLength = Int(Int32.max)
+    /// `longestSequence` where positions have no end, or there are none: as many as a batch takes.
+    package static let unlimitedLength = Int(Int32.max)
 
     /// Whether there are no layers: a sequence is the mean of its rows of one table.
     package var isBag: Bool { layers.isEmpty }
@@ -38,6 +36,8 @@ package struct EncoderPlan: Sendable, Equatable {
     package var layerCount: Int { layers.count }
     /// Attention heads of a layer.
     package var heads: Int { layers.first?.selfAttentions.first?.heads ?? 0 }
+    /// The rotations of its layers, each once.
+    package var rotations: [RotaryPlan] { RotaryTables(layers.flatMap(\.selfAttentions)).plans }
     /// The dense products of the first layer, in forward order.
     package var productsOfLayer: [BranchPlan.Product] { layers.first?.stages.flatMap(\.branch.products) ?? [] }
 

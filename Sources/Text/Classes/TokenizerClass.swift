@@ -86,12 +86,38 @@ struct TokenizerClass: Sendable {
         return name.hasSuffix("Fast") ? String(name.dropLast(4)) : name
     }
 
+    /// Other classes of the reference that build a pipeline of their own, whatever tokenizer.json says.
+    private static let others: Set<String> = [
+        "BarthezTokenizer", "BigBirdTokenizer", "BlenderbotTokenizer", "CLIPTokenizer", "CodeGenTokenizer",
+        "CodeLlamaTokenizer", "CohereTokenizer", "EsmcTokenizer", "FunnelTokenizer", "HerbertTokenizer",
+        "LasrTokenizer", "LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "LayoutXLMTokenizer", "LukeTokenizer",
+        "MarkupLMTokenizer", "MBartTokenizer", "MBart50Tokenizer", "MLukeTokenizer", "NllbTokenizer",
+        "NougatTokenizer", "OpenAIGPTTokenizer", "ParakeetTokenizer", "PegasusTokenizer", "ReformerTokenizer",
+        "RemBertTokenizer", "SeamlessM4TTokenizer", "Siglip2Tokenizer", "SplinterTokenizer", "Tipsv2Tokenizer",
+        "UdopTokenizer", "VideoPrismTokenizer", "WhisperTokenizer", "XGLMTokenizer", "XLNetTokenizer",
+    ]
+
+    /// Refuses a folder whose class builds a pipeline that is not built here: following its tokenizer.json could give
+    /// other ids than the reference.
+    static func checkName(configuration: JSONValue, model: JSONValue, _ place: TokenizerPlace) throws(TuttiError) {
+        guard let name = effectiveName(configuration: configuration, model: model), others.contains(name) else {
+            return
+        }
+        throw place.error(
+            key: "tokenizer_class", "the class \(name) builds a pipeline of its own, which is not supported",
+            hint: "If tokenizer.json is right as it is, name PreTrainedTokenizerFast in tokenizer_config.json.")
+    }
+
+    /// The name that counts: the folder's, unless its family's folders name classes that do not fit.
+    private static func effectiveName(configuration: JSONValue, model: JSONValue) -> String? {
+        let family = model["model_type"]?.string ?? ""
+        let registered = families[family]
+        return misnamed.contains(family) ? registered : name(configuration: configuration, model: model) ?? registered
+    }
+
     /// The class of a folder with these files, `file` its tokenizer.json; nil for a class that follows tokenizer.json.
     init?(configuration: JSONValue, model: JSONValue, file: JSONValue = .null) {
-        let family = model["model_type"]?.string ?? ""
-        let registered = TokenizerClass.families[family]
-        var name = TokenizerClass.name(configuration: configuration, model: model) ?? registered
-        if TokenizerClass.misnamed.contains(family), name != registered { name = registered }
+        let name = TokenizerClass.effectiveName(configuration: configuration, model: model)
         // Llama 3 and its kin name Llama 2's class, which cannot be meant for byte-level vocabularies.
         if name == "LlamaTokenizer", TokenizerClass.isByteLevel(file) { return nil }
         guard let name, let found = TokenizerClass.classes[name] else { return nil }

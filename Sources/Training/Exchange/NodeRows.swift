@@ -18,13 +18,13 @@ import TuttiEnsemble
 import TuttiKernels
 
 /// The ranks of a run for its losses: all collectives are those of the run, but the gathers of rows have two levels.
-final class NodeRows: Ensemble, @unchecked Sendable {
+final class NodeRows: PassingEnsemble, @unchecked Sendable {
     /// Bytes of a piece.
     static let pieceBytes = 1 << 20
     /// Bytes below which the collectives of the run are used.
     static let fewestBytes = 1024
 
-    private let whole: any Ensemble
+    let whole: any Ensemble
     private let own: any Ensemble
     private let talk: (any MessagePassing)?  // nil on one node
     private let table: NodeTable
@@ -183,24 +183,4 @@ final class NodeRows: Ensemble, @unchecked Sendable {
             if !part.isEmpty { body(rank, part) }
         }
     }
-
-    // ---- as the whole run --------------------------------------------------------------------------------------------
-
-    var rank: Int { whole.rank }
-    var size: Int { whole.size }
-    var sharesNode: Bool { whole.sharesNode }
-    var node: Int { whole.node }
-    var computeThreads: Int { whole.computeThreads }
-    func split(color: Int) throws -> any Ensemble { try whole.split(color: color) }
-    func barrier() throws { try whole.barrier() }
-    func broadcast(_ bytes: UnsafeMutableRawBufferPointer, root: Int) throws { try whole.broadcast(bytes, root: root) }
-    func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws { try whole.allReduceSum(values) }
-    func allReduceSum(_ values: UnsafeMutableBufferPointer<Double>) throws { try whole.allReduceSum(values) }
-    func allReduceMax(_ values: UnsafeMutableBufferPointer<Double>) throws { try whole.allReduceMax(values) }
-    func rotate(_ own: UnsafeRawBufferPointer, into: UnsafeMutableRawBufferPointer) throws {
-        try whole.rotate(own, into: into)
-    }
-    func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws { try whole.beginAllReduceSum(values) }
-    func finishAllReduces() throws { try whole.finishAllReduces() }
-    func abort(code: Int32, message: String) -> Never { whole.abort(code: code, message: message) }
 }
