@@ -66,7 +66,8 @@ package final class Trainer {
         objectives = try ensemble.together("prepare the loss") { try inputs.makeObjectives() }
         let parameters = inputs.model.encoder.parameters
         let runs = try updateRuns(
-            layout: parameters.layout, losses: objectives.map(\.parameters.range), arguments: arguments)
+            layout: parameters.layout, losses: objectives.map(\.parameters.range), arguments: arguments,
+            names: inputs.model.referenceNames)
         let optimizer = try OptimizerRegistry.make(arguments)
         let memory = TrainingMemory(
             parameters, runs: runs, stateNames: optimizer.stateNames, exchange: arguments.exchange,
@@ -154,7 +155,7 @@ package final class Trainer {
         let batches = plan.batches(epoch: epoch)
         guard state.nextMicroBatch < batches.batchCount else { return try skipEpoch() }
         epochsWithoutBatches = 0
-        let source = self.batches.source(inputs.trainDatasets, batches, from: state.nextMicroBatch, epoch: epoch)
+        let source = try self.batches.source(inputs.trainDatasets, batches, from: state.nextMicroBatch, epoch: epoch)
         if state.nextMicroBatch == 0 {
             for line in plan.leftOut(of: batches, epoch: epoch) { log.notice(line) }
         }

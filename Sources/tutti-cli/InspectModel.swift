@@ -21,6 +21,7 @@ extension InspectCommand {
         facts["architecture"] = .string(model.architectureName)
         facts["modules"] = .array(model.moduleNames.map { .string($0) })
         facts["pooling"] = .array(model.poolingModes.map { .string($0) })
+        if model.directory.routing.hasRouter { facts["routes"] = routes(model) }
         facts["include_prompt"] = .bool(model.includesPrompt)
         facts["tokenizer"] = .string(try model.tokenizerKind())
         facts["dimension"] = number(model.dimension)
@@ -58,11 +59,36 @@ extension InspectCommand {
         return facts
     }
 
+    /// Of each route of a Router: its modules, what it costs to compute, its parameters, those it shares among them.
+    private func routes(_ model: SentenceEncoder) -> JSONValue {
+        let routing = model.directory.routing
+        var facts = JSONObject()
+        for (place, route) in model.directory.routes.enumerated() {
+            let (plan, input) = (model.encoder.plans[place], model.inputs[route.input])
+            let tokens = max(1, min(length ?? 128, input.maximumLength))
+            let flops = plan.plan.trainingFLOPs(tokens: tokens, lengths: [tokens]) / Double(tokens)
+            let own = plan.plan.tensors + plan.heads.flatMap(\.tensors)
+            facts[route.name] = .object([
+                "modules": .array(
+                    [.string(input.directory.input.rawValue)] + route.modules.map { .string($0.module.className) }),
+                "layers": .integer(Int64(plan.plan.layerCount)),
+                "parameters": .integer(Int64(own.reduce(0) { $0 + $1.shape.reduce(1, *) })),
+                "flops_a_token": .integer(Int64(flops / 3)), "is_default": .bool(routing.defaultRoute == place),
+            ])
+        }
+        return .object(facts)
+    }
+
     /// Bytes that training with AdamW takes, in batches of `texts` of `tokens` tokens each.
-    private func memory(_ encoder: SequenceEncoder, texts: Int, tokens: Int) -> JSONObject {
+    private func memory(_ encoder: RoutedEncoder, texts: Int, tokens: Int) -> JSONObject {
         func activations(_ texts: Int) -> Int {
+            // Of several routes, that which costs most.
+            let costs = encoder.plans.map(\.plan.denseParameters)
+            let route = costs.firstIndex(of: costs.max() ?? 0) ?? 0
             var batch = PackedBatch()
-            for slot in 0..<texts { batch.append(repeatElement(0, count: tokens), slot: UInt64(slot)) }
+            for slot in 0..<texts {
+                batch.append(repeatElement(0, count: tokens), slot: UInt64(slot), route: route)
+            }
             return encoder.compute.run { encoder.activationBytes(of: batch) }
         }
         // Linear in the number of texts of one length.

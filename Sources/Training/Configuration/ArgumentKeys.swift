@@ -128,7 +128,7 @@ package enum ArgumentKey {
         "fsdp": "it needs PyTorch; optimizer_sharding: all shards the optimizer's state",
         "push_to_hub": hub, "hub_model_id": hub, "hub_token": hub, "hub_private_repo": hub,
         "hub_always_push": hub, "hub_revision": hub,
-        "router_mapping": "Router modules are not known", "label_smoothing_factor": "no loss here uses it",
+        "label_smoothing_factor": "no loss here uses it",
         "neftune_noise_alpha": "not available", "optim_target_modules": "no optimizer here uses it",
         "resume_from_checkpoint": "a run resumes by itself when the same configuration is started again",
         "torchdynamo": "it needs PyTorch",

@@ -35,10 +35,13 @@ protocol Optimizer: Sendable {
 
 /// Cuts the arena into maximal runs with one owner, one rate and one decay.
 ///
-/// - Parameter losses: where the parameters of each loss lie.
+/// - Parameters:
+///   - losses: where the parameters of each loss lie.
+///   - names: what else a parameter is called, such as the reference calls it.
 /// - Throws: a usage error for a `learning_rate_mapping` pattern that is no regular expression or matches nothing.
 func updateRuns(
-    layout: ParameterLayout, losses: [Range<Int>] = [], arguments: TrainingArguments
+    layout: ParameterLayout, losses: [Range<Int>] = [], arguments: TrainingArguments,
+    names otherNames: [String: [String]] = [:]
 ) throws(TuttiError) -> [UpdateRun] {
     var patterns: [(pattern: String, regex: Regex<AnyRegexOutput>, rate: Double, matched: Bool)] = []
     for (pattern, rate) in arguments.learningRateMapping {
@@ -53,9 +56,7 @@ func updateRuns(
     var runs: [UpdateRun] = []
     for entry in layout.entries {
         var rate = arguments.learningRate
-        let places =
-            ["", "model.0.auto_model.", "model.0.model."] + (entry.name == StaticEmbedding.table ? ["model.0."] : [])
-        let names = places.map { $0 + entry.name }
+        let names = [entry.name] + (otherNames[entry.name] ?? [])
         for index in patterns.indices
         where names.contains(where: { $0.firstMatch(of: patterns[index].regex) != nil }) {
             patterns[index].matched = true
@@ -75,7 +76,8 @@ func updateRuns(
         throw TuttiError(
             .usage, "read learning_rate_mapping", "args.learning_rate_mapping.\(pattern.pattern)",
             "matches no parameter",
-            hint: "`tutti inspect MODEL` lists the names; they match bare or behind \"model.0.model.\".")
+            hint: "`tutti inspect MODEL --parameters` lists the names; they match bare or as sentence-transformers"
+                + " writes them, such as \"model.0.model.\" before the name.")
     }
     return runs
 }
