@@ -15,6 +15,8 @@ package struct PackedBatch: Sendable, Equatable {
     package private(set) var columns: [UInt32] = []
     /// [S] leading tokens that pooling excludes if a model excludes its prompt.
     package private(set) var promptTokens: [Int32] = []
+    /// [S] the route of a model with several that encodes the sequence; 0 of most models.
+    package private(set) var routes: [Int32] = []
 
     /// A batch without sequences.
     package init() {}
@@ -42,41 +44,47 @@ package struct PackedBatch: Sendable, Equatable {
         slots.removeAll(keepingCapacity: true)
         columns.removeAll(keepingCapacity: true)
         promptTokens.removeAll(keepingCapacity: true)
+        routes.removeAll(keepingCapacity: true)
     }
 
     /// Adds one sequence of token ids.
     package mutating func append(
-        _ tokens: some Collection<Int32>, slot: UInt64, column: UInt32 = 0, promptTokens prompt: Int = 0
+        _ tokens: some Collection<Int32>, slot: UInt64, column: UInt32 = 0, promptTokens prompt: Int = 0, route: Int = 0
     ) {
         ids.append(contentsOf: tokens)
-        close(slot: slot, column: column, promptTokens: prompt)
+        close(slot: slot, column: column, promptTokens: prompt, route: route)
     }
 
     /// Adds one sequence whose ids `write` appends to the packed ids: no array per sequence.
     package mutating func append(
-        slot: UInt64, column: UInt32 = 0, promptTokens prompt: Int = 0, _ write: (inout [Int32]) -> Void
+        slot: UInt64, column: UInt32 = 0, promptTokens prompt: Int = 0, route: Int = 0,
+        _ write: (inout [Int32]) -> Void
     ) {
         let before = ids.count
         write(&ids)
         precondition(ids.count >= before, "PackedBatch: a writer removed tokens")
-        close(slot: slot, column: column, promptTokens: prompt)
+        close(slot: slot, column: column, promptTokens: prompt, route: route)
     }
 
     /// Replaces the contents with some sequences of `other`.
     package mutating func replace(by range: Range<Int>, of other: PackedBatch) {
         removeAll()
-        for s in range {
-            append(
-                other.ids[Int(other.offsets[s])..<Int(other.offsets[s + 1])], slot: other.slots[s],
-                column: other.columns[s], promptTokens: Int(other.promptTokens[s]))
-        }
+        for s in range { append(sequence: s, of: other) }
     }
 
-    private mutating func close(slot: UInt64, column: UInt32, promptTokens prompt: Int) {
+    /// Adds one sequence of `other`.
+    package mutating func append(sequence s: Int, of other: PackedBatch) {
+        append(
+            other.ids[Int(other.offsets[s])..<Int(other.offsets[s + 1])], slot: other.slots[s],
+            column: other.columns[s], promptTokens: Int(other.promptTokens[s]), route: Int(other.routes[s]))
+    }
+
+    private mutating func close(slot: UInt64, column: UInt32, promptTokens prompt: Int, route: Int) {
         precondition(ids.count <= Int(Int32.max), "PackedBatch: \(ids.count) tokens")
         offsets.append(Int32(ids.count))
         slots.append(slot)
         columns.append(column)
         promptTokens.append(Int32(prompt))
+        routes.append(Int32(route))
     }
 }

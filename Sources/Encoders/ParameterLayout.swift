@@ -59,6 +59,19 @@ package struct ParameterLayout: Sendable, Equatable {
         return layout
     }
 
+    /// The same places under other names; entries without one are left out.
+    func renamed(_ name: (String) -> String?) -> ParameterLayout {
+        var layout = ParameterLayout()
+        (layout.count, layout.modelCount) = (count, modelCount)
+        for entry in entries {
+            guard let name = name(entry.name) else { continue }
+            layout.places[name] = layout.entries.count
+            layout.entries.append(
+                Entry(name: name, shape: entry.shape, range: entry.range, owner: entry.owner, decays: entry.decays))
+        }
+        return layout
+    }
+
     /// The entry with this name.
     package func entry(named name: String) -> Entry? { places[name].map { entries[$0] } }
 

@@ -46,14 +46,34 @@ package final class SequenceEncoder {
     private let slices: [Range<Int>]
 
     /// The last layer alone: the default taps.
-    private let lastLayer: [Int]
+    let lastLayer: [Int]
     /// The memory of passes while none is alive.
     private var spare: PassMemory?
 
     /// An encoder with zero weights, to be set through `parameters`.
     ///
     /// Throws: if modules do not match each other or the plan.
-    package init(_ plan: EncoderPlan, heads headConfigurations: [HeadConfiguration]) throws(TuttiError) {
+    package convenience init(_ plan: EncoderPlan, heads: [HeadConfiguration]) throws(TuttiError) {
+        var layout = ParameterLayout()
+        let slices = Self.groups(plan, heads).map { layout.append($0) }
+        try self.init(
+            plan, heads: heads, layout: layout, slices: slices,
+            parameters: ParameterStore(layout: layout, wordTable: plan.embedding.word.name))
+    }
+
+    /// The tensors in the groups in which backward finishes their gradients: heads, layers, embedding.
+    static func groups(_ plan: EncoderPlan, _ heads: [HeadConfiguration]) -> [[TensorSpecification]] {
+        heads.dropFirst().reversed().map(\.tensors) + plan.groups
+    }
+
+    /// An encoder whose parameters are in `parameters`, under the names of `layout`; `slices` are the floats that the
+    /// backward of each group finishes.
+    ///
+    /// Throws: if modules do not match each other or the plan.
+    init(
+        _ plan: EncoderPlan, heads headConfigurations: [HeadConfiguration], layout: ParameterLayout,
+        slices: [Range<Int>], parameters: ParameterStore
+    ) throws(TuttiError) {
         guard case .pooling(let modes, _, let includePrompt)? = headConfigurations.first, !modes.isEmpty else {
             throw planError("modules", "the module after the transformer is not a pooling with at least one mode")
         }
@@ -65,11 +85,10 @@ package final class SequenceEncoder {
             if case .pooling = head, place > 0 { throw planError("modules", "there is a second pooling module") }
             widths.append(try head.outputWidth(from: widths[place]))
         }
-        var layout = ParameterLayout()
-        slices = (headConfigurations.dropFirst().reversed().map(\.tensors) + plan.groups).map { layout.append($0) }
+        self.slices = slices
         self.plan = plan
         self.headConfigurations = headConfigurations
-        parameters = ParameterStore(layout: layout, wordTable: plan.embedding.word.name)
+        self.parameters = parameters
         outputWidth = widths[widths.count - 1]
         lastLayer = [plan.layerCount]
         embedding = TokenEmbedding(plan.embedding, layout)
@@ -118,7 +137,8 @@ package final class SequenceEncoder {
         return memory.arena.used
     }
 
-    private func forward(
+    /// Embeds `batch` into `result`; a backward of `memory` may follow where activations are kept.
+    func forward(
         _ batch: PackedBatch, _ taps: [Int], _ dropout: DropoutStream?, into result: Matrix, _ memory: PassMemory,
         keepsActivations: Bool
     ) {
@@ -218,7 +238,7 @@ package final class SequenceEncoder {
     }
 
     /// Memory for a pass: the spare one, or new memory while a pass is alive.
-    private func takeMemory() -> PassMemory {
+    func takeMemory() -> PassMemory {
         if let memory = spare {
             spare = nil
             return memory

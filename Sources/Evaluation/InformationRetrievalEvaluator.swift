@@ -103,9 +103,9 @@ public final class InformationRetrievalEvaluator: Evaluator {
     public func evaluate(
         model: any SentenceEncoding, ensemble: any Ensemble, context: EvaluationContext
     ) throws -> [Metric] {
-        let queries = try model.encode(
-            collection.queryTexts, prompt: settings.queryPrompt ?? model.queryPrompt,
-            tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
+        let queries = try model.encodeQueries(
+            collection.queryTexts, prompt: settings.queryPrompt, tokensPerBatch: context.tokensPerBatch,
+            ensemble: ensemble)
         let depth = cutoffs.deepest
         let found = try search(
             queries: settings.truncatedDimension.map(queries.truncated) ?? queries, depth: depth, model: model,
@@ -151,9 +151,9 @@ public final class InformationRetrievalEvaluator: Evaluator {
                 let share = InformationRetrievalEvaluator.share(
                     of: chunk, lengths: { texts[$0].utf8.count }, turn: turn, ensemble: ensemble)
                 guard !share.isEmpty else { continue }
-                let documents = try model.encode(
-                    share.map { texts[$0] }, prompt: settings.documentPrompt ?? model.documentPrompt,
-                    tokensPerBatch: context.tokensPerBatch, ensemble: nil)
+                let documents = try model.encodeDocuments(
+                    share.map { texts[$0] }, prompt: settings.documentPrompt, tokensPerBatch: context.tokensPerBatch,
+                    ensemble: nil)
                 let rows = settings.truncatedDimension.map(documents.truncated) ?? documents
                 for search in searches { search.add(rows) }
                 numbers += share.map { Int32($0) }

@@ -74,12 +74,9 @@ package final class RerankingEvaluator: Evaluator {
         let queries = UniqueTexts(samples.map(\.query))
         let documents = UniqueTexts(samples.flatMap { $0.positives + $0.negatives })
         let queryRows = settings.common.cut(
-            try model.encode(
-                queries.texts, prompt: model.queryPrompt, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble))
+            try model.encodeQueries(queries.texts, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble))
         let documentRows = settings.common.cut(
-            try model.encode(
-                documents.texts, prompt: model.documentPrompt, tokensPerBatch: context.tokensPerBatch,
-                ensemble: ensemble))
+            try model.encodeDocuments(documents.texts, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble))
         let share = ensemble.rank * samples.count / ensemble.size..<(ensemble.rank + 1) * samples.count / ensemble.size
         var place = samples[..<share.lowerBound].reduce(0) { $0 + $1.positives.count + $1.negatives.count }
         var own: [Double] = []

@@ -98,10 +98,10 @@ public final class TripletEvaluator: Evaluator {
     ) throws -> [Metric] {
         let queries = UniqueTexts(anchors)
         let documents = UniqueTexts(positives + negatives)
-        let queryRows = try model.encode(
-            queries.texts, prompt: model.queryPrompt, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
-        let documentRows = try model.encode(
-            documents.texts, prompt: model.documentPrompt, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
+        let queryRows = try model.encodeQueries(
+            queries.texts, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
+        let documentRows = try model.encodeDocuments(
+            documents.texts, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
         return try ensemble.metricsOnRoot {
             let a = settings.common.cut(queryRows.gathering(queries.places))
             let p = settings.common.cut(documentRows.gathering(Array(documents.places.prefix(anchors.count))))

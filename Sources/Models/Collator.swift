@@ -1,9 +1,9 @@
 // From the texts of a batch to packed token ids.
 //
-// What: each column's prompt is put before its texts, every text is tokenised and cut to the model's length, and all
-// columns are packed one after another. Where pooling leaves the prompt out, each sequence carries the number of
-// leading tokens that this means: the tokens of the prompt alone, without a trailing special token, as the reference
-// counts.
+// What: each column's prompt is put before its texts, every text is tokenised by the reader of the column's route and cut
+// to its length, and all columns are packed one after another. Where pooling leaves the prompt out, each sequence carries
+// the number of leading tokens that this means: the tokens of the prompt alone, without a trailing special token, as the
+// reference counts.
 //
 // Reference: sentence_transformers/base/data_collator.py, base/modules/transformer.py (_get_prompt_length).
 
@@ -13,28 +13,28 @@ import TuttiText
 
 /// Makes packed batches of texts.
 package struct Collator: Sendable {
-    private let tokenizer: Tokenizer
-    private let maximumLength: Int
-    private let prompts: [String]
-    private let promptTokens: [Int]
-    private let addsSpecialTokens: Bool
+    private struct Column {
+        let prompt: String
+        let promptTokens: Int
+        let route: Int
+    }
 
-    /// A collator that cuts to `maximumLength` tokens; columns beyond `prompts` have no prompt.
-    package init(
-        tokenizer: Tokenizer, maximumLength: Int, prompts: [String] = [], excludesPrompt: Bool = false,
-        addsSpecialTokens: Bool = true
-    ) {
-        self.tokenizer = tokenizer
-        self.maximumLength = maximumLength
-        self.prompts = prompts
-        self.addsSpecialTokens = addsSpecialTokens
-        promptTokens = prompts.map {
-            excludesPrompt ? Collator.promptLength($0, tokenizer: tokenizer, maximumLength: maximumLength) : 0
+    /// One a route.
+    private let readers: [TextReader]
+    private let columns: [Column]
+
+    /// A collator of columns with these prompts and routes; columns beyond them have no prompt and the first route.
+    package init(readers: [TextReader], prompts: [String] = [], routes: [Int] = []) {
+        self.readers = readers
+        columns = (0..<max(prompts.count, routes.count)).map { column in
+            let prompt = column < prompts.count ? prompts[column] : ""
+            let route = column < routes.count ? routes[column] : 0
+            return Column(prompt: prompt, promptTokens: readers[route].excludedTokens(of: prompt), route: route)
         }
     }
 
     /// Bytes of a text that its tokens stand for before it is cut: a token is about five.
-    package var longestText: Int { maximumLength * 5 }
+    package var longestText: Int { (readers.map(\.maximumLength).max() ?? 0) * 5 }
 
     /// Replaces the content of `packed` by the texts of `batch`, column after column.
     package func pack(_ batch: TextBatch, into packed: inout PackedBatch) {
@@ -59,21 +59,10 @@ package struct Collator: Sendable {
     private func append(
         _ text: String, slot: UInt64, column: Int, to packed: inout PackedBatch, _ scratch: inout TokenizerScratch
     ) {
-        let prompt = column < prompts.count ? prompts[column] : ""
-        let leading = column < prompts.count ? promptTokens[column] : 0
-        packed.append(slot: slot, column: UInt32(column), promptTokens: leading) { ids in
-            tokenizer.encode(
-                prompt.isEmpty ? text : prompt + text, maximumLength: maximumLength,
-                addSpecialTokens: addsSpecialTokens, appendingTo: &ids, scratch: &scratch)
+        let known = column < columns.count ? columns[column] : Column(prompt: "", promptTokens: 0, route: 0)
+        packed.append(slot: slot, column: UInt32(column), promptTokens: known.promptTokens, route: known.route) { ids in
+            readers[known.route].read(
+                known.prompt.isEmpty ? text : known.prompt + text, appendingTo: &ids, &scratch)
         }
-    }
-
-    /// The tokens of a prompt alone, a trailing special token not counted.
-    private static func promptLength(_ prompt: String, tokenizer: Tokenizer, maximumLength: Int) -> Int {
-        guard !prompt.isEmpty else { return 0 }
-        let special = Set(tokenizer.encode(""))
-        let tokens = tokenizer.encode(prompt, maximumLength: maximumLength)
-        guard let last = tokens.last, special.contains(last) else { return tokens.count }
-        return tokens.count - 1
     }
 }

@@ -28,9 +28,8 @@ package struct DecoderModel: Sendable {
     /// Throws: `.usage` for a family that has no decoder; as `SentenceEncoder.load`.
     package init(tiedTo model: SentenceEncoder) throws(TuttiError) {
         try self.init(
-            model.directory, family: model.family, tokenizer: model.tokenizer,
-            weights: try model.directory.openWeights(),
-            source: model.sourceDescription)
+            model.inputs[0].directory, family: model.inputs[0].family, tokenizer: model.tokenizer,
+            weights: try model.inputs[0].directory.openWeights(), source: model.sourceDescription)
     }
 
     /// Loads the model that `path` names: a folder or a hub id.
@@ -38,23 +37,24 @@ package struct DecoderModel: Sendable {
     /// Throws: `.usage` for a family that has no decoder; as `SentenceEncoder.load`.
     package init(path: String) throws(TuttiError) {
         let directory = try ModelDirectory(path: try ModelHub.resolve(path))
-        let weights = try directory.openWeights()
+        guard !directory.routing.hasRouter else {
+            throw TuttiError(
+                .usage, "make a decoder", path, "the model has a Router, where a decoder needs one encoder",
+                hint: "Name the folder of one encoder.")
+        }
+        let input = directory.inputs[0]
+        let weights = try input.openWeights()
         try self.init(
-            directory, family: try EncoderSettings.read(DecoderModel.file(directory), weights: weights),
-            tokenizer: try Tokenizer.load(directory: directory.transformerPath, lowercases: directory.lowercases),
+            input, family: try EncoderSettings.read(input.configurationFile, weights: weights),
+            tokenizer: try Tokenizer.load(directory: input.path, lowercases: input.lowercases),
             weights: weights, source: path)
     }
 
-    private static func file(_ directory: ModelDirectory) -> ConfigurationFile {
-        ConfigurationFile(
-            path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
-    }
-
     private init(
-        _ directory: ModelDirectory, family: any EncoderFamily, tokenizer: Tokenizer, weights: TensorFile,
+        _ directory: InputDirectory, family: any EncoderFamily, tokenizer: Tokenizer, weights: TensorFile,
         source: String
     ) throws(TuttiError) {
-        let file = DecoderModel.file(directory)
+        let file = directory.configurationFile
         guard let family = family as? any DecoderFamily else {
             let known = EncoderFamilies.all.filter { $0 is any DecoderFamily.Type }.flatMap { $0.modelTypes }
             throw TuttiError(
@@ -106,8 +106,9 @@ package struct DecoderModel: Sendable {
     /// A collator of the texts that are reconstructed, cut to `maximumLength` tokens; `prompts` as in `makeCollator`.
     package func makeCollator(prompts: [String], maximumLength: Int) -> Collator {
         // The last token is predicted and never read, so a text may be one longer than there are positions.
-        Collator(
-            tokenizer: tokenizer, maximumLength: min(maximumLength, plan.longestSequence + 1),
-            prompts: prompts)
+        let reader = TextReader(
+            tokenizer: tokenizer, maximumLength: min(maximumLength, plan.longestSequence + 1), excludesPrompt: false,
+            addsSpecialTokens: true)
+        return Collator(readers: [reader], prompts: prompts)
     }
 }

@@ -37,8 +37,6 @@ package enum InputModule: String, Sendable, CaseIterable {
 
     /// Why other modules of sentence-transformers cannot be trained.
     private static let reasons = [
-        "Router": "holds an encoder for each kind of text, where one encoder is trained",
-        "Asym": "holds an encoder for each kind of text, where one encoder is trained",
         "WordEmbeddings": "splits texts by a word list of its own, where a tokenizer.json is needed",
         "BoW": "has no parameters to train",
         "CLIPModel": "encodes images",
@@ -46,39 +44,39 @@ package enum InputModule: String, Sendable, CaseIterable {
 }
 
 extension ModelDirectory {
-    /// The modules after the first as an encoder has them: a bag of tokens is pooled by their mean.
-    var heads: [HeadConfiguration] {
-        (input == .staticEmbedding ? [.pooling(modes: [.mean])] : []) + modules.map(\.module)
+    /// The modules of a route after the first as an encoder has them: a bag of tokens is pooled by their mean.
+    func heads(of route: RouteModules) -> [HeadConfiguration] {
+        (inputs[route.input].input == .staticEmbedding ? [.pooling(modes: [.mean])] : []) + route.modules.map(\.module)
     }
+}
 
-    /// The weights of the first module.
+extension InputDirectory {
+    /// The weights of the module.
     ///
     /// Throws: `.missingFile` with a remedy; `.data` for anything malformed.
     func openWeights() throws(TuttiError) -> TensorFile {
-        let file = try TensorFile.open(directory: transformerPath)
+        let file = try TensorFile.open(directory: path)
         return input == .staticEmbedding ? try StaticTable.read(file) : file
     }
 
-    /// The settings of the first module, of sizes that `weights` can have.
+    /// The settings of the module, of sizes that `weights` can have.
     ///
     /// Throws: `.data` naming file and key.
     func family(of weights: TensorFile) throws(TuttiError) -> any EncoderFamily {
         switch input {
         case .transformer:
-            return try EncoderSettings.read(
-                ConfigurationFile(path: transformerConfigurationPath, object: transformerConfiguration),
-                weights: weights)
+            return try EncoderSettings.read(configurationFile, weights: weights)
         case .staticEmbedding: return try StaticTable.family(of: weights)
         }
     }
 
-    /// The tokenizer of the first module.
+    /// The tokenizer of the module.
     ///
     /// Throws: `.missingFile`; `.data` if a file cannot be used.
     func tokenizer() throws(TuttiError) -> Tokenizer {
         switch input {
-        case .transformer: try Tokenizer.load(directory: transformerPath, lowercases: lowercases)
-        case .staticEmbedding: try Tokenizer.load(file: transformerPath + "/tokenizer.json")
+        case .transformer: try Tokenizer.load(directory: path, lowercases: lowercases)
+        case .staticEmbedding: try Tokenizer.load(file: path + "/tokenizer.json")
         }
     }
 }

@@ -138,32 +138,52 @@ extension SentenceEncoder {
         return facts
     }
 
+    /// The modules of the top level; a Router's with those of its routes.
     private var moduleDescriptions: [String] {
-        func python(_ truth: Bool) -> String { truth ? "True" : "False" }
-        let first =
-            switch directory.input {
-            case .transformer:
-                "Transformer({'max_seq_length': \(maximumLength), 'do_lower_case': \(python(directory.lowercases)), "
-                    + "'architecture': '\(architectureName)'})"
-            case .staticEmbedding:
-                "StaticEmbedding(\n    (embedding): EmbeddingBag(\(encoder.plan.vocabularySize), "
-                    + "\(encoder.plan.hiddenSize), mode='mean')\n  )"
-            }
-        return [first]
-            + directory.modules.map { placed in
-                switch placed.module {
-                case .pooling(let modes, _, let includePrompt):
-                    "Pooling({'word_embedding_dimension': \(encoder.plan.hiddenSize), "
-                        + "'pooling_mode': '\(modes.map(\.name).joined(separator: "+"))', "
-                        + "'include_prompt': \(python(includePrompt))})"
-                case .normalize: "Normalize()"
-                case .dense(_, let inputWidth, let outputWidth, let bias, let activation, let hasResidual):
-                    "Dense({'in_features': \(inputWidth), 'out_features': \(outputWidth), 'bias': \(python(bias)), "
-                        + "'activation_function': '\(Activations.path(of: activation))'"
-                        + (hasResidual ? ", 'use_residual': True})" : "})")
-                case .layerNorm(_, let width): "LayerNorm({'dimension': \(width)})"
-                case .dropout(let rate): "Dropout({'dropout': \(rate)})"
+        let router = directory.list.router
+        return directory.list.entries.enumerated().map { index, entry in
+            if let router, entry.folder == router.folder, entry.className == "Router" {
+                let routes = zip(router.file.structure, directory.routes.indices).map { structure, route in
+                    let first = directory.routes[route].places.firstIndex { $0.contains("sub_modules") } ?? 0
+                    let own = (first..<first + structure.ids.count).map { description(of: $0, on: route) }
+                    return "    (\(structure.route)): Sequential(\n"
+                        + own.enumerated().map { "      (\($0)): \($1)\n" }.joined() + "    )\n"
                 }
+                return "Router(\n\(routes.joined())  )"
             }
+            // The same on every route: the number of modules before it, counted on the first.
+            return description(of: directory.routes[0].places.firstIndex(of: "\(index).") ?? 0, on: 0)
+        }
+    }
+
+    /// The module at `place` of a route, the first module being 0.
+    private func description(of place: Int, on route: Int) -> String {
+        func python(_ truth: Bool) -> String { truth ? "True" : "False" }
+        let (route, plan) = (directory.routes[route], encoder.plans[route].plan)
+        guard place > 0 else {
+            let input = inputs[route.input]
+            switch input.directory.input {
+            case .transformer:
+                let family = input.directory.configuration["model_type"]?.string ?? ""
+                return "Transformer({'max_seq_length': \(input.maximumLength), "
+                    + "'do_lower_case': \(python(input.directory.lowercases)), 'architecture': '\(family)'})"
+            case .staticEmbedding:
+                return "StaticEmbedding(\n    (embedding): EmbeddingBag(\(plan.vocabularySize), "
+                    + "\(plan.hiddenSize), mode='mean')\n  )"
+            }
+        }
+        switch route.modules[place - 1].module {
+        case .pooling(let modes, _, let includePrompt):
+            return "Pooling({'word_embedding_dimension': \(plan.hiddenSize), "
+                + "'pooling_mode': '\(modes.map(\.name).joined(separator: "+"))', "
+                + "'include_prompt': \(python(includePrompt))})"
+        case .normalize: return "Normalize()"
+        case .dense(_, let inputWidth, let outputWidth, let bias, let activation, let hasResidual):
+            return "Dense({'in_features': \(inputWidth), 'out_features': \(outputWidth), 'bias': \(python(bias)), "
+                + "'activation_function': '\(Activations.path(of: activation))'"
+                + (hasResidual ? ", 'use_residual': True})" : "})")
+        case .layerNorm(_, let width): return "LayerNorm({'dimension': \(width)})"
+        case .dropout(let rate): return "Dropout({'dropout': \(rate)})"
+        }
     }
 }

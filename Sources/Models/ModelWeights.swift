@@ -1,6 +1,6 @@
 // The tensors of a model folder: which of them are parameters, and their way into the parameter arena and back.
 //
-// What: the transformer's file and one file for each head with weights. A tensor whose canonical name is in the layout
+// What: the file of each first module and one for each head with weights. A tensor whose canonical name is in the layout
 // is a parameter; others that belong to the encoder (a pooler, position ids) stay mapped and are written back byte for
 // byte. What a checkpoint of a larger class holds besides the encoder (a language model's head), and second names of one
 // parameter, are not written. Names and order in the files are the checkpoint's own. Parameters are single precision in
@@ -17,7 +17,7 @@ import TuttiGround
 struct ModelWeights: Sendable {
     /// One weight file of the folder.
     struct Part: Sendable {
-        /// The folder inside the model folder, "" for the transformer's.
+        /// The folder inside the model folder, "" for the root.
         let folder: String
         /// The mapped file.
         let file: TensorFile
@@ -29,20 +29,25 @@ struct ModelWeights: Sendable {
         let isOfLargerClass: Bool
     }
 
-    /// The transformer's part first.
+    /// The first modules' parts first.
     let parts: [Part]
 
-    /// Finds the parameters in `first`, the weights of the first module of `directory`, and in the weight files of the
-    /// `modules` after it.
+    /// Finds the parameters in `first`, the weights of the first modules of `directory`, whose families these are, and in
+    /// the weight files of the `modules` after them.
     ///
     /// Throws: `.missingFile` for a missing file with a remedy; `.data` for missing tensors and wrong shapes.
     init(
-        _ directory: ModelDirectory, first: TensorFile, modules: [PlacedModule], family: any EncoderFamily.Type,
+        _ directory: ModelDirectory, first: [TensorFile], modules: [PlacedModule], families: [any EncoderFamily.Type],
         layout: ParameterLayout
     ) throws(TuttiError) {
-        var parts = [
-            try ModelWeights.part(folder: "", first, layout: layout, of: family) { family.canonicalName($0) }
-        ]
+        var parts: [Part] = []
+        for (place, file) in first.enumerated() {
+            let (family, scope) = (families[place], directory.inputs[place].scope)
+            parts.append(
+                try ModelWeights.part(folder: scope, file, layout: layout, of: family) {
+                    scope.isEmpty ? family.canonicalName($0) : scope + "." + family.canonicalName($0)
+                })
+        }
         for placed in modules where placed.module.hasWeights {
             let file = try TensorFile.open(directory: directory.path + "/" + placed.folder)
             parts.append(

@@ -24,50 +24,69 @@ struct ModelWriter {
     func write(to directory: String, card: String) throws(TuttiError) {
         try write(modulesText, to: directory + "/modules.json")
         try write(modelSettingsText, to: directory + "/config_sentence_transformers.json")
-        if source.input.hasConfiguration {
-            try write(transformerSettingsText, to: directory + "/sentence_bert_config.json")
-            try AtomicWrite.file(path: directory + "/config.json", bytes: transformerConfigurationBytes())
+        if let (file, folder) = source.list.router {
+            let path = folder.isEmpty ? directory : directory + "/" + folder
+            try makeFolder(path)
+            try write(file.text, to: path + "/router_config.json")
         }
-        for (name, bytes) in model.tokenizer.files { try AtomicWrite.file(path: directory + "/" + name, bytes: bytes) }
-        for placed in source.modules {
-            let folder = directory + "/" + placed.folder
+        for input in model.inputs {
+            let folder = input.directory.scope.isEmpty ? directory : directory + "/" + input.directory.scope
             try makeFolder(folder)
-            if let text = placed.module.configurationText(hiddenSize: model.encoder.plan.hiddenSize) {
-                try write(text, to: folder + "/config.json")
+            try write(input, to: folder)
+        }
+        var written: Set<String> = []
+        for (route, plan) in zip(source.routes, model.encoder.plans) {
+            for placed in route.modules where written.insert(placed.folder).inserted {
+                let folder = directory + "/" + placed.folder
+                try makeFolder(folder)
+                if let text = placed.module.configurationText(hiddenSize: plan.plan.hiddenSize) {
+                    try write(text, to: folder + "/config.json")
+                }
             }
         }
         try model.weights.save(to: directory, from: model.encoder.parameters)
         try write(card, to: directory + "/README.md")
     }
 
+    /// Writes the files of a first module, weights apart.
+    private func write(_ input: TextInput, to folder: String) throws(TuttiError) {
+        if input.directory.input.hasConfiguration {
+            try write(settingsText(input), to: folder + "/sentence_bert_config.json")
+            try AtomicWrite.file(path: folder + "/config.json", bytes: configurationBytes(input))
+        }
+        for (name, bytes) in input.tokenizer.files { try AtomicWrite.file(path: folder + "/" + name, bytes: bytes) }
+    }
+
     /// The bytes of config.json as they were, or its text with overrides, and the type of the weights and the class of the
     /// model corrected.
-    private func transformerConfigurationBytes() -> [UInt8] {
-        var configuration = source.transformerConfiguration
-        var isChanged = source.isOverridden
+    private func configurationBytes(_ text: TextInput) -> [UInt8] {
+        let input = text.directory
+        var configuration = input.configuration
+        var isChanged = input.isOverridden
         for key in ["torch_dtype", "dtype"] {
             guard let type = configuration[key]?.string, type != "float32" else { continue }
             configuration.set(key, .string("float32"))
             isChanged = true
         }
         // What is saved of a larger class is the encoder.
-        if model.weights.parts.first?.isOfLargerClass ?? false,
-            let name = configuration["model_type"]?.string.flatMap({ type(of: model.family).encoderClasses[$0] })
+        let part = model.weights.parts.first { $0.folder == input.scope }
+        if part?.isOfLargerClass ?? false,
+            let name = configuration["model_type"]?.string.flatMap({ type(of: text.family).encoderClasses[$0] })
         {
             configuration.set("architectures", .array([.string(name)]))
             isChanged = true
         }
-        guard isChanged else { return source.transformerConfigurationBytes }
+        guard isChanged else { return input.configurationBytes }
         return Array((JSONValue.object(configuration).serialized(indent: 2) + "\n").utf8)
     }
 
     private var modulesText: String {
-        let classes = model.moduleNames
-        let folders = [""] + source.modules.map(\.folder)
-        let modules = zip(classes, folders).enumerated().map { index, module in
-            JSONValue.object([
-                "idx": .integer(Int64(index)), "name": .string("\(index)"), "path": .string(module.1),
-                "type": .string("sentence_transformers.models.\(module.0)"),
+        let modules = source.list.entries.enumerated().map { index, entry in
+            let isInput = index == 0 && source.list.router?.folder != entry.folder
+            return JSONValue.object([
+                "idx": .integer(Int64(index)), "name": .string("\(index)"),
+                "path": .string(isInput ? "" : entry.folder),
+                "type": .string("sentence_transformers.models.\(entry.className)"),
             ])
         }
         return JSONValue.array(modules).serialized(indent: 2)
@@ -88,9 +107,9 @@ struct ModelWriter {
         return JSONValue.object(settings).serialized(indent: 2)
     }
 
-    private var transformerSettingsText: String {
+    private func settingsText(_ input: TextInput) -> String {
         JSONValue.object([
-            "max_seq_length": .integer(Int64(model.maximumLength)), "do_lower_case": .bool(source.lowercases),
+            "max_seq_length": .integer(Int64(input.maximumLength)), "do_lower_case": .bool(input.directory.lowercases),
         ])
         .serialized(indent: 4)
     }

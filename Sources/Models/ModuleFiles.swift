@@ -48,8 +48,6 @@ extension HeadConfiguration {
         "WordWeights": "weights token vectors by a word list of its own, before pooling",
         "CNN": "works on token vectors, before pooling", "LSTM": "works on token vectors, before pooling",
         "WeightedLayerPooling": "adds up the token vectors of several layers, before pooling",
-        "Router": "holds modules for each kind of text, where all texts take one way",
-        "Asym": "holds modules for each kind of text, where all texts take one way",
     ]
 
     /// The most modes that one pooling may put side by side.

@@ -14,7 +14,8 @@ struct ModulePath {
 
     /// What a saved model's root holds itself.
     private static let rootFiles: Set<String> = [
-        "modules.json", "config.json", "config_sentence_transformers.json", "sentence_bert_config.json", "README.md",
+        "modules.json", "config.json", "router_config.json", "config_sentence_transformers.json",
+        "sentence_bert_config.json", "README.md",
         "model.safetensors", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
         "special_tokens_map.json", "added_tokens.json", "trainer_state.json", "tutti_state.json",
         "optimizer.safetensors", "loss.safetensors",

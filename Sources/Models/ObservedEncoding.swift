@@ -22,7 +22,14 @@ package final class ObservedEncoding: SentenceEncoding {
     package func encode(
         _ texts: [String], prompt: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?
     ) throws -> Embeddings {
+        try encode(texts, prompt: prompt, task: nil, tokensPerBatch: tokensPerBatch, ensemble: ensemble)
+    }
+
+    /// The embeddings of `texts` by the route of their task, as the model's own. Collective.
+    package func encode(
+        _ texts: [String], prompt: String?, task: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?
+    ) throws -> Embeddings {
         try model.encode(
-            texts, prompt: prompt, tokensPerBatch: tokensPerBatch, ensemble: ensemble, observe: observe)
+            texts, prompt: prompt, task: task, tokensPerBatch: tokensPerBatch, ensemble: ensemble, observe: observe)
     }
 }

@@ -15,18 +15,25 @@ import TuttiText
 
 /// A model that turns texts into embeddings.
 public final class SentenceEncoder: SentenceEncoding {
-    /// The tokenizer.
-    package let tokenizer: Tokenizer
-    /// The transformer and its heads, with their parameters.
-    package let encoder: SequenceEncoder
+    /// The first modules of all routes: most models have one.
+    package private(set) var inputs: [TextInput]
+    /// The modules of each route with their parameters: most models have one route.
+    package let encoder: RoutedEncoder
     /// What the model's folder says, weights apart.
     package let directory: ModelDirectory
     /// Texts are cut to this number of tokens, special ones included; at most `encoder.longestSequence`.
+    ///
+    /// Of a model with several first modules, the largest limit; a new one holds for each that has a limit, as far as it
+    /// has positions.
     public var maximumLength: Int {
-        didSet {
+        get { inputs.map(\.maximumLength).filter { $0 < EncoderPlan.boundlessLength }.max() ?? inputs[0].maximumLength }
+        set {
             precondition(
-                (max(1, tokenizer.templateCount)...encoder.longestSequence).contains(maximumLength),
-                "a maximum length of \(maximumLength) tokens")
+                (max(1, templateCount)...encoder.longestSequence).contains(newValue),
+                "a maximum length of \(newValue) tokens")
+            for place in inputs.indices where inputs.count == 1 || inputs[place].hasLimit {
+                inputs[place].maximumLength = min(newValue, inputs[place].longestText)
+            }
         }
     }
     /// Prompts by name.
@@ -41,8 +48,6 @@ public final class SentenceEncoder: SentenceEncoding {
     public let notices: [String]
     /// What the model was loaded from, as the user called it.
     package let sourceDescription: String
-    /// The transformer's settings, of its family.
-    let family: any EncoderFamily
     let weights: ModelWeights
 
     /// Loads the model that `path` names: a folder, or a hub id that the local Hugging Face cache holds.
@@ -56,45 +61,54 @@ public final class SentenceEncoder: SentenceEncoding {
     }
 
     private init(_ directory: ModelDirectory, source: String) throws(TuttiError) {
-        let file = ConfigurationFile(
-            path: directory.transformerConfigurationPath, object: directory.transformerConfiguration)
-        let first = try directory.openWeights()
-        let family = try directory.family(of: first)
+        let file = directory.list.router.map { ConfigurationFile(path: $0.file.path, object: JSONObject()) }
+        var (first, families, plans) = ([TensorFile](), [any EncoderFamily](), [EncoderPlan]())
+        for input in directory.inputs {
+            let weights = try input.openWeights()
+            let family = try input.family(of: weights)
+            plans.append(
+                try EncoderSettings.known(input.configurationFile) { () throws(TuttiError) in try family.plan() })
+            first.append(weights)
+            families.append(family)
+        }
         try SentenceEncoder.checkModules(directory)
-        let encoder = try EncoderSettings.known(file) { () throws(TuttiError) in
-            try SequenceEncoder(try family.plan(), heads: directory.heads)
+        let routes = directory.routes.map { route in
+            RoutePlan(
+                name: route.name, plan: plans[route.input], heads: directory.heads(of: route),
+                scope: directory.inputs[route.input].scope)
         }
-        let (vocabulary, longest) = (encoder.plan.vocabularySize, encoder.longestSequence)
-        try SentenceEncoder.checkPooling(directory, hiddenSize: encoder.plan.hiddenSize)
+        let encoder = try EncoderSettings.known(file ?? directory.inputs[0].configurationFile) {
+            () throws(TuttiError) in try RoutedEncoder(routes)
+        }
+        for route in directory.routes {
+            try SentenceEncoder.checkPooling(route, directory.path, hiddenSize: plans[route.input].hiddenSize)
+        }
         weights = try ModelWeights(
-            directory, first: first, modules: directory.modules, family: type(of: family), layout: encoder.layout)
+            directory, first: first, modules: directory.modules, families: families.map { type(of: $0) },
+            layout: encoder.layout)
         try weights.load(into: encoder.parameters)
-        let tokenizer = try directory.tokenizer()
-        try file.check(tokenizer, fits: vocabulary)
 
-        var notices = directory.notices + tokenizer.notices
-        let wanted = directory.maximumLength ?? min(tokenizer.modelMaximumLength ?? longest, longest)
-        if wanted > longest {
-            notices.append(
-                "max_seq_length \(wanted) is more than the model has positions for: texts are cut to \(longest) tokens")
-        }
-        maximumLength = min(wanted, longest)
-        guard !directory.input.addsSpecialTokens || tokenizer.templateCount <= maximumLength else {
-            throw TuttiError(
-                .data, "read model", directory.path,
-                "the tokenizer puts \(tokenizer.templateCount) special tokens around a text, but the model takes"
-                    + " \(maximumLength)")
+        var notices = directory.notices
+        var inputs: [TextInput] = []
+        for (place, input) in directory.inputs.enumerated() {
+            let read = try TextInput(input, family: families[place], plan: plans[place], notices: &notices)
+            inputs.append(read)
         }
         self.notices = notices
         self.directory = directory
-        self.tokenizer = tokenizer
+        self.inputs = inputs
         self.encoder = encoder
-        self.family = family
         prompts = Dictionary(directory.prompts.map { ($0.name, $0.text) }) { _, last in last }
         defaultPromptName = directory.defaultPromptName
         similarity = directory.similarity
         sourceDescription = source
     }
+
+    /// The tokenizer, of the first route.
+    package var tokenizer: Tokenizer { inputs[0].tokenizer }
+
+    /// Special tokens around a text, of the route that has most.
+    package var templateCount: Int { inputs.map(\.tokenizer.templateCount).max() ?? 0 }
 
     /// The embeddings of `texts` in their order, computed without dropout.
     ///
@@ -105,16 +119,26 @@ public final class SentenceEncoder: SentenceEncoding {
     public func encode(
         _ texts: [String], prompt: String? = nil, tokensPerBatch: Int = 8192, ensemble: (any Ensemble)? = nil
     ) throws -> Embeddings {
-        try encode(texts, prompt: prompt, tokensPerBatch: tokensPerBatch, ensemble: ensemble) { _, _ in }
+        try encode(texts, prompt: prompt, task: nil, tokensPerBatch: tokensPerBatch, ensemble: ensemble)
+    }
+
+    /// The same by the route that a Router has for texts with this `task`, such as "query" or "document"; nil = its
+    /// default route. Other models take no notice of it. Collective.
+    ///
+    /// Throws: also `.usage` for a task without a route.
+    public func encode(
+        _ texts: [String], prompt: String?, task: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?
+    ) throws -> Embeddings {
+        try encode(texts, prompt: prompt, task: task, tokensPerBatch: tokensPerBatch, ensemble: ensemble) { _, _ in }
     }
 
     /// The same, and `observe` gets the texts that are done, of all texts, from zero on: those of this rank's share as
     /// if the other ranks kept pace. Collective.
     package func encode(
-        _ texts: [String], prompt: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?,
+        _ texts: [String], prompt: String?, task: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?,
         observe: (_ done: Int, _ total: Int) -> Void
     ) throws -> Embeddings {
-        try TextEncoding(model: self, prompt: prompt, tokensPerBatch: tokensPerBatch)
+        try TextEncoding(model: self, prompt: prompt, task: task, tokensPerBatch: tokensPerBatch)
             .embeddings(of: texts, ensemble: ensemble, observe: observe)
     }
 
@@ -131,38 +155,44 @@ public final class SentenceEncoder: SentenceEncoding {
     /// Throws: as `load`.
     package func restoreWeights(from path: String) throws(TuttiError) {
         let other = try ModelDirectory(path: path)
+        guard other.inputs.map(\.scope) == directory.inputs.map(\.scope) else {
+            throw TuttiError(.data, "read weights", path, "is a model of other modules")
+        }
+        var first: [TensorFile] = []
+        for input in other.inputs { first.append(try input.openWeights()) }
         let weights = try ModelWeights(
-            other, first: try other.openWeights(), modules: directory.modules, family: type(of: family),
+            other, first: first, modules: directory.modules, families: inputs.map { type(of: $0.family) },
             layout: encoder.layout.withLossParameters([], alignment: 1))
         try weights.load(into: encoder.parameters)
     }
 
     /// A second encoder of the same kind, with parameters of its own that are still zero.
-    package func makeTwin() throws(TuttiError) -> SequenceEncoder {
-        try SequenceEncoder(encoder.plan, heads: encoder.headConfigurations)
-    }
+    package func makeTwin() throws(TuttiError) -> RoutedEncoder { try encoder.makeTwin() }
 
     /// The width of the embeddings that `encode` returns.
     public var dimension: Int { min(encoder.outputWidth, directory.truncatedDimension ?? encoder.outputWidth) }
 
-    /// The first module's family: model_type of config.json, or the class of a module that has none.
+    /// The family of each first module: model_type of config.json, or the class of a module that has none.
     package var architectureName: String {
-        directory.transformerConfiguration["model_type"]?.string ?? directory.input.rawValue
+        directory.inputs.map { $0.configuration["model_type"]?.string ?? $0.input.rawValue }.joined(separator: " + ")
     }
 
     /// The class names of the modules in order.
-    package var moduleNames: [String] { [directory.input.rawValue] + directory.modules.map(\.module.className) }
+    package var moduleNames: [String] { directory.list.entries.map(\.className) }
 
     /// The tokens that texts are cut to; nil for a model without a longest length.
     package var lengthLimit: Int? { maximumLength < EncoderPlan.unlimitedLength ? maximumLength : nil }
 
-    /// The modes of pooling, by their names in sentence-transformers.
+    /// The modes of pooling of all routes, by their names in sentence-transformers.
     package var poolingModes: [String] {
-        for case .pooling(let modes, _, _) in directory.heads { return modes.map(\.name) }
-        return []
+        var names: [String] = []
+        for case .pooling(let modes, _, _) in encoder.plans.flatMap(\.heads) {
+            names += modes.map(\.name).filter { !names.contains($0) }
+        }
+        return names
     }
 
-    /// The kind of the tokenizer's model: "WordPiece" ...
+    /// The kind of the first route's tokenizer: "WordPiece" ...
     ///
     /// Throws: `.data` if its file is not JSON.
     package func tokenizerKind() throws(TuttiError) -> String {
@@ -181,29 +211,36 @@ public final class SentenceEncoder: SentenceEncoding {
         }
     }
 
-    /// False when pooling leaves out the tokens of the prompt.
-    package var includesPrompt: Bool {
-        !directory.modules.contains { placed in
-            if case .pooling(_, _, let includePrompt) = placed.module { return !includePrompt }
-            return false
-        }
+    /// False when pooling leaves out the tokens of the prompt, on any route.
+    package var includesPrompt: Bool { directory.routes.allSatisfy(\.includesPrompt) }
+
+    /// How the texts of each route become tokens.
+    package var readers: [TextReader] {
+        directory.routes.map { inputs[$0.input].reader(excludesPrompt: !$0.includesPrompt) }
     }
 
-    /// A collator for this model; `prompts` has one prompt a text column, and columns beyond it have none.
-    package func makeCollator(prompts: [String] = []) -> Collator {
-        Collator(
-            tokenizer: tokenizer, maximumLength: maximumLength, prompts: prompts, excludesPrompt: !includesPrompt,
-            addsSpecialTokens: directory.input.addsSpecialTokens)
+    /// A collator for this model; `prompts` has one prompt a text column, and columns beyond it have none. `tasks` has the
+    /// task of each column, which chooses its route; columns beyond it have none.
+    ///
+    /// Throws: `.usage` for a task that has no route.
+    package func makeCollator(prompts: [String] = [], tasks: [String?] = []) throws(TuttiError) -> Collator {
+        var routes: [Int] = []
+        for column in 0..<max(1, prompts.count, tasks.count) {
+            routes.append(try directory.routing.route(of: column < tasks.count ? tasks[column] : nil))
+        }
+        return Collator(readers: readers, prompts: prompts, routes: routes)
     }
 }
 
 extension SentenceEncoder {
-    private static func checkPooling(_ directory: ModelDirectory, hiddenSize: Int) throws(TuttiError) {
-        for placed in directory.modules {
+    private static func checkPooling(
+        _ route: RouteModules, _ path: String, hiddenSize: Int
+    ) throws(TuttiError) {
+        for placed in route.modules {
             guard case .pooling(_, let width?, _) = placed.module, width != hiddenSize else { continue }
             throw TuttiError(
                 .data, "read model configuration",
-                "\(directory.path)/\(placed.folder)/config.json: word_embedding_dimension",
+                "\(path)/\(placed.folder)/config.json: word_embedding_dimension",
                 "is \(width), but the transformer's hidden_size is \(hiddenSize)")
         }
     }
@@ -214,16 +251,5 @@ extension SentenceEncoder {
             let weights = try TensorFile.open(directory: directory.path + "/" + placed.folder)
             try ModelSizes(weights).check(placed, root: directory.path)
         }
-    }
-}
-
-extension ConfigurationFile {
-    /// Refuses a tokenizer with ids beyond the word table.
-    ///
-    /// Throws: `.data` naming vocab_size.
-    func check(_ tokenizer: Tokenizer, fits vocabularySize: Int) throws(TuttiError) {
-        guard Int(tokenizer.largestID) >= vocabularySize else { return }
-        let token = tokenizer.token(tokenizer.largestID).map { " ('\($0)')" } ?? ""
-        throw error("vocab_size", "is \(vocabularySize), but the tokenizer has the id \(tokenizer.largestID)\(token)")
     }
 }

@@ -16,9 +16,42 @@ public protocol SentenceEncoding: AnyObject {
     func encode(
         _ texts: [String], prompt: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?
     ) throws -> Embeddings
+
+    /// The same for texts with a `task`, such as "query" or "document", which chooses the route of a model with a Router;
+    /// nil = its default route. A model without one encodes all texts alike, which is what conforming types do that do
+    /// not implement this. Collective.
+    func encode(
+        _ texts: [String], prompt: String?, task: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?
+    ) throws -> Embeddings
 }
 
 extension SentenceEncoding {
+    /// The embeddings of `texts`, whatever their task. Collective.
+    public func encode(
+        _ texts: [String], prompt: String?, task: String?, tokensPerBatch: Int, ensemble: (any Ensemble)?
+    ) throws -> Embeddings {
+        try encode(texts, prompt: prompt, tokensPerBatch: tokensPerBatch, ensemble: ensemble)
+    }
+
+    /// The embeddings of queries by the route of the task "query"; `prompt` nil = the model's prompt of queries.
+    /// Collective.
+    public func encodeQueries(
+        _ texts: [String], prompt: String? = nil, tokensPerBatch: Int = 8192, ensemble: (any Ensemble)? = nil
+    ) throws -> Embeddings {
+        try encode(
+            texts, prompt: prompt ?? queryPrompt, task: "query", tokensPerBatch: tokensPerBatch, ensemble: ensemble)
+    }
+
+    /// The embeddings of documents by the route of the task "document"; `prompt` nil = the model's prompt of documents.
+    /// Collective.
+    public func encodeDocuments(
+        _ texts: [String], prompt: String? = nil, tokensPerBatch: Int = 8192, ensemble: (any Ensemble)? = nil
+    ) throws -> Embeddings {
+        try encode(
+            texts, prompt: prompt ?? documentPrompt, task: "document", tokensPerBatch: tokensPerBatch,
+            ensemble: ensemble)
+    }
+
     /// The prompt of queries: the one named "query", else none.
     public var queryPrompt: String { prompts["query"] ?? "" }
 

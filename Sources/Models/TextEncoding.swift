@@ -11,17 +11,21 @@ import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
 
-/// Texts in, embeddings out: a model with a prompt and a size of batches.
+/// Texts in, embeddings out: a model with a prompt, a route and a size of batches.
 struct TextEncoding {
     private let model: SentenceEncoder
-    private let prompt: String
+    private let collator: Collator
     private let tokensPerBatch: Int
 
-    /// Encodes with `prompt` before every text; nil stands for the default prompt of the model, "" for none.
-    init(model: SentenceEncoder, prompt: String?, tokensPerBatch: Int) {
+    /// Encodes with `prompt` before every text; nil stands for the default prompt of the model, "" for none. `task` chooses
+    /// the route of a model with a Router.
+    ///
+    /// Throws: `.usage` for a task without a route.
+    init(model: SentenceEncoder, prompt: String?, task: String?, tokensPerBatch: Int) throws(TuttiError) {
         precondition(tokensPerBatch >= 1, "batches of \(tokensPerBatch) tokens")
         self.model = model
-        self.prompt = prompt ?? model.defaultPromptName.flatMap { model.prompts[$0] } ?? ""
+        let prompt = prompt ?? model.defaultPromptName.flatMap { model.prompts[$0] } ?? ""
+        collator = try model.makeCollator(prompts: [prompt], tasks: [task])
         self.tokensPerBatch = tokensPerBatch
     }
 
@@ -81,7 +85,6 @@ struct TextEncoding {
         _ texts: [String], observe: (_ done: Int) -> Void
     ) -> Embeddings {
         let embeddings = Embeddings(count: texts.count, dimension: model.encoder.outputWidth)
-        let collator = model.makeCollator(prompts: [prompt])
         var batch = PackedBatch()
         var firstRow = 0
         func run(upTo row: Int) {

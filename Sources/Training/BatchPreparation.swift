@@ -51,21 +51,26 @@ struct BatchPreparation: Sendable {
     /// Whether ranks get as many rows each, rather than as much text.
     private let equalRows: Bool
 
-    /// What `objective` needs of a table with `columnCount` text columns, whose columns have these prompts.
+    /// What `objective` needs of a table with `columnCount` text columns, whose columns have these prompts and tasks.
     ///
     /// - Parameters:
     ///   - seed: seed of the run.
     ///   - epoch: the epoch, of which damaged texts are a function.
     ///   - equalRows: whether ranks get as many rows each, also where the loss would not mind.
+    /// - Throws: `.usage` for a task that has no route.
     init(
-        _ objective: Objective, columnCount: Int, prompts: [String], seed: UInt64, epoch: Int, equalRows: Bool
-    ) {
+        _ objective: Objective, columnCount: Int, prompts: [String], tasks: [String?], seed: UInt64, epoch: Int,
+        equalRows: Bool
+    ) throws(TuttiError) {
         let requirements = objective.requirements
-        readers = objective.roles.map { role in
-            Reader(
-                role: role, collator: objective.makeCollator(for: role, prompts: prompts),
-                columns: requirements.columns(of: role).numbers(of: columnCount))
+        var readers: [Reader] = []
+        for role in objective.roles {
+            readers.append(
+                Reader(
+                    role: role, collator: try objective.makeCollator(for: role, prompts: prompts, tasks: tasks),
+                    columns: requirements.columns(of: role).numbers(of: columnCount)))
         }
+        self.readers = readers
         collator = readers[0].collator
         textColumns = columnCount
         deletion =

@@ -2,6 +2,7 @@
 
 import TuttiCorpus
 import TuttiEnsemble
+import TuttiGround
 
 /// The micro-batches of one epoch, in order.
 final class BatchSource {
@@ -44,17 +45,20 @@ struct RankBatches {
     }
 
     /// The batches of `plan` over `datasets`, from number `first` on, as they are in `epoch`.
+    ///
+    /// Throws: `.usage` for a column whose task has no route.
     func source(
         _ datasets: [TrainingDataset], _ plan: MultiDatasetPlan, from first: Int, epoch: Int
-    ) -> BatchSource {
-        let prepared = datasets.map { dataset in
-            let prompts = arguments.prompts.prompts(dataset: dataset.name, columns: dataset.table.columnNames)
-            return (
-                dataset.table.drawn(epoch: epoch, seed: arguments.dataSeed ?? arguments.seed),
-                BatchPreparation(
-                    objectives[dataset.loss], columnCount: prompts.count, prompts: prompts, seed: arguments.seed,
-                    epoch: epoch, equalRows: arguments.deterministic == .worldSize)
-            )
+    ) throws(TuttiError) -> BatchSource {
+        var prepared: [(Table, BatchPreparation)] = []
+        for dataset in datasets {
+            let columns = dataset.table.columnNames
+            let preparation = try BatchPreparation(
+                objectives[dataset.loss], columnCount: columns.count,
+                prompts: arguments.prompts.prompts(dataset: dataset.name, columns: columns),
+                tasks: arguments.routerMapping.tasks(dataset: dataset.name, columns: columns), seed: arguments.seed,
+                epoch: epoch, equalRows: arguments.deterministic == .worldSize)
+            prepared.append((dataset.table.drawn(epoch: epoch, seed: arguments.dataSeed ?? arguments.seed), preparation))
         }
         return BatchSource(prepared, plan: plan, from: first, rank: ensemble.rank, world: ensemble.size)
     }

@@ -124,7 +124,7 @@ final class EvaluationRound {
     ) throws {
         let started = PhaseClock.now()
         let objective = objectives[dataset.loss]
-        let source = batches.source([dataset], plan, from: 0, epoch: Self.drawingEpoch)
+        let source = try batches.source([dataset], plan, from: 0, epoch: Self.drawingEpoch)
         let draw = LossDraw(seed: inputs.arguments.seed, step: .max)  // the same at every evaluation
         var (sum, rows) = (0.0, 0)
         var report = StepReport()

@@ -50,6 +50,9 @@ extension TrainingInputs {
         evalDatasets = aside + (try load(configuration.evalDatasets))
         try arguments.prompts.check(
             datasets: (train + evalDatasets).map { ($0.name, $0.table.columnNames) }, places: configuration.places)
+        try arguments.routerMapping.check(
+            datasets: (train + evalDatasets).map { ($0.name, $0.table.columnNames) }, routing: model.directory.routing,
+            places: configuration.places)
         var lines: [String] = []
         (evaluators, testEvaluators) = try configuration.makeEvaluators(
             model: model, classifier: softmaxClassifier, notice: { lines.append($0) })
@@ -77,10 +80,10 @@ package func loadModel(
                 .usage, "limit the length of texts", "max_seq_length",
                 "is \(limit), but \(model.sourceDescription) has positions for \(model.encoder.longestSequence) tokens")
         }
-        guard limit >= model.tokenizer.templateCount else {
+        guard limit >= model.templateCount else {
             throw TuttiError(
                 .usage, "limit the length of texts", "max_seq_length",
-                "is \(limit), but \(model.tokenizer.templateCount) special tokens go around a text")
+                "is \(limit), but \(model.templateCount) special tokens go around a text")
         }
         model.maximumLength = limit
     }

@@ -59,7 +59,7 @@ package final class StepTimer {
                     .data, "plan the batches", trainer.inputs.trainDatasets[0].table.source,
                     "epoch \(epoch + 1) has no batch")
             }
-            let source = trainer.batches.source(
+            let source = try trainer.batches.source(
                 trainer.inputs.trainDatasets, batches, from: trainer.state.nextMicroBatch, epoch: epoch)
             while done < count, trainer.state.epochIndex == epoch {
                 var lengths: [Int] = []

@@ -68,7 +68,7 @@ package final class Trainer {
         let parameters = inputs.model.encoder.parameters
         let updates = try ParameterUpdates(
             parameters, losses: objectives.map(\.parameters.range), arguments: arguments, totalSteps: plan.totalSteps,
-            ensemble: ensemble)
+            names: inputs.model.referenceNames, ensemble: ensemble)
         let memory = updates.memory
         step = TrainingStep(
             objectives, lossOfDataset: inputs.trainDatasets.map(\.loss), memory: memory,
@@ -176,7 +176,7 @@ package final class Trainer {
         let batches = plan.batches(epoch: epoch)
         guard state.nextMicroBatch < batches.batchCount else { return try skipEpoch() }
         epochsWithoutBatches = 0
-        let source = self.batches.source(inputs.trainDatasets, batches, from: state.nextMicroBatch, epoch: epoch)
+        let source = try self.batches.source(inputs.trainDatasets, batches, from: state.nextMicroBatch, epoch: epoch)
         if state.nextMicroBatch == 0 {
             for line in plan.leftOut(of: batches, epoch: epoch) { log.notice(line) }
         }

@@ -191,8 +191,11 @@ public struct TrainingInputs {
         (trainDatasets + evalDatasets).map { ColumnRoles($0, loss: losses[$0.loss].configured) }
     }
 
-    /// Refuses data whose columns the loss cannot take; `show` gets what it takes and how the columns were understood.
+    /// Refuses data whose columns the loss or the model's Router cannot take; `show` gets what it takes and how the columns were understood.
     func checkColumns(_ show: (String) -> Void) throws(TuttiError) {
+        try arguments.routerMapping.check(
+            datasets: (trainDatasets + evalDatasets).map { ($0.name, $0.table.columnNames) },
+            routing: model.directory.routing, places: ConfigurationPlaces(file: "TrainingInputs"))
         for roles in columnRoles {
             guard let refusal = roles.refusal else { continue }
             for line in roles.refusalTable { show(line) }
@@ -204,9 +207,16 @@ public struct TrainingInputs {
     package var columnNotices: [String] {
         let roles = columnRoles
         var lines = roles.prefix(trainDatasets.count).map(\.notice)
-        let odd = roles.flatMap(\.warnings) + (trainDatasets + evalDatasets).flatMap(\.notices) + evaluatorNotices
+        let odd =
+            roles.flatMap(\.warnings) + (trainDatasets + evalDatasets).flatMap(\.notices) + evaluatorNotices
+            + routingNotices
         for line in odd where !lines.contains(line) { lines.append(line) }
         return lines
+    }
+
+    private var routingNotices: [String] {
+        guard !model.directory.routing.hasRouter, !arguments.routerMapping.isEmpty else { return [] }
+        return ["args.router_mapping has no effect: the model has no Router."]
     }
 
     /// A metric that no evaluation of this run gives is an error before the first step.

@@ -46,6 +46,12 @@ struct EncodeCommand: RankedCommand {
     @Option(help: ArgumentHelp("Name of one of the model's prompts.", valueName: "name"))
     var promptName: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Encode as queries or documents: with the model's prompt of that name, by its Router's route of that name.",
+            valueName: "query|document"))
+    var task: String?
+
     @Option(help: ArgumentHelp("Tokens per batch (default: 2048 per thread, at most 8192).", valueName: "n"))
     var batchTokens: Int?
 
@@ -75,6 +81,7 @@ struct EncodeCommand: RankedCommand {
         let (model, texts, prefix) = try ensemble.together("load model and texts") {
             let model = try SentenceEncoder.load(text.model)
             if ensemble.isRoot { model.notices.forEach(TableOptions.notice) }
+            _ = try model.directory.routing.route(of: task)
             return (model, try text.texts(isRoot: ensemble.isRoot), try chosenPrompt(model))
         }
         try compute.chooseGemm(for: model, ensemble: ensemble)
@@ -83,7 +90,7 @@ struct EncodeCommand: RankedCommand {
         // Larger batches are no faster, but each thread needs enough of one.
         let batchTokens = batchTokens ?? min(8192, 2048 * Parallel.threads)
         let embeddings = try model.encode(
-            texts, prompt: prefix, tokensPerBatch: batchTokens, ensemble: ensemble
+            texts, prompt: prefix, task: task, tokensPerBatch: batchTokens, ensemble: ensemble
         ) { display?.worked(TaskProgress("Encoding texts", done: $0, of: $1)) }
         let seconds = Date().timeIntervalSince(started)
         let normalize = normalize
@@ -111,7 +118,13 @@ struct EncodeCommand: RankedCommand {
     }
 
     private func chosenPrompt(_ model: SentenceEncoder) throws -> String? {
-        guard let promptName else { return prompt }
+        guard let promptName else {
+            switch task {
+            case "query": return prompt ?? model.queryPrompt
+            case "document": return prompt ?? model.documentPrompt
+            default: return prompt
+            }
+        }
         guard let found = model.prompts[promptName] else {
             throw TuttiError(
                 .usage, "choose a prompt", "--prompt-name \(promptName)", "the model has no such prompt",

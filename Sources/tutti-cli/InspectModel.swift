@@ -21,6 +21,7 @@ extension InspectCommand {
         facts["architecture"] = .string(model.architectureName)
         facts["modules"] = .array(model.moduleNames.map { .string($0) })
         facts["pooling"] = .array(model.poolingModes.map { .string($0) })
+        if model.directory.routing.hasRouter { facts["routes"] = routes(model) }
         facts["include_prompt"] = .bool(model.includesPrompt)
         facts["tokenizer"] = .string(try model.tokenizerKind())
         facts["dimension"] = number(model.dimension)
@@ -57,5 +58,25 @@ extension InspectCommand {
             facts["parameters"] = .object(list)
         }
         return facts
+    }
+
+    /// Of each route of a Router: its modules, what it costs to compute, its parameters, those it shares among them.
+    private func routes(_ model: SentenceEncoder) -> JSONValue {
+        let routing = model.directory.routing
+        var facts = JSONObject()
+        for (place, route) in model.directory.routes.enumerated() {
+            let (plan, input) = (model.encoder.plans[place], model.inputs[route.input])
+            let tokens = max(1, min(length ?? 128, input.maximumLength))
+            let flops = plan.plan.trainingFLOPs(tokens: tokens, lengths: [tokens]) / Double(tokens)
+            let own = plan.plan.tensors + plan.heads.flatMap(\.tensors)
+            facts[route.name] = .object([
+                "modules": .array(
+                    [.string(input.directory.input.rawValue)] + route.modules.map { .string($0.module.className) }),
+                "layers": .integer(Int64(plan.plan.layerCount)),
+                "parameters": .integer(Int64(own.reduce(0) { $0 + $1.shape.reduce(1, *) })),
+                "flops_a_token": .integer(Int64(flops / 3)), "is_default": .bool(routing.defaultRoute == place),
+            ])
+        }
+        return .object(facts)
     }
 }

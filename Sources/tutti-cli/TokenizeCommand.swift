@@ -14,20 +14,22 @@ struct TokenizeCommand: ParsableCommand {
 
     @OptionGroup var text: TextInputOptions
 
+    @Option(help: ArgumentHelp("Tokenize as the route of this task does, with a Router.", valueName: "query|document"))
+    var task: String?
+
     @Flag(help: "Also print the tokens.")
     var tokens = false
 
     func run() throws {
         let model = try SentenceEncoder.load(text.model)
         model.notices.forEach(TableOptions.notice)
-        let tokenizer = model.tokenizer
+        let reader = model.readers[try model.directory.routing.route(of: task)]
         var block = ""
         for line in try text.texts() {
-            let ids = tokenizer.encode(
-                line, maximumLength: model.maximumLength, addSpecialTokens: model.directory.input.addsSpecialTokens)
+            let ids = reader.ids(of: line)
             block += "{\"input_ids\": [" + ids.map(String.init).joined(separator: ", ") + "]"
             if tokens {
-                let spelled = ids.map { JSONValue.string(tokenizer.token($0) ?? "").serialized() }
+                let spelled = ids.map { JSONValue.string(reader.token($0) ?? "").serialized() }
                 block += ", \"tokens\": [" + spelled.joined(separator: ", ") + "]"
             }
             block += "}\n"

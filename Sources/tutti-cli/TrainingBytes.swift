@@ -13,10 +13,15 @@ struct TrainingBytes {
     let activationsOfOne, activations: Int
 
     /// Measures activations by laying out one and two texts: they are linear in the number of texts of one length.
-    init(_ encoder: SequenceEncoder, texts: Int, tokens: Int) {
+    /// Of several routes, those of the one that costs most.
+    init(_ encoder: RoutedEncoder, texts: Int, tokens: Int) {
+        let costs = encoder.plans.map(\.plan.denseParameters)
+        let route = costs.firstIndex(of: costs.max() ?? 0) ?? 0
         func activations(_ texts: Int) -> Int {
             var batch = PackedBatch()
-            for slot in 0..<texts { batch.append(repeatElement(0, count: tokens), slot: UInt64(slot)) }
+            for slot in 0..<texts {
+                batch.append(repeatElement(0, count: tokens), slot: UInt64(slot), route: route)
+            }
             return encoder.compute.run { encoder.activationBytes(of: batch) }
         }
         let (one, two) = (activations(1), activations(2))

@@ -14,17 +14,20 @@ import TuttiTraining
 let allocationLaws: [Law] =
     ["bert-sgd", "mpnet-sgd"].map { name in
         Law(name: "\(name): no allocation in a step once the largest batch was seen") { ensemble, findings in
-            try countAllocations(name, ensemble, findings)
+            try countAllocations(TinyTraining(name), ensemble, findings)
         }
     } + [
+        Law(name: "a Router: no allocation in a step once the largest batch was seen") { ensemble, findings in
+            try countAllocations(TinyTraining.routed(), ensemble, findings)
+        },
         Law(name: "bert-sgd: nor in one on nodes of two ranks", fewestRanks: 3, needsNode: true) { ensemble, findings in
-            try countAllocations("bert-sgd", AlteredEnsemble(ensemble, .pairsOfRanks), findings)
-        }
+            try countAllocations(TinyTraining("bert-sgd"), AlteredEnsemble(ensemble, .pairsOfRanks), findings)
+        },
     ]
 
-private func countAllocations(_ name: String, _ ensemble: any Ensemble, _ findings: Findings) throws {
+private func countAllocations(_ given: TinyTraining, _ ensemble: any Ensemble, _ findings: Findings) throws {
     let counter = AllocationCounter()
-    var training = TinyTraining(name)
+    var training = given
     training.sampler = SequentialBatchSampler()
     let output = try ensemble.broadcast(temporaryFolder("allocations"))
     defer { if ensemble.isRoot { removeQuietly(output) } }

@@ -16,7 +16,7 @@ import TuttiReports
 import TuttiTraining
 
 let trainingLaws: [Law] =
-    datasetLaws
+    datasetLaws + routerLaws
     + ["bert-sgd", "mpnet-sgd"].flatMap { name in
         [
             Law(name: "\(name): ten steps, dropout on, equal one process") { ensemble, findings in
@@ -98,9 +98,32 @@ private let datasetLaws: [Law] = [
     },
 ]
 
+/// Two encoders in one model: each rank has texts of both, or none.
+private let routerLaws: [Law] = [
+    Law(name: "a Router: ten steps of two encoders, dropout on, equal one process") { ensemble, findings in
+        try TinyTraining.routed().compare(together: ensemble, ensemble, findings)
+    },
+    Law(name: "a Router: the same by messages, as between nodes", fewestRanks: 2) { ensemble, findings in
+        try TinyTraining.routed().compare(together: AlteredEnsemble(ensemble, .nodesApart), ensemble, findings)
+    },
+    Law(name: "a Router: deterministic: world_size has the bits of one process") { ensemble, findings in
+        guard try isTree(ensemble) else { return }
+        var training = TinyTraining.routed()
+        training.logicalShards = max(8, ensemble.size)
+        try training.compare(together: ensemble, ensemble, findings)
+    },
+    .control("a Router: gradients divided by the number of ranks") { ensemble, findings in
+        var training = TinyTraining.routed()
+        training.exchange = .messages
+        try training.compare(together: AlteredEnsemble(ensemble, .dividedByRanks), ensemble, findings)
+    },
+]
+
 /// A run of a tiny model on its golden rows.
 struct TinyTraining {
     let folder: String
+    private let rows: String
+    private var routerMapping = RouterMapping()
     var seedOfMasks: (_ rank: Int) -> UInt64 = { _ in 42 }
     var sampler: any BatchSampler = DefaultBatchSampler()
     /// Logical shards, if the bits must be those of one process (`deterministic: world_size`).
@@ -117,7 +140,20 @@ struct TinyTraining {
 
     init(_ name: String) {
         folder = "Tests/Golden/training/" + name
+        rows = folder + "/rows.jsonl"
         stepsOfEpoch = name == "bert-sgd" ? 4 : 3  // 84 and 60 rows, 11 per batch, two batches per step
+    }
+
+    /// A run of the model that encodes anchors by a StaticEmbedding and positives by a BERT.
+    static func routed() -> TinyTraining {
+        TinyTraining(
+            folder: "Tests/Golden/router/asymmetric", rows: "Tests/Golden/families/rows/pairs.jsonl",
+            tasks: ["anchor": "query", "positive": "document"], stepsOfEpoch: 3)  // 48 rows
+    }
+
+    private init(folder: String, rows: String, tasks: [String: String], stepsOfEpoch: Int) {
+        (self.folder, self.rows, self.stepsOfEpoch) = (folder, rows, stepsOfEpoch)
+        routerMapping = RouterMapping(byColumn: tasks)
     }
 
     /// A run that uses the collectives of the ensemble for everything.
@@ -189,7 +225,7 @@ struct TinyTraining {
             folder + "/model",
             configOverrides: ["hidden_dropout_prob": .number(0.1), "attention_probs_dropout_prob": .number(0.1)])
         let start = Array(model.encoder.parameters.values)
-        let rows = folder + "/rows.jsonl"
+        arguments.routerMapping = routerMapping
         var inputs = TrainingInputs(
             model: model, arguments: arguments, trainDataset: try loadTable(DatasetSpecification(path: rows)),
             loss: try LossRegistry.make(name: "MultipleNegativesRankingLoss"), outputDirectory: output)

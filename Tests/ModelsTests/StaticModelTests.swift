@@ -116,7 +116,7 @@ import TuttiModels
     }
 
     @Test(arguments: [
-        ("Router", "an encoder for each kind of text"), ("WordEmbeddings", "word list"), ("BoW", "no parameters"),
+        ("WordEmbeddings", "word list"), ("BoW", "no parameters"),
         ("Nothing", "the first module is 'Nothing'"),
     ])
     func otherFirstModulesAreRefusedWithAReason(_ name: String, _ word: String) throws {

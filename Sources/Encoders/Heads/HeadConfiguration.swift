@@ -94,7 +94,7 @@ package enum HeadConfiguration: Sendable, Equatable {
     }
 
     /// Parameters of the module, in the order in which its backward finishes them.
-    var tensors: [TensorSpecification] {
+    package var tensors: [TensorSpecification] {
         (linear?.tensors ?? []) + (residual?.tensors ?? []) + (norm?.tensors ?? [])
     }
 }

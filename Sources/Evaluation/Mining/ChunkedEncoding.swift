@@ -16,6 +16,8 @@ struct ChunkedEncoding {
     let model: any SentenceEncoding
     let ensemble: any Ensemble
     let prompt: String
+    /// "query" or "document": the route of a model with a Router.
+    let task: String
     let batchSize: Int
     let chunkSize: Int
 
@@ -81,7 +83,7 @@ struct ChunkedEncoding {
         let own = try ensemble.together("encode texts") {
             try shares[rank].map { batch in
                 try model.encode(
-                    batches[batch].map { texts[$0] }, prompt: prompt, tokensPerBatch: .max, ensemble: nil
+                    batches[batch].map { texts[$0] }, prompt: prompt, task: task, tokensPerBatch: .max, ensemble: nil
                 ).normalized()
             }
         }

@@ -105,8 +105,8 @@ package struct HardNegativeMiner: Sendable {
             return MiningOutcome(wasFinished: true, statistics: statistics, report: [])
         }
         try search(
-            model, similarity, in: folder, queries: encoding(model, ensemble, queryPrompt),
-            documents: encoding(model, ensemble, documentPrompt), ensemble, observe)
+            model, similarity, in: folder, queries: encoding(model, ensemble, queryPrompt, "query"),
+            documents: encoding(model, ensemble, documentPrompt, "document"), ensemble, observe)
         let written = try ensemble.onRoot { () throws -> [String] in
             let statistics = try write(to: folder)
             try folder.finish(identity, statistics: statistics.object)
@@ -117,10 +117,11 @@ package struct HardNegativeMiner: Sendable {
             report: Array(written.dropFirst()))
     }
 
-    private func encoding(_ model: any SentenceEncoding, _ ensemble: any Ensemble, _ prompt: String) -> ChunkedEncoding
-    {
+    private func encoding(
+        _ model: any SentenceEncoding, _ ensemble: any Ensemble, _ prompt: String, _ task: String
+    ) -> ChunkedEncoding {
         ChunkedEncoding(
-            model: model, ensemble: ensemble, prompt: prompt, batchSize: options.batchSize,
+            model: model, ensemble: ensemble, prompt: prompt, task: task, batchSize: options.batchSize,
             chunkSize: options.chunkSize)
     }
 

@@ -129,7 +129,6 @@ package enum ArgumentKey {
         "fsdp": "it needs PyTorch; optimizer_sharding: all shards the optimizer's state",
         "push_to_hub": hub, "hub_model_id": hub, "hub_token": hub, "hub_private_repo": hub,
         "hub_always_push": hub, "hub_revision": hub,
-        "router_mapping": "Router modules are not known",
         "label_smoothing_factor":
             "it belongs to losses over classes of tokens; sentence-transformers' losses never see it",
         "optim_target_modules": "no optimizer here uses it",

@@ -203,6 +203,9 @@ extension TrainingArguments {
             "steps after which the ranks compare their copies of the weights, as before each checkpoint; 0: never",
             check: .atLeast(0)),
         Option("prompts", \.prompts, "what is put before texts: one for all, by column, by data set, or both"),
+        Option(
+            "router_mapping", \.routerMapping,
+            "the task of each text column, which chooses its route through a model with a Router"),
         Option("seed", \.seed, "of everything that is drawn", check: nil),
         Option("data_seed", \.dataSeed, "of the order of rows; seed if not given"),
         Option("run_name", \.runName, "a name for the run, which its reports show"),

@@ -139,6 +139,8 @@ public struct TrainingArguments: Sendable {
     public var replicaCheckSteps = 500
     /// Prompts of training and evaluation texts.
     public var prompts = TrainingPrompts()
+    /// The task of each text column, which chooses its route through a model with a Router.
+    public var routerMapping = RouterMapping()
     /// The name of the run in reports.
     public var runName: String?
     /// The reports beside metrics.jsonl, by their names in `ReportRegistry`.

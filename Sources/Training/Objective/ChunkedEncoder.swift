@@ -16,13 +16,13 @@ import TuttiObjectives
 
 /// An encoder that takes a batch in chunks where it is asked to.
 final class ChunkedEncoder {
-    let encoder: SequenceEncoder
+    let encoder: RoutedEncoder
     let chunking: Chunking?
     private var chunks: [Range<Int>] = []
     private var chunk = PackedBatch()
     private var arena = Arena()
 
-    init(_ encoder: SequenceEncoder, chunking: Chunking?) {
+    init(_ encoder: RoutedEncoder, chunking: Chunking?) {
         self.encoder = encoder
         self.chunking = chunking
     }
@@ -121,7 +121,7 @@ final class ChunkedEncoder {
 /// A forward that a backward follows, in one piece or in chunks.
 enum ChunkedPass: ~Copyable {
     /// The activations of the whole batch are kept.
-    case whole(EncoderPass)
+    case whole(RoutedPass)
     /// Nothing is kept: backward encodes the batch again, chunk by chunk.
     case chunks(ChunkedEncoder, PackedBatch, taps: [Int]?, dropout: DropoutStream?)
 

@@ -48,6 +48,14 @@ final class Objective {
         self.model = model
         let requirements = configured.loss.requirements
         self.requirements = requirements
+        if model.directory.routing.hasRouter, requirements.needsLayers || requirements.decoder != nil {
+            throw TuttiError(
+                .usage, "fit the loss to the model", configured.name,
+                requirements.needsLayers
+                    ? "looks at lower layers, and a model with a Router has no common ones"
+                    : "reconstructs texts from one encoder, and the model has a Router",
+                hint: "Use another loss, or train one of the model's encoders alone.")
+        }
         let chunking = configured.chunking ?? chunking
         student = ChunkedEncoder(model.encoder, chunking: chunking)
         var guides: [Role: SentenceEncoder] = [:]
@@ -76,11 +84,13 @@ final class Objective {
             decoder: decoder, twin: others.first { $0.role == .twin }?.encoder.encoder)
     }
 
-    /// How the texts of `role` become tokens.
-    func makeCollator(for role: Role, prompts: [String]) -> Collator {
+    /// How the texts of `role` become tokens, on the routes that the columns' tasks choose.
+    ///
+    /// Throws: `.usage` for a task that has no route.
+    func makeCollator(for role: Role, prompts: [String], tasks: [String?]) throws(TuttiError) -> Collator {
         if role == .decoder, let decoder {
             return decoder.model.makeCollator(prompts: prompts, maximumLength: model.maximumLength)
         }
-        return (guides[role] ?? model).makeCollator(prompts: prompts)
+        return try (guides[role] ?? model).makeCollator(prompts: prompts, tasks: tasks)
     }
 }

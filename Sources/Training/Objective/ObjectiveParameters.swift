@@ -20,12 +20,12 @@ final class ObjectiveParameters {
     private let prefix: String
     private let store: ParameterStore
     private let decoder: TargetDecoder?
-    private let twin: SequenceEncoder?
+    private let twin: RoutedEncoder?
 
     /// Parameters with these names and starts, in the arenas of `store`.
     init(
         _ own: [LossParameter], of configured: ConfiguredLoss, prefix: String, store: ParameterStore,
-        decoder: TargetDecoder?, twin: SequenceEncoder?
+        decoder: TargetDecoder?, twin: RoutedEncoder?
     ) {
         self.own = own
         self.configured = configured

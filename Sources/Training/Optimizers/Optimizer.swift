@@ -114,9 +114,11 @@ extension UpdateRun {
 /// - Parameters:
 ///   - losses: where the parameters of each loss lie.
 ///   - wholeTensors: whether each tensor is a run of its own.
+///   - names: what else a parameter is called, such as the reference calls it.
 /// - Throws: a usage error for a `learning_rate_mapping` pattern that is no regular expression or matches nothing.
 func updateRuns(
-    layout: ParameterLayout, losses: [Range<Int>] = [], arguments: TrainingArguments, wholeTensors: Bool = false
+    layout: ParameterLayout, losses: [Range<Int>] = [], arguments: TrainingArguments, wholeTensors: Bool = false,
+    names otherNames: [String: [String]] = [:]
 ) throws(TuttiError) -> [UpdateRun] {
     var patterns: [(pattern: String, regex: Regex<AnyRegexOutput>, rate: Double, matched: Bool)] = []
     for (pattern, rate) in arguments.learningRateMapping {
@@ -132,9 +134,7 @@ func updateRuns(
     let depths = LayerDepths(layout)
     for entry in layout.entries {
         var rate = arguments.learningRate * depths.factor(of: entry, decay: arguments.layerwiseDecay)
-        let places =
-            ["", "model.0.auto_model.", "model.0.model."] + (entry.name == StaticEmbedding.table ? ["model.0."] : [])
-        let names = places.map { $0 + entry.name }
+        let names = [entry.name] + (otherNames[entry.name] ?? [])
         for index in patterns.indices
         where names.contains(where: { $0.firstMatch(of: patterns[index].regex) != nil }) {
             patterns[index].matched = true
@@ -157,7 +157,8 @@ func updateRuns(
         throw TuttiError(
             .usage, "read learning_rate_mapping", "args.learning_rate_mapping.\(pattern.pattern)",
             "matches no parameter",
-            hint: "`tutti inspect MODEL` lists the names; they match bare or behind \"model.0.model.\".")
+            hint: "`tutti inspect MODEL --parameters` lists the names; they match bare or as sentence-transformers"
+                + " writes them, such as \"model.0.model.\" before the name.")
     }
     return runs
 }

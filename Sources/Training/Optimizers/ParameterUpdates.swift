@@ -16,15 +16,16 @@ package final class ParameterUpdates {
     /// - Parameters:
     ///   - losses: where the parameters of each loss lie.
     ///   - totalSteps: those of the schedule, of which a warm-up may be a share.
+    ///   - names: what else a parameter is called in patterns.
     /// - Throws: usage errors for an optimizer, an option or a pattern that there is not.
     package init(
         _ parameters: ParameterStore, losses: [Range<Int>] = [], arguments: TrainingArguments, totalSteps: Int,
-        ensemble: any Ensemble
+        names: [String: [String]] = [:], ensemble: any Ensemble
     ) throws(TuttiError) {
         let optimizer = try OptimizerRegistry.make(arguments.countingWarmup(totalSteps: totalSteps))
         let runs = try updateRuns(
             layout: parameters.layout, losses: losses, arguments: arguments,
-            wholeTensors: optimizer.needsWholeTensors)
+            wholeTensors: optimizer.needsWholeTensors, names: names)
         memory = TrainingMemory(
             parameters, runs: runs, optimizer: optimizer, exchange: arguments.exchange, wire: arguments.wire,
             sharding: arguments.optimizerSharding, isTree: arguments.deterministic == .worldSize)

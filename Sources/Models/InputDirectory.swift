@@ -1,0 +1,91 @@
+// The folder of a first module, read without its weights: of the one first module of most models, or of each that a
+// Router chooses among.
+//
+//   config.json                the transformer's architecture; a StaticEmbedding has none
+//   sentence_bert_config.json  max_seq_length, do_lower_case (older layout; other names for other families)
+//
+// Reference: sentence_transformers/base/modules/transformer.py (_load_config).
+
+import TuttiFormats
+import TuttiGround
+
+/// What the folder of a first module says, weights apart.
+package struct InputDirectory: Sendable {
+    /// The folder.
+    package let path: String
+    /// What stands before the names of its parameters, and the folder that it is saved in: "" for the model's only first
+    /// module, which is saved in the root.
+    package let scope: String
+    /// Its kind.
+    package let input: InputModule
+    /// config.json, with overrides applied; empty where there is none.
+    package let configuration: JSONObject
+    /// The bytes of config.json as found.
+    package let configurationBytes: [UInt8]
+    /// True when overrides changed config.json.
+    package let isOverridden: Bool
+    /// max_seq_length of the older layout, if it is given.
+    package let maximumLength: Int?
+    /// do_lower_case of the older layout.
+    package let lowercases: Bool
+
+    /// The file that a message about the architecture names.
+    package var configurationPath: String { path + "/config.json" }
+    /// config.json, to be asked by key.
+    var configurationFile: ConfigurationFile { ConfigurationFile(path: configurationPath, object: configuration) }
+
+    /// Names that sentence-transformers gave to sentence_bert_config.json over the years.
+    static let settingsNames = [
+        "sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json",
+        "sentence_camembert_config.json", "sentence_albert_config.json", "sentence_xlm-roberta_config.json",
+        "sentence_xlnet_config.json",
+    ]
+
+    /// Reads the folder `path`; `overrides` replaces members of config.json.
+    ///
+    /// Throws: `.missingFile` naming what is not there; `.data` naming file and key; `.usage` for an unknown override.
+    init(_ input: InputModule, path: String, scope: String, overrides: JSONObject?) throws(TuttiError) {
+        self.input = input
+        self.path = path
+        self.scope = scope
+        let configurationPath = path + "/config.json"
+        var configuration = ConfigurationFile(path: configurationPath, object: JSONObject())
+        if input.hasConfiguration {
+            configurationBytes = try MappedFile(path: configurationPath).contents
+            configuration = try ConfigurationFile(path: configurationPath)
+            isOverridden = try InputDirectory.apply(overrides, to: &configuration)
+        } else {
+            configurationBytes = []
+            isOverridden = false
+        }
+        self.configuration = configuration.object
+
+        var maximumLength: Int?
+        var lowercases = false
+        for name in InputDirectory.settingsNames {
+            guard let file = try ConfigurationFile.ifPresent(name, in: path) else { continue }
+            maximumLength = try file.value("max_seq_length", check: .atLeast(1))
+            lowercases = try file.value("do_lower_case") ?? false
+            break
+        }
+        self.maximumLength = maximumLength
+        self.lowercases = lowercases
+    }
+
+    /// Replaces members of config.json; true when anything changed.
+    private static func apply(_ overrides: JSONObject?, to file: inout ConfigurationFile) throws(TuttiError) -> Bool {
+        guard let overrides else { return false }
+        let before = file.object
+        let known = file.object.keys + EncoderSettings.keys(file).filter { !file.object.contains(key: $0) }
+        let names = Set(known)
+        for (key, value) in overrides {
+            guard names.contains(key) else {
+                throw TuttiError(
+                    .usage, "override model configuration", "config_overrides.\(key)", "is not a key of \(file.path)",
+                    hint: nearestName(to: key, among: known).map { "Did you mean '\($0)'?" })
+            }
+            file.object.set(key, value)
+        }
+        return file.object != before
+    }
+}

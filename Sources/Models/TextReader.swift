@@ -1,0 +1,40 @@
+// How the texts of one route become tokens: the tokenizer of its first module, and where it cuts.
+
+import TuttiEncoders
+import TuttiText
+
+/// Reads texts for one first module.
+package struct TextReader: Sendable {
+    /// The tokenizer.
+    let tokenizer: Tokenizer
+    /// Tokens of the longest text, special ones included.
+    let maximumLength: Int
+    /// True where pooling leaves out the tokens of the prompt.
+    let excludesPrompt: Bool
+    /// True where special tokens go around a text.
+    let addsSpecialTokens: Bool
+
+    /// Appends the tokens of `text` to `ids`.
+    func read(_ text: String, appendingTo ids: inout [Int32], _ scratch: inout TokenizerScratch) {
+        tokenizer.encode(
+            text, maximumLength: maximumLength, addSpecialTokens: addsSpecialTokens, appendingTo: &ids,
+            scratch: &scratch)
+    }
+
+    /// The tokens of a prompt that pooling leaves out: those of the prompt alone, a trailing special token not counted.
+    func excludedTokens(of prompt: String) -> Int {
+        guard excludesPrompt, !prompt.isEmpty else { return 0 }
+        let special = Set(tokenizer.encode(""))
+        let tokens = tokenizer.encode(prompt, maximumLength: maximumLength)
+        guard let last = tokens.last, special.contains(last) else { return tokens.count }
+        return tokens.count - 1
+    }
+
+    /// The ids of a text as the model reads it.
+    package func ids(of text: String) -> [Int32] {
+        tokenizer.encode(text, maximumLength: maximumLength, addSpecialTokens: addsSpecialTokens)
+    }
+
+    /// The spelling of a token.
+    package func token(_ id: Int32) -> String? { tokenizer.token(id) }
+}
