@@ -139,6 +139,7 @@ package final class Trainer {
         let start = try keeper.takeDirectory()
         if start == .finished { return start }
         if start == .resume { try keeper.takeGemm() }
+        try keeper.takeCache()
         try takeMemory()
         try keeper.resume(&state, start)
         if kept.world != ensemble.size, start == .resume {
