@@ -87,7 +87,7 @@ struct ExampleBlock: Sendable, CustomTestStringConvertible {
         }
     }
 
-    @Test(arguments: ["batch_sampler", "output_dir", "path", "name: MultipleNegativesRankingLoss, scal"])
+    @Test(arguments: ["batch_sampler", "output_dir", "eval_steps", "name: MultipleNegativesRankingLoss, scal"])
     func aMisspelledKeyIsNotRead(_ key: String) throws {
         let block = try #require(Self.blocks.first { $0.script == "nli/training_nli_v2.py" })
         let spoilt =
