@@ -58,7 +58,8 @@ struct RankBatches {
                 prompts: arguments.prompts.prompts(dataset: dataset.name, columns: columns),
                 tasks: arguments.routerMapping.tasks(dataset: dataset.name, columns: columns), seed: arguments.seed,
                 epoch: epoch, equalRows: arguments.deterministic == .worldSize)
-            prepared.append((dataset.table.drawn(epoch: epoch, seed: arguments.dataSeed ?? arguments.seed), preparation))
+            prepared.append(
+                (dataset.table.drawn(epoch: epoch, seed: arguments.dataSeed ?? arguments.seed), preparation))
         }
         return BatchSource(prepared, plan: plan, from: first, rank: ensemble.rank, world: ensemble.size)
     }
