@@ -45,7 +45,8 @@ import TuttiModels
                 #expect(largestDifference(found, wanted) <= 1e-6, "\(task): \(largestDifference(found, wanted))")
                 #expect(try encode(again, task == "none" ? nil : task) == found)
             }
-            #expect(try encode(model, tasks[0]) != encode(model, tasks[2]))
+            let named = tasks.filter { $0 != "none" }
+            #expect(try encode(model, named[0]) != encode(model, named[1]))
             let own = try FileManager.default.subpathsOfDirectory(atPath: path).filter { $0.hasSuffix(".safetensors") }
             for file in own {
                 let (a, b) = (
@@ -54,7 +55,6 @@ import TuttiModels
                 #expect(a.tensors.map(\.name) == b.tensors.map(\.name))
                 for info in a.tensors { #expect(try a.floats(info.name) == b.floats(info.name), "\(file)") }
             }
-            try FileManager.default.createDirectory(atPath: path + "-card", withIntermediateDirectories: true)
             #expect(model.modelCardFacts().architecture.contains { $0.hasPrefix("Router(") })
             #expect(model.moduleNames.contains("Router"))
         }
@@ -116,7 +116,7 @@ import TuttiModels
         ("\"query_1_Dense\"", "\"../query_1_Dense\"", "leads out of the model's folder"),
         (
             "            \"query_0_StaticEmbedding\",\n            \"query_1_Dense\"",
-            "            \"query_0_StaticEmbedding\"", "embeddings of 10 numbers"
+            "            \"query_0_StaticEmbedding\"", "gives embeddings of 12 numbers"
         ),
     ])
     func brokenRoutersAreTold(_ old: String, _ new: String, _ word: String) throws {
