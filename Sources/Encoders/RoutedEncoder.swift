@@ -56,6 +56,11 @@ package final class RoutedEncoder {
     package let outputWidth: Int
     private var spare: RoutedMemory?
 
+    /// The size of the noise that token embeddings get in training (NEFTune), on routes with layers; 0 = none.
+    package var embeddingNoise: Float = 0 {
+        didSet { for route in routes where !route.plan.isBag { route.embeddingNoise = embeddingNoise } }
+    }
+
     /// Encoders with zero weights, to be set through `parameters`.
     ///
     /// Throws: if modules do not match each other, or routes give embeddings of different widths.

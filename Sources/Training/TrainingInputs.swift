@@ -169,7 +169,7 @@ public struct TrainingInputs {
     /// Gives the token embeddings the noise that the arguments ask for.
     func setEmbeddingNoise() throws(TuttiError) {
         let alpha = arguments.neftuneNoiseAlpha ?? 0
-        guard alpha == 0 || !model.encoder.plan.isBag else {
+        guard alpha == 0 || model.encoder.routes.contains(where: { !$0.plan.isBag }) else {
             throw TuttiError(
                 .usage, "read the configuration", "args.neftune_noise_alpha",
                 "the model pools its tokens without layers, which have no embeddings of their own to disturb",
