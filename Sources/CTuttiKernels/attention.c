@@ -13,12 +13,15 @@
 #include <stdbool.h>
 
 enum {
-    block = 48, // maximum queries per pass
+    most_block = 96,  // queries per pass
+    small_block = 48, // the same where not every query sees every key: a larger block meets more that no query sees
     most_lanes = 16,
-    most_rows = 8, // of a tile
-    few_keys = 32, // exponentials summed one by one
-    most_keys = 512, // that a block of queries meets at once
-    tile_keys = 256, // about the keys of a tile, where there are more
+    most_rows = 8,    // of a tile of registers
+    few_rows = 4,     // of the last one, if enough
+    most_vectors = 4, // of a tile of registers
+    few_keys = 32,    // exponentials summed one by one
+    most_keys = 512,  // of a tile
+    least_keys = 64,
 };
 
 /// A score that no softmax sees; finite, so that differences of two are.
@@ -36,6 +39,7 @@ typedef struct {
     int64_t c_stride, rows, columns, depth;
     const float *factors; // null = 1
     bool add;
+    tutti_range band; // row r sums steps r + begin ..< r + end, the others being zero; {0, 0} = all steps
 } small_product;
 
 /// Dropout of the probabilities of one head: the first element index, and the halves of the key.
@@ -57,19 +61,29 @@ INLINE mask mask_of(const tutti_attention *a, int64_t sequence, int64_t head, in
 
 INLINE int64_t whole_vectors(int64_t floats) { return (floats + most_lanes - 1) / most_lanes * most_lanes; }
 
-/// Floats of the scores of a block and a tile.
-INLINE int64_t scores_of(int64_t length) { return ((length < most_keys ? length : most_keys) + most_rows) * block; }
+/// The most keys that a block of queries meets at once: keys, values, their gradients, scores and score gradients take half
+/// of the second cache.
+INLINE int64_t keys_of_tile(int64_t width) {
+    int64_t floats = 4 * whole_vectors(width) + 2 * most_block, keys = tutti_here->cache / 8 / floats / 8 * 8;
+    return keys < least_keys ? least_keys : keys > most_keys ? most_keys : keys;
+}
 
-/// What queries of a sequence see, and the keys of a tile.
+/// Floats of the scores of a block and a tile, whatever the cache.
+INLINE int64_t scores_of(int64_t length) {
+    return ((length < most_keys ? length : most_keys) + most_rows) * most_block;
+}
+
+/// What queries of a sequence see, the queries of a block, and the keys of a tile.
 typedef struct {
-    int64_t before, after, tile;
+    int64_t before, after, block, tile;
 } reach;
 
 INLINE reach reach_of(const tutti_attention *a, int64_t length) {
-    reach r = {a->before < length ? a->before : length, a->after < length ? a->after : length, length};
-    int64_t seen = block + r.before + r.after; // by a block
-    if (length > most_keys && seen > most_keys) {
-        int64_t tiles = (length + tile_keys - 1) / tile_keys;
+    reach r = {a->before < length ? a->before : length, a->after < length ? a->after : length, most_block, length};
+    if (r.before < length - 1 || r.after < length - 1) r.block = small_block;
+    int64_t most = keys_of_tile(a->width), seen = r.block + r.before + r.after; // by a block
+    if (length > most && seen > most) {
+        int64_t tiles = (length + most - 1) / most;
         r.tile = ((length + tiles - 1) / tiles + 7) / 8 * 8;
     }
     return r;
@@ -89,37 +103,83 @@ INLINE tutti_range in_tile(tutti_range keys, int64_t j0, int64_t tile) {
     return keys;
 }
 
-/// What a pair prefetches for the next sequence: heads read slices of a row far apart, which the hardware does not
-/// predict. Each pair prefetches its share in parts, since a burst would fill the miss buffers.
+/// The keys of a range that the query at i0 + row sees, as steps of a sum over the range; {0, 0} = all queries see all.
+INLINE tutti_range band_of_keys(reach r, int64_t i0, tutti_range keys, int64_t length) {
+    if (r.before >= length - 1 && r.after >= length - 1) return (tutti_range){0, 0};
+    return (tutti_range){i0 - r.before - keys.begin, i0 + r.after + 1 - keys.begin};
+}
+
+/// The queries of a block that see the key at keys.begin + row, as steps of a sum over the block.
+INLINE tutti_range band_of_queries(reach r, int64_t i0, tutti_range keys, int64_t length) {
+    if (r.before >= length - 1 && r.after >= length - 1) return (tutti_range){0, 0};
+    return (tutti_range){keys.begin - r.after - i0, keys.begin + r.before + 1 - i0};
+}
+
+/// Rows that are prefetched: a slice of each, some at a time.
 typedef struct {
-    const float *from[2];         // rows of the next sequence
-    int64_t count[2];             // their floats; 0 = nothing to prefetch
-    int64_t part, last_part, parts; // this pair's next part, the next pair's first one, and those of all pairs
+    const float *from;      // the slice of row 0
+    int64_t stride, floats; // from one slice to the next; of one
+    int64_t row, end, step; // the next row, the end, and rows at a time
+} slice;
+
+/// What is prefetched while a head is computed: slices of rows lie far apart, which the hardware does not predict. In
+/// short sequences that is a pair's share of all rows of the next sequence; in long ones, which the second cache does not
+/// hold whole, the slices of the next head. In parts, since a burst would fill the miss buffers.
+typedef struct {
+    slice of[5];
+    int64_t slices;
 } ahead;
 
-INLINE ahead ahead_of(const tutti_attention *a, int64_t sequence, int64_t head, int64_t end, const int64_t parts,
+INLINE void prefetch_part(ahead *next) {
+    for (int64_t i = 0; i < next->slices; i++) {
+        slice *s = &next->of[i];
+        int64_t end = s->row + s->step < s->end ? s->row + s->step : s->end;
+        for (; s->row < end; s->row++) {
+            const float *from = s->from + s->row * s->stride;
+            for (int64_t e = 0; e < s->floats; e += 16) __builtin_prefetch(from + e, 0, 2);
+        }
+    }
+}
+
+/// A pair's share of `rows` whole rows, line by line, in `parts`.
+INLINE slice share_of(const float *from, int64_t stride, int64_t rows, int64_t own, int64_t pairs, int64_t parts) {
+    int64_t lines = rows * stride / 16, row = lines * own / pairs, end = lines * (own + 1) / pairs;
+    return (slice){from, 16, 16, row, end, (end - row + parts - 1) / parts};
+}
+
+INLINE bool is_long(const tutti_attention *a, int64_t length) {
+    return 4 * length * a->q.stride > tutti_here->cache / 4;
+}
+
+/// While a pair is computed in `parts` parts: what prefetches short sequences.
+INLINE ahead ahead_of(const tutti_attention *a, int64_t sequence, int64_t own, int64_t end, const int64_t parts,
                       const tutti_rows *dctx) {
-    ahead next = {{a->q.at, dctx ? dctx->at : NULL}, {0, 0}, head * parts, (head + 1) * parts, a->key_heads * parts};
+    ahead next = {.slices = 0};
     if ((sequence + 1) * a->key_heads >= end) return next;
     int64_t first = a->offsets[sequence + 1], rows = a->offsets[sequence + 2] - first;
-    if (rows > most_keys) return next; // more than a cache holds
-    next.from[0] += first * a->q.stride;
-    next.count[0] = rows * a->q.stride;
-    if (dctx) {
-        next.from[1] += first * dctx->stride;
-        next.count[1] = rows * dctx->stride;
-    }
+    if (is_long(a, rows)) return next;
+    next.of[next.slices++] = share_of(a->q.at + first * a->q.stride, a->q.stride, rows, own, a->key_heads, parts);
+    if (!dctx) return next;
+    next.of[next.slices++] = share_of(dctx->at + first * dctx->stride, dctx->stride, rows, own, a->key_heads, parts);
     return next;
 }
 
-INLINE void prefetch_part(ahead *next) {
-    if (next->part == next->last_part) return;
-    for (int which = 0; which < 2; which++) {
-        int64_t i = next->count[which] * next->part / next->parts;
-        int64_t end = next->count[which] * (next->part + 1) / next->parts;
-        for (; i < end; i += 16) __builtin_prefetch(next->from[which] + i, 0, 2);
+/// While a head of a long sequence is computed: the slices of the next head.
+INLINE void look_ahead(ahead *next, const tutti_attention *a, int64_t first, int64_t length, int64_t head,
+                       const tutti_rows *ctx, const tutti_rows *dctx) {
+    if (!is_long(a, length) || head + 1 == a->heads) return;
+    int64_t group = a->heads / a->key_heads, own = (head + 1) / group, rows = most_block / 4;
+    next->slices = 0;
+#define NEXT(m, offset) \
+    next->of[next->slices++] = (slice){(m).at + first * (m).stride + (offset), (m).stride, a->width, 0, length, rows}
+    NEXT(a->q, (head + 1) * a->step);
+    if ((head + 1) % group == 0) {
+        NEXT(a->k, own * a->step);
+        NEXT(a->v, own * a->step);
     }
-    next->part += 1;
+    if (ctx) NEXT(*ctx, (head + 1) * a->width);
+    if (dctx) NEXT(*dctx, (head + 1) * a->width);
+#undef NEXT
 }
 
 #define EACH _Pragma("clang loop unroll(full)")
@@ -129,7 +189,8 @@ INLINE void prefetch_part(ahead *next) {
 #define LEVEL_TARGET LEVEL_4_TUNED
 #define LANES 16
 #define TILE_ROWS 8
-#define TILE_VECTORS 3
+#define WIDE_ROWS 6
+#define TILE_VECTORS 4
 #define PICK(a, b, c, d, e, f, g, h)                                                                                   \
     SECOND(a), SECOND(b), SECOND(c), SECOND(d), SECOND(e), SECOND(f), SECOND(g), SECOND(h), SECOND(a) + 8,             \
         SECOND(b) + 8, SECOND(c) + 8, SECOND(d) + 8, SECOND(e) + 8, SECOND(f) + 8, SECOND(g) + 8, SECOND(h) + 8
@@ -174,11 +235,11 @@ int64_t tutti_attention_scratch(int64_t longest, int64_t width, int64_t rows) {
         relative = whole_vectors(2 * length + most_lanes) // rows of distances
             + 4 * (rows + most_rows) * padded             // keys and queries of positions, and their gradients
             + 2 * padded * stride                         // the same, transposed
-            + 2 * (block + tile + 2 * most_rows) * stride; // products with them, and gradients
+            + 2 * (most_block + tile + 2 * most_rows) * stride; // products with them, and gradients
     }
-    return relative + 6 * (length + most_rows) * padded // q, k, v, dO, dK, dV
-        + 2 * padded * block                 // q and dO of a block, transposed
-        + 2 * scores_of(length)              // scores, score gradients
+    return relative + 7 * (length + most_rows) * padded // q, k, v, dO, dQ, dK, dV
+        + 2 * padded * most_block            // q and dO of a block, transposed
+        + 2 * scores_of(length)       // scores, score gradients
         + 2 * (queries + most_lanes)         // maxima and sums, or deltas
         + whole_vectors(2 * length + most_lanes); // relative-position biases
 }

@@ -79,7 +79,11 @@ LEVEL_INLINE void LEVEL(backward_head)(const int64_t width, const tutti_attentio
     float *to = dq.at + first * dq.stride + head * a->step;
     LEVEL(pack)(a->q.at + first * a->q.stride + head * a->step, a->q.stride,
                 a->query_bias ? a->query_bias + head * width : NULL, a->scale, s->q, s->padded, length, width);
-    bool direct = width % LANES == 0; // dO is read in place, if in whole vectors
+    // dO of one block is read in place, if in whole vectors; a block's rows far apart would meet in the same cache sets.
+    bool direct = width % LANES == 0 && length <= small_block;
+    bool several = r.tile < length; // tiles: dQ is summed in packed rows
+    float *sum = several ? s->dq : to;
+    int64_t sum_stride = several ? s->padded : dq.stride;
     if (!direct) LEVEL(pack)(dout, dctx.stride, NULL, 1.0f, s->g, s->padded, length, width);
     const float *g = direct ? dout : s->g;
     int64_t g_stride = direct ? dctx.stride : s->padded;
@@ -90,17 +94,18 @@ LEVEL_INLINE void LEVEL(backward_head)(const int64_t width, const tutti_attentio
         memset(relatives.dkeys, 0, 4 * (size_t)(relatives.count * s->padded));
         memset(relatives.dqueries, 0, 4 * (size_t)(relatives.count * s->padded));
     }
-    if (r.tile < length) {
+    look_ahead(next, a, first, length, head, several ? &ctx : NULL, &dctx);
+    if (several) {
         LEVEL(delta)(ctx.at + first * ctx.stride + head * width, ctx.stride, dout, dctx.stride, s->deltas, length,
                      width);
     }
-    float factors[block];
-    for (int i = 0; i < block; i++) factors[i] = a->scale;
+    float factors[most_block];
+    for (int i = 0; i < most_block; i++) factors[i] = a->scale;
     for (int64_t j0 = 0; j0 < length; j0 += r.tile) {
         int64_t tile = length - j0 < r.tile ? length - j0 : r.tile;
         if (a->relative) LEVEL(meet)(a, s, &relatives, j0, tile, true);
         for (int64_t i0 = 0, queries; i0 < length; i0 += queries) {
-            queries = LEVEL(block_at)(i0, length);
+            queries = LEVEL(block_at)(i0, length, r.block);
             int64_t rows = length - i0 < queries ? length - i0 : queries;
             tutti_range seen = seen_by(r, i0, rows, length), keys = in_tile(seen, j0, r.tile);
             if (keys.begin >= keys.end) continue;
@@ -122,7 +127,7 @@ LEVEL_INLINE void LEVEL(backward_head)(const int64_t width, const tutti_attentio
                                width, NULL, false};
             LEVEL(product_of_rows)(&p);
             prefetch_part(next);
-            float log_sums[block] = {0};
+            float log_sums[most_block] = {0};
             memcpy(log_sums, lse + first * a->heads + head * length + i0, 4 * (size_t)rows);
             for (int64_t i = 0; i < queries; i += LANES) {
                 VECTOR sums = *(const VECTOR *)(log_sums + i);
@@ -140,24 +145,27 @@ LEVEL_INLINE void LEVEL(backward_head)(const int64_t width, const tutti_attentio
             }
             prefetch_part(next);
             if (table) LEVEL(add_distances)(s->gradients, queries, keys, i0, rows, table);
-            small_product queried = {s->gradients, queries, s->k + from, s->padded, to + i0 * dq.stride, dq.stride,
-                                     rows, width, count, factors, !starts};
+            small_product queried = {s->gradients, queries, s->k + from, s->padded, sum + i0 * sum_stride,
+                                     sum_stride, rows, width, count, several ? NULL : factors, !starts,
+                                     band_of_keys(r, i0, keys, length)};
             prefetch_part(next);
             LEVEL(product_of_columns)(&queried);
             if (a->relative) {
-                LEVEL(relatives_backward)(a, s, &relatives, i0, queries, rows, j0, keys, factors, to + i0 * dq.stride,
-                                          dq.stride);
+                LEVEL(relatives_backward)(a, s, &relatives, i0, queries, rows, j0, keys, several ? NULL : factors,
+                                          sum + i0 * sum_stride, sum_stride);
             }
+            tutti_range seeing = band_of_queries(r, i0, keys, length);
             small_product key = {s->gradients, queries, s->q + i0 * s->padded, s->padded, dk + into, stride, count,
-                                 width, rows, NULL, adds};
+                                 width, rows, NULL, adds, seeing};
             LEVEL(product_of_rows)(&key);
             small_product value = {s->scores, queries, g + i0 * g_stride, g_stride, dv + into, stride, count, width,
-                                   rows, NULL, adds};
+                                   rows, NULL, adds, seeing};
             prefetch_part(next);
             LEVEL(product_of_rows)(&value);
         }
         if (a->relative) LEVEL(meet_backward)(a, s, &relatives, j0, tile, dk + j0 * stride, stride);
     }
+    if (several) LEVEL(pack)(s->dq, s->padded, NULL, a->scale, to, dq.stride, length, width);
     if (a->relative) LEVEL(add_relative_gradients)(a, &relatives, s->padded, head, width);
 }
 
@@ -177,7 +185,7 @@ LEVEL_INLINE void LEVEL(backward_pairs)(const int64_t width, const tutti_attenti
                     a->value_bias ? a->value_bias + own * width : NULL, 1.0f, s.v, s.padded, length, width);
         float *to_k = d.k.at + first * d.k.stride + own * a->step, *to_v = d.v.at + first * d.v.stride + own * a->step;
         // One block of one head writes the gradients of keys itself; sums over several are kept packed.
-        bool whole = group == 1 && d.k.stride == d.v.stride && LEVEL(block_at)(0, length) >= length;
+        bool whole = group == 1 && d.k.stride == d.v.stride && length <= reach_of(a, length).block;
         float *dk = whole ? to_k : s.dk, *dv = whole ? to_v : s.dv;
         if (!whole) {
             memset(s.dk, 0, 4 * (size_t)(length * s.padded));

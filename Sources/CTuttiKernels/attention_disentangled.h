@@ -32,8 +32,8 @@ LEVEL_INLINE LEVEL(relatives) LEVEL(relatives_of)(const tutti_attention *a, floa
     r.keys = scratch + whole_vectors(2 * length + most_lanes), r.queries = r.keys + packed;
     r.dkeys = r.queries + packed, r.dqueries = r.dkeys + packed;
     r.across_keys = r.dqueries + packed, r.across_queries = r.across_keys + padded * r.stride;
-    r.read = r.across_queries + padded * r.stride, r.dread = r.read + (block + most_rows) * r.stride;
-    r.met = r.dread + (block + most_rows) * r.stride, r.dmet = r.met + tile;
+    r.read = r.across_queries + padded * r.stride, r.dread = r.read + (most_block + most_rows) * r.stride;
+    r.met = r.dread + (most_block + most_rows) * r.stride, r.dmet = r.met + tile;
     for (int64_t d = 1 - length; d < length; d++) r.index[d + length - 1] = rows[d] - (int32_t)r.first;
     for (int64_t d = 0; d < LANES; d++) r.index[2 * length - 1 + d] = 0;
     for (int side = 0; side < 2; side++) {

@@ -9,7 +9,7 @@ typedef struct {
     int64_t length, width;             // L, E
     int64_t padded;                    // E rounded up to whole vectors: the stride of packed rows
     float *q, *k, *v, *g;              // packed rows: queries, keys, values, context gradients
-    float *dk, *dv;                    // sums over blocks of queries
+    float *dq, *dk, *dv;               // sums over tiles of keys, and over blocks of queries
     float *across_q, *across_g;        // [E, queries of a block]: scaled queries, context gradients
     float *scores, *gradients;         // [keys of a tile, queries of a block]
     float *best, *sums;                // [L] of queries whose keys come in several tiles: maximum, sum of exponentials
@@ -23,9 +23,10 @@ LEVEL_INLINE LEVEL(places) LEVEL(places_in)(float *scratch, int64_t length, int6
     s.length = length;
     s.width = width;
     s.padded = whole_vectors(width);
-    int64_t rows = (length + most_rows) * s.padded, tile = scores_of(length), across = s.padded * block;
+    int64_t rows = (length + most_rows) * s.padded, tile = scores_of(length), across = s.padded * most_block;
     int64_t queries = whole_vectors(length) + most_lanes;
-    s.q = scratch, s.k = s.q + rows, s.v = s.k + rows, s.g = s.v + rows, s.dk = s.g + rows, s.dv = s.dk + rows;
+    s.q = scratch, s.k = s.q + rows, s.v = s.k + rows, s.g = s.v + rows;
+    s.dq = s.g + rows, s.dk = s.dq + rows, s.dv = s.dk + rows;
     s.across_q = s.dv + rows, s.across_g = s.across_q + across;
     s.scores = s.across_g + across, s.gradients = s.scores + tile;
     s.best = s.deltas = s.gradients + tile, s.sums = s.best + queries;
@@ -33,10 +34,10 @@ LEVEL_INLINE LEVEL(places) LEVEL(places_in)(float *scratch, int64_t length, int6
     return s;
 }
 
-/// Queries of the block that starts at i: whole vectors, of even sizes.
-LEVEL_INLINE int64_t LEVEL(block_at)(int64_t i, int64_t length) {
-    int64_t vectors = (length - i + LANES - 1) / LANES;
-    return LANES * (vectors <= TILE_VECTORS ? vectors : vectors == 4 && TILE_VECTORS == 3 ? 2 : TILE_VECTORS);
+/// Queries of the block that starts at i, at most `most`: whole vectors.
+LEVEL_INLINE int64_t LEVEL(block_at)(int64_t i, int64_t length, int64_t most) {
+    int64_t queries = (length - i + LANES - 1) / LANES * LANES;
+    return queries < most ? queries : most;
 }
 
 /// Relative-position biases in the order in which lanes read them; zero if only lanes without a query do.
@@ -88,11 +89,12 @@ LEVEL_INLINE WORDS LEVEL(indices)(const mask *m, int64_t i0, int64_t j0, int64_t
     return (first + (uint32_t)i0) * (uint32_t)length + (m->base + m->low + (uint32_t)j0);
 }
 
-/// rows of c *= factors[row].
-LEVEL_INLINE void LEVEL(scale_rows)(float *c, int64_t stride, const float *factors, int64_t rows, int64_t width) {
+/// to = the rows of from, row r times factors[r]; `to` may be `from`.
+LEVEL_INLINE void LEVEL(scale_rows)(const float *from, int64_t stride, const float *factors, float *to,
+                                    int64_t to_stride, int64_t rows, int64_t width) {
     for (int64_t r = 0; r < rows; r++) {
         float factor = factors[r];
-        if (factor == 1.0f) continue;
-        for (int64_t e = 0; e < width; e++) c[r * stride + e] *= factor;
+        if (factor == 1.0f && from == to) continue;
+        for (int64_t e = 0; e < width; e++) to[r * to_stride + e] = factor * from[r * stride + e];
     }
 }

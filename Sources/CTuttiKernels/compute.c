@@ -8,7 +8,11 @@
 static tutti_compute plain = {.level = 0, .library_threads = 1};
 _Thread_local const tutti_compute *tutti_here = &plain;
 
-__attribute__((constructor)) static void find_level(void) { plain.level = tutti_machine_level(); }
+__attribute__((constructor)) static void find_machine(void) {
+    plain.level = tutti_machine_level();
+    plain.cache = tutti_machine_cache();
+    plain.wide = !tutti_machine_is_amd();
+}
 
 tutti_compute *tutti_compute_plain(void) { return &plain; }
 

@@ -56,6 +56,17 @@ typedef struct {
 #include "gemm_tile.h"
 #undef TILE_ADD
 
+#define TILE(name) wide_##name
+#define TILE_TARGET LEVEL_4_TUNED
+#define TILE_FLOATS 16
+#define TILE_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define TILE_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define TILE_ROWS 6
+#define TILE_VECTORS 4
+#define TILE_ADD FUSED
+#include "gemm_tile.h"
+#undef TILE_ADD
+
 #define TILE(name) avx2_##name
 #define TILE_TARGET LEVEL_3_TUNED
 #define TILE_FLOATS 8
@@ -160,6 +171,7 @@ static void pack_a(void *context, int64_t begin, int64_t end, int64_t worker) {
 
 /// Computes blocks [begin, end) of c, one stretch of their sums.
 static void multiply_blocks(void *context, int64_t begin, int64_t end, int64_t worker) {
+    _Pragma("clang fp contract(off)") // as in TILE(multiply)
     (void)worker;
     const stretch *s = context;
     const tutti_product *p = s->product;
@@ -213,7 +225,9 @@ static void multiply_blocks(void *context, int64_t begin, int64_t end, int64_t w
 }
 
 void tutti_multiply(const tutti_product *p) {
-    stretch s = {.product = p, .level = AT_LEVEL(&avx512_level, &avx2_level, &portable_level)};
+    // Tiles of 6 x 64 need fewer loads than 8 x 48; which is faster depends on the processor (PERFORMANCE.md).
+    stretch s = {.product = p,
+                 .level = AT_LEVEL(tutti_here->wide ? &wide_level : &avx512_level, &avx2_level, &portable_level)};
     int64_t most = p->transpose_a ? most_packed_depth : most_depth;
     int64_t stretches = (p->k + most - 1) / most;
     int64_t depth = smaller(p->k, round_up((p->k + stretches - 1) / stretches, 16));

@@ -16,6 +16,7 @@ typedef float TILE(vector) __attribute__((vector_size(4 * TILE_FLOATS), aligned(
 TILE_TARGET
 static void TILE(multiply)(int64_t depth, const float *restrict a, int64_t a_row, int64_t a_step,
                            const float *restrict b, float *restrict c, int64_t c_stride, float alpha, float beta) {
+    _Pragma("clang fp contract(off)") // alpha and beta round as in a tile at an edge, so that its place does not matter
     TILE(vector) sums[TILE_ROWS][TILE_VECTORS];
     EACH for (int i = 0; i < TILE_ROWS; i++)
         EACH for (int j = 0; j < TILE_VECTORS; j++) sums[i][j] = (TILE(vector)){0};

@@ -5,6 +5,7 @@
 // memory. Bytes of a stream are the program's reads and writes, without the read caused by a store to a new line.
 
 #include "vectorise.h"
+#include <unistd.h>
 
 typedef float lanes16 __attribute__((vector_size(64)));
 typedef float lanes8 __attribute__((vector_size(32)));
@@ -49,6 +50,17 @@ int tutti_machine_is_amd(void) {
 #else
     return 0;
 #endif
+}
+
+int64_t tutti_machine_cache(void) {
+    long bytes = 0;
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    if (bytes <= 0) return 1 << 20;
+    int64_t cache = 256 << 10;
+    while (cache < 2 << 20 && 2 * cache <= bytes) cache *= 2;
+    return cache;
 }
 
 double tutti_machine_fma(int level, int64_t rounds, float *sink) {

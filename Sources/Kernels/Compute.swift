@@ -1,4 +1,4 @@
-// The settings of kernels: GEMM provider, number of threads, instruction level.
+// The settings of kernels: GEMM provider, number of threads, instruction level, cache.
 //
 // A `Compute` is held by a model and entered for the duration of a pass (`run`). Inside, kernels find it through the
 // calling thread, and the threads of its pool work for it, so that two models with different settings can coexist in one
@@ -44,6 +44,8 @@ package final class Compute: @unchecked Sendable {
         kernel = .allocate(capacity: 1)
         kernel.initialize(to: tutti_compute())
         isOwner = true
+        cacheBytes = Int(tutti_machine_cache())
+        hasWideTiles = tutti_machine_is_amd() == 0
         self.products = products
         self.threads = threads
         self.level = level
@@ -91,6 +93,28 @@ package final class Compute: @unchecked Sendable {
             kernel.pointee.level = newValue.rawValue
         }
     }
+
+    /// Bytes of the second cache of a core that blocks of attention are made for, by default this processor's: a power of
+    /// two from 256 KiB to 2 MiB. Sums over long texts depend on it in their last bits.
+    package var cacheBytes: Int {
+        get { Int(kernel.pointee.cache) }
+        set {
+            precondition(Self.isCache(newValue), "Compute.cacheBytes: \(newValue)")
+            kernel.pointee.cache = Int64(newValue)
+        }
+    }
+
+    /// Whether our own products use the AVX-512 tiles that suit all processors but AMD's; both give the same bits.
+    package var hasWideTiles: Bool {
+        get { kernel.pointee.wide != 0 }
+        set { kernel.pointee.wide = newValue ? 1 : 0 }
+    }
+
+    /// `cacheBytes` of the settings that this thread computes with.
+    package static var cacheBytesHere: Int { Int(tutti_compute_here().pointee.cache) }
+
+    /// Whether blocks are made for a cache of this size.
+    package static func isCache(_ bytes: Int) -> Bool { (18...21).contains { bytes == 1 << $0 } }
 
     /// Runs `body` on this thread with these settings, then restores the previous ones.
     package func run<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {

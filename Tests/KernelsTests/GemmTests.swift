@@ -53,6 +53,27 @@ import TuttiKernels
         }
     }
 
+    @Test(arguments: [(false, false), (false, true), (true, false), (true, true)])
+    func tilesOfBothShapesGiveTheSameBits(transposed: (a: Bool, b: Bool)) {
+        let own = Compute.process.hasWideTiles
+        defer { Compute.process.hasWideTiles = own }
+        var random = TinyRandom(43)
+        for (m, n, k) in Self.sizes + [(13, 65, 40), (130, 190, 300)] {
+            let (a, b) = (FloatBlock(random.floats(m * k)), FloatBlock(random.floats(k * n)))
+            let start = random.floats(m * n)
+            let products = [false, true].map { isWide -> [Float] in
+                Compute.process.hasWideTiles = isWide
+                let c = FloatBlock(start)
+                Gemm.multiply(
+                    transposed.a ? a.matrix(k, m) : a.matrix(m, k), transposeA: transposed.a,
+                    transposed.b ? b.matrix(n, k) : b.matrix(k, n), transposeB: transposed.b, into: c.matrix(m, n),
+                    alpha: 0.3, beta: 0.7, by: .tutti)
+                return c.values
+            }
+            #expect(products[0] == products[1] && products[0] != start, "\((m, n, k))")
+        }
+    }
+
     /// Scores of a search must not depend on the tile that they are computed in.
     @Test(arguments: [7, 384, 1025]) func ownProductDependsOnItsRowAndColumnAlone(k: Int) {
         var random = TinyRandom(37)

@@ -34,6 +34,8 @@ typedef struct {
     int32_t level;             // 4 x86-64-v4 (AVX-512), 3 x86-64-v3 (AVX2 and FMA), 0 the baseline
     int32_t library_threads;   // of oneDNN's products
     int32_t forward, input_gradient, weight_gradient; // providers of products, numbered by TuttiKernels
+    int32_t wide;              // whether products with AVX-512 use tiles of 6 x 64, not 8 x 48: the same bits
+    int64_t cache;             // bytes of the second cache that blocks are made for
     tutti_pool *_Nullable pool; // null: the calling thread alone
 } tutti_compute;
 /// The settings of threads that have entered no others.
@@ -351,6 +353,8 @@ void tutti_shared_close(int descriptor);
 int tutti_machine_level(void);
 /// Whether the processor is made by AMD.
 int tutti_machine_is_amd(void);
+/// Bytes of this processor's second cache, rounded down to a power of two from 256 KiB to 2 MiB; 1 MiB if unknown.
+int64_t tutti_machine_cache(void);
 /// Fused multiply-adds between registers at one instruction level (0 baseline, 3 x86-64-v3, 4 x86-64-v4): the FLOPs done,
 /// 0 if the CPU or the build lacks the level. `sink` receives a number that depends on all of them.
 double tutti_machine_fma(int level, int64_t rounds, float *sink);
