@@ -177,6 +177,18 @@ final class CheckpointKeeper {
         try takeGemm(from: try ensemble.onRoot { try directory.gemmChoice() ?? "" })
     }
 
+    /// Makes blocks of attention for the cache that the run began with, or rank zero's: the same bits on any processor.
+    /// Collective.
+    func takeCache() throws {
+        let (directory, compute) = (directory, inputs.model.encoder.compute)
+        let bytes = try ensemble.onRoot { try directory.cacheBytes() ?? compute.cacheBytes }
+        guard Compute.isCache(bytes), bytes != compute.cacheBytes else { return }
+        log.notice(
+            "Attention: blocks for a cache of \(bytes >> 10) KiB, as the run began with; this processor's has "
+                + "\(compute.cacheBytes >> 10) KiB.")
+        compute.cacheBytes = bytes
+    }
+
     /// Takes an earlier choice of providers if this one was automatic and every rank has them: the same bits as without
     /// the interruption, whatever is fastest today. `text` is equal on all ranks. Collective.
     private func takeGemm(from text: String) throws {

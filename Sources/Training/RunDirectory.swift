@@ -132,6 +132,9 @@ struct RunDirectory: Sendable {
     /// The providers of matrix products that the run began with; nil where the file does not say. Rank zero only.
     func gemmChoice() throws(TuttiError) -> String? { try readFile()["gemm_provider"]?.string }
 
+    /// The cache that the run's blocks of attention are made for; nil where the file does not say. Rank zero only.
+    func cacheBytes() throws(TuttiError) -> Int? { try readFile()["cache_bytes"]?.int }
+
     /// The rows of the global batches of the run in a directory; nil where there is none, or none that can be read: what is
     /// wrong with it is said when the run starts there.
     static func keptBatch(in path: String) -> KeptBatch? {
@@ -153,6 +156,7 @@ struct RunDirectory: Sendable {
         if let earlier = identity.earlier { object["earlier_identity"] = .string(earlier) }
         object["tutti_version"] = .string(tuttiVersion)
         object["gemm_provider"] = .string(Gemm.choice.description)
+        object["cache_bytes"] = .integer(Int64(Compute.cacheBytesHere))
         batch.write(to: &object)
         object["configuration"] = configuration
         object["inputs"] = .array(inputs.map { .object(["name": .string($0.name), "sha256": .string($0.digest)]) })

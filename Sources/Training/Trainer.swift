@@ -130,6 +130,7 @@ package final class Trainer {
         let start = try keeper.takeDirectory()
         if start == .finished { return start }
         if start == .resume { try keeper.takeGemm() }
+        try keeper.takeCache()
         try takeMemory()
         if start == .resume { try keeper.resume(&state) }
         if kept.world != ensemble.size, start == .resume {

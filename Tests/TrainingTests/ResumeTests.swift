@@ -111,6 +111,23 @@ final class AskAfter: Report, AsksToStop {
         #expect(try bytes(named + "/final/model.safetensors") != weights, "providers that agree prove nothing")
     }
 
+    @Test(arguments: [1, 2])
+    func aResumedRunKeepsItsBlocks(world: Int) throws {
+        let scratch = try TemporaryDirectory()
+        let own = Compute.process.cacheBytes
+        defer { Compute.process.cacheBytes = own }
+        let other = own == 1 << 19 ? 1 << 20 : 1 << 19
+        let output = scratch.path + "/run"
+        for (cache, stops) in [(other, true), (own, false)] {
+            Compute.process.cacheBytes = cache
+            _ = try LocalEnsemble.run(world: world) { ensemble in
+                try run().train(output, ensemble: ensemble, report: stops ? AskAfter(step: 5) : nil).outcome
+            }
+            let file = try JSONValue.parse(file: output + "/tutti_run.json").object
+            #expect(file?["cache_bytes"]?.int == other && Compute.process.cacheBytes == other)
+        }
+    }
+
     @Test func aRunCutOffGoesBackToItsCheckpoint() throws {
         let scratch = try TemporaryDirectory()
         let (whole, cut) = (scratch.path + "/whole", scratch.path + "/cut")
