@@ -60,7 +60,8 @@ import TuttiGround
             "gelu_forward", "gelu_backward", "gelu_with_gradient", "residual_layernorm_forward",
             "residual_layernorm_backward", "bias_add", "column_sums", "dropout", "embedding_gather",
             "embedding_scatter", "mean_pooling_forward", "adamw",
-            "sum_of_squares", "attention_forward", "attention_backward",
+            "sum_of_squares", "attention_forward", "attention_backward", "attention_disentangled_forward",
+            "attention_alibi_backward", "embedding_bag_forward", "embedding_bag_backward",
         ] {
             #expect(names.contains(name), "no \(name)")
         }
@@ -68,6 +69,16 @@ import TuttiGround
             let isAttention = kernel["name"]?.string?.hasPrefix("attention") == true
             let share = kernel[isAttention ? "share_of_fma_peak" : "share_of_bandwidth"]?.double
             #expect(try #require(share) > 0)
+        }
+        let compared = kernels.filter { $0["like"] != nil }
+        #expect(compared.count >= 20, "what BERT has not is compared with what it has")
+        for kernel in compared {
+            let like = try #require(kernels.first { $0["name"] == kernel["like"] })
+            func share(_ kernel: JSONObject) -> Double? {
+                kernel["share_of_fma_peak"]?.double ?? kernel["share_of_bandwidth"]?.double
+            }
+            let quotient = try #require(share(kernel)) / #require(share(like))
+            #expect(abs(try #require(kernel["share_of_like"]?.double) / quotient - 1) < 1e-6)
         }
     }
 

@@ -181,6 +181,15 @@ struct KernelsBenchCommand: RankedCommand {
         return results
     }
 
+    /// The part of its bound that a kernel reaches.
+    private func share(of measured: MeasuredKernel, _ bounds: BoundSamples) -> Double {
+        switch measured.kernel.bound {
+        case .memory(let bytes, let stream):
+            Double(bytes) / measured.seconds.median / bounds.bandwidth(stream)
+        case .arithmetic(let flops, _): flops / measured.seconds.median / bounds.fmaPeak
+        }
+    }
+
     private func writeKernels(_ kernels: [MeasuredKernel], _ bounds: BoundSamples, to report: BenchReport) throws {
         try report.table(
             "Row kernels as a share of the closest stream (several streams at once may exceed it); attention",
@@ -192,7 +201,10 @@ struct KernelsBenchCommand: RankedCommand {
                 BenchColumn("GFLOP/s", "gflops", 8, .number(1)),
                 BenchColumn("of peak", "share_of_fma_peak", 8, .percent),
                 BenchColumn("ns/token", "nanoseconds_per_token", 8, .number(1)),
+                BenchColumn("of BERT's", "share_of_like", 9, .percent), BenchColumn("kernel", "like", 26, .text),
             ])
+        let shares = Dictionary(
+            kernels.map { ($0.kernel.name, share(of: $0, bounds)) }, uniquingKeysWith: { first, _ in first })
         for (kernel, seconds) in kernels {
             var result: JSONObject = ["name": .string(kernel.name), "shape": .string(kernel.shape)]
             result.set("microseconds", seconds.map { $0 * 1e6 })
@@ -201,12 +213,16 @@ struct KernelsBenchCommand: RankedCommand {
                 result.set("bytes", bytes)
                 result.set("gigabytes_per_second", seconds.map { Double(bytes) / $0 / 1e9 })
                 result["bound"] = .string(stream.rawValue)
-                result["share_of_bandwidth"] = .number(Double(bytes) / seconds.median / bounds.bandwidth(stream))
+                result["share_of_bandwidth"] = .number(share(of: (kernel, seconds), bounds))
             case .arithmetic(let flops, let count):
                 result.set("gflops", seconds.map { flops / $0 / 1e9 })
                 result["bound"] = .string("fma_peak")
-                result["share_of_fma_peak"] = .number(flops / seconds.median / bounds.fmaPeak)
+                result["share_of_fma_peak"] = .number(share(of: (kernel, seconds), bounds))
                 result["nanoseconds_per_token"] = .number(seconds.median * 1e9 / Double(count))
+            }
+            if let like = kernel.like, let other = shares[like], let own = shares[kernel.name] {
+                result["like"] = .string(like)
+                result["share_of_like"] = .number(own / other)
             }
             try report.add("kernel", result)
         }

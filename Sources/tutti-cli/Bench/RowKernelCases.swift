@@ -20,6 +20,8 @@ struct KernelCase {
     let name: String
     let shape: String
     let bound: Bound
+    /// The kernel of a BERT whose share of its bound this one's is compared with; nil = none.
+    var like: String?
     let run: () -> Void
 }
 
@@ -37,6 +39,7 @@ final class KernelOperands {
     let scratch: UnsafeMutablePointer<Float>
     let keys: UnsafeMutablePointer<UInt64>  // [S] dropout keys
     let offsets: UnsafeMutablePointer<Int32>  // [S + 1]
+    let disentangled: DisentangledOperands
     let dropoutRate: Float = 0.1
 
     var tokens: Int { lengths.tokens }
@@ -68,9 +71,11 @@ final class KernelOperands {
         let table = max(2 * shape.heads, shape.hidden / shape.heads) * lengths.longest
         positions = arena.floats(table)
         positions.initialize(repeating: 0, count: table)
-        let attention = Attention(
+        disentangled = DisentangledOperands(columns: shape.hidden, longest: lengths.longest, arena: &arena)
+        var attention = Attention(
             heads: shape.heads, width: shape.hidden / shape.heads, offsets: offsets, sequences: lengths.sequences,
             positions: UnsafePointer(positions), maximum: lengths.longest)
+        attention.relatives = disentangled.tables
         scratch = arena.floats(
             max(attention.scratchCount, NormKernels.backwardScratch(columns: shape.hidden)))
     }
@@ -97,11 +102,11 @@ extension KernelOperands {
 
     func memoryCase(
         _ name: String, _ rows: Int, _ columns: Int, passes: Int, like stream: MemoryStream = .triad,
-        _ run: @escaping () -> Void
+        beside kernel: String? = nil, _ run: @escaping () -> Void
     ) -> KernelCase {
         KernelCase(
             name: name, shape: "\(rows) x \(columns)",
-            bound: .memory(bytes: passes * rows * columns * MemoryLayout<Float>.stride, stream), run: run)
+            bound: .memory(bytes: passes * rows * columns * MemoryLayout<Float>.stride, stream), like: kernel, run: run)
     }
 
     private var activationCases: [KernelCase] {
@@ -121,10 +126,12 @@ extension KernelOperands {
                     activated: memory.output(t, f))
             },
             // Gate and factor side by side in a row as wide as a plain branch's; half of it is the output.
-            memoryCase("gated_silu_forward", t, f / 2, passes: 3) {
+            memoryCase("gated_silu_forward", t, f / 2, passes: 3, beside: "gelu_forward") {
                 RowKernels.gated(.silu, of: .first, memory.input(t, f / 2 * 2), into: memory.output(t, f / 2))
             },
-            memoryCase("gated_silu_with_gradient", t, f / 2, passes: 6, like: .update) {
+            memoryCase(
+                "gated_silu_with_gradient", t, f / 2, passes: 6, like: .update, beside: "gelu_with_gradient"
+            ) {
                 RowKernels.gatedWithGradient(
                     .silu, of: .first, memory.output(t, f / 2 * 2), dOutput: memory.output(t, f / 2))
             },
@@ -159,13 +166,17 @@ extension KernelOperands {
                     dOutput: memory.input(t, d), x: memory.input(t, d), mean: rows, rstd: rstd, gamma: small,
                     dropout: mask, dX: memory.output(t, d), dGamma: sums, dBeta: sums + d, scratch: scratch)
             },
-            memoryCase("residual_rmsnorm_forward", t, d, passes: 4) {
+            memoryCase(
+                "residual_rmsnorm_forward", t, d, passes: 4, beside: "residual_layernorm_forward"
+            ) {
                 NormKernels.biasDropoutResidualNorm(
                     .rms, branch: memory.input(t, d), bias: nil, residual: memory.input(t, d), gamma: small, beta: nil,
                     epsilon: 1e-6, dropout: nil, sum: memory.output(t, d), mean: rows, rstd: rstd,
                     into: memory.output(t, d))
             },
-            memoryCase("residual_rmsnorm_backward", t, d, passes: 5) {
+            memoryCase(
+                "residual_rmsnorm_backward", t, d, passes: 5, beside: "residual_layernorm_backward"
+            ) {
                 NormKernels.biasDropoutResidualNormBackward(
                     .rms, dOutput: memory.input(t, d), dCarried: memory.input(t, d), sum: memory.input(t, d),
                     mean: rows, rstd: rstd, gamma: small, dropout: nil, dResidual: memory.output(t, d),
@@ -213,6 +224,19 @@ extension KernelOperands {
                 withTokens { tokens in
                     EmbeddingKernels.scatterEmbeddings(
                         tokens, dOutput: memory.input(t, d), dWord: memory.output(v, d).pointer, dType: sums)
+                }),
+            // A static model reads rows and writes nearly nothing.
+            memoryCase(
+                "embedding_bag_forward", t, d, passes: 1, like: .read, beside: "embedding_gather",
+                withTokens { tokens in
+                    EmbeddingBagKernels.forward(
+                        tokens, table: memory.input(v, d).pointer, into: memory.output(sequences, d))
+                }),
+            memoryCase(
+                "embedding_bag_backward", t, d, passes: 2, like: .update, beside: "embedding_scatter",
+                withTokens { tokens in
+                    EmbeddingBagKernels.backward(
+                        tokens, dOutput: memory.input(sequences, d), dTable: memory.output(v, d).pointer)
                 }),
         ]
     }
