@@ -39,6 +39,7 @@ typedef struct {
     int64_t c_stride, rows, columns, depth;
     const float *factors; // null = 1
     bool add;
+    tutti_range band; // row r sums steps r + begin ..< r + end, the others being zero; {0, 0} = all steps
 } small_product;
 
 /// Dropout of the probabilities of one head: the first element index, and the halves of the key.
@@ -100,6 +101,18 @@ INLINE tutti_range in_tile(tutti_range keys, int64_t j0, int64_t tile) {
     if (keys.begin < j0) keys.begin = j0;
     if (keys.end > j0 + tile) keys.end = j0 + tile;
     return keys;
+}
+
+/// The keys of a range that the query at i0 + row sees, as steps of a sum over the range; {0, 0} = all queries see all.
+INLINE tutti_range band_of_keys(reach r, int64_t i0, tutti_range keys, int64_t length) {
+    if (r.before >= length - 1 && r.after >= length - 1) return (tutti_range){0, 0};
+    return (tutti_range){i0 - r.before - keys.begin, i0 + r.after + 1 - keys.begin};
+}
+
+/// The queries of a block that see the key at keys.begin + row, as steps of a sum over the block.
+INLINE tutti_range band_of_queries(reach r, int64_t i0, tutti_range keys, int64_t length) {
+    if (r.before >= length - 1 && r.after >= length - 1) return (tutti_range){0, 0};
+    return (tutti_range){keys.begin - r.after - i0, keys.begin + r.before + 1 - i0};
 }
 
 /// Rows that are prefetched: a slice of each, some at a time.

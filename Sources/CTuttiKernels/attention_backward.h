@@ -146,18 +146,20 @@ LEVEL_INLINE void LEVEL(backward_head)(const int64_t width, const tutti_attentio
             prefetch_part(next);
             if (table) LEVEL(add_distances)(s->gradients, queries, keys, i0, rows, table);
             small_product queried = {s->gradients, queries, s->k + from, s->padded, sum + i0 * sum_stride,
-                                     sum_stride, rows, width, count, several ? NULL : factors, !starts};
+                                     sum_stride, rows, width, count, several ? NULL : factors, !starts,
+                                     band_of_keys(r, i0, keys, length)};
             prefetch_part(next);
             LEVEL(product_of_columns)(&queried);
             if (a->relative) {
                 LEVEL(relatives_backward)(a, s, &relatives, i0, queries, rows, j0, keys, several ? NULL : factors,
                                           sum + i0 * sum_stride, sum_stride);
             }
+            tutti_range seeing = band_of_queries(r, i0, keys, length);
             small_product key = {s->gradients, queries, s->q + i0 * s->padded, s->padded, dk + into, stride, count,
-                                 width, rows, NULL, adds};
+                                 width, rows, NULL, adds, seeing};
             LEVEL(product_of_rows)(&key);
             small_product value = {s->scores, queries, g + i0 * g_stride, g_stride, dv + into, stride, count, width,
-                                   rows, NULL, adds};
+                                   rows, NULL, adds, seeing};
             prefetch_part(next);
             LEVEL(product_of_rows)(&value);
         }

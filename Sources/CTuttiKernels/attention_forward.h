@@ -108,7 +108,8 @@ LEVEL_INLINE void LEVEL(forward_block)(const int64_t width, const tutti_attentio
         if (lse) memcpy(lse + first * a->heads + head * length + i0, log_sums, 4 * (size_t)rows);
     }
     small_product p = {s->scores, queries, s->v + keys.begin * s->padded, s->padded, sum, stride, rows, width,
-                       keys.end - keys.begin, alone ? factors : NULL, !starts};
+                       keys.end - keys.begin, alone ? factors : NULL, !starts,
+                       band_of_keys(r, i0, keys, length)};
     LEVEL(product_of_columns)(&p);
     if (ends && !alone) LEVEL(scale_rows)(sum, stride, factors, to, ctx.stride, rows, width);
     prefetch_part(next);

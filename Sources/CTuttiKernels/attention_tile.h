@@ -41,14 +41,19 @@ LEVEL_INLINE void LEVEL(store_part)(const int height, const int vectors, VECTOR 
 LEVEL_INLINE void LEVEL(tile)(const int height, const int vectors, const int64_t row_step, const int64_t depth_step,
                               const small_product p, int64_t r, int64_t n) {
     VECTOR sums[most_rows][most_vectors];
-    const float *left[most_rows], *b = p.b + n;
-    int64_t depth = p.depth, b_stride = p.b_stride;
+    const float *left[most_rows];
+    int64_t first = 0, depth = p.depth, b_stride = p.b_stride;
+    if (p.band.begin < p.band.end) { // steps that one of the rows sums
+        if (r + p.band.begin > 0) first = r + p.band.begin;
+        if (r + height - 1 + p.band.end < depth) depth = r + height - 1 + p.band.end;
+    }
+    const float *b = p.b + n + first * b_stride;
     EACH for (int i = 0; i < height; i++) {
         left[i] = p.a + (r + i) * row_step;
         if (depth_step == 1) __asm__("" : "+r"(left[i]));
         EACH for (int v = 0; v < vectors; v++) sums[i][v] = (VECTOR){0};
     }
-    for (int64_t k = 0; k < depth; k++, b += b_stride) {
+    for (int64_t k = first; k < depth; k++, b += b_stride) {
         VECTOR right[most_vectors];
         EACH for (int v = 0; v < vectors; v++) right[v] = *(const VECTOR *)(b + v * LANES);
         EACH for (int i = 0; i < height; i++) {
