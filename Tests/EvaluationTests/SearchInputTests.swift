@@ -125,6 +125,11 @@ import TuttiGround
                 try problem("c.jsonl", "{\"query\": [\"q\"], \"positive\": \"p\", \"negative\": \"n\"}")?.kind == .data)
             #expect(
                 try problem("d.jsonl", "{\"query\": \"q\", \"positive\": [1], \"negative\": \"n\"}")?.kind == .data)
+            let parquet = Goldens.path("columnar/rerank.parquet")
+            #expect(failure("RerankingEvaluator", ["path": .string(parquet)]) == nil)
+            let other = Goldens.path("columnar/mixed.parquet")
+            let lacking = failure("RerankingEvaluator", ["path": .string(other)])
+            #expect(lacking?.kind == .data && lacking?.subject.hasPrefix(other) == true, "\(lacking as Any)")
             let none = try problem("e.jsonl", "{\"query\": \"q\", \"positive\": [], \"negative\": \"n\"}")
             #expect(none?.problem.contains("no sample") == true)
         }

@@ -252,6 +252,9 @@ mixed = pa.table({
 })
 pq.write_table(mixed, os.path.join(folder, "mixed.parquet"))
 feather.write_feather(mixed, os.path.join(folder, "mixed.feather"), compression="uncompressed")
+pq.write_table(pa.table({
+    "id": [1, 2], "query": ["first", "second"], "positive": [["a"], ["b", "c"]], "negative": [["x", "y"], ["z"]],
+}), os.path.join(folder, "rerank.parquet"))
 if everything:
     pq.write_table(tables["texts"], os.path.join(folder, "brotli.parquet"), compression="brotli")
 else:

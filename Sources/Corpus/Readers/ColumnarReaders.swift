@@ -42,6 +42,34 @@ package enum ArrowReader: DatasetReader {
     }
 }
 
+/// The rows of a file that stores columns as objects, with those of its columns that are in `columns`.
+///
+/// Throws: `.data` as the readers do; nil for a file of another format.
+package func columnarObjects(_ file: MappedFile, columns: [String]) throws(TuttiError) -> [JSONObject]? {
+    let ending = DatasetReaders.fileExtension(of: file.path)
+    let names: [String]
+    var rows: any ColumnarRows
+    if ParquetReader.extensions.contains(ending) {
+        let parquet = try ParquetFile(file)
+        names = parquet.columnNames.filter { columns.contains($0) }
+        rows = try parquet.rows(of: parquet.columnNames.indices.filter { columns.contains(parquet.columnNames[$0]) })
+    } else if ArrowReader.extensions.contains(ending) {
+        let arrow = try ArrowFile(file)
+        names = arrow.columnNames.filter { columns.contains($0) }
+        rows = try arrow.rows(of: arrow.columnNames.indices.filter { columns.contains(arrow.columnNames[$0]) })
+    } else {
+        return nil
+    }
+    var cells: [JSONValue] = []
+    var objects: [JSONObject] = []
+    while try rows.next(&cells) {
+        var object = JSONObject()
+        for (name, cell) in zip(names, cells) { object[name] = cell }
+        objects.append(object)
+    }
+    return withExtendedLifetime(file) { objects }
+}
+
 /// The table of the columns in use.
 private func table<Rows: ColumnarRows>(
     _ file: MappedFile, names: [String], columns: [String]?, _ options: ReaderOptions,
