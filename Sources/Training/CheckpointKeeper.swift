@@ -46,9 +46,9 @@ final class CheckpointKeeper {
                 stop.ask(.stopAtOnce)
             }
             let start = try directory.start(overwrite: inputs.overwrite, notice: log.notice)
-            return FoundRun(start: start, identity: directory.identity)
+            return FoundRun(start: start, identity: directory.identity, isContinued: directory.isContinued)
         }
-        directory.adopt(found.identity)
+        directory.adopt(found)
         log.beforeWriting = { [directory] in try directory.checkIsHeld() }
         return found.start
     }

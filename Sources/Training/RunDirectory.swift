@@ -18,6 +18,8 @@ enum RunStart: String, Codable, Sendable {
 struct FoundRun: Codable, Sendable {
     let start: RunStart
     let identity: RunIdentity
+    /// Whether it is finished and goes on for longer.
+    let isContinued: Bool
 }
 
 /// The identity of a run, kept in its output directory.
@@ -144,7 +146,7 @@ struct RunDirectory: Sendable {
     }
 
     /// Takes over the identity that rank zero has found; the other ranks.
-    mutating func adopt(_ identity: RunIdentity) { self.identity = identity }
+    mutating func adopt(_ found: FoundRun) { (identity, isContinued) = (found.identity, found.isContinued) }
 
     /// Refuses a directory that holds files and no run; one that does not exist is free. Rank zero only.
     private func checkIsFree() throws(TuttiError) {

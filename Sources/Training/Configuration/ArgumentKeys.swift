@@ -16,7 +16,7 @@ package enum ArgumentKey {
     case refused(String)
 
     /// The class of `name`; nil for a name that nobody knows.
-    static func classify(_ name: String) -> ArgumentKey? {
+    package static func classify(_ name: String) -> ArgumentKey? {
         if effectiveKeys.contains(name) { return .effective }
         if let reason = withoutMeaning[name] { return .withoutMeaning(reason) }
         if let reason = refused[name] { return .refused(reason) }

@@ -11,24 +11,27 @@ import TuttiKernels
 struct AveragedWeights: Optimizer {
     private let base: any Optimizer
     private let decay: Double
+    /// The number of its arena.
+    private let average: Int
 
     /// The average of what `base` makes, of which each step keeps the share `decay`.
     init(_ base: any Optimizer, decay: Double) {
         self.base = base
         self.decay = decay
+        average = base.stateNames.count
         stateNames = base.stateNames + [EvaluationWeights.stateName]
     }
 
     let stateNames: [String]
-    var weightCopies: [Int] { base.weightCopies + [base.stateNames.count] }
-    var evaluationWeights: Int? { base.stateNames.count }
+    var weightCopies: [Int] { base.weightCopies + [average] }
+    var evaluationWeights: Int? { average }
     var numberNames: [String] { base.numberNames }
     var needsWholeTensors: Bool { base.needsWholeTensors }
 
     func stateTensors(of entry: ParameterLayout.Entry) -> [StateTensor] {
         base.stateTensors(of: entry) + [
             StateTensor(
-                prefix: EvaluationWeights.stateName, arena: base.stateNames.count, elements: entry.elements,
+                prefix: EvaluationWeights.stateName, arena: average, elements: entry.elements,
                 shape: entry.shape)
         ]
     }
@@ -49,9 +52,9 @@ struct AveragedWeights: Optimizer {
     }
 
     func passOver(_ run: UpdateRun, of parameters: ParameterStore, state: OptimizerState) {
-        let average = state.arenas[base.stateNames.count][run.range]
+        let mean = state.arenas[average][run.range]
         OptimizerKernels.interpolate(
-            from: UnsafeBufferPointer(average), to: UnsafeBufferPointer(rebasing: parameters.values[run.range]),
-            weight: 1 - decay, into: average)
+            from: UnsafeBufferPointer(mean), to: UnsafeBufferPointer(rebasing: parameters.values[run.range]),
+            weight: 1 - decay, into: mean)
     }
 }

@@ -50,12 +50,12 @@ package struct OptimizerEntry: Sendable {
         }
     }
 
-    /// What the text after "key=" stands for: true or false in any case, else what an option makes of the text.
+    /// What the text after "key=" stands for: true or false in any case, a whole number, else what an option makes of the text.
     private static func value(_ text: String) -> JSONValue {
         switch text.lowercased() {
         case "true": .bool(true)
         case "false": .bool(false)
-        default: .string(text)
+        default: Int64(text).map(JSONValue.integer) ?? .string(text)
         }
     }
 
