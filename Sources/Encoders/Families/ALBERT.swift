@@ -67,25 +67,25 @@ package struct ALBERT: EncoderFamily, Equatable {
             "encoder.embedding_hidden_mapping_in", inputs: embeddingSize, outputs: shape.hiddenSize)
         return EncoderPlan(
             embedding: shape.embedding(width: embeddingSize, projection: projection),
-            layers: (0..<shape.layers).map(layer), carries: .normed, longestSequence: shape.maximumPositions)
+            layers: (0..<shape.layers).flatMap(blocks), carries: .normed, longestSequence: shape.maximumPositions)
     }
 
-    /// The application with this number of its group.
-    private func layer(_ number: Int) -> LayerPlan {
-        let group = Int(Double(number) / (Double(shape.layers) / Double(groups)))
-        return LayerPlan(stages: (0..<blocksOfLayer).flatMap { block("\(group).albert_layers.\($0).") })
+    /// The blocks of a layer, each a layer of the plan: as in the reference, hidden states are those after every block.
+    private func blocks(of layer: Int) -> [LayerPlan] {
+        let group = Int(Double(layer) / (Double(shape.layers) / Double(groups)))
+        return (0..<blocksOfLayer).map { block("\(group).albert_layers.\($0).") }
     }
 
-    private func block(_ place: String) -> [StagePlan] {
+    private func block(_ place: String) -> LayerPlan {
         let name = "encoder.albert_layer_groups.\(place)"
         let attention = shape.selfAttention(
             query: name + "attention.query", key: name + "attention.key", value: name + "attention.value",
             output: name + "attention.dense")
-        return [
+        return LayerPlan(stages: [
             shape.stage(attention, norm: name + "attention.LayerNorm"),
             shape.stage(
                 shape.feedForward(inner: name + "ffn", output: name + "ffn_output"),
                 norm: name + "full_layer_layer_norm", dropout: 0),
-        ]
+        ])
     }
 }

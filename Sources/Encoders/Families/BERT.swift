@@ -20,10 +20,10 @@ package struct BERT: DecoderFamily, Equatable {
                 "of a decoder: the deviation of weights that the checkpoint does not hold", check: .atLeast(0)),
         ])
 
-    /// Of the pooler of the first BERT, and of rubert-tiny.
+    /// Of the pooler of the first BERT, and of rubert-tiny; is_causal decides only how a folder without modules.json is pooled.
     package static let inertKeys = [
         "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
-        "pooler_size_per_head", "pooler_type", "emb_size",
+        "pooler_size_per_head", "pooler_type", "emb_size", "is_causal",
     ]
 
     /// Dimensions.

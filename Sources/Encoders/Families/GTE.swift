@@ -46,7 +46,7 @@ package struct GTE: EncoderFamily, Equatable {
         return EncoderPlan(
             embedding: shape.embedding(hasPositions: false),
             layers: (0..<shape.layers).map { layer($0, rotary) }, carries: .normed,
-            longestSequence: rotary.longest)
+            longestSequence: min(shape.maximumPositions, rotary.longest))
     }
 
     private func layer(_ number: Int, _ rotary: RotaryPlan) -> LayerPlan {

@@ -23,7 +23,7 @@ enum InertKeys {
     private static let files = [
         "model_type", "architectures", "auto_map", "custom_pipelines", "transformers_version", "_name_or_path",
         "name_or_path", "_commit_hash", "tokenizer_class", "prefix", "finetuning_task", "task_specific_params",
-        "model_max_length", "matryoshka_dimensions", "sentence_transformers", "language", "is_encoder_decoder",
+        "model_max_length", "matryoshka_dimensions", "sentence_transformers", "is_encoder_decoder",
         "tie_encoder_decoder", "cross_attention_hidden_size",
     ]
 

@@ -42,7 +42,7 @@ package struct JinaEmbeddingsV3: EncoderFamily, Equatable {
         embedding.norm = shape.norm("emb_ln")
         return EncoderPlan(
             embedding: embedding, layers: (0..<shape.layers).map { layer($0, rotary) }, carries: .normed,
-            longestSequence: rotary.longest)
+            longestSequence: min(shape.maximumPositions, rotary.longest))
     }
 
     private func layer(_ number: Int, _ rotary: RotaryPlan) -> LayerPlan {

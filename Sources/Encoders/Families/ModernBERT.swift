@@ -94,7 +94,7 @@ package struct ModernBERT: EncoderFamily, Equatable {
             layers: (0..<shape.layers).map { number in
                 let isGlobal = layerTypes.map { $0[number] == .full } ?? (number % globalEvery == 0)
                 return layer(number, rotary: isGlobal ? global : local, isGlobal: isGlobal)
-            }, carries: .plain, longestSequence: min(global.longest, local.longest))
+            }, carries: .plain, longestSequence: min(shape.maximumPositions, global.longest, local.longest))
     }
 
     private func norm(_ name: String) -> NormPlan {

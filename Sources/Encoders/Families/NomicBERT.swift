@@ -108,7 +108,8 @@ package struct NomicBERT: EncoderFamily, Equatable {
         embedding.norm = shape.norm("emb_ln")
         return EncoderPlan(
             embedding: embedding, layers: (0..<shape.layers).map { layer($0, rotary) }, carries: .normed,
-            longestSequence: min(rotary.longest, trainedPositions ?? (olderScaling == nil ? .max : 2048)))
+            longestSequence: min(
+                shape.maximumPositions, rotary.longest, trainedPositions ?? (olderScaling == nil ? .max : 2048)))
     }
 
     private func layer(_ number: Int, _ rotary: RotaryPlan) -> LayerPlan {

@@ -58,7 +58,6 @@ struct RotarySettings: Sendable, Equatable {
         let trained = trainedPositions.map(Double.init) ?? numbers["original_max_position_embeddings"]
         let base = theta ?? defaultTheta
         var plan = RotaryPlan(theta: base, width: width)
-        plan.longest = positions
         switch type {
         case "ntk":
             guard knowsNTK else {

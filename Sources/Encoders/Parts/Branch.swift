@@ -53,13 +53,6 @@ package enum BranchPlan: Sendable, Equatable {
     var linears: [LinearPlan] { part.linears }
     /// The scratch that it needs.
     var room: Room { part.room }
-    /// The site of its dropout before the residual sum.
-    var site: DropoutSite {
-        switch self {
-        case .selfAttention, .crossAttention: .attentionOutput
-        case .feedForward: .feedForwardOutput
-        }
-    }
     /// Its attention score biases.
     var positions: PositionsPlan { part.positions }
     /// Its tensors, in the order in which backward finishes their gradients.
@@ -111,6 +104,14 @@ enum Branch: Sendable {
                 SelfAttention(plan, layer: layer, positions, rotations, isLowest: isLowest, layout))
         case .crossAttention(let plan): self = .crossAttention(CrossAttention(plan, layer: layer, layout))
         case .feedForward(let plan): self = .feedForward(FeedForward(plan, layer: layer, layout))
+        }
+    }
+
+    /// The site of its dropout before the residual sum.
+    var site: DropoutSite {
+        switch self {
+        case .selfAttention, .crossAttention: .attentionOutput
+        case .feedForward: .feedForwardOutput
         }
     }
 

@@ -24,8 +24,7 @@ struct LayerStack: Sendable {
 
     /// The layers of `plan` in `layout`.
     ///
-    /// Dropout: layer l draws as layer l + 1; what draws at a site that the layer has already used is numbered after the
-    /// last layer.
+    /// Dropout: layer l draws as layer l + 1; cross-attentions, which were added later, are numbered after the last.
     init(_ plan: EncoderPlan, _ layout: ParameterLayout) {
         var (stages, ranges, last) = ([Stage](), [Range<Int>](), plan.layers.count)
         let positions = Positions(plan.layers.flatMap(\.selfAttentions), layout)
@@ -33,11 +32,12 @@ struct LayerStack: Sendable {
         var lower: [PositionsPlan] = []
         for (number, layer) in plan.layers.enumerated() {
             let start = stages.count
-            var sites: [DropoutSite] = []
             for stage in layer.stages {
-                let place = number + 1 + plan.layers.count * sites.filter { $0 == stage.branch.site }.count
-                sites.append(stage.branch.site)
-                last = max(last, place)
+                var place = number + 1
+                if case .crossAttention = stage.branch {
+                    place += plan.layers.count
+                    last = max(last, place)
+                }
                 let kind = stage.branch.positions
                 stages.append(
                     Stage(

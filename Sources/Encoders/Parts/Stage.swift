@@ -89,7 +89,7 @@ struct Stage: Sendable {
         _ layout: ParameterLayout
     ) {
         branch = Branch(plan.branch, layer: layer, positions, rotations, isLowest: isLowest, layout)
-        junction = Junction(plan.junction, layer: layer, site: plan.branch.site, layout)
+        junction = Junction(plan.junction, layer: layer, site: branch.site, layout)
         width = plan.junction.norm.width
     }
 
