@@ -26,7 +26,7 @@ public final class SentenceEncoder: SentenceEncoding {
     /// Of a model with several first modules, the largest limit; a new one holds for each that has a limit, as far as it
     /// has positions.
     public var maximumLength: Int {
-        get { inputs.map(\.maximumLength).filter { $0 < EncoderPlan.boundlessLength }.max() ?? inputs[0].maximumLength }
+        get { inputs.map(\.maximumLength).filter { $0 < EncoderPlan.unlimitedLength }.max() ?? inputs[0].maximumLength }
         set {
             precondition(
                 (max(1, templateCount)...encoder.longestSequence).contains(newValue),

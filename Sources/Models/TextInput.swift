@@ -18,7 +18,7 @@ package struct TextInput: Sendable {
     package var maximumLength: Int
 
     /// False where no text is too long.
-    var hasLimit: Bool { longestText < EncoderPlan.boundlessLength }
+    var hasLimit: Bool { longestText < EncoderPlan.unlimitedLength }
 
     /// Reads the tokenizer of `directory`; `notices` gets what a user should know.
     ///

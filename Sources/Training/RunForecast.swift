@@ -115,7 +115,7 @@ package struct RunForecast {
         _ trainer: Trainer, _ batches: MultiDatasetPlan, _ ensemble: any Ensemble
     ) throws -> JSONObject {
         let count = min(sampledBatches, batches.batchCount)
-        let source = trainer.batches.source(trainer.inputs.trainDatasets, batches, from: 0, epoch: 0)
+        let source = try trainer.batches.source(trainer.inputs.trainDatasets, batches, from: 0, epoch: 0)
         let limit = trainer.inputs.model.maximumLength
         var tokens = [Double](repeating: 0, count: count)
         var texts = [0.0, 0.0]  // all, at the limit

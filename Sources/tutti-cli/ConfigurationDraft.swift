@@ -39,7 +39,7 @@ struct ConfigurationDraft {
     mutating func fit(_ encoder: SentenceEncoder, freeBytes: Int) throws {
         let step = max(1, rows.rowCount / Self.sample)
         let picked = stride(from: 0, to: rows.rowCount, by: step).prefix(Self.sample)
-        let collator = encoder.makeCollator()
+        let collator = try encoder.makeCollator()
         var lengths: [Int] = []
         for name in shape.texts {
             let column = try rows.column(named: name)

@@ -72,8 +72,8 @@ struct SearchCommand: RankedCommand {
         }
         try compute.chooseGemm(for: encoder, ensemble: ensemble)
         let display = ensemble.isRoot ? ProgressDisplay() : nil
-        func encode(_ texts: [String], _ prompt: String?, _ what: String) throws -> Embeddings {
-            try encoder.encode(texts, prompt: prompt, tokensPerBatch: 8192, ensemble: ensemble) {
+        func encode(_ texts: [String], _ prompt: String?, task: String, _ what: String) throws -> Embeddings {
+            try encoder.encode(texts, prompt: prompt, task: task, tokensPerBatch: 8192, ensemble: ensemble) {
                 display?.worked(TaskProgress(what, done: $0, of: $1))
             }
         }
@@ -84,8 +84,8 @@ struct SearchCommand: RankedCommand {
             )
         }
         let stored = try ensemble.together("read the vectors") { try storedVectors(encoder, documents.texts.count) }
-        let embeddings = try stored ?? encode(documents.texts, corpusPrompt, "Encoding the corpus")
-        let asked = try encode(wanted, queryPrompt, "Encoding queries")
+        let embeddings = try stored ?? encode(documents.texts, corpusPrompt, task: "document", "Encoding the corpus")
+        let asked = try encode(wanted, queryPrompt, task: "query", "Encoding queries")
         let similarity = SimilarityFunction(rawValue: encoder.similarity) ?? .cosine
         try ensemble.onRoot {
             let search = DocumentSearch(queries: asked, similarity: similarity, k: min(top, documents.texts.count))
