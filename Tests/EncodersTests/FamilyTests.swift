@@ -95,7 +95,7 @@ struct FamilyTests {
         }
         var tested = 0
         for (kind, entries) in [("all", encoder.layout.entries)] + kinds.sorted(by: { $0.key < $1.key }) {
-            let (slope, analytic, numeric) = derivative.along(entries, step: 0.005)
+            let (slope, analytic, numeric) = derivative.along(entries, step: 0.01)
             if slope <= 1e-3 {  // only a key bias has a zero gradient
                 #expect(kind.hasSuffix("bias"), "\(kind): no slope to measure")
                 continue

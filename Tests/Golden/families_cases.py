@@ -53,7 +53,7 @@ CASES = {
     "umt5": Case(t.UMT5Config(**T5, feed_forward_proj="gated-silu"), t.UMT5EncoderModel, spread=0.6),
     "llama": Case(
         t.LlamaConfig(**CAUSAL, rope_parameters=LLAMA3, pad_token_id=0, attention_bias=True, mlp_bias=True),
-        t.LlamaModel, pooling="lasttoken", spread=0.6),
+        t.LlamaModel, pooling="lasttoken", spread=0.9),
     "mistral": Case(t.MistralConfig(**CAUSAL, sliding_window=5), t.MistralModel, pooling="lasttoken", spread=0.6),
     "qwen2": Case(
         t.Qwen2Config(**SIZE, num_key_value_heads=2, use_sliding_window=True, sliding_window=4, max_window_layers=1),
