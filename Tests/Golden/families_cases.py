@@ -86,7 +86,7 @@ CASES = {
                           norm_rel_ebd="layer_norm"), t.DebertaV2Model),
     "deberta-v2": Case(
         t.DebertaV2Config(**SIZE | PLAIN | DEBERTA | dict(intermediate_size=8), max_relative_positions=12,
-                          embedding_size=16), t.DebertaV2Model, pooling="cls", spread=0.6),
+                          embedding_size=16), t.DebertaV2Model, pooling="cls", spread=0.9),
     "deberta": Case(
         t.DebertaConfig(**SIZE | PLAIN | DEBERTA | dict(intermediate_size=8, pos_att_type="c2p|p2c"), position_biased_input=False,
                         max_relative_positions=12), t.DebertaModel, spread=0.9),
