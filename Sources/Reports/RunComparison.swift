@@ -62,7 +62,7 @@ package struct RunComparison: Sendable {
             for (key, value) in line where !notMetrics.contains(key) && !key.hasPrefix("train_") {
                 guard let new = value.double, isPace(key) == false else { continue }
                 let old = best[key]?.double
-                let isBetter = old.map { key.hasSuffix("loss") ? new < $0 : new > $0 } ?? true
+                let isBetter = old.map { largerIsBetter(key) ? new > $0 : new < $0 } ?? true
                 if isBetter { best[key] = value }
             }
         }

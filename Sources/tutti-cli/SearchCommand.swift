@@ -59,7 +59,7 @@ struct SearchCommand: RankedCommand {
 
     func run(on ensemble: any Ensemble) throws {
         _ = try RankLayout.apply(compute, ensemble: ensemble)
-        let (encoder, documents, wanted) = try ensemble.together("load model and texts") {
+        let (encoder, documents, wanted, stored, prefixes) = try ensemble.together("load model and texts") {
             func notice(_ line: String) { if ensemble.isRoot { TableOptions.notice(line) } }
             let options = try table.readerOptions()
             var wanted = query
@@ -68,7 +68,12 @@ struct SearchCommand: RankedCommand {
             }
             let encoder = try SentenceEncoder.load(model)
             encoder.notices.forEach(notice)
-            return (encoder, try readCorpus(options, notice), wanted)
+            let prefixes = (
+                query: try prompts.query(encoder) ?? encoder.prompts["query"],
+                corpus: try prompts.corpus(encoder) ?? encoder.prompts["document"]
+            )
+            let documents = try readCorpus(options, notice)
+            return (encoder, documents, wanted, try storedVectors(encoder, documents.texts.count), prefixes)
         }
         try compute.chooseGemm(for: encoder, ensemble: ensemble)
         let display = ensemble.isRoot ? ProgressDisplay() : nil
@@ -77,16 +82,11 @@ struct SearchCommand: RankedCommand {
                 display?.worked(TaskProgress(what, done: $0, of: $1))
             }
         }
-        let (queryPrompt, corpusPrompt) = try ensemble.together("choose the prompts") {
-            (
-                try prompts.query(encoder) ?? encoder.prompts["query"],
-                try prompts.corpus(encoder) ?? encoder.prompts["document"]
-            )
+        let embeddings = try stored ?? encode(documents.texts, prefixes.corpus, task: "document", "Encoding the corpus")
+        let asked = try encode(wanted, prefixes.query, task: "query", "Encoding queries")
+        guard let similarity = SimilarityFunction(rawValue: encoder.similarity) else {
+            preconditionFailure("a model with the similarity \(encoder.similarity)")  // loading refuses others
         }
-        let stored = try ensemble.together("read the vectors") { try storedVectors(encoder, documents.texts.count) }
-        let embeddings = try stored ?? encode(documents.texts, corpusPrompt, task: "document", "Encoding the corpus")
-        let asked = try encode(wanted, queryPrompt, task: "query", "Encoding queries")
-        let similarity = SimilarityFunction(rawValue: encoder.similarity) ?? .cosine
         try ensemble.onRoot {
             let search = DocumentSearch(queries: asked, similarity: similarity, k: min(top, documents.texts.count))
             search.add(embeddings)

@@ -79,6 +79,7 @@ struct SweepCommand: ParsableCommand {
         var results: [(trial: Trial, metric: Double?)] = trials.map { ($0, nil) }
         let pool = CommandPool(width: width, environment: ProcessInfo.processInfo.environment)
         var done = 0
+        var isPreempted = false
         let stopped = try pool.run(jobs, signals: &signals) { place, code in
             let trial = trials[place]
             done += 1
@@ -90,7 +91,7 @@ struct SweepCommand: ParsableCommand {
             case TuttiError.Kind.diverged.rawValue:
                 Output.say("Trial \(trial.number), \(done) of \(trials.count): diverged")
             case TuttiError.Kind.preempted.rawValue, 128 + SIGINT, 128 + SIGTERM, 128 + SIGHUP, 128 + SIGUSR2:
-                break
+                isPreempted = true
             default:
                 throw TuttiError(
                     TuttiError.Kind(rawValue: code) ?? .retryable, "run trial \(trial.number)", jobs[place].log,
@@ -98,7 +99,7 @@ struct SweepCommand: ParsableCommand {
                 )
             }
         }
-        guard stopped == nil else {
+        guard stopped == nil, !isPreempted else {
             Output.say("Stopped; the same command goes on with the sweep.")
             throw ArgumentParser.ExitCode(TuttiError.Kind.preempted.rawValue)
         }
@@ -165,7 +166,9 @@ private struct Sweep {
         base = try TrainingConfiguration(file.root, places: file.keyPlaces, purpose: .training) { _ in }
         let name = settings.metric ?? base.arguments.bestMetricName
         metricKey = name.hasPrefix("eval_") ? name : "eval_" + name
-        greaterIsBetter = settings.greaterIsBetter ?? base.arguments.greaterIsBetter ?? !name.hasSuffix("loss")
+        // What the run says of its own metric does not count for another.
+        let ofTheRun = settings.metric == nil ? base.arguments.greaterIsBetter : nil
+        greaterIsBetter = settings.greaterIsBetter ?? ofTheRun ?? largerIsBetter(name)
         guard base.arguments.evalStrategy != .no || base.arguments.evalOnStart else {
             throw TuttiError(
                 .usage, "plan the sweep", options.config, "the run never evaluates, so nothing judges its trials",

@@ -194,7 +194,8 @@ import TuttiGround
         let plan = try TuttiProcess.run("sweep", file, "--dry-run", "--json")
         #expect(plan.code == 0 && plan.output.split(separator: "\n").count == 4, "\(plan.errors)")
         #expect(!workshop.exists("run"))
-        let outcome = try TuttiProcess.run("sweep", file, "--parallel", "2")
+        // What the run says of its own metric does not turn another one around.
+        let outcome = try TuttiProcess.run("sweep", file, "--parallel", "2", "--set", "args.greater_is_better=true")
         #expect(outcome.code == 0, "\(outcome.errors)")
         let results = try lines(workshop.path + "/run/sweep.jsonl")
         #expect(results.count == 4)
@@ -207,7 +208,7 @@ import TuttiGround
         // Finished trials are not trained again.
         let weights = workshop.path + "/run/trial-3/final/model.safetensors"
         let written3 = try FileManager.default.attributesOfItem(atPath: weights)[.modificationDate] as? Date
-        let again = try TuttiProcess.run("sweep", file)
+        let again = try TuttiProcess.run("sweep", file, "--set", "args.greater_is_better=true")
         #expect(again.code == 0 && again.output == outcome.output, "\(again.errors)")
         #expect(try FileManager.default.attributesOfItem(atPath: weights)[.modificationDate] as? Date == written3)
         // `train` does not take a search for a run, and a search names its mistakes before it trains.

@@ -6,28 +6,35 @@ import TuttiGround
 
 extension FuzzTarget {
     /// Bytes of Thrift's compact protocol, of levels and of lengths.
-    private static let columnar: [UInt8] = [
+    private static let alphabet: [UInt8] = [
         0, 1, 2, 3, 4, 5, 6, 7, 8, 15, 16, 0x15, 0x19, 0x1C, 0x2C, 0x4C, 0x7F, 0x80, 0xFE, 0xFF,
     ]
 
     static let columnarTargets: [FuzzTarget] = [
-        FuzzTarget(
-            "parquet", alphabet: columnar, corpus: { try files("parquet") }, mutate: changed,
-            use: { bytes, folder in
-                let file = try MappedFile(path: try folder.write("f.parquet", bytes))
-                let parquet = try ParquetFile(file)
-                try readAll(try parquet.rows(of: Array(parquet.columnNames.indices)))
-                withExtendedLifetime(file) {}
-            }),
-        FuzzTarget(
-            "arrow", alphabet: columnar, corpus: { try files("arrow") }, mutate: changed,
-            use: { bytes, folder in
-                let file = try MappedFile(path: try folder.write("f.arrow", bytes))
-                let arrow = try ArrowFile(file)
-                try readAll(try arrow.rows(of: Array(arrow.columnNames.indices)))
-                withExtendedLifetime(file) {}
-            }),
+        columnar("parquet") { file in
+            let parquet = try ParquetFile(file)
+            return try parquet.rows(of: Array(parquet.columnNames.indices))
+        },
+        columnar("arrow") { file in
+            let arrow = try ArrowFile(file)
+            return try arrow.rows(of: Array(arrow.columnNames.indices))
+        },
     ]
+
+    /// The target of the files with the extension `name`, whose rows `open` gives.
+    private static func columnar(
+        _ name: String, open: @escaping @Sendable (MappedFile) throws -> any ColumnarRows
+    ) -> FuzzTarget {
+        FuzzTarget(
+            name, alphabet: alphabet, corpus: { try files(name) }, mutate: changed,
+            use: { bytes, folder in
+                let file = try MappedFile(path: try folder.write("f." + name, bytes))
+                defer { withExtendedLifetime(file) {} }
+                var rows = try open(file)
+                var cells: [JSONValue] = []
+                while try rows.next(&cells) { _ = cells.count }
+            })
+    }
 
     /// The files of Tests/Golden/columnar with this extension.
     private static func files(_ ending: String) throws -> [[UInt8]] {
@@ -39,11 +46,5 @@ extension FuzzTarget {
         if Bool.random(using: &mutator) { return mutator.mutate(original, alphabet: alphabet) }
         let start = max(0, original.count - 1500)
         return original[..<start] + mutator.mutate(Array(original[start...]), alphabet: alphabet)
-    }
-
-    private static func readAll(_ rows: any ColumnarRows) throws {
-        var rows = rows
-        var cells: [JSONValue] = []
-        while try rows.next(&cells) { _ = cells.count }
     }
 }

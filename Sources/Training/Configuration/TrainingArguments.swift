@@ -8,6 +8,7 @@
 import TuttiCorpus
 import TuttiFormats
 import TuttiGround
+import TuttiReports
 
 /// When something periodic (logging, evaluation, saving) happens.
 public enum IntervalStrategy: String, Sendable, CaseIterable {
@@ -162,7 +163,7 @@ public struct TrainingArguments: Sendable {
     public var bestMetricName: String { metricForBestModel ?? "loss" }
 
     /// Whether a larger value of the watched metric is better.
-    public var largerIsBetter: Bool { greaterIsBetter ?? !bestMetricName.hasSuffix("loss") }
+    public var largerIsBetter: Bool { greaterIsBetter ?? TuttiReports.largerIsBetter(bestMetricName) }
 
     /// Whether evaluations are compared: something depends on the best value.
     var watchesMetric: Bool {
