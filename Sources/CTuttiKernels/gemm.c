@@ -8,10 +8,8 @@
 //
 // Reference: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication"; van Zee & van de Geijn
 // 2015, "BLIS".
-#define _GNU_SOURCE 1
+#include "panels.h"
 #include "vectorise.h"
-#include <pthread.h>
-#include <stddef.h>
 
 enum {
     most_depth = 1024,        // steps of a sum between two passes over a block of c, if a is read in place
@@ -95,39 +93,6 @@ typedef struct {
 #endif
 #include "gemm_tile.h"
 #undef TILE_ADD
-
-// Packed panels are in memory of the calling thread, which grows to the largest product and is freed with the thread.
-
-typedef struct {
-    float *pages;
-    int64_t bytes;
-} panel_memory;
-
-static pthread_key_t memory_key;
-static pthread_once_t memory_once = PTHREAD_ONCE_INIT;
-static _Thread_local panel_memory memory;
-
-static void release_memory(void *owned) {
-    panel_memory *panels = owned;
-    if (panels->pages) tutti_pages_unmap(panels->pages, panels->bytes);
-    panels->pages = NULL;
-    panels->bytes = 0;
-}
-
-static void make_key(void) { (void)pthread_key_create(&memory_key, release_memory); }
-
-static float *panels_of(int64_t floats) {
-    int64_t bytes = (floats * 4 + (2 << 20) - 1) & ~(int64_t)((2 << 20) - 1);
-    if (bytes > memory.bytes) {
-        pthread_once(&memory_once, make_key);
-        if (memory.pages) tutti_pages_unmap(memory.pages, memory.bytes);
-        memory.pages = tutti_pages_map(bytes);
-        if (!memory.pages) __builtin_trap(); // no memory for the panels of one product: like a failed arena
-        memory.bytes = bytes;
-        (void)pthread_setspecific(memory_key, &memory);
-    }
-    return memory.pages;
-}
 
 // One stretch of the sum, [first, first + depth), shared by the threads.
 typedef struct {
@@ -233,7 +198,7 @@ void tutti_multiply(const tutti_product *p) {
     int64_t depth = smaller(p->k, round_up((p->k + stretches - 1) / stretches, 16));
     int64_t b_panels = (p->n + s.level->columns - 1) / s.level->columns;
     int64_t a_panels = p->transpose_a ? (p->m + s.level->rows - 1) / s.level->rows : 0;
-    s.b_panels = panels_of((b_panels * s.level->columns + a_panels * s.level->rows) * depth);
+    s.b_panels = tutti_panels((b_panels * s.level->columns + a_panels * s.level->rows) * depth * 4);
     s.a_panels = s.b_panels + b_panels * s.level->columns * depth;
     s.column_blocks = (p->n + block_columns - 1) / block_columns;
     s.rows_of_block = block_rows;

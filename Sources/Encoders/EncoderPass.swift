@@ -41,6 +41,11 @@ final class PassMemory {
         heads.reserveCapacity(headCount)
     }
 
+    /// The memory that the layers of the forward shared.
+    var forwardScratch: Stage.ForwardScratch?
+    /// Where not everything is kept in fp32: the layer in work, and what is kept of each.
+    var window: LayerWindow?
+
     /// The embedding's state, that of the norm after it, and what all parts read.
     var embedding: TokenEmbedding.Saved?
     var entry: Norm.Saved?
@@ -54,5 +59,6 @@ final class PassMemory {
         stages.removeAll(keepingCapacity: true)
         heads.removeAll(keepingCapacity: true)
         (embedding, entry, context) = (nil, nil, nil)
+        (forwardScratch, window) = (nil, nil)
     }
 }

@@ -14,6 +14,10 @@ package final class ParameterStore {
     /// All gradients in layout order; empty until `allocateGradients`.
     package private(set) var gradients = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
 
+    /// The instructions of the dense products with these parameters, operands in bf16; nil = in fp32. Set by an encoder
+    /// for the duration of a pass.
+    var halfProducts: HalfProducts?
+
     /// The rows of the word table that have a gradient.
     package private(set) var touched: TouchedRows
 

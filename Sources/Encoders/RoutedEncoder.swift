@@ -61,6 +61,11 @@ package final class RoutedEncoder {
         didSet { for route in routes where !route.plan.isBag { route.embeddingNoise = embeddingNoise } }
     }
 
+    /// How training passes keep activations.
+    package var kept = KeptActivations.fp32 { didSet { for route in routes { route.kept = kept } } }
+    /// The instructions of dense products of training passes, whose operands are rounded to bf16; nil = fp32.
+    package var halfProducts: HalfProducts? { didSet { for route in routes { route.halfProducts = halfProducts } } }
+
     /// Encoders with zero weights, to be set through `parameters`.
     ///
     /// Throws: if modules do not match each other, or routes give embeddings of different widths.

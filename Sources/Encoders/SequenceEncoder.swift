@@ -21,6 +21,10 @@ package final class SequenceEncoder {
     package var compute = Compute.process
     /// The size of the noise that token embeddings get in training (NEFTune); 0 = none.
     package var embeddingNoise: Float = 0
+    /// How training passes keep activations.
+    package var kept = KeptActivations.fp32
+    /// The instructions of dense products of training passes, whose operands are rounded to bf16; nil = fp32.
+    package var halfProducts: HalfProducts?
     /// The plan of the transformer.
     package let plan: EncoderPlan
     /// The modules after the transformer.
@@ -130,9 +134,9 @@ package final class SequenceEncoder {
         let result = results.matrix(batch.sequenceCount, outputWidth)
         let dropout = DropoutStream(seed: 0, step: 0)
         forward(batch, lastLayer, dropout, into: result, memory, keepsActivations: true)
-        if bag == nil, var pass = memory.context {
+        if bag == nil, var pass = memory.context, let scratch = memory.forwardScratch {
             _ = stack.beginBackward(&pass, arena: &memory.arena)
-            _ = stack.backwardScratch(pass, parameters, kernel: 0, arena: &memory.arena)
+            _ = stack.backwardScratch(pass, parameters, kernel: 0, after: scratch, arena: &memory.arena)
         }
         return memory.arena.used
     }
@@ -143,10 +147,13 @@ package final class SequenceEncoder {
         keepsActivations: Bool
     ) {
         requireFits(batch, taps, result)
+        parameters.halfProducts = keepsActivations || dropout != nil ? halfProducts : nil
+        defer { parameters.halfProducts = nil }
         memory.reset(taps: taps)
         let (t, d) = (batch.tokenCount, plan.hiddenSize)
         var pass = PassContext(batch, dropout: dropout, layers: stack.dropoutLayers, arena: &memory.arena)
         let scratch = stack.begin(&pass, parameters, keepsActivations: keepsActivations, arena: &memory.arena)
+        memory.forwardScratch = scratch
         let pooled = memory.arena.matrix(taps.count * pass.sequences, pooling.modes.count * d)  // [taps S, modes D]
 
         if let bag {
@@ -161,8 +168,15 @@ package final class SequenceEncoder {
         var (stream, statistics) = stack.enter(start, parameters, arena: &memory.arena)
         memory.outputs.append(start)
         var nextTap = pool(start, layer: 0, taps, 0, pass, into: pooled)
+        if keepsActivations, kept != .fp32 {
+            memory.window = stack.makeWindow(pass, keeping: kept, arena: &memory.arena)
+        }
         for layer in 0..<taps[taps.count - 1] {
-            if keepsActivations {
+            if let window = memory.window {
+                stream = stack.forward(
+                    layer: layer, window.enter(stream), pass, parameters, scratch: scratch, in: window)
+                memory.window?.keep(arena: &memory.arena)
+            } else if keepsActivations {
                 stream = stack.forward(
                     layer: layer, stream, pass, parameters, scratch: scratch, saved: &memory.stages,
                     arena: &memory.arena)
@@ -172,7 +186,10 @@ package final class SequenceEncoder {
                     arena: &memory.arena)
             }
             let output = stack.output(of: layer + 1, stream)
-            if keepsActivations { memory.outputs.append(output) }
+            if keepsActivations {
+                memory.outputs.append(
+                    memory.window == nil ? output : outlasting(output, memory, isTap: taps[nextTap] == layer + 1))
+            }
             nextTap = pool(output, layer: layer + 1, taps, nextTap, pass, into: pooled)
         }
         applyHeads(pooled, pass, memory, into: result)
@@ -192,7 +209,11 @@ package final class SequenceEncoder {
 
     /// The backward of the pass stored in `memory`.
     func backward(_ dEmbeddings: Matrix, _ memory: PassMemory, finished: (Range<Int>) -> Void) {
-        guard var pass = memory.context else { preconditionFailure("SequenceEncoder: a pass without a forward") }
+        guard var pass = memory.context, let forwardScratch = memory.forwardScratch else {
+            preconditionFailure("SequenceEncoder: a pass without a forward")
+        }
+        parameters.halfProducts = halfProducts
+        defer { parameters.halfProducts = nil }
         let taps = memory.taps
         precondition(
             dEmbeddings.rows == taps.count * pass.sequences && dEmbeddings.columns == outputWidth,
@@ -200,7 +221,8 @@ package final class SequenceEncoder {
                 + " [\(taps.count * pass.sequences), \(outputWidth)]")
         let widest = heads.reduce(0) { max($0, $1.inputWidth) }
         let scratch = stack.backwardScratch(
-            pass, parameters, kernel: NormKernels.backwardScratch(columns: widest), arena: &memory.arena)
+            pass, parameters, kernel: NormKernels.backwardScratch(columns: widest), after: forwardScratch,
+            arena: &memory.arena)
 
         var dRows = memory.arena.matrix(dEmbeddings.rows, dEmbeddings.columns)  // [taps S, Dout]
         dRows.copy(from: dEmbeddings)
@@ -225,8 +247,16 @@ package final class SequenceEncoder {
         for layer in (0..<layerCount).reversed() {
             if layer < taps[taps.count - 1] {
                 tap = unpool(layer: layer + 1, tap, memory, pass, dPooled: dRows, into: gradient)
+                if let window = memory.window {
+                    let stream = window.restore(layer: layer)
+                    if window.recomputes {
+                        _ = stack.forward(
+                            layer: layer, stream, pass, parameters, scratch: forwardScratch, in: window)
+                    }
+                }
                 stack.backward(
-                    layer: layer, gradient, pass, parameters, saved: memory.stages, scratch: scratch)
+                    layer: layer, gradient, pass, parameters, saved: memory.window?.stages ?? memory.stages,
+                    isWindow: memory.window != nil, scratch: scratch)
             }
             finish()
         }
@@ -235,6 +265,14 @@ package final class SequenceEncoder {
             gradient, embedded: memory.outputs[0], statistics: memory.entry, parameters, scratch: scratch)
         embedding.backward(pass, parameters, saved: embedded, dOutput: dEmbedded, scratch: scratch.kernel)
         finish()
+    }
+
+    /// The output of a layer that computed in a window, outside of it where a tap's backward may read it.
+    private func outlasting(_ output: Matrix, _ memory: PassMemory, isTap: Bool) -> Matrix {
+        guard isTap else { return output }
+        let copy = memory.arena.matrix(output.rows, output.columns)
+        copy.copy(from: output)
+        return copy
     }
 
     /// Memory for a pass: the spare one, or new memory while a pass is alive.

@@ -66,7 +66,7 @@ package final class TextDecoder {
         var pass = PassContext(inputs, dropout: dropout, layers: stack.dropoutLayers, arena: &arena)
         pass.memory = .init(embeddings: texts, dEmbeddings: dTexts, values: arena.matrix(texts.rows, d))
         let forwardScratch = stack.begin(&pass, parameters, keepsActivations: true, arena: &arena)
-        let scratch = stack.backwardScratch(pass, parameters, kernel: 0, arena: &arena)
+        let scratch = stack.backwardScratch(pass, parameters, kernel: 0, after: forwardScratch, arena: &arena)
 
         let embedded = embedding.allocate(tokens: t, arena: &arena)
         let start = arena.matrix(t, d)  // [T, D]

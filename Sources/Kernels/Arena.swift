@@ -56,6 +56,9 @@ package struct Arena: ~Copyable {
     /// `count` uninitialised doubles, 64-byte aligned.
     package mutating func doubles(_ count: Int) -> UnsafeMutablePointer<Double> { allocate(Double.self, count) }
 
+    /// `count` uninitialised bf16 numbers, 64-byte aligned.
+    package mutating func halves(_ count: Int) -> UnsafeMutablePointer<UInt16> { allocate(UInt16.self, count) }
+
     /// `count` uninitialised 32-bit integers, 64-byte aligned.
     package mutating func int32s(_ count: Int) -> UnsafeMutablePointer<Int32> { allocate(Int32.self, count) }
 

@@ -14,21 +14,32 @@ package enum Gemm {
     /// c = alpha * op(a) * op(b) + beta * c, where op transposes on request; with `beta` 0, `c` is assigned.
     /// Shapes: op(a) [m, k], op(b) [k, n], c [m, n]; `c` must not overlap `a` or `b`.
     ///
-    /// `provider` overrides the chosen one. With `.tutti` and `beta` 0 an element of c depends only on its row of op(a)
+    /// `provider` overrides the chosen one; with `half` the numbers of `a` and `b` are rounded to bf16 and the sums are fp32
+    /// (`alpha` 1, `beta` 0 or 1). With `.tutti` or `half` and `beta` 0 an element of c depends only on its row of op(a)
     /// and its column of op(b), to the last bit: not on m, n, the threads, or its position in the matrices.
     package static func multiply(
         _ a: Matrix, transposeA: Bool = false, _ b: Matrix, transposeB: Bool = false, into c: Matrix,
-        alpha: Float = 1, beta: Float = 0, by provider: GemmProvider? = nil
+        alpha: Float = 1, beta: Float = 0, by provider: GemmProvider? = nil, half: HalfProducts? = nil
     ) {
         guard var product = product(a, transposeA, b, transposeB, into: c, alpha, beta) else { return }
+        if let half, product.k > 0 {
+            precondition(
+                alpha == 1 && (beta == 0 || beta == 1), "Gemm: bf16 products with alpha \(alpha), beta \(beta)")
+            return tutti_multiply_half(&product, half.number)
+        }
         run(&product, on: provider ?? choice[GemmLayout(transposeA: transposeA, transposeB: transposeB)])
     }
 
     /// dWeight [out, in] += dY^T [out, T] x [T, in]; dBias [out] += column sums of dY.
     package static func accumulateWeightGradient(
-        _ dY: Matrix, _ x: Matrix, into dWeight: Matrix, bias dBias: UnsafeMutablePointer<Float>
+        _ dY: Matrix, _ x: Matrix, into dWeight: Matrix, bias dBias: UnsafeMutablePointer<Float>,
+        half: HalfProducts? = nil
     ) {
         guard dY.rows > 0, var product = product(dY, true, x, false, into: dWeight, 1, 1) else { return }
+        if let half {
+            tutti_multiply_half(&product, half.number)
+            return RowKernels.biasGradient(dY, into: dBias)
+        }
         let provider = choice[.weightGradient]
         if provider == .tutti {
             product.column_sums = dBias

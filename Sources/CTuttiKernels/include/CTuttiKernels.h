@@ -103,6 +103,16 @@ typedef struct {
 /// Runs on the threads of tutti_parallel_for; panels are packed into memory that the calling thread keeps.
 void tutti_multiply(const tutti_product *product);
 
+// ------------------------------------------------------------------------------------------------- half_gemm.c
+/// The processor's products of bf16 numbers with fp32 sums, the fastest last.
+enum { tutti_half_none = 0, tutti_half_vectors = 1, tutti_half_tiles = 2 };
+/// The fastest that this processor and system have at the level in use.
+int tutti_half_best(void);
+/// c [m, n] = op(a) op(b) + beta c, the numbers of a and b rounded to bf16 first (ties to even; what is smaller than the
+/// smallest normal number counts as zero), sums in fp32; alpha is 1, beta 0 or 1, and column_sums null. `how`: vectors or
+/// tiles, which the processor must have. An element of c depends only on its row of op(a) and its column of op(b).
+void tutti_multiply_half(const tutti_product *product, int how);
+
 // ---------------------------------------------------------------------------------------------------- onednn.c
 /// Whether oneDNN is installed; loads it at the first call.
 int tutti_onednn_available(void);

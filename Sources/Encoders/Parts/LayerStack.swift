@@ -75,7 +75,8 @@ struct LayerStack: Sendable {
             pass.disentangled = positions.disentangled?.rows(longest: pass.longest, parameters, arena: &arena)
         }
         let activated =
-            keepsActivations ? Stage.Room(rows: pass.tokenCount, widest: room.activated, arena: &arena) : nil
+            keepsActivations
+            ? Stage.Room(rows: pass.tokenCount, widest: max(room.activated, room.wide), arena: &arena) : nil
         return Stage.ForwardScratch(kernel: arena.floats(kernelScratch(pass, parameters)), activated: activated)
     }
 
@@ -126,6 +127,35 @@ struct LayerStack: Sendable {
         return stream
     }
 
+    /// A window in which one layer computes at a time; what it keeps of each is in `arena` too.
+    func makeWindow(_ pass: PassContext, keeping: KeptActivations, arena: inout Arena) -> LayerWindow {
+        let input = arena.matrix(pass.tokenCount, width)  // [T, D]
+        let carried = carries == .normed ? input : arena.matrix(pass.tokenCount, width)  // [T, D]
+        var (own, outputs) = ([Stage.Saved](), [Matrix]())
+        for stage in stages[ranges[0]] {
+            own.append(stage.allocate(input: outputs.last ?? input, tokens: pass.tokenCount, arena: &arena))
+            outputs.append(arena.matrix(pass.tokenCount, width))
+        }
+        return LayerWindow(
+            stages: own, outputs: outputs, input: input, carried: carried, layers: count, carries: carries,
+            keeping: keeping)
+    }
+
+    /// The stream after `layer`, all of whose state is in `window`, as is the `stream` before it.
+    func forward(
+        layer: Int, _ stream: Stage.Stream, _ pass: PassContext, _ parameters: ParameterStore,
+        scratch: Stage.ForwardScratch, in window: LayerWindow
+    ) -> Stage.Stream {
+        var stream = stream
+        for (place, stage) in stages[ranges[layer]].enumerated() {
+            stream = stage.forward(
+                stream, carries: carries, pass, parameters, saved: window.stages[place], scratch: scratch,
+                into: window.outputs[place])
+        }
+        leave(layer, stream, pass)
+        return stream
+    }
+
     /// The output of `layer` for a tap: of a pre-LN model the sum, after the last layer its norm.
     func output(of layer: Int, _ stream: Stage.Stream) -> Matrix {
         layer == count ? stream.input : stream.carried
@@ -145,13 +175,15 @@ struct LayerStack: Sendable {
         return Stage.Gradient(carried: carried, input: input)
     }
 
-    /// The memory that backwards share; `kernel` = floats that the caller's own kernels need.
+    /// The memory that backwards share; `kernel` = floats that the caller's own kernels need. What the `forward` needed for
+    /// activations serves again.
     func backwardScratch(
-        _ pass: PassContext, _ parameters: ParameterStore, kernel: Int, arena: inout Arena
+        _ pass: PassContext, _ parameters: ParameterStore, kernel: Int, after forward: Stage.ForwardScratch,
+        arena: inout Arena
     ) -> Stage.BackwardScratch {
         let kernel = max(
             kernel, kernelScratch(pass, parameters), NormKernels.backwardScratch(columns: width))
-        let wide = Stage.Room(rows: pass.tokenCount, widest: room.wide, arena: &arena)
+        let wide = forward.activated ?? Stage.Room(rows: pass.tokenCount, widest: room.wide, arena: &arena)
         return Stage.BackwardScratch(
             kernel: arena.floats(kernel), branch: arena.matrix(pass.tokenCount, width),
             context: Stage.Room(rows: pass.tokenCount, widest: room.context, arena: &arena), wide: wide)
@@ -163,16 +195,17 @@ struct LayerStack: Sendable {
     }
 
     /// Replaces the gradients of the stream after `layer` by those of the stream before it; gradients of its
-    /// parameters accumulate.
+    /// parameters accumulate. `saved` = the state of the stages of all layers, or of this one where a window has it.
     func backward(
         layer: Int, _ gradient: Stage.Gradient, _ pass: PassContext, _ parameters: ParameterStore,
-        saved: [Stage.Saved], scratch: Stage.BackwardScratch
+        saved: [Stage.Saved], isWindow: Bool = false, scratch: Stage.BackwardScratch
     ) {
+        let first = isWindow ? ranges[layer].lowerBound : 0
         if layer == count - 1 { RowKernels.dropout(gradient.input, outputMask(pass), into: gradient.input) }
         for place in ranges[layer].reversed() {
             stages[place].backward(
-                gradient, carries: carries, isFirst: place == 0 && entry == nil, pass, parameters, saved: saved[place],
-                scratch: scratch)
+                gradient, carries: carries, isFirst: place == 0 && entry == nil, pass, parameters,
+                saved: saved[place - first], scratch: scratch)
         }
     }
 

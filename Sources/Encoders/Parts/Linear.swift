@@ -8,7 +8,8 @@
 // The product and the bias are separate on purpose: the next reader of the product (attention, an activation, a
 // junction) adds the bias on the fly, which saves a pass over memory, and sums its gradient where it is available.
 //
-// Legend: R rows (tokens or sentences), I inputs, O outputs.
+// Legend: R rows (tokens or sentences), I inputs, O outputs. Where the store says so (`halfProducts`), the operands of a
+// product are rounded to bf16.
 
 import TuttiKernels
 
@@ -69,7 +70,7 @@ struct Linear: Sendable {
         for run in weights {
             Gemm.multiply(
                 x, parameters.matrix(run.slot), transposeB: true, into: y.columns(run.outputs),
-                beta: accumulates ? 1 : 0)
+                beta: accumulates ? 1 : 0, half: parameters.halfProducts)
         }
     }
 
@@ -91,7 +92,8 @@ struct Linear: Sendable {
     func accumulateWeightGradient(_ dY: Matrix, _ x: Matrix, _ parameters: ParameterStore) {
         for run in weights {
             Gemm.multiply(
-                dY.columns(run.outputs), transposeA: true, x, into: parameters.gradientMatrix(run.slot), beta: 1)
+                dY.columns(run.outputs), transposeA: true, x, into: parameters.gradientMatrix(run.slot), beta: 1,
+                half: parameters.halfProducts)
         }
     }
 
@@ -100,7 +102,7 @@ struct Linear: Sendable {
         if weights.count == 1 && biases.count == 1 {
             return Gemm.accumulateWeightGradient(
                 dY, x, into: parameters.gradientMatrix(weights[0].slot),
-                bias: parameters.gradientPointer(biases[0].slot))
+                bias: parameters.gradientPointer(biases[0].slot), half: parameters.halfProducts)
         }
         accumulateWeightGradient(dY, x, parameters)
         for run in biases {
@@ -112,7 +114,8 @@ struct Linear: Sendable {
     func inputGradient(_ dY: Matrix, _ parameters: ParameterStore, into dX: Matrix, accumulates: Bool = false) {
         for (place, run) in weights.enumerated() {
             Gemm.multiply(
-                dY.columns(run.outputs), parameters.matrix(run.slot), into: dX, beta: accumulates || place > 0 ? 1 : 0)
+                dY.columns(run.outputs), parameters.matrix(run.slot), into: dX, beta: accumulates || place > 0 ? 1 : 0,
+                half: parameters.halfProducts)
         }
     }
 

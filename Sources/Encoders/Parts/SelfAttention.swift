@@ -134,6 +134,7 @@ struct SelfAttention: Sendable {
         let qkv: Matrix
         let context: Matrix  // [T, H E]
         let logSumExp: UnsafeMutablePointer<Float>  // [H, L] of each sequence
+        let logSumExpCount: Int  // H T
     }
 
     /// `isLowest` = no layer below has the same kind of biases.
@@ -170,7 +171,7 @@ struct SelfAttention: Sendable {
     func allocate(tokens: Int, arena: inout Arena) -> Saved {
         Saved(
             qkv: arena.matrix(tokens, plan.projection.outputs), context: arena.matrix(tokens, plan.queryColumns),
-            logSumExp: arena.floats(tokens * plan.heads))
+            logSumExp: arena.floats(tokens * plan.heads), logSumExpCount: tokens * plan.heads)
     }
 
     /// Floats of scratch for the kernels of this pass.
