@@ -4,6 +4,7 @@
 // of its daemons, and in the environment of every rank. Only processes of this user can be seen and signalled.
 
 import Glibc
+import TuttiGround
 
 /// Processes of a job on this host.
 package enum JobProcesses {

@@ -7,6 +7,7 @@
 // upper 16 bits of a job number are its family, one for each mpirun.
 
 import Foundation
+import TuttiGround
 
 /// Finds and removes what dead jobs of this user left on this host.
 package struct Leftovers {

@@ -66,11 +66,10 @@ package struct Machine: Equatable, Sendable {
         let groups = ControlGroups(root: root)
         quota = groups.cpuQuota
         isConfined = Machine.numbers(groups.cpuset ?? "") == cpus
-        let memory = try SystemFile.required(root + "/proc/meminfo")
-        guard let kilobytes = SystemFile.field("MemAvailable:", of: memory).flatMap({ Int($0) }) else {
+        guard let free = groups.freeMemory else {
             throw TuttiError(.missingFile, "read the machine", root + "/proc/meminfo", "has no MemAvailable")
         }
-        freeMegabytes = min(kilobytes / 1024, groups.freeMegabytes ?? .max)
+        freeMegabytes = free
     }
 
     /// The numbers of a list such as "0-3,8".
@@ -89,49 +88,5 @@ package struct Machine: Equatable, Sendable {
             return "\(SystemFile.word(topology + "physical_package_id") ?? "0"):\(core)"
         }
         return Set(cores).count
-    }
-}
-
-/// Files of /proc and /sys, whose size is unknown until they are read.
-enum SystemFile {
-    /// The text of a file, or nil if it cannot be read.
-    static func text(_ path: String) -> String? { bytes(path).map { String(decoding: $0, as: UTF8.self) } }
-
-    /// The bytes of a file, or nil if it cannot be read.
-    static func bytes(_ path: String) -> [UInt8]? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 4096)
-        while true {
-            let count = read(descriptor, &piece, piece.count)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { return nil }
-            if count == 0 { return bytes }
-            bytes += piece[..<count]
-        }
-    }
-
-    /// The text of a file that must exist.
-    static func required(_ path: String) throws(TuttiError) -> String {
-        guard let text = text(path) else {
-            throw TuttiError(.missingFile, "read the machine", path, String(cString: strerror(errno)))
-        }
-        return text
-    }
-
-    /// The first word of a file.
-    static func word(_ path: String) -> String? {
-        text(path)?.split(whereSeparator: \.isWhitespace).first.map(String.init)
-    }
-
-    /// The word after `name` on the line that starts with it.
-    static func field(_ name: String, of text: String) -> String? {
-        for line in text.split(separator: "\n") {
-            let words = line.split(whereSeparator: \.isWhitespace)
-            if words.first.map(String.init) == name { return words.dropFirst().first.map(String.init) }
-        }
-        return nil
     }
 }

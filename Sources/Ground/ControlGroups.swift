@@ -5,18 +5,18 @@
 // its root; missing folders are skipped.
 
 /// The limits that the groups of this process set.
-struct ControlGroups {
+package struct ControlGroups {
     private let root: String
     private let membership: [Substring]
 
     /// Reads the groups of this process.
-    init(root: String) {
+    package init(root: String = "") {
         self.root = root
         membership = (SystemFile.text(root + "/proc/self/cgroup") ?? "").split(separator: "\n")
     }
 
     /// The smallest CPU quota in force, in hundredths of a CPU.
-    var cpuQuota: Int? {
+    package var cpuQuota: Int? {
         var quotas: [Int] = []
         for folder in folders(of: nil) {
             let words = (SystemFile.text(folder + "/cpu.max") ?? "").split(whereSeparator: \.isWhitespace)
@@ -33,7 +33,7 @@ struct ControlGroups {
     }
 
     /// The CPUs that the innermost group with a list of its own allows, such as "0-3"; nil where no group has one.
-    var cpuset: String? {
+    package var cpuset: String? {
         // The root of the hierarchy lists all CPUs: it sets nothing apart.
         let roots = Set([folders(of: nil).last, folders(of: "cpuset").last].compactMap { $0 })
         for folder in folders(of: nil) + folders(of: "cpuset") where !roots.contains(folder) {
@@ -44,8 +44,16 @@ struct ControlGroups {
         return nil
     }
 
+    /// Megabytes that this process may still take: what the machine has available, or less where a limit leaves less; nil
+    /// where the system does not say.
+    package var freeMemory: Int? {
+        let text = SystemFile.text(root + "/proc/meminfo") ?? ""
+        guard let kilobytes = SystemFile.field("MemAvailable:", of: text).flatMap({ Int($0) }) else { return nil }
+        return min(kilobytes / 1024, freeMegabytes ?? .max)
+    }
+
     /// Megabytes that the tightest memory limit leaves.
-    var freeMegabytes: Int? {
+    package var freeMegabytes: Int? {
         (folders(of: nil) + folders(of: "memory")).compactMap { folder -> Int? in
             let files = [("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")]
             guard let (limit, usage) = files.first(where: { SystemFile.text(folder + "/" + $0.0) != nil }),
