@@ -24,6 +24,29 @@ package enum AtomicWrite {
         try file(path: path) { output throws(TuttiError) in try output.write(bytes) }
     }
 
+    /// The same; where the file at `earlier` holds these bytes, the new one is a hard link to it and takes no space, if the
+    /// file system has such links.
+    package static func file(path: String, bytes: [UInt8], sameAs earlier: String?) throws(TuttiError) {
+        guard let earlier, holds(earlier, bytes) else { return try file(path: path, bytes: bytes) }
+        unlink(path)
+        guard link(earlier, path) == 0 else { return try file(path: path, bytes: bytes) }
+        try syncFolder(parent(of: path))
+    }
+
+    /// Whether the file at `path` is a regular one of these bytes.
+    private static func holds(_ path: String, _ bytes: [UInt8]) -> Bool {
+        var status = stat()
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG, Int(status.st_size) == bytes.count else {
+            return false
+        }
+        do throws(TuttiError) {
+            let file = try MappedFile(path: path)
+            return withExtendedLifetime(file) { file.bytes.elementsEqual(bytes) }
+        } catch {
+            return false
+        }
+    }
+
     /// Writes `text` as UTF-8 to the file at `path`.
     ///
     /// Throws: `.retryable` naming the file and the reason; the temporary file is removed.

@@ -8,12 +8,17 @@
 // Reference: sentence_transformers/base/model.py (save), version 5.1.
 
 import Foundation
+import TuttiEncoders
 import TuttiFormats
 import TuttiGround
 
 /// Writes the folder of a model.
 struct ModelWriter {
     let model: SentenceEncoder
+    /// The values to write, in the layout of the model's own.
+    let parameters: ParameterStore
+    /// A folder of the same model: tokenizer files that hold the same become hard links to its own.
+    let earlier: String?
 
     /// What was read of the model's folder.
     private var source: ModelDirectory { model.directory }
@@ -30,9 +35,10 @@ struct ModelWriter {
             try write(file.text, to: path + "/router_config.json")
         }
         for input in model.inputs {
-            let folder = input.directory.scope.isEmpty ? directory : directory + "/" + input.directory.scope
+            let scope = input.directory.scope
+            let folder = scope.isEmpty ? directory : directory + "/" + scope
             try makeFolder(folder)
-            try write(input, to: folder)
+            try write(input, to: folder, scope: scope)
         }
         var written: Set<String> = []
         for (route, plan) in zip(source.routes, model.encoder.plans) {
@@ -44,17 +50,20 @@ struct ModelWriter {
                 }
             }
         }
-        try model.weights.save(to: directory, from: model.encoder.parameters)
+        try model.weights.save(to: directory, from: parameters)
         try write(card, to: directory + "/README.md")
     }
 
     /// Writes the files of a first module, weights apart.
-    private func write(_ input: TextInput, to folder: String) throws(TuttiError) {
+    private func write(_ input: TextInput, to folder: String, scope: String) throws(TuttiError) {
         if input.directory.input.hasConfiguration {
             try write(settingsText(input), to: folder + "/sentence_bert_config.json")
             try AtomicWrite.file(path: folder + "/config.json", bytes: configurationBytes(input))
         }
-        for (name, bytes) in input.tokenizer.files { try AtomicWrite.file(path: folder + "/" + name, bytes: bytes) }
+        let before = earlier.map { scope.isEmpty ? $0 : $0 + "/" + scope }
+        for (name, bytes) in input.tokenizer.files {
+            try AtomicWrite.file(path: folder + "/" + name, bytes: bytes, sameAs: before.map { $0 + "/" + name })
+        }
     }
 
     /// The bytes of config.json as they were, or its text with overrides, and the type of the weights and the class of the

@@ -147,7 +147,24 @@ public final class SentenceEncoder: SentenceEncoding {
     ///
     /// Throws: `.retryable` naming the file that cannot be written.
     public func save(to directory: String, card: String?) throws(TuttiError) {
-        try ModelWriter(model: self).write(to: directory, card: card ?? ModelCard(facts: modelCardFacts()).text)
+        try save(to: directory, card: card ?? ModelCard(facts: modelCardFacts()).text, parameters: encoder.parameters)
+    }
+
+    /// The same with the values of `parameters`, a copy of the model's own, which are not touched; tokenizer files that are
+    /// equal to those of `earlier`, a folder of the same model, become hard links.
+    package func save(
+        to directory: String, card: String, parameters: ParameterStore, earlier: String? = nil
+    ) throws(TuttiError) {
+        try ModelWriter(model: self, parameters: parameters, earlier: earlier).write(to: directory, card: card)
+    }
+
+    /// The bytes of a tokenizer file, by its path in the folder that `save` writes.
+    package func tokenizerFile(_ path: String) -> [UInt8]? {
+        for input in inputs {
+            let scope = input.directory.scope.isEmpty ? "" : input.directory.scope + "/"
+            if let file = input.tokenizer.files.first(where: { scope + $0.0 == path }) { return file.1 }
+        }
+        return nil
     }
 
     /// Replaces the parameters by those of the folder `path`, which must hold the same model.

@@ -2,15 +2,13 @@
 //
 // `checkpoint-N/` = the model folder + `trainer_state.json` (the reference's keys) + `optimizer.safetensors`
 // (exp_avg.<name>, exp_avg_sq.<name>) + `tutti_state.json` (exact counters, surroundings, SHA-256 of every file, and a
-// digest over all of that). Written as `checkpoint-N.tmp`, synced, renamed; loading walks back to the newest valid one.
+// digest over all of that). CheckpointDraft writes it; loading walks back to the newest valid one.
 //
 // `format` 2 has the digest; 1, which has none, is still read. A newer one is refused.
 
 import Foundation
-import TuttiEncoders
 import TuttiFormats
 import TuttiGround
-import TuttiModels
 
 /// What the numbers of a run depend on besides its configuration.
 struct Surroundings: Equatable {
@@ -19,6 +17,8 @@ struct Surroundings: Equatable {
     var gemmProvider: String
     var threads: Int
     var blasCoreType: String
+    /// The instructions of bf16 products, if the run has any.
+    var halfProducts: String?
 
     func json() -> JSONObject {
         var object = JSONObject()
@@ -27,6 +27,7 @@ struct Surroundings: Equatable {
         object["gemm_provider"] = .string(gemmProvider)
         object["threads"] = .integer(Int64(threads))
         object["blas_core_type"] = .string(blasCoreType)
+        if let halfProducts { object["half_products"] = .string(halfProducts) }
         object["tutti_version"] = .string(tuttiVersion)
         return object
     }
@@ -46,68 +47,22 @@ struct Checkpoint {
     /// Whether it holds what a run needs to go on, not the model alone.
     var isResumable: Bool { FileManager.default.fileExists(atPath: path + "/optimizer.safetensors") }
 
-    // MARK: Writing
-
-    /// Writes `checkpoint-<step>` below `directory`, unless it is there already. Rank zero only.
-    ///
-    /// - Parameter optimizer: makes the file of the optimizer's state at the path that it gets; nil = none is kept.
-    static func write(
-        directory: String, model: SentenceEncoder, card: String, optimizer: ((String) throws(TuttiError) -> Void)?,
-        state: TrainerState,
-        arguments: TrainingArguments, surroundings: Surroundings, identity: RunIdentity
-    ) throws(TuttiError) -> String {
-        let name = "checkpoint-\(state.globalStep)"
-        let path = directory + "/" + name
-        if FileManager.default.fileExists(atPath: path) {
-            guard let there = try validate(path, identity: identity) else {
-                try remove(path)  // damaged: it would stand in the way of the rename
-                return try write(
-                    directory: directory, model: model, card: card, optimizer: optimizer, state: state,
-                    arguments: arguments, surroundings: surroundings, identity: identity)
-            }
-            let knowsAll =
-                there.state.evaluationIsDue == state.evaluationIsDue && there.state.isStopped == state.isStopped
-            if knowsAll, there.isResumable || optimizer == nil { return name }
-        }
-        do {
-            try AtomicWrite.directory(finalPath: path) { temporary in
-                try model.save(to: temporary, card: card)
-                try LossFile.save(to: temporary, from: model.encoder.parameters)
-                try optimizer?(temporary + "/optimizer.safetensors")
-                let reference = state.referenceJSON(arguments: arguments, batchRows: surroundings.batchRows)
-                try AtomicWrite.file(
-                    path: temporary + "/trainer_state.json", text: reference.serialized(indent: 2) + "\n")
-                var object = JSONObject()
-                object["format"] = .integer(Int64(format))
-                object["identity"] = .string(identity.current)
-                object["surroundings"] = .object(surroundings.json())
-                object["state"] = .object(state.resumeJSON())
-                object["sha256"] = .object(try digests(of: temporary))
-                seal(&object)
-                try AtomicWrite.file(
-                    path: temporary + "/tutti_state.json",
-                    text: JSONValue.object(object).serialized(indent: 2) + "\n")
-            }
-        } catch let error as TuttiError {
-            throw error
-        } catch {
-            throw TuttiError(.retryable, "write a checkpoint", path, "\(error)")
-        }
-        return name
-    }
-
     // MARK: Finding
 
     /// The newest valid checkpoint of the run `identity` below `directory`; damaged ones are reported and passed over.
     ///
-    /// - Parameter saysUnsealed: whether one whose counters are under no digest is worth a notice.
+    /// - Parameters:
+    ///   - saysUnsealed: whether one whose counters are under no digest is worth a notice.
+    ///   - mending: writes a damaged file of a checkpoint anew where it can, by its name and digest.
     /// - Throws: a data error for a checkpoint that a newer version wrote: an older one beside it is not what is wanted.
     static func newest(
-        in directory: String, identity: RunIdentity, saysUnsealed: Bool = true, notice: (String) -> Void
+        in directory: String, identity: RunIdentity, saysUnsealed: Bool = true,
+        mending: ((_ path: String, _ name: String, _ digest: String) -> Bool)? = nil, notice: (String) -> Void
     ) throws(TuttiError) -> Checkpoint? {
         for step in try steps(in: directory).reversed() {
             let path = "\(directory)/checkpoint-\(step)"
-            guard let checkpoint = try validate(path, identity: identity) else {
+            let mend = mending.map { mending in { mending(path, $0, $1) } }
+            guard let checkpoint = try validate(path, identity: identity, mending: mend) else {
                 notice("\(path) is damaged or of another run; going back to the one before.")
                 continue
             }
@@ -131,8 +86,11 @@ struct Checkpoint {
 
     /// The checkpoint at `path` if everything in it is whole and it belongs to the run `identity`, or to any if nil.
     ///
+    /// - Parameter mending: writes a damaged file anew where it can, by its name and digest.
     /// - Throws: a data error if its format is newer than this version knows.
-    static func validate(_ path: String, identity: RunIdentity?) throws(TuttiError) -> Checkpoint? {
+    static func validate(
+        _ path: String, identity: RunIdentity?, mending: ((_ name: String, _ digest: String) -> Bool)? = nil
+    ) throws(TuttiError) -> Checkpoint? {
         let source = path + "/tutti_state.json"
         var found: JSONObject?
         do { found = try JSONValue.parse(file: source).object } catch { return nil }
@@ -146,7 +104,8 @@ struct Checkpoint {
                 let state = object["state"]?.object, let surroundings = object["surroundings"]?.object
             else { return nil }
             for (name, digest) in expected {
-                guard let digest = digest.string, try sha256(of: path + "/" + name) == digest else { return nil }
+                guard let digest = digest.string else { return nil }
+                guard holds(path + "/" + name, digest) || mending?(name, digest) ?? false else { return nil }
             }
             let reference = try JSONValue.parse(file: path + "/trainer_state.json").object
             let history = (reference?["log_history"]?.array ?? []).compactMap(\.object)
@@ -199,7 +158,13 @@ struct Checkpoint {
 
     // MARK: Digests
 
-    private static func digests(of directory: String) throws(TuttiError) -> JSONObject {
+    /// Whether the file at `path` can be read and has this digest.
+    private static func holds(_ path: String, _ digest: String) -> Bool {
+        do throws(TuttiError) { return try sha256(of: path) == digest } catch { return false }
+    }
+
+    /// SHA-256 of every file below `directory`, by its path there.
+    static func digests(of directory: String) throws(TuttiError) -> JSONObject {
         var object = JSONObject()
         guard let names = FileManager.default.enumerator(atPath: directory) else { return object }
         for name in names.allObjects.compactMap({ $0 as? String }).sorted() {

@@ -17,6 +17,7 @@ final class CheckpointKeeper {
     private let replicas: ReplicaCheck
     private let log: RunLog
     private let ensemble: any Ensemble
+    private let writer: CheckpointWriter
 
     /// The keeper of a run whose parameters and optimizer state are in `memory`.
     ///
@@ -31,6 +32,7 @@ final class CheckpointKeeper {
         self.replicas = replicas
         self.log = log
         self.ensemble = ensemble
+        writer = CheckpointWriter(memory, isWanted: inputs.arguments.saveInBackground, log: log)
         directory = RunDirectory(
             path: inputs.outputDirectory, configuration: comparedConfiguration(inputs), inputs: digests,
             batch: batch, lastStep: lastStep)
@@ -49,63 +51,77 @@ final class CheckpointKeeper {
             return FoundRun(start: start, identity: directory.identity, isContinued: directory.isContinued)
         }
         directory.adopt(found)
-        log.beforeWriting = { [directory] in try directory.checkIsHeld() }
+        log.beforeWriting = { [directory, writer] in
+            try directory.checkIsHeld()
+            try writer.poll()
+        }
         return found.start
     }
 
-    /// Gives the directory up.
-    func release() { directory.release() }
+    /// Gives the directory up, after the checkpoint that is being written.
+    func release() {
+        do throws(TuttiError) { try writer.finish() } catch {}  // a run that did not fail has asked before
+        directory.release()
+    }
 
     private var surroundings: Surroundings {
         Surroundings(
             world: ensemble.size, batchRows: directory.batch.train,
-            gemmProvider: Gemm.choice.description, threads: Parallel.threads, blasCoreType: Gemm.coreType)
+            gemmProvider: Gemm.choice.description, threads: Parallel.threads, blasCoreType: Gemm.coreType,
+            halfProducts: inputs.model.encoder.halfProducts?.rawValue)
     }
 
     // MARK: Saving
 
-    /// Writes a checkpoint of the current step and rotates older ones. Collective.
+    /// Takes a checkpoint of the current step. Where there is memory for a copy, it is written beside training. Collective.
     ///
-    /// - Parameter isRequested: asked for by a signal: resumable even with `save_only_model`.
-    func save(_ state: inout TrainerState, isRequested: Bool = false) throws {
-        try log.pausing(for: "saving") { try weights.during { try write(&state, isRequested: isRequested) } }
+    /// - Parameters:
+    ///   - isRequested: asked for by a signal: resumable even with `save_only_model`, and written on return.
+    ///   - waits: whether to return only when the checkpoint is written.
+    func save(_ state: inout TrainerState, isRequested: Bool = false, waits: Bool = false) throws {
+        try log.pausing(for: "saving") {
+            try weights.during { try write(&state, isRequested: isRequested) }
+            if isRequested || waits { try finishWriting() }
+        }
     }
 
     private func write(_ state: inout TrainerState, isRequested: Bool) throws {
         try replicas.beforeSaving(state.globalStep)
-        if state.bestGlobalStep == state.globalStep { state.bestCheckpoint = "checkpoint-\(state.globalStep)" }
-        let keepsState = !inputs.arguments.saveOnlyModel || isRequested
-        let optimizer = try keepsState ? optimizerFile(step: state.globalStep) : nil
-        let card = RunCard(inputs, state).text
-        let name = try ensemble.onRoot {
+        let name = "checkpoint-\(state.globalStep)"
+        if state.bestGlobalStep == state.globalStep { state.bestCheckpoint = name }
+        var source: CheckpointWriter.Source?
+        try ensemble.onRoot {
             try directory.checkIsHeld()
-            defer { removeGathered(step: state.globalStep) }
-            let name = try Checkpoint.write(
-                directory: directory.path, model: inputs.model, card: card, optimizer: optimizer, state: state,
-                arguments: inputs.arguments, surroundings: surroundings, identity: directory.identity)
-            try Checkpoint.rotate(
-                in: directory.path, upTo: state.globalStep, limit: inputs.arguments.saveTotalLimit,
-                best: state.bestCheckpoint)
-            return name
+            source = try writer.prepare()
         }
-        log.tell { $0.saved(directory.path + "/" + name) }
+        let keepsState = !inputs.arguments.saveOnlyModel || isRequested
+        let optimizer = try keepsState ? optimizerFile(step: state.globalStep, of: source?.state) : nil
+        try ensemble.onRoot {
+            guard let source else { return }
+            let draft = CheckpointDraft(
+                directory: directory.path, model: inputs.model, parameters: source.parameters,
+                card: RunCard(inputs, state).text, optimizer: optimizer, gathered: gatheredPath(step: state.globalStep),
+                state: state, arguments: inputs.arguments,
+                surroundings: surroundings, identity: directory.identity, earlier: writer.newest)
+            try writer.write(draft, from: source, name: name)
+        }
     }
 
-    /// What makes the file of the optimizer's state on rank zero. State that several memories keep together is gathered
-    /// now, into a file that is moved later. Collective.
-    private func optimizerFile(step: Int) throws -> (String) throws(TuttiError) -> Void {
+    /// Returns when no checkpoint is being written; what went wrong with one is every rank's error. Collective.
+    func finishWriting() throws { try ensemble.onRoot { try writer.finish() } }
+
+    /// What makes the file of the optimizer's state on rank zero, from `state` where one memory has all of it. State that
+    /// several memories keep together is gathered now, into a file that is moved later. Collective.
+    private func optimizerFile(step: Int, of state: OptimizerState?) throws -> (String) throws(TuttiError) -> Void {
         let layout = memory.parameters.layout
         guard memory.state.isSharded else {
-            return { [state = memory.state] (path: String) throws(TuttiError) in
-                try state.save(to: path, layout: layout)
-            }
+            return { (path: String) throws(TuttiError) in try state?.save(to: path, layout: layout) }
         }
         let gathered = gatheredPath(step: step)
-        try ensemble.onRoot { try directory.checkIsHeld() }
         do {
             try memory.state.saveTogether(to: gathered, layout: layout, among: ensemble)
         } catch {
-            if ensemble.isRoot { removeGathered(step: step) }
+            if ensemble.isRoot { do throws(TuttiError) { try AtomicWrite.removeTree(gathered) } catch {} }
             throw error
         }
         return { (path: String) throws(TuttiError) in
@@ -120,16 +136,13 @@ final class CheckpointKeeper {
     /// Where gathered state waits; what a killed save leaves there is removed with its unfinished checkpoints.
     private func gatheredPath(step: Int) -> String { "\(directory.path)/checkpoint-\(step)-optimizer.tmp" }
 
-    private func removeGathered(step: Int) {
-        do throws(TuttiError) { try AtomicWrite.removeTree(gatheredPath(step: step)) } catch {}  // the next start does
-    }
-
     /// The folder of the checkpoint of the current step.
     func path(of state: TrainerState) -> String { "\(directory.path)/checkpoint-\(state.globalStep)" }
 
     /// Writes `final/` and marks the run as finished. Collective.
     func saveFinal(_ state: TrainerState) throws {
         ensemble.ownActivity?.enter("saving")
+        try finishWriting()
         try replicas.beforeSaving(state.globalStep)
         let (model, card) = (inputs.model, RunCard(inputs, state).text)
         try ensemble.onRoot {
@@ -181,7 +194,7 @@ final class CheckpointKeeper {
             try Checkpoint.removeUnfinished(in: directory.path)
             let newest = try Checkpoint.newest(
                 in: directory.path, identity: directory.identity, saysUnsealed: !directory.isToldOfEarlierVersion,
-                notice: log.notice)
+                mending: mend, notice: log.notice)
             let metrics = directory.path + "/metrics.jsonl"
             if let newest, !newest.state.logHistory.isEmpty, !FileManager.default.fileExists(atPath: metrics) {
                 log.notice(
@@ -198,6 +211,18 @@ final class CheckpointKeeper {
         try goBack(to: path, &state, isOwn: true)
         if directory.isContinued { state.isStopped = false }
         return true
+    }
+
+    /// Writes a tokenizer file of a checkpoint anew: checkpoints share these files, and a damaged one is no loss.
+    private func mend(_ path: String, _ name: String, _ digest: String) -> Bool {
+        guard let bytes = inputs.model.tokenizerFile(name), bytes.withUnsafeBytes({ Digest.of($0).hexadecimal }) == digest else { return false }
+        do throws(TuttiError) {
+            try AtomicWrite.file(path: path + "/" + name, bytes: bytes)
+            log.notice("\(path)/\(name) was damaged, and is written anew.")
+            return true
+        } catch {
+            return false
+        }
     }
 
     /// Takes everything from a checkpoint, one of this run or of another. Collective.
@@ -298,7 +323,8 @@ final class CheckpointKeeper {
     /// Tells what is not as it was when the checkpoint was written.
     private func noteDifferences(from before: JSONObject) {
         let now = surroundings.json()
-        for key in ["world_size", "gemm_provider", "threads", "blas_core_type"] where before[key] != now[key] {
+        for key in ["world_size", "gemm_provider", "threads", "blas_core_type", "half_products"]
+        where before[key] != now[key] {
             log.notice(
                 "\(key) was \(before[key]?.serialized() ?? "unknown") and is "
                     + "\(now[key]?.serialized() ?? "unknown"): the run goes on, but not to the last bit.")
@@ -311,6 +337,7 @@ final class CheckpointKeeper {
             log.notice("No evaluation chose a best checkpoint: the final model is that of the last step.")
             return
         }
+        try finishWriting()
         let path = directory.path + "/" + best
         try ensemble.together("load the best model") {
             if memory.isWriter { try restoreWeights(from: path) }

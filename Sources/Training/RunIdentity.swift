@@ -59,8 +59,11 @@ func decisive(_ configuration: JSONObject) -> JSONObject {
     object["output_dir"] = nil
     object["model_card"] = nil
     if var arguments = object["args"]?.object {
-        let others = ["run_name", "report_to", "exchange", "replica_check_steps", "optimizer_sharding"]
-        for key in others + ["runName", "reportTo", "replicaCheckSteps", "optimizerSharding"] { arguments[key] = nil }
+        let others = [
+            "run_name", "report_to", "exchange", "replica_check_steps", "optimizer_sharding", "save_in_background",
+        ]
+        let properties = ["runName", "reportTo", "replicaCheckSteps", "optimizerSharding", "saveInBackground"]
+        for key in others + properties { arguments[key] = nil }
         // Defaults of keys that earlier runs do not have.
         if arguments["wire"] == .string(Wire.fp32.rawValue) { arguments["wire"] = nil }
         if [nil, .string(Determinism.run.rawValue)].contains(arguments["deterministic"]) {
@@ -69,7 +72,7 @@ func decisive(_ configuration: JSONObject) -> JSONObject {
         let usual = describe(TrainingArguments()).object ?? JSONObject()
         for key in [
             "layerwiseDecay", "emaDecay", "neftuneNoiseAlpha", "stopAfter", "earlyStoppingPatience",
-            "earlyStoppingThreshold",
+            "earlyStoppingThreshold", "bf16", "fp16", "gradientCheckpointing",
         ]
         where arguments[key] == usual[key] { arguments[key] = nil }
         if [.bool(true), .bool(false), .null].contains(arguments["resume_from_checkpoint"]) {

@@ -39,6 +39,7 @@ package final class Trainer {
     private let events: RunEvents
     private let secondLook: SecondLook
     private let fault: InjectedFault?
+    private let precision: TrainingPrecision
     private var chance: ChanceWatch
     private var epochsWithoutBatches = 0
 
@@ -65,6 +66,8 @@ package final class Trainer {
             warmupSteps: arguments.warmupStepCount(totalSteps: plan.totalSteps), totalSteps: plan.totalSteps)
         objectives = try ensemble.together("prepare the loss") { try inputs.makeObjectives() }
         try inputs.setEmbeddingNoise()
+        let precision = try TrainingPrecision.agreed(arguments, among: ensemble)
+        precision.apply(to: inputs.model.encoder)
         let parameters = inputs.model.encoder.parameters
         let updates = try ParameterUpdates(
             parameters, losses: objectives.map(\.parameters.range), arguments: arguments, totalSteps: plan.totalSteps,
@@ -94,6 +97,7 @@ package final class Trainer {
             given, digests: digests, batch: kept, lastStep: arguments.lastStep(totalSteps: plan.totalSteps),
             memory: memory, weights: updates.weights, replicas: replicas, log: log,
             ensemble: ensemble)
+        self.precision = precision
         chance = ChanceWatch(inputs, objectives)
         events = RunEvents(
             inputs, totalSteps: plan.totalSteps, schedule: schedule, log: log, round: round, keeper: keeper,
@@ -150,7 +154,8 @@ package final class Trainer {
         if lastStep < plan.totalSteps {
             log.notice("Training stops after step \(lastStep) of the \(plan.totalSteps) of the schedule.")
         }
-        for line in inputs.columnNotices + inputs.shardNotices + plan.smallBatches() { log.notice(line) }
+        let notices = [precision.notice].compactMap(\.self) + inputs.columnNotices + inputs.shardNotices
+        for line in notices + plan.smallBatches() { log.notice(line) }
         try events.begin(&state)
         return start
     }

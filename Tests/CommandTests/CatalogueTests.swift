@@ -64,7 +64,7 @@ import TuttiTraining
             all.filter { $0["class"]?.string == kind }.compactMap { $0["name"]?.string }
         }
         #expect(names("effective") == TrainingArguments.options.names)
-        #expect(names("no effect").contains("fp16") && names("refused").contains("push_to_hub"))
+        #expect(names("no effect").contains("tf32") && names("refused").contains("push_to_hub"))
         let one = try TuttiProcess.run("args", "learning_rate")
         #expect(one.output.hasPrefix("learning_rate  a number, from 0 to 1000000  5e-05  "))
         let wrong = try TuttiProcess.run("args", "learning_rat")

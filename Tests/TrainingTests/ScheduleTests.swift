@@ -164,9 +164,8 @@ private struct PowerSettings: DescribedSettings {
     /// What a configuration for GPUs sets is accepted, with one line each where it asks for something.
     @Test func settingsOfGPUsAreAcceptedWithANotice() throws {
         let asked = [
-            "\"fp16\": true", "\"bf16\": true", "\"fp16_full_eval\": true", "\"bf16_full_eval\": true",
-            "\"tf32\": true", "\"gradient_checkpointing\": true", "\"fp16_opt_level\": \"O2\"",
-            "\"activation_checkpointing\": true", "\"logging_dir\": \"logs\"",
+            "\"fp16_full_eval\": true", "\"bf16_full_eval\": true", "\"tf32\": true", "\"fp16_opt_level\": \"O2\"",
+            "\"gradient_checkpointing_kwargs\": {\"use_reentrant\": true}", "\"logging_dir\": \"logs\"",
         ]
         for setting in asked {
             var notices: [String] = []
@@ -176,10 +175,10 @@ private struct PowerSettings: DescribedSettings {
             #expect(notices.isEmpty, "\(setting)")
         }
         var notices: [String] = []
-        _ = try arguments("{\"fp16\": true}", notices: &notices)
+        _ = try arguments("{\"fp16_full_eval\": true}", notices: &notices)
         #expect(
             notices == [
-                "args.fp16 is accepted and has no effect: training is in float32, which is at least as exact."
+                "args.fp16_full_eval is accepted and has no effect: evaluation is in float32, which is at least as exact."
             ])
     }
 

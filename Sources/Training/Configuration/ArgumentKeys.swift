@@ -78,8 +78,7 @@ package enum ArgumentKey {
     private static let torch = "it steers PyTorch, which does not run here"
     private static let loader = "one thread prepares the next batch while the current one is computed"
     private static let command = "the command says what is done"
-    private static let precision = "training is in float32, which is at least as exact"
-    private static let memory = "activations are kept; the numbers are the same, the memory is not lower"
+    private static let precision = "evaluation is in float32, which is at least as exact"
     private static let service = "nothing reports to a service"
 
     /// The keys that are accepted without effect, and why they have none.
@@ -94,10 +93,9 @@ package enum ArgumentKey {
         "dataloader_multiprocessing_context": loader, "remove_unused_columns": "columns are chosen with `columns:`",
         "label_names": "the label is the column called label, labels, score or scores",
         "use_cpu": "it always runs on CPUs", "full_determinism": "a run repeats bit by bit on the same ranks anyway",
-        "bf16": precision, "fp16": precision, "bf16_full_eval": precision, "fp16_full_eval": precision,
-        "tf32": precision, "fp16_opt_level": precision, "half_precision_backend": precision,
-        "gradient_checkpointing": memory, "gradient_checkpointing_kwargs": memory,
-        "activation_checkpointing": memory, "activation_checkpointing_kwargs": memory,
+        "bf16_full_eval": precision, "fp16_full_eval": precision, "tf32": torch, "fp16_opt_level": torch,
+        "half_precision_backend": torch, "gradient_checkpointing_kwargs": torch,
+        "activation_checkpointing_kwargs": torch,
         "ddp_backend": "MPI is the only backend", "ddp_bucket_cap_mb": "buckets follow the layers",
         "ddp_find_unused_parameters": torch, "ddp_broadcast_buffers": torch, "ddp_timeout": torch,
         "ddp_static_graph": torch, "local_rank": "ranks come from the launcher", "torch_compile": torch,

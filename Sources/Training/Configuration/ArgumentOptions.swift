@@ -9,7 +9,8 @@ import TuttiReports
 
 extension TrainingArguments {
     /// All arguments that have an effect, in the order of the documentation.
-    package static let options = OptionList<TrainingArguments>(batches + optimizer + schedule + events + rest)
+    package static let options = OptionList<TrainingArguments>(
+        batches + optimizer + precision + schedule + events + rest)
 
     private static let batches: [Option<TrainingArguments>] = [
         Option("num_train_epochs", \.numTrainEpochs, "passes over the training data", check: .within(0...1e9)),
@@ -115,6 +116,23 @@ extension TrainingArguments {
             check: .within(0...1e6)),
     ]
 
+    private static let precision: [Option<TrainingArguments>] = [
+        Option(
+            "bf16", \.bf16,
+            "multiply bf16 numbers with fp32 sums in dense layers, where the processor can, and keep activations in bf16; "
+                + "weights, gradients and the optimizer's state stay in fp32"),
+        Option("fp16", \.fp16, "the same, of configurations for GPUs; fp32 where the processor multiplies no bf16"),
+        Option(
+            "gradient_checkpointing", \.gradientCheckpointing,
+            "keep the inputs of layers only, and compute the rest again for backward: the same bits, less memory, a third "
+                + "more work"),
+        Option(
+            "activation_checkpointing", words: "true or false", "the newer name of gradient_checkpointing",
+            read: { (json, arguments) throws(OptionProblem) in
+                if !json.isNull, try Bool(option: json) { arguments.gradientCheckpointing = true }
+            }, write: { .bool($0.gradientCheckpointing) }),
+    ]
+
     private static let schedule: [Option<TrainingArguments>] = [
         Option(
             "lr_scheduler_type", \.schedulerType,
@@ -162,6 +180,10 @@ extension TrainingArguments {
             check: .within(1e-9...1e12)),
         Option("save_total_limit", \.saveTotalLimit, "checkpoints that are kept", check: .atLeast(1)),
         Option("save_only_model", \.saveOnlyModel, "checkpoints without optimizer state: they cannot be resumed"),
+        Option(
+            "save_in_background", \.saveInBackground,
+            "write checkpoints while training goes on, from copies of the weights and the optimizer's state, where half "
+                + "of the free memory holds them"),
         Option("load_best_model_at_end", \.loadBestModelAtEnd, "the final model is the best one"),
         Option("metric_for_best_model", \.metricForBestModel, "the metric that chooses it; the loss if not given"),
         Option(

@@ -69,6 +69,9 @@ extension TrainingArguments {
     }
 
     private func checkCombinations(_ places: ConfigurationPlaces) throws(TuttiError) {
+        if bf16, fp16 {
+            throw places.error("args.fp16", "bf16 and fp16 are both true, and a run has one precision")
+        }
         for (key, strategy) in [("logging_strategy", loggingStrategy), ("eval_strategy", evalStrategy)]
         where strategy == .best {
             throw places.error("args.\(key)", "\"best\" is a save_strategy only")

@@ -76,6 +76,12 @@ public struct TrainingArguments: Sendable {
     public var emaDecay: Double?
     /// The size of the noise that token embeddings get in training; nil for none.
     public var neftuneNoiseAlpha: Double?
+    /// Whether dense products take bf16 operands and activations are kept in bf16; weights stay in fp32.
+    public var bf16 = false
+    /// The same where every processor multiplies bf16, else fp32.
+    public var fp16 = false
+    /// Whether only the inputs of layers are kept until backward, which computes the rest again: the same bits.
+    public var gradientCheckpointing = false
     // Schedule
     /// The schedule of the learning rate, by its name in `ScheduleRegistry`.
     public var schedulerType = "linear"
@@ -124,6 +130,8 @@ public struct TrainingArguments: Sendable {
     public var saveTotalLimit: Int?
     /// Whether checkpoints are without what a resumption needs.
     public var saveOnlyModel = false
+    /// Whether a checkpoint is written while training goes on, from copies.
+    public var saveInBackground = true
     /// Whether the best checkpoint becomes the final model.
     public var loadBestModelAtEnd = false
     /// The metric that chooses the best checkpoint; nil is the loss.

@@ -7,6 +7,7 @@ import TuttiEncoders
 import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
+import TuttiKernels
 
 /// What an optimizer remembers between steps: arenas in the layout of the parameters, in memory that the run keeps.
 struct OptimizerState {
@@ -15,7 +16,7 @@ struct OptimizerState {
     /// An arena for each name, zero before the first step.
     private(set) var arenas: [StateArena] = []
     /// What the optimizer keeps beside the arenas.
-    let numbers: OptimizerNumbers
+    private(set) var numbers: OptimizerNumbers
     private let tensorsOf: @Sendable (ParameterLayout.Entry) -> [StateTensor]
     private var placement: Placement?
 
@@ -31,6 +32,26 @@ struct OptimizerState {
 
     /// Whether several memories keep it together.
     var isSharded: Bool { placement?.holders.isEmpty == false }
+
+    /// Bytes of its arenas, as far as this memory stores them.
+    var byteCount: Int { arenas.reduce(0) { $0 + 4 * $1.floats.count } }
+
+    /// The same state with its numbers and arenas in `memory`, whose contents are not copied yet.
+    func placed(in memory: inout Arena) -> OptimizerState {
+        var copy = self
+        copy.numbers = OptimizerNumbers(names: numbers.names)
+        copy.arenas = arenas.map { arena in
+            let start = memory.floats(arena.floats.count)
+            return StateArena(arena.stored, UnsafeMutableBufferPointer(start: start, count: arena.floats.count))
+        }
+        return copy
+    }
+
+    /// Takes the contents of `other`, the same state elsewhere.
+    func copy(_ other: OptimizerState) {
+        numbers.values = other.numbers.values
+        for (arena, from) in zip(arenas, other.arenas) { _ = arena.floats.update(fromContentsOf: from.floats) }
+    }
 
     // ---- writing -----------------------------------------------------------------------------------------------------
 
