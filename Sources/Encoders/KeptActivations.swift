@@ -2,7 +2,8 @@
 //
 // The layers then compute in the memory of one layer, the window. After its forward, a layer's matrices are kept in bf16,
 // half the size, or only its input is kept; before its backward they return to the window, or the layer's forward runs
-// again, with the same masks of dropout and so to the same bits. Kernels compute in fp32 either way.
+// again, with the same masks of dropout and so to the same bits. Kernels compute in fp32 either way. What a norm made of a
+// kept sum is not kept in bf16: it is made again.
 //
 // Reference: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost" (arXiv 1604.06174).
 //
@@ -39,13 +40,29 @@ struct LayerWindow {
     private var kept: [Kept] = []
     private let keeping: KeptActivations
     private let carries: CarriedSum
+    /// [T, D] the first layer's input, which stays where it is.
+    private let first: Matrix
+    /// Statistics of norms that are made again.
+    let statistics: Norm.Saved
+    /// bf16 numbers of a layer before the sum of its last stage.
+    private let lastSum: Int
 
     init(
-        stages: [Stage.Saved], outputs: [Matrix], input: Matrix, carried: Matrix, layers: Int, carries: CarriedSum,
-        keeping: KeptActivations
+        stages: [Stage.Saved], outputs: [Matrix], input: Matrix, carried: Matrix, first: Matrix, layers: Int,
+        carries: CarriedSum, keeping: KeptActivations, arena: inout Arena
     ) {
         (self.stages, self.outputs, self.input, self.carried) = (stages, outputs, input, carried)
-        (self.carries, self.keeping) = (carries, keeping)
+        (self.first, self.carries, self.keeping) = (first, carries, keeping)
+        statistics = Norm.Saved(rows: input.rows, arena: &arena)
+        var (halves, sum) = (0, 0)
+        for stage in stages {
+            stage.forEach(
+                matrix: {
+                    if $0.pointer == stage.junction.sum.pointer { sum = halves }
+                    halves += $0.rows * $0.columns
+                }, statistic: { _, _ in })
+        }
+        lastSum = sum
         kept.reserveCapacity(layers)
     }
 
@@ -85,7 +102,8 @@ struct LayerWindow {
         kept.append(.rounded(rounded, statistics))
     }
 
-    /// Brings back what was kept of `layer`: its whole state, or the stream before it, which is returned in either case.
+    /// Brings back what was kept of `layer`, but for the inputs of branches where it is rounded: its state, or the stream
+    /// before it, which is returned in either case.
     func restore(layer: Int) -> Stage.Stream {
         switch kept[layer] {
         case .inputs(let own, let sum): return enter(Stage.Stream(carried: sum, input: own))
@@ -104,16 +122,31 @@ struct LayerWindow {
         }
     }
 
-    /// Everything that backward reads of a layer.
+    /// [T, D] the sum of the last stage before `layer`, in the place of the last output; nil before the first layer, whose
+    /// input is brought back instead.
+    func restoreSum(before layer: Int) -> Matrix? {
+        guard layer > 0 else {
+            input.copy(from: first)
+            return nil
+        }
+        let sum = outputs[outputs.count - 1]
+        guard case .rounded(let rounded, _) = kept[layer - 1] else {
+            preconditionFailure("LayerWindow: sums are kept in bf16 only")
+        }
+        Casts.widen(rounded + lastSum, count: sum.rows * sum.columns, into: sum.pointer)
+        return sum
+    }
+
+    /// Everything that backward reads of a layer, but for the inputs of branches.
     private func forEach(matrix: (Matrix) -> Void, statistic: (UnsafeMutablePointer<Float>, Int) -> Void) {
         for stage in stages { stage.forEach(matrix: matrix, statistic: statistic) }
     }
 }
 
 extension Stage.Saved {
-    /// The matrices that backward reads, without gaps in memory, and the statistics of their rows with their counts.
+    /// The matrices that backward reads, without gaps in memory, and the statistics of their rows with their counts; not the
+    /// input, which a norm made of the sum before.
     func forEach(matrix: (Matrix) -> Void, statistic: (UnsafeMutablePointer<Float>, Int) -> Void) {
-        matrix(input)
         switch branch {
         case .selfAttention(let saved):
             matrix(saved.qkv)

@@ -169,7 +169,7 @@ package final class SequenceEncoder {
         memory.outputs.append(start)
         var nextTap = pool(start, layer: 0, taps, 0, pass, into: pooled)
         if keepsActivations, kept != .fp32 {
-            memory.window = stack.makeWindow(pass, keeping: kept, arena: &memory.arena)
+            memory.window = stack.makeWindow(after: stream, pass, keeping: kept, arena: &memory.arena)
         }
         for layer in 0..<taps[taps.count - 1] {
             if let window = memory.window {
@@ -248,11 +248,7 @@ package final class SequenceEncoder {
             if layer < taps[taps.count - 1] {
                 tap = unpool(layer: layer + 1, tap, memory, pass, dPooled: dRows, into: gradient)
                 if let window = memory.window {
-                    let stream = window.restore(layer: layer)
-                    if window.recomputes {
-                        _ = stack.forward(
-                            layer: layer, stream, pass, parameters, scratch: forwardScratch, in: window)
-                    }
+                    stack.restore(layer: layer, pass, parameters, scratch: forwardScratch, in: window)
                 }
                 stack.backward(
                     layer: layer, gradient, pass, parameters, saved: memory.window?.stages ?? memory.stages,

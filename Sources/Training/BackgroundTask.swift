@@ -11,7 +11,7 @@ final class BackgroundTask: @unchecked Sendable {
     /// Starts `body` on a thread of the lowest priority: it takes the time in which no other thread of a core computes.
     init(name: String, _ body: @escaping @Sendable () throws(TuttiError) -> Void) {
         let thread = Thread { [self] in
-            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 19)  // of this thread alone; that it fails changes nothing but the time
+            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 19)  // of this thread alone
             let result: Result<Void, TuttiError>
             do throws(TuttiError) {
                 try body()

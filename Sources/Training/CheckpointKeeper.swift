@@ -215,7 +215,9 @@ final class CheckpointKeeper {
 
     /// Writes a tokenizer file of a checkpoint anew: checkpoints share these files, and a damaged one is no loss.
     private func mend(_ path: String, _ name: String, _ digest: String) -> Bool {
-        guard let bytes = inputs.model.tokenizerFile(name), bytes.withUnsafeBytes({ Digest.of($0).hexadecimal }) == digest else { return false }
+        guard let bytes = inputs.model.tokenizerFile(name),
+            bytes.withUnsafeBytes({ Digest.of($0).hexadecimal }) == digest
+        else { return false }
         do throws(TuttiError) {
             try AtomicWrite.file(path: path + "/" + name, bytes: bytes)
             log.notice("\(path)/\(name) was damaged, and is written anew.")

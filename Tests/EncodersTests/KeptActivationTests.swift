@@ -87,7 +87,7 @@ import TuttiKernels
             encoder.kept = kept
             return encoder.activationBytes(of: batch)
         }
-        #expect(Double(bytes[1]) <= 0.65 * Double(bytes[0]), "bf16: \(bytes)")
+        #expect(Double(bytes[1]) <= 0.55 * Double(bytes[0]), "bf16: \(bytes)")
         #expect(Double(bytes[2]) <= 0.35 * Double(bytes[0]), "recomputed: \(bytes)")
     }
 }

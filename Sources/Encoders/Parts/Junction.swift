@@ -84,6 +84,11 @@ struct Junction: Sendable {
             mean: saved.norm.mean, rstd: saved.norm.rstd, into: normed)
     }
 
+    /// normed [T, D] of a sum [T, D] again.
+    func norm(_ sum: Matrix, _ parameters: ParameterStore, saved: Norm.Saved, into normed: Matrix) {
+        norm.forward(sum, parameters, saved: saved, into: normed)
+    }
+
     /// dSum [T, D] and dBranch [T, D], dSum after dropout and the branch's norm, from dNormed [T, D], and from dCarried
     /// [T, D] if the sum is carried on. dSum may be either of them.
     func backward(

@@ -127,8 +127,10 @@ struct LayerStack: Sendable {
         return stream
     }
 
-    /// A window in which one layer computes at a time; what it keeps of each is in `arena` too.
-    func makeWindow(_ pass: PassContext, keeping: KeptActivations, arena: inout Arena) -> LayerWindow {
+    /// A window in which one layer computes at a time, after `stream`; what it keeps of each is in `arena` too.
+    func makeWindow(
+        after stream: Stage.Stream, _ pass: PassContext, keeping: KeptActivations, arena: inout Arena
+    ) -> LayerWindow {
         let input = arena.matrix(pass.tokenCount, width)  // [T, D]
         let carried = carries == .normed ? input : arena.matrix(pass.tokenCount, width)  // [T, D]
         var (own, outputs) = ([Stage.Saved](), [Matrix]())
@@ -137,8 +139,27 @@ struct LayerStack: Sendable {
             outputs.append(arena.matrix(pass.tokenCount, width))
         }
         return LayerWindow(
-            stages: own, outputs: outputs, input: input, carried: carried, layers: count, carries: carries,
-            keeping: keeping)
+            stages: own, outputs: outputs, input: input, carried: carried, first: stream.input, layers: count,
+            carries: carries, keeping: keeping, arena: &arena)
+    }
+
+    /// Brings the state of `layer` back to the window: what was kept, what norms make of it, or all of it by another forward.
+    func restore(
+        layer: Int, _ pass: PassContext, _ parameters: ParameterStore, scratch: Stage.ForwardScratch,
+        in window: LayerWindow
+    ) {
+        if window.recomputes {
+            _ = forward(layer: layer, window.restore(layer: layer), pass, parameters, scratch: scratch, in: window)
+            return
+        }
+        if let sum = window.restoreSum(before: layer), let before = stages[ranges[layer - 1]].last {
+            before.junction.norm(sum, parameters, saved: window.statistics, into: window.input)
+        }
+        _ = window.restore(layer: layer)
+        for (place, stage) in stages[ranges[layer]].dropLast().enumerated() {
+            stage.junction.norm(
+                window.stages[place].junction.sum, parameters, saved: window.statistics, into: window.outputs[place])
+        }
     }
 
     /// The stream after `layer`, all of whose state is in `window`, as is the `stream` before it.
