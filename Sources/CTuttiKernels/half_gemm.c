@@ -10,35 +10,23 @@
 // Legend: depth = terms of the sum, step = 32 of them. Reference: Intel 64 and IA-32 Architectures Software Developer's
 // Manual, TDPBF16PS, VDPBF16PS; Goto & van de Geijn 2008.
 #define _GNU_SOURCE 1
-#include "panels.h"
-#include "vectorise.h"
+#include "dot_tiles.h"
 
 #if defined(__x86_64__) && defined(__linux__)
-#include <cpuid.h>
-#include <immintrin.h>
-#include <pthread.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 enum {
-    side = 32,             // rows and columns of a block of c
     step = 32,             // terms of the sum in a tile
-    tile = 16 * 32,        // numbers of a tile
+    tile = tile_bytes / 2, // numbers of a tile
     most_depth = 2048,     // terms between two passes over c
     most_rows = 128,       // rows of a that are packed at a time
     panel_bytes = 512 << 10 // of b that are multiplied by these rows before the next
 };
 
-typedef int32_t dwords __attribute__((vector_size(64)));
 typedef uint16_t half;
 
-#define HALVES __attribute__((target(FEATURES_3 ",avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512bf16"), min_vector_width(512)))
+#define HALVES __attribute__((target(TILE_FEATURES ",avx512bf16"), min_vector_width(512)))
 #define TILES __attribute__((target("amx-tile,amx-bf16")))
-#define EACH _Pragma("clang loop unroll(full)")
 
 // ------------------------------------------------------------------------------------------------------------ packing
-
-static inline __mmask16 first(int64_t count) { return count >= 16 ? 0xFFFF : count <= 0 ? 0 : (__mmask16)((1 << count) - 1); }
 
 /// Vector r = 16 pairs of neighbours of row r: the rows of a tile whose terms are contiguous in memory.
 HALVES static inline void read_rows(const float *from, int64_t stride, int64_t rows, int64_t terms, dwords *to) {
@@ -64,18 +52,6 @@ HALVES static inline void read_pairs(const float *from, int64_t stride, int64_t 
         __m512i pairs = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(even));
         __m512i upper = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(odd));
         to[p] = (dwords)_mm512_or_si512(pairs, _mm512_slli_epi32(upper, 16));
-    }
-}
-
-HALVES static inline void transpose(dwords *square) {
-    EACH for (int stage = 0; stage < 4; stage++) { // perfect shuffles of row pairs
-        dwords mixed[16];
-        EACH for (int r = 0; r < 8; r++) {
-            mixed[2 * r] = __builtin_shufflevector(square[r], square[r + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            mixed[2 * r + 1] =
-                __builtin_shufflevector(square[r], square[r + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-        }
-        EACH for (int r = 0; r < 16; r++) square[r] = mixed[r];
     }
 }
 
@@ -150,19 +126,6 @@ TILES static void block_of_tiles(int64_t steps, const half *a, const half *b, fl
     _tile_stored(3, below + 16, bytes);
 }
 
-/// Eight tile registers of 16 rows of 64 bytes.
-TILES static void configure_tiles(void) {
-    struct {
-        uint8_t palette, start, reserved[14];
-        uint16_t bytes[16];
-        uint8_t rows[16];
-    } configuration = {.palette = 1};
-    for (int register_ = 0; register_ < 8; register_++) configuration.bytes[register_] = 64, configuration.rows[register_] = 16;
-    _tile_loadconfig(&configuration);
-}
-
-TILES static void release_tiles(void) { _tile_release(); }
-
 // One stretch of the sum, [first, first + depth), shared by the threads.
 typedef struct {
     const tutti_product *product;
@@ -172,9 +135,6 @@ typedef struct {
     int64_t a_size, first, depth, steps; // steps of 32 terms
     int64_t rows_of_task, columns_of_pass;
 } stretch;
-
-static int64_t smaller(int64_t x, int64_t y) { return x < y ? x : y; }
-static int64_t round_up(int64_t x, int64_t unit) { return (x + unit - 1) / unit * unit; }
 
 /// Packs panels [begin, end) of b.
 static void pack_b(void *context, int64_t begin, int64_t end, int64_t worker) {
@@ -252,14 +212,9 @@ void tutti_multiply_half(const tutti_product *p, int how) {
 static pthread_once_t look_once = PTHREAD_ONCE_INIT;
 static int found = tutti_half_none;
 
-/// AMX needs the system's permission: its registers are large, and a process asks for them once.
 static void look(void) {
-    unsigned a, b, c, d;
-    if (tutti_machine_level() < 4 || !__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1)) return;
-    found = tutti_half_vectors;
-    enum { request_permission = 0x1023, tile_data = 18 };
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1)) return;
-    if (syscall(SYS_arch_prctl, request_permission, tile_data) == 0) found = tutti_half_tiles;
+    if (tutti_machine_level() < 4 || !has_feature(0, 5)) return;
+    found = has_feature(3, 22) && may_use_tiles() ? tutti_half_tiles : tutti_half_vectors;
 }
 
 int tutti_half_best(void) {

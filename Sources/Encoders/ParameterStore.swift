@@ -14,9 +14,8 @@ package final class ParameterStore {
     /// All gradients in layout order; empty until `allocateGradients`.
     package private(set) var gradients = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
 
-    /// The instructions of the dense products with these parameters, operands in bf16; nil = in fp32. Set by an encoder
-    /// for the duration of a pass.
-    var halfProducts: HalfProducts?
+    /// How dense products with these parameters are computed. Set by an encoder for the duration of a pass.
+    var products = DenseProducts.fp32
 
     /// The rows of the word table that have a gradient.
     package private(set) var touched: TouchedRows

@@ -65,6 +65,10 @@ package final class RoutedEncoder {
     package var kept = KeptActivations.fp32 { didSet { for route in routes { route.kept = kept } } }
     /// The instructions of dense products of training passes, whose operands are rounded to bf16; nil = fp32.
     package var halfProducts: HalfProducts? { didSet { for route in routes { route.halfProducts = halfProducts } } }
+    /// How dense products of passes without backward and dropout are computed: evaluation, encoding, teachers.
+    package var frozenProducts = DenseProducts.fp32 {
+        didSet { for route in routes { route.frozenProducts = frozenProducts } }
+    }
 
     /// Encoders with zero weights, to be set through `parameters`.
     ///

@@ -25,6 +25,8 @@ package final class SequenceEncoder {
     package var kept = KeptActivations.fp32
     /// The instructions of dense products of training passes, whose operands are rounded to bf16; nil = fp32.
     package var halfProducts: HalfProducts?
+    /// How dense products of other passes are computed.
+    package var frozenProducts = DenseProducts.fp32
     /// The plan of the transformer.
     package let plan: EncoderPlan
     /// The modules after the transformer.
@@ -35,6 +37,8 @@ package final class SequenceEncoder {
     package let outputWidth: Int
     /// The position of each parameter.
     package var layout: ParameterLayout { parameters.layout }
+    private var trainingProducts: DenseProducts { halfProducts.map { .bf16($0) } ?? .fp32 }
+
     /// Number of transformer layers.
     package var layerCount: Int { plan.layerCount }
     /// Maximum tokens of a sequence.
@@ -147,8 +151,8 @@ package final class SequenceEncoder {
         keepsActivations: Bool
     ) {
         requireFits(batch, taps, result)
-        parameters.halfProducts = keepsActivations || dropout != nil ? halfProducts : nil
-        defer { parameters.halfProducts = nil }
+        parameters.products = keepsActivations || dropout != nil ? trainingProducts : frozenProducts
+        defer { parameters.products = .fp32 }
         memory.reset(taps: taps)
         let (t, d) = (batch.tokenCount, plan.hiddenSize)
         var pass = PassContext(batch, dropout: dropout, layers: stack.dropoutLayers, arena: &memory.arena)
@@ -212,8 +216,8 @@ package final class SequenceEncoder {
         guard var pass = memory.context, let forwardScratch = memory.forwardScratch else {
             preconditionFailure("SequenceEncoder: a pass without a forward")
         }
-        parameters.halfProducts = halfProducts
-        defer { parameters.halfProducts = nil }
+        parameters.products = trainingProducts
+        defer { parameters.products = .fp32 }
         let taps = memory.taps
         precondition(
             dEmbeddings.rows == taps.count * pass.sequences && dEmbeddings.columns == outputWidth,

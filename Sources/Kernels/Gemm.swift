@@ -14,30 +14,27 @@ package enum Gemm {
     /// c = alpha * op(a) * op(b) + beta * c, where op transposes on request; with `beta` 0, `c` is assigned.
     /// Shapes: op(a) [m, k], op(b) [k, n], c [m, n]; `c` must not overlap `a` or `b`.
     ///
-    /// `provider` overrides the chosen one; with `half` the numbers of `a` and `b` are rounded to bf16 and the sums are fp32
-    /// (`alpha` 1, `beta` 0 or 1). With `.tutti` or `half` and `beta` 0 an element of c depends only on its row of op(a)
+    /// `provider` overrides the chosen one, and so do `products` that round operands (`alpha` 1, `beta` 0 or 1; `.int8` with
+    /// `b` transposed alone). With `.tutti` or such products and `beta` 0 an element of c depends only on its row of op(a)
     /// and its column of op(b), to the last bit: not on m, n, the threads, or its position in the matrices.
     package static func multiply(
         _ a: Matrix, transposeA: Bool = false, _ b: Matrix, transposeB: Bool = false, into c: Matrix,
-        alpha: Float = 1, beta: Float = 0, by provider: GemmProvider? = nil, half: HalfProducts? = nil
+        alpha: Float = 1, beta: Float = 0, by provider: GemmProvider? = nil,
+        products: DenseProducts = .fp32
     ) {
         guard var product = product(a, transposeA, b, transposeB, into: c, alpha, beta) else { return }
-        if let half, product.k > 0 {
-            precondition(
-                alpha == 1 && (beta == 0 || beta == 1), "Gemm: bf16 products with alpha \(alpha), beta \(beta)")
-            return tutti_multiply_half(&product, half.number)
-        }
+        if products != .fp32, product.k > 0 { return run(&product, products) }
         run(&product, on: provider ?? choice[GemmLayout(transposeA: transposeA, transposeB: transposeB)])
     }
 
     /// dWeight [out, in] += dY^T [out, T] x [T, in]; dBias [out] += column sums of dY.
     package static func accumulateWeightGradient(
         _ dY: Matrix, _ x: Matrix, into dWeight: Matrix, bias dBias: UnsafeMutablePointer<Float>,
-        half: HalfProducts? = nil
+        products: DenseProducts = .fp32
     ) {
         guard dY.rows > 0, var product = product(dY, true, x, false, into: dWeight, 1, 1) else { return }
-        if let half {
-            tutti_multiply_half(&product, half.number)
+        if products != .fp32 {
+            run(&product, products)
             return RowKernels.biasGradient(dY, into: dBias)
         }
         let provider = choice[.weightGradient]
@@ -81,6 +78,20 @@ package enum Gemm {
     /// The libraries refuse a stride of zero, which a matrix without columns has.
     private static func operand(_ x: Matrix) -> tutti_rows {
         tutti_rows(at: x.pointer, stride: Int64(max(x.stride, 1)))
+    }
+
+    /// The product of rounded operands.
+    private static func run(_ product: inout tutti_product, _ products: DenseProducts) {
+        precondition(
+            product.alpha == 1 && (product.beta == 0 || product.beta == 1),
+            "Gemm: \(products) with alpha \(product.alpha), beta \(product.beta)")
+        switch products {
+        case .fp32: preconditionFailure("Gemm: fp32 rounds nothing")
+        case .bf16(let products): tutti_multiply_half(&product, products.number)
+        case .int8(let products):
+            precondition(product.transpose_a == 0 && product.transpose_b != 0, "Gemm: int8 products are forward only")
+            tutti_multiply_int8(&product, products.number)
+        }
     }
 
     /// The product alone.

@@ -39,7 +39,7 @@ package final class Trainer {
     private let events: RunEvents
     private let secondLook: SecondLook
     private let fault: InjectedFault?
-    private let precision: TrainingPrecision
+    private let precisionNotices: [String]
     private var chance: ChanceWatch
     private var epochsWithoutBatches = 0
 
@@ -68,6 +68,9 @@ package final class Trainer {
         try inputs.setEmbeddingNoise()
         let precision = try TrainingPrecision.agreed(arguments, among: ensemble)
         precision.apply(to: inputs.model.encoder)
+        let encoding = try arguments.compute.apply(
+            to: [inputs.model] + objectives.flatMap { $0.guides.values }, among: ensemble)
+        precisionNotices = [precision.notice, encoding].compactMap(\.self)
         let parameters = inputs.model.encoder.parameters
         let updates = try ParameterUpdates(
             parameters, losses: objectives.map(\.parameters.range), arguments: arguments, totalSteps: plan.totalSteps,
@@ -97,7 +100,6 @@ package final class Trainer {
             given, digests: digests, batch: kept, lastStep: arguments.lastStep(totalSteps: plan.totalSteps),
             memory: memory, weights: updates.weights, replicas: replicas, log: log,
             ensemble: ensemble)
-        self.precision = precision
         chance = ChanceWatch(inputs, objectives)
         events = RunEvents(
             inputs, totalSteps: plan.totalSteps, schedule: schedule, log: log, round: round, keeper: keeper,
@@ -154,7 +156,7 @@ package final class Trainer {
         if lastStep < plan.totalSteps {
             log.notice("Training stops after step \(lastStep) of the \(plan.totalSteps) of the schedule.")
         }
-        let notices = [precision.notice].compactMap(\.self) + inputs.columnNotices + inputs.shardNotices
+        let notices = precisionNotices + inputs.columnNotices + inputs.shardNotices
         for line in notices + plan.smallBatches() { log.notice(line) }
         try events.begin(&state)
         return start

@@ -36,11 +36,7 @@ package struct TrainingPrecision: Equatable {
     /// What the run's arguments ask for and all ranks can do. Collective.
     static func agreed(_ arguments: TrainingArguments, among ensemble: any Ensemble) throws -> TrainingPrecision {
         guard arguments.bf16 || arguments.fp16 else { return TrainingPrecision(arguments, products: nil) }
-        let all = HalfProducts.allCases
-        let own = HalfProducts.best.flatMap { all.firstIndex(of: $0) } ?? -1
-        let missing = try ensemble.agree(code: Int32(all.count - 1 - own))  // the largest of all ranks
-        let common = all.count - 1 - Int(missing)
-        return TrainingPrecision(arguments, products: common < 0 ? nil : all[common])
+        return TrainingPrecision(arguments, products: try FrozenCompute.common(HalfProducts.best, among: ensemble))
     }
 
     /// Has the training passes of `model` compute so.

@@ -12,6 +12,7 @@ import TuttiEnsembleMPI
 import TuttiFormats
 import TuttiGround
 import TuttiKernels
+import TuttiModels
 import TuttiTraining
 
 /// A subcommand that may run on several ranks.
@@ -32,6 +33,24 @@ struct ComputeOptions: ParsableArguments {
             valueName: GemmOption.allCases.map(\.rawValue).joined(separator: "|")))
     var gemm = GemmOption.auto
 }
+
+/// Options of commands that encode and do not train.
+struct EncodingOptions: ParsableArguments {
+    @Option(
+        name: .customLong("compute"),
+        help: ArgumentHelp(
+            "What the operands of dense products are rounded to: faster where the processor multiplies such numbers.",
+            valueName: FrozenCompute.allCases.map(\.rawValue).joined(separator: "|")))
+    var operands = FrozenCompute.fp32
+
+    /// Has `model` encode so; a note goes to standard error. Collective.
+    func apply(to model: SentenceEncoder, ensemble: any Ensemble) throws {
+        guard let line = try operands.apply(to: [model], among: ensemble), ensemble.isRoot else { return }
+        Output.show("tutti: note: \(line)\n", on: STDERR_FILENO)
+    }
+}
+
+extension FrozenCompute: ExpressibleByArgument {}
 
 enum CommandSession {
     /// Parses the command line, runs the subcommand, exits.

@@ -64,6 +64,7 @@ struct EncodeCommand: RankedCommand {
     @Flag(help: "Print a JSON object that describes the output.")
     var json = false
 
+    @OptionGroup var encoding: EncodingOptions
     @OptionGroup var compute: ComputeOptions
 
     func validate() throws {
@@ -85,6 +86,7 @@ struct EncodeCommand: RankedCommand {
             return (model, try text.texts(isRoot: ensemble.isRoot), try chosenPrompt(model))
         }
         try compute.chooseGemm(for: model, ensemble: ensemble)
+        try encoding.apply(to: model, ensemble: ensemble)
         let display = ensemble.isRoot ? ProgressDisplay() : nil
         let started = Date()
         // Larger batches are no faster, but each thread needs enough of one.

@@ -32,6 +32,7 @@ struct EvaluateCommand: RankedCommand {
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    @OptionGroup var encoding: EncodingOptions
     @OptionGroup var compute: ComputeOptions
 
     func run(on ensemble: any Ensemble) throws {
@@ -54,6 +55,7 @@ struct EvaluateCommand: RankedCommand {
             return (encoder, evaluators + testEvaluators)
         }
         try compute.chooseGemm(for: encoder, ensemble: ensemble)
+        try encoding.apply(to: encoder, ensemble: ensemble)
         let context = EvaluationContext(outputDirectory: output)
         let display = ensemble.isRoot ? ProgressDisplay() : nil
         var metrics = JSONObject()

@@ -62,6 +62,7 @@ struct MineNegativesCommand: RankedCommand {
     @Flag(help: "Print the statistics as one JSON object.")
     var json = false
 
+    @OptionGroup var encoding: EncodingOptions
     @OptionGroup var compute: ComputeOptions
     @OptionGroup var lock: LockOptions
 
@@ -80,14 +81,14 @@ struct MineNegativesCommand: RankedCommand {
 
     func run(on ensemble: any Ensemble) throws {
         _ = try RankLayout.apply(compute, ensemble: ensemble)
-        let (encoder, miner, digest) = try ensemble.together("load model and texts") {
+        let (encoder, miner) = try ensemble.together("load model and texts") {
             let data = try columns.load(input) { if ensemble.isRoot { TableOptions.notice($0) } }
             let encoder = try SentenceEncoder.load(model)
             if ensemble.isRoot { encoder.notices.forEach(TableOptions.notice) }
             let miner = try HardNegativeMiner(
                 data.pairs, options: try options(encoder), anchorName: data.anchorName,
                 positiveName: data.positiveName, output: output)
-            return (encoder, miner, try encoder.contentDigest())
+            return (encoder, miner)
         }
         // If the fastest library were measured, machine load would decide the last bits.
         if compute.gemm == .auto {
@@ -95,11 +96,12 @@ struct MineNegativesCommand: RankedCommand {
         } else {
             try compute.chooseGemm(for: encoder, ensemble: ensemble)
         }
+        try encoding.apply(to: encoder, ensemble: ensemble)
         if ensemble.isRoot, !json { for line in miner.plan { try Output.line(line) } }
         let display = ProgressDisplay()
         let times = try lock.times
         let outcome = try miner.mine(
-            model: encoder, modelDigest: digest, ensemble: ensemble, overwrites: overwrite, lockTimes: times,
+            model: encoder, modelDigest: try encoder.contentDigest(), ensemble: ensemble, overwrites: overwrite, lockTimes: times,
             waiting: { TableOptions.notice($0) }, observe: display.show)
         guard ensemble.isRoot else { return }
         if json {

@@ -50,6 +50,7 @@ struct SearchCommand: RankedCommand {
     var json = false
 
     @OptionGroup(title: "Table format") var table: TableOptions
+    @OptionGroup var encoding: EncodingOptions
     @OptionGroup var compute: ComputeOptions
 
     func validate() throws {
@@ -76,6 +77,7 @@ struct SearchCommand: RankedCommand {
             return (encoder, documents, wanted, try storedVectors(encoder, documents.texts.count), prefixes)
         }
         try compute.chooseGemm(for: encoder, ensemble: ensemble)
+        try encoding.apply(to: encoder, ensemble: ensemble)
         let display = ensemble.isRoot ? ProgressDisplay() : nil
         func encode(_ texts: [String], _ prompt: String?, task: String, _ what: String) throws -> Embeddings {
             try encoder.encode(texts, prompt: prompt, task: task, tokensPerBatch: 8192, ensemble: ensemble) {

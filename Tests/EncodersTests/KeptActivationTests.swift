@@ -74,6 +74,20 @@ import TuttiKernels
         }
     }
 
+    /// Embeddings without a backward, of 8-bit operands; training passes take no notice.
+    @Test(arguments: FamilyGolden.all)
+    func int8ProductsGiveNearlyTheSameEmbeddings(_ golden: FamilyGolden) throws {
+        let encoder = try golden.encoder(heads: [.pooling(modes: [.mean])], dropout: 0.2)
+        let batch = try golden.batch()
+        let (plain, trained) = (embed(encoder, batch), embed(encoder, batch, dropout: stream))
+        for products in Int8Products.available {
+            encoder.frozenProducts = .int8(products)
+            let rounded = embed(encoder, batch)
+            #expect(rounded != plain && distance(plain, rounded) < 0.05, "\(distance(plain, rounded))")
+            #expect(embed(encoder, batch, dropout: stream) == trained)
+        }
+    }
+
     /// A layer's input is all that is kept of it; rounded, it is a little more than half.
     @Test func keepingLessTakesLessMemory() throws {
         var shape = TransformerShape(

@@ -35,7 +35,8 @@ import TuttiKernels
                 let view = c.matrix(m, n + 3).columns(1..<n + 1)
                 let (left, right) = transposed(kinds, a, b, (m, n, k))
                 Gemm.multiply(
-                    left, transposeA: kinds.a, right, transposeB: kinds.b, into: view, beta: beta, half: half)
+                    left, transposeA: kinds.a, right, transposeB: kinds.b, into: view, beta: beta, products: .bf16(half)
+                )
                 var (worst, unrounded) = (0.0, 0.0)
                 for i in 0..<m {
                     for j in 0..<n {
@@ -74,7 +75,7 @@ import TuttiKernels
                 Gemm.multiply(
                     kinds.a ? left.columns(rows) : left.rows(rows), transposeA: kinds.a,
                     kinds.b ? right.rows(columns) : right.columns(columns), transposeB: kinds.b,
-                    into: c.matrix(rows.count, columns.count), half: half)
+                    into: c.matrix(rows.count, columns.count), products: .bf16(half))
                 return c.values
             }
         }
@@ -97,9 +98,10 @@ import TuttiKernels
             let product = FloatBlock(count: 33 * 20)
             Gemm.accumulateWeightGradient(
                 dY.matrix(70, 33), x.matrix(70, 20), into: dWeight.matrix(33, 20), bias: dBias.matrix(1, 33).pointer,
-                half: half)
+                products: .bf16(half))
             Gemm.multiply(
-                dY.matrix(70, 33), transposeA: true, x.matrix(70, 20), into: product.matrix(33, 20), half: half)
+                dY.matrix(70, 33), transposeA: true, x.matrix(70, 20), into: product.matrix(33, 20),
+                products: .bf16(half))
             #expect(dWeight.values == product.values)
             for column in 0..<33 {
                 let sum = (0..<70).reduce(0.0) { $0 + Double(dY.values[$1 * 33 + column]) }

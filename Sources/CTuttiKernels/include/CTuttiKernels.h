@@ -113,6 +113,15 @@ int tutti_half_best(void);
 /// tiles, which the processor must have. An element of c depends only on its row of op(a) and its column of op(b).
 void tutti_multiply_half(const tutti_product *product, int how);
 
+// ------------------------------------------------------------------------------------------------- int8_gemm.c
+/// The processor's products of 8-bit integers, the fastest last; all give the same numbers.
+enum { tutti_int8_none = 0, tutti_int8_vectors = 1, tutti_int8_tiles = 2 };
+/// The fastest that this processor and system have at the level in use.
+int tutti_int8_best(void);
+/// c [m, n] = a b^T + beta c for numbers that are rounded to 8 bits: every row of a and of b to 127ths of its largest.
+/// Sums are exact; alpha is 1, beta 0 or 1, only b is transposed, column_sums is null, k at most 100,000.
+void tutti_multiply_int8(const tutti_product *product, int how);
+
 // ---------------------------------------------------------------------------------------------------- onednn.c
 /// Whether oneDNN is installed; loads it at the first call.
 int tutti_onednn_available(void);

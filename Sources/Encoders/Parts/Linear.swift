@@ -8,8 +8,8 @@
 // The product and the bias are separate on purpose: the next reader of the product (attention, an activation, a
 // junction) adds the bias on the fly, which saves a pass over memory, and sums its gradient where it is available.
 //
-// Legend: R rows (tokens or sentences), I inputs, O outputs. Where the store says so (`halfProducts`), the operands of a
-// product are rounded to bf16.
+// Legend: R rows (tokens or sentences), I inputs, O outputs. Where the store says so (`products`), the operands of a
+// product are rounded.
 
 import TuttiKernels
 
@@ -70,7 +70,7 @@ struct Linear: Sendable {
         for run in weights {
             Gemm.multiply(
                 x, parameters.matrix(run.slot), transposeB: true, into: y.columns(run.outputs),
-                beta: accumulates ? 1 : 0, half: parameters.halfProducts)
+                beta: accumulates ? 1 : 0, products: parameters.products)
         }
     }
 
@@ -93,7 +93,7 @@ struct Linear: Sendable {
         for run in weights {
             Gemm.multiply(
                 dY.columns(run.outputs), transposeA: true, x, into: parameters.gradientMatrix(run.slot), beta: 1,
-                half: parameters.halfProducts)
+                products: parameters.products)
         }
     }
 
@@ -102,7 +102,7 @@ struct Linear: Sendable {
         if weights.count == 1 && biases.count == 1 {
             return Gemm.accumulateWeightGradient(
                 dY, x, into: parameters.gradientMatrix(weights[0].slot),
-                bias: parameters.gradientPointer(biases[0].slot), half: parameters.halfProducts)
+                bias: parameters.gradientPointer(biases[0].slot), products: parameters.products)
         }
         accumulateWeightGradient(dY, x, parameters)
         for run in biases {
@@ -115,7 +115,7 @@ struct Linear: Sendable {
         for (place, run) in weights.enumerated() {
             Gemm.multiply(
                 dY.columns(run.outputs), parameters.matrix(run.slot), into: dX, beta: accumulates || place > 0 ? 1 : 0,
-                half: parameters.halfProducts)
+                products: parameters.products)
         }
     }
 

@@ -227,6 +227,7 @@ extension SentenceEncoder {
     package func contentDigest() throws(TuttiError) -> String {
         var digest = Digest()
         digest.update(UnsafeRawBufferPointer(encoder.parameters.values))
+        if encoder.frozenProducts != .fp32 { digest.update(encoder.frozenProducts.name) }
         digest.update(maximumLength)
         let members: [String]
         do {

@@ -127,6 +127,9 @@ extension TrainingArguments {
             "keep the inputs of layers only, and compute the rest again for backward: the same bits, less memory, a third "
                 + "more work"),
         Option(
+            "compute", \.compute,
+            "what evaluations of the model, and guides, round the operands of dense products to"),
+        Option(
             "activation_checkpointing", words: "true or false", "the newer name of gradient_checkpointing",
             read: { (json, arguments) throws(OptionProblem) in
                 if !json.isNull, try Bool(option: json) { arguments.gradientCheckpointing = true }

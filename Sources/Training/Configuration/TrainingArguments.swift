@@ -82,6 +82,8 @@ public struct TrainingArguments: Sendable {
     public var fp16 = false
     /// Whether only the inputs of layers are kept until backward, which computes the rest again: the same bits.
     public var gradientCheckpointing = false
+    /// How evaluations of the model and guides compute.
+    public var compute = FrozenCompute.fp32
     // Schedule
     /// The schedule of the learning rate, by its name in `ScheduleRegistry`.
     public var schedulerType = "linear"

@@ -28,7 +28,8 @@ final class Objective {
     /// Memory of one pass.
     var arena = Arena()
 
-    private let guides: [Role: SentenceEncoder]
+    /// The frozen encoders that its loss reads, by role.
+    let guides: [Role: SentenceEncoder]
 
     var loss: any Loss { configured.loss }
 
