@@ -101,7 +101,8 @@ struct MineNegativesCommand: RankedCommand {
         let display = ProgressDisplay()
         let times = try lock.times
         let outcome = try miner.mine(
-            model: encoder, modelDigest: try encoder.contentDigest(), ensemble: ensemble, overwrites: overwrite, lockTimes: times,
+            model: encoder, modelDigest: try encoder.contentDigest(), ensemble: ensemble, overwrites: overwrite,
+            lockTimes: times,
             waiting: { TableOptions.notice($0) }, observe: display.show)
         guard ensemble.isRoot else { return }
         if json {
