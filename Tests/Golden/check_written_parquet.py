@@ -8,6 +8,7 @@ import pathlib
 import sys
 
 import duckdb
+import fastparquet
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -54,7 +55,7 @@ def check(path):
     same("duckdb", {name: [row[place] for row in rows] for place, name in enumerate(relation.columns)})
     same("pandas", pd.read_parquet(path))
     if texts:
-        same("fastparquet", pd.read_parquet(path, engine="fastparquet"))
+        same("fastparquet", fastparquet.ParquetFile(str(path)).to_pandas())
 
 
 files = sorted(pathlib.Path(sys.argv[1]).glob("*.parquet"))
