@@ -149,7 +149,7 @@ let package = Package(
         tests(
             "Command",
             [
-                "TuttiFormats", "TuttiKernels", "TuttiEvaluation", "TuttiObjectives", "TuttiTraining",
+                "TuttiFormats", "TuttiKernels", "TuttiCorpus", "TuttiEvaluation", "TuttiObjectives", "TuttiTraining",
             ]),
         tests("Layering", []),
     ],

@@ -116,4 +116,11 @@ enum tutti_unpacked tutti_unpack_block(
     return TUTTI_DAMAGED;
 }
 
+size_t tutti_packed_bound(size_t count) { return ZSTD_compressBound(count); }
+
+size_t tutti_pack_block(const uint8_t *from, size_t count, uint8_t *to, size_t room) {
+    size_t length = ZSTD_compress(to, room, from, count, 1);
+    return ZSTD_isError(length) ? 0 : length;
+}
+
 uint32_t tutti_crc32(const uint8_t *from, size_t count) { return (uint32_t)crc32_z(crc32_z(0, NULL, 0), from, count); }

@@ -43,15 +43,22 @@ public struct RowWindow: Sendable, Equatable, OptionValue {
     /// The value as written in a configuration.
     public var optionJSON: JSONValue { .string("\(first):\(end.map(String.init) ?? "")") }
 
+    /// The window's part of `count` rows of `source`.
+    ///
+    /// Throws: `.data` if there are none.
+    package func range(of count: Int, source: String) throws(TuttiError) -> Range<Int> {
+        let range = min(first, count)..<min(end ?? count, count)
+        guard !range.isEmpty else {
+            throw TuttiError(.data, "read table", source, "has \(count) rows, and rows: begins at \(first)")
+        }
+        return range
+    }
+
     /// The rows of `table` in the window.
     ///
     /// Throws: `.data` if there are none.
     func rows(of table: Table) throws(TuttiError) -> Table {
-        let range = min(first, table.rowCount)..<min(end ?? table.rowCount, table.rowCount)
-        guard !range.isEmpty else {
-            throw TuttiError(
-                .data, "read table", table.source, "has \(table.rowCount) rows, and rows: begins at \(first)")
-        }
+        let range = try range(of: table.rowCount, source: table.source)
         return range.count == table.rowCount ? table : table.selecting(Array(range))
     }
 }
@@ -70,7 +77,8 @@ public struct RowFilter: Sendable, Equatable {
     /// A filter that every row passes.
     public init() {}
 
-    static let options = OptionList<RowFilter>([
+    /// The keys of a mapping.
+    package static let options = OptionList<RowFilter>([
         Option("empty", \.empty, "leave out rows with an empty or absent text"),
         Option("duplicate", \.duplicate, "leave out rows that are equal to an earlier one, label included"),
         Option("min_length", \.shortest, "the fewest characters of every text", check: .atLeast(0)),

@@ -39,12 +39,14 @@ public final class InformationRetrievalEvaluator: Evaluator {
         static let options = OptionList<Settings>(
             [
                 Option(
-                    "corpus", \.corpus, "the documents, JSON lines of _id, title and text", words: "a file",
+                    "corpus", \.corpus, "the documents, JSON lines or Parquet of _id, title and text", words: "a file",
                     isRequired: true),
                 Option(
-                    "queries", \.queries, "the queries, JSON lines of _id and text", words: "a file", isRequired: true),
+                    "queries", \.queries, "the queries, JSON lines or Parquet of _id and text", words: "a file",
+                    isRequired: true),
                 Option(
-                    "qrels", \.judgements, "the relevant documents, tab-separated query-id, corpus-id, score",
+                    "qrels", \.judgements,
+                    "the relevant documents, tab-separated or Parquet, query-id, corpus-id, score",
                     words: "a file", isRequired: true),
                 Option("query_prompt", \.queryPrompt, "put before queries in place of the model's prompt"),
                 Option("query_prompt_name", \.queryPromptName, "the model's prompt that is put before queries"),
@@ -206,7 +208,7 @@ extension InformationRetrievalEvaluator {
     /// What configurations and the command know of it.
     static let entry = EvaluatorEntry(
         name: className, summary: "accuracy, precision, recall, nDCG, MRR and MAP of a search in a corpus",
-        data: "three BEIR files: corpus.jsonl, queries.jsonl, qrels.tsv",
+        data: "three BEIR files: corpus.jsonl, queries.jsonl, qrels.tsv, or the same columns in Parquet",
         settings: Settings.self
     ) { (settings, options) throws(TuttiError) in
         let retrieval = settings.retrieval
@@ -218,7 +220,7 @@ extension InformationRetrievalEvaluator {
         let corpus = try RetrievalFiles.corpus(settings.corpus)
         let queries = try RetrievalFiles.queries(settings.queries)
         return InformationRetrievalEvaluator(
-            try JudgedCollection(queries: queries, documents: corpus, judgements: settings.judgements),
+            try JudgedCollection(queries: queries, documents: corpus, judgements: [settings.judgements]),
             name: settings.common.id, cutoffs: retrieval.cutoffs, functions: functions,
             main: retrieval.similarity.main,
             settings: retrieval.settings(settings.common, queryPrompt: queryPrompt, documentPrompt: documentPrompt))
@@ -241,19 +243,23 @@ extension EvaluatorOptions {
 }
 
 extension JudgedCollection {
-    /// A collection of texts with the judgements in the file `path`, of which those with a score above zero count.
+    /// A collection of texts with the judgements in the files `paths`, of which those with a score above zero count.
     ///
     /// Throws: `.missingFile`; `.data` naming file and line, or for a file without a relevant document of any query.
-    init(queries: NamedTexts, documents: NamedTexts, judgements path: String) throws(TuttiError) {
+    init(queries: NamedTexts, documents: NamedTexts, judgements paths: [String]) throws(TuttiError) {
         var relevant: [(query: String, documents: [String])] = []
-        for judgement in try RetrievalFiles.judgements(path) where judgement.score > 0 {
-            relevant.append((judgement.query, [judgement.document]))
+        for path in paths {
+            for judgement in try RetrievalFiles.judgements(path) where judgement.score > 0 {
+                relevant.append((judgement.query, [judgement.document]))
+            }
         }
         self.init(
             queries: zip(queries.ids, queries.texts).map { ($0, $1) },
             documents: zip(documents.ids, documents.texts).map { ($0, $1) }, relevant: relevant)
         guard !queryIDs.isEmpty else {
-            throw TuttiError(.data, "read evaluation data", path, "names no relevant document for any of the queries")
+            throw TuttiError(
+                .data, "read evaluation data", paths.joined(separator: ", "),
+                "names no relevant document for any of the queries")
         }
     }
 }

@@ -181,7 +181,9 @@ extension NanoBEIREvaluator {
     /// What configurations and the command know of it.
     static let entry = EvaluatorEntry(
         name: className, summary: "the retrieval metrics of each data set of NanoBEIR, and their mean",
-        data: "a folder with a sub-folder a data set (NanoMSMARCO ...): corpus.jsonl, queries.jsonl, qrels.tsv",
+        data:
+            "a folder as the hub has it (corpus/, queries/ and qrels/ of Parquet files by data set), or with a sub-folder a "
+            + "data set (NanoMSMARCO ...) of corpus, queries and qrels, in Parquet or as corpus.jsonl, queries.jsonl, qrels.tsv",
         settings: Settings.self, make: make)
 
     /// Makes the evaluator that `settings` describe, from the data sets of its folder.
@@ -201,7 +203,7 @@ extension NanoBEIREvaluator {
         for (place, dataSet) in folder.places.enumerated() {
             dataSets.append(
                 DataSet(
-                    name: dataSet.name, collection: try NanoBEIRFolder.collection(dataSet.folder),
+                    name: dataSet.name, collection: try dataSet.files.collection(),
                     queryPrompt: queryPrompts?[place], documentPrompt: documentPrompts?[place]))
         }
         return NanoBEIREvaluator(

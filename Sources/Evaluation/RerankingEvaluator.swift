@@ -26,7 +26,7 @@ package final class RerankingEvaluator: Evaluator {
     /// Its options.
     package struct Settings: EvaluatorSettings {
         package var common = CommonEvaluatorSettings()
-        var path = ""
+        var dataset = DatasetSpecification(path: "")
         /// The k of MRR@k and nDCG@k.
         package var depth = 10
         package var similarity = SimilarityFunction.cosine
@@ -35,14 +35,24 @@ package final class RerankingEvaluator: Evaluator {
         /// The defaults.
         package init() {}
 
-        package static let options = OptionList<Settings>([
-            Option("path", \.path, "the samples: .jsonl or .json", words: "a file", isRequired: true),
-            Option("at_k", \.depth, "cut-off of MRR and nDCG", check: .atLeast(1)),
-            Option("mrr_at_k", \.depth, "older name of at_k, which it overrides", check: .atLeast(1)),
-            Option(
-                "similarity_fct", \.similarity, "the similarity function; the model's own function is not asked"),
-            Option("use_batched_encoding", \.usesBatchedEncoding, "taken for compatibility, without effect"),
-        ])
+        /// Of a data set's keys those that apply to samples with lists, and what they mean here.
+        private static let data = DatasetSpecification.options.options.compactMap { option -> Option<Settings>? in
+            let meanings: [String: String?] = [
+                "path": "the samples", "split": nil, "rename": "other names for the keys of the samples",
+                "rows": "the samples in use; all by default",
+            ]
+            guard let meaning = meanings[option.name] else { return nil }
+            return option.meaning(meaning ?? option.meaning).lifted(to: \.dataset)
+        }
+
+        package static let options = OptionList<Settings>(
+            data + [
+                Option("at_k", \.depth, "cut-off of MRR and nDCG", check: .atLeast(1)),
+                Option("mrr_at_k", \.depth, "older name of at_k, which it overrides", check: .atLeast(1)),
+                Option(
+                    "similarity_fct", \.similarity, "the similarity function; the model's own function is not asked"),
+                Option("use_batched_encoding", \.usesBatchedEncoding, "taken for compatibility, without effect"),
+            ])
     }
 
     package static let className = "RerankingEvaluator"
@@ -117,13 +127,14 @@ extension RerankingEvaluator {
     /// What configurations and the command know of it.
     static let entry = EvaluatorEntry(
         name: className, summary: "MAP, MRR@k and nDCG@k of ordering the positive and negative documents of queries",
-        data: "JSON lines (or an array) of objects: query, positive (a text or a list), negative (a text or a list)",
+        data:
+            "JSON lines (or an array), or rows of Parquet or Arrow: query, positive (a text or a list), negative (a text or a list)",
         settings: Settings.self
     ) { (settings, _) throws(TuttiError) in
-        let evaluator = RerankingEvaluator(try RerankingSample.read(settings.path), settings: settings)
+        let evaluator = RerankingEvaluator(try RerankingSample.read(settings.dataset), settings: settings)
         guard !evaluator.samples.isEmpty else {
             throw TuttiError(
-                .data, "read evaluation data", settings.path,
+                .data, "read evaluation data", settings.dataset.path,
                 "has no sample with both a positive and a negative document")
         }
         return evaluator

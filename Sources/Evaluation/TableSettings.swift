@@ -3,29 +3,27 @@
 import TuttiCorpus
 import TuttiGround
 
-/// Where the rows of an evaluator are, and how they are written.
+/// Where the rows of an evaluator are, and which of them it takes: what a data set of a training run says, but for the
+/// keys that concern training alone.
 public struct TableSettings: Sendable {
-    /// The file.
-    public var path = ""
-    /// The columns in use, label included, in order; nil for all.
-    public var columns: [String]?
-    /// How a file of separated values is written.
-    public var reader = ReaderOptions()
+    /// The data set.
+    public var dataset = DatasetSpecification(path: "")
 
     /// No file yet.
     public init() {}
+
+    /// The keys of a data set that have no meaning for an evaluator: it takes whole rows, in file order.
+    private static let withoutMeaning = ["negatives", "shuffle", "validation_split"]
 
     /// The options of settings that hold these at `path`; `order` names the columns in their order.
     public static func options<Owner>(
         _ order: String, in path: WritableKeyPath<Owner, TableSettings> & Sendable
     ) -> [Option<Owner>] {
-        let options = [
-            Option(
-                "path", \TableSettings.path, "the table: a file of any format of data sets", words: "a file",
-                isRequired: true),
-            Option("columns", \.columns, "the columns to use, in the order \(order); by default all, as in the file"),
-        ]
-        return (options + ReaderOptions.options.lifted(to: \.reader)).map { $0.lifted(to: path) }
+        DatasetSpecification.options.options.filter { !withoutMeaning.contains($0.name) }.map { option in
+            let columns = "the columns to use, in the order \(order); by default all, as in the file"
+            return (option.name == "columns" ? option.meaning(columns) : option)
+                .lifted(to: \TableSettings.dataset).lifted(to: path)
+        }
     }
 }
 
@@ -36,15 +34,18 @@ extension EvaluatorOptions {
     /// - Throws: 64 for options that do not fit, 66 for a missing file, 65 naming file and line for bad rows and for an
     ///   empty table.
     public func table(_ settings: TableSettings, textColumns: Int, meaning: String) throws(TuttiError) -> Table {
-        try check(settings.reader)
-        let path = settings.path
-        let table = try loadTable(
-            DatasetSpecification(path: path, columns: settings.columns, options: settings.reader))
+        let dataset = settings.dataset
+        do throws(OptionProblem) {
+            try dataset.check()
+        } catch let flaw {
+            throw error(flaw.path, flaw.problem, hint: flaw.hint)
+        }
+        let table = try loadTable(dataset)
         for line in table.notices { notice(line) }
-        guard table.rowCount > 0 else { throw TuttiError(.data, "read evaluation data", path, "holds no rows") }
+        guard table.rowCount > 0 else { throw TuttiError(.data, "read evaluation data", dataset.path, "holds no rows") }
         guard table.columnNames.count >= textColumns else {
             throw TuttiError(
-                .data, "read evaluation data", path,
+                .data, "read evaluation data", dataset.path,
                 "has \(table.columnNames.count) text columns (\(table.columnNames.joined(separator: ", "))), where "
                     + "\(textColumns) are needed: \(meaning)",
                 hint: "Name them in their order with \(place).columns.")

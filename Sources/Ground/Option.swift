@@ -134,6 +134,12 @@ public struct Option<Owner>: Sendable {
             write: { write($0[keyPath: path]) })
     }
 
+    /// The same option with another meaning, for an owner that uses it otherwise.
+    package func meaning(_ meaning: String) -> Option<Owner> {
+        Option(
+            name, words: words, meaning, isRequired: isRequired, substitute: substitute, read: read, write: write)
+    }
+
     private static func words<Value: OptionValue>(_: Value.Type, _ check: OptionCheck<Value>?) -> String {
         check.map { "\(Value.words), \($0.words)" } ?? Value.words
     }

@@ -1,19 +1,23 @@
-// `tutti args [NAME]`: the training arguments, and the whole configuration reference as a page.
+// `tutti args [NAME]`: every key of the configuration, or the keys and sections that NAME means.
 
 import ArgumentParser
 import TuttiFormats
 import TuttiGround
-import TuttiTraining
 
 struct ArgsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "args", abstract: "List the training arguments with their types, defaults and meanings.",
-        discussion: "Arguments without effect and refused arguments come last, with the reason.")
+        commandName: "args", abstract: "List the keys of the configuration with their types, defaults and meanings.",
+        discussion: """
+            Training arguments, data sets, losses, evaluators, optimizers, schedules and all else that a configuration \\
+            may hold. NAME is a key, wherever it occurs (learning_rate), a dotted path (train_dataset.filter, \\
+            TripletLoss.triplet_margin), or a section: a class (TripletLoss, TripletEvaluator), an optimizer (sgd), a \\
+            schedule (cosine), a model_type (bert), or a key with keys of its own (args, loss, evaluators).
+            """)
 
-    @Argument(help: ArgumentHelp("Show this argument alone.", valueName: "name"))
+    @Argument(help: ArgumentHelp("Show this key, wherever it occurs, or this section.", valueName: "name"))
     var name: String?
 
-    @Flag(help: "Print JSON: a list, or one object for NAME.")
+    @Flag(help: "Print a JSON list, an object a key.")
     var json = false
 
     @Flag(help: "Print the whole configuration reference as Markdown.")
@@ -25,54 +29,43 @@ struct ArgsCommand: ParsableCommand {
 
     func run() throws {
         if markdown { return try Output.write(ConfigurationReference.page) }
-        var entries = Self.entries
-        if let name {
-            guard let entry = entries.first(where: { $0.name == name }) else {
-                throw TuttiError(
-                    .usage, "look up an argument", name, "unknown argument",
-                    hint: nearestName(to: name, among: entries.map(\.name)).map { "Did you mean '\($0)'?" }
-                        ?? "`tutti args` lists them.")
+        let sections = ConfigurationReference.sections
+        guard let name else {
+            return try json
+                ? show(sections.flatMap(\.json)) : Output.write(sections.map(\.plain).joined(separator: "\n"))
+        }
+        let wanted = Self.withoutPlaces(name)
+        let called = sections.filter { $0.isCalled(wanted) }
+        let keys = sections.flatMap { section in
+            section.keys.filter { section.isCalled(wanted, key: $0) }.map { (section: section, key: $0) }
+        }
+        guard !called.isEmpty || !keys.isEmpty else {
+            throw TuttiError(
+                .usage, "look up a key", name, "there is no such key or section",
+                hint: nearestName(to: wanted, among: sections.flatMap(\.allNames)).map { "Did you mean '\($0)'?" }
+                    ?? "`tutti args` lists them all.")
+        }
+        if json { return try show(keys.map { $0.section.json($0.key) } + called.flatMap(\.json)) }
+        let table = CatalogueEntry.aligned(keys.map { [$0.section.address(of: $0.key)] + $0.key.cells })
+        try Output.write(([table].filter { !$0.isEmpty } + called.map(\.plain)).joined(separator: "\n"))
+    }
+
+    private func show(_ list: [JSONValue]) throws(TuttiError) {
+        try Output.write(JSONValue.array(list).serialized(indent: 2) + "\n")
+    }
+
+    /// A path without the places in lists, as messages name them: evaluators[0].path is evaluators.path.
+    private static func withoutPlaces(_ path: String) -> String {
+        var (text, isInside) = ("", false)
+        for character in path {
+            if character == "[" {
+                isInside = true
+            } else if character == "]" {
+                isInside = false
+            } else if !isInside {
+                text.append(character)
             }
-            entries = [entry]
         }
-        if json {
-            let list = entries.map { JSONValue.object($0.json) }
-            return try Output.write((name == nil ? .array(list) : list[0]).serialized(indent: 2) + "\n")
-        }
-        try Output.write(
-            CatalogueEntry.aligned(entries.map { [$0.name, $0.words, $0.defaultValue ?? "-", $0.meaning] }))
+        return text
     }
-
-    /// One listed argument.
-    struct Entry {
-        var name: String
-        /// "effective", "no effect" or "refused".
-        var kind: String
-        var words: String
-        /// The default as written in a configuration; nil for an argument without effect.
-        var defaultValue: String?
-        /// What it does, or why it does nothing.
-        var meaning: String
-
-        var json: JSONObject {
-            [
-                "name": .string(name), "class": .string(kind), "type": .string(words),
-                "default": defaultValue.map { .string($0) } ?? .null, "meaning": .string(meaning),
-            ]
-        }
-    }
-
-    /// All arguments, those with an effect first.
-    static let entries: [Entry] = {
-        let defaults = TrainingArguments()
-        let effective = TrainingArguments.options.options.map { option in
-            Entry(
-                name: option.name, kind: "effective", words: option.words,
-                defaultValue: ConfigurationReference.spelled(option.write(defaults)), meaning: option.meaning)
-        }
-        func others(_ reasons: [String: String], _ kind: String) -> [Entry] {
-            reasons.sorted { $0.key < $1.key }.map { Entry(name: $0.key, kind: kind, words: kind, meaning: $0.value) }
-        }
-        return effective + others(ArgumentKey.withoutMeaning, "no effect") + others(ArgumentKey.refused, "refused")
-    }()
 }

@@ -1,4 +1,4 @@
-// `tutti encode`: texts of a file -> embeddings in a .npy or .safetensors file, in the input's order.
+// `tutti encode`: texts of a file -> embeddings in a file (EmbeddingFile), in the input's order.
 
 import ArgumentParser
 import Foundation
@@ -33,11 +33,17 @@ struct TextInputOptions: ParsableArguments {
 
 struct EncodeCommand: RankedCommand {
     static let configuration = CommandConfiguration(
-        commandName: "encode", abstract: "Write the embeddings of texts to a .npy or .safetensors file.")
+        commandName: "encode",
+        abstract: "Write the embeddings of texts to a .npy, .safetensors, .parquet or .jsonl file.",
+        discussion: """
+            .npy and .safetensors (tensor "embeddings") hold a matrix, a row a text. .parquet has the columns text \
+            (strings) and embedding (lists of numbers), .jsonl a line {"text": ..., "embedding": [...]} a text; the text \
+            is that of the input, without a prompt. Floats in .jsonl have the fewest digits that read back the same.
+            """)
 
     @OptionGroup var text: TextInputOptions
 
-    @Option(help: ArgumentHelp("Output file; the extension selects the format.", valueName: "file.npy|.safetensors"))
+    @Option(help: ArgumentHelp("Output file; the extension selects the format.", valueName: "file"))
     var output: String
 
     @Option(help: ArgumentHelp("Prompt prepended to every text.", valueName: "text"))
@@ -55,6 +61,11 @@ struct EncodeCommand: RankedCommand {
     @Option(help: ArgumentHelp("Tokens per batch (default: 2048 per thread, at most 8192).", valueName: "n"))
     var batchTokens: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Keep the first n columns of every embedding (Matryoshka), before it is scaled.", valueName: "n"))
+    var truncateDim: Int?
+
     @Flag(help: "Scale every embedding to unit length.")
     var normalize = false
 
@@ -68,9 +79,10 @@ struct EncodeCommand: RankedCommand {
     @OptionGroup var compute: ComputeOptions
 
     func validate() throws {
-        guard output.hasSuffix(".npy") || output.hasSuffix(".safetensors") else {
-            throw ValidationError("--output \(output): the extension must be .npy or .safetensors")
+        guard EmbeddingFile(path: output) != nil else {
+            throw ValidationError("--output \(output): the extension must be \(EmbeddingFile.extensions)")
         }
+        guard truncateDim.map({ $0 > 0 }) ?? true else { throw ValidationError("--truncate-dim must be positive") }
         guard batchTokens.map({ $0 > 0 }) ?? true else { throw ValidationError("--batch-tokens must be positive") }
         guard prompt == nil || promptName == nil else {
             throw ValidationError("--prompt and --prompt-name are mutually exclusive")
@@ -83,6 +95,12 @@ struct EncodeCommand: RankedCommand {
             let model = try SentenceEncoder.load(text.model)
             if ensemble.isRoot { model.notices.forEach(TableOptions.notice) }
             _ = try model.directory.routing.route(of: task)
+            if let truncateDim, truncateDim > model.dimension {
+                throw TuttiError(
+                    .usage, "encode texts", "--truncate-dim \(truncateDim)",
+                    "the model's embeddings have \(model.dimension) columns",
+                    hint: "Give at most \(model.dimension), or leave it out.")
+            }
             return (model, try text.texts(isRoot: ensemble.isRoot), try chosenPrompt(model))
         }
         try compute.chooseGemm(for: model, ensemble: ensemble)
@@ -91,15 +109,16 @@ struct EncodeCommand: RankedCommand {
         let started = Date()
         // Larger batches are no faster, but each thread needs enough of one.
         let batchTokens = batchTokens ?? min(8192, 2048 * Parallel.threads)
-        let embeddings = try model.encode(
+        let whole = try model.encode(
             texts, prompt: prefix, task: task, tokensPerBatch: batchTokens, ensemble: ensemble
         ) { display?.worked(TaskProgress("Encoding texts", done: $0, of: $1)) }
         let seconds = Date().timeIntervalSince(started)
+        let embeddings = truncateDim.map { whole.truncated(to: $0) } ?? whole
         let normalize = normalize
         let columns = try ensemble.onRoot {
             try withExtendedLifetime(embeddings) {
                 if normalize { embeddings.normalize() }
-                return try write(embeddings)
+                return try write(embeddings, of: texts)
             }
         }
         guard ensemble.isRoot else { return }
@@ -136,24 +155,18 @@ struct EncodeCommand: RankedCommand {
     }
 
     /// Writes the embeddings in the requested precision and returns the number of columns.
-    private func write(_ embeddings: Embeddings) throws -> Int {
+    private func write(_ embeddings: Embeddings, of texts: [String]) throws -> Int {
+        guard let file = EmbeddingFile(path: output) else { preconditionFailure("encode: \(output) was not validated") }
         guard precision != .float32 else {
-            try write(UnsafeRawBufferPointer(embeddings.values), rows: embeddings.count, columns: embeddings.dimension)
+            try file.write(
+                UnsafeRawBufferPointer(embeddings.values), type: .f32, columns: embeddings.dimension, texts: texts)
             return embeddings.dimension
         }
         let quantized = try QuantizedEmbeddings(embeddings, precision)
-        try quantized.bytes.withUnsafeBytes { try write($0, rows: quantized.count, columns: quantized.width) }
-        return quantized.width
-    }
-
-    private func write(_ bytes: UnsafeRawBufferPointer, rows: Int, columns: Int) throws {
-        let type = precision.elementType
-        if output.hasSuffix(".npy") {
-            try NumPy.write(path: output, bytes: bytes, type: type, rows: rows, columns: columns)
-        } else {
-            try SafetensorsWriter.write(
-                path: output, tensors: [(name: "embeddings", dtype: type, shape: [rows, columns], bytes: bytes)])
+        try quantized.bytes.withUnsafeBytes { bytes in
+            try file.write(bytes, type: precision.elementType, columns: quantized.width, texts: texts)
         }
+        return quantized.width
     }
 }
 

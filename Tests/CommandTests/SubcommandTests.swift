@@ -81,6 +81,96 @@ import TuttiGround
         #expect(try encode("one.txt", "x.npy", "unary").code == 64)
     }
 
+    /// Texts with their embeddings: the values of the matrix, in Parquet to the bit, in JSON by digits that read back the same.
+    @Test(arguments: ["float32", "int8", "uint8", "binary", "ubinary"])
+    func encodeWritesTextsWithTheirEmbeddings(_ precision: String) throws {
+        let folder = try TemporaryDirectory()
+        let workshop = try Workshop(folder.path)
+        let texts = ["baba ce", "di \"quoted\", then", "fofo gu", "di"]
+        try workshop.write("texts.txt", texts.joined(separator: "\n") + "\n")
+        func encode(_ output: String, _ more: [String] = []) throws -> Outcome {
+            try TuttiProcess.run(
+                [
+                    "encode", "--model", workshop.path + "/model", "--input", workshop.path + "/texts.txt", "--output",
+                    workshop.path + "/" + output, "--gemm", "tutti", "--precision", precision, "--prompt", "na: ",
+                    "--truncate-dim", "16", "--normalize",
+                ] + more)
+        }
+        let line = try JSONValue.parse(try encode("x.safetensors", ["--json"]).output)
+        let width = precision.hasSuffix("binary") ? 2 : 16
+        #expect(line["dimension"]?.int == 16 && line["columns"]?.int == width)
+        let file = try SafetensorsFile(path: workshop.path + "/x.safetensors")
+        let bytes = try withExtendedLifetime(file) { Array(try file.rawBytes("embeddings")) }
+        func value(_ place: Int) -> Double {
+            switch precision {
+            case "int8", "binary": Double(Int8(bitPattern: bytes[place]))
+            case "uint8", "ubinary": Double(bytes[place])
+            default: Double(bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: place * 4, as: Float.self) })
+            }
+        }
+        let wanted = (0..<4).map { row in (0..<width).map { value(row * width + $0) } }
+        #expect(try encode("x.jsonl").code == 0 && encode("x.parquet").code == 0)
+        let lines = try String(contentsOfFile: workshop.path + "/x.jsonl", encoding: .utf8).split(separator: "\n")
+        #expect(lines.count == 4)
+        for (row, line) in lines.enumerated() {
+            let object = try #require(try JSONValue.parse(String(line)).object)
+            #expect(object.keys.map { $0 } == ["text", "embedding"] && object["text"]?.string == texts[row])
+            let numbers = try #require(object["embedding"]?.array)
+            if precision == "float32" {
+                #expect(numbers.compactMap(\.double).map { Float($0) } == wanted[row].map { Float($0) })
+                #expect(line.utf8.count < 16 * 17 + 60, "no more digits than it takes")
+            } else {
+                #expect(numbers.map(\.int) == wanted[row].map { Int($0) })
+            }
+        }
+        let mapped = try MappedFile(path: workshop.path + "/x.parquet")
+        let parquet = try ParquetFile(mapped)
+        #expect(parquet.columnNames == ["text", "embedding"] && parquet.rowCount == 4)
+        var rows = try parquet.rows(of: [0, 1])
+        var cells: [JSONValue] = []
+        for row in 0..<4 {
+            #expect(try rows.next(&cells))
+            #expect(cells[0].string == texts[row] && cells[1].array?.compactMap(\.double) == wanted[row])
+        }
+        #expect(try !rows.next(&cells))
+    }
+
+    /// The first columns of the whole embeddings, scaled afterwards; no more than there are.
+    @Test func encodeTruncates() throws {
+        let folder = try TemporaryDirectory()
+        let workshop = try Workshop(folder.path)
+        try workshop.write("texts.txt", "baba ce\ndi\nfofo gu\n")
+        func encode(_ more: [String]) throws -> Outcome {
+            try TuttiProcess.run(
+                [
+                    "encode", "--model", workshop.path + "/model", "--input", workshop.path + "/texts.txt", "--output",
+                    workshop.path + "/x.npy", "--gemm", "tutti",
+                ] + more)
+        }
+        func floats(_ more: [String]) throws -> [Float] {
+            #expect(try encode(more).code == 0)
+            let array = try NumPy.read(path: workshop.path + "/x.npy")
+            #expect(array.rows == 3)
+            return array.floats
+        }
+        let whole = try floats([])
+        let cut = try floats(["--truncate-dim", "5"])
+        let first = (0..<3).flatMap { row in Array(whole[row * 32..<row * 32 + 5]) }
+        #expect(cut == first)
+        let unit = try floats(["--truncate-dim", "5", "--normalize"])
+        for row in 0..<3 {
+            let values = cut[row * 5..<row * 5 + 5].map { Double($0) }
+            let length = values.map { $0 * $0 }.reduce(0, +).squareRoot()
+            for (column, value) in values.enumerated() {
+                #expect(abs(value / length - Double(unit[row * 5 + column])) < 1e-6)
+            }
+        }
+        #expect(try floats(["--truncate-dim", "32"]) == whole)
+        let wide = try encode(["--truncate-dim", "33"])
+        #expect(try wide.code == 64 && wide.errorLine.contains("32 columns"))
+        #expect(try encode(["--truncate-dim", "0"]).code == 64)
+    }
+
     @Test func tokenizePrintsTruncatedIdsALine() throws {
         let folder = try TemporaryDirectory()
         let workshop = try Workshop(folder.path)

@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import Testing
+import TuttiCorpus
 import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
@@ -141,6 +142,82 @@ private final class ConstantModel: SentenceEncoding {
         #expect(wrong?.kind == .usage && wrong?.problem.contains("JSON") == true)
         let word = failure("BinaryClassificationEvaluator", pair, ["delimiter": .string("ab")])
         #expect(word?.subject == "evaluators[0].delimiter")
+    }
+
+    /// The keys of a training data set say which rows an evaluator takes, in the same order and with the same notices.
+    @Test func rowsAreChosenAsInTraining() throws {
+        try withTemporaryDirectory { folder throws in
+            let rows = (0..<6).map { row in
+                let one = row == 1 ? "" : "t\(row % 5)"
+                return #"{"one": "\#(one)", "two": "u", "gold": 0.\#(row % 5)}"# + "\n"
+            }
+            for (name, lines) in [("train", rows[..<1]), ("test", rows[0...])] {
+                try AtomicWrite.file(path: "\(folder)/\(name).jsonl", text: lines.joined())
+            }
+            func table(_ more: JSONObject) throws -> (scores: [Double], notices: [String]) {
+                let base: JSONObject = [
+                    "path": .string(folder), "split": .string("test"), "rename": .object(["gold": .string("score")]),
+                ]
+                var settings = TableSettings()
+                try DatasetSpecification.options.read(base.merging(more), into: &settings.dataset)
+                var notices: [String] = []
+                var options = EvaluatorOptions(place: "e", object: [:], modelSimilarity: "cosine")
+                options.notice = { notices.append($0) }
+                let table = try options.table(settings, textColumns: 2, meaning: "")
+                #expect(table.columnNames == ["one", "two"])
+                // What an evaluator makes of the same options.
+                var whole = EvaluatorOptions(place: "e", object: base.merging(more), modelSimilarity: "cosine")
+                whole.notice = { _ in }
+                _ = try EvaluatorRegistry.make(name: "EmbeddingSimilarityEvaluator", options: whole)
+                return (try table.scores(), notices)
+            }
+            #expect(try table([:]).scores == [0, 0.1, 0.2, 0.3, 0.4, 0])
+            #expect(try table(["rows": .string("2:4")]).scores == [0.2, 0.3])
+            let filtered = try table(["filter": .array([.string("empty"), .string("duplicate")])])
+            #expect(filtered.scores == [0, 0.2, 0.3, 0.4])
+            #expect(filtered.notices.contains { $0.contains("leaves out 2 of 6 rows") }, "\(filtered.notices)")
+            func refused(_ more: JSONObject) -> TuttiError? {
+                do {
+                    _ = try table(more)
+                    return nil
+                } catch { return error as? TuttiError }
+            }
+            #expect(refused(["split": .string("dev")])?.kind == .usage)
+            #expect(refused(["rows": .string("9:")])?.kind == .data)
+        }
+        let shuffled = failure("TripletEvaluator", pair, ["shuffle": .bool(true)])
+        #expect(shuffled?.kind == .usage && shuffled?.subject == "evaluators[0].shuffle")
+        let nameless = failure("TripletEvaluator", pair, ["header": .bool(false)])
+        #expect(nameless?.kind == .usage && nameless?.subject == "evaluators[0].header")
+    }
+
+    /// Samples with lists come from a folder, under other names, and a part of them.
+    @Test func samplesAreChosenToo() throws {
+        try withTemporaryDirectory { folder throws in
+            let lines = ["b", "b", "b", ""].enumerated().map { row, negative in
+                let negatives = negative.isEmpty ? "[]" : "[\"\(negative)\"]"
+                return #"{"q": "q\#(row)", "positive": ["a"], "negative": \#(negatives)}"# + "\n"
+            }
+            try AtomicWrite.file(path: folder + "/test.jsonl", text: lines.joined())
+            try AtomicWrite.file(path: folder + "/train.jsonl", text: "not JSON\n")
+            func failure(_ more: JSONObject) -> TuttiError? {
+                let base: JSONObject = [
+                    "path": .string(folder), "split": .string("test"), "rename": .object(["q": .string("query")]),
+                ]
+                do {
+                    _ = try EvaluatorRegistry.make(
+                        name: "RerankingEvaluator",
+                        options: EvaluatorOptions(place: "e", object: base.merging(more), modelSimilarity: "cosine"))
+                    return nil
+                } catch { return error }
+            }
+            #expect(failure([:]) == nil)
+            #expect(failure(["rows": .string("3:")])?.problem.contains("no sample") == true, "the last has no negative")
+            #expect(failure(["rows": .string("4:")])?.problem.contains("has 4 rows") == true)
+            #expect(failure(["rename": .null])?.problem.contains("no \"query\"") == true)
+            #expect(failure(["split": .string("train")])?.kind == .data)
+            #expect(failure(["filter": .array([.string("empty")])])?.subject == "e.filter")
+        }
     }
 
     @Test func unknownPrecisionsAreTold() {

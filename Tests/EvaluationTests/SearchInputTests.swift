@@ -79,16 +79,67 @@ import TuttiGround
         }
     }
 
-    @Test func parquetIsRefusedWithTheWayOut() throws {
+    /// The layouts of Parquet on the hub hold what the folder of JSON lines holds.
+    @Test(arguments: [
+        "/P-00000-of-00001.parquet", "/NanoSciFact/P/train-00000-of-00001.parquet", "/scifact/P.parquet",
+        "/P/NanoSciFact-00000-of-00001.parquet",
+    ])
+    func folderOfParquet(_ layout: String) throws {
         try withTemporaryDirectory { folder in
-            for file in ["/corpus/NanoSciFact-00000-of-00001.parquet", "/NanoMSMARCO/corpus.parquet"] {
-                try write(folder + file, "PAR1")
+            let tables: [(part: String, columns: [(name: String, texts: [String])])] = [
+                ("corpus", [("_id", ["d1", "d2", "d3"]), ("text", ["one", "", "three"])]),
+                ("queries", [("_id", ["q1", "q2"]), ("text", ["which?", "what?"])]),
+                ("qrels", [("query-id", ["q1", "q2", "q1"]), ("corpus-id", ["d1", "d3", "d3"])]),
+            ]
+            for (part, columns) in tables {
+                let path = folder + layout.replacing("/P", with: "/" + part)
+                try FileManager.default.createDirectory(
+                    atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+                try ParquetWriter.write(path: path, columns: columns.map { .texts($0.name, $0.texts) })
             }
-            for name in ["scifact", "msmarco"] {
-                let refusal = failure("NanoBEIREvaluator", ["path": .string(folder), "dataset_names": .string(name)])
-                #expect(refusal?.kind == .data && refusal?.problem == "NanoBEIR in Parquet is not supported yet")
-                #expect(refusal?.hint?.contains("read_parquet") == true)
+            let failed = failure("NanoBEIREvaluator", ["path": .string(folder), "dataset_names": .string("scifact")])
+            guard !layout.hasPrefix("/P-") else {
+                #expect(failed?.kind == .missingFile, "files of no data set in particular")
+                return
             }
+            #expect(failed == nil, "\(failed as Any)")
+            let other = failure("NanoBEIREvaluator", ["path": .string(folder), "dataset_names": .string("nq")])
+            #expect(other?.kind == .missingFile && other?.subject == folder + "/NanoNQ")
+        }
+    }
+
+    /// Judgements in Parquet: ids that are lists, numbers, grades.
+    @Test func judgementsInParquet() throws {
+        try withTemporaryDirectory { folder in
+            let (corpus, queries, qrels) = (folder + "/c.parquet", folder + "/q.parquet", folder + "/r.parquet")
+            try ParquetWriter.write(path: corpus, columns: [.texts("_id", ["1", "2"]), .texts("text", ["a", "b"])])
+            try ParquetWriter.write(path: queries, columns: [.texts("_id", ["q"]), .texts("text", ["c"])])
+            func problem(_ documents: [UInt8], width: Int, more: [ParquetOutputColumn] = []) throws -> TuttiError? {
+                try documents.withUnsafeBytes { bytes in
+                    try ParquetWriter.write(
+                        path: qrels,
+                        columns: [
+                            .texts("query-id", ["q"]), .lists("corpus-id", bytes, type: .u8, width: width),
+                        ] + more)
+                }
+                return failure(
+                    "InformationRetrievalEvaluator",
+                    ["corpus": .string(corpus), "queries": .string(queries), "qrels": .string(qrels)])
+            }
+            #expect(try problem([1, 2], width: 2) == nil)
+            let word = try problem([1], width: 1, more: [.texts("score", ["good"])])
+            #expect(
+                word?.kind == .data && word?.subject == qrels + ": row 1" && word?.problem.contains("'score'") == true)
+            try ParquetWriter.write(path: qrels, columns: [.texts("query", ["q"]), .texts("corpus-id", ["1"])])
+            let bare = failure(
+                "InformationRetrievalEvaluator",
+                ["corpus": .string(corpus), "queries": .string(queries), "qrels": .string(qrels)])
+            #expect(bare?.kind == .data && bare?.problem == "has no column 'query-id'")
+            try ParquetWriter.write(path: corpus, columns: [.texts("_id", ["1", "1"]), .texts("text", ["a", "b"])])
+            let twice = failure(
+                "InformationRetrievalEvaluator",
+                ["corpus": .string(corpus), "queries": .string(queries), "qrels": .string(qrels)])
+            #expect(twice?.subject == corpus + ": row 2" && twice?.problem.contains("duplicate") == true)
         }
     }
 

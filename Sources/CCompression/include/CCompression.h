@@ -1,4 +1,4 @@
-/* Unpacking through the system's libraries: zlib, zstd, lz4, snappy, liblzma, bzip2.
+/* Unpacking through the system's libraries (zlib, zstd, lz4, snappy, liblzma, bzip2), and packing by zstd.
  *
  * Blocks have a length that their file tells (pages of Parquet, buffers of Arrow); streams (.gz, .zst, .bz2, .xz) do not, and
  * may hold several members, one after the other, as their programs write and read them. Nothing here trusts its input:
@@ -39,6 +39,12 @@ enum tutti_unpacked tutti_unpack_block(
  * `*consumed` is how far into the stream it came. Nothing is allocated unless the result is TUTTI_UNPACKED. */
 enum tutti_unpacked tutti_unpack_stream(
     enum tutti_stream kind, const uint8_t *from, size_t count, uint8_t **to, size_t *length, size_t *consumed);
+
+/* The most bytes that `count` bytes pack to. */
+size_t tutti_packed_bound(size_t count);
+
+/* Packs `count` bytes by zstd into `room` bytes, at least `tutti_packed_bound(count)`; the bytes used, or 0 without memory. */
+size_t tutti_pack_block(const uint8_t *from, size_t count, uint8_t *to, size_t room);
 
 /* The CRC-32 of zlib and gzip, which pages of Parquet may carry. */
 uint32_t tutti_crc32(const uint8_t *from, size_t count);

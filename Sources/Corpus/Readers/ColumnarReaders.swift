@@ -42,32 +42,42 @@ package enum ArrowReader: DatasetReader {
     }
 }
 
-/// The rows of a file that stores columns as objects, with those of its columns that are in `columns`.
-///
-/// Throws: `.data` as the readers do; nil for a file of another format.
-package func columnarObjects(_ file: MappedFile, columns: [String]) throws(TuttiError) -> [JSONObject]? {
-    let ending = DatasetReaders.fileExtension(of: file.path)
-    let names: [String]
-    var rows: any ColumnarRows
-    if ParquetReader.extensions.contains(ending) {
-        let parquet = try ParquetFile(file)
-        names = parquet.columnNames.filter { columns.contains($0) }
-        rows = try parquet.rows(of: parquet.columnNames.indices.filter { columns.contains(parquet.columnNames[$0]) })
-    } else if ArrowReader.extensions.contains(ending) {
-        let arrow = try ArrowFile(file)
-        names = arrow.columnNames.filter { columns.contains($0) }
-        rows = try arrow.rows(of: arrow.columnNames.indices.filter { columns.contains(arrow.columnNames[$0]) })
-    } else {
-        return nil
+/// The rows of a file that stores columns as objects, one at a time.
+package struct ColumnarObjects {
+    private let file: MappedFile
+    private let names: [String]
+    private var rows: any ColumnarRows
+    private var cells: [JSONValue] = []
+
+    /// The rows of `file`, with those of its columns that are in `columns`; nil for a file of another format.
+    ///
+    /// Throws: `.data` as the readers do.
+    package init?(_ file: MappedFile, columns: [String]) throws(TuttiError) {
+        let ending = DatasetReaders.fileExtension(of: file.path)
+        func places(_ all: [String]) -> [Int] { all.indices.filter { columns.contains(all[$0]) } }
+        if ParquetReader.extensions.contains(ending) {
+            let parquet = try ParquetFile(file)
+            names = parquet.columnNames.filter { columns.contains($0) }
+            rows = try parquet.rows(of: places(parquet.columnNames))
+        } else if ArrowReader.extensions.contains(ending) {
+            let arrow = try ArrowFile(file)
+            names = arrow.columnNames.filter { columns.contains($0) }
+            rows = try arrow.rows(of: places(arrow.columnNames))
+        } else {
+            return nil
+        }
+        self.file = file
     }
-    var cells: [JSONValue] = []
-    var objects: [JSONObject] = []
-    while try rows.next(&cells) {
+
+    /// The next row; nil at the end.
+    ///
+    /// Throws: `.data` naming the place.
+    package mutating func next() throws(TuttiError) -> JSONObject? {
+        guard try rows.next(&cells) else { return nil }
         var object = JSONObject()
         for (name, cell) in zip(names, cells) { object[name] = cell }
-        objects.append(object)
+        return object
     }
-    return withExtendedLifetime(file) { objects }
 }
 
 /// The table of the columns in use.

@@ -94,6 +94,23 @@ public enum DatasetReaders {
     /// Whether the folder at `path` holds a data set.
     package static func hasTables(_ path: String) -> Bool { DatasetFiles.hasTables(path) }
 
+    /// The files of `specification`, for readers of rows that are not of a table.
+    ///
+    /// Throws: `.missingFile`; `.usage` for a split that must be named, or is not there; `.data` for a retrieval data set.
+    package static func files(of specification: DatasetSpecification) throws(TuttiError) -> [String] {
+        var files: [String] = []
+        for part in try DatasetFiles.parts(of: specification) {
+            switch part {
+            case .file(let path): files.append(path)
+            case .retrieval(let folder, _):
+                throw TuttiError(
+                    .data, "find data", folder, "is a retrieval data set, where a file of rows is needed",
+                    hint: "Name a file below it.")
+            }
+        }
+        return files
+    }
+
     /// The extension of `path` in lower case, without the dot; of a compressed file that of what is compressed.
     static func fileExtension(of path: String) -> String {
         var name = path.split(separator: "/").last.map(String.init) ?? path

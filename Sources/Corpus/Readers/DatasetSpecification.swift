@@ -115,6 +115,11 @@ extension DatasetSpecification: OptionValue {
         guard let object = json.object else { throw .expected("a mapping (path: ...) or a path", found: json) }
         try Self.options.checkKeys(of: object)
         try Self.options.read(object, into: &self)
+        try check()
+    }
+
+    /// Refuses options that contradict each other.
+    package func check() throws(OptionProblem) {
         try options.check()
         guard options.header != .columns || columns != nil else {
             throw OptionProblem(

@@ -3,7 +3,8 @@
 // corpus.jsonl: {"_id", "title" (optional), "text"}; queries.jsonl: {"_id", "text"}; qrels/*.tsv: a header line
 // "query-id corpus-id score", then one judgement per line; without a score column every judgement counts 1. TREC's format,
 // four fields without a header line (query, an unused field, document, grade), is told by its first line. All may be
-// compressed. A document is title and text joined by a space, as users of the reference's InformationRetrievalEvaluator join them.
+// compressed. All may also be Parquet or Arrow files with columns of these names, as the hub has them; a query's documents
+// may then be a list. A document is title and text joined by a space, as users of the reference's InformationRetrievalEvaluator join them.
 // Reference: beir-cellar/beir, GenericDataLoader.
 
 import Foundation
@@ -48,7 +49,7 @@ package enum RetrievalFiles {
     ///
     /// Throws: `.missingFile`; `.data` naming file and line.
     package static func corpus(_ path: String) throws(TuttiError) -> NamedTexts {
-        try namedTexts(path, hasTitles: true)
+        try namedTexts([path], hasTitles: true)
     }
 
     /// Whether the first line of a .jsonl file is a document: an object with an "_id" and a "text".
@@ -65,8 +66,13 @@ package enum RetrievalFiles {
     /// Reads queries.
     ///
     /// Throws: `.missingFile`; `.data` naming file and line.
-    package static func queries(_ path: String) throws(TuttiError) -> NamedTexts {
-        try namedTexts(path, hasTitles: false)
+    package static func queries(_ path: String) throws(TuttiError) -> NamedTexts { try queries([path]) }
+
+    /// Reads the queries of several files, one after the other.
+    ///
+    /// Throws: `.missingFile`; `.data` naming file and line.
+    package static func queries(_ paths: [String]) throws(TuttiError) -> NamedTexts {
+        try namedTexts(paths, hasTitles: false)
     }
 
     /// Reads judgements, including zero grades, in file order.
@@ -75,6 +81,9 @@ package enum RetrievalFiles {
     package static func judgements(_ path: String) throws(TuttiError) -> [RelevanceJudgement] {
         let file = try MappedFile.unpacked(path: path)
         if let refusal = DatasetReaders.refusal(of: path) { throw refusal }
+        if var rows = try ColumnarObjects(file, columns: ["query-id", "corpus-id", "score"]) {
+            return try judgements(&rows, path)
+        }
         if let judgements = try trecJudgements(file) { return judgements }
         var parser = try CSVParser(file.bytes, source: path, separator: "\t")
         var record = CSVRecord()
@@ -135,27 +144,77 @@ package enum RetrievalFiles {
         return judgements
     }
 
-    private static func namedTexts(_ path: String, hasTitles: Bool) throws(TuttiError) -> NamedTexts {
-        let file = try MappedFile.unpacked(path: path)
-        if let refusal = DatasetReaders.refusal(of: path) { throw refusal }
-        var rows = try JSONSequence(file.bytes, form: .lines, source: path)
+    /// The judgements of the rows of a file that stores columns.
+    private static func judgements(
+        _ rows: inout ColumnarObjects, _ path: String
+    ) throws(TuttiError) -> [RelevanceJudgement] {
+        var judgements: [RelevanceJudgement] = []
+        var row = 0
+        while let object = try rows.next() {
+            row += 1
+            func flawed(_ column: String, _ words: String) -> TuttiError {
+                let found = object[column].map { "has \($0.kindName) in the column" } ?? "has no column"
+                return TuttiError(
+                    .data, "read judgements", "\(path): row \(row)", "\(found) '\(column)'",
+                    hint: "Columns are query-id, corpus-id (ids, or lists of them) and, with grades, score; \(words).")
+            }
+            guard let query = object["query-id"].flatMap(id) else {
+                throw flawed("query-id", "an id is a text or a whole number")
+            }
+            let cell = object["corpus-id"]
+            let documents = cell?.array?.map(id) ?? [cell.flatMap(id)]
+            guard documents.allSatisfy({ $0 != nil }) else {
+                throw flawed("corpus-id", "an id is a text or a whole number")
+            }
+            var score = 1
+            if let grade = object["score"] {
+                guard let whole = grade.int ?? grade.double.flatMap({ Int(exactly: $0) }) else {
+                    throw flawed("score", "a score is a whole number")
+                }
+                score = whole
+            }
+            for case let document? in documents {
+                judgements.append(RelevanceJudgement(query: query, document: document, score: score))
+            }
+        }
+        guard !judgements.isEmpty else { throw TuttiError(.data, "read judgements", path, "has no judgements") }
+        return judgements
+    }
+
+    /// The text of an id.
+    private static func id(_ value: JSONValue) -> String? { value.string ?? value.int.map(String.init) }
+
+    private static func namedTexts(_ paths: [String], hasTitles: Bool) throws(TuttiError) -> NamedTexts {
         var ids: [String] = []
         var texts: [String] = []
         var seen: Set<String> = []
-        while let (value, line) = try rows.next() {
-            func flawed(_ problem: String) -> TuttiError {
-                TuttiError(.data, "read texts", "\(path):\(line)", problem)
-            }
-            guard let id = value["_id"].flatMap({ $0.string ?? $0.int.map(String.init) }) else {
-                throw flawed("the line has no \"_id\"")
-            }
-            guard let text = value["text"]?.string else { throw flawed("the line has no string \"text\"") }
+        func add(_ value: JSONValue, _ place: String, _ unit: String) throws(TuttiError) {
+            func flawed(_ problem: String) -> TuttiError { TuttiError(.data, "read texts", place, problem) }
+            guard let id = value["_id"].flatMap(id) else { throw flawed("the \(unit) has no \"_id\"") }
+            guard let text = value["text"]?.string else { throw flawed("the \(unit) has no string \"text\"") }
             guard seen.insert(id).inserted else { throw flawed("duplicate \"_id\" \"\(id)\"") }
             ids.append(id)
             texts.append(hasTitles ? joined(title: value["title"]?.string ?? "", text: text) : text)
         }
-        guard !ids.isEmpty else { throw TuttiError(.data, "read texts", path, "the file holds no texts") }
-        return withExtendedLifetime(file) { NamedTexts(ids: ids, texts: texts) }
+        for path in paths {
+            let file = try MappedFile.unpacked(path: path)
+            if let refusal = DatasetReaders.refusal(of: path) { throw refusal }
+            if var rows = try ColumnarObjects(file, columns: ["_id", "text"] + (hasTitles ? ["title"] : [])) {
+                var row = 0
+                while let object = try rows.next() {
+                    row += 1
+                    try add(.object(object), "\(path): row \(row)", "row")
+                }
+            } else {
+                var rows = try JSONSequence(file.bytes, form: .lines, source: path)
+                while let (value, line) = try rows.next() { try add(value, "\(path):\(line)", "line") }
+                withExtendedLifetime(file) {}
+            }
+        }
+        guard !ids.isEmpty else {
+            throw TuttiError(.data, "read texts", paths.joined(separator: ", "), "the file holds no texts")
+        }
+        return NamedTexts(ids: ids, texts: texts)
     }
 
     /// Python's `(title + " " + text).strip()`.

@@ -17,8 +17,19 @@ public enum DatasetMixing: Sendable, Equatable {
     /// Each batch from a data set drawn with a probability that goes as rows^(1 / T); as many batches as there are.
     case temperature(Double)
 
-    /// The names in a configuration, in the order of the documentation.
-    package static let names = ["proportional", "round_robin", "temperature"]
+    /// The names in a configuration with what they do, in the order of the documentation.
+    package static let described = [
+        (name: "proportional", summary: "every batch of every data set, in random order"),
+        (name: "round_robin", summary: "one batch of each in turn, until the shortest has no more"),
+        (
+            name: "temperature",
+            summary: "each batch from a data set drawn with a probability that goes as rows^(1 / T), T being "
+                + "multi_dataset_temperature; as many batches as there are"
+        ),
+    ]
+
+    /// The names in a configuration.
+    package static var names: [String] { described.map(\.name) }
 
     /// The name in a configuration.
     package var name: String {

@@ -124,6 +124,9 @@ package struct SweepParameter: Sendable, Equatable {
             range.minimum...range.maximum, isLogarithmic: range.isLogarithmic, isInteger: range.isInteger)
     }
 
+    /// The keys of a range, in words.
+    package static var rangeOptions: [OptionDescription] { Range.descriptions }
+
     private struct Range: DescribedSettings {
         var minimum = 0.0
         var maximum = 0.0
