@@ -93,7 +93,11 @@ public struct ColumnSelection: Sendable {
     }
 
     /// A builder of the table with these columns.
-    public func builder(source: String) -> TableBuilder {
-        TableBuilder(textNames: textNames, labelName: label.map { header[$0] }, source: source)
+    ///
+    /// With the options that a reader was given, its rows go where the options say: to a cache, and no more than wanted.
+    public func builder(source: String, options: ReaderOptions = ReaderOptions()) -> TableBuilder {
+        TableBuilder(
+            textNames: textNames, labelName: label.map { header[$0] }, source: source, rowLimit: options.rowLimit,
+            sink: options.sink)
     }
 }

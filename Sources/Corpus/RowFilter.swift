@@ -100,13 +100,8 @@ public struct RowFilter: Sendable, Equatable {
         for row in 0..<table.rowCount {
             var reason: Int?
             for column in table.columnNames.indices where reason == nil {
-                let bytes = table.bytes[table.range(row: row, column: column)]
-                if empty, bytes.allSatisfy({ [0x20, 0x09, 0x0A, 0x0D].contains($0) }) {
-                    reason = 0
-                } else if shortest > 0 || longest != nil {
-                    let length = bytes.count { $0 & 0xC0 != 0x80 }
-                    if length < shortest { reason = 1 } else if length > longest ?? Int.max { reason = 2 }
-                }
+                let range = table.range(row: row, column: column)
+                reason = table.texts.withBytes { self.reason(UnsafeRawBufferPointer(rebasing: $0[range])) }
             }
             if reason == nil, let numbering {
                 var key = Array(numbering.texts(of: Int32(row)))
@@ -116,7 +111,8 @@ public struct RowFilter: Sendable, Equatable {
                     labelNumbers[text] = number
                     key.append(number)
                 }
-                if !seen.insert(key).inserted { reason = 3 }
+                // A text that occurs nowhere else may have the number 0, as others of its kind.
+                if !key.prefix(table.columnNames.count).contains(0), !seen.insert(key).inserted { reason = 3 }
             }
             if let reason { counts[reason].count += 1 } else { kept.append(row) }
         }
@@ -129,6 +125,14 @@ public struct RowFilter: Sendable, Equatable {
         let line =
             "\(table.source): the filter leaves out \(table.rowCount - kept.count) of \(table.rowCount) rows (\(reasons))."
         return table.selecting(kept, notices: notices(table) + [line])
+    }
+
+    /// Why a text keeps its row from passing, by its place in the counts; nil if it does not.
+    private func reason(_ text: UnsafeRawBufferPointer) -> Int? {
+        if empty, text.allSatisfy({ [0x20, 0x09, 0x0A, 0x0D].contains($0) }) { return 0 }
+        guard shortest > 0 || longest != nil else { return nil }
+        let length = text.count { $0 & 0xC0 != 0x80 }
+        return length < shortest ? 1 : length > longest ?? Int.max ? 2 : nil
     }
 
     /// The table's notices, but for those of texts that are gone now.
@@ -165,12 +169,23 @@ extension RowFilter: OptionValue {
 public struct RowShuffle: Sendable, Equatable, OptionValue {
     /// The seed of the order.
     public var seed: UInt64
+    /// Rows among which the next one is drawn; nil for all.
+    public var buffer: Int?
 
     /// The order of `seed`.
-    public init(seed: UInt64) { self.seed = seed }
+    public init(seed: UInt64, buffer: Int? = nil) {
+        self.seed = seed
+        self.buffer = buffer
+    }
+
+    private static let options = OptionList<RowShuffle>([
+        Option("seed", \.seed, "the seed of the order", check: nil),
+        Option(
+            "buffer", \.buffer, "rows among which the next one is drawn; all by default", check: .atLeast(1)),
+    ])
 
     /// The accepted values, in words.
-    public static var words: String { "a seed, or true" }
+    public static var words: String { "a seed, true, or a mapping of buffer and seed" }
 
     /// Parses the value of a configuration.
     public init(option json: JSONValue) throws(OptionProblem) {
@@ -178,17 +193,39 @@ public struct RowShuffle: Sendable, Equatable, OptionValue {
             self.init(seed: 0)
             return
         }
+        if let object = json.object {
+            self.init(seed: 0)
+            try Self.options.checkKeys(of: object)
+            try Self.options.read(object, into: &self)
+            return
+        }
         guard let seed = json.int, seed >= 0 else { throw .expected(Self.words, found: json) }
         self.init(seed: UInt64(seed))
     }
 
     /// The value as written in a configuration.
-    public var optionJSON: JSONValue { .integer(Int64(clamping: seed)) }
+    public var optionJSON: JSONValue {
+        guard buffer != nil else { return .integer(Int64(clamping: seed)) }
+        return Self.options.object(of: self, from: RowShuffle(seed: 0))
+    }
 
     /// The rows of `table` in this order.
     func rows(of table: Table) -> Table {
         // Purpose 8 of the seed's streams is the order of a shuffled data set.
         var generator = CounterRandom(seed: seed, epoch: 0, purpose: 8)
-        return table.selecting(generator.permutation(of: table.rowCount).map { Int($0) })
+        guard let buffer, buffer < table.rowCount else {
+            return table.selecting(generator.permutation(of: table.rowCount).map { Int($0) })
+        }
+        // As shuffle(buffer_size=...) of datasets: a row drawn from the buffer makes place for the next one.
+        var held = Array(0..<buffer)
+        var order: [Int] = []
+        order.reserveCapacity(table.rowCount)
+        for row in buffer..<table.rowCount {
+            let place = Int(generator.number(below: UInt64(buffer)))
+            order.append(held[place])
+            held[place] = row
+        }
+        order += generator.permutation(of: buffer).map { held[Int($0)] }
+        return table.selecting(order)
     }
 }

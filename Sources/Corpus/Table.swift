@@ -1,4 +1,4 @@
-// A data set in memory: text columns and at most one label column.
+// A data set: text columns and at most one label column, in memory or in the files of a cache (Cache/RowStore.swift).
 //
 // All texts are stored in one block of UTF-8, row by row, with an array of end offsets: a million rows are two
 // allocations, and a String exists only for rows of the current batch. Labels are one flat array. Where rows share texts
@@ -28,11 +28,12 @@ public struct Table: Sendable {
     public let labelName: String?
     /// The file of the rows.
     public let source: String
-    let bytes: [UInt8]
-    /// Ends of the texts in `bytes`; one a cell, row-major, unless `cells` says otherwise.
-    let ends: [Int]
+    /// One a cell, row-major, unless `cells` or `selection` say otherwise.
+    let texts: TableTexts
     /// The text of each cell, row-major; nil where cell n has text n.
     let cells: [UInt32]?
+    /// Of a table in files: which of their rows it has, in its order; nil for all.
+    let selection: [Int32]?
     /// Columns whose texts are drawn in each epoch.
     let pools: [TextPool]
     let labels: LabelColumn
@@ -40,18 +41,19 @@ public struct Table: Sendable {
     public let notices: [String]
 
     init(
-        columnNames: [String], rowCount: Int, labelName: String?, source: String, bytes: [UInt8], ends: [Int],
-        cells: [UInt32]? = nil, pools: [TextPool] = [], labels: LabelColumn, notices: [String] = []
+        columnNames: [String], rowCount: Int, labelName: String?, source: String, texts: TableTexts,
+        cells: [UInt32]? = nil, selection: [Int32]? = nil, pools: [TextPool] = [], labels: LabelColumn,
+        notices: [String] = []
     ) {
-        let count = cells?.count ?? ends.count
+        let count = cells?.count ?? selection.map { $0.count * columnNames.count } ?? texts.count
         precondition(count == rowCount * columnNames.count, "Table: \(count) cells in \(rowCount) rows")
         self.columnNames = columnNames
         self.rowCount = rowCount
         self.labelName = labelName
         self.source = source
-        self.bytes = bytes
-        self.ends = ends
+        self.texts = texts
         self.cells = cells
+        self.selection = selection
         self.pools = pools
         self.labels = labels
         self.notices = notices
@@ -76,7 +78,7 @@ public struct Table: Sendable {
 
     /// The text of a cell.
     public func text(row: Int, column: Int) -> String {
-        String(decoding: bytes[range(row: row, column: column)], as: UTF8.self)
+        texts.string(number(row: row, column: column))
     }
 
     /// All texts of a column, in row order.
@@ -101,40 +103,23 @@ public struct Table: Sendable {
     /// The label of a row, or nil without labels.
     public func label(row: Int) -> Label? { labels[row] }
 
-    /// The SHA-256 of names, texts and labels, to check that a run resumes with the same data.
-    public func contentDigest() -> String {
-        var digest = Digest()
-        digest.update(columnNames.count)
-        for name in columnNames { digest.update(name) }
-        digest.update(labelName ?? "")
-        digest.update(rowCount)
-        bytes.withUnsafeBytes { digest.update($0) }
-        ends.withUnsafeBytes { digest.update($0) }
-        cells?.withUnsafeBytes { digest.update($0) }
-        for pool in pools { pool.update(&digest) }
-        labels.update(&digest)
-        return digest.hexadecimal
-    }
-
-    /// The range of a cell in `bytes`.
-    func range(row: Int, column: Int) -> Range<Int> {
+    /// The number of a cell's text in `texts`.
+    func number(row: Int, column: Int) -> Int {
         precondition(row >= 0 && row < rowCount && column >= 0 && column < columnNames.count, "Table: no such cell")
-        return range(cell: row * columnNames.count + column)
+        let cell = (selection.map { Int($0[row]) } ?? row) * columnNames.count + column
+        return cells.map { Int($0[cell]) } ?? cell
     }
 
-    /// The range in `bytes` of a cell, counted row by row.
-    func range(cell: Int) -> Range<Int> {
-        let text = cells.map { Int($0[cell]) } ?? cell
-        return (text == 0 ? 0 : ends[text - 1])..<ends[text]
-    }
+    /// The range of a cell's text in the block of `texts`.
+    func range(row: Int, column: Int) -> Range<Int> { texts.range(number(row: row, column: column)) }
 }
 
 /// The labels of a table in one array.
 enum LabelColumn: Sendable {
     case none
-    case integers([Int])
-    case floats([Double])
-    case lists([Double], width: Int)
+    case integers(NumberColumn<Int>)
+    case floats(NumberColumn<Double>)
+    case lists(NumberColumn<Double>, width: Int)
 
     subscript(row: Int) -> Label? {
         switch self {
@@ -150,13 +135,13 @@ enum LabelColumn: Sendable {
         case .none: digest.update(0)
         case .integers(let values):
             digest.update(1)
-            values.withUnsafeBytes { digest.update($0) }
+            values.withBytes { digest.update($0) }
         case .floats(let values):
             digest.update(2)
-            values.withUnsafeBytes { digest.update($0) }
+            values.withBytes { digest.update($0) }
         case .lists(let values, let width):
             digest.update(2 + width)
-            values.withUnsafeBytes { digest.update($0) }
+            values.withBytes { digest.update($0) }
         }
     }
 }

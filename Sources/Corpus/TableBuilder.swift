@@ -14,9 +14,14 @@ public struct TableBuilder {
     let source: String
     /// Warnings about the file, one line each.
     public var notices: [String] = []
+    /// Rows after which the reader may stop; nil for all of the file's.
+    let rowLimit: Int?
+    /// Where rows go that are not kept in memory.
+    private let sink: RowStoreWriter?
     private var oddTexts = OddTexts()
     private var bytes: [UInt8] = []
     private var ends: [Int] = []
+    private var cells = 0
     private var labelKind = LabelKind.none
     private var integers: [Int] = []
     private var floats: [Double] = []
@@ -27,22 +32,43 @@ public struct TableBuilder {
         case lists(width: Int)
     }
 
-    init(textNames: [String], labelName: String?, source: String) {
+    init(
+        textNames: [String], labelName: String?, source: String, rowLimit: Int? = nil, sink: RowStoreWriter? = nil
+    ) {
         self.textNames = textNames
         self.labelName = labelName
         self.source = source
+        self.rowLimit = rowLimit
+        self.sink = sink
+        sink?.begin(textNames: textNames)
     }
+
+    /// Whether the rest of the file need not be read.
+    var isFull: Bool { rowLimit.map { cells >= $0 * textNames.count } ?? false || sink?.hasFailed ?? false }
 
     /// Adds the next text of the row.
     public mutating func append(text: String) {
-        bytes.append(contentsOf: text.utf8)
-        endCell()
+        guard let sink else {
+            bytes.append(contentsOf: text.utf8)
+            return endCell()
+        }
+        var text = text
+        text.withUTF8 { utf8 in
+            if utf8.count <= OddTexts.longest { oddTexts.look(at: Array(utf8)[...], row: cells / textNames.count) }
+            sink.append(text: UnsafeRawBufferPointer(utf8))
+        }
+        cells += 1
     }
 
     /// Adds the next text of the row, of valid UTF-8.
     public mutating func append(utf8: ArraySlice<UInt8>) {
-        bytes.append(contentsOf: utf8)
-        endCell()
+        guard let sink else {
+            bytes.append(contentsOf: utf8)
+            return endCell()
+        }
+        if utf8.count <= OddTexts.longest { oddTexts.look(at: utf8, row: cells / textNames.count) }
+        utf8.withUnsafeBytes { sink.append(text: $0) }
+        cells += 1
     }
 
     /// Adds a text that cells of row `row` will have, and gives its number.
@@ -55,7 +81,10 @@ public struct TableBuilder {
     /// How many texts there are.
     var textCount: Int { ends.count }
 
-    private mutating func endCell() { endCell(row: ends.count / textNames.count) }
+    private mutating func endCell() {
+        endCell(row: cells / textNames.count)
+        cells += 1
+    }
 
     private mutating func endCell(row: Int) {
         let length = bytes.count - (ends.last ?? 0)
@@ -69,40 +98,41 @@ public struct TableBuilder {
     /// - Throws: a data error for a label of another kind than those above.
     public mutating func append(label: Label, place: @autoclosure () -> String) throws(TuttiError) {
         switch (labelKind, label) {
-        case (.none, .integer(let value)), (.integers, .integer(let value)):
-            labelKind = .integers
-            integers.append(value)
-        case (.none, .float(let value)), (.floats, .float(let value)):
+        case (.none, .integer), (.integers, .integer): labelKind = .integers
+        case (.none, .float), (.floats, .float), (.floats, .integer): labelKind = .floats
+        case (.integers, .float):
             labelKind = .floats
-            floats.append(value)
-        case (.floats, .integer(let value)):
-            floats.append(Double(value))
-        case (.integers, .float(let value)):
-            labelKind = .floats
-            floats = integers.map(Double.init) + [value]
-            integers = []
+            (floats, integers) = (integers.map(Double.init), [])
         case (.none, .floats(let values)):
             guard !values.isEmpty else { throw mixed(place(), "the label is an empty list") }
             labelKind = .lists(width: values.count)
-            floats = values
         case (.lists(let width), .floats(let values)):
             guard values.count == width else {
                 throw mixed(place(), "the label is a list of \(values.count) numbers, those above have \(width)")
             }
-            floats.append(contentsOf: values)
         case (.lists, .integer), (.lists, .float):
             throw mixed(place(), "the label is a number, those above are lists")
         case (.integers, .floats), (.floats, .floats):
             throw mixed(place(), "the label is a list, those above are numbers")
         }
         labelCount += 1
+        if let sink {
+            sink.append(label: label)
+            return
+        }
+        switch (labelKind, label) {
+        case (.integers, .integer(let value)): integers.append(value)
+        case (_, .integer(let value)): floats.append(Double(value))
+        case (_, .float(let value)): floats.append(value)
+        case (_, .floats(let values)): floats.append(contentsOf: values)
+        }
     }
 
-    /// The finished table.
+    /// The finished table, without rows where they went to a sink.
     ///
     /// Throws: `.data` if there are no rows.
     public func table() throws(TuttiError) -> Table {
-        try table(columnNames: textNames, rowCount: textNames.isEmpty ? 0 : ends.count / textNames.count)
+        try table(columnNames: textNames, rowCount: textNames.isEmpty ? 0 : cells / textNames.count)
     }
 
     /// The finished table of texts that were added by `add`.
@@ -123,16 +153,17 @@ public struct TableBuilder {
         }
         precondition(labelName == nil || labelCount == rows, "TableBuilder: \(labelCount) labels for \(rows) rows")
         return Table(
-            columnNames: columnNames, rowCount: rows, labelName: labelName, source: source, bytes: bytes, ends: ends,
-            cells: cells, pools: pools, labels: labels, notices: notices + oddTexts.notices(source))
+            columnNames: columnNames, rowCount: sink == nil ? rows : 0, labelName: labelName, source: source,
+            texts: .memory(bytes: bytes, ends: ends), cells: cells, pools: pools, labels: labels,
+            notices: notices + oddTexts.notices(source))
     }
 
     private var labels: LabelColumn {
         switch labelKind {
         case .none: return .none
-        case .integers: return .integers(integers)
-        case .floats: return .floats(floats)
-        case .lists(let width): return .lists(floats, width: width)
+        case .integers: return .integers(NumberColumn(integers))
+        case .floats: return .floats(NumberColumn(floats))
+        case .lists(let width): return .lists(NumberColumn(floats), width: width)
         }
     }
 

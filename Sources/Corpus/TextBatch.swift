@@ -9,15 +9,16 @@ package struct TextBatch: Sendable, Equatable {
     package let slots: Range<Int>
     /// The number of rows in the global batch.
     package let globalCount: Int
-    /// The texts, column by column.
+    /// The texts, column by column; none where nobody asked for them.
     package let columns: [[String]]
     /// The labels, one per row, or empty if the table has none.
     package let labels: [Label]
 
     /// The shard of `rank` of the global batch `globalRows`: balanced by bytes if `longestText` gives how many of a text
-    /// count, else by rows.
+    /// count, else by rows. Without `hasTexts` no text is read.
     package init(
-        table: Table, globalRows: ArraySlice<Int32>, rank: Int = 0, world: Int = 1, longestText: Int? = nil
+        table: Table, globalRows: ArraySlice<Int32>, rank: Int = 0, world: Int = 1, longestText: Int? = nil,
+        hasTexts: Bool = true
     ) {
         let slots =
             if let longestText {
@@ -31,9 +32,9 @@ package struct TextBatch: Sendable, Equatable {
         self.rows = rows
         self.slots = slots
         globalCount = globalRows.count
-        columns = table.columnNames.indices.map { column in
-            rows.map { table.text(row: Int($0), column: column) }
-        }
+        columns =
+            hasTexts
+            ? table.columnNames.indices.map { column in rows.map { table.text(row: Int($0), column: column) } } : []
         labels = rows.compactMap { table.label(row: Int($0)) }
     }
 }

@@ -90,8 +90,7 @@ extension Table {
         guard isDrawn, var cells else { return self }
         for pool in pools { pool.draw(into: &cells, width: columnNames.count, seed: seed, epoch: epoch) }
         return Table(
-            columnNames: columnNames, rowCount: rowCount, labelName: labelName, source: source, bytes: bytes,
-            ends: ends,
+            columnNames: columnNames, rowCount: rowCount, labelName: labelName, source: source, texts: texts,
             cells: cells, pools: pools, labels: labels, notices: notices)
     }
 
@@ -144,7 +143,7 @@ extension Table {
         }
         let isDrawn = if case .sample = choice { true } else { false }
         return Table(
-            columnNames: names, rowCount: rowCount, labelName: labelName, source: source, bytes: bytes, ends: ends,
-            cells: all, pools: isDrawn ? settled : [], labels: labels, notices: notices)
+            columnNames: names, rowCount: rowCount, labelName: labelName, source: source, texts: texts, cells: all,
+            pools: isDrawn ? settled : [], labels: labels, notices: notices)
     }
 }

@@ -78,20 +78,38 @@ package enum AtomicWrite {
     /// Throws: the error of `body`, or `.retryable` naming the place and the reason; the temporary folder is removed
     /// and a folder at `finalPath` is unchanged.
     package static func directory(finalPath: String, _ body: (_ temporaryPath: String) throws -> Void) throws {
-        let finalPath = withoutTrailingSlash(finalPath)
-        let temporary = finalPath + ".tmp"
-        try recover(finalPath: finalPath)
-        try removeTree(temporary)
+        let temporary = try beginDirectory(finalPath: finalPath)
         do {
-            guard mkdir(temporary, 0o777) == 0 else { throw OutputFile.writeError(temporary, code: errno) }
             try body(temporary)
-            try syncTree(temporary)
-            try replaceFolder(finalPath, by: temporary)
+            try endDirectory(finalPath: finalPath)
         } catch {
             // Report the first error; what cannot be removed now is removed by the next write.
             do throws(TuttiError) { try removeTree(temporary) } catch {}
             throw error
         }
+    }
+
+    /// Creates the empty folder that `endDirectory` makes to `finalPath`, and returns its path: for files that several
+    /// processes write.
+    ///
+    /// Throws: `.retryable` naming the place and the reason.
+    package static func beginDirectory(finalPath: String) throws(TuttiError) -> String {
+        let finalPath = withoutTrailingSlash(finalPath)
+        let temporary = finalPath + ".tmp"
+        try recover(finalPath: finalPath)
+        try removeTree(temporary)
+        guard mkdir(temporary, 0o777) == 0 else { throw OutputFile.writeError(temporary, code: errno) }
+        return temporary
+    }
+
+    /// Makes the folder that `beginDirectory` created to `finalPath`.
+    ///
+    /// Throws: `.retryable` naming the place and the reason; the folder is then still there under its own name.
+    package static func endDirectory(finalPath: String) throws(TuttiError) {
+        let finalPath = withoutTrailingSlash(finalPath)
+        let temporary = finalPath + ".tmp"
+        try syncTree(temporary)
+        try replaceFolder(finalPath, by: temporary)
         try syncFolder(parent(of: finalPath))
     }
 

@@ -48,18 +48,17 @@ package struct CSVParser {
     private let quote: UInt8?
     private var position = 0
     private var line = 1
+    private var encoding: UTF8Progress
     private static let operation = "read table"
 
     /// A parser over `bytes`, which must stay valid while it is used; `source` names them in errors. Without a `quote`,
     /// every character but the separator and line ends belongs to its field.
-    ///
-    /// Throws: `.data` with source:line:column if the bytes are not UTF-8.
     package init(
         _ bytes: UnsafeRawBufferPointer, source: String, separator: Unicode.Scalar = ",",
         quote: Unicode.Scalar? = "\""
-    ) throws(TuttiError) {
+    ) {
         precondition(separator.isASCII && quote?.isASCII ?? true, "CSVParser: separator and quote must be one byte")
-        try UTF8Text.check(bytes, source: source, operation: CSVParser.operation)
+        encoding = UTF8Progress(bytes, source: source, operation: CSVParser.operation)
         self.bytes = bytes
         self.source = source
         self.separator = UInt8(separator.value)
@@ -69,8 +68,21 @@ package struct CSVParser {
 
     /// Reads the next record into `record`; false at the end.
     ///
-    /// Throws: `.data` with source:line:column for an unclosed quote or text after a closing quote.
+    /// Throws: `.data` with source:line:column for bytes that are not UTF-8, an unclosed quote or text after a closing
+    /// quote.
     package mutating func next(_ record: inout CSVRecord) throws(TuttiError) -> Bool {
+        let isFound: Bool
+        do throws(TuttiError) {
+            isFound = try take(&record)
+        } catch {
+            try encoding.checkAll()  // what looks like a flaw of the table may be another encoding
+            throw error
+        }
+        try encoding.check(to: position)
+        return isFound
+    }
+
+    private mutating func take(_ record: inout CSVRecord) throws(TuttiError) -> Bool {
         record.removeAll()
         while position < bytes.count, takeLineEnd() {}
         guard position < bytes.count else { return false }

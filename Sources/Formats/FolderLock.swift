@@ -42,18 +42,20 @@ package final class FolderLock: @unchecked Sendable {
     /// - Parameters:
     ///   - purpose: the owner's activity, for people who read the file.
     ///   - setting: the option by which a user chooses the folder.
+    ///   - what: the folder in messages.
     ///   - waiting: gets one line if another process holds the lock.
     ///   - onLoss: called from the lock's own thread when another process has taken over.
     /// - Throws: `.usage` naming the owner if it does not release the lock in time; `.retryable` if it cannot be created.
     package init(
-        path: String, purpose: String, setting: String = "output_dir", times: Times = Times(),
+        path: String, purpose: String, setting: String = "output_dir", what: String = "the output directory",
+        times: Times = Times(),
         waiting: (String) -> Void = { _ in }, onLoss: @escaping @Sendable () -> Void
     ) throws(TuttiError) {
         self.path = path
         self.times = times
         self.onLoss = onLoss
         file = LockFile(path: path, purpose: purpose)
-        try FolderLock.take(file, setting: setting, times: times, waiting: waiting)
+        try FolderLock.take(file, setting: setting, what: what, times: times, waiting: waiting)
         seen = FolderLock.now()
         let thread = Thread { self.keepBeating() }
         thread.stackSize = 256 << 10
@@ -126,7 +128,7 @@ package final class FolderLock: @unchecked Sendable {
     }
 
     private static func take(
-        _ file: LockFile, setting: String, times: Times, waiting: (String) -> Void
+        _ file: LockFile, setting: String, what: String, times: Times, waiting: (String) -> Void
     ) throws(TuttiError) {
         let began = now()
         var seen: (content: LockContent, since: Double)?
@@ -156,7 +158,7 @@ package final class FolderLock: @unchecked Sendable {
                     hint: "Wait for it or stop it, or choose another \(setting).")
             }
             if !hasSaid {
-                waiting("\(name) is writing to the output directory; waiting for it, \(Int(times.patience)) s at most.")
+                waiting("\(name) is writing to \(what); waiting for it, \(Int(times.patience)) s at most.")
                 hasSaid = true
             }
             Thread.sleep(forTimeInterval: min(0.5, times.stale / 10))

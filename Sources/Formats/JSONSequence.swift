@@ -21,12 +21,15 @@ package struct JSONSequence {
     private var countedTo = 0
     private var line = 1
     private var isFirst = true
+    /// Of lines; an array is checked before it is read.
+    private var encoding: UTF8Progress
 
     /// A sequence over `bytes`, which must stay valid while it is used; `source` names them in errors.
     ///
     /// Throws: `.data` with source:line:column if the bytes are not UTF-8, or not an array although `form` is one.
     package init(_ bytes: UnsafeRawBufferPointer, form: Form, source: String) throws(TuttiError) {
-        try UTF8Text.check(bytes, source: source, operation: "parse JSON")
+        encoding = UTF8Progress(bytes, source: source, operation: "parse JSON")
+        if form == .array { try encoding.checkAll() }
         self.bytes = bytes
         self.source = source
         self.form = form
@@ -84,6 +87,7 @@ package struct JSONSequence {
             }
             let here = line
             let text = UnsafeRawBufferPointer(rebasing: bytes[position..<end])
+            try encoding.check(to: end)
             position = end + 1
             line += 1
             if !isBlank { return (try JSONValue.parse(checked: text, source: source, firstLine: here), here) }

@@ -57,6 +57,13 @@ public final class MappedFile: Sendable {
         bytes = UnsafeRawBufferPointer(start: address, count: count)
     }
 
+    /// A copy of `bytes` as the content of a file called `path`.
+    ///
+    /// Throws: `.retryable` if there is not enough memory.
+    package static func inMemory(path: String, bytes: [UInt8]) throws(TuttiError) -> MappedFile {
+        try MappedFile(copyOf: path, count: bytes.count) { $0.copyBytes(from: bytes) }
+    }
+
     /// Bytes of mapped memory that `path` unpacks to; the object gives them back.
     init(path: String, owning bytes: UnsafeRawBufferPointer) {
         self.path = path

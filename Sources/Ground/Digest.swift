@@ -100,3 +100,10 @@ package struct Digest: Sendable {
         }
     }
 }
+
+/// Hexadecimal SHA-256 of the UTF-8 of a text.
+package func hexadecimalDigest(ofText text: String) -> String {
+    var digest = Digest()
+    digest.update(utf8: text)
+    return digest.hexadecimal
+}

@@ -98,3 +98,36 @@ package enum UTF8Text {
         }
     }
 }
+
+/// The check of a long text as it is read, so that the rest of a file is not read where its beginning is enough.
+package struct UTF8Progress {
+    private let bytes: UnsafeRawBufferPointer
+    private let source: String
+    private let operation: String
+    private var checked = 0
+    private static let piece = 1 << 20
+
+    /// A check of `bytes`, which must stay valid while it is used.
+    package init(_ bytes: UnsafeRawBufferPointer, source: String, operation: String) {
+        self.bytes = bytes
+        self.source = source
+        self.operation = operation
+    }
+
+    /// Throws `.data` naming file, line and column when the bytes before `end` are not UTF-8.
+    package mutating func check(to end: Int) throws(TuttiError) {
+        while checked < end {
+            var next = min(bytes.count, checked + UTF8Progress.piece)
+            // No piece ends inside of a character, which has at most three bytes after its first.
+            for _ in 0..<3 where next < bytes.count && bytes[next] & 0xC0 == 0x80 { next -= 1 }
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[checked..<next])
+            if UTF8Text.firstInvalidByte(in: piece) != nil { try checkAll() }
+            checked = next
+        }
+    }
+
+    /// Throws `.data` when any of the bytes are not UTF-8.
+    package func checkAll() throws(TuttiError) {
+        try UTF8Text.check(bytes, source: source, operation: operation)
+    }
+}

@@ -9,6 +9,7 @@
 
 import TuttiCorpus
 import TuttiEncoders
+import TuttiGround
 import TuttiText
 
 /// Makes packed batches of texts.
@@ -50,6 +51,43 @@ package struct Collator: Sendable {
         }
     }
 
+    /// Adds tokens that were read from a text of `column` before.
+    package func append(
+        slot: UInt64, column: Int, to packed: inout PackedBatch, _ write: (inout [Int32]) -> Void
+    ) {
+        let known = settings(of: column)
+        packed.append(
+            slot: slot, column: UInt32(column), promptTokens: known.promptTokens, route: known.route, write)
+    }
+
+    /// Appends the tokens of a text of `column` to `ids`.
+    package func read(
+        _ text: String, column: Int, appendingTo ids: inout [Int32], _ scratch: inout TokenizerScratch
+    ) {
+        let known = settings(of: column)
+        readers[known.route].read(known.prompt.isEmpty ? text : known.prompt + text, appendingTo: &ids, &scratch)
+    }
+
+    /// The SHA-256 of all that decides the tokens of texts of `count` columns.
+    package func digest(columns count: Int) -> String {
+        var digest = Digest()
+        digest.update("tutti tokens")
+        digest.update(tuttiVersion)
+        for column in 0..<count {
+            let known = settings(of: column)
+            digest.update(known.prompt)
+            readers[known.route].update(&digest)
+        }
+        return digest.hexadecimal
+    }
+
+    /// The largest id that a text can get.
+    package var largestID: Int32 { readers.map(\.tokenizer.largestID).max() ?? 0 }
+
+    private func settings(of column: Int) -> Column {
+        column < columns.count ? columns[column] : Column(prompt: "", promptTokens: 0, route: 0)
+    }
+
     /// Adds one text of `column` to `packed`.
     package func append(_ text: String, slot: UInt64, column: Int, to packed: inout PackedBatch) {
         var scratch = TokenizerScratch()
@@ -59,10 +97,6 @@ package struct Collator: Sendable {
     private func append(
         _ text: String, slot: UInt64, column: Int, to packed: inout PackedBatch, _ scratch: inout TokenizerScratch
     ) {
-        let known = column < columns.count ? columns[column] : Column(prompt: "", promptTokens: 0, route: 0)
-        packed.append(slot: slot, column: UInt32(column), promptTokens: known.promptTokens, route: known.route) { ids in
-            readers[known.route].read(
-                known.prompt.isEmpty ? text : known.prompt + text, appendingTo: &ids, &scratch)
-        }
+        append(slot: slot, column: column, to: &packed) { read(text, column: column, appendingTo: &$0, &scratch) }
     }
 }

@@ -108,7 +108,7 @@ package struct DecoderModel: Sendable {
         // The last token is predicted and never read, so a text may be one longer than there are positions.
         let reader = TextReader(
             tokenizer: tokenizer, maximumLength: min(maximumLength, plan.longestSequence + 1), excludesPrompt: false,
-            addsSpecialTokens: true)
+            addsSpecialTokens: true, lowercases: false)
         return Collator(readers: [reader], prompts: prompts)
     }
 }

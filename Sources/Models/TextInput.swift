@@ -51,7 +51,7 @@ package struct TextInput: Sendable {
     func reader(excludesPrompt: Bool) -> TextReader {
         TextReader(
             tokenizer: tokenizer, maximumLength: maximumLength, excludesPrompt: excludesPrompt,
-            addsSpecialTokens: directory.input.addsSpecialTokens)
+            addsSpecialTokens: directory.input.addsSpecialTokens, lowercases: directory.lowercases)
     }
 }
 

@@ -1,6 +1,7 @@
 // How the texts of one route become tokens: the tokenizer of its first module, and where it cuts.
 
 import TuttiEncoders
+import TuttiGround
 import TuttiText
 
 /// Reads texts for one first module.
@@ -13,6 +14,18 @@ package struct TextReader: Sendable {
     let excludesPrompt: Bool
     /// True where special tokens go around a text.
     let addsSpecialTokens: Bool
+    /// Whether its folder asks for lower case beside what the tokenizer's files say.
+    let lowercases: Bool
+
+    /// Adds all that decides the tokens of a text.
+    func update(_ digest: inout Digest) {
+        for (name, bytes) in tokenizer.files {
+            digest.update(name)
+            digest.update(bytes.count)
+            bytes.withUnsafeBytes { digest.update($0) }
+        }
+        for number in [maximumLength, addsSpecialTokens ? 1 : 0, lowercases ? 1 : 0] { digest.update(number) }
+    }
 
     /// Appends the tokens of `text` to `ids`.
     func read(_ text: String, appendingTo ids: inout [Int32], _ scratch: inout TokenizerScratch) {

@@ -38,6 +38,8 @@ struct BatchPreparation: Sendable {
         let role: Role
         let collator: Collator
         let columns: [Int]
+        /// Tokens that were made before, as the collator would make them.
+        let tokens: TokenStore?
     }
 
     /// One a role, the student's first.
@@ -50,6 +52,8 @@ struct BatchPreparation: Sendable {
     private let needsTextKeys: Bool
     /// Whether ranks get as many rows each, rather than as much text.
     private let equalRows: Bool
+    /// Whether texts are read, and not their tokens alone.
+    private let needsTexts: Bool
 
     /// What `objective` needs of a table with `columnCount` text columns, whose columns have these prompts and tasks.
     ///
@@ -57,37 +61,49 @@ struct BatchPreparation: Sendable {
     ///   - seed: seed of the run.
     ///   - epoch: the epoch, of which damaged texts are a function.
     ///   - equalRows: whether ranks get as many rows each, also where the loss would not mind.
+    ///   - tokens: the tokens of the table's texts, if they are in a cache.
     /// - Throws: `.usage` for a task that has no route.
     init(
         _ objective: Objective, columnCount: Int, prompts: [String], tasks: [String?], seed: UInt64, epoch: Int,
-        equalRows: Bool
+        equalRows: Bool, tokens: TokenStore? = nil
     ) throws(TuttiError) {
         let requirements = objective.requirements
-        var readers: [Reader] = []
-        for role in objective.roles {
-            readers.append(
-                Reader(
-                    role: role, collator: try objective.makeCollator(for: role, prompts: prompts, tasks: tasks),
-                    columns: requirements.columns(of: role).numbers(of: columnCount)))
-        }
-        self.readers = readers
-        collator = readers[0].collator
-        textColumns = columnCount
         deletion =
             columnCount > 1
             ? nil
             : requirements.decoder.map {
                 WordDeletion(ratio: $0.deletionRatio, seed: seed, epoch: UInt32(truncatingIfNeeded: epoch))
             }
+        var readers: [Reader] = []
+        for role in objective.roles {
+            let collator = try objective.makeCollator(for: role, prompts: prompts, tasks: tasks)
+            let isCached =
+                tokens != nil && role != .decoder && !(role == .student && deletion != nil)
+                && tokens?.readerDigest == collator.digest(columns: columnCount)
+            readers.append(
+                Reader(
+                    role: role, collator: collator, columns: requirements.columns(of: role).numbers(of: columnCount),
+                    tokens: isCached ? tokens : nil))
+        }
+        self.readers = readers
+        collator = readers[0].collator
+        textColumns = columnCount
+        needsTexts = readers.contains { $0.tokens == nil }
         needsTextKeys = requirements.needsTextKeys
         self.equalRows = equalRows || objective.loss.dependsOnDealing
     }
 
     /// This rank's share of a global batch.
-    func batch(of table: Table, _ globalRows: ArraySlice<Int32>, rank: Int, world: Int) -> PreparedBatch {
+    ///
+    /// Throws: `.data` where the files of a cache are damaged.
+    func batch(
+        of table: Table, _ globalRows: ArraySlice<Int32>, rank: Int, world: Int
+    ) throws(TuttiError) -> PreparedBatch {
+        defer { table.store?.release() }
         let texts = TextBatch(
             table: table, globalRows: globalRows, rank: rank, world: world,
-            longestText: equalRows ? nil : collator.longestText)
+            longestText: equalRows ? nil : collator.longestText, hasTexts: needsTexts)
+        if needsTexts { try table.check(rows: texts.rows) }
         // The width is that of the batch: a rank without rows has labels too, none of them.
         let labelWidth = globalRows.first.flatMap { table.label(row: Int($0)) }.map { Self.numbers($0).count } ?? 0
         var batch = PreparedBatch(
@@ -108,18 +124,33 @@ struct BatchPreparation: Sendable {
                         slot: UInt64(texts.slots.lowerBound + place), column: 0, to: &packed)
                 }
             } else {
-                for column in reader.columns { reader.collator.append(texts, column: column, to: &packed) }
+                for column in reader.columns { try append(texts, of: table, column, reader, to: &packed) }
             }
             batch.texts[reader.role] = packed
         }
-        if needsTextKeys { batch.textKeys = keys(texts) }
+        if needsTextKeys { batch.textKeys = try keys(texts, of: table) }
         return batch
     }
 
+    /// Adds the texts of a column to `packed`, from their tokens where there are some.
+    private func append(
+        _ texts: TextBatch, of table: Table, _ column: Int, _ reader: Reader, to packed: inout PackedBatch
+    ) throws(TuttiError) {
+        guard let tokens = reader.tokens else { return reader.collator.append(texts, column: column, to: &packed) }
+        var ids: [Int32] = []
+        for (place, row) in texts.rows.enumerated() {
+            ids.removeAll(keepingCapacity: true)
+            try tokens.read(table.storedText(row: Int(row), column: column), appendingTo: &ids)
+            reader.collator.append(slot: UInt64(texts.slots.lowerBound + place), column: column, to: &packed) {
+                $0.append(contentsOf: ids)
+            }
+        }
+    }
+
     /// Fingerprints of the tokens of all texts, column after column.
-    private func keys(_ texts: TextBatch) -> [UInt64] {
+    private func keys(_ texts: TextBatch, of table: Table) throws(TuttiError) -> [UInt64] {
         var packed = PackedBatch()
-        collator.pack(texts, into: &packed)
+        for column in 0..<textColumns { try append(texts, of: table, column, readers[0], to: &packed) }
         return (0..<packed.sequenceCount).map { s in
             packed.ids[Int(packed.offsets[s])..<Int(packed.offsets[s + 1])].withUnsafeBytes { Digest.of($0).key }
         }

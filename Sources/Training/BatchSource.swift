@@ -18,7 +18,7 @@ final class BatchSource {
             guard number < plan.batchCount else { return nil }
             let dataset = plan.dataset(number)
             let (table, preparation) = datasets[dataset]
-            var batch = preparation.batch(of: table, plan.rows(number), rank: rank, world: world)
+            var batch = try preparation.batch(of: table, plan.rows(number), rank: rank, world: world)
             batch.dataset = dataset
             return batch
         }
@@ -57,7 +57,7 @@ struct RankBatches {
                 objectives[dataset.loss], columnCount: columns.count,
                 prompts: arguments.prompts.prompts(dataset: dataset.name, columns: columns),
                 tasks: arguments.routerMapping.tasks(dataset: dataset.name, columns: columns), seed: arguments.seed,
-                epoch: epoch, equalRows: arguments.deterministic == .worldSize)
+                epoch: epoch, equalRows: arguments.deterministic == .worldSize, tokens: dataset.tokens)
             prepared.append(
                 (dataset.table.drawn(epoch: epoch, seed: arguments.dataSeed ?? arguments.seed), preparation))
         }

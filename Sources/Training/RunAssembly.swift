@@ -12,12 +12,44 @@ import TuttiReports
 extension TrainingInputs {
     /// Loads everything that a configuration names. Collective: an error on one rank is everybody's error.
     ///
+    /// - Parameter notice: gets a line while something long goes on, on rank zero.
     /// - Throws: exit 64 for names and options, 65 for bad data or model files, 66 for missing ones.
-    package init(_ configuration: TrainingConfiguration, ensemble: any Ensemble) throws {
-        self = try ensemble.together("load the run") { try TrainingInputs(loading: configuration) }
+    package init(
+        _ configuration: TrainingConfiguration, ensemble: any Ensemble, notice: @escaping (String) -> Void = { _ in }
+    ) throws {
+        let caches = try DatasetCaches(configuration, ensemble: ensemble, notice: notice)
+        let train = try caches?.rows(configuration.trainDatasets)
+        let eval = try caches?.rows(configuration.evalDatasets)
+        self = try ensemble.together("load the run") {
+            try TrainingInputs(loading: configuration, train: train, eval: eval)
+        }
+        guard let caches else { return }
+        trainDatasets = try trainDatasets.map { try withTokens($0, caches) }
+        evalDatasets = try evalDatasets.map { try withTokens($0, caches) }
+        for dataset in trainDatasets { try caches.forget(dataset) }
     }
 
-    private init(loading configuration: TrainingConfiguration) throws {
+    /// A data set with its tokens, if its rows are in the cache. Collective.
+    private func withTokens(_ dataset: TrainingDataset, _ caches: DatasetCaches) throws -> TrainingDataset {
+        guard let store = dataset.table.store else { return dataset }
+        var dataset = dataset
+        let columns = dataset.table.columnNames
+        guard losses[dataset.loss].configured.loss.requirements.decoder == nil || columns.count > 1 else {
+            dataset.notices.append(
+                "\(dataset.title): its texts are damaged anew in each epoch, so their tokens are not cached.")
+            return dataset
+        }
+        let collator = try model.makeCollator(
+            prompts: arguments.prompts.prompts(dataset: dataset.name, columns: columns),
+            tasks: arguments.routerMapping.tasks(dataset: dataset.name, columns: columns))
+        dataset.tokens = try caches.tokens(of: store, columns: columns.count, collator)
+        return dataset
+    }
+
+    private init(
+        loading configuration: TrainingConfiguration, train stored: [RowCache.Outcome]?,
+        eval storedEval: [RowCache.Outcome]?
+    ) throws {
         guard !configuration.trainDatasets.isEmpty, let selection = configuration.losses else {
             preconditionFailure("a configuration read for training has a train_dataset and a loss")
         }
@@ -26,28 +58,37 @@ extension TrainingInputs {
             TrainingLoss(try makeLoss(options), dataset: names[place], description: options.options)
         }
         var aside: [TrainingDataset] = []
-        func load(_ specifications: [DatasetSpecification]) throws -> [TrainingDataset] {
-            try specifications.map { specification in
+        func load(
+            _ specifications: [DatasetSpecification], _ stored: [RowCache.Outcome]?
+        ) throws -> [TrainingDataset] {
+            try specifications.enumerated().map { place, specification in
                 let name = specification.name
-                var dataset = TrainingDataset(try loadTable(specification), name: name, loss: selection.index(of: name))
+                var dataset = try TrainingDataset(
+                    specification, stored?[place] ?? .plain(reason: nil), loss: selection.index(of: name))
                 if let share = specification.validationSplit {
                     let (training, validation) = try dataset.table.validationSplit(share)
-                    aside.append(TrainingDataset(validation, name: name, loss: dataset.loss))
+                    var other = TrainingDataset(validation, name: name, loss: dataset.loss)
+                    other.sources = dataset.sources
+                    aside.append(other)
                     dataset.table = training
                 }
-                dataset.notices = dataset.table.notices
+                dataset.notices += dataset.table.notices
                 if specification.columns == nil {  // nobody chose the columns
                     dataset.notices += ColumnContents(dataset.table).warnings(dataset.title)
                 }
                 return dataset
             }
         }
-        let train = try load(configuration.trainDatasets)
+        let train = try load(configuration.trainDatasets, stored)
         let model = try loadModel(configuration)
+        var arguments = configuration.arguments
+        if configuration.trainDatasets.contains(where: \.isStreamed) {
+            arguments.batchSampler = SequentialBatchSampler()
+        }
         self.init(
-            model: model, arguments: configuration.arguments, trainDatasets: train, losses: losses,
+            model: model, arguments: arguments, trainDatasets: train, losses: losses,
             outputDirectory: configuration.outputDirectory)
-        evalDatasets = aside + (try load(configuration.evalDatasets))
+        evalDatasets = aside + (try load(configuration.evalDatasets, storedEval))
         try arguments.prompts.check(
             datasets: (train + evalDatasets).map { ($0.name, $0.table.columnNames) }, places: configuration.places)
         try arguments.routerMapping.check(
@@ -59,6 +100,27 @@ extension TrainingInputs {
         evaluatorNotices = lines
         self.configuration = .object(decisive(configuration.resolved))
         card = configuration.modelCard
+    }
+}
+
+extension TrainingDataset {
+    /// The data set of `specification`, from the cache or into memory.
+    ///
+    /// Throws: what reading it throws.
+    fileprivate init(
+        _ specification: DatasetSpecification, _ outcome: RowCache.Outcome, loss: Int
+    ) throws {
+        switch outcome {
+        case .plain(let reason):
+            self.init(try loadTable(specification), name: specification.name, loss: loss)
+            if let reason { notices.append("\(title): token_cache has no effect: \(reason).") }
+        case .stored(let path, let sources, let notice):
+            for source in sources { try source.checkIsUnchanged() }
+            let store = try RowStore(path: path, isTrusted: true)
+            self.init(try loadTable(specification, from: store), name: specification.name, loss: loss)
+            self.sources = sources
+            notices.append("\(title): \(notice).")
+        }
     }
 }
 

@@ -225,9 +225,16 @@ struct RunDirectory: Sendable {
             (identity.earlier, isContinued) = (theirs, true)
             return .resume
         } else {
-            throw TuttiError(
-                .usage, "start the run", path, "the output directory holds another run: \(difference(found))",
-                hint: "Choose another output_dir, or pass --overwrite to delete that run.")
+            let changed = changedInputs(found)
+            let isOwn = found["configuration"] == configuration && !changed.isEmpty && changed.allSatisfy(\.isCached)
+            throw isOwn
+                ? TuttiError(
+                    .data, "start the run", path, "\(difference(found)) from when the run began",
+                    hint: "Nothing was changed: put the files back to go on, choose another output_dir, or pass "
+                        + "--overwrite to delete that run.")
+                : TuttiError(
+                    .usage, "start the run", path, "the output directory holds another run: \(difference(found))",
+                    hint: "Choose another output_dir, or pass --overwrite to delete that run.")
         }
         return found["status"]?.string == "finished" ? .finished : .resume
     }
@@ -251,14 +258,19 @@ struct RunDirectory: Sendable {
             let isLonger = theirs != nil && theirs == configuration.object.map(withoutLength)
             return keys.summary + (isLonger ? ", and only a finished run with a checkpoint can go on for longer" : "")
         }
+        let others = changedInputs(found).map { input in
+            input.name == "model" ? "the start weights of \"model\"" : "the content of \"\(input.name)\""
+        }
+        return "\(others.isEmpty ? "its data" : others.joined(separator: " and ")) differ\(others.count > 1 ? "" : "s")"
+    }
+
+    /// The inputs that are not those of the run that is there.
+    private func changedInputs(_ found: JSONObject) -> [RunInput] {
         var before: [String: String] = [:]
         for input in found["inputs"]?.array ?? [] {
             if let name = input["name"]?.string { before[name] = input["sha256"]?.string }
         }
-        let others = inputs.filter { before[$0.name] != $0.digest }.map { input in
-            input.name == "model" ? "the start weights of \"model\"" : "the content of \"\(input.name)\""
-        }
-        return "\(others.isEmpty ? "its data" : others.joined(separator: " and ")) differ\(others.count > 1 ? "" : "s")"
+        return inputs.filter { before[$0.name] != $0.digest }
     }
 
     /// Deletes what a run writes, and nothing else.

@@ -159,6 +159,11 @@ final class RunEvents {
         if isRequested || !inputs.arguments.saveOnlyModel { savedStep = state.globalStep }
     }
 
+    /// Saves what there is before the run ends with an error, unless it is saved. Collective.
+    func keep(_ state: inout TrainerState) throws {
+        if savedStep != state.globalStep { try write(&state, isRequested: true) }
+    }
+
     // MARK: Requests and the end
 
     /// What any rank was asked for. Throws where another process has taken the output directory over. Collective.

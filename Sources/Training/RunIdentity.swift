@@ -15,6 +15,8 @@ struct RunInput: Sendable, Equatable {
     let name: String
     /// Hexadecimal SHA-256 of its content.
     let digest: String
+    /// Whether it is a data set whose rows are in a cache.
+    var isCached = false
 
     /// The data sets, the start weights and the start values of the losses' own parameters of a run.
     ///
@@ -23,7 +25,8 @@ struct RunInput: Sendable, Equatable {
         func data(_ key: String, _ datasets: [TrainingDataset]) -> [RunInput] {
             datasets.map { dataset in
                 RunInput(
-                    name: key + (dataset.name.map { ".\($0)" } ?? ""), digest: dataset.table.contentDigest())
+                    name: key + (dataset.name.map { ".\($0)" } ?? ""), digest: dataset.table.contentDigest(),
+                    isCached: dataset.table.store != nil)
             }
         }
         var all = data("train_dataset", inputs.trainDatasets) + data("eval_dataset", inputs.evalDatasets)
@@ -61,8 +64,12 @@ func decisive(_ configuration: JSONObject) -> JSONObject {
     if var arguments = object["args"]?.object {
         let others = [
             "run_name", "report_to", "exchange", "replica_check_steps", "optimizer_sharding", "save_in_background",
+            "token_cache", "token_cache_dir",
         ]
-        let properties = ["runName", "reportTo", "replicaCheckSteps", "optimizerSharding", "saveInBackground"]
+        let properties = [
+            "runName", "reportTo", "replicaCheckSteps", "optimizerSharding", "saveInBackground", "tokenCache",
+            "tokenCacheFolder",
+        ]
         for key in others + properties { arguments[key] = nil }
         // Defaults of keys that earlier runs do not have.
         if arguments["wire"] == .string(Wire.fp32.rawValue) { arguments["wire"] = nil }
@@ -96,13 +103,6 @@ func withoutLength(_ configuration: JSONObject) -> JSONObject {
         object["args"] = .object(arguments)
     }
     return object
-}
-
-/// Hexadecimal SHA-256 of the UTF-8 of a text.
-func hexadecimalDigest(ofText text: String) -> String {
-    var digest = Digest()
-    digest.update(utf8: text)
-    return digest.hexadecimal
 }
 
 /// The configuration that a run is compared by: the one that was read, or else what a program has set.

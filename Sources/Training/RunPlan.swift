@@ -9,7 +9,8 @@ final class RunPlan {
     private let arguments: TrainingArguments
     private let datasets: [TrainingDataset]
     private let batchRows: Int
-    private let firstEpoch: MultiDatasetPlan
+    /// Until the second epoch is planned: a plan is as long as the data.
+    private var firstEpoch: MultiDatasetPlan?
     /// Optimizer steps of the whole run.
     let totalSteps: Int
 
@@ -23,10 +24,11 @@ final class RunPlan {
             Self.plan(
                 arguments, datasets, batchRows: arguments.trainBatchRows(world: world), epoch: epoch)
         }
-        firstEpoch = plan(0)
+        let first = plan(0)
+        firstEpoch = first
         // Where every epoch has as many batches as the first, a data set that makes none is never trained on.
-        let isNeeded = firstEpoch.batchCount == 0 || arguments.batchSampler.epochsAreAlike
-        if isNeeded, let empty = firstEpoch.plans.firstIndex(where: { $0.batchCount == 0 }) {
+        let isNeeded = first.batchCount == 0 || arguments.batchSampler.epochsAreAlike
+        if isNeeded, let empty = first.plans.firstIndex(where: { $0.batchCount == 0 }) {
             let (problem, hint) = arguments.batchSampler.reasonForNoBatch(
                 rows: datasets[empty].table.rowCount, size: batchRows, dropLast: arguments.dataloaderDropLast)
             throw TuttiError(.data, "plan the batches", datasets[empty].table.source, problem, hint: hint)
@@ -41,12 +43,12 @@ final class RunPlan {
         var total = 0.0
         var epoch = 0
         if arguments.batchSampler.epochsAreAlike {
-            total = arguments.numTrainEpochs * steps(firstEpoch.batchCount)
+            total = arguments.numTrainEpochs * steps(first.batchCount)
         } else {
             let rows = datasets.reduce(0) { $0 + $1.table.rowCount }
             let countedEpochs = max(Self.fewestCountedEpochs, Self.countedRows / max(1, rows))
             while Double(epoch) < arguments.numTrainEpochs, epoch < countedEpochs {
-                let count = epoch > 0 ? plan(epoch).batchCount : firstEpoch.batchCount
+                let count = epoch > 0 ? plan(epoch).batchCount : first.batchCount
                 total += min(1, arguments.numTrainEpochs - Double(epoch)) * steps(count)
                 epoch += 1
             }
@@ -71,7 +73,9 @@ final class RunPlan {
 
     /// The global batches of an epoch.
     func batches(epoch: Int) -> MultiDatasetPlan {
-        epoch == 0 ? firstEpoch : Self.plan(arguments, datasets, batchRows: batchRows, epoch: epoch)
+        if epoch == 0, let firstEpoch { return firstEpoch }
+        firstEpoch = nil
+        return Self.plan(arguments, datasets, batchRows: batchRows, epoch: epoch)
     }
 
     private static func plan(
@@ -106,8 +110,9 @@ final class RunPlan {
         guard let reason = arguments.batchSampler.reasonForSmallBatches, !arguments.dataloaderDropLast else {
             return []
         }
+        let first = batches(epoch: 0)
         return datasets.indices.compactMap { place in
-            let (dataset, plan) = (datasets[place], firstEpoch.plans[place])
+            let (dataset, plan) = (datasets[place], first.plans[place])
             let size = min(batchRows, dataset.table.rowCount)
             let small = (0..<plan.batchCount).count { 2 * plan.batch($0).count < size }
             guard small > 0 else { return nil }

@@ -181,6 +181,7 @@ package final class Trainer {
 
     /// Runs the steps of one epoch that are still to do.
     private func runEpoch(_ epoch: Int) throws {
+        try checkSources()
         let batches = plan.batches(epoch: epoch)
         guard state.nextMicroBatch < batches.batchCount else { return try skipEpoch() }
         epochsWithoutBatches = 0
@@ -192,6 +193,18 @@ package final class Trainer {
             let report = try takeStep(of: batches, nextBatch: source.next)
             let endsEpoch = state.epochIndex != epoch
             try events.afterStep(report, &state, endsEpoch: endsEpoch)
+        }
+    }
+
+    /// Ends the run where the files of its cached rows are not what they were: everything until here is saved. Collective.
+    private func checkSources() throws {
+        let sources = inputs.trainDatasets.flatMap(\.sources)
+        guard !sources.isEmpty else { return }
+        do {
+            try ensemble.onRoot { for source in sources { try source.checkIsUnchanged() } }
+        } catch {
+            if state.globalStep > 0 { try events.keep(&state) }
+            throw error
         }
     }
 

@@ -19,6 +19,10 @@ public struct TrainingDataset: Sendable {
     public var loss: Int
     /// What is odd in it, a line each, said before the first step.
     public var notices: [String] = []
+    /// The tokens of its texts, where they are in a cache with its rows.
+    var tokens: TokenStore?
+    /// The files that its cached rows are of, as they were when the run began.
+    var sources: [SourceFile] = []
 
     /// A data set with the place of its loss.
     public init(_ table: Table, name: String? = nil, loss: Int = 0) {

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
@@ -46,7 +47,12 @@ struct ExplainCommand: RankedCommand {
         let layout = try RankLayout.apply(compute, ensemble: ensemble)
         func notice(_ text: String) { if ensemble.isRoot { TableOptions.notice(text) } }
         let configuration = try options.configuration(on: ensemble, notice: notice)
-        var inputs = try TrainingInputs(configuration, ensemble: ensemble)
+        if try ensemble.onRoot({ configuration.trainDatasets.contains(where: \.isReadOnce) }) {
+            throw TuttiError(
+                .usage, "explain the run", "train_dataset", "is a pipe, whose rows the run itself would then miss",
+                hint: "Explain the run with a file of some of its rows.")
+        }
+        var inputs = try TrainingInputs(configuration, ensemble: ensemble, notice: notice)
         inputs.overwrite = overwrite
         inputs.arguments.reportTo = []
         inputs.model.notices.forEach(notice)

@@ -65,7 +65,7 @@ struct TrainCommand: RankedCommand {
         let report: any Report = json ? JSONLines() : ProgressDisplay()
         if ensemble.isRoot, !json { report.notice(layout.description) }
         let configuration = try options.configuration(on: ensemble, notice: report.notice)
-        var inputs = try TrainingInputs(configuration, ensemble: ensemble)
+        var inputs = try TrainingInputs(configuration, ensemble: ensemble, notice: report.notice)
         inputs.overwrite = overwrite
         inputs.stop = CommandSignals.stop
         inputs.lockTimes = try lock.times

@@ -10,7 +10,7 @@ import TuttiGround
 @Suite struct CSVTests {
     private func records(_ text: [UInt8], separator: Unicode.Scalar = ",") throws -> [[String]] {
         try text.withUnsafeBytes { buffer in
-            var parser = try CSVParser(buffer, source: "f.csv", separator: separator)
+            var parser = CSVParser(buffer, source: "f.csv", separator: separator)
             var record = CSVRecord()
             var found: [[String]] = []
             while try parser.next(&record) { found.append(record.fields) }
@@ -36,7 +36,7 @@ import TuttiGround
     @Test func withoutAQuoteAllCharactersAreText() throws {
         let text = Array("a\tb\n\"x,\" he said\t\"y\n5\"\t\"z\"\n".utf8)
         let found = try text.withUnsafeBytes { buffer in
-            var parser = try CSVParser(buffer, source: "f.tsv", separator: "\t", quote: nil)
+            var parser = CSVParser(buffer, source: "f.tsv", separator: "\t", quote: nil)
             var record = CSVRecord()
             var found: [[String]] = []
             while try parser.next(&record) {

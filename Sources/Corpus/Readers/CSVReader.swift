@@ -37,15 +37,15 @@ private func readSeparated(
     _ file: MappedFile, by delimiter: Unicode.Scalar, columns: [String]?, _ options: ReaderOptions
 ) throws(TuttiError) -> Table {
     try RowCollector.refuse(options, file.path)
-    var parser = try CSVParser(file.bytes, source: file.path, separator: delimiter, quote: options.quote)
+    var parser = CSVParser(file.bytes, source: file.path, separator: delimiter, quote: options.quote)
     var record = CSVRecord()
     let header = try names(of: file, columns: columns, options, parser: &parser, record: &record)
     let selection = try ColumnSelection(
         header: header, columns: columns, source: options.header == .line ? "\(file.path):1" : file.path,
         options: options)
-    var builder = selection.builder(source: file.path)
+    var builder = selection.builder(source: file.path, options: options)
     var swallowing = SwallowedRows(delimiter: delimiter, columns: header.count)
-    while try parser.next(&record) {
+    while !builder.isFull, try parser.next(&record) {
         guard record.count == header.count else {
             guard options.header == .line else {
                 throw parser.raggedRow(

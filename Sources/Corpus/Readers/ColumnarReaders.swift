@@ -90,7 +90,7 @@ private func table<Rows: ColumnarRows>(
     var collector = RowCollector(selection, options: options, source: file.path)
     var cells: [JSONValue] = []
     var row = 0
-    while try source.next(&cells) {
+    while !collector.isFull, try source.next(&cells) {
         row += 1
         try collector.append(cells, place: "\(file.path): row \(row)")
     }

@@ -44,6 +44,11 @@ struct DatasetFiles {
         var isFolder: ObjCBool = false
         if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
             if isFolder.boolValue { return try folder(path) }
+            guard !StreamPieces.isOnce(path) else {
+                throw usage(
+                    path, "is a pipe, which can be read once only",
+                    hint: "Set streaming: true in train_dataset, with args.max_steps, or write it to a file first.")
+            }
             guard split == nil || !isOnly else {
                 throw usage(path, "split: is for folders and patterns, and this is one file", hint: "Remove it.")
             }

@@ -88,6 +88,9 @@ public enum DatasetReaders {
         }
     }
 
+    /// Whether a reader is one of the package.
+    static func isBuiltIn(_ reader: any DatasetReader.Type) -> Bool { builtIn.contains { $0 == reader } }
+
     /// Whether a reader reads files with this extension.
     static func isRead(_ ending: String) -> Bool { all.contains { $0.extensions.contains(ending) } }
 
@@ -129,7 +132,12 @@ public func loadTable(_ specification: DatasetSpecification) throws(TuttiError) 
     var options = specification.options
     options.takesAbsentTexts = specification.filter.empty
     var tables: [Table] = []
+    var rowsSoFar = 0
     for part in try DatasetFiles.parts(of: specification) {
+        if let end = specification.rows?.end {
+            guard rowsSoFar < end else { break }
+            options.rowLimit = end - rowsSoFar
+        }
         switch part {
         case .file(let path):
             // A compressed file that is damaged, or a format that is not supported, is reported as such.
@@ -143,6 +151,7 @@ public func loadTable(_ specification: DatasetSpecification) throws(TuttiError) 
                 try RetrievalPairs.read(
                     folder, judgements: judgements, columns: specification.columns, options: options))
         }
+        rowsSoFar += tables.last?.rowCount ?? 0
     }
     var table = try Table.joined(tables, source: specification.path)
     tables = []

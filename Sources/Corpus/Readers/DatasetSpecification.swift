@@ -24,6 +24,8 @@ public struct DatasetSpecification: Sendable, Equatable {
     public var shuffle: RowShuffle?
     /// The share of the rows that is put aside for evaluation.
     public var validationSplit: Double?
+    /// Whether the rows are read once and in order, as many as the run trains on.
+    public var isStreamed = false
     /// The name of the data set if there are several.
     public var name: String?
 
@@ -83,6 +85,9 @@ extension DatasetSpecification: OptionValue {
                 "validation_split", \.validationSplit,
                 "the share of the rows that becomes the eval_dataset; rows with the same first text stay together",
                 check: OptionCheck("between 0 and 1") { $0 > 0 && $0 < 1 ? nil : "\($0) is not between 0 and 1" }),
+            Option(
+                "streaming", \.isStreamed,
+                "read the rows once and in order, as many as max_steps trains on, also from a pipe"),
         ] + ReaderOptions.options.lifted(to: \.options))
 
     private static var extensions: String {
@@ -121,9 +126,22 @@ extension DatasetSpecification: OptionValue {
     /// Refuses options that contradict each other.
     package func check() throws(OptionProblem) {
         try options.check()
+        if isStreamed { try checkStreaming() }
         guard options.header != .columns || columns != nil else {
             throw OptionProblem(
                 "false, and nothing names the fields", hint: "Name all of them with columns: [...].", at: "header")
+        }
+    }
+
+    /// Refuses what needs all rows of a data set that is streamed.
+    private func checkStreaming() throws(OptionProblem) {
+        func refuse(_ key: String, _ hint: String) throws(OptionProblem) {
+            throw OptionProblem("needs all rows, and streaming: true takes them in order", hint: hint, at: key)
+        }
+        if filter != RowFilter() { try refuse("filter", "Leave rows out before they are streamed.") }
+        if validationSplit != nil { try refuse("validation_split", "Give an eval_dataset.") }
+        if let shuffle, shuffle.buffer == nil {
+            try refuse("shuffle", "Shuffle within a buffer: shuffle: {buffer: 10000}.")
         }
     }
 

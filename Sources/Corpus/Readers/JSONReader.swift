@@ -206,7 +206,7 @@ enum JSONRows {
     ) throws(TuttiError) -> Table {
         var chosen: (selection: ColumnSelection, rows: RowCollector)?
         var values: [JSONValue] = []
-        while let (value, place) = try next() {
+        while !(chosen?.rows.isFull ?? false), let (value, place) = try next() {
             guard let object = value.object else {
                 throw TuttiError(
                     .data, "read table", place, "the row is \(value.kindName), expected an object",

@@ -18,11 +18,16 @@ package enum PlainTextReader: DatasetReader {
         try JSONRows.check(options, file, format: "plain text")
         try RowCollector.refuse(options, file.path)
         let selection = try ColumnSelection(header: ["text"], columns: columns, source: file.path, options: options)
-        var builder = selection.builder(source: file.path)
-        for text in try lines(of: file) {
-            for _ in selection.texts { builder.append(text: text) }
+        var builder = selection.builder(source: file.path, options: options)
+        var encoding = UTF8Progress(file.bytes, source: file.path, operation: "read texts")
+        var lines = LineRanges(file.bytes)
+        while !builder.isFull, let line = lines.next() {
+            try encoding.check(to: line.upperBound)
+            let text = UnsafeRawBufferPointer(rebasing: file.bytes[line])
+            for _ in selection.texts { builder.append(text: String(decoding: text, as: UTF8.self)) }
         }
-        return try builder.table()
+        guard !file.bytes.isEmpty else { throw TuttiError(.data, "read texts", file.path, "the file is empty") }
+        return try withExtendedLifetime(file) { () throws(TuttiError) in try builder.table() }
     }
 
     /// The lines of a file; the line end of the last one does not start another.
@@ -32,16 +37,29 @@ package enum PlainTextReader: DatasetReader {
         let bytes = file.bytes
         try UTF8Text.check(bytes, source: file.path, operation: "read texts")
         var texts: [String] = []
-        var begin = bytes.count >= 3 && bytes[0] == 0xEF && bytes[1] == 0xBB && bytes[2] == 0xBF ? 3 : 0
-        while begin < bytes.count {
-            var end = begin
-            while end < bytes.count, bytes[end] != 0x0A { end += 1 }
-            let next = end + 1
-            if end > begin, bytes[end - 1] == 0x0D { end -= 1 }
-            texts.append(String(decoding: bytes[begin..<end], as: UTF8.self))
-            begin = next
+        for line in LineRanges(bytes) {
+            texts.append(String(decoding: UnsafeRawBufferPointer(rebasing: bytes[line]), as: UTF8.self))
         }
         guard !texts.isEmpty else { throw TuttiError(.data, "read texts", file.path, "the file is empty") }
         return withExtendedLifetime(file) { texts }
+    }
+}
+
+/// Where the lines of a text are, without their ends; a byte order mark is in none.
+private struct LineRanges: Sequence, IteratorProtocol {
+    private let bytes: UnsafeRawBufferPointer
+    private var begin: Int
+
+    init(_ bytes: UnsafeRawBufferPointer) {
+        self.bytes = bytes
+        begin = bytes.count >= 3 && bytes[0] == 0xEF && bytes[1] == 0xBB && bytes[2] == 0xBF ? 3 : 0
+    }
+
+    mutating func next() -> Range<Int>? {
+        guard begin < bytes.count else { return nil }
+        var end = begin
+        while end < bytes.count, bytes[end] != 0x0A { end += 1 }
+        defer { begin = end + 1 }
+        return begin..<(end > begin && bytes[end - 1] == 0x0D ? end - 1 : end)
     }
 }

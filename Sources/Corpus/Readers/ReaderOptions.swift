@@ -34,6 +34,10 @@ public struct ReaderOptions: Sendable, Equatable {
     public var negatives: NegativeChoice?
     /// Whether absent texts are read as empty ones, because they are left out afterwards.
     var takesAbsentTexts = false
+    /// Rows of the file after which a reader may stop; nil for all.
+    var rowLimit: Int?
+    /// Where rows go in place of the table.
+    var sink: RowStoreWriter?
 
     /// Whether nothing is said that concerns files of separated values only.
     var isPlain: Bool { delimiter == nil && quote == "\"" && header == .line }

@@ -85,7 +85,7 @@ package enum RetrievalFiles {
             return try judgements(&rows, path)
         }
         if let judgements = try trecJudgements(file) { return judgements }
-        var parser = try CSVParser(file.bytes, source: path, separator: "\t")
+        var parser = CSVParser(file.bytes, source: path, separator: "\t")
         var record = CSVRecord()
         guard try parser.next(&record) else { throw TuttiError(.data, "read judgements", path, "the file is empty") }
         let header = record.fields

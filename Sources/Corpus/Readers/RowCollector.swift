@@ -30,10 +30,17 @@ struct RowCollector {
         self.selection = selection
         self.options = options
         self.source = source
-        builder = selection.builder(source: source)
+        builder = selection.builder(source: source, options: options)
     }
 
     private var hasLists: Bool { kinds.contains { $0 != .text } }
+
+    /// Whether the rest of the file need not be read.
+    var isFull: Bool {
+        guard hasLists, let limit = options.rowLimit else { return builder.isFull }
+        let width = kinds.count { $0 != .negatives }
+        return cells.count >= limit * width
+    }
 
     /// Appends a row: the texts in the order of the table, then the label.
     mutating func append(_ values: [JSONValue], place: @autoclosure () -> String) throws(TuttiError) {
@@ -96,6 +103,7 @@ struct RowCollector {
             throw TuttiError(
                 .data, "read table", place, "has lists of negatives only", hint: "Name an anchor with columns: [...].")
         }
+        if hasLists, let sink = options.sink { throw sink.refuseLists(place) }
         for number in kinds.indices where kinds[number] == .negatives {
             pools.append(TextPool(name: selection.textNames[number], columns: 0..<0, firsts: [], counts: []))
         }

@@ -81,7 +81,7 @@ package enum TextPairs {
     private static func records(
         of file: MappedFile, separator: Unicode.Scalar, _ options: ReaderOptions
     ) throws(TuttiError) -> [Pair] {
-        var parser = try CSVParser(file.bytes, source: file.path, separator: separator, quote: options.quote)
+        var parser = CSVParser(file.bytes, source: file.path, separator: separator, quote: options.quote)
         var record = CSVRecord()
         var width = 2
         switch options.header {

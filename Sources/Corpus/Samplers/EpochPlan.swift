@@ -24,7 +24,7 @@ public struct EpochPlan: Sendable, Equatable {
     public init(order: [Int32], size: Int, dropLast: Bool) {
         precondition(size > 0, "EpochPlan: batches of \(size) rows")
         let kept = dropLast ? order.count / size * size : order.count
-        rows = Array(order[..<kept])
+        rows = kept == order.count ? order : Array(order[..<kept])  // as long as the data set: not copied without need
         batchOffsets = Array(stride(from: 0, to: kept, by: size)) + [kept]
         leftOut = order.count - kept
     }

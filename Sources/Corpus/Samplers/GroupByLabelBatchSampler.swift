@@ -81,7 +81,9 @@ public struct GroupByLabelBatchSampler: BatchSampler {
 }
 
 /// Plans batches of `size` rows in which every label occurs at least twice, beside at least one other label.
-private func planByLabel(_ labels: [Int], size: Int, dropLast: Bool, generator: inout CounterRandom) -> EpochPlan {
+private func planByLabel(_ labels: NumberColumn<Int>, size: Int, dropLast: Bool, generator: inout CounterRandom)
+    -> EpochPlan
+{
     precondition(size >= 4 && size % 2 == 0, "planByLabel: a batch of \(size) rows")
     let classes = rowsByLabel(labels).filter { $0.count >= 2 }.map { rows in
         generator.permutation(of: rows.count).prefix(rows.count / 2 * 2).map { rows[Int($0)] }
@@ -106,7 +108,7 @@ private func planByLabel(_ labels: [Int], size: Int, dropLast: Bool, generator: 
 }
 
 /// The rows of every label, in the order in which labels first occur.
-private func rowsByLabel(_ labels: [Int]) -> [[Int32]] {
+private func rowsByLabel(_ labels: NumberColumn<Int>) -> [[Int32]] {
     var places: [Int: Int] = [:]
     var rows: [[Int32]] = []
     for (row, label) in labels.enumerated() {

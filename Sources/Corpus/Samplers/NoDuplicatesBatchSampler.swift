@@ -91,7 +91,8 @@ private func refill(
 ) -> [Int32] {
     var open = batches.indices.filter { batches[$0].count < size }
     guard !open.isEmpty else { return rows }
-    var texts = open.map { batch in Set(batches[batch].flatMap { numbering.texts(of: $0) }) }
+    // Number 0 occurs nowhere else.
+    var texts = open.map { batch in Set(batches[batch].lazy.flatMap { numbering.texts(of: $0) }.filter { $0 > 0 }) }
     var others: [Int32] = []
     var cursor = 0
     for row in rows {
@@ -100,7 +101,7 @@ private func refill(
             let choice = (cursor + attempt) % open.count
             guard numbering.texts(of: row).allSatisfy({ !texts[choice].contains($0) }) else { continue }
             batches[open[choice]].append(row)
-            texts[choice].formUnion(numbering.texts(of: row))
+            texts[choice].formUnion(numbering.texts(of: row).lazy.filter { $0 > 0 })
             placed = true
             if batches[open[choice]].count == size {
                 // The order of the open batches does not matter, so the last one takes the place.
@@ -126,13 +127,13 @@ private struct BatchPacking {
     private var batches: [[Int32]] = []
     /// For every batch, a batch at or after it that may have room; its own number while it has.
     private var roomFrom: [Int] = []
-    /// For every text, the batch after the last one that holds it.
+    /// For every text by its number, the batch after the last one that holds it; always 0 for number 0.
     private var marks: [Int32]
 
     init(numbering: TextNumbering, size: Int) {
         self.numbering = numbering
         self.size = size
-        marks = [Int32](repeating: 0, count: numbering.count)
+        marks = [Int32](repeating: 0, count: numbering.count + 1)
     }
 
     mutating func place(_ row: Int32) {
@@ -145,7 +146,7 @@ private struct BatchPacking {
         }
         batches[batch].append(row)
         if batches[batch].count == size { roomFrom[batch] = batch + 1 }
-        for text in numbering.texts(of: row) { marks[Int(text)] = Int32(batch) + 1 }
+        for text in numbering.texts(of: row) where text > 0 { marks[Int(text)] = Int32(batch) + 1 }
     }
 
     /// The batches of at least `least` rows, and the rows of all others in the order in which they were placed.

@@ -5,37 +5,45 @@
 
 /// The number of the text in every cell.
 struct TextNumbering {
-    /// How many different texts there are.
+    /// The largest number.
     let count: Int
-    private let numbers: [UInt32]
+    /// From 1; 0 may stand for a text that occurs nowhere else.
+    private let numbers: NumberColumn<UInt32>
     private let columns: Int
+    /// Which rows of `numbers` the table has; nil for all.
+    private let selection: [Int32]?
 
     init(_ table: Table) {
         columns = table.columnNames.count
+        if let store = table.store {
+            (numbers, count, selection) = (store.numbers, store.repeatedTexts, table.selection)
+            return
+        }
+        selection = nil
         let cells = table.rowCount * columns
         precondition(cells < Int(UInt32.max) / 2, "TextNumbering: \(cells) cells")
         var capacity = 16
         while capacity < cells * 2 { capacity *= 2 }
-        // A slot holds the number of a text plus one, zero when free.
+        // A slot holds the number of a text, zero when free.
         var slots = [UInt32](repeating: 0, count: capacity)
         var firsts: [(range: Range<Int>, hash: UInt64)] = []
         var numbers = [UInt32](repeating: 0, count: cells)
-        table.bytes.withUnsafeBytes { bytes in
+        table.texts.withBytes { bytes in
             for cell in 0..<cells {
-                let range = table.range(cell: cell)
-                let hash = TextNumbering.hash(bytes, range)
+                let range = table.texts.range(table.cells.map { Int($0[cell]) } ?? cell)
+                let hash = TextNumbering.hash(UnsafeRawBufferPointer(rebasing: bytes[range]))
                 var slot = Int(truncatingIfNeeded: hash) & (capacity - 1)
                 while true {
                     let held = slots[slot]
                     if held == 0 {
                         firsts.append((range, hash))
                         slots[slot] = UInt32(firsts.count)
-                        numbers[cell] = UInt32(firsts.count - 1)
+                        numbers[cell] = UInt32(firsts.count)
                         break
                     }
                     let first = firsts[Int(held) - 1]
                     if first.hash == hash, TextNumbering.equal(bytes, first.range, range) {
-                        numbers[cell] = held - 1
+                        numbers[cell] = held
                         break
                     }
                     slot = (slot + 1) & (capacity - 1)
@@ -43,26 +51,29 @@ struct TextNumbering {
             }
         }
         count = firsts.count
-        self.numbers = numbers
+        self.numbers = NumberColumn(numbers)
     }
 
-    /// The numbers of the texts of a row.
-    func texts(of row: Int32) -> ArraySlice<UInt32> { numbers[(Int(row) * columns)..<((Int(row) + 1) * columns)] }
+    /// The numbers of the texts of a row; 0 for those that occur nowhere else, which some tables do not number.
+    func texts(of row: Int32) -> Slice<NumberColumn<UInt32>> {
+        let row = Int(selection.map { $0[Int(row)] } ?? row)
+        return numbers[(row * columns)..<((row + 1) * columns)]
+    }
 
     private static func equal(_ bytes: UnsafeRawBufferPointer, _ a: Range<Int>, _ b: Range<Int>) -> Bool {
         a.count == b.count && bytes[a].elementsEqual(bytes[b])
     }
 
     /// Eight bytes at a time, mixed as in MurmurHash3's finaliser.
-    private static func hash(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> UInt64 {
-        var hash = UInt64(range.count) &* 0x9E37_79B9_7F4A_7C15
-        var index = range.lowerBound
-        while index < range.upperBound {
+    static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        var hash = UInt64(bytes.count) &* 0x9E37_79B9_7F4A_7C15
+        var index = 0
+        while index < bytes.count {
             var word: UInt64 = 0
-            if index + 8 <= range.upperBound {
+            if index + 8 <= bytes.count {
                 word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
             } else {
-                for place in (index..<range.upperBound).reversed() { word = word << 8 | UInt64(bytes[place]) }
+                for place in (index..<bytes.count).reversed() { word = word << 8 | UInt64(bytes[place]) }
             }
             hash = (hash ^ word) &* 0xFF51_AFD7_ED55_8CCD
             hash ^= hash >> 32

@@ -67,6 +67,13 @@ extension TrainingArguments {
             write: {
                 if case .temperature(let temperature) = $0.datasetMixing { .number(temperature) } else { .null }
             }),
+        Option(
+            "token_cache", \.tokenCache,
+            "whether rows and tokens of data sets are kept in files that all ranks of a node map: always, never, or auto, "
+                + "for those that all its ranks together would hold in an eighth of the machine's memory or more"),
+        Option(
+            "token_cache_dir", \.tokenCacheFolder,
+            "the folder of these files; $TUTTI_CACHE/tokens or ~/.cache/tutti/tokens by default", words: "a path"),
     ]
 
     private static let optimizer: [Option<TrainingArguments>] = [
@@ -322,6 +329,7 @@ extension IntervalStrategy: OptionChoice {}
 extension ExchangeChoice: OptionChoice {}
 extension Wire: OptionChoice {}
 extension OptimizerSharding: OptionChoice {}
+extension TokenCacheChoice: OptionChoice {}
 extension Determinism: OptionChoice {}
 
 extension DatasetMixing {

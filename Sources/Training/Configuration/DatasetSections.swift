@@ -89,6 +89,40 @@ extension [DatasetSpecification] {
         }
     }
 
+    /// Refuses streams of which nothing says how long they are, beside other data sets, and in another order.
+    ///
+    /// Throws: a usage error.
+    func checkStreaming(
+        eval: [DatasetSpecification], _ arguments: TrainingArguments, _ places: ConfigurationPlaces
+    ) throws(TuttiError) {
+        func key(_ section: String, _ dataset: DatasetSpecification) -> String {
+            section + (dataset.name.map { ".\($0)" } ?? "") + ".streaming"
+        }
+        if let dataset = eval.first(where: \.isStreamed) {
+            throw places.error(key("eval_dataset", dataset), "is for training data", hint: "Remove it.")
+        }
+        guard let dataset = first(where: \.isStreamed) else { return }
+        guard count == 1 else {
+            throw places.error(
+                key("train_dataset", dataset), "is for one data set, and there are \(count)",
+                hint: "Batches of several data sets are mixed by their numbers of rows, which a stream does not have.")
+        }
+        guard arguments.maxSteps > 0 else {
+            throw places.error(
+                key("train_dataset", dataset), "needs args.max_steps: a stream does not say how long it is",
+                hint: "Set args.max_steps.")
+        }
+        guard ["batch_sampler", "sequential"].contains(arguments.batchSampler.name) else {
+            throw places.error(
+                "args.batch_sampler", "\(arguments.batchSampler.name) needs all rows, and a stream gives them in order",
+                hint: "Remove it; shuffle: {buffer: N} mixes the rows of a stream.")
+        }
+        guard arguments.tokenCache != .never else {
+            throw places.error(
+                "args.token_cache", "never, and streaming: true keeps its rows there", hint: "Remove one of the two.")
+        }
+    }
+
     /// The data sets as a configuration writes them.
     var configurationJSON: JSONValue {
         var object = JSONObject()

@@ -45,6 +45,10 @@ public struct TrainingArguments: Sendable {
     public var batchSampler: any BatchSampler = DefaultBatchSampler()
     /// How the batches of several data sets take turns.
     public var datasetMixing = DatasetMixing.proportional
+    /// Which data sets keep their rows and tokens in files.
+    public var tokenCache = TokenCacheChoice.auto
+    /// The folder of these files; nil for $TUTTI_CACHE/tokens, or ~/.cache/tutti/tokens.
+    public var tokenCacheFolder: String?
     // Optimizer
     /// The optimizer, by the name that the reference gives it.
     public var optim = "adamw_torch_fused"

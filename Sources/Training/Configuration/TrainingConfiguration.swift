@@ -116,6 +116,7 @@ package struct TrainingConfiguration: Sendable {
             }
         }
         arguments = try TrainingArguments(json: sections.arguments, places: places, notice: notice)
+        if isTraining { try trainDatasets.checkStreaming(eval: evalDatasets, arguments, places) }
         do throws(OptionProblem) {
             modelCard = try CardDescription(sections.card, notice: notice)
         } catch let flaw {

@@ -4,17 +4,15 @@
 // that lists the digests of all others carries one of its own, over its members in canonical form (keys sorted, numbers
 // in their shortest form, no blanks).
 
-import Foundation
-import TuttiFormats
 import TuttiGround
 
 private let sealKey = "digest"
 
 /// Adds the digest of everything in `object` to it.
-func seal(_ object: inout JSONObject) { object[sealKey] = .string(canonicalDigest(object)) }
+package func seal(_ object: inout JSONObject) { object[sealKey] = .string(canonicalDigest(object)) }
 
 /// Whether the digest that `object` carries is that of everything else in it.
-func sealIsWhole(_ object: JSONObject) -> Bool { object[sealKey]?.string == canonicalDigest(object) }
+package func sealIsWhole(_ object: JSONObject) -> Bool { object[sealKey]?.string == canonicalDigest(object) }
 
 /// Hexadecimal SHA-256 of the members of `object` but the digest itself.
 private func canonicalDigest(_ object: JSONObject) -> String {
@@ -24,7 +22,7 @@ private func canonicalDigest(_ object: JSONObject) -> String {
 }
 
 /// Refuses a file of a format that this version does not know; one without a number is of format 1.
-func checkFormat(
+package func checkFormat(
     _ object: JSONObject, knownFormat: Int, operation: String, source: String
 ) throws(TuttiError) {
     guard let format = object["format"]?.int, format > knownFormat else { return }
