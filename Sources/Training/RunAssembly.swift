@@ -44,9 +44,13 @@ extension TrainingInputs {
         }
         let train = try load(configuration.trainDatasets)
         let model = try loadModel(configuration)
+        let adapterNotices = try configuration.lora.map {
+            try model.addAdapter($0, seed: configuration.arguments.seed)
+        }
         self.init(
             model: model, arguments: configuration.arguments, trainDatasets: train, losses: losses,
             outputDirectory: configuration.outputDirectory)
+        self.adapterNotices = adapterNotices ?? []
         evalDatasets = aside + (try load(configuration.evalDatasets))
         try arguments.prompts.check(
             datasets: (train + evalDatasets).map { ($0.name, $0.table.columnNames) }, places: configuration.places)

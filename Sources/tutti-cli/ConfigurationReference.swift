@@ -5,6 +5,7 @@ import TuttiEncoders
 import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
+import TuttiModels
 import TuttiObjectives
 import TuttiTraining
 
@@ -21,7 +22,8 @@ enum ConfigurationReference {
 
             """
         let sections = [
-            topLevel, overrides, datasets, arguments, optimizers, schedules, ignored, refused, card, losses, evaluators,
+            topLevel, overrides, lora, datasets, arguments, optimizers, schedules, ignored, refused, card, losses,
+            evaluators,
             sweep,
         ]
         return head + sections.joined()
@@ -50,6 +52,13 @@ enum ConfigurationReference {
             required.
 
             """ + EncoderFamilies.all.map { section($0) }.joined()
+    }
+
+    private static var lora: String {
+        let refused = AdapterConfiguration.refused.sorted { $0.key < $1.key }.map { [code($0.key), $0.value] }
+        return "\n## lora\n\nThe keys of peft's LoraConfig.\n\n"
+            + options(AdapterConfiguration.options, AdapterConfiguration())
+            + "\nRefused unless they ask for nothing (null, false, empty):\n\n" + table(["key", "why"], refused)
     }
 
     private static var datasets: String {
