@@ -48,7 +48,7 @@ struct DropoutKeys {
     let sequenceKeys: UnsafeMutablePointer<UInt64>
     private let siteKeys: UnsafeMutablePointer<UInt64>
     /// [layers + 1] keys of tables' rows.
-    private let tableKeys: UnsafeMutablePointer<UInt64>
+    let tableKeys: UnsafeMutablePointer<UInt64>
     private let sequences: Int
     private let offsets: UnsafePointer<Int32>
 

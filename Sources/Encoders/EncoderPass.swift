@@ -15,7 +15,7 @@ package struct EncoderPass: ~Copyable {
         self.memory = memory
     }
 
-    /// Adds the gradients of all parameters, given the gradient [taps * S, Dout] of the embeddings.
+    /// Adds the gradients of all parameters that are trained, given the gradient [taps * S, Dout] of the embeddings.
     ///
     /// `finished` gets each completed slice of the gradient arena once, in layout order; together they cover the arena.
     package consuming func backward(_ dEmbeddings: Matrix, finished: (Range<Int>) -> Void) {
@@ -33,6 +33,8 @@ final class PassMemory {
     /// [T, D] the inputs of taps: the embedding's output, then that of each layer.
     var outputs: [Matrix] = []
     var stages: [Stage.Saved] = []
+    /// Of the layers that keep nothing for a backward: those of one layer.
+    var shared: [Stage.Saved] = []
     var heads: [Head.Saved] = []
 
     init(layers: Int, stages stageCount: Int, heads headCount: Int) {
@@ -57,6 +59,7 @@ final class PassMemory {
         self.taps = taps
         outputs.removeAll(keepingCapacity: true)
         stages.removeAll(keepingCapacity: true)
+        shared.removeAll(keepingCapacity: true)
         heads.removeAll(keepingCapacity: true)
         (embedding, entry, context) = (nil, nil, nil)
         (forwardScratch, window) = (nil, nil)

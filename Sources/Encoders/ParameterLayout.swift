@@ -1,8 +1,10 @@
 // The position of every parameter in the arenas of values, gradients and optimizer state (ARCHITECTURE.md, decision 3).
 //
 // Parameters are ordered by when backward finishes their gradients, so that a finished layer is one contiguous range that
-// an all-reduce can use without copies. Ranges are 64-byte aligned; the padding between them stays zero. Everything
-// in a layout is trained: frozen parameters have their own layout and store without gradients.
+// an all-reduce can use without copies. Ranges are 64-byte aligned; the padding between them stays zero.
+//
+// Frozen parameters have places in an arena of their own, of values alone. What is counted, exchanged and updated is what
+// is trained, so that nobody else has to know of them.
 
 /// The order, position and role of every parameter.
 package struct ParameterLayout: Sendable, Equatable {
@@ -20,12 +22,15 @@ package struct ParameterLayout: Sendable, Equatable {
         package let name: String
         /// Its shape, as in the checkpoint.
         package let shape: [Int]
-        /// Its floats in an arena, including padding: both ends are multiples of 16.
+        /// Its floats in an arena, including padding: both ends are multiples of 16. A frozen one has them in the arena
+        /// of frozen values.
         package let range: Range<Int>
         /// Its owner.
         package let owner: Owner
         /// Whether weight decay applies to it (the reference's name rule).
         package let decays: Bool
+        /// Whether it is not trained: it has neither gradient nor optimizer state.
+        package var isFrozen = false
 
         /// Floats of the tensor, without padding.
         package var elementCount: Int { shape.reduce(1, *) }
@@ -36,64 +41,102 @@ package struct ParameterLayout: Sendable, Equatable {
     /// Floats between the starts that a tensor may have: 64 bytes.
     static let alignment = 16
 
-    /// The parameters, in the order in which backward finishes them.
+    /// All parameters, the frozen ones among the others, in the order in which backward finishes or would finish them.
+    package private(set) var all: [Entry] = []
+    /// The parameters that are trained, in the order in which backward finishes them.
     package private(set) var entries: [Entry] = []
     /// Floats of an arena.
     package private(set) var count = 0
     /// Floats of the model's own parameters, which come first.
     package private(set) var modelCount = 0
-    private var places: [String: Int] = [:]
+    /// Floats of the arena of frozen values.
+    package private(set) var frozenCount = 0
+    /// The low-rank adapters of dense modules, by the modules' names.
+    package private(set) var adapters: [String: AdapterPlan] = [:]
+    private var places: [String: Int] = [:]  // among all
 
-    /// A layout without parameters.
-    package init() {}
+    /// A layout without parameters, of a model with these adapters.
+    package init(adapters: [String: AdapterPlan] = [:]) { self.adapters = adapters }
 
     /// The floats of the parameters that losses own, including alignment; empty if there are none.
     package var lossRange: Range<Int> { modelCount..<count }
 
     /// The same model with other loss parameters after its own, starting at a multiple of `alignment` floats.
     package func withLossParameters(_ tensors: [TensorSpecification], alignment: Int) -> ParameterLayout {
-        var layout = ParameterLayout()
-        for entry in entries where entry.owner == .model { layout.append(TensorSpecification(entry.name, entry.shape)) }
+        var layout = ParameterLayout(adapters: adapters)
+        for entry in all where entry.owner == .model {
+            layout.append(TensorSpecification(entry.name, entry.shape), isFrozen: entry.isFrozen)
+        }
         if !tensors.isEmpty { layout.count = (layout.count + alignment - 1) / alignment * alignment }
         for tensor in tensors { layout.append(tensor, owner: .loss) }
         return layout
     }
 
     /// The same places under other names; entries without one are left out.
+    ///
+    /// Adapters keep their names: only a model of one route has any.
     func renamed(_ name: (String) -> String?) -> ParameterLayout {
-        var layout = ParameterLayout()
-        (layout.count, layout.modelCount) = (count, modelCount)
-        for entry in entries {
+        var layout = ParameterLayout(adapters: adapters)
+        (layout.count, layout.modelCount, layout.frozenCount) = (count, modelCount, frozenCount)
+        for entry in all {
             guard let name = name(entry.name) else { continue }
-            layout.places[name] = layout.entries.count
-            layout.entries.append(
-                Entry(name: name, shape: entry.shape, range: entry.range, owner: entry.owner, decays: entry.decays))
+            layout.add(
+                Entry(
+                    name: name, shape: entry.shape, range: entry.range, owner: entry.owner, decays: entry.decays,
+                    isFrozen: entry.isFrozen))
         }
         return layout
     }
 
     /// The entry with this name.
-    package func entry(named name: String) -> Entry? { places[name].map { entries[$0] } }
+    package func entry(named name: String) -> Entry? { places[name].map { all[$0] } }
+
+    /// Whether a parameter of this name is trained.
+    func trains(_ name: String) -> Bool { entry(named: name).map { !$0.isFrozen } ?? false }
+
+    /// Whether any of these tensors, or of their adapters', is trained.
+    func trains(_ tensors: [TensorSpecification]) -> Bool { withAdapters(tensors).contains { trains($0.name) } }
+
+    /// Tensors, and those of the adapters of their modules.
+    func withAdapters(_ tensors: [TensorSpecification]) -> [TensorSpecification] {
+        guard !adapters.isEmpty else { return tensors }
+        return tensors
+            + tensors.flatMap { tensor -> [TensorSpecification] in
+                guard tensor.name.hasSuffix(".weight") else { return [] }
+                let module = String(tensor.name.dropLast(".weight".count))
+                return adapters[module]?.tensors(module, weight: tensor.shape) ?? []
+            }
+    }
 
     /// Appends a parameter; its name must be new.
-    package mutating func append(_ tensor: TensorSpecification, owner: Owner = .model) {
+    package mutating func append(_ tensor: TensorSpecification, owner: Owner = .model, isFrozen: Bool = false) {
         precondition(places[tensor.name] == nil, "ParameterLayout: duplicate '\(tensor.name)'")
         let elements = tensor.shape.reduce(1, *)
         let padded = (elements + Self.alignment - 1) / Self.alignment * Self.alignment
-        places[tensor.name] = entries.count
-        entries.append(
+        let start = isFrozen ? frozenCount : count
+        add(
             Entry(
-                name: tensor.name, shape: tensor.shape, range: count..<count + padded, owner: owner,
-                decays: !Self.isExcludedFromDecay(tensor.name)))
+                name: tensor.name, shape: tensor.shape, range: start..<start + padded, owner: owner,
+                decays: !Self.isExcludedFromDecay(tensor.name), isFrozen: isFrozen))
+        if isFrozen {
+            frozenCount += padded
+            return
+        }
         count += padded
         if owner == .model { modelCount = count }
     }
 
-    /// Appends parameters of the model; returns their range of floats.
-    mutating func append(_ tensors: [TensorSpecification]) -> Range<Int> {
+    /// Appends parameters of the model and of their adapters; returns the floats of those that are trained.
+    mutating func append(_ tensors: [TensorSpecification], frozen: Set<String> = []) -> Range<Int> {
         let start = count
-        for tensor in tensors { append(tensor) }
+        for tensor in withAdapters(tensors) { append(tensor, isFrozen: frozen.contains(tensor.name)) }
         return start..<count
+    }
+
+    private mutating func add(_ entry: Entry) {
+        places[entry.name] = all.count
+        all.append(entry)
+        if !entry.isFrozen { entries.append(entry) }
     }
 
     /// The reference's no-decay rule on the lower-cased name: bias|layernorm|rmsnorm|(^|\.)norm($|\.)|_norm($|\.).

@@ -1,7 +1,7 @@
 // The arenas of parameter values and gradients: one huge-page block each, in layout order.
 //
 // Both start as memory of this process; a training run may move them to memory shared by the ranks of a node, with one
-// copy of the values for all and one gradient arena per rank.
+// copy of the values for all and one gradient arena per rank. Frozen values have an arena of their own, without gradients.
 
 import TuttiKernels
 
@@ -17,13 +17,23 @@ package final class ParameterStore {
     /// How dense products with these parameters are computed. Set by an encoder for the duration of a pass.
     var products = DenseProducts.fp32
 
+    /// The values of frozen parameters, in layout order.
+    package private(set) var frozenValues: UnsafeMutableBufferPointer<Float>
+
     /// The rows of the word table that have a gradient.
     package private(set) var touched: TouchedRows
+
+    /// Memory that adapters compute in.
+    let adapterRoom = AdapterRoom()
 
     private let wordTable: String?
     private var valueArena = Arena()
     private var gradientArena = Arena()
+    private var frozenArena = Arena()
+    private var frozenBase: UnsafeMutablePointer<Float>
     private var memory: AnyObject?
+    /// Who keeps the frozen values, where that is not this store.
+    private var frozenMemory: AnyObject?
     private var valueBase: UnsafeMutablePointer<Float>
     private var gradientBase: UnsafeMutablePointer<Float>?
 
@@ -34,6 +44,8 @@ package final class ParameterStore {
         touched = TouchedRows(layout, table: wordTable)
         valueBase = valueArena.zeros(layout.count)
         values = UnsafeMutableBufferPointer(start: valueBase, count: layout.count)
+        frozenBase = layout.frozenCount > 0 ? frozenArena.zeros(layout.frozenCount) : valueBase  // of none
+        frozenValues = UnsafeMutableBufferPointer(start: frozenBase, count: layout.frozenCount)
     }
 
     /// Allocates zeroed gradients; a second call does nothing.
@@ -94,6 +106,20 @@ package final class ParameterStore {
         gradientArena = Arena()
     }
 
+    /// Moves the frozen values to memory that `owner` keeps and that holds them already.
+    package func move(frozen newValues: UnsafeMutableBufferPointer<Float>, owner: AnyObject) {
+        guard newValues.count == layout.frozenCount, let base = newValues.baseAddress else {
+            preconditionFailure("ParameterStore: move of \(layout.frozenCount) frozen floats to \(newValues.count)")
+        }
+        (frozenValues, frozenBase, frozenMemory) = (newValues, base, owner)
+        frozenArena = Arena()
+    }
+
+    /// Shares the frozen values of `other`, a store of the same frozen parameters.
+    package func shareFrozen(of other: ParameterStore) {
+        if layout.frozenCount > 0 { move(frozen: other.frozenValues, owner: other) }
+    }
+
     /// Sets every gradient to zero, by writing only where there is one.
     package func clearGradients() {
         guard let gradientBase else { return }
@@ -106,39 +132,45 @@ package final class ParameterStore {
 
     /// The values of one parameter, without padding.
     package func values(of entry: ParameterLayout.Entry) -> UnsafeMutableBufferPointer<Float> {
-        UnsafeMutableBufferPointer(rebasing: values[entry.elements])
+        UnsafeMutableBufferPointer(rebasing: (entry.isFrozen ? frozenValues : values)[entry.elements])
     }
 
-    /// The gradient of one parameter, without padding.
+    /// The gradient of one parameter that is trained, without padding.
     package func gradient(of entry: ParameterLayout.Entry) -> UnsafeMutableBufferPointer<Float> {
         precondition(gradientBase != nil, "ParameterStore: gradients were not allocated")
+        precondition(!entry.isFrozen, "ParameterStore: '\(entry.name)' is frozen")
         return UnsafeMutableBufferPointer(rebasing: gradients[entry.elements])
     }
 
     /// The values of one parameter as a matrix, one row for a vector.
     package func valueMatrix(of entry: ParameterLayout.Entry) -> Matrix { matrix(TensorSlot(entry)) }
 
-    /// The gradient of one parameter as a matrix, one row for a vector; nil before `allocateGradients`.
+    /// The gradient of one parameter as a matrix, one row for a vector; nil before `allocateGradients` and where it is frozen.
     package func gradientMatrix(of entry: ParameterLayout.Entry) -> Matrix? {
         gradientBase == nil ? nil : gradientMatrix(TensorSlot(entry))
     }
 
     /// First value of a slot.
-    func pointer(_ slot: TensorSlot) -> UnsafeMutablePointer<Float> { valueBase + slot.offset }
+    func pointer(_ slot: TensorSlot) -> UnsafeMutablePointer<Float> {
+        (slot.isFrozen ? frozenBase : valueBase) + slot.offset
+    }
 
     /// Values of a slot as a matrix.
-    func matrix(_ slot: TensorSlot) -> Matrix { Matrix(valueBase + slot.offset, slot.rows, slot.columns) }
+    func matrix(_ slot: TensorSlot) -> Matrix { Matrix(pointer(slot), slot.rows, slot.columns) }
 
-    /// First gradient of a slot.
-    func gradientPointer(_ slot: TensorSlot) -> UnsafeMutablePointer<Float> {
+    /// First gradient of a slot; nil where it is frozen.
+    func gradientPointer(_ slot: TensorSlot) -> UnsafeMutablePointer<Float>? {
+        if slot.isFrozen { return nil }
         guard let gradientBase else {
             preconditionFailure("SequenceEncoder: backward before parameters.allocateGradients()")
         }
         return gradientBase + slot.offset
     }
 
-    /// Gradients of a slot as a matrix.
-    func gradientMatrix(_ slot: TensorSlot) -> Matrix { Matrix(gradientPointer(slot), slot.rows, slot.columns) }
+    /// Gradients of a slot as a matrix; nil where it is frozen.
+    func gradientMatrix(_ slot: TensorSlot) -> Matrix? {
+        gradientPointer(slot).map { Matrix($0, slot.rows, slot.columns) }
+    }
 }
 
 /// A tensor, or adjacent tensors used as one, resolved to its position so that no pass looks up names.
@@ -146,32 +178,38 @@ struct TensorSlot: Sendable {
     let offset: Int
     let rows: Int
     let columns: Int
+    /// Whether it is among the frozen values.
+    let isFrozen: Bool
 
     /// One parameter; a scalar counts as one row of one column.
     init(_ entry: ParameterLayout.Entry) {
         offset = entry.range.lowerBound
         rows = entry.shape.count < 2 ? 1 : entry.shape[0]
         columns = entry.shape.last ?? 1
+        isFrozen = entry.isFrozen
     }
 
     /// The tensor called `name`.
     init(_ layout: ParameterLayout, _ name: String) { self.init(layout, [name]) }
 
-    /// The tensor with a single name; several names must be adjacent and count as one tensor: matrices with more rows,
-    /// vectors as one row with more columns.
+    /// The tensor with a single name; several names must be adjacent, all frozen or none, and count as one tensor: matrices
+    /// with more rows, vectors as one row with more columns.
     init(_ layout: ParameterLayout, _ names: [String]) {
         var offset = 0
         var rows = 0
         var columns = 0
+        var isFrozen = false
         for (place, name) in names.enumerated() {
             guard let entry = layout.entry(named: name) else { preconditionFailure("no parameter '\(name)'") }
             let isVector = entry.shape.count == 1
             let own = isVector ? (1, entry.shape[0]) : (entry.shape[0], entry.shape[1])
             if place == 0 {
                 (offset, rows, columns) = (entry.range.lowerBound, own.0, own.1)
+                isFrozen = entry.isFrozen
             } else {
                 precondition(
-                    entry.range.lowerBound == offset + rows * columns && (isVector ? rows == 1 : own.1 == columns),
+                    entry.isFrozen == isFrozen && entry.range.lowerBound == offset + rows * columns
+                        && (isVector ? rows == 1 : own.1 == columns),
                     "'\(name)' does not follow its neighbour")
                 if isVector { columns += own.1 } else { rows += own.0 }
             }
@@ -179,5 +217,6 @@ struct TensorSlot: Sendable {
         self.offset = offset
         self.rows = rows
         self.columns = columns
+        self.isFrozen = isFrozen
     }
 }

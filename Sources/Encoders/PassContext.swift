@@ -57,6 +57,16 @@ struct PassContext {
         dropout?.mask(layer: layer, site, rate: rate)
     }
 
+    /// What adapters in a layer draw for the tokens, or nothing.
+    func draw(layer: Int) -> AdapterDraw? {
+        dropout.map { AdapterDraw(keys: $0.sequenceKeys, offsets: tokens.offsets, sequences: sequences, layer: layer) }
+    }
+
+    /// What adapters in a layer draw for the rows of a table, or nothing.
+    func tableDraw(layer: Int, offsets: UnsafePointer<Int32>) -> AdapterDraw? {
+        dropout.map { AdapterDraw(keys: $0.tableKeys + layer, offsets: offsets, sequences: 1, layer: layer) }
+    }
+
     /// The mask of a table's rows in a layer, which belongs to no sequence, or none.
     func tableMask(layer: Int, rate: Float, offsets: UnsafePointer<Int32>) -> DropoutMask? {
         dropout?.tableMask(layer: layer, rate: rate, offsets: offsets)

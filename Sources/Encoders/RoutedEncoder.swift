@@ -70,20 +70,24 @@ package final class RoutedEncoder {
         didSet { for route in routes { route.frozenProducts = frozenProducts } }
     }
 
-    /// Encoders with zero weights, to be set through `parameters`.
+    /// Encoders with zero weights, to be set through `parameters`; those that `frozen` names are not trained, and the modules
+    /// that `adapters` names have one.
     ///
     /// Throws: if modules do not match each other, or routes give embeddings of different widths.
-    package init(_ plans: [RoutePlan]) throws(TuttiError) {
+    package init(
+        _ plans: [RoutePlan], frozen: Set<String> = [], adapters: [String: AdapterPlan] = [:]
+    ) throws(TuttiError) {
         precondition(!plans.isEmpty, "RoutedEncoder: no route")
+        precondition(adapters.isEmpty || plans.count == 1, "RoutedEncoder: adapters of several routes")
         var groups = plans.flatMap(\.groups)
         var seen: Set<String> = []
         for place in groups.indices.reversed() { groups[place].removeAll { !seen.insert($0.name).inserted } }
-        var layout = ParameterLayout()
-        let slices = groups.map { layout.append($0) }
-        // Of several tables the largest is the one whose rows are tracked.
+        var layout = ParameterLayout(adapters: adapters)
+        let slices = groups.map { layout.append($0, frozen: frozen) }
+        // Of several tables that are trained the largest is the one whose rows are tracked.
         let tables = plans.map {
             ($0.name(of: $0.plan.embedding.word.name), $0.plan.vocabularySize * $0.plan.hiddenSize)
-        }
+        }.filter { layout.trains($0.0) }
         let parameters = ParameterStore(layout: layout, wordTable: tables.max { $0.1 < $1.1 }?.0)
         var routes: [SequenceEncoder] = []
         var first = 0
@@ -109,8 +113,46 @@ package final class RoutedEncoder {
         outputWidth = routes[0].outputWidth
     }
 
-    /// An encoder of the same plans, with parameters of its own that are still zero.
-    package func makeTwin() throws(TuttiError) -> RoutedEncoder { try RoutedEncoder(plans) }
+    /// An encoder of the same plans and frozen parameters, with values of its own that are still zero.
+    package func makeTwin() throws(TuttiError) -> RoutedEncoder {
+        try RoutedEncoder(
+            plans, frozen: Set(layout.all.filter(\.isFrozen).map(\.name)), adapters: layout.adapters)
+    }
+
+    /// An encoder of the same plans, settings and values, of which these parameters alone are frozen, and these modules
+    /// alone have adapters. New adapters are zero; parameters of losses are left out.
+    package func remade(
+        frozen: Set<String>, adapters: [String: AdapterPlan]
+    ) throws(TuttiError) -> RoutedEncoder {
+        let other = try RoutedEncoder(plans, frozen: frozen, adapters: adapters)
+        (other.compute, other.embeddingNoise) = (compute, embeddingNoise)
+        (other.kept, other.halfProducts) = (kept, halfProducts)
+        for entry in other.layout.all {
+            guard let own = layout.entry(named: entry.name) else { continue }
+            _ = other.parameters.values(of: entry).update(fromContentsOf: parameters.values(of: own))
+        }
+        return other
+    }
+
+    /// An encoder of the same plans, without adapters and with nothing frozen: their products are added to the weights.
+    package func merged() throws(TuttiError) -> RoutedEncoder {
+        let other = try remade(frozen: [], adapters: [:])
+        for (module, plan) in layout.adapters {
+            let names = AdapterPlan.names(module)
+            guard let a = layout.entry(named: names.a), let b = layout.entry(named: names.b),
+                let weight = other.layout.entry(named: module + ".weight")
+            else { continue }
+            compute.run {
+                Gemm.multiply(
+                    parameters.valueMatrix(of: b), parameters.valueMatrix(of: a),
+                    into: other.parameters.valueMatrix(of: weight), alpha: plan.scale, beta: 1)
+            }
+        }
+        return other
+    }
+
+    /// Whether any parameter of the model is trained.
+    package var isTrained: Bool { routes.contains(where: \.isTrained) }
 
     /// The position of each parameter.
     package var layout: ParameterLayout { parameters.layout }
@@ -178,7 +220,7 @@ package final class RoutedEncoder {
     /// The backward of the pass stored in `memory`, route after route.
     fileprivate func backward(_ dEmbeddings: Matrix, _ memory: RoutedMemory, finished: (Range<Int>) -> Void) {
         if routes.count == 1 { return routes[0].backward(dEmbeddings, memory.passes[0], finished: finished) }
-        for (place, route) in routes.enumerated() {
+        for (place, route) in routes.enumerated() where route.isTrained {
             let rows = memory.rows[place]
             let own = memory.arena.matrix(rows.count, outputWidth)  // [S of the route, D]
             for (at, row) in rows.enumerated() { own.rows(at..<at + 1).copy(from: dEmbeddings.rows(row..<row + 1)) }
@@ -212,7 +254,7 @@ package struct RoutedPass: ~Copyable {
         self.memory = memory
     }
 
-    /// Adds the gradients of all parameters, given the gradient [taps * S, D] of the embeddings.
+    /// Adds the gradients of all parameters that are trained, given the gradient [taps * S, D] of the embeddings.
     ///
     /// `finished` gets each completed slice of the gradient arena once, in layout order; together they cover the arena.
     package consuming func backward(_ dEmbeddings: Matrix, finished: (Range<Int>) -> Void) {

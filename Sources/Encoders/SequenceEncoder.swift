@@ -7,6 +7,9 @@
 // backward takes one gradient per tap and adds it to the residual stream when that reaches the layer. Layers above the highest
 // tap are not computed.
 //
+// Backward ends where nothing below is trained; the layers below are computed as in an evaluation, dropout included, and
+// keep nothing.
+//
 // A plan without layers is a bag of tokens: gathered and pooled in one, without vectors of tokens.
 //
 // Legend: T packed tokens, S sequences, D hidden, Dout width of an embedding.
@@ -50,6 +53,10 @@ package final class SequenceEncoder {
     private let stack: LayerStack
     private let pooling: PoolingHead
     private let heads: [Head]
+    /// Whether the embedding, and whether the embedding or a layer, has a tensor that is trained.
+    private let reachesEmbedding, reachesLayers: Bool
+    /// The lowest head with a tensor that is trained; their number if there is none.
+    private let lowestHead: Int
     /// The slices of the gradient arena of heads, layers from the last to the first, and embedding.
     private let slices: [Range<Int>]
 
@@ -58,12 +65,16 @@ package final class SequenceEncoder {
     /// The memory of passes while none is alive.
     private var spare: PassMemory?
 
-    /// An encoder with zero weights, to be set through `parameters`.
+    /// An encoder with zero weights, to be set through `parameters`; those that `frozen` names are not trained, and
+    /// the modules that `adapters` names have one.
     ///
     /// Throws: if modules do not match each other or the plan.
-    package convenience init(_ plan: EncoderPlan, heads: [HeadConfiguration]) throws(TuttiError) {
-        var layout = ParameterLayout()
-        let slices = Self.groups(plan, heads).map { layout.append($0) }
+    package convenience init(
+        _ plan: EncoderPlan, heads: [HeadConfiguration], frozen: Set<String> = [],
+        adapters: [String: AdapterPlan] = [:]
+    ) throws(TuttiError) {
+        var layout = ParameterLayout(adapters: adapters)
+        let slices = Self.groups(plan, heads).map { layout.append($0, frozen: frozen) }
         try self.init(
             plan, heads: heads, layout: layout, slices: slices,
             parameters: ParameterStore(layout: layout, wordTable: plan.embedding.word.name))
@@ -103,12 +114,19 @@ package final class SequenceEncoder {
         bag = plan.isBag ? EmbeddingBag(plan, layout) : nil
         stack = LayerStack(plan, layout)
         pooling = PoolingHead(modes: modes, includePrompt: includePrompt)
+        reachesEmbedding = layout.trains((plan.entry?.tensors ?? []) + plan.embedding.tensors)
+        reachesLayers = reachesEmbedding || stack.lowestTrained < plan.layerCount
+        let modules = headConfigurations.dropFirst()
+        lowestHead = modules.firstIndex { layout.trains($0.tensors) }.map { $0 - 1 } ?? modules.count
         heads = headConfigurations.indices.dropFirst().map { place in
             Head(
                 headConfigurations[place], index: place, inputWidth: widths[place], outputWidth: widths[place + 1],
                 layout)
         }
     }
+
+    /// Whether any of its parameters is trained.
+    package var isTrained: Bool { reachesLayers || lowestHead < heads.count }
 
     /// Embeds `batch` without a backward: `result` [taps * S, Dout], tap by tap.
     ///
@@ -175,19 +193,21 @@ package final class SequenceEncoder {
         if keepsActivations, kept != .fp32 {
             memory.window = stack.makeWindow(after: stream, pass, keeping: kept, arena: &memory.arena)
         }
+        let firstKept = keepsActivations ? (reachesEmbedding ? 0 : stack.lowestTrained) : layerCount
         for layer in 0..<taps[taps.count - 1] {
             if let window = memory.window {
                 stream = stack.forward(
                     layer: layer, window.enter(stream), pass, parameters, scratch: scratch, in: window)
                 memory.window?.keep(arena: &memory.arena)
-            } else if keepsActivations {
+            } else if layer >= firstKept {
                 stream = stack.forward(
                     layer: layer, stream, pass, parameters, scratch: scratch, saved: &memory.stages,
                     arena: &memory.arena)
             } else {
                 stream = stack.evaluate(
-                    layer: layer, stream, pass, parameters, scratch: scratch, shared: &memory.stages,
+                    layer: layer, stream, pass, parameters, scratch: scratch, shared: &memory.shared,
                     arena: &memory.arena)
+                if keepsActivations { stack.skip(layer: layer, shared: memory.shared, saved: &memory.stages) }
             }
             let output = stack.output(of: layer + 1, stream)
             if keepsActivations {
@@ -211,8 +231,9 @@ package final class SequenceEncoder {
         result.copy(from: rows)
     }
 
-    /// The backward of the pass stored in `memory`.
+    /// The backward of the pass stored in `memory`, down to the lowest tensor that is trained.
     func backward(_ dEmbeddings: Matrix, _ memory: PassMemory, finished: (Range<Int>) -> Void) {
+        if !isTrained { return }
         guard var pass = memory.context, let forwardScratch = memory.forwardScratch else {
             preconditionFailure("SequenceEncoder: a pass without a forward")
         }
@@ -235,11 +256,12 @@ package final class SequenceEncoder {
             if !slices[group].isEmpty { finished(slices[group]) }
             group += 1
         }
-        for place in heads.indices.reversed() {
+        for place in heads.indices.reversed() where reachesLayers || place >= lowestHead {
             dRows = heads[place].backward(
                 memory.heads[place], dOutput: dRows, parameters, scratch: scratch.kernel, arena: &memory.arena)
             finish()
         }
+        if !reachesLayers { return }
         if let bag {
             bag.backward(pass, parameters, dPooled: dRows)
             finish()
@@ -248,18 +270,19 @@ package final class SequenceEncoder {
         guard let embedded = memory.embedding else { preconditionFailure("SequenceEncoder: no embedded tokens") }
         let gradient = stack.beginBackward(&pass, arena: &memory.arena)
         var tap = taps.count - 1
-        for layer in (0..<layerCount).reversed() {
+        for layer in ((reachesEmbedding ? 0 : stack.lowestTrained)..<layerCount).reversed() {
             if layer < taps[taps.count - 1] {
                 tap = unpool(layer: layer + 1, tap, memory, pass, dPooled: dRows, into: gradient)
                 if let window = memory.window {
                     stack.restore(layer: layer, pass, parameters, scratch: forwardScratch, in: window)
                 }
                 stack.backward(
-                    layer: layer, gradient, pass, parameters, saved: memory.window?.stages ?? memory.stages,
-                    isWindow: memory.window != nil, scratch: scratch)
+                    layer: layer, gradient, stops: !reachesEmbedding, pass, parameters,
+                    saved: memory.window?.stages ?? memory.stages, isWindow: memory.window != nil, scratch: scratch)
             }
             finish()
         }
+        if !reachesEmbedding { return }
         _ = unpool(layer: 0, tap, memory, pass, dPooled: dRows, into: gradient)
         let dEmbedded = stack.leaveBackward(
             gradient, embedded: memory.outputs[0], statistics: memory.entry, parameters, scratch: scratch)

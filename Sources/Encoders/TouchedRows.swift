@@ -28,9 +28,9 @@ package final class TouchedRows {
     private let columns: Int
     private var arena = Arena()
 
-    /// Tracks the parameter called `table`; nil = every gradient is dense.
+    /// Tracks the parameter called `table`; nil, or a frozen one = every gradient is dense.
     init(_ layout: ParameterLayout, table: String?) {
-        let entry = table.flatMap { layout.entry(named: $0) }
+        let entry = table.flatMap { layout.entry(named: $0) }.flatMap { $0.isFrozen ? nil : $0 }
         self.table = entry?.range ?? 0..<0
         columns = entry?.shape[1] ?? 0
         let rows = entry?.shape[0] ?? 0
@@ -54,7 +54,9 @@ package final class TouchedRows {
     }
 
     /// Whether `tensor` is the table.
-    func watches(_ tensor: TensorSlot) -> Bool { !table.isEmpty && tensor.offset == table.lowerBound }
+    func watches(_ tensor: TensorSlot) -> Bool {
+        !table.isEmpty && !tensor.isFrozen && tensor.offset == table.lowerBound
+    }
 
     /// Finds the stretches of all marked rows.
     package func collect() { collect { marks[$0] > 0 } }

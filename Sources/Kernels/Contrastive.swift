@@ -24,7 +24,7 @@ package enum Contrastive {
     ///
     /// Shapes: anchors [b, D], candidates [M, D], positives [b] (candidate of each row), dAnchors [b, D] (assigned),
     /// dCandidates [M, D] (assigned, or accumulated on request). Pass 1 / N as factor for a mean over N global rows.
-    /// Gradients are computed when both are given, times `weight`. `bias` [M] is added to the scores of the candidates,
+    /// Gradients are computed where they are given, times `weight`; dCandidates only beside dAnchors. `bias` [M] is added to the scores of the candidates,
     /// and `dBias` [M] accumulates. `scratch`: `scratchCount` floats, 8-byte aligned.
     package static func softmaxCrossEntropy(
         anchors: Matrix, candidates: Matrix, positives: UnsafePointer<Int32>, scale: Float, factor: Double,
@@ -36,7 +36,7 @@ package enum Contrastive {
             anchors.columns == candidates.columns,
             "softmaxCrossEntropy: widths \(anchors.columns) and \(candidates.columns)")
         precondition(
-            (dAnchors == nil) == (dCandidates == nil), "softmaxCrossEntropy: both gradients are wanted, or none")
+            dAnchors != nil || dCandidates == nil, "softmaxCrossEntropy: a gradient of the candidates alone")
         for r in 0..<anchors.rows {
             precondition(
                 positives[r] >= 0 && Int(positives[r]) < candidates.rows,
@@ -57,7 +57,7 @@ package enum Contrastive {
             statistics.reset(rows.count)
             tile.fold()
             loss += statistics.losses(rows.count)
-            if let dAnchors, let dCandidates {
+            if let dAnchors {
                 tile.gradient(
                     dAnchors.rows(rows), dCandidates, dBias, beta: 0, scoresRemain: candidates.rows <= candidateTile)
             }
@@ -202,11 +202,12 @@ private struct RowTile {
         }
     }
 
-    /// Pass two: dAnchors assigned (beta 0) or accumulated (beta 1), dCandidates and dBias accumulated.
+    /// Pass two: dAnchors assigned (beta 0) or accumulated (beta 1), dCandidates and dBias accumulated
+    /// where they are wanted.
     ///
     /// - Parameter scoresRemain: the scores of the only candidate tile are those that `fold` has just made.
     func gradient(
-        _ dAnchors: Matrix, _ dCandidates: Matrix, _ dBias: UnsafeMutablePointer<Float>?, beta: Float,
+        _ dAnchors: Matrix, _ dCandidates: Matrix?, _ dBias: UnsafeMutablePointer<Float>?, beta: Float,
         scoresRemain: Bool
     ) {
         eachTile { first, scores in
@@ -219,7 +220,9 @@ private struct RowTile {
             let range = first..<first + scores.columns
             if let dBias { RowKernels.biasGradient(scores, into: dBias + first) }
             Gemm.multiply(scores, candidates.rows(range), into: dAnchors, alpha: scale, beta: first == 0 ? beta : 1)
-            Gemm.multiply(scores, transposeA: true, anchors, into: dCandidates.rows(range), alpha: scale, beta: 1)
+            if let dCandidates {
+                Gemm.multiply(scores, transposeA: true, anchors, into: dCandidates.rows(range), alpha: scale, beta: 1)
+            }
         }
     }
 

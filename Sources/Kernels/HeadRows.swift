@@ -75,7 +75,8 @@ package struct HeadRows: @unchecked Sendable {
         }
     }
 
-    /// Replaces the gradient of the output by that of x, the forward's input; dWeight [E] accumulates if there is a norm.
+    /// Replaces the gradient of the output by that of x, the forward's input; dWeight [E] accumulates if there is a norm
+    /// and it is wanted.
     package func backward(
         _ x: Matrix, inPlace gradient: Matrix, dWeight: UnsafeMutablePointer<Float>?,
         scratch: UnsafeMutablePointer<Float>
@@ -83,8 +84,7 @@ package struct HeadRows: @unchecked Sendable {
         requireShapes(x, gradient)
         var arguments = kernel
         withUnsafePointer(to: &arguments) { arguments in
-            guard norm != nil, let dWeight else {
-                precondition(norm == nil, "HeadRows: a norm without a gradient of its weight")
+            guard norm != nil else {
                 return Parallel.forRange(x.rows, grain: RowKernels.grain(x.columns)) { rows in
                     tutti_heads_backward(arguments, x.kernel, gradient.kernel, nil, rows.kernel)
                 }
@@ -98,7 +98,7 @@ package struct HeadRows: @unchecked Sendable {
                     tutti_heads_backward(arguments, x.kernel, gradient.kernel, own, rows.kernel)
                 }
             }
-            RowKernels.biasGradient(Matrix(scratch, chunks, width), into: dWeight)
+            if let dWeight { RowKernels.biasGradient(Matrix(scratch, chunks, width), into: dWeight) }
         }
     }
 

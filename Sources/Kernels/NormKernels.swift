@@ -44,12 +44,12 @@ package enum NormKernels {
     }
 
     /// dResidual = gradient of the sum, including `dCarried` if the sum itself is also carried on; dBranch = dResidual
-    /// after dropout; dGamma, dBeta, dBias accumulate.
+    /// after dropout; dGamma, dBeta, dBias accumulate where they are wanted.
     /// `dResidual` may be `dOutput` or `dCarried`; without dropout `dBranch` may be `dResidual`.
     package static func biasDropoutResidualNormBackward(
         _ kind: NormKind = .layer, dOutput: Matrix, dCarried: Matrix? = nil, sum: Matrix, mean: UnsafePointer<Float>,
         rstd: UnsafePointer<Float>, gamma: UnsafePointer<Float>, dropout mask: DropoutMask?, dResidual: Matrix,
-        dBranch: Matrix, dGamma: UnsafeMutablePointer<Float>, dBeta: UnsafeMutablePointer<Float>?,
+        dBranch: Matrix, dGamma: UnsafeMutablePointer<Float>?, dBeta: UnsafeMutablePointer<Float>?,
         dBias: UnsafeMutablePointer<Float>?, scratch: UnsafeMutablePointer<Float>
     ) {
         RowKernels.requireSameShape(dOutput, sum, "residual norm backward")
@@ -66,7 +66,7 @@ package enum NormKernels {
             }
         }
         let partial = Matrix(scratch, RowKernels.gradientChunks, 3 * columns)
-        RowKernels.biasGradient(partial.columns(0..<columns), into: dGamma)
+        if let dGamma { RowKernels.biasGradient(partial.columns(0..<columns), into: dGamma) }
         if let dBeta { RowKernels.biasGradient(partial.columns(columns..<2 * columns), into: dBeta) }
         if let dBias { RowKernels.biasGradient(partial.columns(2 * columns..<3 * columns), into: dBias) }
     }
@@ -89,11 +89,11 @@ package enum NormKernels {
         }
     }
 
-    /// The adjoint of `norm`: dX assigned, dGamma and dBeta accumulate; `dX` may be `dOutput`.
+    /// The adjoint of `norm`: dX assigned, dGamma and dBeta accumulate where they are wanted; `dX` may be `dOutput`.
     package static func normBackward(
         _ kind: NormKind = .layer, dOutput: Matrix, x: Matrix, mean: UnsafePointer<Float>, rstd: UnsafePointer<Float>,
         gamma: UnsafePointer<Float>, dropout mask: DropoutMask? = nil, dX: Matrix,
-        dGamma: UnsafeMutablePointer<Float>, dBeta: UnsafeMutablePointer<Float>?, scratch: UnsafeMutablePointer<Float>
+        dGamma: UnsafeMutablePointer<Float>?, dBeta: UnsafeMutablePointer<Float>?, scratch: UnsafeMutablePointer<Float>
     ) {
         RowKernels.requireSameShape(dOutput, x, "normBackward")
         RowKernels.requireSameShape(dOutput, dX, "normBackward")
@@ -106,7 +106,7 @@ package enum NormKernels {
             }
         }
         let partial = Matrix(scratch, RowKernels.gradientChunks, 2 * columns)
-        RowKernels.biasGradient(partial.columns(0..<columns), into: dGamma)
+        if let dGamma { RowKernels.biasGradient(partial.columns(0..<columns), into: dGamma) }
         if let dBeta { RowKernels.biasGradient(partial.columns(columns..<2 * columns), into: dBeta) }
     }
 

@@ -13,6 +13,8 @@ import TuttiGround
 package struct InputDirectory: Sendable {
     /// The folder.
     package let path: String
+    /// The adapter that it holds, in place of an encoder.
+    let adapter: AdapterFolder?
     /// What stands before the names of its parameters, and the folder that it is saved in: "" for the model's only first
     /// module, which is saved in the root.
     package let scope: String
@@ -30,7 +32,11 @@ package struct InputDirectory: Sendable {
     package let lowercases: Bool
 
     /// The file that a message about the architecture names.
-    package var configurationPath: String { path + "/config.json" }
+    package var configurationPath: String { encoderPath + "/config.json" }
+    /// The folder of config.json and weights: with an adapter, that of the base model.
+    var encoderPath: String { adapter?.basePath ?? path }
+    /// The folder of the tokenizer.
+    var tokenizerPath: String { adapter?.hasTokenizer == false ? encoderPath : path }
     /// config.json, to be asked by key.
     var configurationFile: ConfigurationFile { ConfigurationFile(path: configurationPath, object: configuration) }
 
@@ -48,7 +54,9 @@ package struct InputDirectory: Sendable {
         self.input = input
         self.path = path
         self.scope = scope
-        let configurationPath = path + "/config.json"
+        let adapter = input == .transformer ? try AdapterFolder(path) : nil
+        self.adapter = adapter
+        let configurationPath = (adapter?.basePath ?? path) + "/config.json"
         var configuration = ConfigurationFile(path: configurationPath, object: JSONObject())
         if input.hasConfiguration {
             configurationBytes = try MappedFile(path: configurationPath).contents

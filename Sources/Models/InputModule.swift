@@ -55,7 +55,7 @@ extension InputDirectory {
     ///
     /// Throws: `.missingFile` with a remedy; `.data` for anything malformed.
     func openWeights() throws(TuttiError) -> TensorFile {
-        let file = try TensorFile.open(directory: path)
+        let file = try TensorFile.open(directory: encoderPath)
         return input == .staticEmbedding ? try StaticTable.read(file) : file
     }
 
@@ -75,7 +75,7 @@ extension InputDirectory {
     /// Throws: `.missingFile`; `.data` if a file cannot be used.
     func tokenizer() throws(TuttiError) -> Tokenizer {
         switch input {
-        case .transformer: try Tokenizer.load(directory: path, lowercases: lowercases)
+        case .transformer: try Tokenizer.load(directory: tokenizerPath, lowercases: lowercases)
         case .staticEmbedding: try Tokenizer.load(file: path + "/tokenizer.json")
         }
     }

@@ -55,12 +55,12 @@ struct ModelWeights: Sendable {
         }
         self.parts = parts
         let found = Set(parts.flatMap(\.parameters.values))
-        let missing = layout.entries.map(\.name).filter { !found.contains($0) }
+        let missing = layout.all.map(\.name).filter { !found.contains($0) }
         guard missing.isEmpty else {
             let some = missing.sorted().prefix(3).map { "'\($0)'" }.joined(separator: ", ")
             throw TuttiError(
                 .data, "read weights", parts[0].file.path,
-                "\(missing.count) of \(layout.entries.count) tensors are missing: \(some)"
+                "\(missing.count) of \(layout.all.count) tensors are missing: \(some)"
                     + (missing.count > 3 ? " ..." : ""),
                 hint: "Are config.json and the weights of the same model?")
         }
@@ -69,7 +69,23 @@ struct ModelWeights: Sendable {
     /// Fills the parameters of `store` from the files.
     ///
     /// Throws: `.data` naming the tensor and the place of the first number that is not finite.
-    func load(into store: ParameterStore) throws(TuttiError) {
+    func load(into store: ParameterStore) throws(TuttiError) { try load(parts, into: store) }
+
+    /// The same of the modules after the first, from their files in another folder of the same model.
+    ///
+    /// Throws: as `load`; `.missingFile`.
+    func loadModules(of directory: String, into store: ParameterStore) throws(TuttiError) {
+        var others: [Part] = []
+        for part in parts.dropFirst() {
+            others.append(
+                Part(
+                    folder: part.folder, file: try TensorFile.open(directory: directory + "/" + part.folder),
+                    parameters: part.parameters, dropped: part.dropped, isOfLargerClass: false))
+        }
+        try load(others, into: store)
+    }
+
+    private func load(_ parts: [Part], into store: ParameterStore) throws(TuttiError) {
         for part in parts {
             for info in part.file.tensors {
                 guard let name = part.parameters[info.name], let entry = store.layout.entry(named: name) else {
@@ -86,11 +102,11 @@ struct ModelWeights: Sendable {
         }
     }
 
-    /// Writes every file below `directory` with the values of `store`.
+    /// Writes every file below `directory` with the values of `store`; `withInput` = that of the first module too.
     ///
     /// Throws: `.retryable` naming the file that cannot be written.
-    func save(to directory: String, from store: ParameterStore) throws(TuttiError) {
-        for part in parts {
+    func save(to directory: String, from store: ParameterStore, withInput: Bool = true) throws(TuttiError) {
+        for part in withInput ? parts[...] : parts.dropFirst() {
             var tensors: [SafetensorsWriter.Tensor] = []
             for info in part.file.tensors where !part.dropped.contains(info.name) {
                 if let name = part.parameters[info.name], let entry = store.layout.entry(named: name) {

@@ -50,7 +50,8 @@ struct ModelWriter {
                 }
             }
         }
-        try model.weights.save(to: directory, from: parameters)
+        try model.weights.save(to: directory, from: parameters, withInput: model.adapter == nil)
+        try model.adapter?.save(to: directory, from: parameters)
         try write(card, to: directory + "/README.md")
     }
 
@@ -58,7 +59,9 @@ struct ModelWriter {
     private func write(_ input: TextInput, to folder: String, scope: String) throws(TuttiError) {
         if input.directory.input.hasConfiguration {
             try write(settingsText(input), to: folder + "/sentence_bert_config.json")
-            try AtomicWrite.file(path: folder + "/config.json", bytes: configurationBytes(input))
+            if model.adapter == nil {
+                try AtomicWrite.file(path: folder + "/config.json", bytes: configurationBytes(input))
+            }
         }
         let before = earlier.map { scope.isEmpty ? $0 : $0 + "/" + scope }
         for (name, bytes) in input.tokenizer.files {

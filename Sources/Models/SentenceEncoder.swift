@@ -17,8 +17,8 @@ import TuttiText
 public final class SentenceEncoder: SentenceEncoding {
     /// The first modules of all routes: most models have one.
     package private(set) var inputs: [TextInput]
-    /// The modules of each route with their parameters: most models have one route.
-    package let encoder: RoutedEncoder
+    /// The modules of each route with their parameters: most models have one route. Freezing replaces it.
+    package internal(set) var encoder: RoutedEncoder
     /// What the model's folder says, weights apart.
     package let directory: ModelDirectory
     /// Texts are cut to this number of tokens, special ones included; at most `encoder.longestSequence`.
@@ -49,6 +49,8 @@ public final class SentenceEncoder: SentenceEncoding {
     /// What the model was loaded from, as the user called it.
     package let sourceDescription: String
     let weights: ModelWeights
+    /// The adapter that is trained in place of the encoder's own weights, if it has one.
+    package internal(set) var adapter: ModelAdapter?
 
     /// Loads the model that `path` names: a folder, or a hub id that the local Hugging Face cache holds.
     ///
@@ -88,6 +90,8 @@ public final class SentenceEncoder: SentenceEncoding {
             layout: encoder.layout)
         try weights.load(into: encoder.parameters)
 
+        let adapted = try SentenceEncoder.adapt(encoder, directory, families.map { type(of: $0) })
+        adapter = adapted?.adapter
         var notices = directory.notices
         var inputs: [TextInput] = []
         for (place, input) in directory.inputs.enumerated() {
@@ -97,7 +101,7 @@ public final class SentenceEncoder: SentenceEncoding {
         self.notices = notices
         self.directory = directory
         self.inputs = inputs
-        self.encoder = encoder
+        self.encoder = adapted?.encoder ?? encoder
         prompts = Dictionary(directory.prompts.map { ($0.name, $0.text) }) { _, last in last }
         defaultPromptName = directory.defaultPromptName
         similarity = directory.similarity
@@ -171,6 +175,11 @@ public final class SentenceEncoder: SentenceEncoding {
     ///
     /// Throws: as `load`.
     package func restoreWeights(from path: String) throws(TuttiError) {
+        if let adapter {
+            let file = try TensorFile(path: path + "/" + ModelAdapter.weightsName)
+            try adapter.load(file, into: encoder.parameters, family: type(of: inputs[0].family))
+            return try weights.loadModules(of: path, into: encoder.parameters)
+        }
         let other = try ModelDirectory(path: path)
         guard other.inputs.map(\.scope) == directory.inputs.map(\.scope) else {
             throw TuttiError(.data, "read weights", path, "is a model of other modules")

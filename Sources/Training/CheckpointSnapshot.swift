@@ -14,6 +14,7 @@ final class CheckpointSnapshot {
     /// Room for copies of `original`.
     init(of original: TrainingMemory) {
         parameters = ParameterStore(layout: original.parameters.layout)
+        parameters.shareFrozen(of: original.parameters)  // they do not change
         state = original.state.placed(in: &memory)
     }
 

@@ -81,6 +81,9 @@ extension TrainingInputs {
         }
         let train = try load(configuration.trainDatasets, stored)
         let model = try loadModel(configuration)
+        let adapterNotices = try configuration.lora.map {
+            try model.addAdapter($0, seed: configuration.arguments.seed)
+        }
         var arguments = configuration.arguments
         if configuration.trainDatasets.contains(where: \.isStreamed) {
             arguments.batchSampler = SequentialBatchSampler()
@@ -88,6 +91,7 @@ extension TrainingInputs {
         self.init(
             model: model, arguments: arguments, trainDatasets: train, losses: losses,
             outputDirectory: configuration.outputDirectory)
+        self.adapterNotices = adapterNotices ?? []
         evalDatasets = aside + (try load(configuration.evalDatasets, storedEval))
         try arguments.prompts.check(
             datasets: (train + evalDatasets).map { ($0.name, $0.table.columnNames) }, places: configuration.places)

@@ -45,11 +45,14 @@ package struct RunForecast {
 
     private static func model(_ inputs: TrainingInputs) -> JSONObject {
         let (model, layout) = (inputs.model, inputs.model.encoder.layout)
-        return [
+        var facts: JSONObject = [
             "path": .string(model.sourceDescription), "architecture": .string(model.architectureName),
-            "parameters": number(layout.entries.reduce(0) { $0 + $1.elementCount }),
-            "max_seq_length": model.lengthLimit.map(number) ?? .null,
+            "parameters": number(layout.all.reduce(0) { $0 + $1.elementCount }),
         ]
+        let frozen = layout.all.reduce(0) { $0 + ($1.isFrozen ? $1.elementCount : 0) }
+        if frozen > 0 { facts["frozen_parameters"] = number(frozen) }
+        facts["max_seq_length"] = model.lengthLimit.map(number) ?? .null
+        return facts
     }
 
     private static func data(_ inputs: TrainingInputs) -> JSONObject {
@@ -138,18 +141,23 @@ package struct RunForecast {
 
     /// Bytes of the arenas of one process.
     private static func memory(_ trainer: Trainer) -> JSONObject {
-        let arena = trainer.inputs.model.encoder.parameters.layout.count * MemoryLayout<Float>.stride
+        let layout = trainer.inputs.model.encoder.parameters.layout
+        let arena = layout.count * MemoryLayout<Float>.stride
+        let frozen = layout.frozenCount * MemoryLayout<Float>.stride
         let state = trainer.stateNames.count * arena
         return [
-            "values_bytes": number(arena), "gradients_bytes": number(arena), "optimizer_state_bytes": number(state),
+            "values_bytes": number(arena + frozen), "gradients_bytes": number(arena),
+            "optimizer_state_bytes": number(state),
         ]
     }
 
     /// What the run writes, and the room that its disk has.
     private static func files(_ trainer: Trainer) -> JSONObject {
         let arguments = trainer.inputs.arguments
-        let model = trainer.inputs.model.encoder.layout.entries.reduce(0) { $0 + $1.elementCount } * 4
-        let state = arguments.saveOnlyModel ? 0 : trainer.stateNames.count * model
+        func bytes(_ entries: [ParameterLayout.Entry]) -> Int { entries.reduce(0) { $0 + $1.elementCount } * 4 }
+        let layout = trainer.inputs.model.encoder.layout
+        let model = bytes(layout.all)
+        let state = arguments.saveOnlyModel ? 0 : trainer.stateNames.count * bytes(layout.entries)
         let path = trainer.inputs.outputDirectory
         var facts: JSONObject = [
             "metrics": .string(path + "/metrics.jsonl"), "final": .string(path + "/final"),

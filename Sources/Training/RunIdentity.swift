@@ -20,7 +20,7 @@ struct RunInput: Sendable, Equatable {
 
     /// The data sets, the start weights and the start values of the losses' own parameters of a run.
     ///
-    /// Taken before the losses' parameters join the model's.
+    /// Taken before the losses' parameters join the model's and any of them is frozen.
     static func all(of inputs: TrainingInputs) throws(TuttiError) -> [RunInput] {
         func data(_ key: String, _ datasets: [TrainingDataset]) -> [RunInput] {
             datasets.map { dataset in
@@ -30,8 +30,12 @@ struct RunInput: Sendable, Equatable {
             }
         }
         var all = data("train_dataset", inputs.trainDatasets) + data("eval_dataset", inputs.evalDatasets)
-        let weights = Digest.of(UnsafeRawBufferPointer(inputs.model.encoder.parameters.values)).hexadecimal
-        all.append(RunInput(name: "model", digest: weights))
+        let store = inputs.model.encoder.parameters
+        all.append(RunInput(name: "model", digest: Digest.of(UnsafeRawBufferPointer(store.values)).hexadecimal))
+        if store.layout.frozenCount > 0 {  // what is below an adapter
+            let base = Digest.of(UnsafeRawBufferPointer(store.frozenValues)).hexadecimal
+            all.append(RunInput(name: "base_model", digest: base))
+        }
         for path in inputs.losses.compactMap(\.configured.initialParameters) {
             all.append(RunInput(name: "initial_parameters", digest: try Checkpoint.sha256(of: path)))
         }
@@ -79,7 +83,7 @@ func decisive(_ configuration: JSONObject) -> JSONObject {
         let usual = describe(TrainingArguments()).object ?? JSONObject()
         for key in [
             "layerwiseDecay", "emaDecay", "neftuneNoiseAlpha", "stopAfter", "earlyStoppingPatience",
-            "earlyStoppingThreshold", "bf16", "fp16", "gradientCheckpointing", "compute",
+            "earlyStoppingThreshold", "bf16", "fp16", "gradientCheckpointing", "compute", "freeze",
         ]
         where arguments[key] == usual[key] { arguments[key] = nil }
         if [.bool(true), .bool(false), .null].contains(arguments["resume_from_checkpoint"]) {

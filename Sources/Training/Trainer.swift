@@ -58,7 +58,7 @@ package final class Trainer {
         let own = try ensemble.together("prepare the reports") { ensemble.isRoot ? try inputs.makeReports() : [] }
         log = RunLog(ensemble.isRoot ? own + reports : [], ensemble: ensemble)
         try inputs.checkBestMetric()
-        let digests = try RunInput.all(of: inputs)  // before the losses' parameters join the model's
+        let digests = try inputs.digestAndFreeze(among: ensemble)
         try inputs.checkColumns { [log] line in log.notice(line) }
         plan = try RunPlan(arguments: arguments, datasets: inputs.trainDatasets, world: ensemble.size)
         let schedule = try LearningRateSchedule(
@@ -72,6 +72,7 @@ package final class Trainer {
             to: [inputs.model] + objectives.flatMap { $0.guides.values }, among: ensemble)
         precisionNotices = [precision.notice, encoding].compactMap(\.self)
         let parameters = inputs.model.encoder.parameters
+        guard parameters.layout.count > 0 else { throw Freezing.everything }
         let updates = try ParameterUpdates(
             parameters, losses: objectives.map(\.parameters.range), arguments: arguments, totalSteps: plan.totalSteps,
             names: inputs.model.referenceNames, ensemble: ensemble)
@@ -157,7 +158,7 @@ package final class Trainer {
             log.notice("Training stops after step \(lastStep) of the \(plan.totalSteps) of the schedule.")
         }
         let notices = precisionNotices + inputs.columnNotices + inputs.shardNotices
-        for line in notices + plan.smallBatches() { log.notice(line) }
+        for line in notices + inputs.freezingNotices + plan.smallBatches() { log.notice(line) }
         try events.begin(&state)
         return start
     }

@@ -80,6 +80,8 @@ public struct TrainingInputs {
     public var card: CardDescription
     /// What is odd in the evaluators' files, a line each.
     public var evaluatorNotices: [String] = []
+    /// What a user should know of the model's adapter, a line each.
+    package var adapterNotices: [String] = []
     /// Called on rank zero between the steps.
     public var callbacks: [any TrainerCallback] = []
     /// Whether another run in the output directory is deleted.
@@ -141,10 +143,10 @@ public struct TrainingInputs {
             loss.configured.loss.classifier.map { ($0, prefix: (loss.dataset.map { "\($0)." } ?? "") + $0.prefix) }
         }
         guard let (head, prefix) = heads.first else { return nil }
-        let store = model.encoder.parameters
         return SoftmaxClassifier(
             classCount: head.classes, dimension: model.encoder.outputWidth, features: head.features
-        ) {
+        ) { [model] in
+            let store = model.encoder.parameters
             func values(_ name: String) -> [Float]? {
                 store.layout.entry(named: prefix + name).map { Array(store.values(of: $0)) }
             }

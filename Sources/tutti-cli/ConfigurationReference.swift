@@ -5,6 +5,7 @@ import TuttiEncoders
 import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
+import TuttiModels
 import TuttiObjectives
 import TuttiTraining
 
@@ -25,7 +26,7 @@ enum ConfigurationReference {
 
     /// Every section, in the order of the page.
     static let sections: [ConfigurationSection] =
-        [topLevel] + overrides + datasets + arguments + optimizers + schedules + samplers + card + losses + evaluators
+        [topLevel] + overrides + lora + datasets + arguments + optimizers + schedules + samplers + card + losses + evaluators
         + sweep
 
     /// A value as written in a configuration, for tables.
@@ -50,6 +51,18 @@ enum ConfigurationReference {
             required.
             """
         return [ConfigurationSection(title: "config_overrides", text: text)] + EncoderFamilies.all.map { section($0) }
+    }
+
+    private static var lora: [ConfigurationSection] {
+        [
+            ConfigurationSection(
+                title: "lora", paths: ["lora"], text: "The keys of peft's LoraConfig.",
+                keys: keys(AdapterConfiguration.options, AdapterConfiguration())),
+            ConfigurationSection(
+                title: "Keys of lora that are refused", paths: ["lora"], level: 3,
+                text: "Unless they ask for nothing (null, false, empty).",
+                keys: reasons(AdapterConfiguration.refused, .refused)),
+        ]
     }
 
     private static var datasets: [ConfigurationSection] {

@@ -41,6 +41,9 @@ extension InspectCommand {
         facts["prompts"] = .object(prompts)
         facts["default_prompt_name"] = model.defaultPromptName.map { .string($0) } ?? .null
         facts["trainable_parameters"] = number(layout.entries.reduce(0) { $0 + $1.elementCount })
+        if layout.frozenCount > 0 {
+            facts["frozen_parameters"] = number(layout.all.reduce(0) { $0 + ($1.isFrozen ? $1.elementCount : 0) })
+        }
         facts["other_parameters"] = number(model.unusedParameterCount)
         let tokens = max(1, min(length ?? 128, model.maximumLength))
         let flops = plan.trainingFLOPs(tokens: tokens, lengths: [tokens]) / Double(tokens)
@@ -51,9 +54,10 @@ extension InspectCommand {
             TrainingBytes(model.encoder, texts: max(1, batch), tokens: tokens).json)
         if parameters {
             var list = JSONObject()
-            for entry in layout.entries {
+            for entry in layout.all {
                 let shape = "[" + entry.shape.map(String.init).joined(separator: ", ") + "]"
-                list[entry.name] = .string(shape + (entry.decays ? "" : " no decay"))
+                let marks = (entry.decays ? "" : " no decay") + (entry.isFrozen ? " frozen" : "")
+                list[entry.name] = .string(shape + marks)
             }
             facts["parameters"] = .object(list)
         }

@@ -7,8 +7,10 @@ import TuttiGround
 struct TrainingBytes {
     let texts: Int
     let tokens: Int
-    /// Values; gradients take as much, the optimizer's state twice as much.
+    /// Values that are trained; gradients take as much, the optimizer's state twice as much.
     let arena: Int
+    /// Values that are not.
+    let frozen: Int
     /// What is kept between forward and backward, of one text and of all.
     let activationsOfOne, activations: Int
 
@@ -29,15 +31,17 @@ struct TrainingBytes {
         activationsOfOne = two - one
         self.activations = one + (two - one) * (texts - 1)
         arena = encoder.layout.count * MemoryLayout<Float>.stride
+        frozen = encoder.layout.frozenCount * MemoryLayout<Float>.stride
     }
 
     /// Values, gradients, state and activations.
-    var total: Int { 4 * arena + activations }
+    var total: Int { frozen + 4 * arena + activations }
 
     /// The same by name.
     var json: JSONObject {
         let bytes = [
-            ("values", arena), ("gradients", arena), ("optimizer_state", 2 * arena), ("activations", activations),
+            ("values", frozen + arena), ("gradients", arena), ("optimizer_state", 2 * arena),
+            ("activations", activations),
             ("total", total),
         ]
         var facts: JSONObject = ["batch": .integer(Int64(texts)), "tokens_a_text": .integer(Int64(tokens))]

@@ -16,7 +16,7 @@ import TuttiReports
 import TuttiTraining
 
 let trainingLaws: [Law] =
-    datasetLaws + routerLaws
+    datasetLaws + routerLaws + partialLaws
     + ["bert-sgd", "mpnet-sgd"].flatMap { name in
         [
             Law(name: "\(name): ten steps, dropout on, equal one process") { ensemble, findings in
@@ -119,6 +119,31 @@ private let routerLaws: [Law] = [
     },
 ]
 
+/// A part of the parameters is trained: upper layers, or an adapter.
+private let partialLaws: [Law] =
+    [TinyTraining.Part.upperLayers, .adapter].flatMap { part in
+        return [
+            Law(name: "\(part.rawValue): ten steps, dropout on, equal one process") { ensemble, findings in
+                try TinyTraining.training(part).compare(together: ensemble, ensemble, findings)
+            },
+            Law(name: "\(part.rawValue): the same by messages, as between nodes", fewestRanks: 2) {
+                ensemble, findings in
+                try TinyTraining.training(part).compare(
+                    together: AlteredEnsemble(ensemble, .nodesApart), ensemble, findings)
+            },
+            Law(name: "\(part.rawValue): the same on nodes of two ranks", fewestRanks: 3, needsNode: true) {
+                ensemble, findings in
+                let pairs = AlteredEnsemble(ensemble, .pairsOfRanks, talking: .always)
+                try TinyTraining.training(part).compare(together: pairs, ensemble, findings)
+            },
+            .control("\(part.rawValue): masks that depend on the rank") { ensemble, findings in
+                var other = TinyTraining.training(part)
+                other.seedOfMasks = { 42 + UInt64($0) }
+                try other.compare(together: ensemble, ensemble, findings)
+            },
+        ]
+    }
+
 /// A run of a tiny model on its golden rows.
 struct TinyTraining {
     let folder: String
@@ -135,6 +160,10 @@ struct TinyTraining {
     /// Triplets and pairs of the same rows, each with its own loss.
     var isOverTwoDatasets = false
 
+    /// What is trained.
+    enum Part: String, Sendable { case all, upperLayers = "frozen layers", adapter = "an adapter" }
+    var part = Part.all
+
     /// Optimizer steps of one epoch.
     let stepsOfEpoch: Int
 
@@ -149,6 +178,13 @@ struct TinyTraining {
         TinyTraining(
             folder: "Tests/Golden/router/asymmetric", rows: "Tests/Golden/families/rows/pairs.jsonl",
             tasks: ["anchor": "query", "positive": "document"], stepsOfEpoch: 3)  // 48 rows
+    }
+
+    /// A run of which a part is trained.
+    static func training(_ part: Part) -> TinyTraining {
+        var training = TinyTraining("bert-sgd")
+        training.part = part
+        return training
     }
 
     private init(folder: String, rows: String, tasks: [String: String], stepsOfEpoch: Int) {
@@ -224,6 +260,18 @@ struct TinyTraining {
         let model = try SentenceEncoder.load(
             folder + "/model",
             configOverrides: ["hidden_dropout_prob": .number(0.1), "attention_probs_dropout_prob": .number(0.1)])
+        switch part {
+        case .all: break
+        case .upperLayers:
+            arguments.freeze = ["embeddings", "encoder.layer.0", "encoder.layer.1.attention.self.key"]
+            try model.freeze(arguments.freeze)
+        case .adapter:
+            let settings: JSONObject = [
+                "r": .integer(4), "lora_alpha": .integer(8), "lora_dropout": .number(0.1),
+                "target_modules": .string("all-linear"), "init_lora_weights": .bool(false),
+            ]
+            _ = try model.addAdapter(AdapterConfiguration(settings, isSaved: false), seed: 42)
+        }
         let start = Array(model.encoder.parameters.values)
         arguments.routerMapping = routerMapping
         var inputs = TrainingInputs(

@@ -72,8 +72,9 @@ import TuttiFormats
         let local = recipe.replacing("path: ", with: "path: \(scratch.path)/")
             .replacing(/teacher_model: [^,}]+/, with: "teacher_model: \(tiny)/model")
         try local.write(toFile: scratch.path + "/run.yaml", atomically: true, encoding: .utf8)
+        let model = name == "qwen3-lora" ? TuttiProcess.root + "/Tests/Golden/families/qwen3/model" : "\(tiny)/model"
         var settings = [
-            "model=\(tiny)/model", "output_dir=\(scratch.path)/run", "max_seq_length=20", "args.max_steps=2",
+            "model=\(model)", "output_dir=\(scratch.path)/run", "max_seq_length=20", "args.max_steps=2",
             "args.save_strategy=no", "args.logging_steps=1",
         ]
         if recipe.contains("matryoshka_dims") { settings.append("loss.matryoshka_dims=[32, 16, 8]") }
@@ -93,8 +94,35 @@ import TuttiFormats
                 }
             }
         }
+        if name == "qwen3-lora" { try checkAdapter(of: model, in: scratch) }
         if name == "several-datasets" { #expect(lines.contains("eval_sequential_score"), "two evaluators") }
         #expect(lines.contains("\"eval_"), "a recipe says how to see what it reached")
+    }
+
+    /// What the run wrote is an adapter of `model`; merged, it encodes the same.
+    private func checkAdapter(of model: String, in scratch: TemporaryDirectory) throws {
+        let final = scratch.path + "/run/final"
+        let files = try FileManager.default.contentsOfDirectory(atPath: final)
+        #expect(files.contains("adapter_model.safetensors") && !files.contains("model.safetensors"))
+        let merged = scratch.path + "/merged"
+        let outcome = try TuttiProcess.run("export", final, "--merge", "--output", merged)
+        #expect(outcome.code == 0 && outcome.output.contains("all weights"), "\(outcome.errors)")
+        let again = try TuttiProcess.run("export", final, "--output", merged)
+        #expect(again.code == 64 && again.errors.contains("is there already"))
+        let plain = try TuttiProcess.run("export", model, "--merge", "--output", scratch.path + "/plain")
+        #expect(plain.code == 64 && plain.errors.contains("no adapter"), "\(plain.errors)")
+        try "ba ce di\nfo gu\n".write(toFile: scratch.path + "/texts.txt", atomically: true, encoding: .utf8)
+        var rows: [[Float]] = []
+        for folder in [final, merged, model] {
+            let output = scratch.path + "/\(rows.count).safetensors"
+            let encoded = try TuttiProcess.run(
+                "encode", "--model", folder, "--input", scratch.path + "/texts.txt", "--output", output)
+            #expect(encoded.code == 0, "\(encoded.errors)")
+            let file = try SafetensorsFile(path: output)
+            rows.append(try file.floats(try #require(file.tensors.first).name))
+        }
+        func distance(_ a: [Float], _ b: [Float]) -> Float { zip(a, b).reduce(0) { max($0, abs($1.0 - $1.1)) } }
+        #expect(distance(rows[0], rows[1]) <= 2e-6 && distance(rows[0], rows[2]) > 0)
     }
 
     /// A cell of the kind that the recipe's loss takes.

@@ -51,12 +51,14 @@ struct FamilyGolden: Sendable, CustomTestStringConvertible {
         return try read(EncoderFamilies.named(modelType))
     }
 
-    /// An encoder with the reference's weights and room for gradients.
-    func encoder(heads: [HeadConfiguration], dropout: Double = 0) throws -> SequenceEncoder {
-        let encoder = try SequenceEncoder(settings(dropout: dropout).plan(), heads: heads)
+    /// An encoder with the reference's weights and room for gradients of those that are not frozen.
+    func encoder(
+        heads: [HeadConfiguration], dropout: Double = 0, frozen: Set<String> = []
+    ) throws -> SequenceEncoder {
+        let encoder = try SequenceEncoder(settings(dropout: dropout).plan(), heads: heads, frozen: frozen)
         let file = try SafetensorsFile(path: Goldens.path("families/\(name)/model/model.safetensors"))
         let family = try EncoderFamilies.named(modelType)
-        var missing = Set(encoder.layout.entries.map(\.name))
+        var missing = Set(encoder.layout.all.map(\.name))
         for info in file.tensors {
             guard let entry = encoder.layout.entry(named: family.canonicalName(info.name)) else { continue }
             #expect(info.shape == entry.shape, "\(entry.name)")

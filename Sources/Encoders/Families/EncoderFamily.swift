@@ -19,6 +19,9 @@ package protocol EncoderFamily: Sendable {
     static var encoderClasses: [String: String] { get }
     /// Second names that checkpoints may give a tensor of the plan, without prefix; by default none.
     static var aliases: [String: String] { get }
+    /// Whether transformers gives modules other names than its checkpoints have, so that an adapter's names are not the plan's;
+    /// by default not.
+    static var renamesModules: Bool { get }
     /// The keys of config.json that fill the settings.
     static var options: OptionList<Self> { get }
     /// Further keys of the family's files that change nothing an encoder computes; by default none.
@@ -53,6 +56,7 @@ extension EncoderFamily {
         configuration["model_type"]?.string.map(modelTypes.contains) ?? false
     }
 
+    package static var renamesModules: Bool { false }
     package static var aliases: [String: String] { [:] }
     package static var foreignPrefixes: [String] { [] }
     package static var encoderClasses: [String: String] { [:] }

@@ -11,6 +11,7 @@ import TuttiKernels
 package struct GTE: EncoderFamily, Equatable {
     package static let modelTypes = ["gte", "new"]
     package static let checkpointPrefixes = ["new.", "gte.", "model."]
+    package static let renamesModules = true
     package static let encoderClasses = ["gte": "GteModel"]
     package static let options = OptionList<GTE>(
         OptionList(TransformerShape.options(.init())).lifted(to: \.shape)

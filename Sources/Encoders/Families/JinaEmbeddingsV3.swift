@@ -12,6 +12,7 @@ import TuttiKernels
 package struct JinaEmbeddingsV3: EncoderFamily, Equatable {
     package static let modelTypes = ["jina_embeddings_v3"]
     package static let checkpointPrefixes = ["roberta.", "model."]
+    package static let renamesModules = true
     package static let encoderClasses = ["jina_embeddings_v3": "JinaEmbeddingsV3Model"]
     package static let options = OptionList<JinaEmbeddingsV3>(
         OptionList(TransformerShape.options(.init())).lifted(to: \.shape)

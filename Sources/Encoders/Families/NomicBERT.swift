@@ -13,6 +13,7 @@ import TuttiKernels
 package struct NomicBERT: EncoderFamily, Equatable {
     package static let modelTypes = ["nomic_bert"]
     package static let checkpointPrefixes = ["nomic_bert.", "bert.", "model."]
+    package static let renamesModules = true
     package static let encoderClasses = ["nomic_bert": "NomicBertModel"]
     package static let options = OptionList<NomicBERT>(
         older

@@ -72,8 +72,8 @@ struct LanguageModelHead: Sendable {
                 anchors: normed.rows(first..<end), candidates: parameters.matrix(word), positives: labels + first,
                 scale: 1, factor: factor, weight: weight, bias: parameters.pointer(bias),
                 dAnchors: dNormed?.rows(first..<end),
-                dCandidates: dNormed.map { _ in parameters.gradientMatrix(word) }, accumulateCandidates: true,
-                dBias: dNormed.map { _ in parameters.gradientPointer(bias) }, scratch: room)
+                dCandidates: dNormed.flatMap { _ in parameters.gradientMatrix(word) }, accumulateCandidates: true,
+                dBias: dNormed.flatMap { _ in parameters.gradientPointer(bias) }, scratch: room)
             first = end
         }
         guard let dHidden, let dNormed else { return value }

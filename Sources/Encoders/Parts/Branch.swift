@@ -154,10 +154,10 @@ enum Branch: Sendable {
         }
     }
 
-    /// dInput [T, D] from dProduct [T, D]: added if the residual stream accumulates, else assigned.
+    /// dInput [T, D] from dProduct [T, D]: added if the residual stream accumulates, else assigned; nil = nobody wants it.
     func backward(
         _ dProduct: Matrix, input: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
-        scratch: Stage.BackwardScratch, into dInput: Matrix, accumulates: Bool
+        scratch: Stage.BackwardScratch, into dInput: Matrix?, accumulates: Bool
     ) {
         switch (self, saved) {
         case (.selfAttention(let branch), .selfAttention(let saved)):
@@ -166,7 +166,7 @@ enum Branch: Sendable {
                 accumulates: accumulates)
         case (.crossAttention(let branch), .crossAttention(let saved)):
             branch.backward(dProduct, pass, parameters, saved: saved, scratch: scratch)
-            if !accumulates { dInput.fill(0) }
+            if !accumulates { dInput?.fill(0) }
         case (.feedForward(let branch), .feedForward(let saved)):
             branch.backward(
                 dProduct, input: input, pass, parameters, saved: saved, scratch: scratch, into: dInput,

@@ -87,7 +87,7 @@ struct DisentangledPositions: Sendable {
         if let norm, let statistics = rows.statistics {
             norm.backward(rows.stored, parameters, saved: statistics, inPlace: gradient, scratch: scratch)
         }
-        let to = parameters.gradientMatrix(table).rows(rows.first..<rows.first + gradient.rows)
+        guard let to = parameters.gradientMatrix(table)?.rows(rows.first..<rows.first + gradient.rows) else { return }
         let count = gradient.rows * gradient.columns
         OptimizerKernels.addScaled(
             UnsafeBufferPointer(start: gradient.pointer, count: count), factor: 1,

@@ -74,7 +74,8 @@ struct DisentangledHeads: Sendable {
         }
         let projected = relatives { linear in
             let product = matrix(columns)
-            linear.multiply(rows, parameters, into: product)
+            linear.multiply(
+                rows, parameters, draw: pass.tableDraw(layer: layer, offsets: table.offsets), into: product)
             if let bias = linear.bias(parameters) { RowKernels.addBias(product, bias: bias) }
             return product
         }
@@ -94,13 +95,14 @@ struct DisentangledHeads: Sendable {
         var isFirst = true
         for (linear, dProduct) in [(keys, projected.gradients.keys), (queries, projected.gradients.queries)] {
             guard let linear, let dProduct else { continue }
+            let draw = pass.tableDraw(layer: layer, offsets: table.offsets)
             // A bias of what queries read shifts all scores of a query: its gradient is zero, and is not computed.
             if isFirst && keys != nil {
-                linear.accumulateWeightGradient(dProduct, projected.rows, parameters)
+                linear.accumulateWeightGradient(dProduct, projected.rows, parameters, draw: draw)
             } else {
-                linear.accumulateGradients(dProduct, projected.rows, parameters)
+                linear.accumulateGradients(dProduct, projected.rows, parameters, draw: draw)
             }
-            linear.inputGradient(dProduct, parameters, into: projected.dRows, accumulates: !isFirst)
+            linear.inputGradient(dProduct, parameters, draw: draw, into: projected.dRows, accumulates: !isFirst)
             isFirst = false
         }
         if isFirst { return }

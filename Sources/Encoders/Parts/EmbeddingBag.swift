@@ -15,9 +15,10 @@ struct EmbeddingBag: Sendable {
         EmbeddingBagKernels.forward(pass.tokens, table: parameters.pointer(table), into: pooled)
     }
 
-    /// The table's gradient accumulates, and the tokens' rows are marked.
+    /// The table's gradient accumulates, and the tokens' rows are marked; nothing where it is frozen.
     func backward(_ pass: PassContext, _ parameters: ParameterStore, dPooled: Matrix) {
-        EmbeddingBagKernels.backward(pass.tokens, dOutput: dPooled, dTable: parameters.gradientPointer(table))
+        guard let dTable = parameters.gradientPointer(table) else { return }
+        EmbeddingBagKernels.backward(pass.tokens, dOutput: dPooled, dTable: dTable)
         if parameters.touched.watches(table) { parameters.touched.mark(pass.tokens) }
     }
 }

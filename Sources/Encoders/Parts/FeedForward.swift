@@ -73,7 +73,8 @@ struct FeedForward: Sendable {
         scratch: Stage.ForwardScratch, into product: Matrix
     ) {
         let activated = scratch.activated?.matrix(width) ?? saved.preactivation.columns(0..<width)  // [T, F]
-        inner.multiply(input, parameters, into: saved.preactivation)
+        let draw = pass.draw(layer: layer)
+        inner.multiply(input, parameters, draw: draw, into: saved.preactivation)
         if let gate {
             RowKernels.gated(activation, of: gate, saved.preactivation, bias: gatedBias(parameters), into: activated)
         } else {
@@ -81,16 +82,17 @@ struct FeedForward: Sendable {
                 activation, saved.preactivation, bias: inner.bias(parameters), into: activated)
         }
         RowKernels.dropout(activated, mask(pass), into: activated)
-        output.multiply(activated, parameters, into: product)
+        output.multiply(activated, parameters, draw: draw, into: product)
     }
 
-    /// dInput [T, D] from dProduct [T, D], assigned or accumulated; the pre-activation is overwritten.
+    /// dInput [T, D] from dProduct [T, D], assigned or accumulated; nil = nobody wants it. The pre-activation is
+    /// overwritten.
     func backward(
         _ dProduct: Matrix, input: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
-        scratch: Stage.BackwardScratch, into dInput: Matrix, accumulates: Bool
+        scratch: Stage.BackwardScratch, into dInput: Matrix?, accumulates: Bool
     ) {
-        let (wide, mask) = (scratch.wide.matrix(width), mask(pass))  // [T, F]
-        output.inputGradient(dProduct, parameters, into: wide)
+        let (wide, mask, draw) = (scratch.wide.matrix(width), mask(pass), pass.draw(layer: layer))  // [T, F]
+        output.inputGradient(dProduct, parameters, draw: draw, into: wide)
         RowKernels.dropout(wide, mask, into: wide)
         // Either kernel recomputes the activation; of the two matrices it fills, the gated one swaps the roles.
         let (activated, dInner) = gate == nil ? (saved.preactivation, wide) : (wide, saved.preactivation)
@@ -102,9 +104,9 @@ struct FeedForward: Sendable {
                 activation, saved.preactivation, bias: inner.bias(parameters), dOutput: wide, activated: activated)
         }
         RowKernels.dropout(activated, mask, into: activated)
-        output.accumulateWeightGradient(dProduct, activated, parameters)
-        inner.accumulateGradients(dInner, input, parameters)
-        inner.inputGradient(dInner, parameters, into: dInput, accumulates: accumulates)
+        output.accumulateWeightGradient(dProduct, activated, parameters, draw: draw)
+        inner.accumulateGradients(dInner, input, parameters, draw: draw)
+        if let dInput { inner.inputGradient(dInner, parameters, draw: draw, into: dInput, accumulates: accumulates) }
     }
 
     private func gatedBias(_ parameters: ParameterStore) -> GatedBias? {

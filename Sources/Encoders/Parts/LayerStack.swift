@@ -21,12 +21,15 @@ struct LayerStack: Sendable {
     private let room: BranchPlan.Room
     /// Layers in the dropout keys.
     let dropoutLayers: Int
+    /// The lowest stage with a tensor that is trained, and what of it is; nil = none of them is.
+    private let lowest: (stage: Int, extent: Stage.Extent)?
 
     /// The layers of `plan` in `layout`.
     ///
     /// Dropout: layer l draws as layer l + 1; cross-attentions, which were added later, are numbered after the last.
     init(_ plan: EncoderPlan, _ layout: ParameterLayout) {
         var (stages, ranges, last) = ([Stage](), [Range<Int>](), plan.layers.count)
+        var lowest: (stage: Int, extent: Stage.Extent)?
         let positions = Positions(plan.layers.flatMap(\.selfAttentions), layout)
         let rotations = RotaryTables(plan.layers.flatMap(\.selfAttentions))
         var lower: [PositionsPlan] = []
@@ -38,6 +41,9 @@ struct LayerStack: Sendable {
                     place += plan.layers.count
                     last = max(last, place)
                 }
+                if lowest == nil, layout.trains(stage.tensors) {
+                    lowest = (stages.count, layout.trains(stage.branch.tensors) ? .tensors : .junction)
+                }
                 let kind = stage.branch.positions
                 stages.append(
                     Stage(
@@ -48,6 +54,7 @@ struct LayerStack: Sendable {
         }
         self.stages = stages
         self.ranges = ranges
+        self.lowest = lowest
         dropoutLayers = last
         carries = plan.carries
         entry = plan.entry.map { Norm($0, layout) }
@@ -62,6 +69,10 @@ struct LayerStack: Sendable {
     var count: Int { ranges.count }
     /// Number of stages, to allocate their saved state.
     var stageCount: Int { stages.count }
+    /// The lowest layer with a tensor that is trained; the number of layers if there is none.
+    var lowestTrained: Int {
+        ranges.firstIndex { range in lowest.map { range.contains($0.stage) } ?? false } ?? count
+    }
 
     // MARK: Forward
 
@@ -106,6 +117,11 @@ struct LayerStack: Sendable {
         }
         leave(layer, stream, pass)
         return stream
+    }
+
+    /// Counts a layer, whose stream is computed by `evaluate`, among those of `saved`: no backward will reach it.
+    func skip(layer: Int, shared: [Stage.Saved], saved: inout [Stage.Saved]) {
+        for place in ranges[layer] { saved.append(shared[place - ranges[layer].lowerBound]) }
     }
 
     /// The stream after `layer` without a backward: all layers use the memory of `shared`, which the first one
@@ -216,16 +232,25 @@ struct LayerStack: Sendable {
     }
 
     /// Replaces the gradients of the stream after `layer` by those of the stream before it; gradients of its
-    /// parameters accumulate. `saved` = the state of the stages of all layers, or of this one where a window has it.
+    /// parameters accumulate.
+    ///
+    /// - Parameters:
+    ///   - stops: whether it ends where nothing below is trained; then the gradients of the stream are void.
+    ///   - saved: the state of the stages of all layers, or of this one where a window has it.
     func backward(
-        layer: Int, _ gradient: Stage.Gradient, _ pass: PassContext, _ parameters: ParameterStore,
-        saved: [Stage.Saved], isWindow: Bool = false, scratch: Stage.BackwardScratch
+        layer: Int, _ gradient: Stage.Gradient, stops: Bool = false, _ pass: PassContext,
+        _ parameters: ParameterStore, saved: [Stage.Saved], isWindow: Bool = false, scratch: Stage.BackwardScratch
     ) {
         let first = isWindow ? ranges[layer].lowerBound : 0
         if layer == count - 1 { RowKernels.dropout(gradient.input, outputMask(pass), into: gradient.input) }
         for place in ranges[layer].reversed() {
+            var extent = Stage.Extent.whole
+            if stops, let lowest {
+                if place < lowest.stage { return }
+                if place == lowest.stage { extent = lowest.extent }
+            }
             stages[place].backward(
-                gradient, carries: carries, isFirst: place == 0 && entry == nil, pass, parameters,
+                gradient, carries: carries, isFirst: place == 0 && entry == nil, extent: extent, pass, parameters,
                 saved: saved[place - first], scratch: scratch)
         }
     }

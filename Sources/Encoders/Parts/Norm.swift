@@ -57,11 +57,11 @@ struct Norm: Sendable {
     func beta(_ parameters: ParameterStore) -> UnsafePointer<Float>? {
         beta.map { UnsafePointer(parameters.pointer($0)) }
     }
-    /// [D] where the scale's gradient accumulates.
-    func dGamma(_ parameters: ParameterStore) -> UnsafeMutablePointer<Float> { parameters.gradientPointer(gamma) }
-    /// [D] where the shift's gradient accumulates; nil = there is no shift.
+    /// [D] where the scale's gradient accumulates; nil = it is frozen.
+    func dGamma(_ parameters: ParameterStore) -> UnsafeMutablePointer<Float>? { parameters.gradientPointer(gamma) }
+    /// [D] where the shift's gradient accumulates; nil = there is no shift, or it is frozen.
     func dBeta(_ parameters: ParameterStore) -> UnsafeMutablePointer<Float>? {
-        beta.map { parameters.gradientPointer($0) }
+        beta.flatMap { parameters.gradientPointer($0) }
     }
 
     /// y [R, D] = dropout(norm(x)).

@@ -194,25 +194,27 @@ struct SelfAttention: Sendable {
         _ input: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
         scratch: UnsafeMutablePointer<Float>, into product: Matrix
     ) {
-        projection.multiply(input, parameters, into: saved.qkv)
+        let draw = pass.draw(layer: layer)
+        projection.multiply(input, parameters, draw: draw, into: saved.qkv)
         let (rows, left) = read(saved.qkv, pass, parameters, scratch: scratch, isBackward: false)
         let (projected, rest) = project(pass, parameters, scratch: left, isBackward: false)
         var attention = kernel(pass, parameters)
         attention.relatives = projected?.relatives
         attention.forward(rows, context: saved.context, logSumExp: saved.logSumExp, scratch: rest)
-        output.multiply(saved.context, parameters, into: product)
+        output.multiply(saved.context, parameters, draw: draw, into: product)
     }
 
-    /// dInput [T, D] from dProduct [T, D], assigned or accumulated.
+    /// dInput [T, D] from dProduct [T, D], assigned or accumulated; nil = nobody wants it.
     func backward(
         _ dProduct: Matrix, input: Matrix, _ pass: PassContext, _ parameters: ParameterStore, saved: Saved,
-        scratch: Stage.BackwardScratch, into dInput: Matrix, accumulates: Bool
+        scratch: Stage.BackwardScratch, into dInput: Matrix?, accumulates: Bool
     ) {
         let dContext = scratch.context.matrix(plan.queryColumns)  // [T, H E]
         let dQKV = scratch.wide.matrix(plan.projection.outputs)  // [T, (H + 2 K) E]
         let dPositions = plan.positions.table == nil ? nil : own(pass.dPositions)  // [H, 2 L - 1]
-        output.accumulateWeightGradient(dProduct, saved.context, parameters)
-        output.inputGradient(dProduct, parameters, into: dContext)
+        let draw = pass.draw(layer: layer)
+        output.accumulateWeightGradient(dProduct, saved.context, parameters, draw: draw)
+        output.inputGradient(dProduct, parameters, draw: draw, into: dContext)
         let (rows, left) = read(saved.qkv, pass, parameters, scratch: scratch.kernel, isBackward: true)
         let (projected, rest) = project(pass, parameters, scratch: left, isBackward: true)
         var attention = kernel(pass, parameters)
@@ -225,13 +227,14 @@ struct SelfAttention: Sendable {
             finishedPositions?.backward(table, parameters, scratch: rest)
         }
         if let ownBiases { sumBiases(split(dQKV), ownBiases, parameters) }
-        if let finishedTable, let dPositions {
-            Positions.accumulate(
-                dPositions, buckets, longest: pass.longest, into: parameters.gradientMatrix(finishedTable))
+        if let dPositions, let dTable = finishedTable.flatMap({ parameters.gradientMatrix($0) }) {
+            Positions.accumulate(dPositions, buckets, longest: pass.longest, into: dTable)
         }
         unread(dQKV, saved.qkv, pass, parameters, scratch: rest)
-        projection.accumulateGradients(dQKV, input, parameters)
-        projection.inputGradient(dQKV, parameters, into: dInput, accumulates: accumulates)
+        projection.accumulateGradients(dQKV, input, parameters, draw: draw)
+        if let dInput {
+            projection.inputGradient(dQKV, parameters, draw: draw, into: dInput, accumulates: accumulates)
+        }
     }
 
     /// The attention kernel's view of this pass.
@@ -269,7 +272,7 @@ struct SelfAttention: Sendable {
         _ rows: AttentionRows, _ slots: (query: TensorSlot, value: TensorSlot), _ parameters: ParameterStore
     ) {
         for (matrix, slot) in [(rows.q, slots.query), (rows.v, slots.value)] {
-            let gradient = parameters.gradientPointer(slot)
+            guard let gradient = parameters.gradientPointer(slot) else { continue }
             for head in 0..<plan.heads {
                 let columns = matrix.columns(head * rows.step..<head * rows.step + plan.headWidth)
                 RowKernels.biasGradient(columns, into: gradient + head * plan.headWidth)
@@ -328,10 +331,10 @@ extension SelfAttention {
         let (source, gradient) = (split(qkv), split(dQKV))
         withHeads(pass, parameters) { queries, keys in
             queries.backward(
-                source.q, inPlace: gradient.q, dWeight: norms.map { parameters.gradientPointer($0.query) },
+                source.q, inPlace: gradient.q, dWeight: norms.flatMap { parameters.gradientPointer($0.query) },
                 scratch: scratch)
             keys.backward(
-                source.k, inPlace: gradient.k, dWeight: norms.map { parameters.gradientPointer($0.key) },
+                source.k, inPlace: gradient.k, dWeight: norms.flatMap { parameters.gradientPointer($0.key) },
                 scratch: scratch)
         }
     }

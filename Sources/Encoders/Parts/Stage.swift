@@ -35,6 +35,16 @@ struct Stage: Sendable {
         let junction: Junction.Saved
     }
 
+    /// What a backward computes of a stage: where nothing below is trained, no more than is needed.
+    enum Extent: Sendable, Equatable {
+        /// The gradients of its tensors and of the stream before it.
+        case whole
+        /// The gradients of its tensors.
+        case tensors
+        /// The gradients of its junction's tensors.
+        case junction
+    }
+
     /// The residual stream between two stages.
     struct Stream {
         /// [T, D] what the next junction adds to.
@@ -115,19 +125,21 @@ struct Stage: Sendable {
     }
 
     /// Replaces the gradients of the stream after the stage by those of the stream before it. `isFirst` = the stream
-    /// before it is one matrix, read by the branch and carried on.
+    /// before it is one matrix, read by the branch and carried on. `extent`: how much of it is wanted.
     func backward(
-        _ gradient: Gradient, carries: CarriedSum, isFirst: Bool, _ pass: PassContext, _ parameters: ParameterStore,
-        saved: Saved, scratch: BackwardScratch
+        _ gradient: Gradient, carries: CarriedSum, isFirst: Bool, extent: Extent = .whole, _ pass: PassContext,
+        _ parameters: ParameterStore, saved: Saved, scratch: BackwardScratch
     ) {
         let isJoint = carries == .normed
         junction.backward(
             dNormed: gradient.input, dCarried: isJoint ? nil : gradient.carried, pass, parameters,
             saved: saved.junction, into: gradient.carried, dBranch: scratch.branch,
             dBias: branch.output.biasGradient(parameters), scratch: scratch.kernel)
+        if extent == .junction { return }
         let accumulates = isJoint || isFirst
+        let dInput = accumulates ? gradient.carried : gradient.input
         branch.backward(
             scratch.branch, input: saved.input, pass, parameters, saved: saved.branch, scratch: scratch,
-            into: accumulates ? gradient.carried : gradient.input, accumulates: accumulates)
+            into: extent == .whole ? dInput : nil, accumulates: accumulates)
     }
 }

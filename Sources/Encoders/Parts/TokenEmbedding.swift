@@ -126,14 +126,14 @@ struct TokenEmbedding: Sendable {
         if noise > 0, let mask = pass.mask(layer: 0, .embeddingNoise, rate: 0.5) {
             RowKernels.addNoise(saved.sum, alpha: noise, mask)
         }
-        if let early { project(saved.sum, early, parameters, into: saved.projected) }
+        if let early { project(saved.sum, early, pass, parameters, into: saved.projected) }
         let normed = late.flatMap { _ in saved.narrow?.output } ?? output
         if let norm, let statistics = saved.norm {
             norm.forward(saved.projected, parameters, dropout: mask(pass), saved: statistics, into: normed)
         } else {
             RowKernels.dropout(saved.projected, mask(pass), into: normed)
         }
-        if let late { project(normed, late, parameters, into: output) }
+        if let late { project(normed, late, pass, parameters, into: output) }
     }
 
     /// Gradients of tables, norm and projection accumulate, and the tokens' rows are marked; `dOutput` [T, D] is
@@ -144,8 +144,8 @@ struct TokenEmbedding: Sendable {
     ) {
         var gradient = dOutput
         if let late, let narrow = saved.narrow {
-            late.accumulateGradients(gradient, narrow.output, parameters)
-            late.inputGradient(gradient, parameters, into: narrow.gradient)
+            late.accumulateGradients(gradient, narrow.output, parameters, draw: pass.draw(layer: 0))
+            late.inputGradient(gradient, parameters, draw: pass.draw(layer: 0), into: narrow.gradient)
             gradient = narrow.gradient
         }
         if let norm, let statistics = saved.norm {
@@ -156,15 +156,15 @@ struct TokenEmbedding: Sendable {
             RowKernels.dropout(gradient, mask(pass), into: gradient)
         }
         if let early, let narrow = saved.narrow {
-            early.accumulateGradients(gradient, saved.sum, parameters)
-            early.inputGradient(gradient, parameters, into: narrow.gradient)
+            early.accumulateGradients(gradient, saved.sum, parameters, draw: pass.draw(layer: 0))
+            early.inputGradient(gradient, parameters, draw: pass.draw(layer: 0), into: narrow.gradient)
             gradient = narrow.gradient
         }
         if plan.scale != 1 { scale(gradient) }
         EmbeddingKernels.scatterEmbeddings(
             tokens(pass, saved), dOutput: gradient, dWord: parameters.gradientPointer(word),
-            dPosition: position.map { parameters.gradientPointer($0) }, positionStart: positionStart,
-            dType: type.map { parameters.gradientPointer($0) }, paddingID: plan.paddingID ?? -1,
+            dPosition: position.flatMap { parameters.gradientPointer($0) }, positionStart: positionStart,
+            dType: type.flatMap { parameters.gradientPointer($0) }, paddingID: plan.paddingID ?? -1,
             paddingPosition: paddingPosition)
         if parameters.touched.watches(word) { parameters.touched.mark(pass.tokens) }
     }
@@ -174,8 +174,10 @@ struct TokenEmbedding: Sendable {
             UnsafeMutableBufferPointer(start: x.pointer, count: x.rows * x.columns), by: plan.scale)
     }
 
-    private func project(_ x: Matrix, _ linear: Linear, _ parameters: ParameterStore, into y: Matrix) {
-        linear.multiply(x, parameters, into: y)
+    private func project(
+        _ x: Matrix, _ linear: Linear, _ pass: PassContext, _ parameters: ParameterStore, into y: Matrix
+    ) {
+        linear.multiply(x, parameters, draw: pass.draw(layer: 0), into: y)
         if let bias = linear.bias(parameters) { RowKernels.addBias(y, bias: bias) }
     }
 

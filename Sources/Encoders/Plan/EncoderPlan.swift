@@ -53,6 +53,15 @@ package struct EncoderPlan: Sendable, Equatable {
     /// All tensors, in layout order.
     package var tensors: [TensorSpecification] { groups.flatMap { $0 } }
 
+    /// The names of its dense modules, the lowest first, each once.
+    package var denseModules: [String] {
+        var names: [String] = []
+        for linear in [embedding.projection?.linear].compactMap({ $0 }) + layers.flatMap({ $0.linears.reversed() }) {
+            for module in linear.modules where !names.contains(module.name) { names.append(module.name) }
+        }
+        return names
+    }
+
     /// Numbers in all tensors.
     package var parameterCount: Int { tensors.reduce(0) { $0 + $1.shape.reduce(1, *) } }
 

@@ -110,6 +110,10 @@ extension TrainingArguments {
                 return .object(object)
             }),
         Option(
+            "freeze", \.freeze,
+            "parameters that are not trained, by the first dotted parts of their names, with *, ? and [0-5] inside a part: "
+                + "[embeddings, \"encoder.layer.[0-5]\"]", words: "a list of patterns of names"),
+        Option(
             "layerwise_lr_decay", \.layerwiseDecay,
             "share of the learning rate that each layer keeps of the layer above it; not of rates of "
                 + "learning_rate_mapping", check: .within(1e-6...1)),

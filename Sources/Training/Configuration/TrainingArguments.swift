@@ -74,6 +74,8 @@ public struct TrainingArguments: Sendable {
     public var miniBatchTokens: Int?
     /// Regular expression over parameter names -> learning rate; the last pattern that matches wins.
     public var learningRateMapping: [(pattern: String, rate: Double)] = []
+    /// Patterns of names of parameters that are not trained (`ParameterPattern`).
+    public var freeze: [String] = []
     /// Share of the learning rate that each layer below the top one keeps of the layer above it.
     public var layerwiseDecay = 1.0
     /// Share that an average of the weights keeps in each step; nil keeps no average.

@@ -4,6 +4,7 @@
 
 import TuttiCorpus
 import TuttiGround
+import TuttiModels
 
 /// A configuration, checked key by key.
 package struct TrainingConfiguration: Sendable {
@@ -21,6 +22,8 @@ package struct TrainingConfiguration: Sendable {
     let places: ConfigurationPlaces
     package var model = ""
     package var configOverrides: JSONObject?
+    /// The adapter that is trained in place of the encoder's own weights.
+    package var lora: AdapterConfiguration?
     /// Tokens of a text at most; nil takes the model's own limit.
     package var maxSequenceLength: Int?
     package var outputDirectory = ""
@@ -43,6 +46,18 @@ package struct TrainingConfiguration: Sendable {
         Option(
             "config_overrides", \.configOverrides,
             "values of the model's config.json that are replaced, such as dropout rates"),
+        Option(
+            "lora", words: "a mapping",
+            "a low-rank adapter, trained in place of the encoder's own weights: the keys of peft's LoraConfig",
+            read: { (json, configuration) throws(OptionProblem) in
+                configuration.lora =
+                    json.isNull ? nil : try AdapterConfiguration(JSONObject(option: json), isSaved: false)
+            },
+            write: { configuration in
+                configuration.lora.map {
+                    AdapterConfiguration.options.object(of: $0, from: AdapterConfiguration())
+                } ?? .null
+            }),
         Option(
             "max_seq_length", \.maxSequenceLength, "tokens of a text at most; by default the model's own limit",
             check: .atLeast(3)),

@@ -1,5 +1,6 @@
-// SharedNode: the ranks of one node keep ONE copy of the values and of the optimizer's state, and a gradient arena for
-// each rank that all can read. Each sums over ranks and updates only its shard, and nothing is copied anywhere.
+// SharedNode: the ranks of one node keep ONE copy of the values, frozen ones among them, and of the optimizer's state, and
+// a gradient arena for each rank that all can read. Each sums over ranks and updates only its shard, and nothing is copied
+// anywhere.
 //
 // A shard is made of whole chunks of 64 K floats, dealt like cards: chunk c belongs to rank c mod W. Dense layers cost
 // more than the word table with its untouched rows, and every rank gets its share of both.
@@ -41,7 +42,7 @@ package final class SharedNode: Exchange {
     static func regions(_ parameters: ParameterStore, stateCount: Int, ranks: Int) -> [Int] {
         let chunks = ArenaChunks(parameters.layout)
         let arenas = 1 + stateCount + ranks  // values, state, gradients
-        return Array(repeating: chunks.floats * 4, count: arenas)
+        return [parameters.layout.frozenCount * 4] + Array(repeating: chunks.floats * 4, count: arenas)
             + Array(repeating: parameters.touched.marks.count * 4, count: ranks) + [chunks.count * 8]
             + Array(repeating: 64, count: ranks) + NodeRows.regions(ranks: ranks)
     }
@@ -60,6 +61,7 @@ package final class SharedNode: Exchange {
         self.parameters = parameters
         self.ensemble = ensemble
         let chunks = ArenaChunks(parameters.layout)
+        let frozen = memory.take(Float.self, parameters.layout.frozenCount)
         let values = memory.take(Float.self, chunks.floats)
         let all = StoredChunks(of: chunks)
         let state = (0..<stateCount).map { _ in StateArena(all, memory.take(Float.self, chunks.floats)) }
@@ -77,12 +79,16 @@ package final class SharedNode: Exchange {
             state: state, shard: chunks.dealt(from: ensemble.rank, by: ensemble.size), isWriter: ensemble.isRoot,
             part: ensemble.rank, parts: ensemble.size)
         progress[ensemble.rank].initialize(to: Atomic(0))
-        if ensemble.isRoot { _ = values.update(fromContentsOf: parameters.values) }
+        if ensemble.isRoot {
+            _ = values.update(fromContentsOf: parameters.values)
+            _ = frozen.update(fromContentsOf: parameters.frozenValues)
+        }
         try ensemble.barrier()
         // Written by its own rank first: a node of several memories keeps it near.
         gradients[ensemble.rank].update(repeating: 0)
         parameters.move(
             values: values, gradients: gradients[ensemble.rank], marks: marksOfRanks[ensemble.rank], owner: memory)
+        parameters.move(frozen: frozen, owner: memory)
     }
 
     /// Nothing: the others read the slice where it lies, at the end.

@@ -63,6 +63,7 @@ final class ChunkedEncoder {
         _ batch: PackedBatch, taps: [Int]?, dropout: DropoutStream?, _ dEmbeddings: Matrix,
         finished: (Range<Int>) -> Void
     ) {
+        if !encoder.isTrained { return }
         Self.cut(batch, chunking, into: &chunks)
         for (number, range) in chunks.enumerated() {
             backward(batch, of: range, taps: taps, dropout: dropout, dEmbeddings) {

@@ -57,6 +57,12 @@ final class Objective {
                     : "reconstructs texts from one encoder, and the model has a Router",
                 hint: "Use another loss, or train one of the model's encoders alone.")
         }
+        guard model.adapter == nil || requirements.decoder == nil else {
+            throw TuttiError(
+                .usage, "fit the loss to the model", configured.name,
+                "trains a decoder with the encoder's weights, and the model has an adapter in their place",
+                hint: "Use another loss, or train without lora.")
+        }
         let chunking = configured.chunking ?? chunking
         student = ChunkedEncoder(model.encoder, chunking: chunking)
         var guides: [Role: SentenceEncoder] = [:]

@@ -108,6 +108,7 @@ final class ObjectiveParameters {
         }
         tensorsInArenas = LossParameters(tensors)
         decoder?.bind(store)
+        twin?.parameters.shareFrozen(of: store)
         if let twin, let first = twinNames.first {
             twin.parameters.live(in: store, from: entry(first.own).range.lowerBound)
         }

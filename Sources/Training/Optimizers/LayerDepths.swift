@@ -13,7 +13,7 @@ struct LayerDepths {
     private var depths: [String: Int] = [:]
 
     init(_ layout: ParameterLayout) {
-        let own = layout.entries.filter { $0.owner == .model }
+        let own = layout.all.filter { $0.owner == .model }
         let numbers = own.map { Self.layer(of: $0.name) }
         let top = numbers.compactMap { $0 }.max() ?? -1
         var hasLayers = false

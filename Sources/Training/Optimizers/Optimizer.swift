@@ -132,7 +132,7 @@ func updateRuns(
     }
     var runs: [UpdateRun] = []
     let depths = LayerDepths(layout)
-    for entry in layout.entries {
+    for entry in layout.all {
         var rate = arguments.learningRate * depths.factor(of: entry, decay: arguments.layerwiseDecay)
         let names = [entry.name] + (otherNames[entry.name] ?? [])
         for index in patterns.indices
@@ -140,6 +140,7 @@ func updateRuns(
             patterns[index].matched = true
             rate = patterns[index].rate
         }
+        if entry.isFrozen { continue }
         let decay = entry.decays ? arguments.weightDecay : 0
         let loss = losses.firstIndex { $0.overlaps(entry.range) }
         if !wholeTensors, let last = runs.indices.last, runs[last].baseRate == rate, runs[last].weightDecay == decay,

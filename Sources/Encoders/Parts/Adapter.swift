@@ -1,0 +1,136 @@
+// A low-rank adapter of a dense module (LoRA): y += s dropout(x) A^T B^T beside y = x W^T, of which W stays as it is.
+//
+// The layout knows which modules have one, by name, so that plans and parts need not; Linear.swift calls it in each of its
+// products. Nothing is kept for backward: dropout(x) A^T is made again, which costs little at a small rank. A mask is a
+// function of sequence, layer and module, as every mask here.
+//
+// Legend: R rows, I inputs, O outputs, r rank. Reference: Hu et al. 2021, arXiv 2106.09685; peft/tuners/lora/layer.py.
+
+import TuttiKernels
+
+/// The adapter of a module.
+package struct AdapterPlan: Sendable, Equatable {
+    /// r.
+    package let rank: Int
+    /// s, the factor of its product.
+    package let scale: Float
+    /// Dropout of its input, used only during training.
+    package let dropout: Float
+
+    /// An adapter of `rank`, whose product is multiplied by `scale`.
+    package init(rank: Int, scale: Float, dropout: Float) {
+        (self.rank, self.scale, self.dropout) = (rank, scale, dropout)
+    }
+
+    /// The names of A and B of `module`.
+    package static func names(_ module: String) -> (a: String, b: String) {
+        (module + ".lora_A.weight", module + ".lora_B.weight")
+    }
+
+    /// Its tensors A [r, I] and B [O, r], of a `module` whose weight is [O, I].
+    func tensors(_ module: String, weight: [Int]) -> [TensorSpecification] {
+        let names = Self.names(module)
+        return [.init(names.a, [rank, weight[1]]), .init(names.b, [weight[0], rank])]
+    }
+}
+
+/// The masks that adapters draw in one layer of a pass.
+struct AdapterDraw {
+    /// Keys of the rows' sequences.
+    let keys: UnsafePointer<UInt64>
+    /// [sequences + 1] where they begin.
+    let offsets: UnsafePointer<Int32>
+    let sequences: Int
+    let layer: Int
+}
+
+/// Memory of the products of adapters, one at a time.
+final class AdapterRoom {
+    fileprivate var arena = Arena()
+}
+
+/// The adapter of one module of a dense layer.
+struct Adapter: Sendable {
+    private let a: TensorSlot  // [r, I]
+    private let b: TensorSlot  // [O, r]
+    private let plan: AdapterPlan
+    /// Where the module's outputs are among those of its layer.
+    private let outputs: Range<Int>
+    /// What tells its masks from those of other modules.
+    private let site: UInt32
+
+    init(_ plan: AdapterPlan, of module: String, outputs: Range<Int>, _ layout: ParameterLayout) {
+        let names = AdapterPlan.names(module)
+        (a, b) = (TensorSlot(layout, names.a), TensorSlot(layout, names.b))
+        self.plan = plan
+        self.outputs = outputs
+        // FNV-1a of the name; the highest bit keeps it apart from the sites of a layer.
+        site = module.utf8.reduce(UInt32(0x811C_9DC5)) { ($0 ^ UInt32($1)) &* 0x0100_0193 } | 1 << 31
+    }
+
+    /// y [R, O of the layer] += s dropout(x) A^T B^T.
+    func multiply(_ x: Matrix, _ parameters: ParameterStore, _ draw: AdapterDraw?, into y: Matrix) {
+        let (_, low) = lowRank(x, parameters, draw)
+        Gemm.multiply(
+            low, parameters.matrix(b), transposeB: true, into: y.columns(outputs), alpha: plan.scale, beta: 1)
+    }
+
+    /// dA += s (dY B)^T dropout(x) and dB += s dY^T (dropout(x) A^T), where they are trained.
+    func accumulateGradients(_ dY: Matrix, _ x: Matrix, _ parameters: ParameterStore, _ draw: AdapterDraw?) {
+        let (input, low) = lowRank(x, parameters, draw)
+        let own = dY.columns(outputs)
+        if let dB = parameters.gradientMatrix(b) {
+            Gemm.multiply(own, transposeA: true, low, into: dB, alpha: plan.scale, beta: 1)
+        }
+        if let dA = parameters.gradientMatrix(a) {
+            let dLow = gradientOfLow(own, parameters)
+            Gemm.multiply(dLow, transposeA: true, input, into: dA, beta: 1)
+        }
+    }
+
+    /// dX [R, I] += the adjoint of dropout of s dY B A.
+    func addInputGradient(_ dY: Matrix, _ parameters: ParameterStore, _ draw: AdapterDraw?, to dX: Matrix) {
+        parameters.adapterRoom.arena.reset()
+        let dLow = gradientOfLow(dY.columns(outputs), parameters)
+        guard let mask = mask(draw, parameters) else {
+            return Gemm.multiply(dLow, parameters.matrix(a), into: dX, beta: 1)
+        }
+        let dInput = parameters.adapterRoom.arena.matrix(dX.rows, dX.columns)  // [R, I]
+        Gemm.multiply(dLow, parameters.matrix(a), into: dInput)
+        RowKernels.dropout(dInput, mask, into: dInput)
+        let count = dX.rows * dX.columns
+        precondition(dX.stride == dX.columns, "Adapter: a gradient in columns of another matrix")
+        OptimizerKernels.addScaled(
+            UnsafeBufferPointer(start: dInput.pointer, count: count), factor: 1,
+            to: UnsafeMutableBufferPointer(start: dX.pointer, count: count))
+    }
+
+    /// dropout(x) [R, I] and dropout(x) A^T [R, r].
+    private func lowRank(
+        _ x: Matrix, _ parameters: ParameterStore, _ draw: AdapterDraw?
+    ) -> (input: Matrix, low: Matrix) {
+        parameters.adapterRoom.arena.reset()
+        var input = x
+        if let mask = mask(draw, parameters) {
+            input = parameters.adapterRoom.arena.matrix(x.rows, x.columns)
+            RowKernels.dropout(x, mask, into: input)
+        }
+        let low = parameters.adapterRoom.arena.matrix(x.rows, plan.rank)
+        Gemm.multiply(input, parameters.matrix(a), transposeB: true, into: low)
+        return (input, low)
+    }
+
+    /// s dY B [R, r].
+    private func gradientOfLow(_ dY: Matrix, _ parameters: ParameterStore) -> Matrix {
+        let dLow = parameters.adapterRoom.arena.matrix(dY.rows, plan.rank)
+        Gemm.multiply(dY, parameters.matrix(b), into: dLow, alpha: plan.scale)
+        return dLow
+    }
+
+    private func mask(_ draw: AdapterDraw?, _ parameters: ParameterStore) -> DropoutMask? {
+        guard plan.dropout > 0, let draw else { return nil }
+        let keys = parameters.adapterRoom.arena.uint64s(draw.sequences)
+        Dropout.siteKeys(of: draw.keys, count: draw.sequences, layer: UInt32(draw.layer), site: site, into: keys)
+        return DropoutMask(rate: plan.dropout, keys: keys, offsets: draw.offsets, sequences: draw.sequences)
+    }
+}

@@ -1,0 +1,60 @@
+// A model folder that holds an adapter, in place of an encoder: where its base model is.
+
+import Foundation
+import TuttiFormats
+import TuttiGround
+
+/// What a folder says of its adapter.
+package struct AdapterFolder: Sendable {
+    /// The folder.
+    let path: String
+    /// adapter_config.json.
+    let configurationFile: ConfigurationFile
+    /// Its settings.
+    let configuration: AdapterConfiguration
+    /// The folder of the base model.
+    let basePath: String
+
+    /// Reads adapter_config.json of `path`; nil where there is none.
+    ///
+    /// Throws: `.data` naming file and key for another kind of adapter; `.missingFile` for a base model that is not there.
+    init?(_ path: String) throws(TuttiError) {
+        guard let file = try ConfigurationFile.ifPresent(ModelAdapter.configurationName, in: path) else { return nil }
+        self.path = path
+        configurationFile = file
+        do throws(OptionProblem) {
+            configuration = try AdapterConfiguration(file.object, isSaved: true)
+        } catch let flaw { throw file.error(flaw) }
+        let base = try file.required("base_model_name_or_path", as: String.self)
+        do {
+            basePath = try ModelHub.resolve(base)
+        } catch {
+            throw TuttiError(
+                error.kind, "find the base model of the adapter", "\(file.path): base_model_name_or_path",
+                "'\(base)': \(error.problem)", hint: error.hint)
+        }
+        if FileManager.default.fileExists(atPath: basePath + "/" + ModelAdapter.configurationName) {
+            throw file.error(
+                "base_model_name_or_path", "'\(base)' is a model with an adapter itself; a model has one at most",
+                hint: "Merge that adapter first: tutti export --merge.")
+        }
+    }
+
+    /// The adapter's weights.
+    ///
+    /// Throws: `.missingFile`; `.data` for anything malformed.
+    func openWeights() throws(TuttiError) -> TensorFile {
+        let (safe, torch) = (path + "/" + ModelAdapter.weightsName, path + "/adapter_model.bin")
+        if !FileManager.default.fileExists(atPath: safe), FileManager.default.fileExists(atPath: torch) {
+            return try TensorFile(torch: torch)
+        }
+        return try TensorFile(path: safe)
+    }
+
+    /// Whether the folder has a tokenizer of its own.
+    var hasTokenizer: Bool {
+        ["tokenizer.json", "tokenizer_config.json", "vocab.txt"].contains {
+            FileManager.default.fileExists(atPath: path + "/" + $0)
+        }
+    }
+}
