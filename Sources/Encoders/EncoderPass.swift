@@ -35,6 +35,11 @@ final class PassMemory {
     var stages: [Stage.Saved] = []
     /// Of the layers that keep nothing for a backward: those of one layer.
     var shared: [Stage.Saved] = []
+    /// Of the modules over tokens.
+    var modules: [TokenModule.Saved] = []
+    /// What was pooled, where modules over tokens make it, and the pooled rows.
+    var tokens: Matrix?
+    var pooled: Matrix?
     var heads: [Head.Saved] = []
 
     init(layers: Int, stages stageCount: Int, heads headCount: Int) {
@@ -53,6 +58,13 @@ final class PassMemory {
     var entry: Norm.Saved?
     var context: PassContext?
 
+    /// The output of a layer whose memory the next layer uses, where it outlasts that.
+    func copy(of output: Matrix) -> Matrix {
+        let copy = arena.matrix(output.rows, output.columns)
+        copy.copy(from: output)
+        return copy
+    }
+
     /// Discards the last pass and keeps the memory.
     func reset(taps: [Int]) {
         arena.reset()
@@ -60,8 +72,9 @@ final class PassMemory {
         outputs.removeAll(keepingCapacity: true)
         stages.removeAll(keepingCapacity: true)
         shared.removeAll(keepingCapacity: true)
+        modules.removeAll(keepingCapacity: true)
         heads.removeAll(keepingCapacity: true)
-        (embedding, entry, context) = (nil, nil, nil)
+        (embedding, entry, context, tokens, pooled) = (nil, nil, nil, nil, nil)
         (forwardScratch, window) = (nil, nil)
     }
 }

@@ -58,6 +58,9 @@ package struct ParameterLayout: Sendable, Equatable {
     /// A layout without parameters, of a model with these adapters.
     package init(adapters: [String: AdapterPlan] = [:]) { self.adapters = adapters }
 
+    /// A layout of these tensors of a model.
+    package init(_ tensors: [TensorSpecification]) { for tensor in tensors { append(tensor) } }
+
     /// The floats of the parameters that losses own, including alignment; empty if there are none.
     package var lossRange: Range<Int> { modelCount..<count }
 

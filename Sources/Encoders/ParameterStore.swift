@@ -181,11 +181,11 @@ struct TensorSlot: Sendable {
     /// Whether it is among the frozen values.
     let isFrozen: Bool
 
-    /// One parameter; a scalar counts as one row of one column.
+    /// One parameter; a scalar counts as one row of one column, and what lies behind the first dimension as columns.
     init(_ entry: ParameterLayout.Entry) {
         offset = entry.range.lowerBound
         rows = entry.shape.count < 2 ? 1 : entry.shape[0]
-        columns = entry.shape.last ?? 1
+        columns = entry.shape.count < 2 ? entry.shape.last ?? 1 : entry.shape.dropFirst().reduce(1, *)
         isFrozen = entry.isFrozen
     }
 
@@ -202,7 +202,7 @@ struct TensorSlot: Sendable {
         for (place, name) in names.enumerated() {
             guard let entry = layout.entry(named: name) else { preconditionFailure("no parameter '\(name)'") }
             let isVector = entry.shape.count == 1
-            let own = isVector ? (1, entry.shape[0]) : (entry.shape[0], entry.shape[1])
+            let own = isVector ? (1, entry.shape[0]) : (entry.shape[0], entry.shape.dropFirst().reduce(1, *))
             if place == 0 {
                 (offset, rows, columns) = (entry.range.lowerBound, own.0, own.1)
                 isFrozen = entry.isFrozen

@@ -27,6 +27,8 @@ struct PassContext {
     var disentangled: DisentangledRows?
     /// The memory of cross-attentions.
     var memory: CrossAttention.Memory?
+    /// The weights of the words, where they have some.
+    var weightSums: WeightSums?
 
     /// Copies `batch` into the arena and derives the dropout keys.
     init(_ batch: PackedBatch, dropout stream: DropoutStream?, layers: Int, arena: inout Arena) {

@@ -32,6 +32,16 @@ package struct RoutePlan: Sendable {
     /// The model's name of a tensor of the first module.
     package func name(of tensor: String) -> String { scope.isEmpty ? tensor : "\(scope).\(tensor)" }
 
+    /// Width of the token vectors that are pooled.
+    package var pooledWidth: Int {
+        heads.prefix { !$0.isPooling }.reduce(plan.hiddenSize) { $1.overTokens?.outputWidth(from: $0) ?? $0 }
+    }
+
+    /// The tensors that are not trained, under the model's names.
+    fileprivate var frozen: [TensorSpecification] {
+        plan.frozen.map { TensorSpecification(name(of: $0.name), $0.shape) }
+    }
+
     /// The tensors in the groups in which backward finishes them, under the model's names.
     fileprivate var groups: [[TensorSpecification]] {
         let own = Set(plan.tensors.map(\.name))
@@ -52,13 +62,15 @@ package final class RoutedEncoder {
     package let plans: [RoutePlan]
     /// Values and gradients of all parameters.
     package let parameters: ParameterStore
+    /// The values of what is not trained; a twin shares them.
+    package let fixed: ParameterStore
     /// Width of an embedding, of all routes.
     package let outputWidth: Int
     private var spare: RoutedMemory?
 
     /// The size of the noise that token embeddings get in training (NEFTune), on routes with layers; 0 = none.
     package var embeddingNoise: Float = 0 {
-        didSet { for route in routes where !route.plan.isBag { route.embeddingNoise = embeddingNoise } }
+        didSet { for route in routes where route.layerCount > 0 { route.embeddingNoise = embeddingNoise } }
     }
 
     /// How training passes keep activations.
@@ -73,9 +85,11 @@ package final class RoutedEncoder {
     /// Encoders with zero weights, to be set through `parameters`; those that `frozen` names are not trained, and the modules
     /// that `adapters` names have one.
     ///
-    /// Throws: if modules do not match each other, or routes give embeddings of different widths.
+    /// - Parameter fixed: the values of tables that are never trained, of an encoder of the same plans; nil = new ones.
+    /// - Throws: if modules do not match each other, or routes give embeddings of different widths.
     package init(
-        _ plans: [RoutePlan], frozen: Set<String> = [], adapters: [String: AdapterPlan] = [:]
+        _ plans: [RoutePlan], frozen: Set<String> = [], adapters: [String: AdapterPlan] = [:],
+        fixed: ParameterStore? = nil
     ) throws(TuttiError) {
         precondition(!plans.isEmpty, "RoutedEncoder: no route")
         precondition(adapters.isEmpty || plans.count == 1, "RoutedEncoder: adapters of several routes")
@@ -85,10 +99,13 @@ package final class RoutedEncoder {
         var layout = ParameterLayout(adapters: adapters)
         let slices = groups.map { layout.append($0, frozen: frozen) }
         // Of several tables that are trained the largest is the one whose rows are tracked.
-        let tables = plans.map {
+        let tables = plans.filter { $0.plan.frozen.isEmpty && !$0.plan.countsWords }.map {
             ($0.name(of: $0.plan.embedding.word.name), $0.plan.vocabularySize * $0.plan.hiddenSize)
         }.filter { layout.trains($0.0) }
         let parameters = ParameterStore(layout: layout, wordTable: tables.max { $0.1 < $1.1 }?.0)
+        var untrained: [TensorSpecification] = []
+        for tensor in plans.flatMap(\.frozen) where !untrained.contains(tensor) { untrained.append(tensor) }
+        let fixed = fixed ?? ParameterStore(layout: ParameterLayout(untrained))
         var routes: [SequenceEncoder] = []
         var first = 0
         for plan in plans {
@@ -97,7 +114,8 @@ package final class RoutedEncoder {
             routes.append(
                 try SequenceEncoder(
                     plan.plan, heads: plan.heads, layout: own, slices: Array(slices[first..<first + count]),
-                    parameters: parameters))
+                    parameters: parameters, fixed: fixed,
+                    fixedLayout: plan.scope.isEmpty ? nil : fixed.layout.renamed { plan.bareName(of: $0) }))
             first += count
         }
         for (route, plan) in zip(routes, plans) where route.outputWidth != routes[0].outputWidth {
@@ -110,13 +128,14 @@ package final class RoutedEncoder {
         self.plans = plans
         self.routes = routes
         self.parameters = parameters
+        self.fixed = fixed
         outputWidth = routes[0].outputWidth
     }
 
     /// An encoder of the same plans and frozen parameters, with values of its own that are still zero.
     package func makeTwin() throws(TuttiError) -> RoutedEncoder {
         try RoutedEncoder(
-            plans, frozen: Set(layout.all.filter(\.isFrozen).map(\.name)), adapters: layout.adapters)
+            plans, frozen: Set(layout.all.filter(\.isFrozen).map(\.name)), adapters: layout.adapters, fixed: fixed)
     }
 
     /// An encoder of the same plans, settings and values, of which these parameters alone are frozen, and these modules
@@ -124,7 +143,7 @@ package final class RoutedEncoder {
     package func remade(
         frozen: Set<String>, adapters: [String: AdapterPlan]
     ) throws(TuttiError) -> RoutedEncoder {
-        let other = try RoutedEncoder(plans, frozen: frozen, adapters: adapters)
+        let other = try RoutedEncoder(plans, frozen: frozen, adapters: adapters, fixed: fixed)
         (other.compute, other.embeddingNoise) = (compute, embeddingNoise)
         (other.kept, other.halfProducts) = (kept, halfProducts)
         for entry in other.layout.all {
@@ -156,6 +175,8 @@ package final class RoutedEncoder {
 
     /// The position of each parameter.
     package var layout: ParameterLayout { parameters.layout }
+    /// What holds all tensors of the model: those that are trained, and the others.
+    package var stores: [ParameterStore] { [parameters, fixed] }
     /// The route that costs most a token.
     private var largest: SequenceEncoder {
         routes.dropFirst().reduce(routes[0]) { $1.plan.denseParameters > $0.plan.denseParameters ? $1 : $0 }
@@ -164,6 +185,8 @@ package final class RoutedEncoder {
     package var plan: EncoderPlan { largest.plan }
     /// Number of transformer layers of that route.
     package var layerCount: Int { plan.layerCount }
+    /// Whether modules between layers and pooling need the last layer, on any route.
+    package var worksOnTokens: Bool { routes.contains(where: \.worksOnTokens) }
     /// Maximum tokens of a sequence of that route.
     package var longestSequence: Int { plan.longestSequence }
 

@@ -10,7 +10,8 @@
 // Backward ends where nothing below is trained; the layers below are computed as in an evaluation, dropout included, and
 // keep nothing.
 //
-// A plan without layers is a bag of tokens: gathered and pooled in one, without vectors of tokens.
+// A bag of tokens is pooled without vectors of tokens. Modules between the layers and pooling (TokenModules/) need the last
+// layer: they read its output, or mix those of several layers; with them there is no other tap.
 //
 // Legend: T packed tokens, S sequences, D hidden, Dout width of an embedding.
 
@@ -32,10 +33,12 @@ package final class SequenceEncoder {
     package var frozenProducts = DenseProducts.fp32
     /// The plan of the transformer.
     package let plan: EncoderPlan
-    /// The modules after the transformer.
+    /// The modules after the first.
     package let headConfigurations: [HeadConfiguration]
     /// Values and gradients of all parameters.
     package let parameters: ParameterStore
+    /// The values of what is not trained.
+    package let fixed: ParameterStore
     /// Width of an embedding.
     package let outputWidth: Int
     /// The position of each parameter.
@@ -47,16 +50,23 @@ package final class SequenceEncoder {
     /// Maximum tokens of a sequence.
     package var longestSequence: Int { plan.longestSequence }
 
-    private let embedding: TokenEmbedding
-    /// Of a plan without layers, in place of embedding, layers and pooling.
+    /// Nil where tokens have no vectors.
+    private let embedding: TokenEmbedding?
+    /// In place of embedding, layers and pooling.
     private let bag: EmbeddingBag?
     private let stack: LayerStack
+    private let mixture: LayerMixture?
+    private let modules: [TokenModule]
     private let pooling: PoolingHead
     private let heads: [Head]
     /// Whether the embedding, and whether the embedding or a layer, has a tensor that is trained.
     private let reachesEmbedding, reachesLayers: Bool
+    /// The same of the modules over tokens, or what is below them.
+    private let reachesTokens: Bool
     /// The lowest head with a tensor that is trained; their number if there is none.
     private let lowestHead: Int
+    /// Width of the vectors that are pooled.
+    private let pooledWidth: Int
     /// The slices of the gradient arena of heads, layers from the last to the first, and embedding.
     private let slices: [Range<Int>]
 
@@ -77,48 +87,54 @@ package final class SequenceEncoder {
         let slices = Self.groups(plan, heads).map { layout.append($0, frozen: frozen) }
         try self.init(
             plan, heads: heads, layout: layout, slices: slices,
-            parameters: ParameterStore(layout: layout, wordTable: plan.embedding.word.name))
+            parameters: ParameterStore(layout: layout, wordTable: plan.embedding.word.name),
+            fixed: ParameterStore(layout: ParameterLayout(plan.frozen)))
     }
 
-    /// The tensors in the groups in which backward finishes their gradients: heads, layers, embedding.
+    /// The tensors in the groups in which backward finishes their gradients: heads, modules over tokens, layers,
+    /// embedding.
     static func groups(_ plan: EncoderPlan, _ heads: [HeadConfiguration]) -> [[TensorSpecification]] {
-        heads.dropFirst().reversed().map(\.tensors) + plan.groups
+        heads.filter { !$0.isPooling }.reversed().map(\.tensors) + plan.groups
     }
 
-    /// An encoder whose parameters are in `parameters`, under the names of `layout`; `slices` are the floats that the
-    /// backward of each group finishes.
+    /// An encoder whose parameters are in `parameters`, under the names of `layout`, and tables that are never trained in `fixed`;
+    /// `slices` are the floats that the backward of each group finishes.
     ///
     /// Throws: if modules do not match each other or the plan.
     init(
         _ plan: EncoderPlan, heads headConfigurations: [HeadConfiguration], layout: ParameterLayout,
-        slices: [Range<Int>], parameters: ParameterStore
+        slices: [Range<Int>], parameters: ParameterStore, fixed: ParameterStore, fixedLayout: ParameterLayout? = nil
     ) throws(TuttiError) {
-        guard case .pooling(let modes, _, let includePrompt)? = headConfigurations.first, !modes.isEmpty else {
-            throw planError("modules", "the module after the transformer is not a pooling with at least one mode")
-        }
-        guard !plan.isBag || modes == [.mean] && includePrompt else {
-            throw planError("modules", "a model without layers is pooled by the mean of its tokens")
-        }
-        var widths = [plan.hiddenSize]
-        for (place, head) in headConfigurations.enumerated() {
-            if case .pooling = head, place > 0 { throw planError("modules", "there is a second pooling module") }
-            widths.append(try head.outputWidth(from: widths[place]))
-        }
+        let chain = try ModuleChain(headConfigurations, plan)
+        let (place, widths) = (chain.pooling, chain.widths)
         self.slices = slices
         self.plan = plan
         self.headConfigurations = headConfigurations
         self.parameters = parameters
+        self.fixed = fixed
         outputWidth = widths[widths.count - 1]
         lastLayer = [plan.layerCount]
-        embedding = TokenEmbedding(plan.embedding, layout)
-        bag = plan.isBag ? EmbeddingBag(plan, layout) : nil
+        embedding =
+            plan.isBag ? nil : TokenEmbedding(plan.embedding, layout, frozen: fixedLayout ?? fixed.layout)
+        bag = plan.bag.map { EmbeddingBag($0, plan, layout) }
         stack = LayerStack(plan, layout)
-        pooling = PoolingHead(modes: modes, includePrompt: includePrompt)
         reachesEmbedding = layout.trains((plan.entry?.tensors ?? []) + plan.embedding.tensors)
         reachesLayers = reachesEmbedding || stack.lowestTrained < plan.layerCount
-        let modules = headConfigurations.dropFirst()
-        lowestHead = modules.firstIndex { layout.trains($0.tensors) }.map { $0 - 1 } ?? modules.count
-        heads = headConfigurations.indices.dropFirst().map { place in
+        reachesTokens = reachesLayers || headConfigurations.prefix(place).contains { layout.trains($0.tensors) }
+        lowestHead =
+            (place + 1..<headConfigurations.count).first { layout.trains(headConfigurations[$0].tensors) }
+            .map { $0 - place - 1 } ?? headConfigurations.count - place - 1
+        if case .layerMixture(let own)? = headConfigurations.first?.overTokens {
+            mixture = LayerMixture(own, layout)
+        } else {
+            mixture = nil
+        }
+        modules = headConfigurations.prefix(place).enumerated().compactMap { number, head in
+            head.overTokens.flatMap { TokenModule($0, index: number, inputWidth: widths[number], layout) }
+        }
+        pooledWidth = widths[place]
+        pooling = PoolingHead(modes: chain.modes, includePrompt: chain.includePrompt)
+        heads = headConfigurations.indices.dropFirst(place + 1).map { place in
             Head(
                 headConfigurations[place], index: place, inputWidth: widths[place], outputWidth: widths[place + 1],
                 layout)
@@ -126,7 +142,10 @@ package final class SequenceEncoder {
     }
 
     /// Whether any of its parameters is trained.
-    package var isTrained: Bool { reachesLayers || lowestHead < heads.count }
+    package var isTrained: Bool { reachesTokens || lowestHead < heads.count }
+
+    /// Whether modules between the layers and pooling need the last layer.
+    package var worksOnTokens: Bool { mixture != nil || !modules.isEmpty }
 
     /// Embeds `batch` without a backward: `result` [taps * S, Dout], tap by tap.
     ///
@@ -157,6 +176,10 @@ package final class SequenceEncoder {
         let dropout = DropoutStream(seed: 0, step: 0)
         forward(batch, lastLayer, dropout, into: result, memory, keepsActivations: true)
         if bag == nil, var pass = memory.context, let scratch = memory.forwardScratch {
+            for module in memory.modules {
+                _ = memory.arena.matrix(module.input.rows, module.input.columns)
+                for unrolled in module.unrolled { _ = memory.arena.matrix(unrolled.rows, unrolled.columns) }
+            }
             _ = stack.beginBackward(&pass, arena: &memory.arena)
             _ = stack.backwardScratch(pass, parameters, kernel: 0, after: scratch, arena: &memory.arena)
         }
@@ -176,9 +199,12 @@ package final class SequenceEncoder {
         var pass = PassContext(batch, dropout: dropout, layers: stack.dropoutLayers, arena: &memory.arena)
         let scratch = stack.begin(&pass, parameters, keepsActivations: keepsActivations, arena: &memory.arena)
         memory.forwardScratch = scratch
-        let pooled = memory.arena.matrix(taps.count * pass.sequences, pooling.modes.count * d)  // [taps S, modes D]
+        // [taps S, modes D]
+        let pooled = memory.arena.matrix(taps.count * pass.sequences, pooling.modes.count * pooledWidth)
+        memory.pooled = pooled
 
-        if let bag {
+        guard let embedding else {
+            guard let bag else { preconditionFailure("SequenceEncoder: neither tokens nor a bag") }
             bag.forward(pass, parameters, into: pooled)
             applyHeads(pooled, pass, memory, into: result)
             memory.context = pass
@@ -186,11 +212,14 @@ package final class SequenceEncoder {
         }
         let start = memory.arena.matrix(t, d)  // [T, D]
         let saved = embedding.allocate(tokens: t, arena: &memory.arena)
-        embedding.forward(pass, parameters, noise: embeddingNoise, saved: saved, into: start)
+        embedding.forward(pass, parameters, frozen: fixed, noise: embeddingNoise, saved: saved, into: start)
         var (stream, statistics) = stack.enter(start, parameters, arena: &memory.arena)
         memory.outputs.append(start)
-        var nextTap = pool(start, layer: 0, taps, 0, pass, into: pooled)
-        if keepsActivations, kept != .fp32 {
+        let mixed = mixture.map { _ in memory.arena.matrix(t, d) }  // [T, D]
+        mixed?.fill(0)
+        var last = start
+        var nextTap = tap(start, layer: 0, taps, 0, pass, into: pooled, mixed)
+        if keepsActivations, kept != .fp32, layerCount > 0 {
             memory.window = stack.makeWindow(after: stream, pass, keeping: kept, arena: &memory.arena)
         }
         let firstKept = keepsActivations ? (reachesEmbedding ? 0 : stack.lowestTrained) : layerCount
@@ -211,10 +240,21 @@ package final class SequenceEncoder {
             }
             let output = stack.output(of: layer + 1, stream)
             if keepsActivations {
-                memory.outputs.append(
-                    memory.window == nil ? output : outlasting(output, memory, isTap: taps[nextTap] == layer + 1))
+                let isRead = mixture != nil || taps[nextTap] == layer + 1
+                let isReused = memory.window != nil || mixture != nil && layer < firstKept
+                memory.outputs.append(isReused && isRead ? memory.copy(of: output) : output)
             }
-            nextTap = pool(output, layer: layer + 1, taps, nextTap, pass, into: pooled)
+            nextTap = tap(output, layer: layer + 1, taps, nextTap, pass, into: pooled, mixed)
+            last = output
+        }
+        if worksOnTokens {
+            var tokens = mixed ?? last  // [T, D]
+            for module in modules {
+                memory.modules.append(module.forward(tokens, &pass, parameters, arena: &memory.arena))
+                tokens = memory.modules[memory.modules.count - 1].output
+            }
+            memory.tokens = tokens
+            pooling.forward(tokens, pass, into: pooled)
         }
         applyHeads(pooled, pass, memory, into: result)
         (memory.embedding, memory.entry, memory.context) = (saved, statistics, pass)
@@ -256,23 +296,23 @@ package final class SequenceEncoder {
             if !slices[group].isEmpty { finished(slices[group]) }
             group += 1
         }
-        for place in heads.indices.reversed() where reachesLayers || place >= lowestHead {
+        for place in heads.indices.reversed() where reachesTokens || place >= lowestHead {
             dRows = heads[place].backward(
                 memory.heads[place], dOutput: dRows, parameters, scratch: scratch.kernel, arena: &memory.arena)
             finish()
         }
-        if !reachesLayers { return }
-        if let bag {
-            bag.backward(pass, parameters, dPooled: dRows)
+        if !reachesTokens { return }
+        guard let embedding, let embedded = memory.embedding else {
+            bag?.backward(pass, parameters, dPooled: dRows)
             finish()
             return
         }
-        guard let embedded = memory.embedding else { preconditionFailure("SequenceEncoder: no embedded tokens") }
         let gradient = stack.beginBackward(&pass, arena: &memory.arena)
+        let dMixed = backThroughTokens(memory, pass, dPooled: dRows, gradient, finish)
         var tap = taps.count - 1
         for layer in ((reachesEmbedding ? 0 : stack.lowestTrained)..<layerCount).reversed() {
             if layer < taps[taps.count - 1] {
-                tap = unpool(layer: layer + 1, tap, memory, pass, dPooled: dRows, into: gradient)
+                tap = unpool(layer: layer + 1, tap, memory, pass, dPooled: dRows, dMixed, into: gradient)
                 if let window = memory.window {
                     stack.restore(layer: layer, pass, parameters, scratch: forwardScratch, in: window)
                 }
@@ -283,19 +323,11 @@ package final class SequenceEncoder {
             finish()
         }
         if !reachesEmbedding { return }
-        _ = unpool(layer: 0, tap, memory, pass, dPooled: dRows, into: gradient)
+        _ = unpool(layer: 0, tap, memory, pass, dPooled: dRows, dMixed, into: gradient)
         let dEmbedded = stack.leaveBackward(
             gradient, embedded: memory.outputs[0], statistics: memory.entry, parameters, scratch: scratch)
         embedding.backward(pass, parameters, saved: embedded, dOutput: dEmbedded, scratch: scratch.kernel)
         finish()
-    }
-
-    /// The output of a layer that computed in a window, outside of it where a tap's backward may read it.
-    private func outlasting(_ output: Matrix, _ memory: PassMemory, isTap: Bool) -> Matrix {
-        guard isTap else { return output }
-        let copy = memory.arena.matrix(output.rows, output.columns)
-        copy.copy(from: output)
-        return copy
     }
 
     /// Memory for a pass: the spare one, or new memory while a pass is alive.
@@ -310,45 +342,56 @@ package final class SequenceEncoder {
     /// Keeps the memory of a finished pass for the next one.
     func takeBack(_ memory: PassMemory) { spare = memory }
 
-    /// Pools `layer`'s output if it is the current tap; returns the next tap.
-    private func pool(
-        _ output: Matrix, layer: Int, _ taps: [Int], _ tap: Int, _ pass: PassContext, into pooled: Matrix
+    /// The backward of pooling and of the modules before it; what comes before them gets its gradient, but for a mixture of
+    /// layers, whose gradient is the result.
+    private func backThroughTokens(
+        _ memory: PassMemory, _ pass: PassContext, dPooled: Matrix, _ gradient: Stage.Gradient, _ finish: () -> Void
+    ) -> Matrix? {
+        guard let tokens = memory.tokens, let pooled = memory.pooled else { return nil }
+        var dTokens = memory.arena.matrix(tokens.rows, tokens.columns)  // [T, D']
+        dTokens.fill(0)
+        pooling.backward(tokens, pooled: pooled, pass, dPooled: dPooled, stream: dTokens)
+        for place in modules.indices.reversed() {
+            dTokens = modules[place].backward(
+                memory.modules[place], pass, dOutput: dTokens, parameters, arena: &memory.arena)
+            finish()
+        }
+        guard let mixture else {
+            stack.gradient(of: layerCount, gradient).add(dTokens)
+            return nil
+        }
+        let mixed = memory.modules.first?.input ?? tokens
+        mixture.backward(memory.outputs, mixed: mixed, parameters, dMixed: dTokens)
+        finish()
+        return dTokens
+    }
+
+    /// Adds `layer`'s output to a mixture, or pools it if it is the current tap; returns the next tap.
+    private func tap(
+        _ output: Matrix, layer: Int, _ taps: [Int], _ tap: Int, _ pass: PassContext, into pooled: Matrix,
+        _ mixed: Matrix?
     ) -> Int {
+        if let mixture, let mixed { mixture.add(output, layer: layer, parameters, to: mixed) }
+        if worksOnTokens { return tap }
         guard tap < taps.count, taps[tap] == layer else { return tap }
         pooling.forward(output, pass, into: pooled.rows(tap * pass.sequences..<(tap + 1) * pass.sequences))
         return tap + 1
     }
 
-    /// Adds the gradient of `layer`'s tap to the stream's if there is one; returns the next tap.
+    /// Adds the gradient of `layer`'s tap, or that of a mixture, to the stream's if there is one; returns the next tap.
     private func unpool(
-        layer: Int, _ tap: Int, _ memory: PassMemory, _ pass: PassContext, dPooled: Matrix,
+        layer: Int, _ tap: Int, _ memory: PassMemory, _ pass: PassContext, dPooled: Matrix, _ dMixed: Matrix?,
         into gradient: Stage.Gradient
     ) -> Int {
+        if worksOnTokens {
+            guard let mixture, let dMixed else { return tap }
+            mixture.addGradient(dMixed, layer: layer, parameters, to: stack.gradient(of: layer, gradient))
+            return tap
+        }
         guard tap >= 0, memory.taps[tap] == layer else { return tap }
         let rows = dPooled.rows(tap * pass.sequences..<(tap + 1) * pass.sequences)
         pooling.backward(
-            memory.outputs[layer], pass, dPooled: rows, stream: stack.gradient(of: layer, gradient))
+            memory.outputs[layer], pooled: rows, pass, dPooled: rows, stream: stack.gradient(of: layer, gradient))
         return tap - 1
-    }
-
-    private func requireFits(_ batch: PackedBatch, _ taps: [Int], _ result: Matrix) {
-        var isAscending = !taps.isEmpty
-        for place in taps.indices {
-            let isAbove = place == 0 || taps[place] > taps[place - 1]
-            isAscending = isAscending && isAbove && taps[place] >= 0 && taps[place] <= layerCount
-        }
-        precondition(isAscending, "SequenceEncoder: taps \(taps) are not ascending layers 0 ... \(layerCount)")
-        precondition(
-            batch.longest <= longestSequence,
-            "SequenceEncoder: a sequence of \(batch.longest) tokens, but positions end at \(longestSequence)")
-        precondition(
-            result.rows == taps.count * batch.sequenceCount && result.columns == outputWidth,
-            "SequenceEncoder: \(taps.count) taps of \(batch.sequenceCount) sequences of width \(outputWidth)"
-                + " into [\(result.rows), \(result.columns)]")
-        for id in batch.ids {
-            precondition(
-                id >= 0 && Int(id) < plan.vocabularySize,
-                "SequenceEncoder: token \(id) outside a vocabulary of \(plan.vocabularySize)")
-        }
     }
 }

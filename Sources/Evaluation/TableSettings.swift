@@ -13,7 +13,7 @@ public struct TableSettings: Sendable {
     public init() {}
 
     /// The keys of a data set that have no meaning for an evaluator: it takes whole rows, in file order.
-    private static let withoutMeaning = ["negatives", "shuffle", "validation_split"]
+    private static let withoutMeaning = ["negatives", "shuffle", "streaming", "validation_split"]
 
     /// The options of settings that hold these at `path`; `order` names the columns in their order.
     public static func options<Owner>(

@@ -54,9 +54,36 @@ extension TensorFile {
         inMemory name: String, shape: [Int], sourcePath: String,
         _ write: (UnsafeMutableBufferPointer<Float>) -> Void
     ) throws(TuttiError) {
-        let count = shape.reduce(MemoryLayout<Float>.size, *)
-        let memory = try MappedFile(copyOf: sourcePath, count: count) { write($0.bindMemory(to: Float.self)) }
-        let info = TensorInfo(name: name, dtype: .f32, shape: shape, byteRange: 0..<count, file: 0)
-        try self.init(path: sourcePath, files: [memory], tensors: [info], metadata: [:])
+        try self.init(inMemory: [(name, shape)], sourcePath: sourcePath) { _, values in write(values) }
+    }
+
+    /// Tensors in single precision, in memory, that `write` makes one by one; `sourcePath` is what messages name.
+    ///
+    /// Throws: `.retryable` if there is not enough memory.
+    package init(
+        inMemory tensors: [(name: String, shape: [Int])], sourcePath: String,
+        _ write: (_ place: Int, UnsafeMutableBufferPointer<Float>) -> Void
+    ) throws(TuttiError) {
+        var (files, infos) = ([MappedFile](), [TensorInfo]())
+        for (place, tensor) in tensors.enumerated() {
+            let count = tensor.shape.reduce(MemoryLayout<Float>.size, *)
+            files.append(
+                try MappedFile(copyOf: sourcePath, count: count) { write(place, $0.bindMemory(to: Float.self)) })
+            infos.append(
+                TensorInfo(name: tensor.name, dtype: .f32, shape: tensor.shape, byteRange: 0..<count, file: place))
+        }
+        try self.init(path: sourcePath, files: files, tensors: infos, metadata: [:])
+    }
+
+    /// The same tensors under the names that `name` gives them; those without one are left out.
+    ///
+    /// Throws: `.data` if two get one name.
+    package func renamed(_ name: (String) -> String?) throws(TuttiError) -> TensorFile {
+        let tensors = tensors.compactMap { info in
+            name(info.name).map {
+                TensorInfo(name: $0, dtype: info.dtype, shape: info.shape, byteRange: info.byteRange, file: info.file)
+            }
+        }
+        return try TensorFile(path: path, files: files, tensors: tensors, metadata: metadata)
     }
 }

@@ -151,6 +151,14 @@ extension OptionCheck where Value == Int {
     }
 }
 
+extension OptionCheck where Value == Int {
+    /// An integer in a range.
+    public static func within(_ range: ClosedRange<Int>) -> OptionCheck {
+        let words = "from \(range.lowerBound) to \(range.upperBound)"
+        return OptionCheck(words) { range.contains($0) ? nil : "\($0) is not \(words)" }
+    }
+}
+
 extension OptionCheck where Value == String {
     /// A text that says something.
     public static var filled: OptionCheck { OptionCheck("not empty") { $0.isEmpty ? "is empty" : nil } }

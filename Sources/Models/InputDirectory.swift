@@ -1,7 +1,7 @@
 // The folder of a first module, read without its weights: of the one first module of most models, or of each that a
 // Router chooses among.
 //
-//   config.json                the transformer's architecture; a StaticEmbedding has none
+//   config.json                the transformer's architecture; other modules have other settings, or none
 //   sentence_bert_config.json  max_seq_length, do_lower_case (older layout; other names for other families)
 //
 // Reference: sentence_transformers/base/modules/transformer.py (_load_config).
@@ -20,9 +20,9 @@ package struct InputDirectory: Sendable {
     package let scope: String
     /// Its kind.
     package let input: InputModule
-    /// config.json, with overrides applied; empty where there is none.
+    /// config.json, with overrides applied, or the settings of another module; empty where there are none.
     package let configuration: JSONObject
-    /// The bytes of config.json as found.
+    /// The bytes of that file as found.
     package let configurationBytes: [UInt8]
     /// True when overrides changed config.json.
     package let isOverridden: Bool
@@ -30,15 +30,22 @@ package struct InputDirectory: Sendable {
     package let maximumLength: Int?
     /// do_lower_case of the older layout.
     package let lowercases: Bool
+    /// The layers of the folder's transformer that are kept; nil = all.
+    let keptLayers: [Int]?
+    /// What takes the place of files where a run made the module.
+    let made: MadeInput?
 
     /// The file that a message about the architecture names.
-    package var configurationPath: String { encoderPath + "/config.json" }
+    package var configurationPath: String { encoderPath + "/" + (input.settingsName ?? "config.json") }
     /// The folder of config.json and weights: with an adapter, that of the base model.
     var encoderPath: String { adapter?.basePath ?? path }
     /// The folder of the tokenizer.
     var tokenizerPath: String { adapter?.hasTokenizer == false ? encoderPath : path }
     /// config.json, to be asked by key.
     var configurationFile: ConfigurationFile { ConfigurationFile(path: configurationPath, object: configuration) }
+
+    /// The folder that it is saved in; empty for the root.
+    var savedFolder: String { scope.isEmpty ? input.folder : scope }
 
     /// Names that sentence-transformers gave to sentence_bert_config.json over the years.
     static let settingsNames = [
@@ -47,21 +54,37 @@ package struct InputDirectory: Sendable {
         "sentence_xlnet_config.json",
     ]
 
-    /// Reads the folder `path`; `overrides` replaces members of config.json.
+    /// Reads the folder `path`; `overrides` replaces members of config.json, and of the layers those of `keptLayers` are
+    /// kept; `needsLayers` where a module reads all of them.
     ///
     /// Throws: `.missingFile` naming what is not there; `.data` naming file and key; `.usage` for an unknown override.
-    init(_ input: InputModule, path: String, scope: String, overrides: JSONObject?) throws(TuttiError) {
+    init(
+        _ input: InputModule, path: String, scope: String, overrides: JSONObject?, keptLayers: [Int]? = nil,
+        needsLayers: Bool = false
+    ) throws(TuttiError) {
         self.input = input
         self.path = path
         self.scope = scope
         let adapter = input == .transformer ? try AdapterFolder(path) : nil
         self.adapter = adapter
-        let configurationPath = (adapter?.basePath ?? path) + "/config.json"
-        var configuration = ConfigurationFile(path: configurationPath, object: JSONObject())
-        if input.hasConfiguration {
+        self.keptLayers = keptLayers
+        made = nil
+        let encoderPath = adapter?.basePath ?? path
+        var configuration = ConfigurationFile(path: encoderPath, object: JSONObject())
+        if let name = input.settingsName {
+            let configurationPath = encoderPath + "/" + name
             configurationBytes = try MappedFile(path: configurationPath).contents
             configuration = try ConfigurationFile(path: configurationPath)
-            isOverridden = try InputDirectory.apply(overrides, to: &configuration)
+            var isChanged = false
+            if input.hasConfiguration {
+                isChanged = try InputDirectory.apply(overrides, to: &configuration)
+                if needsLayers, configuration.object["output_hidden_states"] != .bool(true) {
+                    configuration.object.set("output_hidden_states", .bool(true))
+                    isChanged = true
+                }
+                if let keptLayers { isChanged = try InputDirectory.keep(keptLayers, in: &configuration) || isChanged }
+            }
+            isOverridden = isChanged
         } else {
             configurationBytes = []
             isOverridden = false
@@ -70,7 +93,8 @@ package struct InputDirectory: Sendable {
 
         var maximumLength: Int?
         var lowercases = false
-        for name in InputDirectory.settingsNames {
+        if input == .wordEmbeddings { maximumLength = try configuration.value("max_seq_length", check: .atLeast(1)) }
+        for name in InputDirectory.settingsNames where input != .wordEmbeddings {
             guard let file = try ConfigurationFile.ifPresent(name, in: path) else { continue }
             maximumLength = try file.value("max_seq_length", check: .atLeast(1))
             lowercases = try file.value("do_lower_case") ?? false
@@ -78,6 +102,21 @@ package struct InputDirectory: Sendable {
         }
         self.maximumLength = maximumLength
         self.lowercases = lowercases
+    }
+
+    /// A module that a run made; `settings` is what its file would say.
+    init(_ input: InputModule, made: MadeInput, settings: JSONObject, maximumLength: Int?) {
+        self.input = input
+        path = made.source
+        scope = ""
+        configuration = settings
+        configurationBytes = settings.isEmpty ? [] : Array(JSONValue.object(settings).serialized(indent: 4).utf8)
+        isOverridden = false
+        keptLayers = nil
+        adapter = nil
+        self.made = made
+        self.maximumLength = maximumLength
+        lowercases = false
     }
 
     /// Replaces members of config.json; true when anything changed.

@@ -130,7 +130,8 @@ extension SentenceEncoder {
     /// What the model itself knows for its card; training adds the rest.
     package func modelCardFacts() -> ModelCardFacts {
         var facts = ModelCardFacts()
-        facts.baseModel = ModelHub.isHubID(sourceDescription) ? sourceDescription : ""
+        let isMade = directory.inputs.contains { $0.made != nil }
+        facts.baseModel = !isMade && ModelHub.isHubID(sourceDescription) ? sourceDescription : ""
         facts.dimension = dimension
         facts.maximumLength = lengthLimit
         facts.similarity = similarity
@@ -159,7 +160,8 @@ extension SentenceEncoder {
     /// The module at `place` of a route, the first module being 0.
     private func description(of place: Int, on route: Int) -> String {
         func python(_ truth: Bool) -> String { truth ? "True" : "False" }
-        let (route, plan) = (directory.routes[route], encoder.plans[route].plan)
+        let (pooledWidth, plan) = (encoder.plans[route].pooledWidth, encoder.plans[route].plan)
+        let route = directory.routes[route]
         guard place > 0 else {
             let input = inputs[route.input]
             switch input.directory.input {
@@ -167,14 +169,20 @@ extension SentenceEncoder {
                 let family = input.directory.configuration["model_type"]?.string ?? ""
                 return "Transformer({'max_seq_length': \(input.maximumLength), "
                     + "'do_lower_case': \(python(input.directory.lowercases)), 'architecture': '\(family)'})"
+            case .wordEmbeddings:
+                return "WordEmbeddings(\n    (emb_layer): Embedding(\(plan.vocabularySize), \(plan.hiddenSize))\n  )"
+            case .bagOfWords: return "BoW()"
             case .staticEmbedding:
                 return "StaticEmbedding(\n    (embedding): EmbeddingBag(\(plan.vocabularySize), "
                     + "\(plan.hiddenSize), mode='mean')\n  )"
             }
         }
         switch route.modules[place - 1].module {
+        case .tokens(let module):
+            let settings = module.settings.map { "'\($0.key)': \($0.value.configurationText)" }
+            return "\(module.className)(" + (settings.isEmpty ? ")" : "{\(settings.joined(separator: ", "))})")
         case .pooling(let modes, _, let includePrompt):
-            return "Pooling({'word_embedding_dimension': \(plan.hiddenSize), "
+            return "Pooling({'word_embedding_dimension': \(pooledWidth), "
                 + "'pooling_mode': '\(modes.map(\.name).joined(separator: "+"))', "
                 + "'include_prompt': \(python(includePrompt))})"
         case .normalize: return "Normalize()"

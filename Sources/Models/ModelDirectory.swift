@@ -24,12 +24,8 @@ package struct ModelDirectory: Sendable {
     package let path: String
     /// The first modules of all routes, each once.
     package let inputs: [InputDirectory]
-    /// The modules of each route; most models have one.
-    package let routes: [RouteModules]
-    /// Which route encodes a text.
-    package let routing: Routing
     /// The modules as they are listed.
-    let list: ModuleList
+    private(set) var list: ModuleList
     /// Prompts by name; null prompts are left out.
     package let prompts: [(name: String, text: String)]
     /// The name of the prompt that plain encoding uses.
@@ -41,6 +37,11 @@ package struct ModelDirectory: Sendable {
     /// Lines that a user should read once.
     package let notices: [String]
 
+    /// The modules of each route; most models have one.
+    package var routes: [RouteModules] { list.routes }
+    /// Which route encodes a text.
+    package var routing: Routing { list.router?.file.routing ?? .single }
+
     /// The modules of all routes after the first ones, each once.
     package var modules: [PlacedModule] {
         routes.flatMap(\.modules).reduce(into: []) { all, placed in
@@ -51,10 +52,44 @@ package struct ModelDirectory: Sendable {
     /// The similarity functions that a model may name.
     package static let similarities = ["cosine", "dot", "euclidean", "manhattan"]
 
-    /// Reads the folder `path`; `overrides` replaces members of config.json.
+    /// A model whose modules a run makes, the first of them too.
+    ///
+    /// Throws: as the files that it is made of.
+    init(making changes: ModelChanges) throws(TuttiError) {
+        guard let request = changes.modules?.first, request.makesInput else {
+            preconditionFailure("ModelDirectory: no first module")
+        }
+        for (key, isGiven) in [
+            ("config_overrides", changes.overrides?.isEmpty == false), ("keep_layers", changes.keptLayers != nil),
+        ] where isGiven {
+            throw TuttiError(
+                .usage, "make the model", key, "the model is made by modules and has no config.json",
+                hint: "Remove the key.")
+        }
+        var notices: [String] = []
+        let input = try InputDirectory.made(request, notices: &notices)
+        path = input.path
+        inputs = [input]
+        list = ModuleList(input: ModuleList.Input(kind: input.input, folder: "", scope: ""), modules: [])
+        prompts = []
+        defaultPromptName = nil
+        similarity = "cosine"
+        truncatedDimension = nil
+        self.notices = notices
+    }
+
+    /// The same with the modules of `list`.
+    func with(_ list: ModuleList) -> ModelDirectory {
+        var other = self
+        other.list = list
+        return other
+    }
+
+    /// Reads the folder `path` as a run changes it.
     ///
     /// Throws: `.missingFile` naming what is not there; `.data` naming file and key; `.usage` for an unknown override.
-    package init(path: String, overrides: JSONObject? = nil) throws(TuttiError) {
+    package init(path: String, changes: ModelChanges = ModelChanges()) throws(TuttiError) {
+        let overrides = changes.overrides
         var notices: [String] = []
         self.path = path
         let listed = try ModuleList(path)
@@ -63,7 +98,8 @@ package struct ModelDirectory: Sendable {
             inputs.append(
                 try InputDirectory(
                     input.kind, path: input.folder.isEmpty ? path : path + "/" + input.folder, scope: input.scope,
-                    overrides: overrides))
+                    overrides: overrides, keptLayers: changes.keptLayers,
+                    needsLayers: changes.modules?.contains { $0.needsLayers } ?? false))
         }
         if let listed {
             list = listed
@@ -74,11 +110,20 @@ package struct ModelDirectory: Sendable {
             notices.append("\(path) has no modules.json: it is taken as a plain encoder, with \(name) on top")
         }
         self.inputs = inputs
-        routes = list.routes
-        routing = list.router?.file.routing ?? .single
-        if let overrides, !overrides.isEmpty, !inputs.contains(where: \.input.hasConfiguration) {
+        let isTransformer = inputs.contains(where: \.input.hasConfiguration)
+        if let overrides, !overrides.isEmpty, !isTransformer {
             throw TuttiError(
                 .usage, "override model configuration", "config_overrides", "the model has no config.json to override",
+                hint: "Remove the key.")
+        }
+        if changes.keptLayers != nil, !isTransformer || list.router != nil {
+            throw TuttiError(
+                .usage, "choose layers", "keep_layers",
+                list.router != nil ? "the model has a Router" : "the model has no layers", hint: "Remove the key.")
+        }
+        if changes.modules != nil, list.router != nil {
+            throw TuttiError(
+                .usage, "make the modules", "modules", "the model has a Router, whose modules cannot be replaced",
                 hint: "Remove the key.")
         }
 

@@ -36,14 +36,17 @@ struct ModelSizes {
         for (key, shape) in sizes.shapes { try check(shape, key, file) }
     }
 
-    /// Refuses a dense layer that is far larger than its weights.
+    /// Refuses a module that is far larger than its weights.
     ///
     /// Throws: `.data` naming the module's folder.
     func check(_ placed: PlacedModule, root: String) throws(TuttiError) {
+        let file = ConfigurationFile(
+            path: "\(root)/\(placed.folder)/\(placed.module.settingsName)", object: JSONObject())
+        if let plan = placed.module.overTokens {
+            for (key, shape) in plan.sizes { try check(shape, key, file) }
+        }
         guard case .dense(_, let inputWidth, let outputWidth, _, _, _) = placed.module else { return }
-        try check(
-            [inputWidth, outputWidth], "out_features",
-            ConfigurationFile(path: "\(root)/\(placed.folder)/config.json", object: JSONObject()))
+        try check([inputWidth, outputWidth], "out_features", file)
     }
 
     private func check(_ shape: [Int], _ key: String, _ file: ConfigurationFile) throws(TuttiError) {

@@ -33,48 +33,49 @@ struct ModelWeights: Sendable {
     let parts: [Part]
 
     /// Finds the parameters in `first`, the weights of the first modules of `directory`, whose families these are, and in
-    /// the weight files of the `modules` after them.
+    /// the weight files of the `modules` after them, which `open` gives. `layouts` are those of the trained parameters and
+    /// of what is not trained.
     ///
     /// Throws: `.missingFile` for a missing file with a remedy; `.data` for missing tensors and wrong shapes.
     init(
         _ directory: ModelDirectory, first: [TensorFile], modules: [PlacedModule], families: [any EncoderFamily.Type],
-        layout: ParameterLayout
+        layouts: [ParameterLayout], open: (PlacedModule) throws(TuttiError) -> TensorFile
     ) throws(TuttiError) {
         var parts: [Part] = []
         for (place, file) in first.enumerated() {
             let (family, scope) = (families[place], directory.inputs[place].scope)
             parts.append(
-                try ModelWeights.part(folder: scope, file, layout: layout, of: family) {
+                try ModelWeights.part(folder: directory.inputs[place].savedFolder, file, layouts, of: family) {
                     scope.isEmpty ? family.canonicalName($0) : scope + "." + family.canonicalName($0)
                 })
         }
         for placed in modules where placed.module.hasWeights {
-            let file = try TensorFile.open(directory: directory.path + "/" + placed.folder)
             parts.append(
-                try ModelWeights.part(folder: placed.folder, file, layout: layout) { placed.folder + "." + $0 })
+                try ModelWeights.part(folder: placed.folder, try open(placed), layouts) { placed.folder + "." + $0 })
         }
         self.parts = parts
         let found = Set(parts.flatMap(\.parameters.values))
-        let missing = layout.all.map(\.name).filter { !found.contains($0) }
+        let names = layouts.flatMap(\.all).map(\.name)
+        let missing = names.filter { !found.contains($0) }
         guard missing.isEmpty else {
             let some = missing.sorted().prefix(3).map { "'\($0)'" }.joined(separator: ", ")
             throw TuttiError(
                 .data, "read weights", parts[0].file.path,
-                "\(missing.count) of \(layout.all.count) tensors are missing: \(some)"
+                "\(missing.count) of \(names.count) tensors are missing: \(some)"
                     + (missing.count > 3 ? " ..." : ""),
                 hint: "Are config.json and the weights of the same model?")
         }
     }
 
-    /// Fills the parameters of `store` from the files.
+    /// Fills the parameters of the stores from the files.
     ///
     /// Throws: `.data` naming the tensor and the place of the first number that is not finite.
-    func load(into store: ParameterStore) throws(TuttiError) { try load(parts, into: store) }
+    func load(into stores: [ParameterStore]) throws(TuttiError) { try load(parts, into: stores) }
 
     /// The same of the modules after the first, from their files in another folder of the same model.
     ///
     /// Throws: as `load`; `.missingFile`.
-    func loadModules(of directory: String, into store: ParameterStore) throws(TuttiError) {
+    func loadModules(of directory: String, into stores: [ParameterStore]) throws(TuttiError) {
         var others: [Part] = []
         for part in parts.dropFirst() {
             others.append(
@@ -82,16 +83,15 @@ struct ModelWeights: Sendable {
                     folder: part.folder, file: try TensorFile.open(directory: directory + "/" + part.folder),
                     parameters: part.parameters, dropped: part.dropped, isOfLargerClass: false))
         }
-        try load(others, into: store)
+        try load(others, into: stores)
     }
 
-    private func load(_ parts: [Part], into store: ParameterStore) throws(TuttiError) {
+    private func load(_ parts: [Part], into stores: [ParameterStore]) throws(TuttiError) {
         for part in parts {
             for info in part.file.tensors {
-                guard let name = part.parameters[info.name], let entry = store.layout.entry(named: name) else {
+                guard let name = part.parameters[info.name], let values = ModelWeights.values(name, in: stores) else {
                     continue
                 }
-                let values = store.values(of: entry)
                 try part.file.readFloats(info.name, into: values)
                 guard let place = values.firstNonFinite else { continue }
                 throw part.file.tensorError(
@@ -102,15 +102,21 @@ struct ModelWeights: Sendable {
         }
     }
 
-    /// Writes every file below `directory` with the values of `store`; `withInput` = that of the first module too.
+    /// The values of the parameter called `name`.
+    static func values(_ name: String, in stores: [ParameterStore]) -> UnsafeMutableBufferPointer<Float>? {
+        for store in stores { if let entry = store.layout.entry(named: name) { return store.values(of: entry) } }
+        return nil
+    }
+
+    /// Writes every file below `directory` with the values of the stores; `withInput` = that of the first module too.
     ///
     /// Throws: `.retryable` naming the file that cannot be written.
-    func save(to directory: String, from store: ParameterStore, withInput: Bool = true) throws(TuttiError) {
-        for part in withInput ? parts[...] : parts.dropFirst() {
+    func save(to directory: String, from stores: [ParameterStore], withInput: Bool = true) throws(TuttiError) {
+        for part in withInput ? parts[...] : parts.dropFirst() where !part.file.tensors.isEmpty {
             var tensors: [SafetensorsWriter.Tensor] = []
             for info in part.file.tensors where !part.dropped.contains(info.name) {
-                if let name = part.parameters[info.name], let entry = store.layout.entry(named: name) {
-                    tensors.append((info.name, .f32, info.shape, UnsafeRawBufferPointer(store.values(of: entry))))
+                if let name = part.parameters[info.name], let values = ModelWeights.values(name, in: stores) {
+                    tensors.append((info.name, .f32, info.shape, UnsafeRawBufferPointer(values)))
                 } else {
                     tensors.append((info.name, info.dtype, info.shape, try part.file.rawBytes(info.name)))
                 }
@@ -123,7 +129,7 @@ struct ModelWeights: Sendable {
 
     /// Sorts the tensors of `file` by what they are; `family` is that of an encoder, whose tensors larger classes hold too.
     private static func part(
-        folder: String, _ file: TensorFile, layout: ParameterLayout, of family: (any EncoderFamily.Type)? = nil,
+        folder: String, _ file: TensorFile, _ layouts: [ParameterLayout], of family: (any EncoderFamily.Type)? = nil,
         canonicalName: (String) -> String
     ) throws(TuttiError) -> Part {
         var parameters: [String: String] = [:]
@@ -131,7 +137,7 @@ struct ModelWeights: Sendable {
         var dropped: Set<String> = []
         for info in file.tensors {
             let name = canonicalName(info.name)
-            guard let entry = layout.entry(named: name) else { continue }
+            guard let entry = layouts.lazy.compactMap({ $0.entry(named: name) }).first else { continue }
             guard info.shape == entry.shape else {
                 throw file.tensorError(info, "has the shape \(info.shape), where config.json asks for \(entry.shape)")
             }

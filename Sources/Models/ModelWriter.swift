@@ -20,6 +20,8 @@ struct ModelWriter {
     /// A folder of the same model: tokenizer files that hold the same become hard links to its own.
     let earlier: String?
 
+    /// The values that are written: of what is trained, and of what is not.
+    private var stores: [ParameterStore] { [parameters, model.encoder.fixed] }
     /// What was read of the model's folder.
     private var source: ModelDirectory { model.directory }
 
@@ -35,7 +37,7 @@ struct ModelWriter {
             try write(file.text, to: path + "/router_config.json")
         }
         for input in model.inputs {
-            let scope = input.directory.scope
+            let scope = input.directory.savedFolder
             let folder = scope.isEmpty ? directory : directory + "/" + scope
             try makeFolder(folder)
             try write(input, to: folder, scope: scope)
@@ -45,12 +47,16 @@ struct ModelWriter {
             for placed in route.modules where written.insert(placed.folder).inserted {
                 let folder = directory + "/" + placed.folder
                 try makeFolder(folder)
-                if let text = placed.module.configurationText(hiddenSize: plan.plan.hiddenSize) {
-                    try write(text, to: folder + "/config.json")
+                let text = placed.module.configurationText(hiddenSize: plan.pooledWidth) { name in
+                    guard let values = ModelWeights.values(name, in: stores) else {
+                        preconditionFailure("ModelWriter: no parameter '\(name)'")
+                    }
+                    return values
                 }
+                if let text { try write(text, to: folder + "/" + placed.module.settingsName) }
             }
         }
-        try model.weights.save(to: directory, from: parameters, withInput: model.adapter == nil)
+        try model.weights.save(to: directory, from: stores, withInput: model.adapter == nil)
         try model.adapter?.save(to: directory, from: parameters)
         try write(card, to: directory + "/README.md")
     }
@@ -62,11 +68,23 @@ struct ModelWriter {
             if model.adapter == nil {
                 try AtomicWrite.file(path: folder + "/config.json", bytes: configurationBytes(input))
             }
+        } else if let name = input.directory.input.settingsName {
+            try AtomicWrite.file(path: folder + "/" + name, bytes: settingsBytes(input))
         }
         let before = earlier.map { scope.isEmpty ? $0 : $0 + "/" + scope }
         for (name, bytes) in input.tokenizer.files {
             try AtomicWrite.file(path: folder + "/" + name, bytes: bytes, sameAs: before.map { $0 + "/" + name })
         }
+    }
+
+    /// The bytes of the settings of a module that reads words, with the length in use.
+    private func settingsBytes(_ input: TextInput) -> [UInt8] {
+        guard input.directory.input.keepsLength, input.maximumLength != input.directory.maximumLength else {
+            return input.directory.configurationBytes
+        }
+        var settings = input.directory.configuration
+        settings.set("max_seq_length", .integer(Int64(input.maximumLength)))
+        return Array(JSONValue.object(settings).serialized(indent: 4).utf8)
     }
 
     /// The bytes of config.json as they were, or its text with overrides, and the type of the weights and the class of the
@@ -97,7 +115,7 @@ struct ModelWriter {
             let isInput = index == 0 && source.list.router?.folder != entry.folder
             return JSONValue.object([
                 "idx": .integer(Int64(index)), "name": .string("\(index)"),
-                "path": .string(isInput ? "" : entry.folder),
+                "path": .string(isInput ? model.inputs[0].directory.savedFolder : entry.folder),
                 "type": .string("sentence_transformers.models.\(entry.className)"),
             ])
         }

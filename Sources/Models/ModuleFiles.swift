@@ -1,4 +1,5 @@
-// The modules that follow the transformer in a model folder: pooling, normalisation, dense layers and their like.
+// The modules that follow the first in a model folder: pooling, normalisation, dense layers and their like; those over
+// tokens are in TokenModuleFiles.swift.
 //
 // What: one entry of modules.json with the configuration of its folder, as written by sentence-transformers 2 to 6.
 // Older folders spell pooling as booleans (pooling_mode_mean_tokens ...) and class paths as
@@ -18,12 +19,15 @@ package struct PlacedModule: Sendable, Equatable {
     package let folder: String
     /// The module.
     package let module: HeadConfiguration
+    /// Whether a run makes it, so that the model's folder has no files of it.
+    var isMade = false
 }
 
 extension HeadConfiguration {
     /// The class name in modules.json.
     package var className: String {
         switch self {
+        case .tokens(let plan): plan.className
         case .pooling: "Pooling"
         case .normalize: "Normalize"
         case .dense: "Dense"
@@ -35,20 +39,14 @@ extension HeadConfiguration {
     /// True when the module's folder holds tensors.
     var hasWeights: Bool {
         switch self {
-        case .dense, .layerNorm: true
+        case .tokens, .dense, .layerNorm: true
         case .pooling, .normalize, .dropout: false
         }
     }
 
     /// The class names that can be read.
-    private static let knownClassNames = ["Pooling", "Normalize", "Dense", "LayerNorm", "Dropout"]
-
-    /// Why other modules of sentence-transformers cannot be trained.
-    private static let refusedClasses = [
-        "WordWeights": "weights token vectors by a word list of its own, before pooling",
-        "CNN": "works on token vectors, before pooling", "LSTM": "works on token vectors, before pooling",
-        "WeightedLayerPooling": "adds up the token vectors of several layers, before pooling",
-    ]
+    private static let knownClassNames =
+        ["Pooling", "Normalize", "Dense", "LayerNorm", "Dropout"] + TokenModulePlan.classNames
 
     /// The most modes that one pooling may put side by side.
     private static let poolingLimit = 64
@@ -91,9 +89,11 @@ extension HeadConfiguration {
             let file = try ConfigurationFile(path: directory + "/config.json")
             return .dropout(rate: try file.value("dropout", check: .within(0..<1)) ?? 0.2)
         default:
+            if let plan = try TokenModulePlan.read(className: className, folder: folder, directory: directory) {
+                return .tokens(plan)
+            }
             throw TuttiError(
-                .data, "read model", place,
-                "the module class '\(className)' " + (refusedClasses[className] ?? "is not known"),
+                .data, "read model", place, "the module class '\(className)' is not known",
                 hint: TuttiError.hint(unknown: className, known: knownClassNames))
         }
     }
@@ -148,11 +148,18 @@ extension HeadConfiguration {
 }
 
 extension HeadConfiguration {
-    /// The text of the module's config.json in the spelling that sentence-transformers 3 to 6 read, nil for none;
-    /// `hiddenSize` is the width that pooling pools.
-    func configurationText(hiddenSize: Int) -> String? {
+    /// The name of the file of the module's settings.
+    var settingsName: String { overTokens?.settingsName ?? "config.json" }
+
+    /// The text of that file in the spelling that sentence-transformers 3 to 6 read, nil for none; `hiddenSize` is the width
+    /// that pooling pools, and `values` finds the values of a parameter.
+    func configurationText(
+        hiddenSize: Int, values: (String) -> UnsafeMutableBufferPointer<Float>
+    ) -> String? {
         var object = JSONObject()
         switch self {
+        case .tokens(.wordWeights(let plan)): return plan.configurationText(values(plan.tensors[0].name))
+        case .tokens(let plan): object = plan.settings
         case .normalize: return nil
         case .pooling(let modes, _, let includePrompt):
             object.set("word_embedding_dimension", .integer(Int64(hiddenSize)))

@@ -64,10 +64,18 @@ struct ModuleList: Sendable {
 
     /// The modules of a plain encoder: mean pooling, or another mode, on top.
     init(pooling mode: PoolingMode) {
-        let pooling = PlacedModule(folder: "1_Pooling", module: .pooling(modes: [mode]))
-        inputs = [Input(kind: .transformer, folder: "", scope: "")]
-        routes = [RouteModules(name: "", input: 0, modules: [pooling], places: ["0.", "1."])]
-        entries = [Entry(className: "Transformer", folder: ""), Entry(className: "Pooling", folder: pooling.folder)]
+        self.init(
+            input: Input(kind: .transformer, folder: "", scope: ""),
+            modules: [PlacedModule(folder: "1_Pooling", module: .pooling(modes: [mode]))])
+    }
+
+    /// One route: `input`, and these modules after it.
+    init(input: Input, modules: [PlacedModule]) {
+        inputs = [input]
+        routes = [RouteModules(name: "", input: 0, modules: modules, places: (0...modules.count).map { "\($0)." })]
+        entries =
+            [Entry(className: input.kind.rawValue, folder: input.folder)]
+            + modules.map { Entry(className: $0.module.className, folder: $0.folder) }
     }
 
     /// Reads modules.json of the model folder `root`; nil where there is none.
@@ -125,17 +133,7 @@ struct ModuleList: Sendable {
             }
             modules.append(placed)
         }
-        let isPooled = if case .pooling? = modules.first?.module { true } else { false }
-        guard isPooled || first.kind != .transformer else {
-            throw TuttiError(
-                .data, "read model", file, "the module after the Transformer is not Pooling",
-                hint: "Tutti trains models of one transformer, one pooling and the heads after it.")
-        }
-        guard !isPooled || first.kind == .transformer else {
-            throw TuttiError(
-                .data, "read model", file, "there is a Pooling after \(first.kind.rawValue), which has no token vectors"
-            )
-        }
+        try ModuleOrder.check(first.kind, modules.map(\.module), place: file)
         if !inputs.contains(first) { inputs.append(first) }
         routes.append(
             RouteModules(

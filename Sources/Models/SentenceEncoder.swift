@@ -51,6 +51,8 @@ public final class SentenceEncoder: SentenceEncoding {
     let weights: ModelWeights
     /// The adapter that is trained in place of the encoder's own weights, if it has one.
     package internal(set) var adapter: ModelAdapter?
+    /// The parameters that were computed of texts, and the digest of the texts: their last bits are those of a machine.
+    package private(set) var computed: (names: Set<String>, texts: String) = ([], "")
 
     /// Loads the model that `path` names: a folder, or a hub id that the local Hugging Face cache holds.
     ///
@@ -58,11 +60,23 @@ public final class SentenceEncoder: SentenceEncoding {
     /// Throws: `.missingFile` (66) naming what is not there; `.data` (65) naming file and key or tensor for anything
     /// that cannot be used; `.usage` (64) for an unknown override.
     public static func load(_ path: String, configOverrides: JSONObject? = nil) throws(TuttiError) -> SentenceEncoder {
-        let folder = try ModelHub.resolve(path)
-        return try SentenceEncoder(ModelDirectory(path: folder, overrides: configOverrides), source: path)
+        try load(path, changes: ModelChanges(overrides: configOverrides))
     }
 
-    private init(_ directory: ModelDirectory, source: String) throws(TuttiError) {
+    /// Loads the model that `path` names as a run changes it; with a first module among the changes no folder is read.
+    ///
+    /// Throws: also `.usage` for modules and layers that do not fit.
+    package static func load(_ path: String, changes: ModelChanges) throws(TuttiError) -> SentenceEncoder {
+        if changes.makesInput {
+            let directory = try ModelDirectory(making: changes)
+            return try SentenceEncoder(directory, changes, source: directory.path)
+        }
+        let folder = try ModelHub.resolve(path)
+        return try SentenceEncoder(ModelDirectory(path: folder, changes: changes), changes, source: path)
+    }
+
+    private init(_ folder: ModelDirectory, _ changes: ModelChanges, source: String) throws(TuttiError) {
+        var directory = folder
         let file = directory.list.router.map { ConfigurationFile(path: $0.file.path, object: JSONObject()) }
         var (first, families, plans) = ([TensorFile](), [any EncoderFamily](), [EncoderPlan]())
         for input in directory.inputs {
@@ -72,6 +86,13 @@ public final class SentenceEncoder: SentenceEncoding {
                 try EncoderSettings.known(input.configurationFile) { () throws(TuttiError) in try family.plan() })
             first.append(weights)
             families.append(family)
+        }
+        if let requests = changes.modules {
+            let tokenizer = requests.contains(where: \.needsWords) ? try directory.inputs[0].tokenizer() : nil
+            directory = directory.with(
+                try ModuleList(making: requests, on: directory.list.inputs[0], plans[0]) {
+                    tokenizer?.token(Int32($0)) ?? ""
+                })
         }
         try SentenceEncoder.checkModules(directory)
         let routes = directory.routes.map { route in
@@ -83,12 +104,20 @@ public final class SentenceEncoder: SentenceEncoding {
             () throws(TuttiError) in try RoutedEncoder(routes)
         }
         for route in directory.routes {
-            try SentenceEncoder.checkPooling(route, directory.path, hiddenSize: plans[route.input].hiddenSize)
+            try SentenceEncoder.checkPooling(
+                route, directory, hiddenSize: plans[route.input].hiddenSize)
         }
+        let (path, seed) = (directory.path, changes.seed)
         weights = try ModelWeights(
             directory, first: first, modules: directory.modules, families: families.map { type(of: $0) },
-            layout: encoder.layout)
-        try weights.load(into: encoder.parameters)
+            layouts: encoder.stores.map(\.layout)
+        ) { (placed) throws(TuttiError) in
+            // Like the reference, WordWeights are what their settings say.
+            let isMade = placed.isMade || placed.module.overTokens?.tensorsAreSettings == true
+            return isMade
+                ? try placed.beginning(seed: seed) : try TensorFile.open(directory: path + "/" + placed.folder)
+        }
+        try weights.load(into: encoder.stores)
 
         let adapted = try SentenceEncoder.adapt(encoder, directory, families.map { type(of: $0) })
         adapter = adapted?.adapter
@@ -178,7 +207,7 @@ public final class SentenceEncoder: SentenceEncoding {
         if let adapter {
             let file = try TensorFile(path: path + "/" + ModelAdapter.weightsName)
             try adapter.load(file, into: encoder.parameters, family: type(of: inputs[0].family))
-            return try weights.loadModules(of: path, into: encoder.parameters)
+            return try weights.loadModules(of: path, into: encoder.stores)
         }
         let other = try ModelDirectory(path: path)
         guard other.inputs.map(\.scope) == directory.inputs.map(\.scope) else {
@@ -188,8 +217,27 @@ public final class SentenceEncoder: SentenceEncoding {
         for input in other.inputs { first.append(try input.openWeights()) }
         let weights = try ModelWeights(
             other, first: first, modules: directory.modules, families: inputs.map { type(of: $0.family) },
-            layout: encoder.layout.withLossParameters([], alignment: 1))
-        try weights.load(into: encoder.parameters)
+            layouts: [encoder.layout.withLossParameters([], alignment: 1), encoder.fixed.layout]
+        ) { (placed) throws(TuttiError) in try TensorFile.open(directory: path + "/" + placed.folder) }
+        try weights.load(into: encoder.stores)
+    }
+
+    /// Gives the weight of a made Dense, the module at `place` of the run's list, these numbers, computed of texts with the
+    /// digest `texts`; its bias becomes zero.
+    package func begin(module place: Int, with weight: [Float], of texts: String) throws(TuttiError) {
+        let offset = directory.inputs[0].made == nil ? 0 : 1
+        let module = directory.routes[0].modules[place - offset].module
+        for tensor in module.tensors {
+            guard let values = ModelWeights.values(tensor.name, in: encoder.stores) else { continue }
+            if tensor.name.hasSuffix("linear.weight") {
+                precondition(
+                    values.count == weight.count, "SentenceEncoder: \(weight.count) numbers of \(values.count)")
+                _ = values.update(from: weight)
+                computed = ([tensor.name], texts)
+            } else if tensor.name.hasSuffix("linear.bias") {
+                values.update(repeating: 0)
+            }
+        }
     }
 
     /// A second encoder of the same kind, with parameters of its own that are still zero.
@@ -212,7 +260,7 @@ public final class SentenceEncoder: SentenceEncoding {
     /// The modes of pooling of all routes, by their names in sentence-transformers.
     package var poolingModes: [String] {
         var names: [String] = []
-        for case .pooling(let modes, _, _) in encoder.plans.flatMap(\.heads) {
+        for case .pooling(let modes, _, _) in encoder.plans.filter({ !$0.plan.countsWords }).flatMap(\.heads) {
             names += modes.map(\.name).filter { !names.contains($0) }
         }
         return names
@@ -222,6 +270,7 @@ public final class SentenceEncoder: SentenceEncoding {
     ///
     /// Throws: `.data` if its file is not JSON.
     package func tokenizerKind() throws(TuttiError) -> String {
+        if tokenizer.isOfWords { return "WhitespaceTokenizer" }
         guard let file = tokenizer.files.first(where: { $0.name == "tokenizer.json" }) else { return "" }
         let document = try JSONValue.parse(file.bytes, source: file.name)
         return document["model"]?["type"]?.string ?? "WordPiece"
@@ -260,20 +309,32 @@ public final class SentenceEncoder: SentenceEncoding {
 
 extension SentenceEncoder {
     private static func checkPooling(
-        _ route: RouteModules, _ path: String, hiddenSize: Int
+        _ route: RouteModules, _ directory: ModelDirectory, hiddenSize: Int
     ) throws(TuttiError) {
+        var width = hiddenSize
         for placed in route.modules {
-            guard case .pooling(_, let width?, _) = placed.module, width != hiddenSize else { continue }
+            if let module = placed.module.overTokens { width = module.outputWidth(from: width) }
+            if case .tokens(.layerMixture) = placed.module {
+                let file = directory.inputs[route.input].configurationFile
+                guard file.object["output_hidden_states"] == .bool(true) else {
+                    throw file.error(
+                        "output_hidden_states", "is not true, and without it the reference skips WeightedLayerPooling")
+                }
+            }
+            guard case .pooling(_, let own?, _) = placed.module, own != width else { continue }
             throw TuttiError(
                 .data, "read model configuration",
-                "\(path)/\(placed.folder)/config.json: word_embedding_dimension",
-                "is \(width), but the transformer's hidden_size is \(hiddenSize)")
+                "\(directory.path)/\(placed.folder)/config.json: word_embedding_dimension",
+                "is \(own), but the "
+                    + (width == hiddenSize
+                        ? "transformer's hidden_size is \(width)" : "module before outputs \(width)"))
         }
     }
 
     /// Compares the modules' sizes with the weight files' headers, before anything is made of them.
     private static func checkModules(_ directory: ModelDirectory) throws(TuttiError) {
-        for placed in directory.modules where placed.module.hasWeights {
+        for placed in directory.modules where placed.module.hasWeights && !placed.isMade {
+            if placed.module.overTokens?.tensorsAreSettings == true { continue }
             let weights = try TensorFile.open(directory: directory.path + "/" + placed.folder)
             try ModelSizes(weights).check(placed, root: directory.path)
         }

@@ -39,7 +39,7 @@ package struct TextInput: Sendable {
         }
         longestText = longest
         maximumLength = min(wanted, longest)
-        guard !directory.input.addsSpecialTokens || tokenizer.templateCount <= maximumLength else {
+        guard !directory.input.hasConfiguration || tokenizer.templateCount <= maximumLength else {
             throw TuttiError(
                 .data, "read model", directory.path,
                 "the tokenizer puts \(tokenizer.templateCount) special tokens around a text, but the model takes"
@@ -49,9 +49,12 @@ package struct TextInput: Sendable {
 
     /// What turns texts into tokens on a route.
     func reader(excludesPrompt: Bool) -> TextReader {
-        TextReader(
-            tokenizer: tokenizer, maximumLength: maximumLength, excludesPrompt: excludesPrompt,
-            addsSpecialTokens: directory.input.addsSpecialTokens, lowercases: directory.lowercases)
+        // Modules that read words do not know how long a prompt is: the reference pools it.
+        let isTransformer = directory.input == .transformer
+        return TextReader(
+            tokenizer: tokenizer, maximumLength: maximumLength, excludesPrompt: excludesPrompt && isTransformer,
+            addsSpecialTokens: directory.input.addsSpecialTokens, lowercases: directory.lowercases,
+            cutsEnd: directory.input == .wordEmbeddings)
     }
 }
 

@@ -24,14 +24,20 @@ package struct TextReader: Sendable {
             digest.update(bytes.count)
             bytes.withUnsafeBytes { digest.update($0) }
         }
-        for number in [maximumLength, addsSpecialTokens ? 1 : 0, lowercases ? 1 : 0] { digest.update(number) }
+        for number in [maximumLength, addsSpecialTokens ? 1 : 0, lowercases ? 1 : 0, cutsEnd ? 1 : 0] {
+            digest.update(number)
+        }
     }
+    /// True where a text that is too long loses its last tokens, special or not.
+    var cutsEnd = false
 
     /// Appends the tokens of `text` to `ids`.
     func read(_ text: String, appendingTo ids: inout [Int32], _ scratch: inout TokenizerScratch) {
+        let start = ids.count
         tokenizer.encode(
-            text, maximumLength: maximumLength, addSpecialTokens: addsSpecialTokens, appendingTo: &ids,
+            text, maximumLength: cutsEnd ? nil : maximumLength, addSpecialTokens: addsSpecialTokens, appendingTo: &ids,
             scratch: &scratch)
+        if cutsEnd, ids.count - start > maximumLength { ids.removeLast(ids.count - start - maximumLength) }
     }
 
     /// The tokens of a prompt that pooling leaves out: those of the prompt alone, a trailing special token not counted.
@@ -45,7 +51,9 @@ package struct TextReader: Sendable {
 
     /// The ids of a text as the model reads it.
     package func ids(of text: String) -> [Int32] {
-        tokenizer.encode(text, maximumLength: maximumLength, addSpecialTokens: addsSpecialTokens)
+        var (ids, scratch) = ([Int32](), TokenizerScratch())
+        read(text, appendingTo: &ids, &scratch)
+        return ids
     }
 
     /// The spelling of a token.

@@ -37,7 +37,9 @@ package final class Tokenizer: Sendable {
     /// The number of special tokens around a text.
     package let templateCount: Int
 
-    private let parts: TokenizerFile
+    /// The list of a tokenizer of words, which goes through none of the parts below.
+    private let words: WordList?
+    private let parts: TokenizerFile?
     private let rawMatcher: AddedTokenMatcher
     private let normalizedMatcher: AddedTokenMatcher
     private let truncatesLeft: Bool
@@ -49,6 +51,7 @@ package final class Tokenizer: Sendable {
         notices: [String]
     ) throws(TuttiError) {
         let parts = try TokenizerFile(document, path: path)
+        words = nil
         self.parts = parts
         self.files = files
         self.notices = notices
@@ -79,13 +82,37 @@ package final class Tokenizer: Sendable {
         normalizedMatcher = try AddedTokenMatcher(normalized, patterns: patterns, path: path)
     }
 
+    /// A tokenizer of the words of a list.
+    init(_ words: WordList, files: [(name: String, bytes: [UInt8])]) throws(TuttiError) {
+        self.words = words
+        self.files = files
+        parts = nil
+        notices = []
+        vocabularySize = words.words.count
+        templateCount = 0
+        largestID = Int32(words.words.count) - 1
+        modelMaximumLength = nil
+        truncatesLeft = false
+        rawMatcher = try AddedTokenMatcher([], patterns: [], path: "")
+        normalizedMatcher = rawMatcher
+    }
+
+    /// Whether texts are words of a list.
+    package var isOfWords: Bool { words != nil }
+
     /// The token of `id`; nil if there is none.
-    package func token(_ id: Int32) -> String? { parts.tokens[id] }
+    package func token(_ id: Int32) -> String? {
+        guard let words else { return parts?.tokens[id] }
+        return words.words.indices.contains(Int(id)) ? words.words[Int(id)] : nil
+    }
 
     /// The id of `token`, an added token or a vocabulary entry; nil if there is none.
     package func id(of token: String) -> Int32? {
-        if let added = parts.addedTokens.first(where: { $0.content.utf8.elementsEqual(token.utf8) }) { return added.id }
-        return parts.model.id(of: token)
+        if let words { return words.id(of: token) }
+        if let added = parts?.addedTokens.first(where: { $0.content.utf8.elementsEqual(token.utf8) }) {
+            return added.id
+        }
+        return parts?.model.id(of: token)
     }
 
     /// The token ids of `text`, truncated to `maximumLength` ids including special tokens.
@@ -111,11 +138,13 @@ package final class Tokenizer: Sendable {
         _ text: String, maximumLength: Int?, addSpecialTokens: Bool = true, appendingTo ids: inout [Int32],
         scratch: inout TokenizerScratch
     ) {
+        if let words { return words.read(text, limit: maximumLength ?? Int.max, appendingTo: &ids) }
+        guard let parts else { preconditionFailure("Tokenizer: neither words nor parts") }
         let template = addSpecialTokens ? parts.postProcessor : PostProcessor()
         ids.append(contentsOf: template.prefix)
         let start = ids.count
         let limit = maximumLength.map { max(0, $0 - template.prefix.count - template.suffix.count) } ?? Int.max
-        encodeText(text, stopAt: truncatesLeft || limit == Int.max ? Int.max : start + limit, &ids, &scratch)
+        encodeText(text, parts, stopAt: truncatesLeft || limit == Int.max ? Int.max : start + limit, &ids, &scratch)
         if ids.count - start > limit {
             if truncatesLeft {
                 ids.removeSubrange(start..<(ids.count - limit))
@@ -126,7 +155,9 @@ package final class Tokenizer: Sendable {
         ids.append(contentsOf: template.suffix)
     }
 
-    private func encodeText(_ text: String, stopAt: Int, _ ids: inout [Int32], _ scratch: inout TokenizerScratch) {
+    private func encodeText(
+        _ text: String, _ parts: TokenizerFile, stopAt: Int, _ ids: inout [Int32], _ scratch: inout TokenizerScratch
+    ) {
         scratch.model.cache.claim(identity)
         scratch.text.removeAll(keepingCapacity: true)
         scratch.text.append(contentsOf: text.utf8)
@@ -154,14 +185,15 @@ package final class Tokenizer: Sendable {
                     let startsInput =
                         rawPiece.range.lowerBound == 0 && piece.range.lowerBound == 0
                         && !(parts.normalizer != nil && scratch.normalizer.dropsStart)
-                    encodeWords(piece.range, startsInput: startsInput, stopAt: stopAt, &ids, &scratch)
+                    encodeWords(piece.range, parts, startsInput: startsInput, stopAt: stopAt, &ids, &scratch)
                 }
             }
         }
     }
 
     private func encodeWords(
-        _ range: Range<Int>, startsInput: Bool, stopAt: Int, _ ids: inout [Int32], _ scratch: inout TokenizerScratch
+        _ range: Range<Int>, _ parts: TokenizerFile, startsInput: Bool, stopAt: Int, _ ids: inout [Int32],
+        _ scratch: inout TokenizerScratch
     ) {
         guard let preTokenizer = parts.preTokenizer else {
             scratch.words.begin(range, startsInput: startsInput)

@@ -23,6 +23,7 @@ extension TrainingInputs {
         self = try ensemble.together("load the run") {
             try TrainingInputs(loading: configuration, train: train, eval: eval)
         }
+        try configuration.fillComponents(of: model, tables: trainDatasets.map(\.table), ensemble: ensemble)
         guard let caches else { return }
         trainDatasets = try trainDatasets.map { try withTokens($0, caches) }
         evalDatasets = try evalDatasets.map { try withTokens($0, caches) }
@@ -130,12 +131,30 @@ extension TrainingDataset {
 
 /// The model of a configuration, with its limit on the length of texts: up to the encoder's positions, whatever limit was
 /// saved with the model.
+///
+/// - Parameters:
+///   - path: another model, whose layers and modules stay as they are.
+///   - modules: modules in place of the configuration's.
 package func loadModel(
-    _ configuration: TrainingConfiguration, path: String? = nil
+    _ configuration: TrainingConfiguration, path: String? = nil, modules: [ModuleRequest]? = nil
 ) throws(TuttiError) -> SentenceEncoder {
-    let model = try SentenceEncoder.load(path ?? configuration.model, configOverrides: configuration.configOverrides)
+    var changes = ModelChanges(overrides: configuration.configOverrides, seed: configuration.arguments.seed)
+    if path == nil {
+        changes.keptLayers = configuration.keptLayers
+        changes.modules = modules ?? configuration.modules
+    }
+    let model: SentenceEncoder
+    do {
+        model = try SentenceEncoder.load(path ?? configuration.model, changes: changes)
+    } catch let error {
+        guard error.kind == .usage, ["modules", "keep_layers"].contains(where: error.subject.hasPrefix) else {
+            throw error
+        }
+        throw configuration.places.error(error.subject, error.problem, hint: error.hint)
+    }
+    if let similarity = configuration.similarity { model.similarity = similarity }
     if let limit = configuration.maxSequenceLength {
-        guard model.encoder.layerCount > 0 else {
+        guard model.directory.inputs.contains(where: \.input.keepsLength) else {
             throw TuttiError(
                 .usage, "limit the length of texts", "max_seq_length",
                 "is \(limit), but \(model.sourceDescription) has no longest length and could not keep one",

@@ -7,6 +7,7 @@ import Foundation
 import TuttiCorpus
 import TuttiFormats
 import TuttiGround
+import TuttiModels
 import TuttiObjectives
 
 /// One of the inputs that decide a run's result.
@@ -30,16 +31,40 @@ struct RunInput: Sendable, Equatable {
             }
         }
         var all = data("train_dataset", inputs.trainDatasets) + data("eval_dataset", inputs.evalDatasets)
-        let store = inputs.model.encoder.parameters
-        all.append(RunInput(name: "model", digest: Digest.of(UnsafeRawBufferPointer(store.values)).hexadecimal))
-        if store.layout.frozenCount > 0 {  // what is below an adapter
-            let base = Digest.of(UnsafeRawBufferPointer(store.frozenValues)).hexadecimal
-            all.append(RunInput(name: "base_model", digest: base))
-        }
+        all += model(inputs.model)
         for path in inputs.losses.compactMap(\.configured.initialParameters) {
             all.append(RunInput(name: "initial_parameters", digest: try Checkpoint.sha256(of: path)))
         }
         return all
+    }
+}
+
+extension RunInput {
+    /// The start weights of a model; of those that were computed of texts, the texts.
+    private static func model(_ model: SentenceEncoder) -> [RunInput] {
+        let store = model.encoder.parameters
+        var inputs: [RunInput] = []
+        if model.computed.names.isEmpty {
+            let weights = Digest.of(UnsafeRawBufferPointer(store.values)).hexadecimal
+            inputs.append(RunInput(name: "model", digest: weights))
+        } else {
+            var digest = Digest()
+            for entry in store.layout.entries where !model.computed.names.contains(entry.name) {
+                digest.update(UnsafeRawBufferPointer(store.values(of: entry)))
+            }
+            inputs.append(RunInput(name: "model", digest: digest.hexadecimal))
+            inputs.append(RunInput(name: "modules", digest: model.computed.texts))
+        }
+        if store.layout.frozenCount > 0 {  // what is below an adapter
+            let base = Digest.of(UnsafeRawBufferPointer(store.frozenValues)).hexadecimal
+            inputs.append(RunInput(name: "base_model", digest: base))
+        }
+        let frozen = model.encoder.fixed
+        if frozen.layout.count > 0 {
+            inputs.append(
+                RunInput(name: "frozen", digest: Digest.of(UnsafeRawBufferPointer(frozen.values)).hexadecimal))
+        }
+        return inputs
     }
 }
 

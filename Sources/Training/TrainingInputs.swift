@@ -157,6 +157,11 @@ public struct TrainingInputs {
 
     /// The losses, bound to model and data, with their parameters in the model's arenas.
     func makeObjectives() throws(TuttiError) -> [Objective] {
+        guard model.encoder.layout.modelCount > 0 || model.encoder.layout.frozenCount > 0 else {
+            throw TuttiError(
+                .usage, "train", "model", "has no parameters to train",
+                hint: "Add a Dense by `modules`, or let WordEmbeddings be trained by update_embeddings.")
+        }
         let limits = Chunking(rows: arguments.miniBatchSize, tokens: arguments.miniBatchTokens)
         var guides: [String: SentenceEncoder] = [:]
         var objectives: [Objective] = []
@@ -175,10 +180,10 @@ public struct TrainingInputs {
     /// Gives the token embeddings the noise that the arguments ask for.
     func setEmbeddingNoise() throws(TuttiError) {
         let alpha = arguments.neftuneNoiseAlpha ?? 0
-        guard alpha == 0 || model.encoder.routes.contains(where: { !$0.plan.isBag }) else {
+        guard alpha == 0 || model.encoder.routes.contains(where: { $0.layerCount > 0 }) else {
             throw TuttiError(
                 .usage, "read the configuration", "args.neftune_noise_alpha",
-                "the model pools its tokens without layers, which have no embeddings of their own to disturb",
+                "the model has no layers, before which embeddings would be disturbed",
                 hint: "Remove the key.")
         }
         model.encoder.embeddingNoise = Float(alpha)

@@ -8,9 +8,9 @@ struct ArgsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "args", abstract: "List the keys of the configuration with their types, defaults and meanings.",
         discussion: """
-            Training arguments, data sets, losses, evaluators, optimizers, schedules and all else that a configuration \\
-            may hold. NAME is a key, wherever it occurs (learning_rate), a dotted path (train_dataset.filter, \\
-            TripletLoss.triplet_margin), or a section: a class (TripletLoss, TripletEvaluator), an optimizer (sgd), a \\
+            Training arguments, data sets, losses, evaluators, optimizers, schedules and all else that a configuration \
+            may hold. NAME is a key, wherever it occurs (learning_rate), a dotted path (train_dataset.filter, \
+            TripletLoss.triplet_margin), or a section: a class (TripletLoss, TripletEvaluator), an optimizer (sgd), a \
             schedule (cosine), a model_type (bert), or a key with keys of its own (args, loss, evaluators).
             """)
 

@@ -26,7 +26,8 @@ enum ConfigurationReference {
 
     /// Every section, in the order of the page.
     static let sections: [ConfigurationSection] =
-        [topLevel] + overrides + lora + datasets + arguments + optimizers + schedules + samplers + card + losses + evaluators
+        [topLevel] + overrides + lora + datasets + arguments + optimizers + schedules + samplers + card + losses
+        + evaluators
         + sweep
 
     /// A value as written in a configuration, for tables.

@@ -38,22 +38,23 @@ struct EvaluateCommand: RankedCommand {
     func run(on ensemble: any Ensemble) throws {
         _ = try RankLayout.apply(compute, ensemble: ensemble)
         let (config, settings, model) = (config, settings, model)
-        let (encoder, evaluators) = try ensemble.together("load the evaluation") {
+        let (encoder, evaluators, configuration) = try ensemble.together("load the evaluation") {
             let file = try YAMLConfiguration(path: config, settings: settings)
             let configuration = try TrainingConfiguration(
                 file.root, places: file.keyPlaces, purpose: .evaluation
             ) { _ in }
-            guard let path = model ?? (configuration.model.isEmpty ? nil : configuration.model) else {
+            guard model != nil || !configuration.model.isEmpty || configuration.modules != nil else {
                 throw TuttiError(
                     .usage, "evaluate", config, "no model is given", hint: "Pass --model DIR or set `model:`.")
             }
-            let encoder = try loadModel(configuration, path: path)
+            let encoder = try loadModel(configuration, path: model)
             if ensemble.isRoot { encoder.notices.forEach(TableOptions.notice) }
             let (evaluators, testEvaluators) = try configuration.makeEvaluators(model: encoder) {
                 if ensemble.isRoot { TableOptions.notice($0) }
             }
-            return (encoder, evaluators + testEvaluators)
+            return (encoder, evaluators + testEvaluators, configuration)
         }
+        if model == nil { try configuration.fillComponents(of: encoder, tables: [], ensemble: ensemble) }
         try compute.chooseGemm(for: encoder, ensemble: ensemble)
         try encoding.apply(to: encoder, ensemble: ensemble)
         let context = EvaluationContext(outputDirectory: output)

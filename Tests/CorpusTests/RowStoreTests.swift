@@ -53,7 +53,7 @@ import TuttiGround
         "{\"path\": \"@c.csv\"}",
         "{\"path\": \"@c.csv\", \"header\": [\"a\", \"b\"], \"rows\": \"1:\"}",
         "{\"path\": \"@d.txt\", \"columns\": [\"text\", \"text\"]}",
-        "{\"path\": \"\(Goldens.path("columnar"))/texts~pyarrow-large.parquet\", \"columns\": [\"anchor\", \"positive\", \"label\"]}",
+        "{\"path\": \"\(Goldens.path("columnar"))/texts~pyarrow-large.parquet\", \"columns\": [\"anchor\", \"positive\"], \"filter\": [\"empty\"]}",
         "\"@e.csv.gz\"",
     ]
 

@@ -145,7 +145,8 @@ private final class CoordinateModel: SentenceEncoding {
             #expect(EvaluatorRegistry.all.filter { $0.name == entry.name }.count == 1, "added twice, there once")
             #expect(
                 entry.options.map(\.name) == [
-                    "path", "columns", "delimiter", "quote", "header", "limit", "similarity",
+                    "path", "split", "columns", "rename", "rows", "filter", "delimiter", "quote", "header", "limit",
+                    "similarity",
                 ])
             let limit = try #require(entry.options.first { $0.name == "limit" })
             #expect(limit.words == "a number, from 0 to 1" && limit.defaultValue == .number(0.5))

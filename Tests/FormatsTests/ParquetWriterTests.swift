@@ -8,7 +8,9 @@ import TuttiGround
 
 @Suite struct ParquetWriterTests {
     private static let texts = ["", "baba ce", "line\nbreak, \"quotes\"", "caf\u{E9} \u{4F60}\u{1F3BB}", "baba ce"]
-    private static let floats: [Float] = [0, -0.0, 1e-45, .greatestFiniteMagnitude, 0.1, -1.5e-7, 1 / 3]
+    private static let floats: [Float] = [
+        0, -0.0, .leastNonzeroMagnitude, .greatestFiniteMagnitude, 0.1, -1.5e-7, 1 / 3,
+    ]
 
     /// Rows of a table with every kind of column: `rows` texts, and lists of `width` floats and bytes.
     private struct Sample {

@@ -30,16 +30,16 @@ torch.set_num_threads(1)
 HERE = pathlib.Path(__file__).resolve().parent
 STEPS, BATCH = 8, 6
 CASES = {
-    "bert": dict(family="bert", rate=0.02, config=dict(r=4, lora_alpha=8, target_modules=["query", "value"])),
+    "bert": dict(family="bert", rate=0.005, config=dict(r=4, lora_alpha=8, target_modules=["query", "value"])),
     "bert-bias": dict(family="bert", rate=0.008, config=dict(
         r=3, lora_alpha=6, bias="all", use_rslora=True, target_modules=r".*layer\.[01]\.(attention\.self\.key|output\.dense)")),
     "xlm-roberta": dict(family="xlm-roberta", rate=0.02, config=dict(
         r=4, lora_alpha=4, bias="lora_only", target_modules=["query", "key", "value", "dense"],
         exclude_modules=["pooler.dense"], layers_to_transform=[1], rank_pattern={"output.dense": 2},
         alpha_pattern={"self.key": 12})),
-    "modernbert": dict(family="modernbert", rate=0.002, config=dict(
+    "modernbert": dict(family="modernbert", rate=0.006, config=dict(
         r=4, lora_alpha=8, target_modules=["Wqkv", "Wo", "Wi"], modules_to_save=["final_norm"])),
-    "qwen3": dict(family="qwen3", rate=0.01, config=dict(r=4, lora_alpha=8, target_modules="all-linear")),
+    "qwen3": dict(family="qwen3", rate=0.006, config=dict(r=4, lora_alpha=8, target_modules="all-linear")),
 }
 
 
@@ -65,7 +65,7 @@ def make(name, family, rate, config):
     with torch.no_grad():
         for key, p in trained.items():
             if "lora_" in key:
-                p.copy_((torch.randn(p.shape) * (0.3 if "lora_B" in key else 0.5)).float())
+                p.copy_((torch.randn(p.shape) * (0.1 if "lora_B" in key else 0.2)).float())
     out = HERE / "lora" / name
     shutil.rmtree(out, ignore_errors=True)
     (out / "model").mkdir(parents=True)

@@ -203,8 +203,7 @@ import TuttiModels
         #expect(try refusal(setting("bias", .string("all")))?.description.contains("missing") == true)
         let other = try refusal(setting("base_model_name_or_path", .string(Goldens.path("families/qwen3/model"))))
         #expect(other?.kind == .data && other?.description.contains("no adapter of a dense module") == true)
-        let wide = try refusal(setting("base_model_name_or_path", .string(Goldens.path("models/bert-mean-normalize"))))
-        #expect(wide == nil || wide?.kind == .data)
+        #expect(try refusal(setting("r", .integer(5)))?.kind == .data)
         #expect(
             try refusal { try FileManager.default.removeItem(atPath: $0 + "/adapter_model.safetensors") }?.kind
                 == .missingFile)

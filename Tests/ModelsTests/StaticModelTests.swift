@@ -116,8 +116,7 @@ import TuttiModels
     }
 
     @Test(arguments: [
-        ("WordEmbeddings", "word list"), ("BoW", "no parameters"),
-        ("Nothing", "the first module is 'Nothing'"),
+        ("CLIPModel", "encodes images"), ("Nothing", "the first module is 'Nothing'"),
     ])
     func otherFirstModulesAreRefusedWithAReason(_ name: String, _ word: String) throws {
         try with("root") { path in
@@ -138,10 +137,15 @@ import TuttiModels
             let text = try String(contentsOfFile: file, encoding: .utf8)
             #expect(text.contains("Normalize\""))
             try AtomicWrite.file(path: file, text: text.replacing(/\.Normalize"/, with: ".\(name)\""))
-            if name == "Pooling" {
-                let folder = path + "/1_Normalize"
-                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-                try AtomicWrite.file(path: folder + "/config.json", text: "{\"word_embedding_dimension\": 20}")
+            let folder = path + "/1_Normalize"
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            for file in ["config.json", "cnn_config.json", "lstm_config.json"] {
+                try AtomicWrite.file(
+                    path: folder + "/" + file,
+                    text: """
+                        {"word_embedding_dimension": 20, "in_word_embedding_dimension": 20, "hidden_dim": 4,
+                         "vocab": ["a"], "word_weights": {}}
+                        """)
             }
             let error = #expect(throws: TuttiError.self) { try SentenceEncoder.load(path) }
             #expect(error?.kind == .data && error?.problem.contains(name) == true, "\(String(describing: error))")

@@ -152,7 +152,9 @@ import TuttiTraining
         #expect(ends[0].frozen[0] == ends[0].frozen[1] && ends[0].frozen == alone.frozen)
         // 12 modules with A and B, their biases, and the norm that is saved; all have moved.
         #expect(alone.end.count == 12 * 3 + 2)
-        for (name, end) in alone.end { #expect(end != alone.start[name], "\(name)") }
+        for (name, end) in alone.end where !name.hasSuffix("key.bias") {  // whose true gradient is zero
+            #expect(end != alone.start[name], "\(name)")
+        }
     }
 
     /// The same bits on 1, 2 and 4 ranks where the run asks for them.

@@ -90,6 +90,20 @@ void tutti_gated_forward(int kind, int second, tutti_rows x, const tutti_gate_bi
 void tutti_gated_backward(int kind, int second, tutti_rows x, const tutti_gate_bias *_Nullable bias, tutti_rows dout,
                           tutti_range rows, int64_t columns);
 
+// ------------------------------------------------------------------------------------------------------ lstm.c
+/// One moment of an LSTM of `width` cells: a row a text. gates [., 4 width] hold the products and become the gates'
+/// activations; cells and hidden [., width]; before [., width] the cells of the moment before, null at the first.
+typedef struct {
+    tutti_rows gates, cells, hidden;
+    const float *_Nullable before;
+    int64_t before_stride;
+    const float *bias, *recurrent_bias; // [4 width]
+} tutti_cell;
+void tutti_lstm_forward(const tutti_cell *x, tutti_range rows, int64_t width);
+/// gates become the gradients of the products, of those of hidden; dcell is that of the cells, and becomes that of the
+/// cells before.
+void tutti_lstm_backward(const tutti_cell *x, tutti_rows dhidden, tutti_rows dcell, tutti_range rows, int64_t width);
+
 // ------------------------------------------------------------------------------------------------------ gemm.c
 /// c [m, n] = alpha op(a) op(b) + beta c; c must not overlap a or b.
 typedef struct {
@@ -103,23 +117,18 @@ typedef struct {
 /// Runs on the threads of tutti_parallel_for; panels are packed into memory that the calling thread keeps.
 void tutti_multiply(const tutti_product *product);
 
-// ------------------------------------------------------------------------------------------------- half_gemm.c
-/// The processor's products of bf16 numbers with fp32 sums, the fastest last.
+// ------------------------------------------------------------------------------------- half_gemm.c, int8_gemm.c
+/// The processor's products of bf16 numbers with fp32 sums, and of 8-bit integers, all of which give the same numbers.
 enum { tutti_half_none = 0, tutti_half_vectors = 1, tutti_half_tiles = 2 };
-/// The fastest that this processor and system have at the level in use.
-int tutti_half_best(void);
+enum { tutti_int8_none = 0, tutti_int8_vectors = 1, tutti_int8_tiles = 2 };
+/// The fastest that this processor and system have at the level in use; a larger number is faster.
+int tutti_half_best(void), tutti_int8_best(void);
 /// c [m, n] = op(a) op(b) + beta c, the numbers of a and b rounded to bf16 first (ties to even; what is smaller than the
 /// smallest normal number counts as zero), sums in fp32; alpha is 1, beta 0 or 1, and column_sums null. `how`: vectors or
 /// tiles, which the processor must have. An element of c depends only on its row of op(a) and its column of op(b).
 void tutti_multiply_half(const tutti_product *product, int how);
-
-// ------------------------------------------------------------------------------------------------- int8_gemm.c
-/// The processor's products of 8-bit integers, the fastest last; all give the same numbers.
-enum { tutti_int8_none = 0, tutti_int8_vectors = 1, tutti_int8_tiles = 2 };
-/// The fastest that this processor and system have at the level in use.
-int tutti_int8_best(void);
-/// c [m, n] = a b^T + beta c for numbers that are rounded to 8 bits: every row of a and of b to 127ths of its largest.
-/// Sums are exact; alpha is 1, beta 0 or 1, only b is transposed, column_sums is null, k at most 100,000.
+/// c = a b^T + beta c for numbers rounded to 8 bits, every row of a and of b to 127ths of its largest; sums are exact, only b
+/// is transposed, k is at most 100,000, all else as above.
 void tutti_multiply_int8(const tutti_product *product, int how);
 
 // ---------------------------------------------------------------------------------------------------- onednn.c

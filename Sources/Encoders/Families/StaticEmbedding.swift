@@ -33,6 +33,7 @@ package struct StaticEmbedding: EncoderFamily, Equatable {
         let embedding = TokenEmbeddingPlan(
             word: .init(name: Self.table, rows: rows), paddingID: nil, width: width, dropout: 0)
         return EncoderPlan(
-            embedding: embedding, layers: [], carries: .normed, longestSequence: EncoderPlan.unlimitedLength)
+            embedding: embedding, layers: [], carries: .normed, longestSequence: EncoderPlan.unlimitedLength, bag: .mean
+        )
     }
 }

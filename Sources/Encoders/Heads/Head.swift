@@ -54,7 +54,7 @@ struct Head: Sendable {
             lengths: arena.floats(rows), norm: Norm.Saved(rows: rows, arena: &arena),
             mask: mask(pass, rows: rows, arena: &arena))
         switch configuration {
-        case .pooling: preconditionFailure("Head: pooling belongs to the encoder")
+        case .tokens, .pooling: preconditionFailure("Head: pooling belongs to the encoder")
         case .normalize: RowKernels.normalize(input, norms: saved.lengths, into: output)
         case .dense(_, _, _, _, let activation, let hasResidual):
             guard let linear else { preconditionFailure("Head: dense without weight") }
@@ -80,7 +80,7 @@ struct Head: Sendable {
         arena: inout Arena
     ) -> Matrix {
         switch configuration {
-        case .pooling: preconditionFailure("Head: pooling belongs to the encoder")
+        case .tokens, .pooling: preconditionFailure("Head: pooling belongs to the encoder")
         case .normalize:
             RowKernels.normalizeBackward(saved.output, norms: saved.lengths, dY: dOutput, into: dOutput)
             return dOutput

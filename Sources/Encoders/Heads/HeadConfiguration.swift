@@ -1,4 +1,4 @@
-// The modules after the transformer, as listed in a model folder.
+// The modules after the first, as listed in a model folder.
 
 import TuttiGround
 import TuttiKernels
@@ -35,8 +35,10 @@ extension Pooling.Mode: OptionValue {
     }
 }
 
-/// One module after the transformer; the first is always pooling.
+/// One module after the first: those over tokens, pooling, those over sentence vectors.
 package enum HeadConfiguration: Sendable, Equatable {
+    /// [T, D] -> [T, D'], before pooling.
+    case tokens(TokenModulePlan)
     /// [T, D] -> [S, modes * D]: the modes' vectors side by side, in the order given. The boolean spelling of older
     /// model folders means `PoolingMode.allCases` order: cls, max, mean, mean_sqrt, weightedmean, lasttoken.
     /// `width`: D as the folder says it; nil where nothing does.
@@ -54,8 +56,11 @@ package enum HeadConfiguration: Sendable, Equatable {
     case dropout(rate: Float)
 
     /// Output width of the module for an input width.
-    func outputWidth(from width: Int) throws(TuttiError) -> Int {
+    package func outputWidth(from width: Int) throws(TuttiError) -> Int {
         switch self {
+        case .tokens(let plan):
+            try plan.check(width: width)
+            return plan.outputWidth(from: width)
         case .pooling(let modes, _, _): return modes.count * width
         case .normalize: return width
         case .dense(let name, let inputWidth, let outputWidth, _, _, _):
@@ -74,6 +79,12 @@ package enum HeadConfiguration: Sendable, Equatable {
             return width
         }
     }
+
+    /// True for pooling.
+    package var isPooling: Bool { if case .pooling = self { true } else { false } }
+
+    /// The module over tokens, if it is one.
+    package var overTokens: TokenModulePlan? { if case .tokens(let plan) = self { plan } else { nil } }
 
     /// The weights of dense.
     var linear: LinearPlan? {
@@ -95,6 +106,7 @@ package enum HeadConfiguration: Sendable, Equatable {
 
     /// Parameters of the module, in the order in which its backward finishes them.
     package var tensors: [TensorSpecification] {
-        (linear?.tensors ?? []) + (residual?.tensors ?? []) + (norm?.tensors ?? [])
+        if case .tokens(let plan) = self { return plan.tensors }
+        return (linear?.tensors ?? []) + (residual?.tensors ?? []) + (norm?.tensors ?? [])
     }
 }

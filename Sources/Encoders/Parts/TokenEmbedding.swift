@@ -17,6 +17,15 @@ struct TokenEmbeddingPlan: Sendable, Equatable {
         let rows: Int
     }
 
+    /// What becomes of the word table.
+    enum TableUse: Sendable, Equatable {
+        case trained
+        /// It keeps its values.
+        case frozen
+        /// There is none: words are counted.
+        case none
+    }
+
     /// How tokens find their rows of the position table.
     enum Numbering: Sendable, Equatable {
         /// The first token of a sequence uses this row, the next one the next row.
@@ -46,6 +55,8 @@ struct TokenEmbeddingPlan: Sendable, Equatable {
     var scale: Float = 1
     /// W.
     let width: Int
+    /// What becomes of the word table.
+    var use = TableUse.trained
     /// nil = the sum is not normed.
     var norm: NormPlan?
     /// Dropout after the norm, used only during training.
@@ -58,10 +69,17 @@ struct TokenEmbeddingPlan: Sendable, Equatable {
 
     /// Its tensors, in the order in which backward finishes their gradients.
     var tensors: [TensorSpecification] {
-        let tables = [type, position, word].compactMap { $0 }.map { TensorSpecification($0.name, [$0.rows, width]) }
+        let tables = [type, position, use == .trained ? word : nil].compactMap { $0 }.map {
+            TensorSpecification($0.name, [$0.rows, width])
+        }
         let (norm, linear) = (norm?.tensors ?? [], projection?.linear.tensors ?? [])
         return (projection?.isBeforeNorm == true ? norm + linear : linear + norm) + tables
     }
+}
+
+extension TokenEmbeddingPlan {
+    /// The word table where it is not trained.
+    var frozen: [TensorSpecification] { use == .frozen ? [.init(word.name, [word.rows, width])] : [] }
 }
 
 /// The tables, the norm of their sum, and the projection.
@@ -87,9 +105,10 @@ struct TokenEmbedding: Sendable {
         let rows: UnsafeMutablePointer<Int32>?
     }
 
-    init(_ plan: TokenEmbeddingPlan, _ layout: ParameterLayout) {
+    /// `frozen` has the place of a word table that is not trained.
+    init(_ plan: TokenEmbeddingPlan, _ layout: ParameterLayout, frozen: ParameterLayout = ParameterLayout()) {
         self.plan = plan
-        word = TensorSlot(layout, plan.word.name)
+        word = TensorSlot(plan.use == .frozen ? frozen : layout, plan.word.name)
         position = plan.position.map { TensorSlot(layout, $0.name) }
         type = plan.type.map { TensorSlot(layout, $0.name) }
         norm = plan.norm.map { Norm($0, layout) }
@@ -112,14 +131,18 @@ struct TokenEmbedding: Sendable {
 
     /// output [T, D] = the embedded tokens.
     ///
-    /// - Parameter noise: NEFTune's alpha (arXiv 2310.05914): uniform noise in training, in +-alpha / sqrt(L W), L the tokens
-    ///   of a text.
+    /// - Parameters:
+    ///   - frozen: has the word table where it is not trained.
+    ///   - noise: NEFTune's alpha (arXiv 2310.05914): uniform noise in training, in +-alpha / sqrt(L W), L the tokens
+    ///     of a text.
     func forward(
-        _ pass: PassContext, _ parameters: ParameterStore, noise: Float = 0, saved: Saved, into output: Matrix
+        _ pass: PassContext, _ parameters: ParameterStore, frozen: ParameterStore? = nil, noise: Float = 0,
+        saved: Saved,
+        into output: Matrix
     ) {
         if let rows = saved.rows { number(pass, into: rows) }
         EmbeddingKernels.gatherEmbeddings(
-            tokens(pass, saved), word: parameters.pointer(word),
+            tokens(pass, saved), word: words(parameters, frozen).pointer(word),
             position: position.map { UnsafePointer(parameters.pointer($0)) }, positionStart: positionStart,
             type: type.map { UnsafePointer(parameters.pointer($0)) }, into: saved.sum)
         if plan.scale != 1 { scale(saved.sum) }
@@ -162,11 +185,19 @@ struct TokenEmbedding: Sendable {
         }
         if plan.scale != 1 { scale(gradient) }
         EmbeddingKernels.scatterEmbeddings(
-            tokens(pass, saved), dOutput: gradient, dWord: parameters.gradientPointer(word),
+            tokens(pass, saved), dOutput: gradient,
+            dWord: plan.use == .frozen ? nil : parameters.gradientPointer(word),
             dPosition: position.flatMap { parameters.gradientPointer($0) }, positionStart: positionStart,
             dType: type.flatMap { parameters.gradientPointer($0) }, paddingID: plan.paddingID ?? -1,
             paddingPosition: paddingPosition)
-        if parameters.touched.watches(word) { parameters.touched.mark(pass.tokens) }
+        if plan.use == .trained, parameters.touched.watches(word) { parameters.touched.mark(pass.tokens) }
+    }
+
+    /// The store of the word table.
+    private func words(_ parameters: ParameterStore, _ frozen: ParameterStore?) -> ParameterStore {
+        guard plan.use == .frozen else { return parameters }
+        guard let frozen else { preconditionFailure("TokenEmbedding: no table of words") }
+        return frozen
     }
 
     private func scale(_ x: Matrix) {

@@ -22,11 +22,18 @@ package struct EncoderPlan: Sendable, Equatable {
     /// Maximum tokens of a sequence.
     package let longestSequence: Int
 
+    /// How a sentence vector is made where there are no token vectors; nil = there are.
+    var bag: BagPlan?
+
     /// `longestSequence` where positions have no end, or there are none: as many as a batch takes.
     package static let unlimitedLength = Int(Int32.max)
 
-    /// Whether there are no layers: a sequence is the mean of its rows of one table.
-    package var isBag: Bool { layers.isEmpty }
+    /// Whether a sequence becomes a vector without token vectors.
+    package var isBag: Bool { bag != nil }
+    /// Whether that vector counts its words.
+    package var countsWords: Bool { if case .words? = bag { true } else { false } }
+    /// The tensors that are not trained.
+    package var frozen: [TensorSpecification] { embedding.frozen }
 
     /// V.
     package var vocabularySize: Int { embedding.word.rows }
@@ -41,7 +48,10 @@ package struct EncoderPlan: Sendable, Equatable {
     /// The dense products of the first layer, in forward order.
     package var productsOfLayer: [BranchPlan.Product] { layers.first?.stages.flatMap(\.branch.products) ?? [] }
 
-    /// The tensors in the groups in which backward finishes their gradients: layer by layer from the last to the
+    /// Whether each layer computes the same as every other with weights of its own, so that some can be left out.
+    package var layersAreAlike: Bool { layers.dropFirst().allSatisfy { $0.isLike(layers[0]) } }
+
+    /// The trained tensors in the groups in which backward finishes their gradients: layer by layer from the last to the
     /// first, then the embedding. A tensor that several parts use is in the group of the last of them.
     package var groups: [[TensorSpecification]] {
         var groups = layers.reversed().map(\.tensors) + [(entry?.tensors ?? []) + embedding.tensors]
@@ -50,7 +60,7 @@ package struct EncoderPlan: Sendable, Equatable {
         return groups
     }
 
-    /// All tensors, in layout order.
+    /// All trained tensors, in layout order.
     package var tensors: [TensorSpecification] { groups.flatMap { $0 } }
 
     /// The names of its dense modules, the lowest first, each once.
@@ -62,7 +72,7 @@ package struct EncoderPlan: Sendable, Equatable {
         return names
     }
 
-    /// Numbers in all tensors.
+    /// Numbers in all trained tensors.
     package var parameterCount: Int { tensors.reduce(0) { $0 + $1.shape.reduce(1, *) } }
 
     /// Numbers in the weight matrices that a token meets: those of all layers, a shared one each time, and the projection
@@ -94,6 +104,15 @@ package struct EncoderPlan: Sendable, Equatable {
     }
 }
 
+/// How tokens become a sentence vector without token vectors.
+enum BagPlan: Sendable, Equatable {
+    /// The mean of their rows of the word table.
+    case mean
+    /// A number for each word of the vocabulary: `weights` [V] at the words of the text, added up for each occurrence, or
+    /// once.
+    case words(weights: [Float], isCumulative: Bool)
+}
+
 /// One layer: stages in forward order.
 struct LayerPlan: Sendable, Equatable {
     /// Its branches and junctions.
@@ -102,6 +121,14 @@ struct LayerPlan: Sendable, Equatable {
     /// Its self-attentions.
     var selfAttentions: [SelfAttentionPlan] {
         stages.compactMap { if case .selfAttention(let plan) = $0.branch { plan } else { nil } }
+    }
+
+    /// Whether another layer differs in the names of its tensors alone.
+    func isLike(_ other: LayerPlan) -> Bool {
+        tensors.map(\.shape) == other.tensors.map(\.shape) && tensors.map(\.name) != other.tensors.map(\.name)
+            && selfAttentions.map(\.span) == other.selfAttentions.map(\.span)
+            && selfAttentions.map(\.positions) == other.selfAttentions.map(\.positions)
+            && selfAttentions.map(\.rotary) == other.selfAttentions.map(\.rotary)
     }
 
     /// Its weight matrices, in the order in which backward finishes them.

@@ -197,11 +197,14 @@ package struct AdapterConfiguration: Sendable, Equatable {
         return .object(object)
     }
 
-    /// The adapter of the module `name`; its rank is that of the configuration, or of a file.
+    /// The adapter of the module `name`; `stored` = its rank in a file, which must be that of the configuration.
     func plan(of name: String, rank stored: Int? = nil) throws(OptionProblem) -> AdapterPlan {
         let ownRank = try value(rankPattern, of: name)
         let ownAlpha = try value(alphaPattern, of: name)
-        let (rank, alpha) = (stored ?? ownRank ?? rank, ownAlpha ?? alpha)
+        let (rank, alpha) = (ownRank ?? rank, ownAlpha ?? alpha)
+        if let stored, stored != rank {
+            throw OptionProblem("r of \(name) is \(rank), but its lora_A has \(stored) rows")
+        }
         let scale = usesRootOfRank ? alpha / Double(rank).squareRoot() : alpha / Double(rank)
         return AdapterPlan(rank: rank, scale: Float(scale), dropout: Float(dropout))
     }

@@ -14,6 +14,8 @@ package struct TrainingConfiguration: Sendable {
         case training
         /// Evaluators are needed; everything else may be missing.
         case evaluation
+        /// The model that training would start from; everything else may be missing.
+        case model
     }
 
     /// The configuration as read, `--set` applied: what a run compares itself with.
@@ -24,6 +26,12 @@ package struct TrainingConfiguration: Sendable {
     package var configOverrides: JSONObject?
     /// The adapter that is trained in place of the encoder's own weights.
     package var lora: AdapterConfiguration?
+    /// The layers of the model that are kept; nil = all.
+    package var keptLayers: [Int]?
+    /// The modules that the run makes; nil = the model's own.
+    package var modules: [ModuleRequest]?
+    /// The model's own similarity; nil takes the one that it was saved with.
+    package var similarity: String?
     /// Tokens of a text at most; nil takes the model's own limit.
     package var maxSequenceLength: Int?
     package var outputDirectory = ""
@@ -42,7 +50,7 @@ package struct TrainingConfiguration: Sendable {
     package static let options = OptionList<TrainingConfiguration>([
         Option(
             "model", \.model, "the model that training starts from", words: "a path or a hub id", check: .filled,
-            isRequired: true),
+            isRequired: true, substitute: "modules"),
         Option(
             "config_overrides", \.configOverrides,
             "values of the model's config.json that are replaced, such as dropout rates"),
@@ -57,6 +65,19 @@ package struct TrainingConfiguration: Sendable {
                 configuration.lora.map {
                     AdapterConfiguration.options.object(of: $0, from: AdapterConfiguration())
                 } ?? .null
+            }),
+        Option(
+            "keep_layers", \.keptLayers,
+            "the layers of the model that are kept, ascending numbers from 0; by default all"),
+        Option(
+            "modules", \.modules,
+            "modules that take the place of the model's after the first; one that reads texts takes the place of the model"
+        ),
+        Option(
+            "similarity_fn_name", \.similarity,
+            "the similarity that the model is trained for and saved with; by default its own",
+            check: OptionCheck("one of \(ModelDirectory.similarities.joined(separator: ", "))") {
+                ModelDirectory.similarities.contains($0) ? nil : "unknown similarity '\($0)'"
             }),
         Option(
             "max_seq_length", \.maxSequenceLength, "tokens of a text at most; by default the model's own limit",
@@ -112,6 +133,7 @@ package struct TrainingConfiguration: Sendable {
         let isTraining = purpose == .training
         try Self.checkKeys(root, places, isTraining: isTraining)
         try Self.options.read(root, into: &self, isPartial: !isTraining) { places.error($0, $1, hint: $2) }
+        try checkModules(isTraining: isTraining)
         losses = losses?.placed(at: "loss", places)
         try losses?.check(train: trainDatasets, eval: evalDatasets, places)
         try trainDatasets.checkValidation(eval: evalDatasets, places)
@@ -121,7 +143,7 @@ package struct TrainingConfiguration: Sendable {
                 named.placed(at: isList ? "\(key).\(place)" : key, places)
             }
         }
-        if !isTraining, evaluators.isEmpty, testEvaluators.isEmpty {
+        if purpose == .evaluation, evaluators.isEmpty, testEvaluators.isEmpty {
             throw places.error("evaluators", "is missing: there is nothing to evaluate")
         }
         if let other = sections.arguments.remove("output_dir"), !outputDirectory.isEmpty {
@@ -143,6 +165,23 @@ package struct TrainingConfiguration: Sendable {
             throw places.error(
                 arguments.evalStrategy != .no ? "args.eval_strategy" : "args.eval_on_start",
                 "there is nothing to evaluate", hint: "Give an eval_dataset, a validation_split or evaluators.")
+        }
+    }
+
+    /// Refuses a model beside modules that take its place, and modules without a model.
+    private func checkModules(isTraining: Bool) throws(TuttiError) {
+        guard let modules else { return }
+        guard let first = modules.first else {
+            throw places.error("modules", "names no module", hint: "Remove the key to keep the model's own.")
+        }
+        if first.makesInput, !model.isEmpty {
+            throw places.error(
+                "model", "has no place: the first of modules reads texts itself", hint: "Remove model, or that module.")
+        }
+        if !first.makesInput, model.isEmpty, isTraining {
+            throw places.error(
+                "model", "is missing: the first of modules reads no texts",
+                hint: "Give a model, or begin modules with WordEmbeddings or BoW.")
         }
     }
 

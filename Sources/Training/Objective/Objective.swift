@@ -63,6 +63,12 @@ final class Objective {
                 "trains a decoder with the encoder's weights, and the model has an adapter in their place",
                 hint: "Use another loss, or train without lora.")
         }
+        if model.encoder.worksOnTokens, requirements.needsLayers {
+            throw TuttiError(
+                .usage, "fit the loss to the model", configured.name,
+                "looks at lower layers, and the model has modules between its layers and pooling",
+                hint: "Use another loss.")
+        }
         let chunking = configured.chunking ?? chunking
         student = ChunkedEncoder(model.encoder, chunking: chunking)
         var guides: [Role: SentenceEncoder] = [:]

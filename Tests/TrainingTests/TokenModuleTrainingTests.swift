@@ -1,0 +1,154 @@
+// Models of words and with modules over tokens trained: eight steps against the reference (Golden/token_modules.py), any
+// number of ranks against one, a run that was stopped against one that was not; and what a run refuses.
+
+import Foundation
+import TestSupport
+import Testing
+import TuttiEnsemble
+import TuttiFormats
+import TuttiGround
+import TuttiModels
+import TuttiReports
+import TuttiTraining
+
+@Suite(.serialized) struct TokenModuleTrainingTests {
+    static let models = ["words", "weights", "bow", "counts", "wrapper", "cnn", "lstm", "forwards", "layers"]
+
+    private func inputs(
+        _ name: String, _ output: String, loss: JSONObject = ["name": .string("MultipleNegativesRankingLoss")],
+        args changes: JSONObject = JSONObject()
+    ) throws -> TrainingInputs {
+        let expected = try JSONValue.parse(file: Goldens.path("token-modules/\(name)/expected.json"))
+        var args: JSONObject = [
+            "optim": .string("sgd"), "lr_scheduler_type": .string("constant"), "max_grad_norm": .number(1e9),
+            "num_train_epochs": .integer(1), "logging_steps": .integer(1), "save_strategy": .string("no"),
+            "batch_sampler": .string("sequential"), "global_train_batch_size": .integer(6),
+            "learning_rate": try #require(expected["learning_rate"]),
+        ]
+        for (key, value) in changes { args[key] = value }
+        let root: JSONObject = [
+            "model": .string(Goldens.path("token-modules/\(name)/model")), "output_dir": .string(output),
+            "loss": .object(loss), "args": .object(args),
+            "train_dataset": .object([
+                "path": .string(Goldens.path("families/rows/pairs.jsonl")),
+                "columns": .array([.string("anchor"), .string("positive")]),
+            ]),
+        ]
+        let configuration = try TrainingConfiguration(
+            root, places: ConfigurationPlaces(file: name), purpose: .training
+        ) { _ in }
+        return try TrainingInputs(configuration, ensemble: LocalEnsemble.single())
+    }
+
+    private func train(
+        _ inputs: TrainingInputs, ensemble: any Ensemble = LocalEnsemble.single()
+    ) throws -> (start: [Float], end: [Float]) {
+        let start = parameterValues(inputs.model)
+        #expect(try Trainer(inputs, ensemble: ensemble).train() == .finished)
+        return (start, parameterValues(inputs.model))
+    }
+
+    /// |p - q|, relative to the movement of q.
+    private func distance(_ a: [Float], _ b: (start: [Float], end: [Float])) -> Double {
+        var (difference, moved) = (0.0, 0.0)
+        for i in a.indices {
+            difference += pow(Double(a[i]) - Double(b.end[i]), 2)
+            moved += pow(Double(b.end[i]) - Double(b.start[i]), 2)
+        }
+        return moved > 0 ? (difference / moved).squareRoot() : .infinity
+    }
+
+    @Test(arguments: models)
+    func eightStepsEqualTheReference(_ name: String) throws {
+        let output = try TemporaryDirectory()
+        let folder = Goldens.path("token-modules/\(name)")
+        let expected = try JSONValue.parse(file: folder + "/expected.json")
+        _ = try train(try inputs(name, output.path + "/run"))
+        let lines = try trainingLines(output.path + "/run")
+        let steps = try #require(expected["steps"]?.array).compactMap(\.object)
+        #expect(lines.count == steps.count && steps.count == 8)
+        for (line, step) in zip(lines, steps) {
+            for (key, bound) in [("loss", 1e-5), ("grad_norm", 2e-5)] {
+                let (own, wanted) = (try #require(line[key]?.double), try #require(step[key]?.double))
+                #expect(abs(own - wanted) <= bound * max(1, abs(wanted)), "\(key) \(own) vs \(wanted)")
+            }
+        }
+        #expect(try #require(expected["movement"]?.double) >= 0.01, "a run that hardly moves proves nothing")
+        let golden = try SafetensorsFile(path: folder + "/expected.safetensors")
+        var (found, start, wanted) = ([Float](), [Float](), [Float]())
+        for info in golden.tensors where info.name.hasPrefix("end.") {
+            let parts = info.name.dropFirst(4).split(separator: "/", omittingEmptySubsequences: false)
+            let file = parts.dropLast().map { "/" + $0 }.joined() + "/model.safetensors"
+            let tensor = String(parts.last ?? "")
+            found += try SafetensorsFile(path: output.path + "/run/final" + file).floats(tensor)
+            start += try SafetensorsFile(path: folder + "/model" + file).floats(tensor)
+            wanted += try golden.floats(info.name)
+        }
+        #expect(wanted.count > 100)
+        #expect(distance(found, (start, wanted)) <= 2e-5, "\(distance(found, (start, wanted))) of the movement")
+    }
+
+    @Test(arguments: ["weights", "lstm", "cnn"])
+    func ranksAndChunksChangeNothing(_ name: String) throws {
+        let output = try TemporaryDirectory()
+        let root = output.path
+        let alone = try train(try inputs(name, root + "/1"))
+        let chunks: JSONObject = [
+            "name": .string("CachedMultipleNegativesRankingLoss"), "mini_batch_size": .integer(5),
+        ]
+        let chunked = try train(try inputs(name, root + "/chunks", loss: chunks))
+        #expect(distance(chunked.end, alone) <= 1e-5, "chunks: \(distance(chunked.end, alone)) of the movement")
+        for world in 2...4 {
+            let ends = try LocalEnsemble.run(world: world) { ensemble in
+                try train(try inputs(name, root + "/\(world)"), ensemble: ensemble).end
+            }
+            #expect(ends.allSatisfy { $0 == ends[0] }, "ranks have drifted apart")
+            #expect(distance(ends[0], alone) <= 1e-5, "W = \(world): \(distance(ends[0], alone)) of the movement")
+        }
+        // Negative control: another batch is another run.
+        let other = try train(
+            try inputs(name, root + "/other", args: ["global_train_batch_size": .integer(5)]))
+        #expect(distance(other.end, alone) > 1e-3)
+    }
+
+    @Test(arguments: ["weights", "lstm"])
+    func aResumedRunHasTheSameBits(_ name: String) throws {
+        let output = try TemporaryDirectory()
+        func inputs(_ run: String) throws -> TrainingInputs {
+            try self.inputs(
+                name, output.path + "/" + run,
+                args: ["optim": .string("adamw_torch"), "learning_rate": .number(1e-3), "weight_decay": .number(0.01)])
+        }
+        let whole = try train(try inputs("whole"))
+        let asking = AskAfter(step: 3)
+        var first = try inputs("parts")
+        first.stop = asking.stop
+        let stopped = try Trainer(first, ensemble: LocalEnsemble.single(), reports: [asking]).train()
+        #expect(stopped == .preempted(step: 3))
+        #expect(try train(try inputs("parts")).end == whole.end)
+        #expect(whole.start != whole.end)
+    }
+
+    @Test func whatCannotBeTrainedIsRefused() throws {
+        let output = try TemporaryDirectory()
+        let inner: JSONObject = ["name": .string("MultipleNegativesRankingLoss")]
+        let adaptive = try inputs(
+            "cnn", output.path + "/run", loss: ["name": .string("AdaptiveLayerLoss"), "loss": .object(inner)])
+        let error = #expect(throws: TuttiError.self) {
+            try Trainer(adaptive, ensemble: LocalEnsemble.single()).train()
+        }
+        #expect(
+            error?.kind == .usage && error?.problem.contains("lower layers") == true, "\(String(describing: error))")
+        // A frozen table and pooling leave nothing to train.
+        let folder = output.path + "/still"
+        try FileManager.default.copyItem(atPath: Goldens.path("token-modules/words/model"), toPath: folder)
+        let text = try String(contentsOfFile: folder + "/modules.json", encoding: .utf8)
+        var modules = try #require(try JSONValue.parse(text, source: "modules").array)
+        modules.removeLast()
+        try AtomicWrite.file(path: folder + "/modules.json", text: JSONValue.array(modules).serialized())
+        var still = try inputs("words", output.path + "/other")
+        still.model = try SentenceEncoder.load(folder)
+        let nothing = #expect(throws: TuttiError.self) { try Trainer(still, ensemble: LocalEnsemble.single()).train() }
+        #expect(nothing?.kind == .usage && nothing?.problem.contains("no parameters") == true)
+    }
+}
