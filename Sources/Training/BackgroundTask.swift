@@ -1,4 +1,4 @@
-// Work on a thread of its own that leaves the processor to everything else: training goes on beside it.
+// Work on a thread of its own, beside training. Its priority is that of all others: who waits for it waits for no other process.
 
 import Foundation
 import TuttiGround
@@ -8,10 +8,9 @@ final class BackgroundTask: @unchecked Sendable {
     private let condition = NSCondition()
     private var outcome: Result<Void, TuttiError>?
 
-    /// Starts `body` on a thread of the lowest priority: it takes the time in which no other thread of a core computes.
+    /// Starts `body` on a thread.
     init(name: String, _ body: @escaping @Sendable () throws(TuttiError) -> Void) {
         let thread = Thread { [self] in
-            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 19)  // of this thread alone
             let result: Result<Void, TuttiError>
             do throws(TuttiError) {
                 try body()
