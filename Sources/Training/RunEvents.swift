@@ -155,7 +155,7 @@ final class RunEvents {
     private func write(_ state: inout TrainerState, isRequested: Bool) throws {
         state.callbackStates = callbacks.states
         state.scheduleState = schedule.follower?.state ?? JSONObject()
-        try keeper.save(&state, isRequested: isRequested, waits: !inputs.callbacks.isEmpty)
+        try keeper.save(&state, isRequested: isRequested, waits: callbacks.areGiven)
         if isRequested || !inputs.arguments.saveOnlyModel { savedStep = state.globalStep }
     }
 

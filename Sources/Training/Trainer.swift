@@ -89,11 +89,9 @@ package final class Trainer {
             step, arguments: arguments, datasets: inputs.trainDatasets, fault: fault, ensemble: ensemble)
         batches = RankBatches(objectives, arguments: arguments, ensemble: ensemble)
         let stopping: [any TrainerCallback] = EarlyStoppingCallback(arguments).map { [$0] } ?? []
-        let callbacks = try Callbacks(stopping + inputs.callbacks, ensemble: ensemble)
+        let callbacks = try Callbacks(own: stopping, given: inputs.callbacks, ensemble: ensemble)
         let round = try EvaluationRound(
-            inputs, objectives: objectives, batches: batches,
-            mayBeAsked: try !Callbacks(inputs.callbacks, ensemble: ensemble).isEmpty,
-            log: log,
+            inputs, objectives: objectives, batches: batches, mayBeAsked: callbacks.areGiven, log: log,
             ensemble: ensemble)
         let replicas = ReplicaCheck(memory, interval: arguments.replicaCheckSteps, ensemble: ensemble)
         // The run is compared, and described, by what was given.

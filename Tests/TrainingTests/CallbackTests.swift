@@ -13,6 +13,8 @@ import TuttiTraining
 /// Writes down what it hears, and asks for what `ask` says at the end of a step.
 private final class Listener: TrainerCallback {
     private(set) var heard: [String] = []
+    /// Whether each folder was there when it was said to be saved.
+    private(set) var found: [Bool] = []
     private let ask: (TrainerState, inout TrainerControl) throws -> Void
 
     init(_ ask: @escaping (TrainerState, inout TrainerControl) throws -> Void = { _, _ in }) { self.ask = ask }
@@ -28,6 +30,7 @@ private final class Listener: TrainerCallback {
     }
     func onSave(_ path: String, _ state: TrainerState, control: inout TrainerControl) {
         heard.append("saved \((path as NSString).lastPathComponent)")
+        found.append(FileManager.default.fileExists(atPath: path))
     }
     func onTrainEnd(_ state: TrainerState) { heard.append("end") }
 }
@@ -171,6 +174,22 @@ private final class FirstNumberEvaluator: Evaluator {
             #expect(outcomes == [.finished, .finished])
             #expect(try trainingLines(output).count == (deciding == 0 ? 3 : 12))
         }
+    }
+
+    /// What it is told to be saved is there, also where rank zero alone was given it.
+    @Test(arguments: [1, 2]) func rankZeroAloneIsToldOfFoldersThatExist(world: Int) throws {
+        let scratch = try TemporaryDirectory()
+        let output = scratch.path
+        let found = try LocalEnsemble.run(world: world) { ensemble in
+            var inputs = try Self.inputs(output)
+            (inputs.arguments.saveStrategy, inputs.arguments.saveSteps) = (.steps, 3)
+            let listener = Listener()
+            if ensemble.isRoot { inputs.callbacks = [listener] }
+            #expect(try Trainer(inputs, ensemble: ensemble).train() == .finished)
+            return listener.found
+        }
+        #expect(found[0].count >= 4 && found[0].allSatisfy { $0 })
+        #expect(found.dropFirst().allSatisfy(\.isEmpty))
     }
 
     @Test func aCallbackEvaluatesAndSavesWhereTheArgumentsDoNot() throws {

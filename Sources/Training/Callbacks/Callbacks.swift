@@ -11,20 +11,20 @@ final class Callbacks {
     private let ensemble: any Ensemble
     /// Rank zero's callbacks, by the names under which their states are kept; none on the other ranks.
     private let named: [(name: String, callback: any TrainerCallback)]
-    /// Whether rank zero has none: equal on all ranks.
-    let isEmpty: Bool
+    /// Whether rank zero has none, and whether it has any that a user gave: equal on all ranks.
+    let isEmpty, areGiven: Bool
 
-    /// The callbacks of a run, those of rank zero. Collective.
-    init(_ callbacks: [any TrainerCallback], ensemble: any Ensemble) throws {
+    /// The callbacks of a run, those of rank zero: `own` that its arguments ask for, then those `given`. Collective.
+    init(own: [any TrainerCallback], given: [any TrainerCallback], ensemble: any Ensemble) throws {
         self.ensemble = ensemble
         var named: [(name: String, callback: any TrainerCallback)] = []
-        for callback in ensemble.isRoot ? callbacks : [] {
+        for callback in ensemble.isRoot ? own + given : [] {
             let earlier = named.count { type(of: $0.callback) == type(of: callback) }
             named.append(("\(type(of: callback))" + (earlier == 0 ? "" : " \(earlier + 1)"), callback))
         }
         self.named = named
-        let count = named.count
-        isEmpty = try ensemble.onRoot { count } == 0
+        let counts = try ensemble.onRoot { [own.count, given.count] }
+        (isEmpty, areGiven) = (counts == [0, 0], counts[1] > 0)
     }
 
     /// Calls `body` with every callback, each with the control that the one before left, and returns the last one's on
