@@ -116,26 +116,48 @@ def encode(case, folder):
     return {name: t.detach().float().contiguous() for name, t in out.items()}
 
 
+def norm(parameters):
+    """The norm of all gradients, in float64."""
+    return sum(float(p.grad.double().square().sum()) for p in parameters if p.grad is not None) ** 0.5
+
+
+def descend(parameters, rows, rate, loss_of, norm_of=norm):
+    """Plain gradient descent over the rows in order; the losses, which `loss_of` gives of a batch, and gradient norms."""
+    parameters = list(parameters)
+    optimizer = torch.optim.SGD(parameters, lr=rate)
+    steps = []
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        value = loss_of(rows[step * BATCH : (step + 1) * BATCH])
+        value.backward()
+        steps.append({"loss": float(value), "grad_norm": norm_of(parameters)})
+        optimizer.step()
+    return steps
+
+
 def train(folder, loss, rows, rate):
-    """Plain gradient descent over the rows in order, in float64; the model, its losses and gradient norms."""
+    """Steps of a model in float64; the model, its losses and gradient norms."""
     model = SentenceTransformer(str(folder), device="cpu").double()
     model[0].processor = PreTrainedTokenizerFast.from_pretrained(folder)  # some model types would rebuild it
     model.train()
     loss = loss(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
     texts = [c for c in rows[0] if c != "score"]
-    steps = []
-    for step in range(STEPS):
-        batch = rows[step * BATCH : (step + 1) * BATCH]
+
+    def loss_of(batch):
         features = [model.tokenize([r[c] for r in batch]) for c in texts]
         labels = torch.tensor([r["score"] for r in batch], dtype=torch.float64) if "score" in batch[0] else None
-        optimizer.zero_grad()
-        value = loss(features, labels)
-        value.backward()
-        norm = sum(float(p.grad.double().square().sum()) for p in model.parameters() if p.grad is not None) ** 0.5
-        steps.append({"loss": float(value), "grad_norm": norm})
-        optimizer.step()
-    return model, steps
+        return loss(features, labels)
+
+    return model, descend(model.parameters(), rows, rate, loss_of)
+
+
+def saved_tensors(model):
+    """The weights as saved, by file and tensor."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.float().save(folder, create_model_card=False)
+        root = pathlib.Path(folder)
+        return {(f.parent.relative_to(root) / n).as_posix(): t for f in sorted(root.rglob("model.safetensors"))
+                for n, t in load_file(f).items()}
 
 
 def make(name, case, pairs, scores):

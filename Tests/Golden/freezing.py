@@ -15,13 +15,14 @@ import sys
 sys.path.append(sys.path.pop(0))  # behind the packages: a file beside this one is called tokenizers.py
 
 import torch
+from families import STEPS, descend
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer, losses
 from transformers import PreTrainedTokenizerFast
 
 torch.set_num_threads(1)
 HERE = pathlib.Path(__file__).resolve().parent
-STEPS, BATCH, CLIP = 8, 6, 2.0
+CLIP = 2.0
 CASES = {
     "bert-below": dict(family="bert", rate=0.05, freeze=["embeddings", "encoder.layer.0"]),
     "bert-among": dict(family="bert", rate=0.05, freeze=[
@@ -53,17 +54,12 @@ def make(name, family, rate, freeze):
     start = {n: p.detach().clone() for n, p in trained.items()}
     model.train()
     loss = losses.MultipleNegativesRankingLoss(model)
-    optimizer = torch.optim.SGD(trained.values(), lr=rate)
-    steps = []
-    for step in range(STEPS):
-        batch = rows[step * BATCH : (step + 1) * BATCH]
-        features = [model.tokenize([r[c] for r in batch]) for c in ("anchor", "positive")]
-        optimizer.zero_grad()
-        value = loss(features, None)
-        value.backward()
-        norm = float(torch.nn.utils.clip_grad_norm_(trained.values(), CLIP))
-        steps.append({"loss": float(value), "grad_norm": norm})
-        optimizer.step()
+
+    def loss_of(batch):
+        return loss([model.tokenize([r[c] for r in batch]) for c in ("anchor", "positive")], None)
+
+    clip = lambda parameters: float(torch.nn.utils.clip_grad_norm_(parameters, CLIP))
+    steps = descend(trained.values(), rows, rate, loss_of, clip)
     out = HERE / "freezing"
     out.mkdir(exist_ok=True)
     save_file({"end." + n: p.detach().float().contiguous() for n, p in trained.items()}, out / f"{name}.safetensors")

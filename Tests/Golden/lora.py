@@ -21,6 +21,7 @@ import tempfile
 sys.path.append(sys.path.pop(0))  # behind the packages: a file beside this one is called tokenizers.py
 
 import torch
+from families import descend
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer, losses
@@ -28,7 +29,6 @@ from transformers import PreTrainedTokenizerFast
 
 torch.set_num_threads(1)
 HERE = pathlib.Path(__file__).resolve().parent
-STEPS, BATCH = 8, 6
 CASES = {
     "bert": dict(family="bert", rate=0.005, config=dict(r=4, lora_alpha=8, target_modules=["query", "value"])),
     "bert-bias": dict(family="bert", rate=0.008, config=dict(
@@ -89,17 +89,11 @@ def make(name, family, rate, config):
     start = {n: p.detach().clone() for n, p in trained.items()}
     model.train()
     loss = losses.MultipleNegativesRankingLoss(model)
-    optimizer = torch.optim.SGD(trained.values(), lr=rate)
-    steps = []
-    for step in range(STEPS):
-        batch = rows[step * BATCH : (step + 1) * BATCH]
-        features = [model.tokenize([r[c] for r in batch]) for c in ("anchor", "positive")]
-        optimizer.zero_grad()
-        value = loss(features, None)
-        value.backward()
-        norm = sum(float(p.grad.square().sum()) for p in trained.values() if p.grad is not None) ** 0.5
-        steps.append({"loss": float(value), "grad_norm": norm})
-        optimizer.step()
+
+    def loss_of(batch):
+        return loss([model.tokenize([r[c] for r in batch]) for c in ("anchor", "positive")], None)
+
+    steps = descend(trained.values(), rows, rate, loss_of)
     tensors = {"end." + key: t.float().contiguous() for key, t in stored(model).items() if "pooler" not in key}
     save_file(tensors | {"embeddings": embeddings.float()}, out / "expected.safetensors")
     size = sum(float(p.square().sum()) for p in start.values()) ** 0.5

@@ -23,8 +23,9 @@ import tempfile
 sys.path.append(sys.path.pop(0))  # behind the packages: a file beside this one is called tokenizers.py
 
 import torch
-from families import BATCH, HERE as FAMILIES, LIMIT, MOVEMENT, STEPS, VOCABULARY, randomise, write_tokenizer
-from safetensors.torch import load_file, save_file
+from families import (
+    BATCH, HERE as FAMILIES, LIMIT, MOVEMENT, VOCABULARY, descend, randomise, saved_tensors, write_tokenizer)
+from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer, losses
 from sentence_transformers.sentence_transformer.modules import (
     Dense, Normalize, Pooling, Router, StaticEmbedding, Transformer)
@@ -83,29 +84,12 @@ def as_asym(folder):
 def train(folder, mapping, rows, rate):
     model = SentenceTransformer(str(folder), device="cpu").double().train()
     loss = losses.MultipleNegativesRankingLoss(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
-    steps = []
-    for step in range(STEPS):
-        batch = rows[step * BATCH : (step + 1) * BATCH]
-        features = []
-        for column, task in mapping.items():
-            features.append(dict(model.preprocess([r[column] for r in batch], task=task), task=task))
-        optimizer.zero_grad()
-        value = loss(features, None)
-        value.backward()
-        norm = sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None) ** 0.5
-        steps.append({"loss": float(value), "grad_norm": norm})
-        optimizer.step()
-    return model, steps
 
+    def loss_of(batch):
+        return loss([dict(model.preprocess([r[column] for r in batch], task=task), task=task)
+                     for column, task in mapping.items()], None)
 
-def tensors(model):
-    """The weights as saved, by file and tensor."""
-    with tempfile.TemporaryDirectory() as folder:
-        model.float().save(folder, create_model_card=False)
-        root = pathlib.Path(folder)
-        return {(f.parent.relative_to(root) / n).as_posix(): t for f in sorted(root.rglob("model.safetensors"))
-                for n, t in load_file(f).items()}
+    return model, descend(model.parameters(), rows, rate, loss_of)
 
 
 def make(name, parts, rows):
@@ -121,11 +105,11 @@ def make(name, parts, rows):
     texts = [r["anchor"] for r in rows[:BATCH]]
     golden = {"embedding." + (task or "none"): model.encode(texts, task=task, convert_to_tensor=True).contiguous()
               for task in [*mapping.values(), None]}
-    start, rate = tensors(model), 0.3
+    start, rate = saved_tensors(model), 0.3
     size = sum(float(t.double().square().sum()) for t in start.values()) ** 0.5
     for _ in range(8):
         model, steps = train(out / "model", mapping, rows, rate)
-        end = tensors(model)
+        end = saved_tensors(model)
         moved = sum(float((end[n] - start[n]).double().square().sum()) for n in end) ** 0.5 / size
         if 0.01 <= moved <= 0.0135:
             break

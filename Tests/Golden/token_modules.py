@@ -32,8 +32,9 @@ sys.path.append(sys.path.pop(0))  # behind the packages: a file beside this one 
 
 import numpy
 import torch
-from families import BATCH, HERE as FAMILIES, LIMIT, MOVEMENT, STEPS, VOCABULARY, WORDS, randomise, write_tokenizer
-from safetensors.torch import load_file, save_file
+from families import (
+    HERE as FAMILIES, LIMIT, MOVEMENT, VOCABULARY, WORDS, descend, randomise, saved_tensors, write_tokenizer)
+from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer, losses
 from sentence_transformers.sentence_transformer.modules import (
     CNN, LSTM, BoW, Dense, Pooling, Transformer, WeightedLayerPooling, WordEmbeddings, WordWeights)
@@ -142,27 +143,11 @@ def alone(model, texts):
 def train(folder, rows, rate):
     model = SentenceTransformer(str(folder), device="cpu").double().train()
     loss = losses.MultipleNegativesRankingLoss(model)
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=rate)
-    steps = []
-    for step in range(STEPS):
-        batch = rows[step * BATCH : (step + 1) * BATCH]
-        columns = [alone(model, [r[c] for r in batch]) for c in ("anchor", "positive")]
-        optimizer.zero_grad()
-        value = loss.compute_loss_from_embeddings(columns, None)
-        value.backward()
-        norm = sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None) ** 0.5
-        steps.append({"loss": float(value), "grad_norm": norm})
-        optimizer.step()
-    return model, steps
 
+    def loss_of(batch):
+        return loss.compute_loss_from_embeddings([alone(model, [r[c] for r in batch]) for c in ("anchor", "positive")], None)
 
-def tensors(model):
-    """The weights as saved, by file and tensor."""
-    with tempfile.TemporaryDirectory() as folder:
-        model.float().save(folder, create_model_card=False)
-        root = pathlib.Path(folder)
-        return {(f.parent.relative_to(root) / n).as_posix(): t for f in sorted(root.rglob("model.safetensors"))
-                for n, t in load_file(f).items()}
+    return model, descend([p for p in model.parameters() if p.requires_grad], rows, rate, loss_of)
 
 
 def gradients(folder, texts, coefficients):
@@ -173,7 +158,7 @@ def gradients(folder, texts, coefficients):
     with torch.no_grad():
         for p in model.parameters():
             p.copy_(p.grad if p.grad is not None else torch.full_like(p, float("nan")))
-    return embeddings, {n: t for n, t in tensors(model).items() if not t.isnan().any()}
+    return embeddings, {n: t for n, t in saved_tensors(model).items() if not t.isnan().any()}
 
 
 def make(build, rows):
@@ -192,10 +177,10 @@ def make(build, rows):
     _, slopes = gradients(out / "model", texts, coefficients)
     golden = {"embeddings": single, "coefficients": coefficients.float()}
     golden |= {"gradient." + n: t for n, t in slopes.items()}
-    start, rate = tensors(model), 0.3
+    start, rate = saved_tensors(model), 0.3
     for _ in range(8):
         model, steps = train(out / "model", rows, rate)
-        end = tensors(model)
+        end = saved_tensors(model)
         trained = [n for n in end if not torch.equal(end[n], start[n])]
         size = sum(float(start[n].double().square().sum()) for n in trained) ** 0.5
         moved = sum(float((end[n] - start[n]).double().square().sum()) for n in trained) ** 0.5 / size

@@ -16,26 +16,14 @@ import TuttiTraining
         model: String, _ output: String, lora: JSONObject? = nil, args changes: JSONObject = JSONObject(),
         dropout: Double = 0, loss: JSONValue = .string("MultipleNegativesRankingLoss")
     ) throws -> TrainingConfiguration {
-        var args: JSONObject = [
-            "optim": .string("sgd"), "lr_scheduler_type": .string("constant"), "num_train_epochs": .integer(1),
-            "logging_steps": .integer(1), "save_strategy": .string("no"), "batch_sampler": .string("sequential"),
-            "global_train_batch_size": .integer(6), "max_grad_norm": .number(1e9),
-        ]
-        for (key, value) in changes { args[key] = value }
-        var root: JSONObject = [
-            "model": .string(model), "output_dir": .string(output), "loss": loss, "args": .object(args),
-            "train_dataset": .object([
-                "path": .string(Goldens.path("families/rows/pairs.jsonl")),
-                "columns": .array([.string("anchor"), .string("positive")]),
-            ]),
-        ]
+        var more = JSONObject()
         if dropout > 0 {
-            root["config_overrides"] = .object([
+            more["config_overrides"] = .object([
                 "hidden_dropout_prob": .number(dropout), "attention_probs_dropout_prob": .number(dropout),
             ])
         }
-        root["lora"] = lora.map(JSONValue.object)
-        return try TrainingConfiguration(root, places: ConfigurationPlaces(file: model), purpose: .training) { _ in }
+        more["lora"] = lora.map(JSONValue.object)
+        return try GoldenRun.configuration(model: model, output, args: changes, loss: loss, more: more)
     }
 
     private struct Ends: Sendable, Equatable {
@@ -66,14 +54,9 @@ import TuttiTraining
 
     /// |p - q|, relative to the movement of q.
     private func distance(_ a: [String: [Float]], _ b: [String: [Float]], from start: [String: [Float]]) -> Double {
-        var (difference, moved) = (0.0, 0.0)
-        for (name, wanted) in b {
-            for (place, value) in wanted.enumerated() {
-                difference += pow(Double(a[name]?[place] ?? .infinity) - Double(value), 2)
-                moved += pow(Double(value) - Double(start[name]?[place] ?? 0), 2)
-            }
-        }
-        return moved > 0 ? (difference / moved).squareRoot() : .infinity
+        let names = b.keys.sorted()
+        func flat(_ values: [String: [Float]]) -> [Float] { names.flatMap { values[$0] ?? [] } }
+        return shareOfMovement(flat(a), (flat(start), flat(b)))
     }
 
     /// An adapter's folder is trained on: the adapter, and nothing else.
@@ -84,16 +67,8 @@ import TuttiTraining
         let run = output.path + "/run"
         let ends = try train(
             try configuration(model: output.path + "/model", run, args: try #require(expected["args"]?.object)))
-        let lines = try trainingLines(run)
-        let steps = try #require(expected["steps"]?.array).compactMap(\.object)
-        #expect(lines.count == steps.count && steps.count == 8)
-        for (line, step) in zip(lines, steps) {
-            for (key, bound) in [("loss", 1e-5), ("grad_norm", 2e-5)] {
-                let (own, wanted) = (try #require(line[key]?.double), try #require(step[key]?.double))
-                #expect(abs(own - wanted) <= bound * max(1, abs(wanted)), "\(key) \(own) vs \(wanted)")
-            }
-        }
-        #expect(try #require(expected["movement"]?.double) >= 0.01, "a run that hardly moves proves nothing")
+        try GoldenRun.expectSteps(expected["steps"], in: run)
+        try GoldenRun.expectMovement(expected["movement"])
         #expect(ends.frozen[0] == ends.frozen[1] && !ends.frozen[0].isEmpty)
         let (file, tensors) = (
             try SafetensorsFile(path: run + "/final/adapter_model.safetensors"), try golden.tensors()

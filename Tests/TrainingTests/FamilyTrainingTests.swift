@@ -24,32 +24,14 @@ struct FamilyTrainingTests {
         _ family: String, loss: String, rows: String, _ output: String, options: JSONObject = JSONObject(),
         dropout: Double = 0
     ) throws -> TrainingConfiguration {
-        let columns = rows == "pairs" ? ["anchor", "positive"] : ["sentence1", "sentence2", "score"]
         let expected = try JSONValue.parse(file: Goldens.path("families/\(family)/expected.json")).object
         let rate = try #require(expected?["args"]?.object?["learning_rate"])
-        let args: JSONObject = [
-            "optim": .string("sgd"), "learning_rate": rate, "lr_scheduler_type": .string("constant"),
-            "max_grad_norm": .number(1e9), "num_train_epochs": .integer(1), "logging_steps": .integer(1),
-            "save_strategy": .string("no"), "batch_sampler": .string("sequential"),
-            "global_train_batch_size": .integer(6),
-        ]
         let model = Goldens.path("families/\(family)/model")
         var specification: JSONObject = ["name": .string(loss)]
         for (key, value) in options { specification[key] = value }
-        var overrides = JSONObject()
-        for (key, value) in try #require(try JSONValue.parse(file: model + "/config.json").object)
-        where dropout > 0 && key.contains("drop") && value.double != nil {
-            overrides[key] = .number(dropout)
-        }
-        let root: JSONObject = [
-            "model": .string(model), "config_overrides": .object(overrides), "output_dir": .string(output),
-            "loss": .object(specification), "args": .object(args),
-            "train_dataset": .object([
-                "path": .string(Goldens.path("families/rows/\(rows).jsonl")),
-                "columns": .array(columns.map(JSONValue.string)),
-            ]),
-        ]
-        return try TrainingConfiguration(root, places: ConfigurationPlaces(file: family), purpose: .training) { _ in }
+        return try GoldenRun.configuration(
+            model: model, output, args: ["learning_rate": rate], loss: .object(specification), rows: rows,
+            more: try GoldenRun.dropout(dropout, in: model))
     }
 
     /// A parameter of a run.
@@ -83,17 +65,9 @@ struct FamilyTrainingTests {
         for (loss, rows) in losses {
             let run = output.path + "/" + loss
             let tensors = try train(try configuration(family, loss: loss, rows: rows, run))
-            let lines = try trainingLines(run)
-            let steps = try #require(expected[loss]?.array).compactMap(\.object)
-            #expect(lines.count == steps.count && steps.count == 8)
-            for (line, step) in zip(lines, steps) {
-                for (key, bound) in [("loss", 1e-5), ("grad_norm", 2e-5)] {
-                    let (own, wanted) = (try #require(line[key]?.double), try #require(step[key]?.double))
-                    #expect(abs(own - wanted) <= bound * max(1, abs(wanted)), "\(loss) \(key) \(own) vs \(wanted)")
-                }
-            }
+            try GoldenRun.expectSteps(expected[loss], in: run, loss)
             guard loss == losses[0].0 else { continue }
-            #expect(try #require(expected["movement"]?.double) >= 0.01, "a run that hardly moves proves nothing")
+            try GoldenRun.expectMovement(expected["movement"])
             let file = try SafetensorsFile(path: folder + "/expected.safetensors")
             let wanted = try tensors.map { tensor in
                 let name = "end." + tensor.name
@@ -130,13 +104,6 @@ struct FamilyTrainingTests {
 
     /// |p - q|, relative to the movement of q, over all parameters.
     private func distance(_ a: [Tensor], _ b: [Tensor]) -> Double {
-        var (difference, moved) = (0.0, 0.0)
-        for (p, q) in zip(a, b) {
-            for i in q.end.indices {
-                difference += pow(Double(p.end[i]) - Double(q.end[i]), 2)
-                moved += pow(Double(q.end[i]) - Double(q.start[i]), 2)
-            }
-        }
-        return moved > 0 ? (difference / moved).squareRoot() : .infinity
+        shareOfMovement(a.flatMap(\.end), (b.flatMap(\.start), b.flatMap(\.end)))
     }
 }

@@ -30,26 +30,11 @@ import TuttiTraining
         model: String, _ output: String, args changes: JSONObject, dropout: Double = 0,
         loss: String = "MultipleNegativesRankingLoss"
     ) throws -> TrainingConfiguration {
-        var args: JSONObject = [
-            "optim": .string("sgd"), "lr_scheduler_type": .string("constant"), "num_train_epochs": .integer(1),
-            "logging_steps": .integer(1), "save_strategy": .string("no"), "batch_sampler": .string("sequential"),
-            "global_train_batch_size": .integer(6),
-        ]
+        var args: JSONObject = ["max_grad_norm": .number(1)]
         for (key, value) in changes { args[key] = value }
-        var overrides = JSONObject()
-        for (key, value) in try #require(try JSONValue.parse(file: model + "/config.json").object)
-        where dropout > 0 && key.contains("drop") && value.double != nil {
-            overrides[key] = .number(dropout)
-        }
-        let root: JSONObject = [
-            "model": .string(model), "config_overrides": .object(overrides), "output_dir": .string(output),
-            "loss": .object(["name": .string(loss)]), "args": .object(args),
-            "train_dataset": .object([
-                "path": .string(Goldens.path("families/rows/pairs.jsonl")),
-                "columns": .array([.string("anchor"), .string("positive")]),
-            ]),
-        ]
-        return try TrainingConfiguration(root, places: ConfigurationPlaces(file: model), purpose: .training) { _ in }
+        return try GoldenRun.configuration(
+            model: model, output, args: args, loss: .object(["name": .string(loss)]),
+            more: try GoldenRun.dropout(dropout, in: model))
     }
 
     private func values(_ model: SentenceEncoder) -> [String: [Float]] {
@@ -75,14 +60,7 @@ import TuttiTraining
 
     /// |p - q|, relative to the movement of q, over all parameters.
     private func distance(_ a: [Tensor], _ b: [Tensor]) -> Double {
-        var (difference, moved) = (0.0, 0.0)
-        for (p, q) in zip(a, b) {
-            for i in q.end.indices {
-                difference += pow(Double(p.end[i]) - Double(q.end[i]), 2)
-                moved += pow(Double(q.end[i]) - Double(q.start[i]), 2)
-            }
-        }
-        return moved > 0 ? (difference / moved).squareRoot() : .infinity
+        shareOfMovement(a.flatMap(\.end), (b.flatMap(\.start), b.flatMap(\.end)))
     }
 
     @Test(arguments: cases)
@@ -94,16 +72,8 @@ import TuttiTraining
         let output = try TemporaryDirectory()
         let tensors = try train(
             try configuration(model: Goldens.path("families/\(family)/model"), output.path + "/run", args: args))
-        let lines = try trainingLines(output.path + "/run")
-        let steps = try #require(expected["steps"]?.array).compactMap(\.object)
-        #expect(lines.count == steps.count && steps.count == 8)
-        for (line, step) in zip(lines, steps) {
-            for (key, bound) in [("loss", 1e-5), ("grad_norm", 2e-5)] {
-                let (own, wanted) = (try #require(line[key]?.double), try #require(step[key]?.double))
-                #expect(abs(own - wanted) <= bound * max(1, abs(wanted)), "\(key) \(own) vs \(wanted)")
-            }
-        }
-        #expect(try #require(expected["movement"]?.double) >= 0.01, "a run that hardly moves proves nothing")
+        try GoldenRun.expectSteps(expected["steps"], in: output.path + "/run")
+        try GoldenRun.expectMovement(expected["movement"])
         let file = try SafetensorsFile(path: Goldens.path("freezing/\(name).safetensors"))
         #expect(Set(file.tensors.map(\.name)) == Set(tensors.filter { !$0.isFrozen }.map { "end." + $0.name }))
         let wanted = try tensors.map { tensor in

@@ -23,29 +23,17 @@ import TuttiTraining
         args changes: JSONObject = JSONObject(), dropout: Double = 0, model: String? = nil
     ) throws -> TrainingInputs {
         let expected = try expected(name)
-        var args: JSONObject = [
-            "optim": .string("sgd"), "lr_scheduler_type": .string("constant"), "max_grad_norm": .number(1e9),
-            "num_train_epochs": .integer(1), "logging_steps": .integer(1), "save_strategy": .string("no"),
-            "batch_sampler": .string("sequential"), "global_train_batch_size": .integer(6),
-        ]
+        var args = JSONObject()
         for key in ["learning_rate", "router_mapping"] { args[key] = try #require(expected[key]) }
         for (key, value) in changes { args[key] = value }
-        var root: JSONObject = [
-            "model": .string(model ?? Goldens.path("router/\(name)/model")), "output_dir": .string(output),
-            "loss": .object(loss), "args": .object(args),
-            "train_dataset": .object([
-                "path": .string(Goldens.path("families/rows/pairs.jsonl")),
-                "columns": .array([.string("anchor"), .string("positive")]),
-            ]),
-        ]
+        var more = JSONObject()
         if dropout > 0 {
-            root["config_overrides"] = .object([
+            more["config_overrides"] = .object([
                 "hidden_dropout_prob": .number(dropout), "attention_probs_dropout_prob": .number(dropout),
             ])
         }
-        let configuration = try TrainingConfiguration(
-            root, places: ConfigurationPlaces(file: name), purpose: .training
-        ) { _ in }
+        let configuration = try GoldenRun.configuration(
+            model: model ?? Goldens.path("router/\(name)/model"), output, args: args, loss: .object(loss), more: more)
         return try TrainingInputs(configuration, ensemble: LocalEnsemble.single())
     }
 
@@ -58,30 +46,12 @@ import TuttiTraining
         return (start, parameterValues(inputs.model))
     }
 
-    /// |p - q|, relative to the movement of q.
-    private func distance(_ a: [Float], _ b: (start: [Float], end: [Float])) -> Double {
-        var (difference, moved) = (0.0, 0.0)
-        for i in a.indices {
-            difference += pow(Double(a[i]) - Double(b.end[i]), 2)
-            moved += pow(Double(b.end[i]) - Double(b.start[i]), 2)
-        }
-        return moved > 0 ? (difference / moved).squareRoot() : .infinity
-    }
-
     @Test(arguments: models)
     func eightStepsEqualTheReference(_ name: String) throws {
         let (expected, output) = (try expected(name), try TemporaryDirectory())
         _ = try train(try inputs(name, output.path + "/run"))
-        let lines = try trainingLines(output.path + "/run")
-        let steps = try #require(expected["steps"]?.array).compactMap(\.object)
-        #expect(lines.count == steps.count && steps.count == 8)
-        for (line, step) in zip(lines, steps) {
-            for (key, bound) in [("loss", 1e-5), ("grad_norm", 2e-5)] {
-                let (own, wanted) = (try #require(line[key]?.double), try #require(step[key]?.double))
-                #expect(abs(own - wanted) <= bound * max(1, abs(wanted)), "\(key) \(own) vs \(wanted)")
-            }
-        }
-        #expect(try #require(expected["movement"]?.double) >= 0.01, "a run that hardly moves proves nothing")
+        try GoldenRun.expectSteps(expected["steps"], in: output.path + "/run")
+        try GoldenRun.expectMovement(expected["movement"])
         let golden = try SafetensorsFile(path: Goldens.path("router/\(name)/expected.safetensors"))
         var (found, start, wanted) = ([Float](), [Float](), [Float]())
         for info in golden.tensors where info.name.hasPrefix("end.") {
@@ -94,7 +64,9 @@ import TuttiTraining
             wanted += try golden.floats(info.name)
         }
         #expect(wanted.count > 1000)
-        #expect(distance(found, (start, wanted)) <= 2e-5, "\(distance(found, (start, wanted))) of the movement")
+        #expect(
+            shareOfMovement(found, (start, wanted)) <= 2e-5,
+            "\(shareOfMovement(found, (start, wanted))) of the movement")
     }
 
     @Test(arguments: models)
@@ -106,23 +78,27 @@ import TuttiTraining
             "name": .string("CachedMultipleNegativesRankingLoss"), "mini_batch_size": .integer(5),
         ]
         let chunked = try train(try inputs(name, root + "/chunks", loss: chunks, dropout: 0.1))
-        #expect(distance(chunked.end, alone) <= 1e-5, "chunks: \(distance(chunked.end, alone)) of the movement")
+        #expect(
+            shareOfMovement(chunked.end, alone) <= 1e-5,
+            "chunks: \(shareOfMovement(chunked.end, alone)) of the movement")
         for world in 2...4 {
             let ends = try LocalEnsemble.run(world: world) { ensemble in
                 try train(try inputs(name, root + "/\(world)", dropout: 0.1), ensemble: ensemble).end
             }
             #expect(ends.allSatisfy { $0 == ends[0] }, "ranks have drifted apart")
-            #expect(distance(ends[0], alone) <= 1e-5, "W = \(world): \(distance(ends[0], alone)) of the movement")
+            #expect(
+                shareOfMovement(ends[0], alone) <= 1e-5,
+                "W = \(world): \(shareOfMovement(ends[0], alone)) of the movement")
         }
         // Negative controls: other masks, and texts by the other route, are other runs.
         let masks = try train(try inputs(name, root + "/masks", dropout: 0.11))
-        #expect(distance(masks.end, alone) > 1e-3)
+        #expect(shareOfMovement(masks.end, alone) > 1e-3)
         let mapping = try #require(try expected(name)["router_mapping"]?.object)
         let swapped: JSONObject = [
             "router_mapping": .object(["anchor": mapping["positive"] ?? .null, "positive": mapping["anchor"] ?? .null])
         ]
         let other = try train(try inputs(name, root + "/swapped", args: swapped, dropout: 0.1))
-        #expect(distance(other.end, alone) > 1e-3)
+        #expect(shareOfMovement(other.end, alone) > 1e-3)
     }
 
     @Test func aResumedRunHasTheSameBits() throws {

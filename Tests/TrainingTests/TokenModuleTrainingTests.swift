@@ -19,24 +19,10 @@ import TuttiTraining
         args changes: JSONObject = JSONObject()
     ) throws -> TrainingInputs {
         let expected = try JSONValue.parse(file: Goldens.path("token-modules/\(name)/expected.json"))
-        var args: JSONObject = [
-            "optim": .string("sgd"), "lr_scheduler_type": .string("constant"), "max_grad_norm": .number(1e9),
-            "num_train_epochs": .integer(1), "logging_steps": .integer(1), "save_strategy": .string("no"),
-            "batch_sampler": .string("sequential"), "global_train_batch_size": .integer(6),
-            "learning_rate": try #require(expected["learning_rate"]),
-        ]
+        var args: JSONObject = ["learning_rate": try #require(expected["learning_rate"])]
         for (key, value) in changes { args[key] = value }
-        let root: JSONObject = [
-            "model": .string(Goldens.path("token-modules/\(name)/model")), "output_dir": .string(output),
-            "loss": .object(loss), "args": .object(args),
-            "train_dataset": .object([
-                "path": .string(Goldens.path("families/rows/pairs.jsonl")),
-                "columns": .array([.string("anchor"), .string("positive")]),
-            ]),
-        ]
-        let configuration = try TrainingConfiguration(
-            root, places: ConfigurationPlaces(file: name), purpose: .training
-        ) { _ in }
+        let configuration = try GoldenRun.configuration(
+            model: Goldens.path("token-modules/\(name)/model"), output, args: args, loss: .object(loss))
         return try TrainingInputs(configuration, ensemble: LocalEnsemble.single())
     }
 
@@ -48,32 +34,14 @@ import TuttiTraining
         return (start, parameterValues(inputs.model))
     }
 
-    /// |p - q|, relative to the movement of q.
-    private func distance(_ a: [Float], _ b: (start: [Float], end: [Float])) -> Double {
-        var (difference, moved) = (0.0, 0.0)
-        for i in a.indices {
-            difference += pow(Double(a[i]) - Double(b.end[i]), 2)
-            moved += pow(Double(b.end[i]) - Double(b.start[i]), 2)
-        }
-        return moved > 0 ? (difference / moved).squareRoot() : .infinity
-    }
-
     @Test(arguments: models)
     func eightStepsEqualTheReference(_ name: String) throws {
         let output = try TemporaryDirectory()
         let folder = Goldens.path("token-modules/\(name)")
         let expected = try JSONValue.parse(file: folder + "/expected.json")
         _ = try train(try inputs(name, output.path + "/run"))
-        let lines = try trainingLines(output.path + "/run")
-        let steps = try #require(expected["steps"]?.array).compactMap(\.object)
-        #expect(lines.count == steps.count && steps.count == 8)
-        for (line, step) in zip(lines, steps) {
-            for (key, bound) in [("loss", 1e-5), ("grad_norm", 2e-5)] {
-                let (own, wanted) = (try #require(line[key]?.double), try #require(step[key]?.double))
-                #expect(abs(own - wanted) <= bound * max(1, abs(wanted)), "\(key) \(own) vs \(wanted)")
-            }
-        }
-        #expect(try #require(expected["movement"]?.double) >= 0.01, "a run that hardly moves proves nothing")
+        try GoldenRun.expectSteps(expected["steps"], in: output.path + "/run")
+        try GoldenRun.expectMovement(expected["movement"])
         let golden = try SafetensorsFile(path: folder + "/expected.safetensors")
         var (found, start, wanted) = ([Float](), [Float](), [Float]())
         for info in golden.tensors where info.name.hasPrefix("end.") {
@@ -85,7 +53,9 @@ import TuttiTraining
             wanted += try golden.floats(info.name)
         }
         #expect(wanted.count > 100)
-        #expect(distance(found, (start, wanted)) <= 2e-5, "\(distance(found, (start, wanted))) of the movement")
+        #expect(
+            shareOfMovement(found, (start, wanted)) <= 2e-5,
+            "\(shareOfMovement(found, (start, wanted))) of the movement")
     }
 
     @Test(arguments: ["weights", "lstm", "cnn"])
@@ -97,18 +67,22 @@ import TuttiTraining
             "name": .string("CachedMultipleNegativesRankingLoss"), "mini_batch_size": .integer(5),
         ]
         let chunked = try train(try inputs(name, root + "/chunks", loss: chunks))
-        #expect(distance(chunked.end, alone) <= 1e-5, "chunks: \(distance(chunked.end, alone)) of the movement")
+        #expect(
+            shareOfMovement(chunked.end, alone) <= 1e-5,
+            "chunks: \(shareOfMovement(chunked.end, alone)) of the movement")
         for world in 2...4 {
             let ends = try LocalEnsemble.run(world: world) { ensemble in
                 try train(try inputs(name, root + "/\(world)"), ensemble: ensemble).end
             }
             #expect(ends.allSatisfy { $0 == ends[0] }, "ranks have drifted apart")
-            #expect(distance(ends[0], alone) <= 1e-5, "W = \(world): \(distance(ends[0], alone)) of the movement")
+            #expect(
+                shareOfMovement(ends[0], alone) <= 1e-5,
+                "W = \(world): \(shareOfMovement(ends[0], alone)) of the movement")
         }
         // Negative control: another batch is another run.
         let other = try train(
             try inputs(name, root + "/other", args: ["global_train_batch_size": .integer(5)]))
-        #expect(distance(other.end, alone) > 1e-3)
+        #expect(shareOfMovement(other.end, alone) > 1e-3)
     }
 
     @Test(arguments: ["weights", "lstm"])
