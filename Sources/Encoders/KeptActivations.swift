@@ -22,7 +22,7 @@ package enum KeptActivations: String, Sendable, CaseIterable {
 }
 
 /// The memory in which one layer computes at a time, and where each layer's state is kept.
-struct LayerWindow {
+final class LayerWindow {
     /// What the stages of a layer keep, one after the other.
     let stages: [Stage.Saved]
     /// [T, D] the normed sum of each stage.
@@ -77,7 +77,7 @@ struct LayerWindow {
     }
 
     /// Keeps the state of the next layer, whose forward has just run in the window.
-    mutating func keep(arena: inout Arena) {
+    func keep(arena: inout Arena) {
         if recomputes {
             let own = arena.matrix(input.rows, input.columns)
             own.copy(from: input)

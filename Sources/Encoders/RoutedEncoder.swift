@@ -145,7 +145,7 @@ package final class RoutedEncoder {
     ) throws(TuttiError) -> RoutedEncoder {
         let other = try RoutedEncoder(plans, frozen: frozen, adapters: adapters, fixed: fixed)
         (other.compute, other.embeddingNoise) = (compute, embeddingNoise)
-        (other.kept, other.halfProducts) = (kept, halfProducts)
+        (other.kept, other.halfProducts, other.frozenProducts) = (kept, halfProducts, frozenProducts)
         for entry in other.layout.all {
             guard let own = layout.entry(named: entry.name) else { continue }
             _ = other.parameters.values(of: entry).update(fromContentsOf: parameters.values(of: own))

@@ -227,7 +227,7 @@ package final class SequenceEncoder {
             if let window = memory.window {
                 stream = stack.forward(
                     layer: layer, window.enter(stream), pass, parameters, scratch: scratch, in: window)
-                memory.window?.keep(arena: &memory.arena)
+                window.keep(arena: &memory.arena)
             } else if layer >= firstKept {
                 stream = stack.forward(
                     layer: layer, stream, pass, parameters, scratch: scratch, saved: &memory.stages,

@@ -28,8 +28,8 @@ final class BackgroundTask: @unchecked Sendable {
         thread.start()
     }
 
-    /// How it ended; nil while it runs.
-    var ended: Result<Void, TuttiError>? { condition.withLock { outcome } }
+    /// Whether it has ended.
+    var hasEnded: Bool { condition.withLock { outcome != nil } }
 
     /// Returns when it has ended.
     ///

@@ -13,6 +13,7 @@ final class CheckpointWriter {
     private let isWanted: Bool
     private let log: RunLog
     private var snapshot: CheckpointSnapshot?
+    private var saidThatMemoryIsShort = false
     private var current: (task: BackgroundTask, path: String)?
     /// The newest checkpoint that this process has written.
     private(set) var newest: String?
@@ -39,8 +40,6 @@ final class CheckpointWriter {
         snapshot.take(memory)
         return Source(parameters: snapshot.parameters, state: snapshot.state, isCopy: true)
     }
-
-    private var saidThatMemoryIsShort = false
 
     private func makeSnapshot() -> CheckpointSnapshot? {
         let needed = CheckpointSnapshot.megabytes(of: memory)
@@ -73,7 +72,7 @@ final class CheckpointWriter {
     ///
     /// - Throws: what writing it threw.
     func poll() throws(TuttiError) {
-        if current?.task.ended != nil { try finish() }
+        if current?.task.hasEnded ?? false { try finish() }
     }
 
     /// Returns when no checkpoint is under way.

@@ -29,19 +29,8 @@ public enum FrozenCompute: String, Sendable, CaseIterable, OptionChoice {
     private func agreed(among ensemble: any Ensemble) throws -> DenseProducts {
         switch self {
         case .fp32: .fp32
-        case .bf16: try Self.common(HalfProducts.best, among: ensemble).map { .bf16($0) } ?? .fp32
-        case .int8: try Self.common(Int8Products.best, among: ensemble).map { .int8($0) } ?? .fp32
+        case .bf16: try commonProducts(HalfProducts.best, among: ensemble).map { .bf16($0) } ?? .fp32
+        case .int8: try commonProducts(Int8Products.best, among: ensemble).map { .int8($0) } ?? .fp32
         }
-    }
-
-    /// The slowest of what is fastest on each rank; nil where a rank has none. Collective.
-    static func common<Products: CaseIterable & Equatable>(
-        _ own: Products?, among ensemble: any Ensemble
-    ) throws -> Products? where Products.AllCases == [Products] {
-        let all = Products.allCases
-        let place = own.flatMap { all.firstIndex(of: $0) } ?? -1
-        let missing = try ensemble.agree(code: Int32(all.count - 1 - place))  // the largest of all ranks
-        let slowest = all.count - 1 - Int(missing)
-        return slowest < 0 ? nil : all[slowest]
     }
 }

@@ -36,7 +36,7 @@ package struct TrainingPrecision: Equatable {
     /// What the run's arguments ask for and all ranks can do. Collective.
     static func agreed(_ arguments: TrainingArguments, among ensemble: any Ensemble) throws -> TrainingPrecision {
         guard arguments.bf16 || arguments.fp16 else { return TrainingPrecision(arguments, products: nil) }
-        return TrainingPrecision(arguments, products: try FrozenCompute.common(HalfProducts.best, among: ensemble))
+        return TrainingPrecision(arguments, products: try commonProducts(HalfProducts.best, among: ensemble))
     }
 
     /// Has the training passes of `model` compute so.

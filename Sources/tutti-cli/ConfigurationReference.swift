@@ -27,8 +27,7 @@ enum ConfigurationReference {
     /// Every section, in the order of the page.
     static let sections: [ConfigurationSection] =
         [topLevel] + overrides + lora + datasets + arguments + optimizers + schedules + samplers + card + losses
-        + evaluators
-        + sweep
+        + evaluators + sweep
 
     /// A value as written in a configuration, for tables.
     static func spelled(_ value: JSONValue) -> String {

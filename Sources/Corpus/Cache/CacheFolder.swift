@@ -49,7 +49,26 @@ package struct CacheFolder: Sendable {
             what: "the cache of these data", times: times, waiting: waiting, onLoss: {})
     }
 
+    /// Whether a whole entry is there, as `open` finds; of a damaged one `notice` gets a line.
+    ///
+    /// - Throws: what `open` throws of an entry of a newer format.
+    package static func isWhole(
+        _ notice: (String) -> Void, _ open: () throws(TuttiError) -> Void
+    ) throws(TuttiError) -> Bool {
+        do throws(TuttiError) {
+            try open()
+            return true
+        } catch {
+            if error.problem.hasPrefix(newerFormat) { throw error }
+            if error.kind == .data { notice("\(error.subject) \(error.problem): the cache is made again.") }
+            return false
+        }
+    }
+
     // MARK: Headers
+
+    /// How the error of an entry that a newer version made begins.
+    private static let newerFormat = "is of a newer format"
 
     /// Writes a header with its format and digest.
     ///
@@ -70,7 +89,7 @@ package struct CacheFolder: Sendable {
         guard let object = found.object, sealIsWhole(object) else { throw damaged(file) }
         guard let number = object["format"]?.int, number <= format else {
             throw TuttiError(
-                .data, "read the cache", file, "is of a newer format than this version (\(tuttiVersion)) reads",
+                .data, "read the cache", file, "\(newerFormat) than this version (\(tuttiVersion)) reads",
                 hint: "Use the newer version, or another args.token_cache_dir.")
         }
         return found

@@ -152,16 +152,8 @@ package struct RowCache: Sendable {
         Refusal(reason: "it is \(why), which is read into memory")
     }
 
-    /// Whether a whole entry is at `place`; of a damaged one, it says so.
     private func isWhole(_ place: String, _ notice: (String) -> Void) throws(TuttiError) -> Bool {
-        do throws(TuttiError) {
-            _ = try RowStore(path: place)
-            return true
-        } catch {
-            if error.problem.contains("newer format") { throw error }
-            if error.kind == .data { notice("\(error.subject) \(error.problem): the cache is made again.") }
-            return false
-        }
+        try CacheFolder.isWhole(notice) { () throws(TuttiError) in _ = try RowStore(path: place) }
     }
 
     private func isLarge(_ paths: [String], ranks: Int) throws(TuttiError) -> Bool {

@@ -132,14 +132,7 @@ struct DatasetCaches {
     }
 
     private func isWhole(_ place: String, _ notice: (String) -> Void) throws(TuttiError) -> Bool {
-        do throws(TuttiError) {
-            _ = try TokenStore(path: place)
-            return true
-        } catch {
-            if error.problem.contains("newer format") { throw error }
-            if error.kind == .data { notice("\(error.subject) \(error.problem): the cache is made again.") }
-            return false
-        }
+        try CacheFolder.isWhole(notice) { () throws(TuttiError) in _ = try TokenStore(path: place) }
     }
 
     /// Runs a collective of each node on all nodes; an error on one is everybody's.
