@@ -388,10 +388,11 @@ package final class SequenceEncoder {
             mixture.addGradient(dMixed, layer: layer, parameters, to: stack.gradient(of: layer, gradient))
             return tap
         }
-        guard tap >= 0, memory.taps[tap] == layer else { return tap }
-        let rows = dPooled.rows(tap * pass.sequences..<(tap + 1) * pass.sequences)
+        guard tap >= 0, memory.taps[tap] == layer, let pooled = memory.pooled else { return tap }
+        let rows = tap * pass.sequences..<(tap + 1) * pass.sequences
         pooling.backward(
-            memory.outputs[layer], pooled: rows, pass, dPooled: rows, stream: stack.gradient(of: layer, gradient))
+            memory.outputs[layer], pooled: pooled.rows(rows), pass, dPooled: dPooled.rows(rows),
+            stream: stack.gradient(of: layer, gradient))
         return tap - 1
     }
 }
