@@ -189,7 +189,7 @@ private final class FirstNumberEvaluator: Evaluator {
             return listener.found
         }
         #expect(found[0].count >= 4 && found[0].allSatisfy { $0 })
-        #expect(found.dropFirst().allSatisfy(\.isEmpty))
+        #expect(found.dropFirst().allSatisfy { $0.isEmpty })
     }
 
     @Test func aCallbackEvaluatesAndSavesWhereTheArgumentsDoNot() throws {
