@@ -57,12 +57,21 @@ public struct ReportedRun: Sendable, Equatable {
     public var totalSteps: Int
     /// Optimizer steps done before this start.
     public var resumedFrom: Int
+    /// The value of every training argument, under its name.
+    public var arguments: JSONObject
+    /// The text of the model's config.json; nil for a model without one.
+    public var modelConfiguration: String?
 
     /// Describes a run.
-    public init(name: String? = nil, totalSteps: Int, resumedFrom: Int = 0) {
+    public init(
+        name: String? = nil, totalSteps: Int, resumedFrom: Int = 0, arguments: JSONObject = JSONObject(),
+        modelConfiguration: String? = nil
+    ) {
         self.name = name
         self.totalSteps = totalSteps
         self.resumedFrom = resumedFrom
+        self.arguments = arguments
+        self.modelConfiguration = modelConfiguration
     }
 }
 
@@ -94,6 +103,14 @@ public struct LogLine: Sendable, Equatable {
 
     /// The optimizer step.
     public var step: Int { values["step"]?.int ?? 0 }
+
+    /// Every number of the line but the step, in its order; those of an object under "object/key".
+    package var numbers: [(key: String, value: JSONValue)] {
+        values.flatMap { key, value -> [(key: String, value: JSONValue)] in
+            if let object = value.object { return object.map { ("\(key)/\($0)", $1) }.filter { $0.1.double != nil } }
+            return key == "step" || value.double == nil ? [] : [(key, value)]
+        }
+    }
 }
 
 /// The progress of training.

@@ -52,8 +52,13 @@ final class RunEvents {
         savedStep = state.globalStep
         callbacks.restore(state.callbackStates)
         if state.globalStep > 0 { schedule.follower?.state = state.scheduleState }
-        try log.begin(
-            ReportedRun(name: inputs.arguments.runName, totalSteps: lastStep, resumedFrom: state.globalStep))
+        var run = ReportedRun(
+            name: inputs.arguments.runName, totalSteps: lastStep, resumedFrom: state.globalStep,
+            modelConfiguration: inputs.model.inputs.first.map {
+                String(decoding: $0.directory.configurationBytes, as: UTF8.self)
+            })
+        for (name, value) in inputs.arguments.listed { run.arguments[name] = value }
+        try log.begin(run)
         try callbacks.tell { [state] in try $0.onTrainBegin(state) }
         guard inputs.arguments.evalOnStart, state.globalStep == 0 else { return }
         try weights.during { _ = try round.run(&state, choosesBest: false) }

@@ -86,7 +86,7 @@ package enum ArgumentKey {
         "do_train": command, "do_eval": command, "do_predict": command,
         "disable_tqdm": display, "log_level": display, "log_level_replica": display,
         "log_on_each_node": "only rank zero logs",
-        "logging_dir": "metrics go to metrics.jsonl in output_dir",
+        "logging_dir": "metrics go to output_dir; TensorBoard's files to $TENSORBOARD_LOGGING_DIR where it is set",
         "logging_nan_inf_filter": "a run whose gradient is not finite stops with exit code 70",
         "dataloader_num_workers": loader, "dataloader_prefetch_factor": loader, "dataloader_pin_memory": loader,
         "dataloader_persistent_workers": loader, "dataloader_in_order": loader,
