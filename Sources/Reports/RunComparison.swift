@@ -36,7 +36,7 @@ package struct RunComparison: Sendable {
     }
 
     /// The leaves of a configuration under dotted keys.
-    private static func flattened(_ value: JSONValue) -> JSONObject {
+    static func flattened(_ value: JSONValue) -> JSONObject {
         var leaves = JSONObject()
         func add(_ value: JSONValue, _ path: String) {
             func member(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }

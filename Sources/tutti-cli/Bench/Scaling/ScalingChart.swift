@@ -1,6 +1,7 @@
 // ScalingChart: lines over a number of ranks, as one SVG without anything from elsewhere.
 
 import Foundation
+import TuttiReports
 
 /// A chart of lines.
 struct ScalingChart {
@@ -96,21 +97,5 @@ struct ScalingChart {
 
     private static func short(_ value: Double) -> String {
         value >= 1e6 ? String(format: "%.3gM", value / 1e6) : String(format: "%.6g", value)
-    }
-}
-
-extension String {
-    /// The text with what XML gives a meaning written as entities; control characters are left out.
-    var escapedForXML: String {
-        unicodeScalars.reduce(into: "") { text, scalar in
-            switch scalar {
-            case "&": text += "&amp;"
-            case "<": text += "&lt;"
-            case ">": text += "&gt;"
-            case "\"": text += "&quot;"
-            case "\n", "\t": text += " "
-            default: if scalar.value >= 32, scalar.value != 127 { text.unicodeScalars.append(scalar) }
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@
 import Foundation
 import TuttiFormats
 import TuttiGround
+import TuttiReports
 
 /// Writes the report of a folder of measured worlds.
 struct ScalingReport {
