@@ -16,6 +16,7 @@ import TuttiGround
               eval_strategy: steps
               eval_steps: 20
               batch_sampler: no_duplicates
+              report_to: [csv, tensorboard, html]
             """
         let overrides = "config_overrides: {hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1}"
         func workshop(_ path: String) throws -> Workshop {
@@ -51,6 +52,27 @@ import TuttiGround
         #expect(last.code == 0, "\(last.errors)")
         #expect(try killed.read("run/final/model.safetensors") == whole.read("run/final/model.safetensors"))
         #expect(try timeless(killed) == timeless(whole))
+        #expect(try timelessTable(killed) == timelessTable(whole))
+        #expect(try timelessEvents(killed) == timelessEvents(whole))
+        #expect(killed.exists("run/report.html"))
+    }
+
+    private func dependsOnTheClock(_ key: String) -> Bool {
+        key.contains("second") || key.contains("runtime") || key.hasSuffix("balance")
+    }
+
+    /// The rows of metrics.csv without what depends on the clock.
+    private func timelessTable(_ workshop: Workshop) throws -> [[String]] {
+        let rows = String(decoding: try workshop.read("run/metrics.csv"), as: UTF8.self).split(separator: "\n").map {
+            $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        }
+        let header = try #require(rows.first)
+        return rows.map { row in zip(header, row).filter { !dependsOnTheClock($0.0) }.map(\.1) }
+    }
+
+    /// The numbers in TensorBoard's files without what depends on the clock.
+    private func timelessEvents(_ workshop: Workshop) throws -> [String] {
+        try EventFiles.numbers(workshop.path + "/run/runs").filter { !dependsOnTheClock($0) }
     }
 
     /// The lines of metrics.jsonl without what depends on the clock.
@@ -58,8 +80,7 @@ import TuttiGround
         let text = String(decoding: try workshop.read("run/metrics.jsonl"), as: UTF8.self)
         return try text.split(separator: "\n").map { line in
             var object = try #require(try JSONValue.parse(String(line)).object)
-            for key in object.keys
-            where key.contains("second") || key.contains("runtime") || key == "balance" { object.remove(key) }
+            for key in object.keys where dependsOnTheClock(key) { object.remove(key) }
             return JSONValue.object(object).serialized()
         }
     }

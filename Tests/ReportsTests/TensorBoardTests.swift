@@ -35,42 +35,6 @@ import TuttiReports
             ], modelConfiguration: "{\"model_type\": \"bert\"}")
     }
 
-    private func files(_ folder: String) -> [String] {
-        let names = FileManager.default.enumerator(atPath: folder)?.compactMap { $0 as? String } ?? []
-        return names.filter { $0.contains("tfevents") }.sorted().map { folder + "/" + $0 }
-    }
-
-    /// Every number in the files: "step tag value".
-    private func numbers(_ folder: String) throws -> [String] {
-        try files(folder).flatMap { path -> [String] in
-            let bytes = try MappedFile(path: path).contents
-            return try RecordFile.records(in: bytes).flatMap { try Self.numbers(bytes, $0) }
-        }
-    }
-
-    private static func numbers(_ bytes: [UInt8], _ range: Range<Int>) throws -> [String] {
-        var step: UInt64 = 0
-        var found: [(tag: String, value: Float)] = []
-        var event = ProtobufReader(bytes, range, source: "event")
-        while let (field, value) = try event.next() {
-            if case .varint(let number) = value, field == 2 { step = number }
-            guard case .bytes(let summary) = value, field == 5 else { continue }
-            var values = ProtobufReader(bytes, summary, source: "summary")
-            while case (_, .bytes(let part))? = try values.next() {
-                var members = ProtobufReader(bytes, part, source: "value")
-                var tag = ""
-                while let (field, value) = try members.next() {
-                    switch (field, value) {
-                    case (1, .bytes(let name)): tag = String(decoding: bytes[name], as: UTF8.self)
-                    case (2, .fixed32(let bits)): found.append((tag, Float(bitPattern: bits)))
-                    default: break
-                    }
-                }
-            }
-        }
-        return found.map { "\(step) \($0.tag) \($0.value)" }
-    }
-
     /// The bytes of a record, as TensorFlow's own writer makes them, and of CRC-32C: RFC 3720, B.4.
     @Test func recordsHaveTheirChecksums() {
         #expect(RecordFile.crc32c(Array(repeating: 0, count: 32)[...]) == 0x8A91_36AA)
@@ -92,11 +56,11 @@ import TuttiReports
         try report.logged(evaluation(1))
         try report.finished()
         #expect(
-            try numbers(scratch.path + "/runs") == [
+            try EventFiles.numbers(scratch.path + "/runs") == [
                 "1 train/epoch 0.5", "1 train/loss 0.25", "1 train/learning_rate 0.1", "1 train/epoch 0.5",
                 "1 eval/dev_accuracy 0.75",
             ])
-        let file = try #require(files(scratch.path + "/runs").first)
+        let file = try #require(EventFiles.paths(scratch.path + "/runs").first)
         let bytes = try MappedFile(path: file).contents
         let text = String(decoding: bytes, as: UTF8.self)
         for part in [
@@ -115,27 +79,28 @@ import TuttiReports
         try first.began(run())
         for step in 1...3 { try first.logged(training(step)) }
         try first.logged(evaluation(3))
-        let file = try #require(files(root).first)
+        let file = try #require(EventFiles.paths(root).first)
         // A kill cuts the last record.
         let bytes = try MappedFile(path: file).contents
         try Data(bytes + bytes.prefix(9)).write(to: URL(fileURLWithPath: file))
         let second = report(scratch.path)
         try second.rewind(to: 3, evaluationIsDue: true)
-        #expect(try numbers(root).filter { $0.contains("loss") }.count == 3)
-        #expect(try !numbers(root).contains { $0.contains("accuracy") })
+        #expect(try EventFiles.numbers(root).filter { $0.contains("loss") }.count == 3)
+        #expect(try !EventFiles.numbers(root).contains { $0.contains("accuracy") })
         try second.began(run(from: 3))
         try second.logged(evaluation(3))
         try second.logged(training(4))
-        #expect(files(root).count == 2)
-        #expect(Set(files(root).map { URL(fileURLWithPath: $0).deletingLastPathComponent().path }).count == 1)
+        #expect(EventFiles.paths(root).count == 2)
+        #expect(
+            Set(EventFiles.paths(root).map { URL(fileURLWithPath: $0).deletingLastPathComponent().path }).count == 1)
         let third = report(scratch.path)
         try third.rewind(to: 2, evaluationIsDue: false)  // the newest checkpoint was damaged
-        #expect(files(root) == [file])
+        #expect(EventFiles.paths(root) == [file])
         try third.began(run(from: 2))
         for step in 3...4 { try third.logged(training(step)) }
-        #expect(try numbers(root).filter { $0.contains("loss") } == (1...4).map { "\($0) train/loss 0.25" })
+        #expect(try EventFiles.numbers(root).filter { $0.contains("loss") } == (1...4).map { "\($0) train/loss 0.25" })
         try report(scratch.path).rewind(to: -1, evaluationIsDue: false)
-        #expect(files(root).isEmpty)
+        #expect(EventFiles.paths(root).isEmpty)
     }
 
     /// Runs that write into one folder leave each other's files alone.
@@ -147,9 +112,9 @@ import TuttiReports
         try a.logged(training(1))
         try b.began(run())
         try b.logged(training(2))
-        #expect(files(scratch.path + "/board").count == 2)
+        #expect(EventFiles.paths(scratch.path + "/board").count == 2)
         try a.rewind(to: -1, evaluationIsDue: false)
-        #expect(try numbers(scratch.path + "/board").filter { $0.contains("loss") } == ["2 train/loss 0.25"])
+        #expect(try EventFiles.numbers(scratch.path + "/board").filter { $0.contains("loss") } == ["2 train/loss 0.25"])
     }
 
     @Test(
@@ -168,7 +133,8 @@ import TuttiReports
         try second.logged(training(3))
         try second.logged(evaluation(3))
         try second.finished()
-        let folder = URL(fileURLWithPath: try #require(files(scratch.path + "/runs").first)).deletingLastPathComponent()
+        let folder = URL(fileURLWithPath: try #require(EventFiles.paths(scratch.path + "/runs").first))
+            .deletingLastPathComponent()
         func series(_ value: Float, _ steps: [Int]) -> JSONValue {
             .array(steps.map { .array([.integer(Int64($0)), .number(Double(value))]) })
         }
