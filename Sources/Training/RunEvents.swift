@@ -57,7 +57,7 @@ final class RunEvents {
             modelConfiguration: inputs.model.inputs.first.map {
                 String(decoding: $0.directory.configurationBytes, as: UTF8.self)
             })
-        for (name, value) in inputs.arguments.listed { run.arguments[name] = value }
+        for (name, value) in TrainingArguments.options.values(of: inputs.arguments) { run.arguments[name] = value }
         try log.begin(run)
         try callbacks.tell { [state] in try $0.onTrainBegin(state) }
         guard inputs.arguments.evalOnStart, state.globalStep == 0 else { return }

@@ -18,20 +18,20 @@ enum BlockCompression {
         }
     }
 
-    /// The most bytes that one byte can unpack to; nil where there is no such bound.
-    private var greatestRatio: Int? {
+    /// The most bytes that one byte can unpack to.
+    var greatestRatio: Int {
         switch self {
         case .snappy: 64
         case .gzip: 1032
-        case .lz4, .lz4Hadoop: 256
-        case .zstd, .lz4Frame: nil
+        case .lz4, .lz4Hadoop, .lz4Frame: 256
+        case .zstd: 32_768  // a block of 4 bytes that repeats one 128 K times: RFC 8878, 3.1.1.2
         }
     }
 
     /// Unpacks `bytes` to `count` bytes.
     func unpack(_ bytes: UnsafeRawBufferPointer, count: Int) throws(Damage) -> OwnedBytes {
         // A damaged length must not ask for memory that the block could never fill.
-        if let greatestRatio, count / greatestRatio > bytes.count {
+        if count / greatestRatio > bytes.count {
             throw Damage("\(bytes.count) bytes cannot unpack to \(count)")
         }
         let owned = try OwnedBytes(count: count)
