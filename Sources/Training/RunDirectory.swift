@@ -108,6 +108,8 @@ struct RunDirectory: Sendable {
                         + "and start weights are the same cannot be checked, and its checkpoints have no digest of "
                         + "their counters.")
                 if start != .finished { try write(finished: false) }
+            } else if start == .resume, let before = KeptBatch(found), before != batch {
+                try write(finished: false)  // nothing was kept of the steps with the larger one
             }
             return start
         }
@@ -171,6 +173,15 @@ struct RunDirectory: Sendable {
             return KeptBatch(try JSONValue.parse(file: path + "/tutti_run.json").object ?? JSONObject())
         } catch {
             return nil
+        }
+    }
+
+    /// Whether a directory holds a finished run.
+    static func isFinished(in path: String) -> Bool {
+        do {
+            return try JSONValue.parse(file: path + "/tutti_run.json")["status"]?.string == "finished"
+        } catch {
+            return false
         }
     }
 

@@ -108,7 +108,7 @@ func decisive(_ configuration: JSONObject) -> JSONObject {
         let usual = describe(TrainingArguments()).object ?? JSONObject()
         for key in [
             "layerwiseDecay", "emaDecay", "neftuneNoiseAlpha", "stopAfter", "earlyStoppingPatience",
-            "earlyStoppingThreshold", "bf16", "fp16", "gradientCheckpointing", "compute", "freeze",
+            "earlyStoppingThreshold", "bf16", "fp16", "gradientCheckpointing", "compute", "freeze", "autoFindBatchSize",
         ]
         where arguments[key] == usual[key] { arguments[key] = nil }
         if [.bool(true), .bool(false), .null].contains(arguments["resume_from_checkpoint"]) {

@@ -88,6 +88,8 @@ public struct TrainingInputs {
     public var overwrite = false
     /// How long a start waits for another process in the output directory, and the like.
     package var lockTimes = FolderLock.Times()
+    /// The memory in which `auto_find_batch_size` looks for a batch.
+    package var machineMemory = MachineMemory()
     /// How the run is asked to save or to stop.
     public var stop = StopRequest()
     /// Whether a resumed run takes the provider of matrix products that its checkpoint names.

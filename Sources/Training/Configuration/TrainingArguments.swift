@@ -37,6 +37,8 @@ public struct TrainingArguments: Sendable {
     public var globalTrainBatchSize: Int?
     /// Rows of one global evaluation batch; excludes `perDeviceEvalBatchSize`.
     public var globalEvalBatchSize: Int?
+    /// Whether fewer rows than `perDeviceTrainBatchSize` are taken where memory does not hold a batch.
+    public var autoFindBatchSize = false
     /// Batches whose gradients are averaged in one optimizer step.
     public var gradientAccumulationSteps = 1
     /// Whether a short last batch of an epoch is left out.
