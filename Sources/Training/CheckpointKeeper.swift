@@ -35,7 +35,7 @@ final class CheckpointKeeper {
         writer = CheckpointWriter(memory, isWanted: inputs.arguments.saveInBackground, log: log)
         directory = RunDirectory(
             path: inputs.outputDirectory, configuration: comparedConfiguration(inputs), inputs: digests,
-            batch: batch, lastStep: lastStep)
+            batch: batch, lastStep: lastStep, rowsOfStep: batch.train * inputs.arguments.gradientAccumulationSteps)
     }
 
     // MARK: The directory

@@ -124,6 +124,7 @@ extension TrainingDataset {
             let store = try RowStore(path: path, isTrusted: true)
             self.init(try loadTable(specification, from: store), name: specification.name, loss: loss)
             self.sources = sources
+            stream = ReadStream(specification)
             notices.append("\(title): \(notice).")
         }
     }

@@ -150,6 +150,7 @@ package final class Trainer {
         try keeper.takeCache()
         try takeMemory()
         try keeper.resume(&state, start)
+        if start == .resume { findPlaceInStream() }
         if kept.world != ensemble.size, start == .resume {
             log.notice(
                 "The run began on \(kept.world) ranks and goes on with \(ensemble.size): global batches stay "
@@ -163,6 +164,16 @@ package final class Trainer {
         for line in notices + inputs.freezingNotices + plan.smallBatches() { log.notice(line) }
         try events.begin(&state)
         return start
+    }
+
+    /// Finds the next row of a stream, of which more may be read than the steps until here have seen: they were an epoch.
+    private func findPlaceInStream() {
+        guard inputs.trainDatasets.contains(where: { $0.stream != nil }) else { return }
+        let accumulation = inputs.arguments.gradientAccumulationSteps
+        let steps = (plan.batches(epoch: 0).batchCount + accumulation - 1) / accumulation
+        (state.epochIndex, state.nextMicroBatch) = (
+            state.globalStep / steps, state.globalStep % steps * accumulation
+        )
     }
 
     /// What the output directory holds, in words; it is not taken. Rank zero only.
