@@ -12,10 +12,13 @@ import TuttiReports
 extension TrainingInputs {
     /// Loads everything that a configuration names. Collective: an error on one rank is everybody's error.
     ///
-    /// - Parameter notice: gets a line while something long goes on, on rank zero.
+    /// - Parameters:
+    ///   - overwrite: whether a run in the output directory will be deleted.
+    ///   - notice: gets a line while something long goes on, on rank zero.
     /// - Throws: exit 64 for names and options, 65 for bad data or model files, 66 for missing ones.
     package init(
-        _ configuration: TrainingConfiguration, ensemble: any Ensemble, notice: @escaping (String) -> Void = { _ in }
+        _ configuration: TrainingConfiguration, ensemble: any Ensemble, overwrite: Bool = false,
+        notice: @escaping (String) -> Void = { _ in }
     ) throws {
         let caches = try DatasetCaches(configuration, ensemble: ensemble, notice: notice)
         let train = try caches?.rows(configuration.trainDatasets)
@@ -23,11 +26,22 @@ extension TrainingInputs {
         self = try ensemble.together("load the run") {
             try TrainingInputs(loading: configuration, train: train, eval: eval)
         }
-        try configuration.fillComponents(of: model, tables: trainDatasets.map(\.table), ensemble: ensemble)
+        self.overwrite = overwrite
+        try configuration.fillComponents(
+            of: model, tables: trainDatasets.map(\.table), kept: { try keptComponents }, ensemble: ensemble)
         guard let caches else { return }
         trainDatasets = try trainDatasets.map { try withTokens($0, caches) }
         evalDatasets = try evalDatasets.map { try withTokens($0, caches) }
         for dataset in trainDatasets { try caches.forget(dataset) }
+    }
+
+    /// The digest of the texts of which the output directory's run began with components, where its checkpoint has the
+    /// weights. Rank zero only.
+    private var keptComponents: String? {
+        get throws(TuttiError) {
+            if overwrite { return nil }
+            return try RunDirectory.components(in: outputDirectory, of: comparedConfiguration(self))
+        }
     }
 
     /// A data set with its tokens, if its rows are in the cache. Collective.

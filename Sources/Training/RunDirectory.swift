@@ -191,6 +191,20 @@ struct RunDirectory: Sendable {
         }
     }
 
+    /// The digest of the texts that a module of the run in a directory was computed of, where that is the run of
+    /// `configuration`, perhaps shorter, and has no use for the texts any more: it is finished, or has a checkpoint.
+    static func components(in path: String, of configuration: JSONValue) throws(TuttiError) -> String? {
+        let file: JSONValue
+        do { file = try JSONValue.parse(file: path + "/tutti_run.json") } catch { return nil }
+        guard let before = file["configuration"]?.object, let now = configuration.object,
+            withoutLength(before) == withoutLength(now), let identity = RunIdentity(file),
+            let texts = file["inputs"]?.array?.first(where: { $0["name"]?.string == "modules" })?["sha256"]?.string
+        else { return nil }
+        if file["status"]?.string == "finished", before == now { return texts }
+        let newest = try Checkpoint.newest(in: path, identity: identity, saysUnsealed: false) { _ in }
+        return newest == nil ? nil : texts
+    }
+
     /// Marks the run as finished. Rank zero only.
     func finish() throws(TuttiError) { try write(finished: true) }
 

@@ -89,6 +89,12 @@ struct RunIdentity: Sendable, Codable, Equatable {
         current = hexadecimalDigest(ofText: lines.joined(separator: "\n"))
     }
 
+    /// That of the run of which tutti_run.json holds `file`; nil where it names none.
+    init?(_ file: JSONValue) {
+        guard let current = file["identity"]?.string else { return nil }
+        (self.current, earlier) = (current, file["earlier_identity"]?.string)
+    }
+
     /// Whether what belongs to the run `identity` belongs to this one.
     func accepts(_ identity: String) -> Bool { identity == current || identity == earlier }
 }

@@ -151,6 +151,13 @@ package final class Trainer {
         try takeMemory()
         try keeper.resume(&state, start)
         if start == .resume { findPlaceInStream() }
+        try ensemble.onRoot {
+            guard inputs.model.awaitsCheckpoint else { return }
+            throw TuttiError(
+                .retryable, "begin the run", "modules",
+                "a Dense was to have the weights of a checkpoint that cannot be read any more",
+                hint: "Start again: its components are computed then.")
+        }
         if kept.world != ensemble.size, start == .resume {
             log.notice(
                 "The run began on \(kept.world) ranks and goes on with \(ensemble.size): global batches stay "
