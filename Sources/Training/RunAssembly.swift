@@ -193,17 +193,20 @@ package func loadModel(
 extension TrainingConfiguration {
     /// The evaluators and the test evaluators.
     ///
-    /// `notice` gets what is odd in their files, a line each.
+    /// Teachers compute by `compute`, or as the arguments say, where an evaluator says nothing. `notice` gets what is odd in
+    /// their files, a line each.
     /// Throws: as `EvaluatorRegistry.make`; `.usage` where two give metrics of one name, because one would replace the
     /// other's in the log and in its file.
     package func makeEvaluators(
-        model: SentenceEncoder, classifier: SoftmaxClassifier? = nil, notice: @escaping (String) -> Void = { _ in }
+        model: SentenceEncoder, classifier: SoftmaxClassifier? = nil, compute: FrozenCompute? = nil,
+        notice: @escaping (String) -> Void = { _ in }
     ) throws(TuttiError) -> (evaluators: [any Evaluator], testEvaluators: [any Evaluator]) {
         var givers: [String: NamedOptions] = [:]
         func make(_ all: [NamedOptions]) throws(TuttiError) -> [any Evaluator] {
             var made: [any Evaluator] = []
             for named in all {
-                let evaluator = try makeEvaluator(named, model: model, classifier: classifier, notice: notice)
+                let evaluator = try makeEvaluator(
+                    named, model: model, classifier: classifier, compute: compute ?? arguments.compute, notice: notice)
                 for key in evaluator.metricKeys {
                     guard let other = givers.updateValue(named, forKey: evaluationKey(key)), other.path != named.path
                     else { continue }
@@ -235,12 +238,14 @@ private func makeLoss(_ named: NamedOptions) throws(TuttiError) -> ConfiguredLos
 ///
 /// `classifier` is the head that the run trains, if it does.
 private func makeEvaluator(
-    _ named: NamedOptions, model: SentenceEncoder, classifier: SoftmaxClassifier?, notice: @escaping (String) -> Void
+    _ named: NamedOptions, model: SentenceEncoder, classifier: SoftmaxClassifier?, compute: FrozenCompute,
+    notice: @escaping (String) -> Void
 ) throws(TuttiError) -> any Evaluator {
     var described = EvaluatorOptions(
         place: named.place, object: named.options, modelSimilarity: model.similarity, modelPrompts: model.prompts)
     described.placeOfOption = named.place(of:)
     described.classifier = classifier
+    described.compute = compute
     described.notice = notice
     return try EvaluatorRegistry.make(name: named.name, options: described)
 }

@@ -144,7 +144,7 @@ extension TrainingArguments {
                 + "more work"),
         Option(
             "compute", \.compute,
-            "what evaluations of the model, and guides, round the operands of dense products to"),
+            "what evaluations of the model, guides and teachers of evaluators round the operands of dense products to"),
         Option(
             "activation_checkpointing", words: "true or false", "the newer name of gradient_checkpointing",
             read: { (json, arguments) throws(OptionProblem) in

@@ -6,6 +6,7 @@
 // `ArgumentOptions.swift` describes each, `ArgumentKeys.swift` lists the keys that are accepted without effect or refused.
 
 import TuttiCorpus
+import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
 import TuttiReports
@@ -90,7 +91,7 @@ public struct TrainingArguments: Sendable {
     public var fp16 = false
     /// Whether only the inputs of layers are kept until backward, which computes the rest again: the same bits.
     public var gradientCheckpointing = false
-    /// How evaluations of the model and guides compute.
+    /// How evaluations of the model, guides and the teachers of evaluators compute.
     public var compute = FrozenCompute.fp32
     // Schedule
     /// The schedule of the learning rate, by its name in `ScheduleRegistry`.
