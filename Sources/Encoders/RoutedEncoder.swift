@@ -206,13 +206,16 @@ package final class RoutedEncoder {
         RoutedPass(self, run(batch, taps, dropout, into: result, keepsActivations: true))
     }
 
-    /// Bytes that a step over `batch` takes for activations and the scratch of its backward; a forward finds them.
-    package func activationBytes(of batch: PackedBatch) -> Int {
+    /// Bytes that a step over `batch` takes for activations and, in training, the scratch of its backward; a forward finds
+    /// them.
+    package func activationBytes(of batch: PackedBatch, isTraining: Bool = true) -> Int {
         let memory = takeMemory()
         defer { takeBack(memory) }
         memory.deal(batch)
         return routes.indices.reduce(0) {
-            $0 + routes[$1].activationBytes(of: routes.count == 1 ? batch : memory.batches[$1])
+            $0
+                + routes[$1].activationBytes(
+                    of: routes.count == 1 ? batch : memory.batches[$1], isTraining: isTraining)
         }
     }
 

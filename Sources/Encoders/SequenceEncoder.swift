@@ -167,15 +167,16 @@ package final class SequenceEncoder {
         return EncoderPass(self, memory)
     }
 
-    /// Bytes that a step over `batch` takes for activations and the scratch of its backward; a forward finds them.
-    package func activationBytes(of batch: PackedBatch) -> Int {
+    /// Bytes that a step over `batch` takes for activations and, in training, the scratch of its backward; a forward finds
+    /// them.
+    package func activationBytes(of batch: PackedBatch, isTraining: Bool = true) -> Int {
         let memory = takeMemory()
         defer { takeBack(memory) }
         var results = Arena()
         let result = results.matrix(batch.sequenceCount, outputWidth)
-        let dropout = DropoutStream(seed: 0, step: 0)
-        forward(batch, lastLayer, dropout, into: result, memory, keepsActivations: true)
-        if bag == nil, var pass = memory.context, let scratch = memory.forwardScratch {
+        let dropout = isTraining ? DropoutStream(seed: 0, step: 0) : nil
+        forward(batch, lastLayer, dropout, into: result, memory, keepsActivations: isTraining)
+        if isTraining, bag == nil, var pass = memory.context, let scratch = memory.forwardScratch {
             for module in memory.modules {
                 _ = memory.arena.matrix(module.input.rows, module.input.columns)
                 for unrolled in module.unrolled { _ = memory.arena.matrix(unrolled.rows, unrolled.columns) }

@@ -16,6 +16,8 @@ public struct EvaluatorOptions {
     public let modelPrompts: [String: String]
     /// The classifier that the run's loss trains, if it does; a configuration can name another one.
     package var classifier: SoftmaxClassifier?
+    /// How evaluations of that model compute, which teachers do too unless they are told otherwise.
+    public var compute = FrozenCompute.fp32
     /// Where the option of a name stands; by default its name after `place`.
     public var placeOfOption: (String) -> String
     /// Gets what is odd in the evaluator's files, a line each.

@@ -36,14 +36,14 @@ package final class MSEEvaluator: Evaluator {
 
     /// An evaluator of the model's embeddings of `targets` against the teacher's of `sources`, text by text.
     ///
-    /// The teacher encodes the sources at the first evaluation and is let go then.
+    /// The teacher encodes the sources by `compute` at the first evaluation and is let go then.
     package init(
-        sources: [String], targets: [String], teacher: any SentenceEncoding,
+        sources: [String], targets: [String], teacher: any SentenceEncoding, compute: FrozenCompute = .fp32,
         common: CommonEvaluatorSettings = CommonEvaluatorSettings()
     ) {
         precondition(sources.count == targets.count, "\(sources.count) source texts, \(targets.count) target texts")
         self.targets = targets
-        self.teacher = TeacherEmbeddings(of: sources, by: teacher, common: common)
+        self.teacher = TeacherEmbeddings(of: sources, by: teacher, compute: compute, common: common)
         self.common = common
     }
 
@@ -79,8 +79,9 @@ extension MSEEvaluator {
         settings: Settings.self
     ) { (settings, options) throws(TuttiError) in
         let table = try options.table(settings.table, textColumns: 1, meaning: "the source and the target")
+        let (teacher, compute) = try options.teacher(settings.teacher)
         return MSEEvaluator(
             sources: table.texts(column: 0), targets: table.texts(column: min(1, table.columnNames.count - 1)),
-            teacher: try options.loadModel(settings.teacher.model), common: settings.common)
+            teacher: teacher, compute: compute, common: settings.common)
     }
 }

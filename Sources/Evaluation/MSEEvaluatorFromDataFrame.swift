@@ -65,14 +65,15 @@ package final class MSEEvaluatorFromDataFrame: Evaluator {
 
     /// An evaluator of `combinations`, each of which must have a row.
     ///
-    /// The teacher encodes the sources at the first evaluation and is let go then.
+    /// The teacher encodes the sources by `compute` at the first evaluation and is let go then.
     package init(
-        _ combinations: [Combination], teacher: any SentenceEncoding,
+        _ combinations: [Combination], teacher: any SentenceEncoding, compute: FrozenCompute = .fp32,
         common: CommonEvaluatorSettings = CommonEvaluatorSettings()
     ) {
         precondition(!combinations.isEmpty && combinations.allSatisfy { !$0.sources.isEmpty }, "no rows to evaluate")
         self.combinations = combinations
-        self.teacher = TeacherEmbeddings(of: combinations.flatMap(\.sources), by: teacher, common: common)
+        self.teacher = TeacherEmbeddings(
+            of: combinations.flatMap(\.sources), by: teacher, compute: compute, common: common)
         self.common = common
     }
 
@@ -132,8 +133,9 @@ extension MSEEvaluatorFromDataFrame {
             }
             combinations.append(combination)
         }
+        let (teacher, compute) = try options.teacher(settings.teacher)
         return MSEEvaluatorFromDataFrame(
-            combinations, teacher: try options.loadModel(settings.teacher.model), common: settings.common)
+            combinations, teacher: teacher, compute: compute, common: settings.common)
     }
 }
 

@@ -9,14 +9,18 @@ import TuttiModels
 final class TeacherEmbeddings {
     private let texts: [String]
     private let common: CommonEvaluatorSettings
+    private let compute: FrozenCompute
     private var teacher: (any SentenceEncoding)?  // until it has encoded
     private var rows = Embeddings(count: 0, dimension: 0)
     private var dimension = 0
 
-    /// The embeddings of `texts` by `teacher`, cut as `common` says.
-    init(of texts: [String], by teacher: any SentenceEncoding, common: CommonEvaluatorSettings) {
+    /// The embeddings of `texts` by `teacher`, which computes by `compute`, cut as `common` says.
+    init(
+        of texts: [String], by teacher: any SentenceEncoding, compute: FrozenCompute, common: CommonEvaluatorSettings
+    ) {
         self.texts = texts
         self.teacher = teacher
+        self.compute = compute
         self.common = common
     }
 
@@ -25,6 +29,7 @@ final class TeacherEmbeddings {
     /// Collective.
     func embeddings(_ ensemble: any Ensemble, _ context: EvaluationContext) throws -> Embeddings {
         guard let teacher else { return rows }
+        if let model = teacher as? SentenceEncoder { _ = try compute.apply(to: [model], among: ensemble) }
         let unique = UniqueTexts(texts)
         let encoded = try teacher.encode(
             unique.texts, prompt: nil, tokensPerBatch: context.tokensPerBatch, ensemble: ensemble)
@@ -65,10 +70,29 @@ extension Embeddings {
 /// Which teacher an evaluator has.
 struct TeacherSettings: DescribedSettings {
     var model = ""
+    var compute: FrozenCompute?
 
     static let options = OptionList<TeacherSettings>([
         Option(
             "teacher_model", \.model, "the model whose embeddings are the aim", words: "a model folder or hub id",
-            isRequired: true)
+            isRequired: true),
+        Option(
+            "compute", \.compute,
+            "what the teacher rounds the operands of dense products to; what evaluations of the model do, if not given"),
     ])
+}
+
+extension EvaluatorOptions {
+    /// The teacher of `settings`, and how it computes; where this processor cannot compute so, there is a notice.
+    ///
+    /// Throws: what loading it throws.
+    func teacher(
+        _ settings: TeacherSettings
+    ) throws(TuttiError) -> (model: any SentenceEncoding, compute: FrozenCompute) {
+        let chosen = settings.compute ?? compute
+        if !chosen.isFastHere {
+            notice("\(place): the teacher computes in fp32, as this processor does not multiply \(chosen.rawValue).")
+        }
+        return (try loadModel(settings.model), chosen)
+    }
 }

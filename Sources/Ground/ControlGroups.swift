@@ -52,6 +52,12 @@ package struct ControlGroups {
         return min(kilobytes / 1024, freeMegabytes ?? .max)
     }
 
+    /// Processes of this machine that the kernel has killed for want of memory since it started, within control groups or
+    /// outside; nil where the system does not say.
+    package var memoryKills: Int? {
+        SystemFile.field("oom_kill", of: SystemFile.text(root + "/proc/vmstat") ?? "").flatMap { Int($0) }
+    }
+
     /// Megabytes that the tightest memory limit leaves.
     package var freeMegabytes: Int? {
         (folders(of: nil) + folders(of: "memory")).compactMap { folder -> Int? in

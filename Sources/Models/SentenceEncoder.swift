@@ -53,6 +53,8 @@ public final class SentenceEncoder: SentenceEncoding {
     package internal(set) var adapter: ModelAdapter?
     /// The parameters that were computed of texts, and the digest of the texts: their last bits are those of a machine.
     package private(set) var computed: (names: Set<String>, texts: String) = ([], "")
+    /// Whether those parameters were not computed, and are to come from a checkpoint.
+    package private(set) var awaitsCheckpoint = false
 
     /// Loads the model that `path` names: a folder, or a hub id that the local Hugging Face cache holds.
     ///
@@ -204,6 +206,7 @@ public final class SentenceEncoder: SentenceEncoding {
     ///
     /// Throws: as `load`.
     package func restoreWeights(from path: String) throws(TuttiError) {
+        defer { awaitsCheckpoint = false }
         if let adapter {
             let file = try TensorFile(path: path + "/" + ModelAdapter.weightsName)
             try adapter.load(file, into: encoder.parameters, family: type(of: inputs[0].family))
@@ -223,16 +226,19 @@ public final class SentenceEncoder: SentenceEncoding {
     }
 
     /// Gives the weight of a made Dense, the module at `place` of the run's list, these numbers, computed of texts with the
-    /// digest `texts`; its bias becomes zero.
-    package func begin(module place: Int, with weight: [Float], of texts: String) throws(TuttiError) {
+    /// digest `texts`, or those of a checkpoint to come; its bias becomes zero.
+    package func begin(module place: Int, with weight: [Float]?, of texts: String) throws(TuttiError) {
+        awaitsCheckpoint = weight == nil
         let offset = directory.inputs[0].made == nil ? 0 : 1
         let module = directory.routes[0].modules[place - offset].module
         for tensor in module.tensors {
             guard let values = ModelWeights.values(tensor.name, in: encoder.stores) else { continue }
             if tensor.name.hasSuffix("linear.weight") {
-                precondition(
-                    values.count == weight.count, "SentenceEncoder: \(weight.count) numbers of \(values.count)")
-                _ = values.update(from: weight)
+                if let weight {
+                    precondition(
+                        values.count == weight.count, "SentenceEncoder: \(weight.count) numbers of \(values.count)")
+                    _ = values.update(from: weight)
+                }
                 computed = ([tensor.name], texts)
             } else if tensor.name.hasSuffix("linear.bias") {
                 values.update(repeating: 0)

@@ -51,16 +51,22 @@ struct RankBatches {
         _ datasets: [TrainingDataset], _ plan: MultiDatasetPlan, from first: Int, epoch: Int
     ) throws(TuttiError) -> BatchSource {
         var prepared: [(Table, BatchPreparation)] = []
-        for dataset in datasets {
-            let columns = dataset.table.columnNames
-            let preparation = try BatchPreparation(
-                objectives[dataset.loss], columnCount: columns.count,
-                prompts: arguments.prompts.prompts(dataset: dataset.name, columns: columns),
-                tasks: arguments.routerMapping.tasks(dataset: dataset.name, columns: columns), seed: arguments.seed,
-                epoch: epoch, equalRows: arguments.deterministic == .worldSize, tokens: dataset.tokens)
-            prepared.append(
-                (dataset.table.drawn(epoch: epoch, seed: arguments.dataSeed ?? arguments.seed), preparation))
-        }
+        for dataset in datasets { prepared.append(try preparation(of: dataset, epoch: epoch)) }
         return BatchSource(prepared, plan: plan, from: first, rank: ensemble.rank, world: ensemble.size)
+    }
+
+    /// The rows of `dataset` as they are in `epoch`, and how they reach its loss.
+    ///
+    /// Throws: `.usage` for a column whose task has no route.
+    func preparation(
+        of dataset: TrainingDataset, epoch: Int
+    ) throws(TuttiError) -> (table: Table, preparation: BatchPreparation) {
+        let columns = dataset.table.columnNames
+        let preparation = try BatchPreparation(
+            objectives[dataset.loss], columnCount: columns.count,
+            prompts: arguments.prompts.prompts(dataset: dataset.name, columns: columns),
+            tasks: arguments.routerMapping.tasks(dataset: dataset.name, columns: columns), seed: arguments.seed,
+            epoch: epoch, equalRows: arguments.deterministic == .worldSize, tokens: dataset.tokens)
+        return (dataset.table.drawn(epoch: epoch, seed: arguments.dataSeed ?? arguments.seed), preparation)
     }
 }

@@ -49,6 +49,16 @@ struct Checkpoint {
 
     // MARK: Finding
 
+    /// The rows of the global batches of the run that wrote the checkpoint at `path`; nil where it does not say.
+    static func batchRows(of path: String) -> Int? {
+        do {
+            let file = try JSONValue.parse(file: path + "/tutti_state.json")
+            return file["surroundings"]?["global_train_batch_size"]?.int
+        } catch {
+            return nil
+        }
+    }
+
     /// The newest valid checkpoint of the run `identity` below `directory`; damaged ones are reported and passed over.
     ///
     /// - Parameters:

@@ -35,7 +35,7 @@ final class CheckpointKeeper {
         writer = CheckpointWriter(memory, isWanted: inputs.arguments.saveInBackground, log: log)
         directory = RunDirectory(
             path: inputs.outputDirectory, configuration: comparedConfiguration(inputs), inputs: digests,
-            batch: batch, lastStep: lastStep)
+            batch: batch, lastStep: lastStep, rowsOfStep: batch.train * inputs.arguments.gradientAccumulationSteps)
     }
 
     // MARK: The directory
@@ -71,6 +71,13 @@ final class CheckpointKeeper {
             halfProducts: inputs.model.encoder.halfProducts?.rawValue)
     }
 
+    /// The inputs as the model card tells of them: with the batch that was found.
+    private var described: TrainingInputs {
+        var inputs = inputs
+        if let search = directory.batch.search { inputs.arguments.perDeviceTrainBatchSize = search.found }
+        return inputs
+    }
+
     // MARK: Saving
 
     /// Takes a checkpoint of the current step. Where there is memory for a copy, it is written beside training. Collective.
@@ -100,7 +107,8 @@ final class CheckpointKeeper {
             guard let source else { return }
             let draft = CheckpointDraft(
                 directory: directory.path, model: inputs.model, parameters: source.parameters,
-                card: RunCard(inputs, state).text, optimizer: optimizer, gathered: gatheredPath(step: state.globalStep),
+                card: RunCard(described, state).text, optimizer: optimizer,
+                gathered: gatheredPath(step: state.globalStep),
                 state: state, arguments: inputs.arguments,
                 surroundings: surroundings, identity: directory.identity, earlier: writer.newest)
             try writer.write(draft, from: source, name: name)
@@ -144,7 +152,7 @@ final class CheckpointKeeper {
         ensemble.ownActivity?.enter("saving")
         try finishWriting()
         try replicas.beforeSaving(state.globalStep)
-        let (model, card) = (inputs.model, RunCard(inputs, state).text)
+        let (model, card) = (inputs.model, RunCard(described, state).text)
         try ensemble.onRoot {
             try directory.checkIsHeld()
             let path = directory.path + "/final"

@@ -59,9 +59,14 @@ extension TrainingConfiguration {
     /// Gives the Dense of `model` that begins with principal components its weights; a model without one is left alone.
     /// Collective.
     ///
-    /// - Parameter tables: the training data, whose texts are taken where no file is named.
+    /// - Parameters:
+    ///   - tables: the training data, whose texts are taken where no file is named.
+    ///   - kept: the digest of the texts of which a checkpoint has the weights, which then are not computed; asked on rank
+    ///     zero.
     /// - Throws: what reading the texts throws; `.usage` where there are none, or fewer than dimensions.
-    package func fillComponents(of model: SentenceEncoder, tables: [Table], ensemble: any Ensemble) throws {
+    package func fillComponents(
+        of model: SentenceEncoder, tables: [Table], kept: () throws -> String? = { nil }, ensemble: any Ensemble
+    ) throws {
         let requests = modules ?? []
         guard let place = requests.firstIndex(where: { $0.componentTexts != nil }),
             let request = requests[place].componentTexts
@@ -70,6 +75,7 @@ extension TrainingConfiguration {
             guard !requests[(place + 1)...].contains(where: { $0.componentTexts != nil }) else {
                 throw places.error("modules", "two Dense modules begin with principal components, and one can")
             }
+            if let texts = try kept() { return ComponentsFound(rows: nil, texts: texts) }
             let texts = try componentTexts(request, tables, at: place)
             let before = try loadModel(self, modules: Array(requests[..<place]))
             let embeddings = try before.encode(texts, prompt: nil)
@@ -87,7 +93,7 @@ extension TrainingConfiguration {
         }
         try ensemble.together("take the components") {
             try model.begin(
-                module: place, with: found.rows.map { Float(bitPattern: $0) }, of: found.texts)
+                module: place, with: found.rows?.map { Float(bitPattern: $0) }, of: found.texts)
         }
     }
 
@@ -110,6 +116,7 @@ extension TrainingConfiguration {
 
 /// What rank zero hands to the others.
 private struct ComponentsFound: Codable {
-    let rows: [UInt32]
+    /// Nil where a checkpoint has them.
+    let rows: [UInt32]?
     let texts: String
 }

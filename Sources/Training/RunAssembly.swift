@@ -12,10 +12,13 @@ import TuttiReports
 extension TrainingInputs {
     /// Loads everything that a configuration names. Collective: an error on one rank is everybody's error.
     ///
-    /// - Parameter notice: gets a line while something long goes on, on rank zero.
+    /// - Parameters:
+    ///   - overwrite: whether a run in the output directory will be deleted.
+    ///   - notice: gets a line while something long goes on, on rank zero.
     /// - Throws: exit 64 for names and options, 65 for bad data or model files, 66 for missing ones.
     package init(
-        _ configuration: TrainingConfiguration, ensemble: any Ensemble, notice: @escaping (String) -> Void = { _ in }
+        _ configuration: TrainingConfiguration, ensemble: any Ensemble, overwrite: Bool = false,
+        notice: @escaping (String) -> Void = { _ in }
     ) throws {
         let caches = try DatasetCaches(configuration, ensemble: ensemble, notice: notice)
         let train = try caches?.rows(configuration.trainDatasets)
@@ -23,11 +26,22 @@ extension TrainingInputs {
         self = try ensemble.together("load the run") {
             try TrainingInputs(loading: configuration, train: train, eval: eval)
         }
-        try configuration.fillComponents(of: model, tables: trainDatasets.map(\.table), ensemble: ensemble)
+        self.overwrite = overwrite
+        try configuration.fillComponents(
+            of: model, tables: trainDatasets.map(\.table), kept: { try keptComponents }, ensemble: ensemble)
         guard let caches else { return }
         trainDatasets = try trainDatasets.map { try withTokens($0, caches) }
         evalDatasets = try evalDatasets.map { try withTokens($0, caches) }
         for dataset in trainDatasets { try caches.forget(dataset) }
+    }
+
+    /// The digest of the texts of which the output directory's run began with components, where its checkpoint has the
+    /// weights. Rank zero only.
+    private var keptComponents: String? {
+        get throws(TuttiError) {
+            if overwrite { return nil }
+            return try RunDirectory.components(in: outputDirectory, of: comparedConfiguration(self))
+        }
     }
 
     /// A data set with its tokens, if its rows are in the cache. Collective.
@@ -124,6 +138,7 @@ extension TrainingDataset {
             let store = try RowStore(path: path, isTrusted: true)
             self.init(try loadTable(specification, from: store), name: specification.name, loss: loss)
             self.sources = sources
+            stream = ReadStream(specification)
             notices.append("\(title): \(notice).")
         }
     }
@@ -178,17 +193,20 @@ package func loadModel(
 extension TrainingConfiguration {
     /// The evaluators and the test evaluators.
     ///
-    /// `notice` gets what is odd in their files, a line each.
+    /// Teachers compute by `compute`, or as the arguments say, where an evaluator says nothing. `notice` gets what is odd in
+    /// their files, a line each.
     /// Throws: as `EvaluatorRegistry.make`; `.usage` where two give metrics of one name, because one would replace the
     /// other's in the log and in its file.
     package func makeEvaluators(
-        model: SentenceEncoder, classifier: SoftmaxClassifier? = nil, notice: @escaping (String) -> Void = { _ in }
+        model: SentenceEncoder, classifier: SoftmaxClassifier? = nil, compute: FrozenCompute? = nil,
+        notice: @escaping (String) -> Void = { _ in }
     ) throws(TuttiError) -> (evaluators: [any Evaluator], testEvaluators: [any Evaluator]) {
         var givers: [String: NamedOptions] = [:]
         func make(_ all: [NamedOptions]) throws(TuttiError) -> [any Evaluator] {
             var made: [any Evaluator] = []
             for named in all {
-                let evaluator = try makeEvaluator(named, model: model, classifier: classifier, notice: notice)
+                let evaluator = try makeEvaluator(
+                    named, model: model, classifier: classifier, compute: compute ?? arguments.compute, notice: notice)
                 for key in evaluator.metricKeys {
                     guard let other = givers.updateValue(named, forKey: evaluationKey(key)), other.path != named.path
                     else { continue }
@@ -220,12 +238,14 @@ private func makeLoss(_ named: NamedOptions) throws(TuttiError) -> ConfiguredLos
 ///
 /// `classifier` is the head that the run trains, if it does.
 private func makeEvaluator(
-    _ named: NamedOptions, model: SentenceEncoder, classifier: SoftmaxClassifier?, notice: @escaping (String) -> Void
+    _ named: NamedOptions, model: SentenceEncoder, classifier: SoftmaxClassifier?, compute: FrozenCompute,
+    notice: @escaping (String) -> Void
 ) throws(TuttiError) -> any Evaluator {
     var described = EvaluatorOptions(
         place: named.place, object: named.options, modelSimilarity: model.similarity, modelPrompts: model.prompts)
     described.placeOfOption = named.place(of:)
     described.classifier = classifier
+    described.compute = compute
     described.notice = notice
     return try EvaluatorRegistry.make(name: named.name, options: described)
 }

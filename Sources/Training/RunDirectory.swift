@@ -4,6 +4,7 @@
 // start weights), under a digest of its own. The same run started again resumes or says that it is finished; any other run is refused.
 
 import Foundation
+import TuttiCorpus
 import TuttiFormats
 import TuttiGround
 import TuttiKernels
@@ -34,6 +35,8 @@ struct RunDirectory: Sendable {
     let batch: KeptBatch
     /// The last step of the run.
     let lastStep: Int
+    /// Rows of a step.
+    let rowsOfStep: Int
     private(set) var identity: RunIdentity
     /// Whether the directory holds this run as it was finished after fewer steps.
     private(set) var isContinued = false
@@ -49,8 +52,11 @@ struct RunDirectory: Sendable {
     ///   - inputs: digests of the data sets and start weights.
     ///   - batch: the rows of its global batches.
     ///   - lastStep: its last step, which says whether a finished run can go on.
-    init(path: String, configuration: JSONValue, inputs: [RunInput], batch: KeptBatch, lastStep: Int) {
-        self.lastStep = lastStep
+    ///   - rowsOfStep: the rows of a step.
+    init(
+        path: String, configuration: JSONValue, inputs: [RunInput], batch: KeptBatch, lastStep: Int, rowsOfStep: Int
+    ) {
+        (self.lastStep, self.rowsOfStep) = (lastStep, rowsOfStep)
         self.path = path
         self.configuration = configuration
         self.inputs = inputs
@@ -108,6 +114,8 @@ struct RunDirectory: Sendable {
                         + "and start weights are the same cannot be checked, and its checkpoints have no digest of "
                         + "their counters.")
                 if start != .finished { try write(finished: false) }
+            } else if start == .resume, let before = KeptBatch(found), before != batch {
+                try write(finished: false)  // nothing was kept of the steps with the larger one
             }
             return start
         }
@@ -174,6 +182,29 @@ struct RunDirectory: Sendable {
         }
     }
 
+    /// Whether a directory holds a finished run.
+    static func isFinished(in path: String) -> Bool {
+        do {
+            return try JSONValue.parse(file: path + "/tutti_run.json")["status"]?.string == "finished"
+        } catch {
+            return false
+        }
+    }
+
+    /// The digest of the texts that a module of the run in a directory was computed of, where that is the run of
+    /// `configuration`, perhaps shorter, and has no use for the texts any more: it is finished, or has a checkpoint.
+    static func components(in path: String, of configuration: JSONValue) throws(TuttiError) -> String? {
+        let file: JSONValue
+        do { file = try JSONValue.parse(file: path + "/tutti_run.json") } catch { return nil }
+        guard let before = file["configuration"]?.object, let now = configuration.object,
+            withoutLength(before) == withoutLength(now), let identity = RunIdentity(file),
+            let texts = file["inputs"]?.array?.first(where: { $0["name"]?.string == "modules" })?["sha256"]?.string
+        else { return nil }
+        if file["status"]?.string == "finished", before == now { return texts }
+        let newest = try Checkpoint.newest(in: path, identity: identity, saysUnsealed: false) { _ in }
+        return newest == nil ? nil : texts
+    }
+
     /// Marks the run as finished. Rank zero only.
     func finish() throws(TuttiError) { try write(finished: true) }
 
@@ -188,7 +219,7 @@ struct RunDirectory: Sendable {
         object["cache_bytes"] = .integer(Int64(Compute.cacheBytesHere))
         batch.write(to: &object)
         object["configuration"] = configuration
-        object["inputs"] = .array(inputs.map { .object(["name": .string($0.name), "sha256": .string($0.digest)]) })
+        object["inputs"] = .array(inputs.map(\.json))
         seal(&object)
         try AtomicWrite.file(path: file, text: JSONValue.object(object).serialized(indent: 2) + "\n")
     }
@@ -240,14 +271,46 @@ struct RunDirectory: Sendable {
     }
 
     /// Whether the run that is there is finished, differs in its length alone, and has a checkpoint before the new end.
+    ///
+    /// - Throws: a usage error where more rows of a stream cannot follow those that it has trained on; a data error where
+    ///   they do not.
     private func continues(_ found: JSONObject) throws(TuttiError) -> Bool {
         guard found["status"]?.string == "finished", let theirs = found["configuration"]?.object,
             let own = configuration.object, withoutLength(theirs) == withoutLength(own),
-            found["inputs"]
-                == .array(inputs.map { .object(["name": .string($0.name), "sha256": .string($0.digest)]) }),
-            let newest = try Checkpoint.steps(in: path).last
+            let newest = try Checkpoint.steps(in: path).last, newest < lastStep,
+            let before = found["inputs"]?.array, before.count == inputs.count
         else { return false }
-        return newest < lastStep
+        for (input, before) in zip(inputs, before) where input.json != before {
+            guard let stream = input.stream, before["name"]?.string == input.name, let rows = before["rows"]?.int else {
+                return false
+            }
+            try check(stream, digest: before["sha256"]?.string, rows: rows, steps: newest)
+        }
+        return true
+    }
+
+    /// Refuses a stream that does not go on where the run that is there has left it, after `steps` steps over its first
+    /// `rows` rows.
+    private func check(
+        _ stream: (table: Table, source: ReadStream), digest: String?, rows: Int, steps: Int
+    ) throws(TuttiError) {
+        func refuse(_ kind: TuttiError.Kind, _ problem: String, _ hint: String) -> TuttiError {
+            TuttiError(
+                kind, "start the run", path, "holds this run, finished, and it cannot go on for longer: \(problem)",
+                hint: hint)
+        }
+        if let obstacle = stream.source.obstacle { throw refuse(.usage, obstacle.problem, obstacle.hint) }
+        guard steps * rowsOfStep <= rows else {
+            throw refuse(
+                .usage, "it went over its \(rows) rows again, which are no longer the end of train_dataset",
+                "Choose another output_dir.")
+        }
+        let first = stream.table.rowCount < rows ? nil : stream.table.selecting(Array(0..<rows)).contentDigest()
+        guard first == digest else {
+            throw refuse(
+                .data, "the first \(rows) rows of train_dataset are not those that it was trained on",
+                "Put the file back, or choose another output_dir.")
+        }
     }
 
     /// In what this run and the one that is there differ.

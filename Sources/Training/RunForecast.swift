@@ -32,7 +32,7 @@ package struct RunForecast {
         facts = [
             "output_dir": .object(["path": .string(inputs.outputDirectory), "holds": .string(found)]),
             "model": .object(Self.model(inputs)), "data": .object(Self.data(inputs)),
-            "batches": .object(Self.batches(inputs.arguments, batches, plan, ensemble.size)),
+            "batches": .object(Self.batches(trainer, batches, ensemble.size)),
             "steps": .object(Self.steps(inputs.arguments, total: plan.totalSteps, last: steps)),
             "events": .object(
                 Self.events(inputs, total: plan.totalSteps, last: steps, batchesAnEpoch: batches.batchCount)),
@@ -64,15 +64,15 @@ package struct RunForecast {
         return facts
     }
 
-    private static func batches(
-        _ arguments: TrainingArguments, _ batches: MultiDatasetPlan, _ plan: RunPlan, _ world: Int
-    ) -> JSONObject {
+    private static func batches(_ trainer: Trainer, _ batches: MultiDatasetPlan, _ world: Int) -> JSONObject {
+        let (arguments, plan) = (trainer.inputs.arguments, trainer.plan)
+        let notes = plan.leftOut(of: batches, epoch: 0) + plan.smallBatches() + [trainer.batchNotice].compactMap(\.self)
         let rows = arguments.trainBatchRows(world: world)
         return [
             "rows": number(rows), "ranks": number(world), "rows_a_rank": number((rows + world - 1) / world),
             "batches_a_step": number(arguments.gradientAccumulationSteps),
             "batches_an_epoch": number(batches.batchCount), "sampler": .string(arguments.batchSampler.name),
-            "notes": .array((plan.leftOut(of: batches, epoch: 0) + plan.smallBatches()).map { .string($0) }),
+            "notes": .array(notes.map { .string($0) }),
         ]
     }
 

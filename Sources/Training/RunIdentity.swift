@@ -11,13 +11,22 @@ import TuttiModels
 import TuttiObjectives
 
 /// One of the inputs that decide a run's result.
-struct RunInput: Sendable, Equatable {
+struct RunInput: Sendable {
     /// Where a configuration names it: train_dataset, eval_dataset.NAME, model ...
     let name: String
     /// Hexadecimal SHA-256 of its content.
     let digest: String
     /// Whether it is a data set whose rows are in a cache.
     var isCached = false
+    /// Of a data set that is read only as far as the run trains on it: what is read, and how.
+    var stream: (table: Table, source: ReadStream)?
+
+    /// As tutti_run.json has it.
+    var json: JSONValue {
+        var object: JSONObject = ["name": .string(name), "sha256": .string(digest)]
+        if let stream { object["rows"] = .integer(Int64(stream.table.rowCount)) }
+        return .object(object)
+    }
 
     /// The data sets, the start weights and the start values of the losses' own parameters of a run.
     ///
@@ -27,7 +36,7 @@ struct RunInput: Sendable, Equatable {
             datasets.map { dataset in
                 RunInput(
                     name: key + (dataset.name.map { ".\($0)" } ?? ""), digest: dataset.table.contentDigest(),
-                    isCached: dataset.table.store != nil)
+                    isCached: dataset.table.store != nil, stream: dataset.stream.map { (dataset.table, $0) })
             }
         }
         var all = data("train_dataset", inputs.trainDatasets) + data("eval_dataset", inputs.evalDatasets)
@@ -80,6 +89,12 @@ struct RunIdentity: Sendable, Codable, Equatable {
         current = hexadecimalDigest(ofText: lines.joined(separator: "\n"))
     }
 
+    /// That of the run of which tutti_run.json holds `file`; nil where it names none.
+    init?(_ file: JSONValue) {
+        guard let current = file["identity"]?.string else { return nil }
+        (self.current, earlier) = (current, file["earlier_identity"]?.string)
+    }
+
     /// Whether what belongs to the run `identity` belongs to this one.
     func accepts(_ identity: String) -> Bool { identity == current || identity == earlier }
 }
@@ -108,7 +123,7 @@ func decisive(_ configuration: JSONObject) -> JSONObject {
         let usual = describe(TrainingArguments()).object ?? JSONObject()
         for key in [
             "layerwiseDecay", "emaDecay", "neftuneNoiseAlpha", "stopAfter", "earlyStoppingPatience",
-            "earlyStoppingThreshold", "bf16", "fp16", "gradientCheckpointing", "compute", "freeze",
+            "earlyStoppingThreshold", "bf16", "fp16", "gradientCheckpointing", "compute", "freeze", "autoFindBatchSize",
         ]
         where arguments[key] == usual[key] { arguments[key] = nil }
         if [.bool(true), .bool(false), .null].contains(arguments["resume_from_checkpoint"]) {

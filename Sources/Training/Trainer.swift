@@ -40,6 +40,8 @@ package final class Trainer {
     private let secondLook: SecondLook
     private let fault: InjectedFault?
     private let precisionNotices: [String]
+    /// What to tell of the search for a batch size.
+    let batchNotice: String?
     private var chance: ChanceWatch
     private var epochsWithoutBatches = 0
 
@@ -49,30 +51,32 @@ package final class Trainer {
     /// - Throws: usage errors (unknown optimizer, schedule ...), data errors (columns that do not fit the loss, no
     ///   batch at all).
     package init(_ given: TrainingInputs, ensemble: any Ensemble, reports: [any Report] = []) throws {
-        kept = try KeptBatch.find(given, ensemble: ensemble)
         var inputs = given
-        inputs.arguments = given.arguments.keeping(kept)
-        self.inputs = inputs
         self.ensemble = ensemble
-        let arguments = inputs.arguments
         let own = try ensemble.together("prepare the reports") { ensemble.isRoot ? try inputs.makeReports() : [] }
         log = RunLog(ensemble.isRoot ? own + reports : [], ensemble: ensemble)
         try inputs.checkBestMetric()
         let digests = try inputs.digestAndFreeze(among: ensemble)
         try inputs.checkColumns { [log] line in log.notice(line) }
-        plan = try RunPlan(arguments: arguments, datasets: inputs.trainDatasets, world: ensemble.size)
-        let schedule = try LearningRateSchedule(
-            name: arguments.schedulerType, options: arguments.schedulerOptions, learningRate: arguments.learningRate,
-            warmupSteps: arguments.warmupStepCount(totalSteps: plan.totalSteps), totalSteps: plan.totalSteps)
         objectives = try ensemble.together("prepare the loss") { try inputs.makeObjectives() }
         try inputs.setEmbeddingNoise()
-        let precision = try TrainingPrecision.agreed(arguments, among: ensemble)
+        let precision = try TrainingPrecision.agreed(inputs.arguments, among: ensemble)
         precision.apply(to: inputs.model.encoder)
-        let encoding = try arguments.compute.apply(
+        let encoding = try inputs.arguments.compute.apply(
             to: [inputs.model] + objectives.flatMap { $0.guides.values }, among: ensemble)
         precisionNotices = [precision.notice, encoding].compactMap(\.self)
         let parameters = inputs.model.encoder.parameters
         guard parameters.layout.count > 0 else { throw Freezing.everything }
+        batches = RankBatches(objectives, arguments: inputs.arguments, ensemble: ensemble)
+        (kept, batchNotice) = try KeptBatch.find(
+            inputs, objectives: objectives, batches, ensemble: ensemble)
+        inputs.arguments = given.arguments.keeping(kept)
+        self.inputs = inputs
+        let arguments = inputs.arguments
+        plan = try RunPlan(arguments: arguments, datasets: inputs.trainDatasets, world: ensemble.size)
+        let schedule = try LearningRateSchedule(
+            name: arguments.schedulerType, options: arguments.schedulerOptions, learningRate: arguments.learningRate,
+            warmupSteps: arguments.warmupStepCount(totalSteps: plan.totalSteps), totalSteps: plan.totalSteps)
         let updates = try ParameterUpdates(
             parameters, losses: objectives.map(\.parameters.range), arguments: arguments, totalSteps: plan.totalSteps,
             names: inputs.model.referenceNames, ensemble: ensemble)
@@ -87,7 +91,6 @@ package final class Trainer {
         fault = try InjectedFault.agreed(ensemble)
         secondLook = SecondLook(
             step, arguments: arguments, datasets: inputs.trainDatasets, fault: fault, ensemble: ensemble)
-        batches = RankBatches(objectives, arguments: arguments, ensemble: ensemble)
         let stopping: [any TrainerCallback] = EarlyStoppingCallback(arguments).map { [$0] } ?? []
         let callbacks = try Callbacks(own: stopping, given: inputs.callbacks, ensemble: ensemble)
         let round = try EvaluationRound(
@@ -147,6 +150,14 @@ package final class Trainer {
         try keeper.takeCache()
         try takeMemory()
         try keeper.resume(&state, start)
+        if start == .resume { findPlaceInStream() }
+        try ensemble.onRoot {
+            guard inputs.model.awaitsCheckpoint else { return }
+            throw TuttiError(
+                .retryable, "begin the run", "modules",
+                "a Dense was to have the weights of a checkpoint that cannot be read any more",
+                hint: "Start again: its components are computed then.")
+        }
         if kept.world != ensemble.size, start == .resume {
             log.notice(
                 "The run began on \(kept.world) ranks and goes on with \(ensemble.size): global batches stay "
@@ -155,10 +166,21 @@ package final class Trainer {
         if lastStep < plan.totalSteps {
             log.notice("Training stops after step \(lastStep) of the \(plan.totalSteps) of the schedule.")
         }
+        if let batchNotice { log.notice(batchNotice) }
         let notices = precisionNotices + inputs.columnNotices + inputs.shardNotices
         for line in notices + inputs.freezingNotices + plan.smallBatches() { log.notice(line) }
         try events.begin(&state)
         return start
+    }
+
+    /// Finds the next row of a stream, of which more may be read than the steps until here have seen: they were an epoch.
+    private func findPlaceInStream() {
+        guard inputs.trainDatasets.contains(where: { $0.stream != nil }) else { return }
+        let accumulation = inputs.arguments.gradientAccumulationSteps
+        let steps = (plan.batches(epoch: 0).batchCount + accumulation - 1) / accumulation
+        (state.epochIndex, state.nextMicroBatch) = (
+            state.globalStep / steps, state.globalStep % steps * accumulation
+        )
     }
 
     /// What the output directory holds, in words; it is not taken. Rank zero only.

@@ -23,6 +23,8 @@ public struct TrainingDataset: Sendable {
     var tokens: TokenStore?
     /// The files that its cached rows are of, as they were when the run began.
     var sources: [SourceFile] = []
+    /// Where it is read only as far as the run trains on it.
+    var stream: ReadStream?
 
     /// A data set with the place of its loss.
     public init(_ table: Table, name: String? = nil, loss: Int = 0) {
@@ -36,6 +38,30 @@ public struct TrainingDataset: Sendable {
 
     /// How notices and the model card call it: its name, else that of its file.
     var title: String { name ?? table.source.split(separator: "/").last.map(String.init) ?? table.source }
+}
+
+/// A source of rows that a run reads as far as it trains on them.
+struct ReadStream: Sendable {
+    /// Why no run can go on with more of its rows, and what else to do; nil where one can.
+    let obstacle: (problem: String, hint: String)?
+
+    /// That of `specification`; nil where it is read whole.
+    init?(_ specification: DatasetSpecification) {
+        guard specification.isStreamed else { return nil }
+        if specification.isReadOnce {
+            obstacle = (
+                "train_dataset is a pipe, which gives its rows once",
+                "Write the rows to a file, and stream that; or choose another output_dir."
+            )
+        } else if specification.shuffle != nil {
+            obstacle = (
+                "train_dataset.shuffle mixes its rows, and more rows into another order",
+                "Choose another output_dir."
+            )
+        } else {
+            obstacle = nil
+        }
+    }
 }
 
 /// A loss of a run.
@@ -88,6 +114,8 @@ public struct TrainingInputs {
     public var overwrite = false
     /// How long a start waits for another process in the output directory, and the like.
     package var lockTimes = FolderLock.Times()
+    /// The memory in which `auto_find_batch_size` looks for a batch.
+    package var machineMemory = MachineMemory()
     /// How the run is asked to save or to stop.
     public var stop = StopRequest()
     /// Whether a resumed run takes the provider of matrix products that its checkpoint names.

@@ -7,6 +7,7 @@
 
 import TuttiEncoders
 import TuttiEnsemble
+import TuttiEvaluation
 import TuttiGround
 import TuttiKernels
 

@@ -9,6 +9,7 @@ import ArgumentParser
 import Foundation
 import TuttiEnsemble
 import TuttiEnsembleMPI
+import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
 import TuttiKernels

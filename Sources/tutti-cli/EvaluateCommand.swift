@@ -37,7 +37,7 @@ struct EvaluateCommand: RankedCommand {
 
     func run(on ensemble: any Ensemble) throws {
         _ = try RankLayout.apply(compute, ensemble: ensemble)
-        let (config, settings, model) = (config, settings, model)
+        let (config, settings, model, operands) = (config, settings, model, encoding.operands)
         let (encoder, evaluators, configuration) = try ensemble.together("load the evaluation") {
             let file = try YAMLConfiguration(path: config, settings: settings)
             let configuration = try TrainingConfiguration(
@@ -49,7 +49,9 @@ struct EvaluateCommand: RankedCommand {
             }
             let encoder = try loadModel(configuration, path: model)
             if ensemble.isRoot { encoder.notices.forEach(TableOptions.notice) }
-            let (evaluators, testEvaluators) = try configuration.makeEvaluators(model: encoder) {
+            let (evaluators, testEvaluators) = try configuration.makeEvaluators(
+                model: encoder, compute: operands
+            ) {
                 if ensemble.isRoot { TableOptions.notice($0) }
             }
             return (encoder, evaluators + testEvaluators, configuration)

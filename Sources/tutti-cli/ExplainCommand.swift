@@ -52,8 +52,7 @@ struct ExplainCommand: RankedCommand {
                 .usage, "explain the run", "train_dataset", "is a pipe, whose rows the run itself would then miss",
                 hint: "Explain the run with a file of some of its rows.")
         }
-        var inputs = try TrainingInputs(configuration, ensemble: ensemble, notice: notice)
-        inputs.overwrite = overwrite
+        var inputs = try TrainingInputs(configuration, ensemble: ensemble, overwrite: overwrite, notice: notice)
         inputs.arguments.reportTo = []
         inputs.model.notices.forEach(notice)
         let choice = try compute.chooseGemm(for: inputs.model, ensemble: ensemble, notice: notice)

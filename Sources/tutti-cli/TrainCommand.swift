@@ -65,8 +65,8 @@ struct TrainCommand: RankedCommand {
         let report: any Report = json ? JSONLines() : ProgressDisplay()
         if ensemble.isRoot, !json { report.notice(layout.description) }
         let configuration = try options.configuration(on: ensemble, notice: report.notice)
-        var inputs = try TrainingInputs(configuration, ensemble: ensemble, notice: report.notice)
-        inputs.overwrite = overwrite
+        var inputs = try TrainingInputs(
+            configuration, ensemble: ensemble, overwrite: overwrite, notice: report.notice)
         inputs.stop = CommandSignals.stop
         inputs.lockTimes = try lock.times
         inputs.gemmIsAutomatic = compute.gemm == .auto

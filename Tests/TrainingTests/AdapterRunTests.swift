@@ -9,6 +9,7 @@ import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
 import TuttiModels
+import TuttiReports
 import TuttiTraining
 
 @Suite(.serialized) struct AdapterRunTests {
@@ -209,6 +210,74 @@ import TuttiTraining
         #expect(
             try run("on", model: output.path + "/whole/final", lora: nil).allSatisfy { $0 == .finished })
         #expect(try final("on") != final("whole"))
+    }
+
+    /// Counts the floats that a rank gives to sums of gradients, and keeps what the run says of them.
+    private final class CountingEnsemble: PassingEnsemble, @unchecked Sendable {
+        let whole: any Ensemble
+        private(set) var floats = 0
+        init(_ whole: any Ensemble) { self.whole = whole }
+        func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
+            floats += values.count
+            try whole.allReduceSum(values)
+        }
+        func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
+            floats += values.count
+            try whole.beginAllReduceSum(values)
+        }
+    }
+
+    private final class Heard: Report {
+        private(set) var exchange: [String] = []
+        func notice(_ text: String) { if text.hasPrefix("Gradients of") { exchange.append(text) } }
+    }
+
+    /// What is exchanged is r (in + out) floats of every adapted matrix, in what is sent and in what is printed; without an
+    /// adapter it is the model.
+    @Test func onlyAdaptersAreExchanged() throws {
+        let output = try TemporaryDirectory()
+        let model = Goldens.path("families/bert/model")
+        let layout = try SentenceEncoder.load(model).encoder.layout
+        let rank = 4
+        let matrices = layout.all.filter {
+            $0.name.hasPrefix("encoder.layer") && $0.shape.count == 2 && $0.name.hasSuffix(".weight")
+        }
+        #expect(matrices.count == 12)
+        let adapters = matrices.reduce(0) { $0 + rank * ($1.shape[0] + $1.shape[1]) }
+        let whole = layout.all.reduce(0) { $0 + $1.elementCount }
+        #expect(adapters < whole / 2)
+        func run(
+            _ name: String, nodes: [Int], lora: JSONObject?, args: JSONObject
+        ) throws -> (sent: [Int], said: String) {
+            let configuration = try configuration(model: model, output.path + "/" + name, lora: lora, args: args)
+            let results = try LocalEnsemble.run(nodes: nodes) { ensemble -> (Int, [String]) in
+                let counting = CountingEnsemble(ensemble)
+                let own: any Ensemble = args["exchange"] == nil ? ensemble : counting
+                let heard = Heard()
+                _ = try Trainer(
+                    try TrainingInputs(configuration, ensemble: own), ensemble: own, reports: [heard]
+                ).train()
+                return (counting.floats, heard.exchange)
+            }
+            return (results.map(\.0), results[0].1.joined())
+        }
+        func kilobytes(_ bytes: Int) -> String { "\((Double(bytes) / 100).rounded() / 10) KB" }
+        let lora: JSONObject = ["r": .integer(Int64(rank)), "target_modules": .string("all-linear")]
+        let steps = 8
+        let messages: JSONObject = ["exchange": .string("messages")]
+        let own = try run("messages", nodes: [0, 0], lora: lora, args: messages)
+        #expect(own.sent == [steps * adapters, steps * adapters], "\(own.sent)")
+        let words = "summed by messages; \(kilobytes(4 * adapters)) of gradients a step."
+        #expect(own.said.hasSuffix(words), "\(own.said)")
+        let full = try run("full", nodes: [0, 0], lora: nil, args: messages)
+        let table = try #require(layout.entry(named: "embeddings.word_embeddings.weight")).elementCount
+        #expect(full.sent.allSatisfy { $0 > steps * (whole - table) }, "\(full.sent)")
+        #expect(full.said.hasSuffix("a step, and the touched rows of the word table."), "\(full.said)")
+        // Two nodes: half of the sum goes to the other node, and half of what it has added comes back.
+        let apart = try run("nodes", nodes: [0, 1], lora: lora, args: JSONObject())
+        #expect(apart.said.hasSuffix("; a node sends \(kilobytes(4 * adapters)) a step."), "\(apart.said)")
+        let rounded = try run("bf16", nodes: [0, 1], lora: lora, args: ["wire": .string("bf16")])
+        #expect(rounded.said.hasSuffix("; a node sends \(kilobytes(2 * adapters)) a step."), "\(rounded.said)")
     }
 
     @Test func refusals() throws {

@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import TuttiEnsemble
+import TuttiEvaluation
 import TuttiGround
 import TuttiKernels
 import TuttiModels
@@ -32,6 +33,41 @@ import TuttiTraining
         #expect(largest < 0.05 * (plain.map(abs).max() ?? 0), "\(largest)")
         // An element depends on its text alone.
         #expect(try embeddings(compute, world: 2) == rounded)
+    }
+
+    /// A teacher computes as its evaluator says, else as evaluations of the run do, on any ranks.
+    @Test(arguments: [1, 2]) func teachersComputeAsTheyAreTold(world: Int) throws {
+        let model = TinyRun("bert-sgd")
+        func metric(_ own: FrozenCompute?, ofRun run: FrozenCompute) throws -> Double {
+            var evaluator: JSONObject = [
+                "name": .string("MSEEvaluator"), "path": .string(model.folder + "/rows.jsonl"),
+                "columns": .array([.string("anchor")]), "teacher_model": .string(TinyRun("bert-adamw").modelPath),
+                "write_csv": .bool(false),
+            ]
+            evaluator["compute"] = own?.optionJSON
+            let configuration = try TrainingConfiguration(
+                [
+                    "model": .string(model.modelPath), "output_dir": .string("unused"),
+                    "loss": .string("MultipleNegativesRankingLoss"),
+                    "train_dataset": .string(model.folder + "/rows.jsonl"), "evaluators": .array([.object(evaluator)]),
+                    "args": .object(["compute": run.optionJSON]),
+                ], places: ConfigurationPlaces(file: "run.yaml"), purpose: .training
+            ) { _ in }
+            let all = try LocalEnsemble.run(world: world) { ensemble in
+                let encoder = try SentenceEncoder.load(model.modelPath)
+                let evaluator = try configuration.makeEvaluators(model: encoder).evaluators[0]
+                return try evaluator.evaluate(model: encoder, ensemble: ensemble, context: EvaluationContext())
+                    .map(\.value)
+            }
+            return try #require(all[0].first)
+        }
+        let plain = try metric(nil, ofRun: .fp32)
+        for (compute, isFast) in [(FrozenCompute.bf16, HalfProducts.best != nil), (.int8, Int8Products.best != nil)] {
+            let rounded = try metric(compute, ofRun: .fp32)
+            #expect((rounded != plain) == isFast && rounded.isFinite, "\(compute): \(rounded), \(plain)")
+            #expect(try metric(nil, ofRun: compute) == rounded)
+            #expect(try metric(.fp32, ofRun: compute) == plain)
+        }
     }
 
     /// The line of an evaluation differs, those of training do not.

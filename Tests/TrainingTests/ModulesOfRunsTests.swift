@@ -4,6 +4,7 @@
 import Foundation
 import TestSupport
 import Testing
+import TuttiCorpus
 import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
@@ -218,6 +219,70 @@ import TuttiTraining
         let saved = try SentenceEncoder.load(output.path + "/parts/final")
         let texts = ["cece foce", "gugu"]
         #expect(try saved.encode(texts).flattened == second.model.encode(texts).flattened)
+    }
+
+    /// A run that goes on does not read again what its Dense began with: the file may be gone. One that begins does, whatever
+    /// is in its output directory.
+    @Test(arguments: [1, 2]) func aResumedRunNeedsNoTexts(_ world: Int) throws {
+        try withTemporaryDirectory { folder in
+            let pairs = try loadTable(DatasetSpecification(path: Goldens.path("families/rows/pairs.jsonl")))
+            let lines = pairs.texts(column: 0).joined(separator: "\n") + "\n"
+            let texts = folder + "/texts.txt"
+            func run(
+                _ name: String, epochs: Int = 1, stopAfter step: Int? = nil, overwrite: Bool = false
+            ) throws -> TrainingOutcome {
+                let configuration = try configuration(
+                    """
+                    {"model": "\(bert)", "output_dir": "\(folder)/\(name)",
+                     "loss": {"name": "MultipleNegativesRankingLoss"},
+                     "train_dataset": {"path": "\(Goldens.path("families/rows/pairs.jsonl"))",
+                                       "columns": ["anchor", "positive"]},
+                     "modules": ["Pooling", {"type": "Dense", "out_features": 6, "init": "pca", "texts": "\(texts)"}],
+                     "args": {"global_train_batch_size": 6, "num_train_epochs": \(epochs), "save_steps": 100,
+                              "lr_scheduler_type": "constant", "learning_rate": 0.01, "batch_sampler": "sequential"}}
+                    """, .training)
+                let outcomes = try LocalEnsemble.run(world: world) { ensemble in
+                    var inputs = try TrainingInputs(configuration, ensemble: ensemble, overwrite: overwrite)
+                    let report = step.map { AskAfter(step: $0) }
+                    if let report { inputs.stop = report.stop }
+                    return try Trainer(inputs, ensemble: ensemble, reports: report.map { [$0] } ?? []).train()
+                }
+                #expect(outcomes.allSatisfy { $0 == outcomes[0] })
+                return outcomes[0]
+            }
+            func weights(_ name: String) throws -> [Data] {
+                try ["model.safetensors", "2_Dense/model.safetensors"].map {
+                    try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)/final/\($0)"))
+                }
+            }
+            func refusal(_ body: () throws -> TrainingOutcome) -> String {
+                do { return "\(try body())" } catch { return "\(error)" }
+            }
+            try AtomicWrite.file(path: texts, text: lines)
+            #expect(try run("whole") == .finished)
+            #expect(try run("long", epochs: 2) == .finished)
+            #expect(try run("parts", stopAfter: 3) == .preempted(step: 3))
+            #expect(try run("damaged", stopAfter: 3) == .preempted(step: 3))
+            try FileManager.default.removeItem(atPath: texts)
+            #expect(refusal { try run("other") }.contains("texts.txt"), "a run that begins needs them")
+            #expect(refusal { try run("parts", overwrite: true) }.contains("texts.txt"))
+            #expect(try run("parts") == .finished)
+            #expect(try weights("parts") == weights("whole"))
+            #expect(try run("parts") == .alreadyFinished)
+            #expect(try run("parts", epochs: 2) == .finished)
+            #expect(try weights("parts") == weights("long"))
+
+            // No checkpoint is whole: the run begins anew, with components of its own.
+            let damaged = "\(folder)/damaged/checkpoint-3/model.safetensors"
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: damaged))
+            bytes[bytes.count / 2] ^= 1
+            try FileManager.default.removeItem(atPath: damaged)  // shared with no other file
+            try bytes.write(to: URL(fileURLWithPath: damaged))
+            #expect(refusal { try run("damaged") }.contains("texts.txt"))
+            try AtomicWrite.file(path: texts, text: lines)
+            #expect(try run("damaged") == .finished)
+            #expect(try weights("damaged") == weights("whole"))
+        }
     }
 
     @Test(arguments: [

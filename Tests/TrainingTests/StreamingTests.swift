@@ -102,6 +102,120 @@ import TuttiTraining
         }
     }
 
+    /// Ends the run after a step, with nothing saved.
+    private final class DieAfter: TrainerCallback {
+        private let step: Int
+        init(_ step: Int) { self.step = step }
+        func onStepEnd(_ state: TrainerState, control: inout TrainerControl) throws {
+            if state.globalStep == step { throw TuttiError(.retryable, "test", "step \(step)", "dies") }
+        }
+    }
+
+    /// Trains over a file that is streamed, on `world` ranks, up to a step; the outcome of rank zero.
+    private func train(
+        _ folder: String, _ output: String, data: String, steps: Int, world: Int = 1, stopAfter: Int? = nil,
+        dieAfter: Int? = nil, _ more: JSONObject = [:]
+    ) throws -> TrainingOutcome {
+        var dataset: JSONObject = ["path": .string(data), "streaming": .bool(true)]
+        for (key, value) in more { dataset[key] = value }
+        let configuration = try configuration(
+            folder, output, dataset: dataset,
+            [
+                "max_steps": .integer(Int64(steps)), "lr_scheduler_type": .string("constant"),
+                "save_steps": .integer(2), "gradient_accumulation_steps": .integer(1),
+            ])
+        let outcomes = try withEvery(world: world...world) { ensemble in
+            var inputs = try TrainingInputs(configuration, ensemble: ensemble)
+            if let dieAfter { inputs.callbacks = [DieAfter(dieAfter)] }
+            let report = stopAfter.map { AskAfter(step: $0) }
+            if let report { inputs.stop = report.stop }
+            return try Trainer(inputs, ensemble: ensemble, reports: report.map { [$0] } ?? []).train()
+        }
+        return try #require(outcomes[world]?.first)
+    }
+
+    private func weights(_ output: String) throws -> Data {
+        try Data(contentsOf: URL(fileURLWithPath: output + "/final/model.safetensors"))
+    }
+
+    /// A finished run over a stream goes on with the rows that come next, over the end of the file too: stopped, dead
+    /// before its first new checkpoint, and once more.
+    @Test(arguments: [1, 2]) func aFinishedRunGoesOnWithTheNextRows(world: Int) throws {
+        try withTemporaryDirectory { folder in
+            let (whole, parts) = (folder + "/whole", folder + "/parts")
+            func go(_ output: String, _ steps: Int, stop: Int? = nil, die: Int? = nil) throws -> TrainingOutcome {
+                try train(
+                    folder, output, data: Self.rows, steps: steps, world: world, stopAfter: stop, dieAfter: die)
+            }
+            #expect(try go(parts, 5) == .finished)
+            #expect(try go(parts, 5) == .alreadyFinished)
+            let first = try weights(parts)
+            #expect(throws: (any Error).self) { try go(parts, 9, die: 6) }
+            #expect(try go(parts, 9, stop: 7) == .preempted(step: 7))
+            #expect(try go(parts, 9) == .finished)
+            #expect(try go(whole, 9) == .finished)
+            #expect(try weights(parts) == weights(whole))
+            #expect(try weights(parts) != first)
+            // 84 rows are eleven batches: the stream begins anew, and its digest does not change any more.
+            for steps in [14, 17] {
+                #expect(try go(parts, steps) == .finished)
+                #expect(try go("\(whole)-\(steps)", steps) == .finished)
+                #expect(try weights(parts) == weights("\(whole)-\(steps)"), "\(steps)")
+            }
+            #expect(try trainingLines(parts).map { $0["step"]?.int } == (1...17).map { Optional($0) })
+        }
+    }
+
+    @Test func streamsThatNoRunGoesOnWith() throws {
+        try withTemporaryDirectory { folder in
+            func problem(_ body: () throws -> TrainingOutcome) -> (kind: TuttiError.Kind?, text: String) {
+                do {
+                    return (nil, "\(try body())")
+                } catch {
+                    let error = TuttiError((error as? WorldFailure)?.error ?? error)
+                    return (error.kind, "\(error)")
+                }
+            }
+            // Other rows in place of those that it has seen, and rows where it has begun anew.
+            let data = folder + "/rows.jsonl"
+            let text = try String(contentsOfFile: Self.rows, encoding: .utf8)
+            try text.write(toFile: data, atomically: true, encoding: .utf8)
+            #expect(try train(folder, folder + "/a", data: data, steps: 5) == .finished)
+            #expect(try train(folder, folder + "/b", data: data, steps: 12) == .finished)
+            try (text + text).write(toFile: data, atomically: true, encoding: .utf8)
+            let again = problem { try train(folder, folder + "/b", data: data, steps: 15) }
+            #expect(again.kind == .usage && again.text.contains("went over its 84 rows again"), "\(again)")
+            try text.replacing("gulo", with: "jeri", maxReplacements: 1).write(
+                toFile: data, atomically: true, encoding: .utf8)
+            let other = problem { try train(folder, folder + "/a", data: data, steps: 9) }
+            #expect(other.kind == .data && other.text.contains("first 40 rows of train_dataset"), "\(other)")
+            try text.write(toFile: data, atomically: true, encoding: .utf8)
+            #expect(try train(folder, folder + "/a", data: data, steps: 9) == .finished)
+
+            let mixed: JSONObject = ["shuffle": .object(["buffer": .integer(5)])]
+            #expect(try train(folder, folder + "/mixed", data: data, steps: 5, mixed) == .finished)
+            let mixing = problem { try train(folder, folder + "/mixed", data: data, steps: 9, mixed) }
+            #expect(mixing.kind == .usage && mixing.text.contains("train_dataset.shuffle"), "\(mixing)")
+
+            let pipe = folder + "/pipe.jsonl"
+            #expect(mkfifo(pipe, 0o600) == 0)
+            func overPipe(_ steps: Int) throws -> TrainingOutcome {
+                let feeding = Thread {
+                    signal(SIGPIPE, SIG_IGN)
+                    guard let file = fopen(pipe, "w") else { return }
+                    fputs(text, file)
+                    fclose(file)
+                }
+                feeding.start()
+                return try train(folder, folder + "/pipe", data: pipe, steps: steps)
+            }
+            #expect(try overPipe(5) == .finished)
+            let piped = problem { try overPipe(9) }
+            #expect(piped.kind == .usage && piped.text.contains("train_dataset is a pipe"), "\(piped)")
+            #expect(piped.text.split(separator: "\n").count == 1)
+        }
+    }
+
     @Test func whatAStreamCannotBe() throws {
         func problem(_ dataset: JSONObject, _ arguments: JSONObject = [:]) -> String {
             do {

@@ -90,6 +90,26 @@ import TuttiTraining
         }
     }
 
+    /// Nodes that share the folder make an entry once, whichever comes first; each maps it by itself.
+    @Test(arguments: [[0, 1], [0, 0, 1], [0, 1, 2, 3]]) func nodesShareAFolder(_ nodes: [Int]) throws {
+        try withTemporaryDirectory { folder in
+            var run = Run()
+            let plain = run
+            _ = try LocalEnsemble.run(nodes: nodes) { try plain.train(folder + "/plain", $0) }
+            run.cache = folder + "/cache"
+            for name in ["first", "second"] {
+                let made = run
+                let outcomes = try LocalEnsemble.run(nodes: nodes) { try made.train("\(folder)/\(name)", $0) }
+                #expect(outcomes.allSatisfy { $0 == .finished })
+                #expect(try run.weights("\(folder)/\(name)") == run.weights(folder + "/plain"))
+            }
+            let entries = try FileManager.default.contentsOfDirectory(atPath: folder + "/cache").sorted()
+            #expect(entries.filter { $0.hasPrefix("rows-") }.count == 1, "\(entries)")
+            #expect(entries.filter { $0.hasPrefix("tokens-") }.count == 1, "\(entries)")
+            #expect(!entries.contains { $0.hasSuffix(".tmp") || $0.hasSuffix(".lock") }, "\(entries)")
+        }
+    }
+
     @Test func aRunGoesOnWithTheOther() throws {
         try withTemporaryDirectory { folder in
             var run = Run(arguments: ["batch_sampler": .string("no_duplicates")])

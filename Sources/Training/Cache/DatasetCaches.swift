@@ -59,7 +59,7 @@ struct DatasetCaches {
     private func streamed(_ specification: DatasetSpecification) throws -> RowCache.Outcome {
         let arguments = configuration.arguments
         let batch = try ensemble.onRoot {
-            RunDirectory.keptBatch(in: configuration.outputDirectory)?.train
+            RunDirectory.keptBatch(in: configuration.outputDirectory)?.askedRows
                 ?? arguments.trainBatchRows(world: ensemble.size)
         }
         let rows = arguments.maxSteps * arguments.gradientAccumulationSteps * batch

@@ -122,7 +122,6 @@ package enum ArgumentKey {
 
     /// The keys that are refused unless they ask for nothing, and why.
     package static let refused: [String: String] = [
-        "auto_find_batch_size": "the batch size is part of the result; choose it",
         "deepspeed": "it needs PyTorch; optimizer_sharding: all is its ZeRO stage 1",
         "fsdp": "it needs PyTorch; optimizer_sharding: all shards the optimizer's state",
         "push_to_hub": hub, "hub_model_id": hub, "hub_token": hub, "hub_private_repo": hub,

@@ -30,6 +30,11 @@ extension TrainingArguments {
             "global_eval_batch_size", \.globalEvalBatchSize,
             "the same for evaluation; global_train_batch_size where that is given", check: .atLeast(1)),
         Option(
+            "auto_find_batch_size", \.autoFindBatchSize,
+            "take fewer rows than per_device_train_batch_size, nine tenths and again nine tenths, where the free memory of a "
+                + "rank, within limits of control groups, would not hold a batch; the size found at the first start stays "
+                + "that of the run"),
+        Option(
             "gradient_accumulation_steps", \.gradientAccumulationSteps,
             "batches whose mean gradient makes one optimizer step", check: .atLeast(1)),
         Option(
@@ -139,7 +144,7 @@ extension TrainingArguments {
                 + "more work"),
         Option(
             "compute", \.compute,
-            "what evaluations of the model, and guides, round the operands of dense products to"),
+            "what evaluations of the model, guides and teachers of evaluators round the operands of dense products to"),
         Option(
             "activation_checkpointing", words: "true or false", "the newer name of gradient_checkpointing",
             read: { (json, arguments) throws(OptionProblem) in

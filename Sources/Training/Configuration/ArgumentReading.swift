@@ -69,6 +69,9 @@ extension TrainingArguments {
     }
 
     private func checkCombinations(_ places: ConfigurationPlaces) throws(TuttiError) {
+        if let problem = batchSizeProblem {
+            throw places.error("args.auto_find_batch_size", problem.text, hint: problem.hint)
+        }
         if bf16, fp16 {
             throw places.error("args.fp16", "bf16 and fp16 are both true, and a run has one precision")
         }

@@ -6,6 +6,7 @@
 // `ArgumentOptions.swift` describes each, `ArgumentKeys.swift` lists the keys that are accepted without effect or refused.
 
 import TuttiCorpus
+import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
 import TuttiReports
@@ -37,6 +38,8 @@ public struct TrainingArguments: Sendable {
     public var globalTrainBatchSize: Int?
     /// Rows of one global evaluation batch; excludes `perDeviceEvalBatchSize`.
     public var globalEvalBatchSize: Int?
+    /// Whether fewer rows than `perDeviceTrainBatchSize` are taken where memory does not hold a batch.
+    public var autoFindBatchSize = false
     /// Batches whose gradients are averaged in one optimizer step.
     public var gradientAccumulationSteps = 1
     /// Whether a short last batch of an epoch is left out.
@@ -88,7 +91,7 @@ public struct TrainingArguments: Sendable {
     public var fp16 = false
     /// Whether only the inputs of layers are kept until backward, which computes the rest again: the same bits.
     public var gradientCheckpointing = false
-    /// How evaluations of the model and guides compute.
+    /// How evaluations of the model, guides and the teachers of evaluators compute.
     public var compute = FrozenCompute.fp32
     // Schedule
     /// The schedule of the learning rate, by its name in `ScheduleRegistry`.

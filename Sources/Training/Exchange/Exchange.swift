@@ -71,6 +71,12 @@ extension Exchange {
     package func bringSum(of range: Range<Int>) {}
 }
 
+/// A number of bytes with one decimal: "43.4 MB", or "4.6 KB" below a megabyte.
+func sizeInWords(_ bytes: Int) -> String {
+    let (unit, name) = bytes < 1_000_000 ? (1e3, "KB") : (1e6, "MB")
+    return "\((Double(bytes) / unit * 10).rounded() / 10) \(name)"
+}
+
 /// The arenas as whole chunks of 64 K floats, and their sums of squares.
 struct ArenaChunks {
     /// Floats of an arena.

@@ -17,7 +17,7 @@ import TuttiKernels
 /// The sum of all ranks' gradients by messages, bucket by bucket.
 package final class Messages: Exchange {
     package let placement: Placement
-    package let summary = "summed by messages"
+    package let summary: String
     package var ranks: any Ensemble { ensemble }
 
     private let parameters: ParameterStore
@@ -53,6 +53,11 @@ package final class Messages: Exchange {
         packed = floats(ensemble.size > 1 ? min(minimumBucket, parameters.touched.table.count) : 0)
         sent = floats(size > 1 ? OptimizerKernels.chunk : 0)
         self.chunks = chunks
+        let table = parameters.touched.table
+        let values = size > 1 ? " and \(sizeInWords(4 * stored.floats)) of values" : ""
+        summary =
+            "summed by messages; \(sizeInWords(4 * (parameters.layout.count - table.count))) of gradients\(values) a step"
+            + (table.isEmpty ? "" : ", and the touched rows of the word table")
         placement = Placement(
             state: state, shard: chunks.dealt(from: rank, by: size), isWriter: true,
             holders: size > 1 ? (0..<chunks.count).map { $0 % size } : [])

@@ -84,10 +84,10 @@ package final class TwoLevel: Exchange {
         trial = OverlapTrial(whole.talking)
         let dense = (parameters.layout.count - words.count) * wire.bytes
         let returned = isSharded ? parameters.layout.count * 4 : dense
-        let megabytes = Double((table.count - 1) * (dense + returned)) / Double(table.count) / 1e6
+        let sent = (table.count - 1) * (dense + returned) / table.count
         summary =
             "summed in shared memory on each of \(table.count) nodes and by \(wire.rawValue) messages between them; "
-            + "a node sends \((megabytes * 10).rounded() / 10) MB a step"
+            + "a node sends \(sizeInWords(sent)) a step"
             + (words.isEmpty ? "" : ", and the touched rows of the word table")
     }
 

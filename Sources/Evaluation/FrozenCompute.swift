@@ -1,4 +1,4 @@
-// How encoders compute that are not trained: evaluations of the model, guides, `tutti encode` and its kin.
+// How encoders compute that are not trained: evaluations of the model, guides, teachers, `tutti encode` and its kin.
 
 import TuttiEnsemble
 import TuttiGround
@@ -24,6 +24,15 @@ public enum FrozenCompute: String, Sendable, CaseIterable, OptionChoice {
         return products == .fp32
             ? "\(rawValue): encoding stays in fp32, as not every processor multiplies \(rawValue)."
             : "\(rawValue): dense products of encoding by \(products.name)."
+    }
+
+    /// Whether this processor multiplies such numbers, or need not.
+    var isFastHere: Bool {
+        switch self {
+        case .fp32: true
+        case .bf16: HalfProducts.best != nil
+        case .int8: Int8Products.best != nil
+        }
     }
 
     private func agreed(among ensemble: any Ensemble) throws -> DenseProducts {

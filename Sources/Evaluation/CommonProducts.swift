@@ -3,7 +3,7 @@
 import TuttiEnsemble
 
 /// The slowest of what is fastest on each rank, `own` on this one; nil where a rank has none. Collective.
-func commonProducts<Products: CaseIterable & Equatable>(
+package func commonProducts<Products: CaseIterable & Equatable>(
     _ own: Products?, among ensemble: any Ensemble
 ) throws -> Products? where Products.AllCases == [Products] {
     let all = Products.allCases
