@@ -86,7 +86,14 @@ CASES = {
                           norm_rel_ebd="layer_norm"), t.DebertaV2Model),
     "deberta-v2": Case(
         t.DebertaV2Config(**SIZE | PLAIN | DEBERTA | dict(intermediate_size=8), max_relative_positions=12,
-                          embedding_size=16), t.DebertaV2Model, pooling="cls", spread=0.9),
+                          embedding_size=16, conv_kernel_size=5, conv_groups=4), t.DebertaV2Model, pooling="cls",
+        spread=0.9),
+    # As v3, with the convolution of v2's larger models.
+    "deberta-v2-xlarge": Case(
+        t.DebertaV2Config(**SIZE | PLAIN | DEBERTA | dict(type_vocab_size=0, intermediate_size=8),
+                          position_biased_input=False, position_buckets=8, max_relative_positions=16,
+                          share_att_key=True, norm_rel_ebd="layer_norm", conv_kernel_size=3, conv_act="gelu"),
+        t.DebertaV2Model),
     "deberta": Case(
         t.DebertaConfig(**SIZE | PLAIN | DEBERTA | dict(intermediate_size=8, pos_att_type="c2p|p2c"), position_biased_input=False,
                         max_relative_positions=12), t.DebertaModel, spread=0.9),
