@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 
 import transformers as t
-from families_jina import JinaBertConfig, JinaBertModel
+from families_jina import CODE, JinaBertConfig, JinaBertModel
 from transformers import PretrainedConfig
 
 VOCABULARY = 63  # of families.py
@@ -79,6 +79,8 @@ CASES = {
     # Five heads: slopes of four, and one of eight.
     "jina_bert": Case(JinaBertConfig(**SIZE | PLAIN | dict(hidden_size=40, num_attention_heads=5, intermediate_size=4)),
                       JinaBertModel, spread=0.6),
+    "jina_bert-code": Case(JinaBertConfig(**SIZE | PLAIN | dict(intermediate_size=4), auto_map=CODE), JinaBertModel,
+                           spread=0.6),
     # As v3: shared projections, buckets, normed table, no other positions; lengths beyond the buckets.
     "deberta-v3": Case(
         t.DebertaV2Config(**SIZE | PLAIN | DEBERTA | dict(type_vocab_size=0), position_biased_input=False,

@@ -181,7 +181,8 @@ struct LayerStack: Sendable {
         _ = window.restore(layer: layer)
         for (place, stage) in stages[ranges[layer]].dropLast().enumerated() {
             stage.junction.norm(
-                window.stages[place].junction.sum, parameters, saved: window.statistics, into: window.outputs[place])
+                window.stages[place].junction.lastSum, parameters, saved: window.statistics,
+                into: window.outputs[place])
         }
     }
 
