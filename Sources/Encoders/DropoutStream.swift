@@ -38,6 +38,8 @@ enum DropoutSite: UInt32 {
     static let lastOutput = DropoutSite.attentionOutput
     /// The noise of token embeddings, at layer 0 too.
     static let embeddingNoise = DropoutSite.feedForwardOutput
+    /// The convolution of the embedding, at layer 0 too.
+    static let convolution = DropoutSite.feedForwardInner
     /// The site of a table that belongs to no sequence.
     static let table = DropoutSite.attentionProbabilities
 }

@@ -58,7 +58,7 @@ final class LayerWindow {
         for stage in stages {
             stage.forEach(
                 matrix: {
-                    if $0.pointer == stage.junction.sum.pointer { sum = halves }
+                    if $0.pointer == stage.junction.lastSum.pointer { sum = halves }
                     halves += $0.rows * $0.columns
                 }, statistic: { _, _ in })
         }
@@ -158,9 +158,12 @@ extension Stage.Saved {
         matrix(junction.sum)
         statistic(junction.norm.mean, input.rows)
         statistic(junction.norm.rstd, input.rows)
-        guard let branch = junction.branch else { return }
-        matrix(branch.product)
-        statistic(branch.norm.mean, input.rows)
-        statistic(branch.norm.rstd, input.rows)
+        func other(_ rows: Matrix, _ norm: Norm.Saved) {
+            matrix(rows)
+            statistic(norm.mean, input.rows)
+            statistic(norm.rstd, input.rows)
+        }
+        if let branch = junction.branch { other(branch.product, branch.norm) }
+        if let outer = junction.outer { other(outer.sum, outer.norm) }
     }
 }

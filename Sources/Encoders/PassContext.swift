@@ -25,6 +25,8 @@ struct PassContext {
     var angles: [[Float]] = []
     /// The table of disentangled positions, or none.
     var disentangled: DisentangledRows?
+    /// The convolution of the embedding, or none.
+    var convolved: EmbeddingConvolution.Saved?
     /// The memory of cross-attentions.
     var memory: CrossAttention.Memory?
     /// The weights of the words, where they have some.

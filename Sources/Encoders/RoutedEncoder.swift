@@ -165,6 +165,11 @@ package final class RoutedEncoder {
                 Gemm.multiply(
                     parameters.valueMatrix(of: b), parameters.valueMatrix(of: a),
                     into: other.parameters.valueMatrix(of: weight), alpha: plan.scale, beta: 1)
+                guard let entry = layout.entry(named: AdapterPlan.magnitudeName(module)) else { return }
+                let (merged, magnitudes) = (other.parameters.valueMatrix(of: weight), parameters.values(of: entry))
+                for (row, length) in parameters.lengthsOfRows(of: module, plan).enumerated() where length > 0 {
+                    merged.rows(row..<row + 1).scale(by: magnitudes[row] / length)
+                }
             }
         }
         return other

@@ -179,7 +179,6 @@ package final class SequenceEncoder {
         if isTraining, bag == nil, var pass = memory.context, let scratch = memory.forwardScratch {
             for module in memory.modules {
                 _ = memory.arena.matrix(module.input.rows, module.input.columns)
-                for unrolled in module.unrolled { _ = memory.arena.matrix(unrolled.rows, unrolled.columns) }
             }
             _ = stack.beginBackward(&pass, arena: &memory.arena)
             _ = stack.backwardScratch(pass, parameters, kernel: 0, after: scratch, arena: &memory.arena)
@@ -214,7 +213,7 @@ package final class SequenceEncoder {
         let start = memory.arena.matrix(t, d)  // [T, D]
         let saved = embedding.allocate(tokens: t, arena: &memory.arena)
         embedding.forward(pass, parameters, frozen: fixed, noise: embeddingNoise, saved: saved, into: start)
-        var (stream, statistics) = stack.enter(start, parameters, arena: &memory.arena)
+        var (stream, statistics) = stack.enter(start, &pass, parameters, arena: &memory.arena)
         memory.outputs.append(start)
         let mixed = mixture.map { _ in memory.arena.matrix(t, d) }  // [T, D]
         mixed?.fill(0)

@@ -71,7 +71,7 @@ package final class TextDecoder {
         let embedded = embedding.allocate(tokens: t, arena: &arena)
         let start = arena.matrix(t, d)  // [T, D]
         embedding.forward(pass, parameters, saved: embedded, into: start)
-        var (stream, statistics) = stack.enter(start, parameters, arena: &arena)
+        var (stream, statistics) = stack.enter(start, &pass, parameters, arena: &arena)
         for layer in 0..<stack.count {
             stream = stack.forward(
                 layer: layer, stream, pass, parameters, scratch: forwardScratch, saved: &saved, arena: &arena)

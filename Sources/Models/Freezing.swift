@@ -52,11 +52,11 @@ extension SentenceEncoder {
     private var knownNames: [String: [String]] {
         var names = referenceNames
         if let adapter, let route = directory.routes.first {
-            for module in adapter.plans.keys {
-                let (a, b) = AdapterPlan.names(module)
-                for (own, letter) in [(a, "A"), (b, "B")] {
+            for (module, plan) in adapter.plans {
+                for own in plan.tensorNames(module) {
+                    let kind = own.dropFirst(module.count + 1).split(separator: ".")[0]
                     names[own] = ["auto_model.", "model."].map {
-                        "model.\(route.places[0])\($0)\(module).lora_\(letter).default.weight"
+                        "model.\(route.places[0])\($0)\(module).\(kind).default.weight"
                     }
                 }
             }

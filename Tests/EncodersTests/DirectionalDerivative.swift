@@ -9,6 +9,8 @@ struct DirectionalDerivative {
     let taps: [Int]
     let stream: DropoutStream?
     let coefficients: [Float]
+    /// Sets parameters that depend on those along the line.
+    var follow: () -> Void = {}
     private let start: [Float]
     private let gradient: [Float]
 
@@ -39,6 +41,7 @@ struct DirectionalDerivative {
             for i in elements {
                 encoder.parameters.values[i] = Float(Double(start[i]) + step * Double(direction[i]))
             }
+            follow()
             let embeddings = embed(encoder, batch, taps: taps, dropout: stream)
             return zip(embeddings, coefficients).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
         }

@@ -53,6 +53,24 @@ struct FamilySizeTests {
             ).parameterCount == 66_362_880)
     }
 
+    /// deberta-v2-xlarge, whose convolution is a part of the arithmetic too.
+    @Test func countsOfDeBERTa() throws {
+        var deberta = shape(128_100, 1536, layers: 24, heads: 24, inner: 6144, positions: 512, types: 0)
+        for (key, value) in [
+            "relative_attention": .bool(true), "max_relative_positions": .integer(-1),
+            "position_buckets": .integer(256),
+            "norm_rel_ebd": .string("layer_norm"), "share_att_key": .bool(true), "pos_att_type": .string("p2c|c2p"),
+            "position_biased_input": .bool(false), "conv_kernel_size": .integer(3), "conv_act": .string("gelu"),
+            "attention_head_size": .integer(64),
+        ] as JSONObject { deberta[key] = value }
+        let xlarge = try plan("deberta-v2", deberta)
+        #expect(xlarge.parameterCount == 884_593_152)
+        deberta["conv_groups"] = .integer(4)
+        #expect(try xlarge.denseParameters - plan("deberta-v2", deberta).denseParameters == 3 * 1536 * 1536 / 4 * 3)
+        deberta["conv_kernel_size"] = .integer(0)
+        #expect(try xlarge.denseParameters - plan("deberta-v2", deberta).denseParameters == 3 * 1536 * 1536)
+    }
+
     /// The same of models with norms before their branches; these have no poolers.
     @Test func countsOfCausalModelsAndT5() throws {
         let qwen = try plan(
@@ -124,6 +142,10 @@ struct FamilySizeTests {
         refuses("inner_group_num", "albert", with("inner_group_num", .integer(0)))
         refuses("num_hidden_layers", "albert", with("inner_group_num", .integer(501)))
         refuses("attention_head_size", "deberta-v2", with("attention_head_size", .integer(16)))
+        refuses("conv_kernel_size", "deberta-v2", with("conv_kernel_size", .integer(4)))
+        var grouped = with("conv_kernel_size", .integer(3))
+        grouped["conv_groups"] = .integer(5)
+        refuses("conv_groups", "deberta-v2", grouped)
         refuses("num_hidden_groups", "albert", with("num_hidden_groups", .integer(3)))
         refuses("num_hidden_layers", "albert", with("num_hidden_layers", .integer(100_000)))
         refuses("max_position_embeddings", "roberta", with("max_position_embeddings", .integer(2)))

@@ -179,7 +179,7 @@ struct PositionsTests {
         }
     }
 
-    /// Jina's files say "bert"; its variant for code has norms that are not computed.
+    /// Jina's files say "bert"; its variant for code has norms of queries and keys, by the class that it names.
     @Test func jinasFilesAreFoundByTheirPositions() throws {
         let alibi: JSONObject = ["model_type": .string("bert"), "position_embedding_type": .string("alibi")]
         #expect(try EncoderFamilies.reading(alibi) == JinaBERT.self)
@@ -187,6 +187,14 @@ struct PositionsTests {
         let code = dimensions(
             "auto_map", .object(["AutoModel": .string("jinaai/jina-bert-v2-qk-post-norm--modeling_bert.JinaBertModel")])
         )
-        #expect { try plan(JinaBERT.self, code) } throws: { ($0 as? OptionProblem)?.path == "auto_map" }
+        #expect { try plan(JinaBERT.self, code) } throws: { ($0 as? TuttiError)?.subject == "feed_forward_type" }
+        var gated = code
+        gated["feed_forward_type"] = .string("geglu")
+        let names = try plan(JinaBERT.self, gated).tensors.map(\.name)
+        #expect(names.contains("encoder.layer.0.attention.self.layer_norm_q.weight"))
+        #expect(names.contains("encoder.layer.0.mlp.up_gated_layer.weight"))
+        let plainClass = JSONValue.string("jinaai/jina-bert-implementation--modeling_bert.JinaBertModel")
+        gated["auto_map"] = .object(["AutoModel": plainClass])
+        #expect(try !plan(JinaBERT.self, gated).tensors.map(\.name).contains { $0.contains("layer_norm_q") })
     }
 }

@@ -101,11 +101,8 @@ import TuttiGround
 
     /// The readers of the field, on files of several shapes: the rows, and the types that pyarrow gives its own.
     @Test(
-        .enabled(
-            if: ProcessInfo.processInfo.environment["TUTTI_REAL_COLUMNAR"].map { !$0.isEmpty } ?? false,
-            "launch/test --real has the readers"))
+        .enabled(if: Reference.variable("TUTTI_REAL_COLUMNAR") != nil, "launch/test --real has the readers"))
     func realReadersReadTheRows() throws {
-        let peer = try #require(ProcessInfo.processInfo.environment["TUTTI_PEER"], "TUTTI_PEER is not set")
         let scratch = try Scratch()
         for (rows, width) in [(0, 3), (1, 1), (5, 7), (2000, 33)] {
             let sample = Sample(rows: rows, width: width)
@@ -121,13 +118,6 @@ import TuttiGround
                 try AtomicWrite.file(path: name + ending + ".json", text: expected.serialized())
             }
         }
-        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Golden/check_written_parquet.py").path
-        let python = Process()
-        python.executableURL = URL(fileURLWithPath: "\(peer)/bin/python")
-        python.arguments = [script, scratch.path]
-        try python.run()
-        python.waitUntilExit()
-        #expect(python.terminationStatus == 0, "\(script) failed")
+        try Reference.run("check_written_parquet.py", [scratch.path])
     }
 }

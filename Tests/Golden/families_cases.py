@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 
 import transformers as t
-from families_jina import JinaBertConfig, JinaBertModel
+from families_jina import CODE, JinaBertConfig, JinaBertModel
 from transformers import PretrainedConfig
 
 VOCABULARY = 63  # of families.py
@@ -79,6 +79,8 @@ CASES = {
     # Five heads: slopes of four, and one of eight.
     "jina_bert": Case(JinaBertConfig(**SIZE | PLAIN | dict(hidden_size=40, num_attention_heads=5, intermediate_size=4)),
                       JinaBertModel, spread=0.6),
+    "jina_bert-code": Case(JinaBertConfig(**SIZE | PLAIN | dict(intermediate_size=4), auto_map=CODE), JinaBertModel,
+                           spread=0.6),
     # As v3: shared projections, buckets, normed table, no other positions; lengths beyond the buckets.
     "deberta-v3": Case(
         t.DebertaV2Config(**SIZE | PLAIN | DEBERTA | dict(type_vocab_size=0), position_biased_input=False,
@@ -86,7 +88,14 @@ CASES = {
                           norm_rel_ebd="layer_norm"), t.DebertaV2Model),
     "deberta-v2": Case(
         t.DebertaV2Config(**SIZE | PLAIN | DEBERTA | dict(intermediate_size=8), max_relative_positions=12,
-                          embedding_size=16), t.DebertaV2Model, pooling="cls", spread=0.9),
+                          embedding_size=16, conv_kernel_size=5, conv_groups=4), t.DebertaV2Model, pooling="cls",
+        spread=0.9),
+    # As v3, with the convolution of v2's larger models.
+    "deberta-v2-xlarge": Case(
+        t.DebertaV2Config(**SIZE | PLAIN | DEBERTA | dict(type_vocab_size=0, intermediate_size=8),
+                          position_biased_input=False, position_buckets=8, max_relative_positions=16,
+                          share_att_key=True, norm_rel_ebd="layer_norm", conv_kernel_size=3, conv_act="gelu"),
+        t.DebertaV2Model),
     "deberta": Case(
         t.DebertaConfig(**SIZE | PLAIN | DEBERTA | dict(intermediate_size=8, pos_att_type="c2p|p2c"), position_biased_input=False,
                         max_relative_positions=12), t.DebertaModel, spread=0.9),

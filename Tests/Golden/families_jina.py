@@ -1,12 +1,16 @@
 """Jina embeddings v2 in torch, which transformers has no class for: BERT's modules under its names, with ALiBi and gates.
 
-Formulas: Günther et al. 2023, arXiv 2310.19923; names and order: backends/candle/src/models/jina.rs of
+A config with the classes of CODE is the model for code, which norms queries and keys and a layer's input once more.
+Formulas: Günther et al. 2023, arXiv 2310.19923; names and order: backends/candle/src/models/jina.rs and jina_code.rs of
 text-embeddings-inference. Registered as model_type "jina_bert", so that sentence-transformers loads it.
 """
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, BertConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
+
+
+CODE = {"AutoModel": "jinaai/jina-bert-v2-qk-post-norm--modeling_bert.JinaBertModel"}
 
 
 class JinaBertConfig(BertConfig):
@@ -36,18 +40,26 @@ class Layer(nn.Module):
         super().__init__()
         d, f, eps = config.hidden_size, config.intermediate_size, config.layer_norm_eps
         self.heads = config.num_attention_heads
+        norm = lambda: nn.LayerNorm(d, eps=eps)
         own = module(query=nn.Linear(d, d), key=nn.Linear(d, d), value=nn.Linear(d, d))
-        output = module(dense=nn.Linear(d, d), LayerNorm=nn.LayerNorm(d, eps=eps))
-        self.attention = nn.ModuleDict({"self": own, "output": output})
-        self.mlp = module(gated_layers=nn.Linear(d, 2 * f, bias=False), wo=nn.Linear(f, d),
-                          layernorm=nn.LayerNorm(d, eps=eps))
+        self.attention = nn.ModuleDict({"self": own, "output": module(dense=nn.Linear(d, d), LayerNorm=norm())})
+        self.is_code = getattr(config, "auto_map", None) == CODE
+        if self.is_code:
+            own.layer_norm_q, own.layer_norm_k = norm(), norm()
+            self.mlp = module(up_gated_layer=nn.Linear(d, 2 * f, bias=False), down_layer=nn.Linear(f, d))
+            self.layer_norm_1, self.layer_norm_2 = norm(), norm()
+        else:
+            self.mlp = module(gated_layers=nn.Linear(d, 2 * f, bias=False), wo=nn.Linear(f, d), layernorm=norm())
         self.activation = {"geglu": nn.functional.gelu, "reglu": nn.functional.relu}[config.feed_forward_type]
 
     def forward(self, x, mask):
         rows, length, d = x.shape
         split = lambda y: y.view(rows, length, self.heads, d // self.heads).transpose(1, 2)
         own = self.attention["self"]
-        q, k, v = split(own.query(x)), split(own.key(x)), split(own.value(x))
+        q, k, v = own.query(x), own.key(x), split(own.value(x))
+        if self.is_code:
+            q, k = own.layer_norm_q(q), own.layer_norm_k(k)
+        q, k = split(q), split(k)
         place = torch.arange(length)
         distance = (place[None, :] - place[:, None]).abs().to(x.dtype)
         bias = -torch.tensor(slopes(self.heads), dtype=x.dtype)[:, None, None] * distance
@@ -55,7 +67,12 @@ class Layer(nn.Module):
         scores = scores.masked_fill(mask[:, None, None, :] == 0, torch.finfo(x.dtype).min)
         context = (scores.softmax(-1) @ v).transpose(1, 2).reshape(rows, length, d)
         output = self.attention["output"]
-        x = output.LayerNorm(x + output.dense(context))
+        attended = output.LayerNorm(x + output.dense(context))
+        if self.is_code:
+            x = self.layer_norm_1(x + attended)
+            up, gate = self.mlp.up_gated_layer(x).chunk(2, dim=-1)
+            return self.layer_norm_2(x + self.mlp.down_layer(up * self.activation(gate)))
+        x = attended
         u, w = self.mlp.gated_layers(x).chunk(2, dim=-1)
         return self.mlp.layernorm(x + self.mlp.wo(self.activation(u) * w))
 

@@ -3,8 +3,8 @@
 
 Made with: peft 0.21.2, sentence-transformers 6.2.0, torch 2.15.0, transformers 5.23.0, one thread.
     python lora.py                       writes Tests/Golden/lora/
-Base models and texts are those of families/. A case is a family and a LoraConfig; A and B are far from their start. Its folder
-holds
+Base models and texts are those of families/. A case is a family and a LoraConfig; A, B and magnitudes (DoRA) are far from
+their start. Its folder holds
     model/                 as sentence-transformers saves a model with an adapter, without the files of families/<family>/model;
                            base_model_name_or_path is BASE, to be replaced
     expected.safetensors   embeddings: of the first twelve anchors, in float64; end.<key of the adapter's file>: the values after
@@ -33,6 +33,9 @@ CASES = {
     "bert": dict(family="bert", rate=0.005, config=dict(r=4, lora_alpha=8, target_modules=["query", "value"])),
     "bert-bias": dict(family="bert", rate=0.008, config=dict(
         r=3, lora_alpha=6, bias="all", use_rslora=True, target_modules=r".*layer\.[01]\.(attention\.self\.key|output\.dense)")),
+    "bert-dora": dict(family="bert", rate=0.014, config=dict(
+        r=3, lora_alpha=6, use_dora=True, bias="lora_only", target_modules=["query", "key", "value", "dense"],
+        exclude_modules=["pooler.dense"])),
     "xlm-roberta": dict(family="xlm-roberta", rate=0.02, config=dict(
         r=4, lora_alpha=4, bias="lora_only", target_modules=["query", "key", "value", "dense"],
         exclude_modules=["pooler.dense"], layers_to_transform=[1], rank_pattern={"output.dense": 2},
@@ -64,7 +67,9 @@ def make(name, family, rate, config):
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad and "pooler" not in n}
     with torch.no_grad():
         for key, p in trained.items():
-            if "lora_" in key:
+            if "lora_magnitude" in key:
+                p.mul_(1 + 0.2 * torch.randn(p.shape)).copy_(p.float())
+            elif "lora_" in key:
                 p.copy_((torch.randn(p.shape) * (0.1 if "lora_B" in key else 0.2)).float())
     out = HERE / "lora" / name
     shutil.rmtree(out, ignore_errors=True)
@@ -76,7 +81,10 @@ def make(name, family, rate, config):
         twin.float().save_pretrained(folder, create_model_card=False)
         for file in ("adapter_config.json", "adapter_model.safetensors"):
             shutil.copy(pathlib.Path(folder) / file, out / "model" / file)
-        # As it is read back, the reference gives the same.
+        # As it is read back, the reference gives the same; transformers finds magnitudes under the names of modules alone.
+        file = pathlib.Path(folder) / "adapter_model.safetensors"
+        save_file({k + ".weight" if k.endswith("lora_magnitude_vector") else k: v for k, v in load_file(file).items()},
+                  file, metadata={"format": "pt"})
         again, texts = load(folder, family), [r["anchor"] for r in rows[:12]]
         model.eval()
         embeddings = torch.stack(model.encode(texts, convert_to_tensor=False, convert_to_numpy=False))

@@ -8,14 +8,14 @@ import TuttiFormats
 import TuttiGround
 import TuttiModels
 
-private let realModels = ProcessInfo.processInfo.environment["TUTTI_REAL_MODELS"].flatMap { $0.isEmpty ? nil : $0 }
+private let realModels = Reference.variable("TUTTI_REAL_MODELS")
 
 @Suite(.enabled(if: realModels != nil, "needs TUTTI_REAL_MODELS")) struct RealModelTests {
     /// 200 texts of 1 token to past the limit, shuffled.
     @Test func realEmbeddingsAreTheReferences() throws {
         let root = try #require(realModels)
         try withTemporaryDirectory { folder in
-            try askReference(folder, root)
+            try Reference.run("real_embeddings.py", [folder, "minilm=\(root)/minilm", "mpnet=\(root)/mpnet"])
             let cases = try JSONValue.parse(file: folder + "/cases.json")
             for (name, bound) in [("minilm", 2e-6), ("mpnet", 5e-6)] {
                 let texts = try #require(cases[name]?["texts"]?.array).compactMap(\.string)
@@ -26,17 +26,5 @@ private let realModels = ProcessInfo.processInfo.environment["TUTTI_REAL_MODELS"
                 #expect(texts.count == 200 && found.count == wanted.count && difference <= bound)
             }
         }
-    }
-
-    private func askReference(_ folder: String, _ root: String) throws {
-        let peer = try #require(ProcessInfo.processInfo.environment["TUTTI_PEER"], "TUTTI_PEER is not set")
-        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Golden/real_embeddings.py").path
-        let python = Process()
-        python.executableURL = URL(fileURLWithPath: "\(peer)/bin/python")
-        python.arguments = [script, folder, "minilm=\(root)/minilm", "mpnet=\(root)/mpnet"]
-        try python.run()
-        python.waitUntilExit()
-        try #require(python.terminationStatus == 0, "\(script) failed")
     }
 }

@@ -3,15 +3,16 @@
 // Tests/Golden/check_tokenizer_real.py wrote into their folders.
 
 import Foundation
+import TestSupport
 import Testing
 import TuttiFormats
 import TuttiText
 
-private let realModels = ProcessInfo.processInfo.environment["TUTTI_REAL_MODELS"].flatMap { $0.isEmpty ? nil : $0 }
+private let realModels = Reference.variable("TUTTI_REAL_MODELS")
 
 @Suite(.enabled(if: realModels != nil, "needs TUTTI_REAL_MODELS")) struct RealTokenizerTests {
     @Test func idsAreTheReferencesOnEveryCodePoint() throws {
-        let tokenizers = ProcessInfo.processInfo.environment["TUTTI_REAL_TOKENIZERS"].flatMap { $0.isEmpty ? nil : $0 }
+        let tokenizers = Reference.variable("TUTTI_REAL_TOKENIZERS")
         var folders: [String] = []
         for root in [try #require(realModels)] + (tokenizers.map { [$0] } ?? []) {
             let found = try FileManager.default.contentsOfDirectory(atPath: root).sorted()
@@ -24,7 +25,7 @@ private let realModels = ProcessInfo.processInfo.environment["TUTTI_REAL_MODELS"
             folders += found
         }
         for folder in folders where !FileManager.default.fileExists(atPath: "\(folder)/tutti-tokens.bin") {
-            try writeReference(folder)
+            try Reference.run("check_tokenizer_real.py", [folder])
         }
         for folder in folders {
             let tokenizer = try Tokenizer.load(directory: folder)
@@ -51,18 +52,5 @@ private let realModels = ProcessInfo.processInfo.environment["TUTTI_REAL_MODELS"
             #expect(texts > 1_000_000)
             #expect(wrong.isEmpty, "\(folder): \(wrong.count) of \(texts) texts differ, first \(wrong.prefix(3))")
         }
-    }
-
-    /// Lets the reference's environment, TUTTI_PEER, write its ids into `folder`.
-    private func writeReference(_ folder: String) throws {
-        let peer = try #require(ProcessInfo.processInfo.environment["TUTTI_PEER"], "TUTTI_PEER is not set")
-        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("Golden/check_tokenizer_real.py").path
-        let python = Process()
-        python.executableURL = URL(fileURLWithPath: "\(peer)/bin/python")
-        python.arguments = [script, folder]
-        try python.run()
-        python.waitUntilExit()
-        try #require(python.terminationStatus == 0, "\(script) failed on \(folder)")
     }
 }

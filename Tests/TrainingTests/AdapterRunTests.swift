@@ -77,7 +77,7 @@ import TuttiTraining
         var (found, wanted, start) = ([String: [Float]](), [String: [Float]](), [String: [Float]]())
         for info in tensors.tensors where info.name.hasPrefix("end.") {
             let key = String(info.name.dropFirst(4))
-            found[key] = try file.floats(key)
+            found[key] = try file.floats(key.hasSuffix(".lora_magnitude_vector") ? key + ".weight" : key)
             wanted[key] = try tensors.floats(info.name)
             start[key] = try golden.saved().floats(key)
         }
@@ -108,9 +108,11 @@ import TuttiTraining
         "modules_to_save": .array([.string("embeddings.LayerNorm")]),
     ]
 
-    @Test(arguments: ways)
-    func ranksExchangesAndChunksChangeNothing(_ way: Way) throws {
+    @Test(arguments: ways, [false, true])
+    func ranksExchangesAndChunksChangeNothing(_ way: Way, _ hasMagnitudes: Bool) throws {
         let output = try TemporaryDirectory()
+        var lora = lora
+        lora["use_dora"] = .bool(hasMagnitudes)
         var args: JSONObject = [
             "learning_rate": .number(0.02), "weight_decay": .number(0.1), "max_grad_norm": .number(2),
             "ema_decay": .number(0.5), "learning_rate_mapping": .object(["lora_B": .number(0.04)]),
@@ -126,8 +128,8 @@ import TuttiTraining
         let away = distance(ends[0].end, alone.end, from: alone.start)
         #expect(away <= 1e-5, "\(away) of the movement")
         #expect(ends[0].frozen[0] == ends[0].frozen[1] && ends[0].frozen == alone.frozen)
-        // 12 modules with A and B, their biases, and the norm that is saved; all have moved.
-        #expect(alone.end.count == 12 * 3 + 2)
+        // 12 modules with A and B, their biases and magnitudes, and the norm that is saved; all have moved.
+        #expect(alone.end.count == 12 * (hasMagnitudes ? 4 : 3) + 2)
         for (name, end) in alone.end where !name.hasSuffix("key.bias") {  // whose true gradient is zero
             #expect(end != alone.start[name], "\(name)")
         }
@@ -288,7 +290,7 @@ import TuttiTraining
         let error = #expect(throws: TuttiError.self) { _ = try train(decoder) }
         #expect(error?.kind == .usage && error?.description.contains("adapter") == true, "\(String(describing: error))")
         #expect(throws: TuttiError.self) {
-            _ = try configuration(model: "m", output.path, lora: ["use_dora": .bool(true)])
+            _ = try configuration(model: "m", output.path, lora: ["use_qalora": .bool(true)])
         }
     }
 }

@@ -1,8 +1,8 @@
 // DeBERTa v2 and v3: BERT with disentangled positions: scores also compare contents with positions, and positions with
 // contents, from one table that all layers project.
 //
-// v3 shares the projections of contents and positions, norms the table and puts far distances into buckets. The
-// convolution after the first layer of the larger v2 models is not computed.
+// v3 shares the projections of contents and positions, norms the table and puts far distances into buckets. The larger v2
+// models do so too, and add a convolution of the embedding to the first layer's output.
 // Reference: He et al. 2020, arXiv 2006.03654, and 2021, arXiv 2111.09543;
 // transformers/models/deberta_v2/modeling_deberta_v2.py.
 
@@ -24,14 +24,17 @@ package struct DeBERTa: EncoderFamily, Equatable {
                 Option("norm_rel_ebd", \.tableNorm, "\"layer_norm\" if the table of positions is normed"),
                 TransformerShape.typeRows(atLeast: 0).lifted(to: \.shape),
                 Option("attention_head_size", \.headWidth, "width of a head", check: .atLeast(1)),
-                .only("conv_kernel_size", 0, "width of a convolution of the embedding, added after the first layer"),
+                Option(
+                    "conv_kernel_size", \.convolutionWidth,
+                    "tokens that a convolution of the embedding sees, which is added after the first layer; 0 = none",
+                    check: .atLeast(0)),
+                Option("conv_act", \.convolutionActivation, "activation of the convolution"),
+                Option("conv_groups", \.convolutionGroups, "groups of the convolution", check: .atLeast(1)),
                 .only("z_steps", 0, "extra passes of the last layer"),
             ])
 
-    /// Of heads, and of a convolution, which is not computed.
-    package static let inertKeys = [
-        "legacy", "pooler_dropout", "pooler_hidden_act", "pooler_hidden_size", "conv_act", "conv_groups",
-    ]
+    /// Of heads.
+    package static let inertKeys = ["legacy", "pooler_dropout", "pooler_hidden_act", "pooler_hidden_size"]
 
     /// Dimensions.
     package var shape: TransformerShape
@@ -42,6 +45,10 @@ package struct DeBERTa: EncoderFamily, Equatable {
     var tableNorm = "none"
     /// nil = hidden_size / heads.
     var headWidth: Int?
+    /// 0 = there is no convolution.
+    var convolutionWidth = 0
+    var convolutionActivation = Activation.tanh
+    var convolutionGroups = 1
 
     package init() {
         shape = TransformerShape()
@@ -49,7 +56,13 @@ package struct DeBERTa: EncoderFamily, Equatable {
         shape.typeRows = 0
     }
 
-    package var sizes: FamilySizes { positions.sizes(shape, reach: reach) }
+    package var sizes: FamilySizes {
+        positions.sizes(
+            shape, reach: reach,
+            convolutionWidth > 0
+                ? [("conv_kernel_size", [shape.hiddenSize, shape.hiddenSize / convolutionGroups, convolutionWidth])]
+                : [])
+    }
 
     /// Rows of the table of positions in one direction.
     private var reach: Int { buckets > 0 ? buckets : positions.farthest(shape) }
@@ -77,7 +90,23 @@ package struct DeBERTa: EncoderFamily, Equatable {
         return EncoderPlan(
             embedding: positions.embedding(shape),
             layers: (0..<shape.layers).map { layer($0, positions.isRelative ? .disentangled(table) : .none) },
-            carries: .normed, longestSequence: shape.maximumPositions)
+            carries: .normed, longestSequence: shape.maximumPositions, convolution: try convolution())
+    }
+
+    private func convolution() throws(TuttiError) -> EmbeddingConvolutionPlan? {
+        guard convolutionWidth > 0 else { return nil }
+        guard convolutionWidth % 2 == 1 else {
+            throw planError("conv_kernel_size", "is \(convolutionWidth)", hint: "An even one would shorten texts.")
+        }
+        guard shape.hiddenSize % convolutionGroups == 0 else {
+            throw planError("conv_groups", "\(convolutionGroups) does not divide hidden_size \(shape.hiddenSize)")
+        }
+        return EmbeddingConvolutionPlan(
+            convolution: TokenConvolutionPlan(
+                name: "encoder.conv.conv", inputs: shape.hiddenSize, outputs: shape.hiddenSize,
+                width: convolutionWidth, groups: convolutionGroups),
+            activation: convolutionActivation, norm: shape.norm("encoder.conv.LayerNorm"),
+            dropout: shape.hiddenDropout)
     }
 
     private func hasTableNorm() throws(TuttiError) -> Bool {

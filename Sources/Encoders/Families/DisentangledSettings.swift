@@ -49,12 +49,14 @@ package struct DisentangledSettings: Sendable, Equatable {
     /// Factor of the scores: every term has the same part in their variance.
     func scale(width: Int) -> Float { 1 / Float(width * (1 + terms.count)).squareRoot() }
 
-    /// What the settings ask for, where the table of relative positions has `reach` rows in one direction.
-    func sizes(_ shape: TransformerShape, reach: Int) -> FamilySizes {
+    /// What the settings ask for, and `more`, where the table of relative positions has `reach` rows in one direction.
+    func sizes(
+        _ shape: TransformerShape, reach: Int, _ more: [(key: String, shape: [Int])] = []
+    ) -> FamilySizes {
         let width = tableWidth ?? shape.hiddenSize
         let table: [(key: String, shape: [Int])] =
             isRelative ? [("max_relative_positions", [2, reach, shape.hiddenSize])] : []
-        return shape.sizes(of: table, tableWidth: width, hasPositions: hasTable)
+        return shape.sizes(of: table + more, tableWidth: width, hasPositions: hasTable)
     }
 
     /// Token tables, projected before the norm where they are narrower than the layers.

@@ -2,7 +2,7 @@
 //
 // The layout knows which modules have one, by name, so that plans and parts need not; Linear.swift calls it in each of its
 // products. Nothing is kept for backward: dropout(x) A^T is made again, which costs little at a small rank. A mask is a
-// function of sequence, layer and module, as every mask here.
+// function of sequence, layer and module, as every mask here. What DoRA adds is in AdapterMagnitude.swift.
 //
 // Legend: R rows, I inputs, O outputs, r rank. Reference: Hu et al. 2021, arXiv 2106.09685; peft/tuners/lora/layer.py.
 
@@ -16,10 +16,12 @@ package struct AdapterPlan: Sendable, Equatable {
     package let scale: Float
     /// Dropout of its input, used only during training.
     package let dropout: Float
+    /// Whether the lengths of the rows of W + s B A are trained too (DoRA).
+    package let hasMagnitudes: Bool
 
     /// An adapter of `rank`, whose product is multiplied by `scale`.
-    package init(rank: Int, scale: Float, dropout: Float) {
-        (self.rank, self.scale, self.dropout) = (rank, scale, dropout)
+    package init(rank: Int, scale: Float, dropout: Float, hasMagnitudes: Bool = false) {
+        (self.rank, self.scale, self.dropout, self.hasMagnitudes) = (rank, scale, dropout, hasMagnitudes)
     }
 
     /// The names of A and B of `module`.
@@ -27,10 +29,19 @@ package struct AdapterPlan: Sendable, Equatable {
         (module + ".lora_A.weight", module + ".lora_B.weight")
     }
 
-    /// Its tensors A [r, I] and B [O, r], of a `module` whose weight is [O, I].
-    func tensors(_ module: String, weight: [Int]) -> [TensorSpecification] {
+    /// The name of the magnitudes of `module`.
+    package static func magnitudeName(_ module: String) -> String { module + ".lora_magnitude_vector.weight" }
+
+    /// The names of its tensors.
+    package func tensorNames(_ module: String) -> [String] {
         let names = Self.names(module)
-        return [.init(names.a, [rank, weight[1]]), .init(names.b, [weight[0], rank])]
+        return [names.a, names.b] + (hasMagnitudes ? [Self.magnitudeName(module)] : [])
+    }
+
+    /// Its tensors A [r, I], B [O, r] and perhaps the magnitudes [O], of a `module` whose weight is [O, I].
+    func tensors(_ module: String, weight: [Int]) -> [TensorSpecification] {
+        let shapes = [[rank, weight[1]], [weight[0], rank], [weight[0]]]
+        return zip(tensorNames(module), shapes).map { TensorSpecification($0, $1) }
     }
 }
 
@@ -54,6 +65,7 @@ struct Adapter: Sendable {
     private let a: TensorSlot  // [r, I]
     private let b: TensorSlot  // [O, r]
     private let plan: AdapterPlan
+    private let magnitude: AdapterMagnitude?
     /// Where the module's outputs are among those of its layer.
     private let outputs: Range<Int>
     /// What tells its masks from those of other modules.
@@ -64,13 +76,21 @@ struct Adapter: Sendable {
         (a, b) = (TensorSlot(layout, names.a), TensorSlot(layout, names.b))
         self.plan = plan
         self.outputs = outputs
+        magnitude = plan.hasMagnitudes ? AdapterMagnitude(plan, of: module, layout) : nil
         // FNV-1a of the name; the highest bit keeps it apart from the sites of a layer.
         site = module.utf8.reduce(UInt32(0x811C_9DC5)) { ($0 ^ UInt32($1)) &* 0x0100_0193 } | 1 << 31
     }
 
-    /// y [R, O of the layer] += s dropout(x) A^T B^T.
-    func multiply(_ x: Matrix, _ parameters: ParameterStore, _ draw: AdapterDraw?, into y: Matrix) {
-        let (_, low) = lowRank(x, parameters, draw)
+    /// y [R, O of the layer] += s dropout(x) A^T B^T, where y holds x W^T, and other sums if it `accumulates`.
+    func multiply(
+        _ x: Matrix, _ parameters: ParameterStore, _ draw: AdapterDraw?, into y: Matrix, accumulates: Bool
+    ) {
+        let (input, low) = lowRank(x, parameters, draw)
+        if let magnitude {
+            return magnitude.apply(
+                input, low: low, isInput: input.pointer == x.pointer && !accumulates, parameters,
+                to: y.columns(outputs), arena: &parameters.adapterRoom.arena)
+        }
         Gemm.multiply(
             low, parameters.matrix(b), transposeB: true, into: y.columns(outputs), alpha: plan.scale, beta: 1)
     }
@@ -78,7 +98,11 @@ struct Adapter: Sendable {
     /// dA += s (dY B)^T dropout(x) and dB += s dY^T (dropout(x) A^T), where they are trained.
     func accumulateGradients(_ dY: Matrix, _ x: Matrix, _ parameters: ParameterStore, _ draw: AdapterDraw?) {
         let (input, low) = lowRank(x, parameters, draw)
-        let own = dY.columns(outputs)
+        var own = dY.columns(outputs)
+        if let magnitude {
+            own = magnitude.gradientOfRows(
+                own, input, low: low, parameters, arena: &parameters.adapterRoom.arena)
+        }
         if let dB = parameters.gradientMatrix(b) {
             Gemm.multiply(own, transposeA: true, low, into: dB, alpha: plan.scale, beta: 1)
         }
@@ -91,12 +115,17 @@ struct Adapter: Sendable {
     /// dX [R, I] += the adjoint of dropout of s dY B A.
     func addInputGradient(_ dY: Matrix, _ parameters: ParameterStore, _ draw: AdapterDraw?, to dX: Matrix) {
         parameters.adapterRoom.arena.reset()
-        let dLow = gradientOfLow(dY.columns(outputs), parameters)
-        guard let mask = mask(draw, parameters) else {
-            return Gemm.multiply(dLow, parameters.matrix(a), into: dX, beta: 1)
+        var own = dY.columns(outputs)
+        let mask = mask(draw, parameters)
+        let dInput = mask == nil ? dX : parameters.adapterRoom.arena.matrix(dX.rows, dX.columns)  // [R, I]
+        var beta: Float = mask == nil ? 1 : 0
+        if let magnitude {
+            own = magnitude.inputGradient(
+                own, parameters, into: dInput, beta: beta, arena: &parameters.adapterRoom.arena)
+            beta = 1
         }
-        let dInput = parameters.adapterRoom.arena.matrix(dX.rows, dX.columns)  // [R, I]
-        Gemm.multiply(dLow, parameters.matrix(a), into: dInput)
+        Gemm.multiply(gradientOfLow(own, parameters), parameters.matrix(a), into: dInput, beta: beta)
+        guard let mask else { return }
         RowKernels.dropout(dInput, mask, into: dInput)
         let count = dX.rows * dX.columns
         precondition(dX.stride == dX.columns, "Adapter: a gradient in columns of another matrix")

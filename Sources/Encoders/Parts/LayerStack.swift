@@ -13,6 +13,8 @@ struct LayerStack: Sendable {
     private let carries: CarriedSum
     /// The norm before the first branch.
     private let entry: Norm?
+    /// What joins the stream behind the first layer.
+    private let convolution: EmbeddingConvolution?
     private let outputDropout: Float
     private let positions: Positions
     private let rotations: RotaryTables
@@ -58,6 +60,8 @@ struct LayerStack: Sendable {
         dropoutLayers = last
         carries = plan.carries
         entry = plan.entry.map { Norm($0, layout) }
+        precondition(plan.convolution == nil || plan.carries == .normed, "LayerStack: a convolution in a pre-LN model")
+        convolution = plan.convolution.map { EmbeddingConvolution($0, layout) }
         outputDropout = plan.outputDropout
         self.positions = positions
         self.rotations = rotations
@@ -71,7 +75,8 @@ struct LayerStack: Sendable {
     var stageCount: Int { stages.count }
     /// The lowest layer with a tensor that is trained; the number of layers if there is none.
     var lowestTrained: Int {
-        ranges.firstIndex { range in lowest.map { range.contains($0.stage) } ?? false } ?? count
+        if let convolution, convolution.isTrained { return 0 }
+        return ranges.firstIndex { range in lowest.map { range.contains($0.stage) } ?? false } ?? count
     }
 
     // MARK: Forward
@@ -91,10 +96,12 @@ struct LayerStack: Sendable {
         return Stage.ForwardScratch(kernel: arena.floats(kernelScratch(pass, parameters)), activated: activated)
     }
 
-    /// The stream before the first layer, of the embedded tokens [T, D]; `statistics` are what its backward needs.
+    /// The stream before the first layer, of the embedded tokens [T, D]; `statistics` are what its backward needs. Gives
+    /// `pass` the convolution of the tokens, if there is one.
     func enter(
-        _ embedded: Matrix, _ parameters: ParameterStore, arena: inout Arena
+        _ embedded: Matrix, _ pass: inout PassContext, _ parameters: ParameterStore, arena: inout Arena
     ) -> (stream: Stage.Stream, statistics: Norm.Saved?) {
+        pass.convolved = convolution?.convolve(embedded, pass, parameters, arena: &arena)
         guard let entry else { return (Stage.Stream(carried: embedded, input: embedded), nil) }
         let statistics = Norm.Saved(rows: embedded.rows, arena: &arena)
         let input = arena.matrix(embedded.rows, width)  // [T, D]
@@ -115,8 +122,7 @@ struct LayerStack: Sendable {
                 stream, carries: carries, pass, parameters, saved: own, scratch: scratch, into: normed)
             saved.append(own)
         }
-        leave(layer, stream, pass)
-        return stream
+        return leave(layer, stream, pass, parameters)
     }
 
     /// Counts a layer, whose stream is computed by `evaluate`, among those of `saved`: no backward will reach it.
@@ -139,8 +145,7 @@ struct LayerStack: Sendable {
                 stream, carries: carries, pass, parameters, saved: shared[place], scratch: scratch,
                 into: stream.input)
         }
-        leave(layer, stream, pass)
-        return stream
+        return leave(layer, stream, pass, parameters)
     }
 
     /// A window in which one layer computes at a time, after `stream`; what it keeps of each is in `arena` too.
@@ -168,13 +173,16 @@ struct LayerStack: Sendable {
             _ = forward(layer: layer, window.restore(layer: layer), pass, parameters, scratch: scratch, in: window)
             return
         }
-        if let sum = window.restoreSum(before: layer), let before = stages[ranges[layer - 1]].last {
+        if layer == 1, let convolved = pass.convolved {
+            window.input.copy(from: convolved.output)
+        } else if let sum = window.restoreSum(before: layer), let before = stages[ranges[layer - 1]].last {
             before.junction.norm(sum, parameters, saved: window.statistics, into: window.input)
         }
         _ = window.restore(layer: layer)
         for (place, stage) in stages[ranges[layer]].dropLast().enumerated() {
             stage.junction.norm(
-                window.stages[place].junction.sum, parameters, saved: window.statistics, into: window.outputs[place])
+                window.stages[place].junction.lastSum, parameters, saved: window.statistics,
+                into: window.outputs[place])
         }
     }
 
@@ -189,8 +197,7 @@ struct LayerStack: Sendable {
                 stream, carries: carries, pass, parameters, saved: window.stages[place], scratch: scratch,
                 into: window.outputs[place])
         }
-        leave(layer, stream, pass)
-        return stream
+        return leave(layer, stream, pass, parameters)
     }
 
     /// The output of `layer` for a tap: of a pre-LN model the sum, after the last layer its norm.
@@ -243,16 +250,24 @@ struct LayerStack: Sendable {
     ) {
         let first = isWindow ? ranges[layer].lowerBound : 0
         if layer == count - 1 { RowKernels.dropout(gradient.input, outputMask(pass), into: gradient.input) }
+        let convolved = layer == 0 ? pass.convolved : nil
+        if let convolution, let convolved {
+            convolution.backward(
+                gradient.carried, pass, parameters, saved: convolved, wantsEmbedding: !stops, scratch: scratch)
+        }
+        // Layers above a convolution that is trained pass the stream's gradient on, whether they are trained or not.
+        let ends = stops && (layer == 0 || !(convolution?.isTrained ?? false))
         for place in ranges[layer].reversed() {
             var extent = Stage.Extent.whole
-            if stops, let lowest {
-                if place < lowest.stage { return }
+            if ends {
+                guard let lowest, place >= lowest.stage else { return }
                 if place == lowest.stage { extent = lowest.extent }
             }
             stages[place].backward(
                 gradient, carries: carries, isFirst: place == 0 && entry == nil, extent: extent, pass, parameters,
                 saved: saved[place - first], scratch: scratch)
         }
+        if let convolved, !stops { gradient.carried.add(convolved.convolved) }
     }
 
     /// The gradient of the embedded tokens, after the backward of the first layer.
@@ -268,9 +283,18 @@ struct LayerStack: Sendable {
         return gradient.carried
     }
 
-    /// Drops parts of the last layer's output, if the plan says so.
-    private func leave(_ layer: Int, _ stream: Stage.Stream, _ pass: PassContext) {
+    /// The stream after the first layer with the convolution, after the last without what is dropped, where the plan says
+    /// so.
+    private func leave(
+        _ layer: Int, _ stream: Stage.Stream, _ pass: PassContext, _ parameters: ParameterStore
+    ) -> Stage.Stream {
+        var stream = stream
+        if layer == 0, let convolution, let convolved = pass.convolved {
+            convolution.join(stream.carried, parameters, saved: convolved)
+            stream = Stage.Stream(carried: convolved.output, input: convolved.output)
+        }
         if layer == count - 1 { RowKernels.dropout(stream.input, outputMask(pass), into: stream.input) }
+        return stream
     }
 
     private func outputMask(_ pass: PassContext) -> DropoutMask? {

@@ -87,7 +87,7 @@ struct Linear: Sendable {
                 x, parameters.matrix(run.slot), transposeB: true, into: y.columns(run.outputs),
                 beta: accumulates ? 1 : 0, products: parameters.products)
         }
-        for adapter in adapters { adapter.multiply(x, parameters, draw, into: y) }
+        for adapter in adapters { adapter.multiply(x, parameters, draw, into: y, accumulates: accumulates) }
     }
 
     /// [O - first] the bias to add to outputs `first` and following of the product, up to the end of their module at

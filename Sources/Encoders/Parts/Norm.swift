@@ -42,6 +42,12 @@ struct Norm: Sendable {
             mean = arena.floats(rows)
             rstd = arena.floats(rows)
         }
+
+        /// In the 2 R floats at `memory`.
+        init(_ memory: UnsafeMutablePointer<Float>, rows: Int) {
+            mean = memory
+            rstd = memory + rows
+        }
     }
 
     init(_ plan: NormPlan, _ layout: ParameterLayout) {
@@ -73,14 +79,16 @@ struct Norm: Sendable {
             mean: saved.mean, rstd: saved.rstd, into: y)
     }
 
-    /// Replaces the gradient of y by that of `x`; those of the parameters accumulate.
+    /// Replaces the gradient of y by that of `x`; those of the parameters accumulate, that of the shift unless it is left
+    /// out.
     func backward(
         _ x: Matrix, _ parameters: ParameterStore, dropout: DropoutMask? = nil, saved: Saved, inPlace gradient: Matrix,
-        scratch: UnsafeMutablePointer<Float>
+        withShift: Bool = true, scratch: UnsafeMutablePointer<Float>
     ) {
         NormKernels.normBackward(
             kind, dOutput: gradient, x: x, mean: saved.mean, rstd: saved.rstd, gamma: gamma(parameters),
-            dropout: dropout, dX: gradient, dGamma: dGamma(parameters), dBeta: dBeta(parameters), scratch: scratch)
+            dropout: dropout, dX: gradient, dGamma: dGamma(parameters),
+            dBeta: withShift ? dBeta(parameters) : nil, scratch: scratch)
     }
 
     /// sum += the gradient of `x`, given that of y without dropout; those of the parameters accumulate.

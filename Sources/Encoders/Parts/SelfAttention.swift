@@ -2,9 +2,8 @@
 //
 // Queries, keys and values come from one product with [(H + 2 K) E, D]: one tensor, or modules that are adjacent in the
 // layout. Biases of queries and values are added by the kernel, that of the output by the next junction. Where queries and
-// keys are rotated or normed (HeadRows), their biases are added there. A rotation alone happens in place, since its adjoint
-// needs no input; with a norm the products are kept as they are, and what attention reads is recomputed for backward. So
-// are the projections of disentangled positions.
+// keys are rotated or normed (QueriesAndKeys.swift), their biases are added there. The projections of disentangled positions
+// are recomputed for backward.
 //
 // Legend: T packed tokens, D hidden, H heads, K heads of keys and values, E head width. Reference: BertAttention,
 // MPNetAttention, ModernBertAttention, Qwen3Attention in transformers.
@@ -22,6 +21,13 @@ package struct SelfAttentionPlan: Sendable, Equatable {
         var shift: Float = 0
 
         func tensors(_ width: Int) -> [TensorSpecification] { [query, key].map { .init($0, [width]) } }
+    }
+
+    /// Norms of all heads of a query together, and of a key, each [H E].
+    struct RowNorms: Sendable, Equatable {
+        let query, key: NormPlan
+
+        var tensors: [TensorSpecification] { query.tensors + key.tensors }
     }
 
     /// Where the heads of queries, keys and values are in a row of the projection.
@@ -52,8 +58,10 @@ package struct SelfAttentionPlan: Sendable, Equatable {
     let positions: PositionsPlan
     /// The rotation of queries and keys; nil = none.
     let rotary: RotaryPlan?
-    /// Norms of queries and keys; nil = none.
+    /// Norms of the heads of queries and keys; nil = none.
     let norms: HeadNorms?
+    /// Norms of whole queries and keys, in place of those of heads and of a rotation; nil = none.
+    let rowNorms: RowNorms?
     /// The projections of disentangled positions; nil = none.
     let disentangled: Disentangled?
     /// Dropout of the probabilities, used only during training.
@@ -63,8 +71,9 @@ package struct SelfAttentionPlan: Sendable, Equatable {
         projection: LinearPlan, output: LinearPlan, heads: Int, keyHeads: Int? = nil, headWidth: Int,
         order: Order = .sideBySide, span: AttentionSpan = .full, scale: Float? = nil,
         positions: PositionsPlan = .none, rotary: RotaryPlan? = nil, norms: HeadNorms? = nil,
-        disentangled: Disentangled? = nil, dropout: Float = 0
+        rowNorms: RowNorms? = nil, disentangled: Disentangled? = nil, dropout: Float = 0
     ) {
+        precondition(rowNorms == nil || norms == nil && rotary == nil && disentangled == nil, "SelfAttention: norms")
         self.projection = projection
         self.output = output
         self.heads = heads
@@ -76,6 +85,7 @@ package struct SelfAttentionPlan: Sendable, Equatable {
         self.positions = positions
         self.rotary = rotary
         self.norms = norms
+        self.rowNorms = rowNorms
         self.disentangled = disentangled
         self.dropout = dropout
     }
@@ -100,6 +110,7 @@ extension SelfAttentionPlan: BranchPart {
         var names: [String] = []
         if case .byHead(let query, let value) = order { names = [query, value] }
         return names.map { .init($0, [queryColumns]) } + (norms?.tensors(headWidth) ?? [])
+            + (rowNorms?.tensors ?? [])
     }
 
     var room: BranchPlan.Room { .init(context: queryColumns, wide: projection.outputs) }
@@ -108,8 +119,8 @@ extension SelfAttentionPlan: BranchPart {
 /// attention(x Wqkv^T + b) Wo^T.
 struct SelfAttention: Sendable {
     let output: Linear  // [D, H E]
-    private let plan: SelfAttentionPlan
-    private let projection: Linear  // [(H + 2 K) E, D]
+    let plan: SelfAttentionPlan
+    let projection: Linear  // [(H + 2 K) E, D]
     /// The layer in the dropout keys.
     private let layer: Int
     /// The position of its kind of biases among those of the pass; nil = none.
@@ -118,9 +129,11 @@ struct SelfAttention: Sendable {
     private let finishedTable: TensorSlot?
     private let buckets: DistanceBuckets
     /// The position of its rotation among those of the pass; nil = none.
-    private let rotation: Int?
-    /// [E] the weights of the norms of queries and keys.
-    private let norms: (query: TensorSlot, key: TensorSlot)?
+    let rotation: Int?
+    /// [E] the weights of the norms of heads of queries and keys.
+    let norms: (query: TensorSlot, key: TensorSlot)?
+    /// The norms of whole queries and keys.
+    let rowNorms: (query: Norm, key: Norm)?
     /// [H E] the biases that are not the projection's.
     private let ownBiases: (query: TensorSlot, value: TensorSlot)?
     private let disentangled: DisentangledHeads?
@@ -155,6 +168,7 @@ struct SelfAttention: Sendable {
         }
         rotation = plan.rotary.flatMap { rotations.firstIndex(of: $0) }
         norms = plan.norms.map { (TensorSlot(layout, $0.query), TensorSlot(layout, $0.key)) }
+        rowNorms = plan.rowNorms.map { (Norm($0.query, layout), Norm($0.key, layout)) }
         if case .byHead(let query, let value) = plan.order {
             ownBiases = (TensorSlot(layout, query), TensorSlot(layout, value))
         } else {
@@ -176,8 +190,7 @@ struct SelfAttention: Sendable {
 
     /// Floats of scratch for the kernels of this pass.
     func scratchCount(_ pass: PassContext, _ parameters: ParameterStore) -> Int {
-        let normed = norms == nil ? 0 : pass.tokenCount * (plan.queryColumns + plan.keyColumns)
-        let norm = norms == nil ? 0 : heads(.queries, pass, parameters).scratchCount
+        let norm = normScratchCount(pass, parameters)
         var (attention, projected) = (kernel(pass, parameters), 0)
         if let disentangled, let table = pass.disentangled {
             projected = disentangled.scratchCount(table)
@@ -186,7 +199,7 @@ struct SelfAttention: Sendable {
         }
         let table =
             finishedPositions == nil ? 0 : NormKernels.backwardScratch(columns: plan.output.outputs)
-        return normed + projected + max(attention.scratchCount, norm, table)
+        return normedCount(pass) + projected + max(attention.scratchCount, norm, table)
     }
 
     /// product [T, D] from input [T, D].
@@ -230,7 +243,7 @@ struct SelfAttention: Sendable {
         if let dPositions, let dTable = finishedTable.flatMap({ parameters.gradientMatrix($0) }) {
             Positions.accumulate(dPositions, buckets, longest: pass.longest, into: dTable)
         }
-        unread(dQKV, saved.qkv, pass, parameters, scratch: rest)
+        unread(dQKV, saved.qkv, pass, parameters, normed: scratch.kernel, scratch: rest)
         projection.accumulateGradients(dQKV, input, parameters, draw: draw)
         if let dInput {
             projection.inputGradient(dQKV, parameters, draw: draw, into: dInput, accumulates: accumulates)
@@ -256,7 +269,7 @@ struct SelfAttention: Sendable {
         return kinds.rows(positions)
     }
 
-    private func split(_ qkv: Matrix) -> AttentionRows {
+    func split(_ qkv: Matrix) -> AttentionRows {
         guard ownBiases != nil else {
             return AttentionRows(qkv, heads: plan.heads, keyHeads: plan.keyHeads, width: plan.headWidth)
         }
@@ -286,86 +299,5 @@ struct SelfAttention: Sendable {
     ) -> (DisentangledHeads.Projected?, UnsafeMutablePointer<Float>) {
         guard let disentangled, let table = pass.disentangled else { return (nil, scratch) }
         return disentangled.project(pass, table, parameters, isBackward: isBackward, scratch: scratch)
-    }
-}
-
-// MARK: Norm and rotation of queries and keys
-
-extension SelfAttention {
-    private enum Side {
-        case queries
-        case keys
-    }
-
-    /// Whether attention reads the products as they are.
-    private var isRead: Bool { rotation == nil && norms == nil }
-
-    /// What attention reads, and the scratch that is left. A rotation without a norm replaces the products in forward.
-    private func read(
-        _ qkv: Matrix, _ pass: PassContext, _ parameters: ParameterStore, scratch: UnsafeMutablePointer<Float>,
-        isBackward: Bool
-    ) -> (AttentionRows, UnsafeMutablePointer<Float>) {
-        var (rows, rest) = (split(qkv), scratch)
-        if isRead || (norms == nil && isBackward) { return (rows, rest) }
-        let source = rows
-        if norms != nil {
-            let columns = plan.queryColumns + plan.keyColumns
-            let normed = Matrix(scratch, pass.tokenCount, columns)  // [T, (H + K) E]
-            rows.q = normed.columns(0..<plan.queryColumns)
-            rows.k = normed.columns(plan.queryColumns..<columns)
-            rest += pass.tokenCount * columns
-        }
-        withHeads(pass, parameters) { queries, keys in
-            queries.forward(source.q, into: rows.q)
-            keys.forward(source.k, into: rows.k)
-        }
-        return (rows, rest)
-    }
-
-    /// Replaces the gradient of what attention read by that of the products.
-    private func unread(
-        _ dQKV: Matrix, _ qkv: Matrix, _ pass: PassContext, _ parameters: ParameterStore,
-        scratch: UnsafeMutablePointer<Float>
-    ) {
-        if isRead { return }
-        let (source, gradient) = (split(qkv), split(dQKV))
-        withHeads(pass, parameters) { queries, keys in
-            queries.backward(
-                source.q, inPlace: gradient.q, dWeight: norms.flatMap { parameters.gradientPointer($0.query) },
-                scratch: scratch)
-            keys.backward(
-                source.k, inPlace: gradient.k, dWeight: norms.flatMap { parameters.gradientPointer($0.key) },
-                scratch: scratch)
-        }
-    }
-
-    /// The transformations of queries and keys, with the angles of the pass.
-    private func withHeads(
-        _ pass: PassContext, _ parameters: ParameterStore, _ body: (_ queries: HeadRows, _ keys: HeadRows) -> Void
-    ) {
-        var (queries, keys) = (heads(.queries, pass, parameters), heads(.keys, pass, parameters))
-        guard let rotation, let rotary = plan.rotary else { return body(queries, keys) }
-        pass.angles[rotation].withUnsafeBufferPointer { angles in
-            guard let angles = angles.baseAddress else { return }
-            queries.rotation = .init(angles: angles, width: rotary.width)
-            keys.rotation = queries.rotation
-            body(queries, keys)
-        }
-    }
-
-    /// The transformation of one side, without its rotation.
-    private func heads(_ side: Side, _ pass: PassContext, _ parameters: ParameterStore) -> HeadRows {
-        let isQuery = side == .queries
-        let norm = plan.norms.flatMap { plan in
-            norms.map { slots in
-                HeadRows.Norm(
-                    weight: UnsafePointer(parameters.pointer(isQuery ? slots.query : slots.key)), shift: plan.shift,
-                    epsilon: plan.epsilon)
-            }
-        }
-        return HeadRows(
-            heads: isQuery ? plan.heads : plan.keyHeads, width: plan.headWidth,
-            bias: projection.bias(parameters, from: isQuery ? 0 : plan.queryColumns), norm: norm,
-            offsets: pass.tokens.offsets, sequences: pass.sequences)
     }
 }

@@ -22,6 +22,9 @@ package struct EncoderPlan: Sendable, Equatable {
     /// Maximum tokens of a sequence.
     package let longestSequence: Int
 
+    /// A convolution of the embedding that joins the stream behind the first layer; nil = none.
+    var convolution: EmbeddingConvolutionPlan?
+
     /// How a sentence vector is made where there are no token vectors; nil = there are.
     var bag: BagPlan?
 
@@ -55,6 +58,7 @@ package struct EncoderPlan: Sendable, Equatable {
     /// first, then the embedding. A tensor that several parts use is in the group of the last of them.
     package var groups: [[TensorSpecification]] {
         var groups = layers.reversed().map(\.tensors) + [(entry?.tensors ?? []) + embedding.tensors]
+        if let convolution { groups[layers.count - 1].insert(contentsOf: convolution.tensors, at: 0) }
         var seen: Set<String> = []
         for place in groups.indices.reversed() { groups[place].removeAll { !seen.insert($0.name).inserted } }
         return groups
@@ -75,11 +79,11 @@ package struct EncoderPlan: Sendable, Equatable {
     /// Numbers in all trained tensors.
     package var parameterCount: Int { tensors.reduce(0) { $0 + $1.shape.reduce(1, *) } }
 
-    /// Numbers in the weight matrices that a token meets: those of all layers, a shared one each time, and the projection
-    /// of the embedding.
+    /// Numbers in the weight matrices that a token meets: those of all layers, a shared one each time, and those that
+    /// project or convolve the embedding.
     package var denseParameters: Int {
         let linears = layers.flatMap(\.linears) + [embedding.projection?.linear].compactMap { $0 }
-        return linears.reduce(0) { $0 + $1.inputs * $1.outputs }
+        return linears.reduce(convolution?.convolution.weights ?? 0) { $0 + $1.inputs * $1.outputs }
     }
 
     /// FLOPs of a training step over `tokens` tokens in sequences of these lengths: 6 * dense parameters * T (2 forward, 4

@@ -67,8 +67,7 @@ struct TokenModule: Sendable {
             return dOutput
         case .convolution(let convolution):
             let dInput = arena.matrix(dOutput.rows, inputWidth)
-            convolution.backward(
-                saved.unrolled, pass, parameters, dOutput: dOutput, into: dInput, arena: &arena)
+            convolution.backward(saved.unrolled, pass, parameters, dOutput: dOutput, into: dInput)
             return dInput
         case .recurrence(let recurrence):
             let dInput = arena.matrix(dOutput.rows, inputWidth)

@@ -40,6 +40,7 @@ package struct AdapterConfiguration: Sendable, Equatable {
     package var excluded: ModuleNames?
     package var modulesToSave: [String] = []
     package var usesRootOfRank = false
+    package var hasMagnitudes = false
     package var bias = Bias.none
     package var layers: [Int] = []
     package var layersPattern: [String] = []
@@ -67,6 +68,7 @@ package struct AdapterConfiguration: Sendable, Equatable {
             "modules_to_save", \.modulesToSave, "modules whose own weights are trained and saved, by the end of names",
             words: "a list of names"),
         Option("use_rslora", \.usesRootOfRank, "multiply by lora_alpha / sqrt(r) instead"),
+        Option("use_dora", \.hasMagnitudes, "DoRA: the lengths of the rows of weights are trained too"),
         Option("bias", \.bias, "biases that are trained too: none, all, or those of the targets (lora_only)"),
         Option(
             "layers_to_transform", \.layers, "numbers of the layers whose modules get an adapter; all if not given",
@@ -112,7 +114,6 @@ package struct AdapterConfiguration: Sendable, Equatable {
 
     /// Keys of LoraConfig that ask for another kind of adapter, and what they ask for.
     package static let refused = [
-        "use_dora": "DoRA's magnitudes are not trained here",
         "fan_in_fan_out": "no model here stores weights transposed",
         "layer_replication": "layers cannot be repeated",
         "trainable_token_indices": "rows of the word table cannot be trained alone",
@@ -206,7 +207,8 @@ package struct AdapterConfiguration: Sendable, Equatable {
             throw OptionProblem("r of \(name) is \(rank), but its lora_A has \(stored) rows")
         }
         let scale = usesRootOfRank ? alpha / Double(rank).squareRoot() : alpha / Double(rank)
-        return AdapterPlan(rank: rank, scale: Float(scale), dropout: Float(dropout))
+        return AdapterPlan(
+            rank: rank, scale: Float(scale), dropout: Float(dropout), hasMagnitudes: hasMagnitudes)
     }
 
     /// What the first pattern that the end of `name` matches gives.

@@ -1,8 +1,12 @@
 // The adapter of a model: which modules have one, what is trained with it, and its files in peft's format.
 //
 //   adapter_config.json         the keys of LoraConfig (AdapterConfiguration.swift) and the base model's name
-//   adapter_model.safetensors   base_model.model.<module>.lora_A.weight and .lora_B.weight; biases that are trained, of a module
-//                               with an adapter as <module>.base_layer.bias; modules_to_save under their own names
+//   adapter_model.safetensors   base_model.model.<module>.lora_A.weight and .lora_B.weight, with DoRA
+//                               .lora_magnitude_vector.weight; biases that are trained, of a module with an adapter as
+//                               <module>.base_layer.bias; modules_to_save under their own names
+//
+// peft leaves .weight out of the magnitudes' names and reads both; transformers, and with it sentence-transformers, reads only
+// this one, and would begin with other magnitudes.
 //
 // A folder with them has neither config.json nor weights of the encoder: both are the base model's. What the file holds of
 // modules that have no part in embeddings (a pooler's adapter) is kept as it is.
@@ -78,9 +82,8 @@ package struct ModelAdapter: Sendable {
             let place = plans[module] == nil ? module : module + ".base_layer"
             keys.append((Self.keyPrefix + (place.isEmpty ? own : place + "." + own), tensor.name))
         }
-        for module in plans.keys {
-            let names = AdapterPlan.names(module)
-            for name in [names.a, names.b] { keys.append((Self.keyPrefix + name, name)) }
+        for (module, plan) in plans {
+            for name in plan.tensorNames(module) { keys.append((Self.keyPrefix + name, name)) }
         }
         self.frozen = frozen
         self.keys = keys.sorted { $0.key < $1.key }
@@ -119,7 +122,8 @@ package struct ModelAdapter: Sendable {
     /// The parameter that a key of an adapter's file means.
     private static func parameter(_ key: String, _ family: any EncoderFamily.Type) -> String {
         let bare = key.hasPrefix(keyPrefix) ? String(key.dropFirst(keyPrefix.count)) : key
-        return family.canonicalName(bare.replacing(".base_layer.", with: "."))
+        let name = family.canonicalName(bare.replacing(".base_layer.", with: "."))
+        return name.hasSuffix(".lora_magnitude_vector") ? name + ".weight" : name
     }
 
     /// Fills the parameters of `store` from `file`, by the names of `family`.
@@ -149,7 +153,7 @@ package struct ModelAdapter: Sendable {
 
     // MARK: Beginning
 
-    /// Gives A and B of `store` their start: a function of names and seed.
+    /// Gives A and B of `store` their start: a function of names and seed; and magnitudes the lengths of the rows.
     func fill(_ store: ParameterStore, seed: UInt64) {
         for (module, plan) in plans {
             let names = AdapterPlan.names(module)
@@ -167,6 +171,9 @@ package struct ModelAdapter: Sendable {
                 case .gaussian:
                     for index in values.indices { values[index] = Float(random.normal() / Double(plan.rank)) }
                 }
+            }
+            if let entry = store.layout.entry(named: AdapterPlan.magnitudeName(module)) {
+                _ = store.values(of: entry).update(fromContentsOf: store.lengthsOfRows(of: module, plan))
             }
         }
     }
