@@ -16,7 +16,8 @@ struct TuttiCommand: ParsableCommand {
             """,
         version: tuttiVersion,
         subcommands: [
-            TrainCommand.self, ExplainCommand.self, SweepCommand.self, CompareCommand.self, ReportCommand.self, LaunchCommand.self,
+            TrainCommand.self, ExplainCommand.self, SweepCommand.self, CompareCommand.self, ReportCommand.self,
+            LaunchCommand.self,
             EvaluateCommand.self,
             EncodeCommand.self, SearchCommand.self,
             TokenizeCommand.self, InitCommand.self, SplitCommand.self,
