@@ -47,8 +47,11 @@ package final class TensorBoardReport: Report {
         let folder = try files().last.map(Self.folder) ?? newFolder()
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let now = Date().timeIntervalSince1970
-        let file =
-            "\(folder)/events.out.tfevents.\(Int(now)).\(Self.host).\(ProcessInfo.processInfo.processIdentifier)\(suffix)"
+        let start =
+            "\(folder)/events.out.tfevents.\(Int(now)).\(Self.host).\(ProcessInfo.processInfo.processIdentifier)"
+        var number = 0
+        while FileManager.default.fileExists(atPath: "\(start).\(number)\(suffix)") { number += 1 }
+        let file = "\(start).\(number)\(suffix)"
         self.file = file
         var event = TensorBoardEvent(step: run.resumedFrom)
         event.add("args", markdown: Self.code(JSONValue.object(run.arguments).serialized(indent: 2)))
