@@ -155,7 +155,7 @@ struct LineChart {
     static func short(_ value: Double) -> String {
         let size = abs(value)
         if value == 0 { return "0" }
-        if size >= 1e5 || size < 1e-3 { return String(format: "%.3g", value) }
+        if size >= 1e7 || size < 1e-3 { return String(format: "%.3g", value) }
         return String(format: size >= 1000 ? "%.0f" : "%.4g", value)
     }
 

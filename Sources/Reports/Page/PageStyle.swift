@@ -31,7 +31,7 @@ enum PageStyle {
           font-size: .85rem; } .key { display: inline-block; width: 1rem; height: .3rem; margin-right: .4rem; vertical-align: middle; }
         .scroll { overflow-x: auto; } table { border-collapse: collapse; margin: .5rem 0; font-size: .9rem; }
         caption { text-align: left; color: var(--soft); } th, td { border-bottom: 1px solid var(--rule); padding: .2rem .75rem .2rem 0;
-          text-align: left; vertical-align: top; } th[scope=row] { font-weight: 400; color: var(--soft); }
+          text-align: left; vertical-align: top; overflow-wrap: normal; } th[scope=row] { font-weight: 400; color: var(--soft); }
         td { font-variant-numeric: tabular-nums; } details { margin: .5rem 0; } footer { margin: 3rem 0 1rem; color: var(--soft); }
         @media print { body { max-width: none; font-size: 11px; } nav { display: none; } figure { break-inside: avoid; } }
         """

@@ -210,7 +210,7 @@ package struct RunPage {
 
     private static func spelled(_ value: JSONValue?) -> String {
         guard let value else { return "-" }
-        guard let number = value.double, value.int == nil else { return value.string ?? value.serialized() }
-        return LineChart.short(number)
+        if case .number(let number) = value { return LineChart.short(number) }
+        return value.string ?? value.serialized()
     }
 }
