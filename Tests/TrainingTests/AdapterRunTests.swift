@@ -214,21 +214,7 @@ import TuttiTraining
         #expect(try final("on") != final("whole"))
     }
 
-    /// Counts the floats that a rank gives to sums of gradients, and keeps what the run says of them.
-    private final class CountingEnsemble: PassingEnsemble, @unchecked Sendable {
-        let whole: any Ensemble
-        private(set) var floats = 0
-        init(_ whole: any Ensemble) { self.whole = whole }
-        func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
-            floats += values.count
-            try whole.allReduceSum(values)
-        }
-        func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
-            floats += values.count
-            try whole.beginAllReduceSum(values)
-        }
-    }
-
+    /// Keeps what a run says of its exchange.
     private final class Heard: Report {
         private(set) var exchange: [String] = []
         func notice(_ text: String) { if text.hasPrefix("Gradients of") { exchange.append(text) } }
@@ -253,13 +239,13 @@ import TuttiTraining
         ) throws -> (sent: [Int], said: String) {
             let configuration = try configuration(model: model, output.path + "/" + name, lora: lora, args: args)
             let results = try LocalEnsemble.run(nodes: nodes) { ensemble -> (Int, [String]) in
-                let counting = CountingEnsemble(ensemble)
+                let counting = GradientCounter(ensemble)
                 let own: any Ensemble = args["exchange"] == nil ? ensemble : counting
                 let heard = Heard()
                 _ = try Trainer(
                     try TrainingInputs(configuration, ensemble: own), ensemble: own, reports: [heard]
                 ).train()
-                return (counting.floats, heard.exchange)
+                return (counting.summedFloats, heard.exchange)
             }
             return (results.map(\.0), results[0].1.joined())
         }

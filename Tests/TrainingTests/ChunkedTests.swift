@@ -87,7 +87,7 @@ import TuttiTraining
             let output = scratch.path + "/\(chunking == nil)"
             counts.append(
                 try LocalEnsemble.run(world: 2, sharesNode: false) { ensemble in
-                    let counting = CountingEnsemble(ensemble)
+                    let counting = GradientCounter(ensemble)
                     _ = try run.train(output, ensemble: counting)
                     return counting.summedFloats
                 })
@@ -97,20 +97,5 @@ import TuttiTraining
 
     private func distance(_ a: [Float], _ b: [Float]) -> Double {
         zip(a, b).reduce(0.0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }.squareRoot()
-    }
-}
-
-/// Counts the floats of gradients that a rank sends.
-private final class CountingEnsemble: PassingEnsemble, @unchecked Sendable {
-    let whole: any Ensemble
-    private(set) var summedFloats = 0
-    init(_ whole: any Ensemble) { self.whole = whole }
-    func allReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
-        summedFloats += values.count
-        try whole.allReduceSum(values)
-    }
-    func beginAllReduceSum(_ values: UnsafeMutableBufferPointer<Float>) throws {
-        summedFloats += values.count
-        try whole.beginAllReduceSum(values)
     }
 }

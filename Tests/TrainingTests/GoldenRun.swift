@@ -6,6 +6,7 @@ import Foundation
 import TestSupport
 import Testing
 import TuttiCorpus
+import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
 import TuttiTraining
@@ -46,6 +47,15 @@ enum GoldenRun {
         return ["config_overrides": .object(overrides)]
     }
 
+    /// Trains to the end; the values of all parameters before and after.
+    static func train(
+        _ inputs: TrainingInputs, ensemble: any Ensemble = LocalEnsemble.single()
+    ) throws -> (start: [Float], end: [Float]) {
+        let start = parameterValues(inputs.model)
+        #expect(try Trainer(inputs, ensemble: ensemble).train() == .finished)
+        return (start, parameterValues(inputs.model))
+    }
+
     /// The eight losses and gradient norms in `output` are the reference's, {loss, grad_norm} a step.
     static func expectSteps(
         _ steps: JSONValue?, in output: String, _ name: String = "",
@@ -63,6 +73,27 @@ enum GoldenRun {
                     sourceLocation: sourceLocation)
             }
         }
+    }
+
+    /// The weights in the model folder `final` are those with which the reference ended, the tensors "end.<folder>/<name>" of
+    /// `golden`/expected.safetensors, to 2e-5 of their way from `golden`/model; there are more than `count` of them.
+    static func expectEnd(
+        _ final: String, golden: String, moreThan count: Int, sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        let expected = try SafetensorsFile(path: golden + "/expected.safetensors")
+        var (found, start, wanted) = ([Float](), [Float](), [Float]())
+        for info in expected.tensors where info.name.hasPrefix("end.") {
+            // The reference names the file of a shared module in its own order of saving; the folder's name is the same.
+            let parts = info.name.dropFirst(4).split(separator: "/", omittingEmptySubsequences: false)
+            let file = parts.dropLast().map { "/" + $0 }.joined() + "/model.safetensors"
+            let tensor = String(parts.last ?? "")
+            found += try SafetensorsFile(path: final + file).floats(tensor)
+            start += try SafetensorsFile(path: golden + "/model" + file).floats(tensor)
+            wanted += try expected.floats(info.name)
+        }
+        #expect(wanted.count > count, sourceLocation: sourceLocation)
+        let share = shareOfMovement(found, (start, wanted))
+        #expect(share <= 2e-5, "\(share) of the movement", sourceLocation: sourceLocation)
     }
 
     /// The reference's weights moved by a hundredth of their size or more.

@@ -37,53 +37,30 @@ import TuttiTraining
         return try TrainingInputs(configuration, ensemble: LocalEnsemble.single())
     }
 
-    /// The values of all parameters before and after.
-    private func train(
-        _ inputs: TrainingInputs, ensemble: any Ensemble = LocalEnsemble.single()
-    ) throws -> (start: [Float], end: [Float]) {
-        let start = parameterValues(inputs.model)
-        #expect(try Trainer(inputs, ensemble: ensemble).train() == .finished)
-        return (start, parameterValues(inputs.model))
-    }
-
     @Test(arguments: models)
     func eightStepsEqualTheReference(_ name: String) throws {
         let (expected, output) = (try expected(name), try TemporaryDirectory())
-        _ = try train(try inputs(name, output.path + "/run"))
+        _ = try GoldenRun.train(try inputs(name, output.path + "/run"))
         try GoldenRun.expectSteps(expected["steps"], in: output.path + "/run")
         try GoldenRun.expectMovement(expected["movement"])
-        let golden = try SafetensorsFile(path: Goldens.path("router/\(name)/expected.safetensors"))
-        var (found, start, wanted) = ([Float](), [Float](), [Float]())
-        for info in golden.tensors where info.name.hasPrefix("end.") {
-            // The reference names the file of a shared module in its own order of saving; the folder's name is the same.
-            let parts = info.name.dropFirst(4).split(separator: "/", omittingEmptySubsequences: false)
-            let folder = parts.dropLast().map { "/" + $0 }.joined() + "/model.safetensors"
-            let tensor = String(parts.last ?? "")
-            found += try SafetensorsFile(path: output.path + "/run/final" + folder).floats(tensor)
-            start += try SafetensorsFile(path: Goldens.path("router/\(name)/model") + folder).floats(tensor)
-            wanted += try golden.floats(info.name)
-        }
-        #expect(wanted.count > 1000)
-        #expect(
-            shareOfMovement(found, (start, wanted)) <= 2e-5,
-            "\(shareOfMovement(found, (start, wanted))) of the movement")
+        try GoldenRun.expectEnd(output.path + "/run/final", golden: Goldens.path("router/\(name)"), moreThan: 1000)
     }
 
     @Test(arguments: models)
     func ranksAndChunksChangeNothing(_ name: String) throws {
         let output = try TemporaryDirectory()
         let root = output.path
-        let alone = try train(try inputs(name, root + "/1", dropout: 0.1))
+        let alone = try GoldenRun.train(try inputs(name, root + "/1", dropout: 0.1))
         let chunks: JSONObject = [
             "name": .string("CachedMultipleNegativesRankingLoss"), "mini_batch_size": .integer(5),
         ]
-        let chunked = try train(try inputs(name, root + "/chunks", loss: chunks, dropout: 0.1))
+        let chunked = try GoldenRun.train(try inputs(name, root + "/chunks", loss: chunks, dropout: 0.1))
         #expect(
             shareOfMovement(chunked.end, alone) <= 1e-5,
             "chunks: \(shareOfMovement(chunked.end, alone)) of the movement")
         for world in 2...4 {
             let ends = try LocalEnsemble.run(world: world) { ensemble in
-                try train(try inputs(name, root + "/\(world)", dropout: 0.1), ensemble: ensemble).end
+                try GoldenRun.train(try inputs(name, root + "/\(world)", dropout: 0.1), ensemble: ensemble).end
             }
             #expect(ends.allSatisfy { $0 == ends[0] }, "ranks have drifted apart")
             #expect(
@@ -91,13 +68,13 @@ import TuttiTraining
                 "W = \(world): \(shareOfMovement(ends[0], alone)) of the movement")
         }
         // Negative controls: other masks, and texts by the other route, are other runs.
-        let masks = try train(try inputs(name, root + "/masks", dropout: 0.11))
+        let masks = try GoldenRun.train(try inputs(name, root + "/masks", dropout: 0.11))
         #expect(shareOfMovement(masks.end, alone) > 1e-3)
         let mapping = try #require(try expected(name)["router_mapping"]?.object)
         let swapped: JSONObject = [
             "router_mapping": .object(["anchor": mapping["positive"] ?? .null, "positive": mapping["anchor"] ?? .null])
         ]
-        let other = try train(try inputs(name, root + "/swapped", args: swapped, dropout: 0.1))
+        let other = try GoldenRun.train(try inputs(name, root + "/swapped", args: swapped, dropout: 0.1))
         #expect(shareOfMovement(other.end, alone) > 1e-3)
     }
 
@@ -109,13 +86,13 @@ import TuttiTraining
                 args: ["optim": .string("adamw_torch"), "learning_rate": .number(1e-3), "weight_decay": .number(0.01)],
                 dropout: 0.1)
         }
-        let whole = try train(try inputs("whole"))
+        let whole = try GoldenRun.train(try inputs("whole"))
         let asking = AskAfter(step: 3)
         var first = try inputs("parts")
         first.stop = asking.stop
         let stopped = try Trainer(first, ensemble: LocalEnsemble.single(), reports: [asking]).train()
         #expect(stopped == .preempted(step: 3))
-        #expect(try train(try inputs("parts")).end == whole.end)
+        #expect(try GoldenRun.train(try inputs("parts")).end == whole.end)
         #expect(whole.start != whole.end)
     }
 
@@ -123,7 +100,7 @@ import TuttiTraining
     /// reference's names.
     @Test func mappingsAndLearningRates() throws {
         let output = try TemporaryDirectory()
-        let still = try train(
+        let still = try GoldenRun.train(
             try inputs(
                 "asymmetric", output.path + "/rates",
                 args: [

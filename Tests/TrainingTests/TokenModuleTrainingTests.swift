@@ -26,53 +26,32 @@ import TuttiTraining
         return try TrainingInputs(configuration, ensemble: LocalEnsemble.single())
     }
 
-    private func train(
-        _ inputs: TrainingInputs, ensemble: any Ensemble = LocalEnsemble.single()
-    ) throws -> (start: [Float], end: [Float]) {
-        let start = parameterValues(inputs.model)
-        #expect(try Trainer(inputs, ensemble: ensemble).train() == .finished)
-        return (start, parameterValues(inputs.model))
-    }
-
     @Test(arguments: models)
     func eightStepsEqualTheReference(_ name: String) throws {
         let output = try TemporaryDirectory()
         let folder = Goldens.path("token-modules/\(name)")
         let expected = try JSONValue.parse(file: folder + "/expected.json")
-        _ = try train(try inputs(name, output.path + "/run"))
+        _ = try GoldenRun.train(try inputs(name, output.path + "/run"))
         try GoldenRun.expectSteps(expected["steps"], in: output.path + "/run")
         try GoldenRun.expectMovement(expected["movement"])
-        let golden = try SafetensorsFile(path: folder + "/expected.safetensors")
-        var (found, start, wanted) = ([Float](), [Float](), [Float]())
-        for info in golden.tensors where info.name.hasPrefix("end.") {
-            let parts = info.name.dropFirst(4).split(separator: "/", omittingEmptySubsequences: false)
-            let file = parts.dropLast().map { "/" + $0 }.joined() + "/model.safetensors"
-            let tensor = String(parts.last ?? "")
-            found += try SafetensorsFile(path: output.path + "/run/final" + file).floats(tensor)
-            start += try SafetensorsFile(path: folder + "/model" + file).floats(tensor)
-            wanted += try golden.floats(info.name)
-        }
-        #expect(wanted.count > 100)
-        #expect(
-            shareOfMovement(found, (start, wanted)) <= 2e-5,
-            "\(shareOfMovement(found, (start, wanted))) of the movement")
+        try GoldenRun.expectEnd(output.path + "/run/final", golden: folder, moreThan: 100)
     }
 
     @Test(arguments: ["weights", "lstm", "cnn"])
     func ranksAndChunksChangeNothing(_ name: String) throws {
         let output = try TemporaryDirectory()
         let root = output.path
-        let alone = try train(try inputs(name, root + "/1"))
+        let alone = try GoldenRun.train(try inputs(name, root + "/1"))
         let chunks: JSONObject = [
             "name": .string("CachedMultipleNegativesRankingLoss"), "mini_batch_size": .integer(5),
         ]
-        let chunked = try train(try inputs(name, root + "/chunks", loss: chunks))
+        let chunked = try GoldenRun.train(try inputs(name, root + "/chunks", loss: chunks))
         #expect(
             shareOfMovement(chunked.end, alone) <= 1e-5,
             "chunks: \(shareOfMovement(chunked.end, alone)) of the movement")
         for world in 2...4 {
             let ends = try LocalEnsemble.run(world: world) { ensemble in
-                try train(try inputs(name, root + "/\(world)"), ensemble: ensemble).end
+                try GoldenRun.train(try inputs(name, root + "/\(world)"), ensemble: ensemble).end
             }
             #expect(ends.allSatisfy { $0 == ends[0] }, "ranks have drifted apart")
             #expect(
@@ -80,7 +59,7 @@ import TuttiTraining
                 "W = \(world): \(shareOfMovement(ends[0], alone)) of the movement")
         }
         // Negative control: another batch is another run.
-        let other = try train(
+        let other = try GoldenRun.train(
             try inputs(name, root + "/other", args: ["global_train_batch_size": .integer(5)]))
         #expect(shareOfMovement(other.end, alone) > 1e-3)
     }
@@ -93,13 +72,13 @@ import TuttiTraining
                 name, output.path + "/" + run,
                 args: ["optim": .string("adamw_torch"), "learning_rate": .number(1e-3), "weight_decay": .number(0.01)])
         }
-        let whole = try train(try inputs("whole"))
+        let whole = try GoldenRun.train(try inputs("whole"))
         let asking = AskAfter(step: 3)
         var first = try inputs("parts")
         first.stop = asking.stop
         let stopped = try Trainer(first, ensemble: LocalEnsemble.single(), reports: [asking]).train()
         #expect(stopped == .preempted(step: 3))
-        #expect(try train(try inputs("parts")).end == whole.end)
+        #expect(try GoldenRun.train(try inputs("parts")).end == whole.end)
         #expect(whole.start != whole.end)
     }
 
