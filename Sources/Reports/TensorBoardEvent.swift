@@ -10,7 +10,7 @@ import TuttiGround
 /// One event: a time, a step, and values under tags.
 struct TensorBoardEvent {
     /// Optimizer step.
-    var step = 0
+    let step: Int
     /// Each value of the summary, under its tag.
     private var values: [ProtobufWriter] = []
 

@@ -19,14 +19,10 @@ enum PageStyle {
         figcaption { font-weight: 600; } .unit { font-weight: 400; color: var(--soft); }
         svg { width: 100%; height: auto; display: block; } svg text { font-size: 12px; fill: var(--soft); }
         svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
-        .grid { stroke: var(--rule); fill: none; } .line { fill: none; stroke-width: 2; } .best { fill: none; stroke-width: 2; }
-        .line.c0, .best.c0 { stroke: var(--c0); } .line.c1, .best.c1 { stroke: var(--c1); } .line.c2, .best.c2 { stroke: var(--c2); }
-        .line.c3, .best.c3 { stroke: var(--c3); } .line.c4, .best.c4 { stroke: var(--c4); } .line.c5, .best.c5 { stroke: var(--c5); }
-        .line.c6, .best.c6 { stroke: var(--c6); } .line.c7, .best.c7 { stroke: var(--c7); }
-        .dot.c0, .key.c0 { fill: var(--c0); background: var(--c0); } .dot.c1, .key.c1 { fill: var(--c1); background: var(--c1); }
-        .dot.c2, .key.c2 { fill: var(--c2); background: var(--c2); } .dot.c3, .key.c3 { fill: var(--c3); background: var(--c3); }
-        .dot.c4, .key.c4 { fill: var(--c4); background: var(--c4); } .dot.c5, .key.c5 { fill: var(--c5); background: var(--c5); }
-        .dot.c6, .key.c6 { fill: var(--c6); background: var(--c6); } .dot.c7, .key.c7 { fill: var(--c7); background: var(--c7); }
+        .c0 { --own: var(--c0); } .c1 { --own: var(--c1); } .c2 { --own: var(--c2); } .c3 { --own: var(--c3); }
+        .c4 { --own: var(--c4); } .c5 { --own: var(--c5); } .c6 { --own: var(--c6); } .c7 { --own: var(--c7); }
+        .grid { stroke: var(--rule); fill: none; } .line, .best { stroke: var(--own); fill: none; stroke-width: 2; }
+        .dot { fill: var(--own); } .key { background: var(--own); }
         .legend { list-style: none; margin: .25rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .25rem 1rem;
           font-size: .85rem; } .key { display: inline-block; width: 1rem; height: .3rem; margin-right: .4rem; vertical-align: middle; }
         .scroll { overflow-x: auto; } table { border-collapse: collapse; margin: .5rem 0; font-size: .9rem; }
