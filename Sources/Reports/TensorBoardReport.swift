@@ -17,6 +17,8 @@ package final class TensorBoardReport: Report {
     private let root: String
     /// Whether all event files below `root` are this run's.
     private let isOwnRoot: Bool
+    /// The name of output_dir.
+    private let folderName: String
     /// How the names of this run's files end.
     private let suffix: String
     /// The file of this process; nil before the run begins.
@@ -31,8 +33,9 @@ package final class TensorBoardReport: Report {
         let given = environment["TENSORBOARD_LOGGING_DIR"].flatMap { $0.isEmpty ? nil : $0 }
         root = given ?? context.outputDirectory + "/runs"
         isOwnRoot = given == nil
-        let place = URL(fileURLWithPath: context.outputDirectory).standardizedFileURL.path
-        suffix = ".tutti-" + hexadecimalDigest(ofText: place).prefix(8)
+        let place = URL(fileURLWithPath: context.outputDirectory).standardizedFileURL
+        folderName = place.lastPathComponent
+        suffix = ".tutti-" + hexadecimalDigest(ofText: place.path).prefix(8)
     }
 
     /// Its registry entry.
@@ -123,7 +126,7 @@ package final class TensorBoardReport: Report {
                     }
                 }
             }
-            session.add(4, run.name ?? URL(fileURLWithPath: root).deletingLastPathComponent().lastPathComponent)
+            session.add(4, run.name ?? folderName)
             session.add(5, now)
         }
     }
