@@ -1,4 +1,5 @@
 // Bias and activation, forward and backward, recomputed from the stored pre-activation.
+#include <stdbool.h>
 #include "activation_functions.h"
 
 INLINE void forward_rows(const int kind, tutti_rows x, const float *bias, tutti_rows out, tutti_range rows,
@@ -49,16 +50,22 @@ TUTTI_KERNEL(tutti_activation_backward, backward,
               int64_t columns),
              (kind, x, bias, dout, dx, rows, columns))
 
+INLINE void both_at(const int kind, float u, float *gradient, float *activated) {
+    *gradient *= derivative(kind, u);
+    *activated = value(kind, u);
+}
+
 INLINE void both_rows(const int kind, tutti_rows x, const float *bias, tutti_rows dout, tutti_rows activated,
                       tutti_range rows, int64_t columns) {
     for (int64_t r = rows.begin; r < rows.end; r++) {
         const float *from = x.at + r * x.stride;
         float *gradient = dout.at + r * dout.stride, *to = activated.at + r * activated.stride;
-        VECTOR_LOOP
-        for (int64_t c = 0; c < columns; c++) {
-            float u = bias ? from[c] + bias[c] : from[c];
-            gradient[c] *= derivative(kind, u);
-            to[c] = value(kind, u);
+        if (bias) {
+            VECTOR_LOOP
+            for (int64_t c = 0; c < columns; c++) both_at(kind, from[c] + bias[c], gradient + c, to + c);
+        } else {
+            VECTOR_LOOP
+            for (int64_t c = 0; c < columns; c++) both_at(kind, from[c], gradient + c, to + c);
         }
     }
 }

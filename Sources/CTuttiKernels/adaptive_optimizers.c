@@ -2,6 +2,7 @@
 //
 // Each follows the order of operations of its reference: torch's single-tensor implementations, bitsandbytes' for Lion and
 // AdEMAMix, schedulefree's for the schedule-free AdamW.
+#include <stdbool.h>
 #include "vectorise.h"
 
 /// The gradient of element i: scaled, with coupled decay.
@@ -43,7 +44,7 @@ INLINE void adagrad(tutti_update u, tutti_update_scalars s) {
 }
 TUTTI_KERNEL(tutti_adagrad, adagrad, (tutti_update u, tutti_update_scalars s), (u, s))
 
-INLINE void rmsprop(tutti_update u, tutti_update_scalars s) {
+INLINE void rmsprop_of(const bool centred, const bool moving, tutti_update u, tutti_update_scalars s) {
     EXACT_MATH
     float *p = u.parameters, *square = u.a, *mean = u.b, *buffer = u.c;
     VECTOR_LOOP
@@ -51,7 +52,7 @@ INLINE void rmsprop(tutti_update u, tutti_update_scalars s) {
         GRADIENT(g);
         SQUARES(v, square[i], g, s.beta2, s.one_minus_beta2);
         float variance = v;
-        if (mean) {
+        if (centred) {
             LERP(m, mean[i], g, s.one_minus_beta2);
             float offset = m * m;
             variance = variance - offset;
@@ -59,7 +60,7 @@ INLINE void rmsprop(tutti_update u, tutti_update_scalars s) {
         }
         float root = __builtin_elementwise_sqrt(variance) + s.epsilon;
         square[i] = v;
-        if (buffer) {
+        if (moving) {
             float kept = buffer[i] * s.momentum;
             float taken = g / root;
             float moment = kept + taken;
@@ -72,6 +73,13 @@ INLINE void rmsprop(tutti_update u, tutti_update_scalars s) {
             p[i] = p[i] + step;
         }
     }
+}
+
+INLINE void rmsprop(tutti_update u, tutti_update_scalars s) {
+    if (u.b && u.c) rmsprop_of(true, true, u, s);
+    else if (u.b) rmsprop_of(true, false, u, s);
+    else if (u.c) rmsprop_of(false, true, u, s);
+    else rmsprop_of(false, false, u, s);
 }
 TUTTI_KERNEL(tutti_rmsprop, rmsprop, (tutti_update u, tutti_update_scalars s), (u, s))
 

@@ -33,21 +33,30 @@ TUTTI_KERNEL(tutti_gated_forward, gated_forward,
               int64_t columns),
              (kind, second, x, bias, out, rows, columns))
 
+/// The gradients of one product: of both factors, and the product itself in place of its gradient.
+INLINE void gated_gradients(const int kind, float a, float b, float *u, float *v, float *gradient) {
+    FAST_MATH
+    float f = value(kind, a), g = *gradient;
+    *u = g * b * derivative(kind, a);
+    *v = g * f;
+    *gradient = f * b;
+}
+
 INLINE void gated_backward_rows(const int kind, bool second, tutti_rows x, const tutti_gate_bias *bias,
                                 tutti_rows dout, tutti_range rows, int64_t columns) {
-    FAST_MATH
     const float *u_bias = bias ? (second ? bias->second : bias->first) : NULL;
     const float *v_bias = bias ? (second ? bias->first : bias->second) : NULL;
     for (int64_t r = rows.begin; r < rows.end; r++) {
         float *row = x.at + r * x.stride, *u = row + (second ? columns : 0), *v = row + (second ? 0 : columns);
         float *gradient = dout.at + r * dout.stride;
-        VECTOR_LOOP
-        for (int64_t c = 0; c < columns; c++) {
-            float a = bias ? u[c] + u_bias[c] : u[c], b = bias ? v[c] + v_bias[c] : v[c], g = gradient[c];
-            float f = value(kind, a);
-            u[c] = g * b * derivative(kind, a);
-            v[c] = g * f;
-            gradient[c] = f * b;
+        // Two loops: with the choice inside, the lanes of a missing bias would be masked loads from NULL (vectorise.h).
+        if (bias) {
+            VECTOR_LOOP
+            for (int64_t c = 0; c < columns; c++)
+                gated_gradients(kind, u[c] + u_bias[c], v[c] + v_bias[c], u + c, v + c, gradient + c);
+        } else {
+            VECTOR_LOOP
+            for (int64_t c = 0; c < columns; c++) gated_gradients(kind, u[c], v[c], u + c, v + c, gradient + c);
         }
     }
 }

@@ -58,9 +58,12 @@ INLINE void forward_of(const tutti_heads *h, tutti_rows x, tutti_rows out, tutti
             if (h->weight) {
                 float r = inverse_root(from, bias, h->epsilon, width), shift = h->weight_shift;
                 const float *weight = h->weight;
-                VECTOR_LOOP
-                for (int64_t e = 0; e < width; e++) {
-                    to[e] = (bias ? from[e] + bias[e] : from[e]) * r * (weight[e] + shift);
+                if (bias) {
+                    VECTOR_LOOP
+                    for (int64_t e = 0; e < width; e++) to[e] = (from[e] + bias[e]) * r * (weight[e] + shift);
+                } else {
+                    VECTOR_LOOP
+                    for (int64_t e = 0; e < width; e++) to[e] = from[e] * r * (weight[e] + shift);
                 }
             } else if (bias) {
                 VECTOR_LOOP
@@ -75,6 +78,25 @@ INLINE void forward_of(const tutti_heads *h, tutti_rows x, tutti_rows out, tutti
 TUTTI_KERNEL(tutti_heads_forward, forward_of, (const tutti_heads *h, tutti_rows x, tutti_rows out, tutti_range rows),
              (h, x, out, rows))
 
+/// The gradients of one head's norm: of its weights, added, and of its input in place of the output's.
+INLINE void norm_backward(const bool biased, const float *from, const float *bias, float r, const float *weight,
+                          float shift, float *g, float *dweight, int64_t width) {
+    FAST_MATH
+    float along = 0.0f;
+    VECTOR_LOOP
+    for (int64_t e = 0; e < width; e++) {
+        float normal = (biased ? from[e] + bias[e] : from[e]) * r;
+        along += g[e] * (weight[e] + shift) * normal;
+    }
+    along /= (float)width;
+    VECTOR_LOOP
+    for (int64_t e = 0; e < width; e++) {
+        float normal = (biased ? from[e] + bias[e] : from[e]) * r;
+        dweight[e] += g[e] * normal;
+        g[e] = r * (g[e] * (weight[e] + shift) - normal * along);
+    }
+}
+
 INLINE void backward_of(const tutti_heads *h, tutti_rows x, tutti_rows dout, float *dweight, tutti_range rows) {
     FAST_MATH
     if (rows.begin >= rows.end) return;
@@ -88,19 +110,9 @@ INLINE void backward_of(const tutti_heads *h, tutti_rows x, tutti_rows dout, flo
             if (!h->weight) continue;
             const float *from = x.at + t * x.stride + head * width, *bias = h->bias ? h->bias + head * width : NULL;
             const float *weight = h->weight;
-            float r = inverse_root(from, bias, h->epsilon, width), along = 0.0f, shift = h->weight_shift;
-            VECTOR_LOOP
-            for (int64_t e = 0; e < width; e++) {
-                float normal = (bias ? from[e] + bias[e] : from[e]) * r;
-                along += g[e] * (weight[e] + shift) * normal;
-            }
-            along /= (float)width;
-            VECTOR_LOOP
-            for (int64_t e = 0; e < width; e++) {
-                float normal = (bias ? from[e] + bias[e] : from[e]) * r;
-                dweight[e] += g[e] * normal;
-                g[e] = r * (g[e] * (weight[e] + shift) - normal * along);
-            }
+            float r = inverse_root(from, bias, h->epsilon, width);
+            if (bias) norm_backward(true, from, bias, r, weight, h->weight_shift, g, dweight, width);
+            else norm_backward(false, from, NULL, r, weight, h->weight_shift, g, dweight, width);
         }
     }
 }

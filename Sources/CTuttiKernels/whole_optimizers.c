@@ -2,6 +2,7 @@
 //
 // As in optimizers.c nothing is contracted or reassociated. Sums are of fp64 in a fixed order: sixteen lanes along a row,
 // row after row down a column, so that neither threads nor the instruction level change a bit.
+#include <stdbool.h>
 #include "vectorise.h"
 
 /// g * scale squared, plus epsilon, in fp32.
@@ -98,14 +99,14 @@ INLINE void adafactor_vector(float *u, int64_t count, float *state, tutti_update
 TUTTI_KERNEL(tutti_adafactor_vector, adafactor_vector, (float *u, int64_t count, float *state, tutti_update_scalars s),
              (u, count, state, s))
 
-INLINE void adafactor_move(tutti_update u, tutti_update_scalars s) {
+INLINE void adafactor_move_of(const bool moving, tutti_update u, tutti_update_scalars s) {
     EXACT_MATH
     float *p = u.parameters, *moment = u.a;
     VECTOR_LOOP
     for (int64_t i = 0; i < u.count; i++) {
         float update = u.gradients[i] / s.correction1;
         update = update * s.rate;
-        if (moment) {
+        if (moving) {
             float kept = moment[i] * s.beta1, taken = s.one_minus_beta1 * update;
             update = kept + taken;
             moment[i] = update;
@@ -114,6 +115,10 @@ INLINE void adafactor_move(tutti_update u, tutti_update_scalars s) {
         float decayed = p[i] - decay;
         p[i] = decayed - update;
     }
+}
+
+INLINE void adafactor_move(tutti_update u, tutti_update_scalars s) {
+    if (u.a) adafactor_move_of(true, u, s); else adafactor_move_of(false, u, s);
 }
 TUTTI_KERNEL(tutti_adafactor_move, adafactor_move, (tutti_update u, tutti_update_scalars s), (u, s))
 
