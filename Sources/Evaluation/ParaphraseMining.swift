@@ -14,13 +14,13 @@ import TuttiModels
 import TuttiObjectives
 
 /// Two sentences and their similarity.
-struct SimilarPair: Sendable, Equatable {
+public struct SimilarPair: Sendable, Equatable {
     /// Their similarity.
-    let score: Float
+    public let score: Float
     /// The smaller number.
-    let first: Int32
+    public let first: Int32
     /// The larger number.
-    let second: Int32
+    public let second: Int32
 
     /// Whether it comes before another pair.
     func precedes(_ other: SimilarPair) -> Bool {

@@ -41,6 +41,67 @@ func publicNames(_ text: String) -> Set<String> {
         #expect(declared.count > 60)
     }
 
+    /// docs/api.txt has every public declaration with its types and defaults: its changes are those of the interface.
+    @Test func theListingOfTheInterfaceIsThatOfTheSources() throws {
+        let listing =
+            try FileManager.default.subpathsOfDirectory(atPath: sources).filter { $0.hasSuffix(".swift") }
+            .flatMap { path -> [String] in
+                let module = path.prefix { $0 != "/" }
+                let text = try String(contentsOfFile: sources + "/" + path, encoding: .utf8)
+                return PublicInterface.declarations(text).map { "\(module) \($0)" }
+            }.sorted().joined(separator: "\n") + "\n"
+        let file = URL(fileURLWithPath: sources).deletingLastPathComponent().appendingPathComponent("docs/api.txt")
+        if ProcessInfo.processInfo.environment["RECORD_SNAPSHOTS"] == "1" {
+            try listing.write(to: file, atomically: true, encoding: .utf8)
+        }
+        let kept = try String(contentsOf: file, encoding: .utf8)
+        func lines(_ text: String) -> Set<Substring> { Set(text.split(separator: "\n")) }
+        #expect(lines(listing).subtracting(lines(kept)).sorted() == [], "RECORD_SNAPSHOTS=1 writes docs/api.txt anew")
+        #expect(lines(kept).subtracting(lines(listing)).sorted() == [], "RECORD_SNAPSHOTS=1 writes docs/api.txt anew")
+        #expect(listing == kept)
+    }
+
+    @Test func declarationsAreRead() {
+        let text = """
+            // public func no() {}
+            public struct A<B>: C {
+                /// Doc { with brace.
+                public let d: Int, e = "}"
+                public private(set) var f: [String: Int] = [:]
+                var g: Int { 1 }
+                package func h() {}
+                public func i(
+                    j: Int = 1, k: (Int) -> Void = { _ in }
+                ) throws -> Int where B: C {
+                    let public = "\\(l.map { "}" })"
+                    func public_() {}
+                    return 1
+                }
+                @inlinable
+                public init?(m: Int) { self.init() }
+                enum N { case o }
+                public enum P: String { case q, r = "{" }
+            }
+            public protocol S: AnyObject {
+                var t: Int { get }
+                func u() throws
+            }
+            public extension V { func w() {} }
+            extension V { public typealias X = Int }
+            extension V { public subscript(y: Int) -> Int { 1 } }
+            """
+        #expect(
+            PublicInterface.declarations(text) == [
+                "public struct A<B>: C", "A: public let d: Int, e = \"}\"",
+                "A: public private(set) var f: [String: Int] = [:]",
+                "A: public func i( j: Int = 1, k: (Int) -> Void = { _ in } ) throws -> Int where B: C",
+                "A: public init?(m: Int)",
+                "A: public enum P: String", "A.P: case q, r = \"{\"", "public protocol S: AnyObject", "S: var t: Int",
+                "S: func u() throws", "V: func w()", "V: public typealias X = Int",
+                "V: public subscript(y: Int) -> Int",
+            ])
+    }
+
     @Test func publicNamesAreFound() {
         #expect(publicNames("public final class A: B {\n    public func c() {}\n}") == ["A"])
         #expect(publicNames("@frozen public struct A<B> {}\npublic func c(_ d: E) {}") == ["A", "c"])

@@ -10,7 +10,7 @@ import TuttiFormats
 import TuttiGround
 
 /// How negatives are chosen among the candidates that remain.
-package enum NegativeSampling: String, Sendable, CaseIterable {
+public enum NegativeSampling: String, Sendable, CaseIterable {
     /// The most similar ones.
     case top
     /// Any of them, drawn from (seed, query).
@@ -18,7 +18,7 @@ package enum NegativeSampling: String, Sendable, CaseIterable {
 }
 
 /// The form of the rows that mining writes.
-package enum MinedFormat: String, Sendable, CaseIterable {
+public enum MinedFormat: String, Sendable, CaseIterable {
     /// anchor, positive, negative
     case triplet
     /// anchor, positive, negative_1 ... negative_n
@@ -32,42 +32,42 @@ package enum MinedFormat: String, Sendable, CaseIterable {
 }
 
 /// The options of a mining run.
-package struct MiningOptions: Sendable, Equatable {
+public struct MiningOptions: Sendable, Equatable {
     /// Candidates skipped at the top of the ranking.
-    package var rangeMinimum = 0
+    public var rangeMinimum = 0
     /// Candidates looked at, the skipped ones included; nil derives it from the other options.
-    package var rangeMaximum: Int?
+    public var rangeMaximum: Int?
     /// Candidates above this score are struck out.
-    package var maximumScore: Double?
+    public var maximumScore: Double?
     /// Candidates below this score are struck out.
-    package var minimumScore: Double?
+    public var minimumScore: Double?
     /// Candidates must be at least this much less similar than the query's least similar positive.
-    package var absoluteMargin: Double?
+    public var absoluteMargin: Double?
     /// As `absoluteMargin`, as a share of the magnitude of that positive's score.
-    package var relativeMargin: Double?
+    public var relativeMargin: Double?
     /// Negatives taken for each query.
-    package var negatives = 3
+    public var negatives = 3
     /// How they are chosen.
-    package var sampling = NegativeSampling.top
+    public var sampling = NegativeSampling.top
     /// The seed of random sampling.
-    package var seed: UInt64 = 42
+    public var seed: UInt64 = 42
     /// Whether positives stay among the candidates, for rankings that a reranker is judged by.
-    package var includesPositives = false
+    public var includesPositives = false
     /// The form of the rows.
-    package var format = MinedFormat.triplet
+    public var format = MinedFormat.triplet
     /// Whether rows carry similarities.
-    package var writesScores = false
+    public var writesScores = false
     /// What is put before every query; nil takes the model's.
-    package var queryPrompt: String?
+    public var queryPrompt: String?
     /// What is put before every document; nil takes the model's.
-    package var documentPrompt: String?
+    public var documentPrompt: String?
     /// Texts that are encoded together.
-    package var batchSize = 32
+    public var batchSize = 32
     /// Texts whose embeddings are kept together: what a killed run may have to compute again.
-    package var chunkSize = 2048
+    public var chunkSize = 2048
 
     /// The reference's defaults.
-    package init() {}
+    public init() {}
 
     /// These options with older names and contradictions resolved as the reference does, and what to tell of it.
     package func resolved() -> (options: MiningOptions, notices: [String]) {

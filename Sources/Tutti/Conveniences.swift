@@ -1,0 +1,48 @@
+// What scripts of sentence-transformers write in one line: a column by its name, some of the rows, an evaluation, a saved model.
+
+import Foundation
+import TuttiCorpus
+import TuttiEnsemble
+import TuttiEvaluation
+import TuttiFormats
+import TuttiGround
+import TuttiModels
+
+extension Table {
+    /// The texts of a column, in row order.
+    ///
+    /// - Throws: `.data` with the nearest name where there is no such text column.
+    public subscript(name: String) -> [String] {
+        get throws(TuttiError) { texts(column: try column(named: name)) }
+    }
+
+    /// The rows `rows`, as many of them as there are.
+    public func select(_ rows: Range<Int>) -> Table {
+        selecting(Array(rows.clamped(to: 0..<rowCount)))
+    }
+}
+
+extension Evaluator {
+    /// The metrics of `model` under their keys, outside of a run. Collective with an ensemble.
+    ///
+    /// - Parameter outputDirectory: where results are appended below eval/; nil writes nothing.
+    @discardableResult
+    public func callAsFunction(
+        _ model: any SentenceEncoding, outputDirectory: String? = nil,
+        ensemble: any Ensemble = LocalEnsemble.single()
+    ) throws -> [String: Double] {
+        let metrics = try evaluate(
+            model: model, ensemble: ensemble, context: EvaluationContext(outputDirectory: outputDirectory))
+        return Dictionary(metrics.map { ($0.key, $0.value) }) { first, _ in first }
+    }
+}
+
+extension SentenceEncoder {
+    /// Writes the model's folder to `path`, whole or not at all; what was there before is replaced.
+    ///
+    /// - Throws: `.retryable` naming the file that cannot be written.
+    public func savePretrained(_ path: String) throws {
+        if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
+        try AtomicWrite.directory(finalPath: path) { try save(to: $0, card: nil) }
+    }
+}
