@@ -4,14 +4,14 @@
 // may keep apart.
 
 /// The distinct texts of a list and where each element of the list went.
-struct UniqueTexts: Sendable {
+package struct UniqueTexts: Sendable {
     /// The distinct texts in the order of their first appearance.
-    private(set) var texts: [String] = []
+    package private(set) var texts: [String] = []
     /// For each element of the list, its place in `texts`.
-    private(set) var places: [Int] = []
+    package private(set) var places: [Int] = []
 
     /// Collects the distinct texts of `list`.
-    init(_ list: [String]) {
+    package init(_ list: [String]) {
         var known: [ByteKey: Int] = [:]
         places.reserveCapacity(list.count)
         for text in list {
@@ -28,18 +28,18 @@ struct UniqueTexts: Sendable {
 }
 
 /// A string that is equal and ordered byte by byte in UTF-8, which is also the order of code points.
-struct ByteKey: Hashable, Comparable {
+package struct ByteKey: Hashable, Comparable {
     /// The string.
-    let text: String
+    package let text: String
 
     /// `text` by its bytes.
-    init(_ text: String) { self.text = text }
+    package init(_ text: String) { self.text = text }
 
-    static func == (a: ByteKey, b: ByteKey) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+    package static func == (a: ByteKey, b: ByteKey) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
 
-    static func < (a: ByteKey, b: ByteKey) -> Bool { a.text.utf8.lexicographicallyPrecedes(b.text.utf8) }
+    package static func < (a: ByteKey, b: ByteKey) -> Bool { a.text.utf8.lexicographicallyPrecedes(b.text.utf8) }
 
-    func hash(into hasher: inout Hasher) {
+    package func hash(into hasher: inout Hasher) {
         var text = text
         text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }

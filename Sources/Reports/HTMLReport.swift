@@ -1,5 +1,8 @@
 // `output_dir/report.html`, made anew whenever the run evaluates, saves or ends: always whole, and never more than a copy of
-// what metrics.jsonl says, so that a resumed run has nothing to cut back.
+// what the run's folder says.
+//
+// Diagnoses of the model are kept in output_dir/diagnosis: sample.json with the texts, step-N.json and final.json with numbers.
+// A resumed run removes those of later steps.
 
 import Foundation
 import TuttiFormats
@@ -15,6 +18,22 @@ package final class HTMLReport: Report {
     /// Its registry entry.
     static let entry = ReportEntry(name: "html", summary: "output_dir/report.html, a page with charts") {
         HTMLReport(directory: $0.outputDirectory)
+    }
+
+    /// Diagnoses, for the section on embeddings.
+    package var details: ReportDetails { .diagnosis }
+
+    package func rewind(to step: Int, evaluationIsDue: Bool) throws {
+        let point = RewindPoint(step, evaluationIsDue: evaluationIsDue)
+        let folder = directory + "/" + DiagnosisFiles.folder
+        for (name, ofStep) in try DiagnosisFiles.names(in: directory)
+        where ofStep.map({ !point.keeps(step: $0) { _ in false } }) ?? true {
+            try FileManager.default.removeItem(atPath: folder + "/" + name)
+        }
+    }
+
+    package func diagnosed(_ diagnosis: ContrastiveDiagnosis, of sample: DiagnosisSample) throws {
+        try DiagnosisFiles.write(diagnosis, of: sample, in: directory)
     }
 
     package func logged(_ line: LogLine) throws { if line.kind != .training { try write() } }

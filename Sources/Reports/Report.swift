@@ -7,8 +7,24 @@
 import TuttiFormats
 import TuttiGround
 
+/// What a report may ask for beyond what every run measures, because it costs time.
+public struct ReportDetails: OptionSet, Sendable {
+    /// One bit a detail.
+    public let rawValue: Int
+
+    /// The details of these bits.
+    public init(rawValue: Int) { self.rawValue = rawValue }
+
+    /// `LogLine.gradientNorms`: one more pass over the gradients for every line of training.
+    public static let gradientNorms = ReportDetails(rawValue: 1)
+    /// `Report.diagnosed`: a sample of the pairs is encoded before training, at every evaluation and at the end.
+    public static let diagnosis = ReportDetails(rawValue: 2)
+}
+
 /// Receives what a run reports.
 public protocol Report: AnyObject {
+    /// What it asks for beyond what every run measures.
+    var details: ReportDetails { get }
     /// Removes what an earlier process reported about steps after `step`; -1 means everything.
     ///
     /// A killed run may have logged steps after its newest checkpoint. Called before `began`.
@@ -22,6 +38,8 @@ public protocol Report: AnyObject {
     func worked(_ progress: TaskProgress)
     /// A line was logged.
     func logged(_ line: LogLine) throws
+    /// The model was diagnosed on the same sample as before.
+    func diagnosed(_ diagnosis: ContrastiveDiagnosis, of sample: DiagnosisSample) throws
     /// A folder was written.
     func saved(_ path: String)
     /// A notice of one line.
@@ -31,6 +49,8 @@ public protocol Report: AnyObject {
 }
 
 extension Report {
+    /// Nothing beyond it.
+    public var details: ReportDetails { [] }
     /// Nothing to remove.
     public func rewind(to step: Int, evaluationIsDue: Bool) throws {}
     /// Ignores the start.
@@ -41,6 +61,8 @@ extension Report {
     public func worked(_ progress: TaskProgress) {}
     /// Ignores lines.
     public func logged(_ line: LogLine) throws {}
+    /// Ignores diagnoses.
+    public func diagnosed(_ diagnosis: ContrastiveDiagnosis, of sample: DiagnosisSample) throws {}
     /// Ignores saved folders.
     public func saved(_ path: String) {}
     /// Ignores notices.
@@ -93,12 +115,20 @@ public struct LogLine: Sendable, Equatable {
     public var values: JSONObject
     /// The keys of the main metrics: losses on evaluation data, an evaluator's primary metric.
     public var mainMetrics: [String]
+    /// Of training lines, where a report asks for it: the norm of the last step's summed gradient before clipping, of
+    /// every trained tensor under its name, in the order of the model.
+    public var gradientNorms: [(tensor: String, norm: Double)] = []
 
     /// A line of the log.
     public init(_ kind: Kind, _ values: JSONObject, mainMetrics: [String] = []) {
         self.kind = kind
         self.values = values
         self.mainMetrics = mainMetrics
+    }
+
+    /// True if kind, values and metrics are equal.
+    public static func == (a: LogLine, b: LogLine) -> Bool {
+        a.kind == b.kind && a.values == b.values && a.mainMetrics == b.mainMetrics
     }
 
     /// The optimizer step.

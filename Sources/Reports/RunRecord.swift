@@ -15,6 +15,8 @@ package struct RunRecord: Sendable {
     /// Lines of metrics.jsonl, in their order: those of steps, of evaluations, and the closing one.
     package let training, evaluations: [JSONObject]
     package let closing: JSONObject?
+    /// How the model placed a sample of its pairs, in the order of the run; nil where nothing was diagnosed.
+    let diagnosis: (sample: DiagnosisSample, diagnoses: [ContrastiveDiagnosis])?
 
     /// Reads the run in `path`.
     ///
@@ -29,6 +31,7 @@ package struct RunRecord: Sendable {
         }
         let object = try JSONValue.parse(file: file).object ?? JSONObject()
         status = object["status"]?.string ?? "unknown"
+        diagnosis = try DiagnosisFiles.read(in: path)
         configuration = object["configuration"] ?? .null
         var (training, evaluations): ([JSONObject], [JSONObject]) = ([], [])
         var closing: JSONObject?

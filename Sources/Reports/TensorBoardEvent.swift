@@ -26,6 +26,33 @@ struct TensorBoardEvent {
             })
     }
 
+    /// Adds how `numbers`, at least one, are distributed: ten intervals of equal width, one where all are equal.
+    mutating func add(_ tag: String, histogramOf numbers: [Double]) {
+        let (least, most) = (numbers.min() ?? 0, numbers.max() ?? 0)
+        let intervals = most > least ? 10 : 1
+        var counts = [Double](repeating: 0, count: intervals)
+        for number in numbers {
+            let place = most > least ? Int((number - least) / (most - least) * Double(intervals)) : 0
+            counts[min(place, intervals - 1)] += 1
+        }
+        values.append(
+            ProtobufWriter {
+                $0.add(1, tag)
+                $0.add(5) { histogram in
+                    histogram.add(1, least)
+                    histogram.add(2, most)
+                    histogram.add(3, Double(numbers.count))
+                    histogram.add(4, numbers.reduce(0, +))
+                    histogram.add(5, numbers.reduce(0) { $0 + $1 * $1 })
+                    for place in 1..<intervals {
+                        histogram.add(6, least + (most - least) * Double(place) / Double(intervals))
+                    }
+                    histogram.add(6, most)
+                    for count in counts { histogram.add(7, count) }
+                }
+            })
+    }
+
     /// Adds text in Markdown.
     mutating func add(_ tag: String, markdown text: String) {
         values.append(

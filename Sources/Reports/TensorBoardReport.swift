@@ -1,4 +1,5 @@
-// Event files for TensorBoard: scalars, the arguments and the model's configuration as text, hyper-parameters.
+// Event files for TensorBoard: scalars, histograms of the norms of gradients by layer, the arguments and the model's configuration
+// as text, hyper-parameters.
 //
 // Folder and tags are those of transformers' TensorBoardCallback: $TENSORBOARD_LOGGING_DIR, or
 // output_dir/runs/<time>_<host>; "eval_x" becomes "eval/x", "test_x" "test/x", all others "train/x". A resumed run writes a
@@ -45,6 +46,9 @@ package final class TensorBoardReport: Report {
 
     // MARK: What a run reports
 
+    /// The norms of gradients, for the histograms.
+    package var details: ReportDetails { .gradientNorms }
+
     /// Creates a file with the run's arguments, in the folder of the earlier ones if the run is resumed.
     package func began(_ run: ReportedRun) throws {
         let folder = try files().last.map(Self.folder) ?? newFolder()
@@ -67,6 +71,12 @@ package final class TensorBoardReport: Report {
     package func logged(_ line: LogLine) throws {
         var event = TensorBoardEvent(step: line.step)
         for (key, value) in line.numbers { event.add(Self.tag(key), value.double ?? 0) }
+        let layers = LayerNorms.of(line.gradientNorms)
+        for layer in layers {
+            event.add("gradients/" + layer.layer, layer.norm)
+            event.add("gradients_of_tensors/" + layer.layer, histogramOf: layer.norms)
+        }
+        if !layers.isEmpty { event.add("gradients_of_layers", histogramOf: layers.map(\.norm)) }
         try write(event)
     }
 

@@ -26,6 +26,8 @@ struct PreparedBatch: Sendable {
     var labelWidth: Int
     /// Equal where texts have equal tokens; empty where nobody asks.
     var textKeys: [UInt64]  // [textColumns * b] or []
+    /// Floating-point operations of the student's pass over it, forward and backward; recomputation is not counted.
+    var flops = 0.0
 
     /// The texts of a role; none where nobody has asked for it.
     subscript(role: Role) -> PackedBatch { texts[role] ?? PackedBatch() }
@@ -54,6 +56,8 @@ struct BatchPreparation: Sendable {
     private let equalRows: Bool
     /// Whether texts are read, and not their tokens alone.
     private let needsTexts: Bool
+    /// The routes of the model.
+    private let plans: [EncoderPlan]
 
     /// What `objective` needs of a table with `columnCount` text columns, whose columns have these prompts and tasks.
     ///
@@ -90,6 +94,7 @@ struct BatchPreparation: Sendable {
         textColumns = columnCount
         needsTexts = readers.contains { $0.tokens == nil }
         needsTextKeys = requirements.needsTextKeys
+        plans = objective.model.encoder.routes.map(\.plan)
         self.equalRows = equalRows || objective.loss.dependsOnDealing
     }
 
@@ -128,8 +133,20 @@ struct BatchPreparation: Sendable {
             }
             batch.texts[reader.role] = packed
         }
+        batch.flops = flops(batch[.student])
         if needsTextKeys { batch.textKeys = try keys(texts, of: table) }
         return batch
+    }
+
+    /// The operations of a training pass over `packed`, each sequence by its route.
+    private func flops(_ packed: PackedBatch) -> Double {
+        let lengths = packed.lengths
+        return plans.enumerated().reduce(0) { sum, route in
+            let own =
+                plans.count == 1
+                ? lengths : lengths.indices.filter { packed.routes[$0] == route.offset }.map { lengths[$0] }
+            return sum + route.element.trainingFLOPs(tokens: own.reduce(0, +), lengths: own)
+        }
     }
 
     /// Adds the texts of a column to `packed`, from their tokens where there are some.

@@ -22,6 +22,8 @@ final class RunEvents {
     private let replicas: ReplicaCheck
     private let callbacks: Callbacks
     private let ensemble: any Ensemble
+    /// Where the model places a sample of the pairs; nil where no report asks or there are none.
+    private var diagnosis: Diagnosis?
     /// Whether a request has stopped the run: everything is saved, and a later process goes on.
     private(set) var isPreempted = false
     /// The last step of which there is a checkpoint to resume from.
@@ -60,7 +62,12 @@ final class RunEvents {
         for (name, value) in TrainingArguments.options.values(of: inputs.arguments) { run.arguments[name] = value }
         try log.begin(run)
         try callbacks.tell { [state] in try $0.onTrainBegin(state) }
-        guard inputs.arguments.evalOnStart, state.globalStep == 0 else { return }
+        if log.details.contains(.diagnosis) {
+            diagnosis = Diagnosis(inputs, batchRows: inputs.arguments.trainBatchRows(world: ensemble.size))
+        }
+        guard state.globalStep == 0 else { return }
+        try weights.during { try diagnose(state) }
+        guard inputs.arguments.evalOnStart else { return }
         try weights.during { _ = try round.run(&state, choosesBest: false) }
         note(try evaluated(state, TrainerControl()), &state)
     }
@@ -124,7 +131,9 @@ final class RunEvents {
     private func judgeAndSave(_ due: TrainerControl, _ state: inout TrainerState) throws {
         var control = due
         var improved = false
-        if state.evaluationIsDue, let done = try unlessStopped({ try weights.during { try round.run(&state) } }) {
+        if state.evaluationIsDue,
+            let done = try unlessStopped({ try weights.during { try evaluateAndDiagnose(&state) } })
+        {
             improved = done
             state.evaluationIsDue = false
             followMetric(state)
@@ -139,6 +148,23 @@ final class RunEvents {
         let isLast = state.globalStep == lastStep || state.isStopped
         isPreempted =
             request == .saveAndStop && !(isLast && !state.evaluationIsDue && inputs.testEvaluators.isEmpty)
+    }
+
+    /// The evaluation, then the diagnosis of the same weights; whether the watched metric improved. Collective.
+    private func evaluateAndDiagnose(_ state: inout TrainerState) throws -> Bool {
+        let improved = try round.run(&state)
+        try diagnose(state)
+        return improved
+    }
+
+    /// Diagnoses the weights in place, if a report asks for it. Collective.
+    private func diagnose(_ state: TrainerState, isFinal: Bool = false) throws {
+        guard let diagnosis else { return }
+        let best = isFinal && inputs.arguments.loadBestModelAtEnd ? state.bestGlobalStep : nil
+        try log.pausing(for: "diagnosis") {
+            try diagnosis.run(
+                inputs.model, step: best ?? state.globalStep, isFinal: isFinal, log: log, ensemble: ensemble)
+        }
     }
 
     /// Changes the learning rate after the evaluation that was just logged, where the schedule follows the metric.
@@ -202,6 +228,7 @@ final class RunEvents {
     private func finish(_ state: inout TrainerState) throws {
         try weights.putInPlace()
         if inputs.arguments.loadBestModelAtEnd { try keeper.loadBest(state) }
+        try diagnose(state, isFinal: true)
         let test = try round.test(state)
         try log.writeClosing(test.metrics, mainMetrics: test.mainMetrics, &state)
         try keeper.saveFinal(state)

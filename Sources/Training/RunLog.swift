@@ -6,6 +6,7 @@
 import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
+import TuttiKernels
 import TuttiReports
 
 /// The log of a run.
@@ -25,6 +26,13 @@ final class RunLog {
     private var ownRows = 0
     private var earlierSeconds = 0.0
     private let startedAt = PhaseClock.now()
+    /// What the reports ask for, agreed when the run begins.
+    private(set) var details: ReportDetails = []
+    /// How the gradients of single tensors are measured.
+    var tensorNorms: TensorNorms?
+    /// Fused multiply-adds of all ranks together, as floating-point operations a second; measured when the run begins.
+    private var fmaPeak = 0.0
+    private var flopsOnClock = 0.0
     /// Called on rank zero before a line is written; what it throws ends the run.
     var beforeWriting: () throws -> Void = {}
 
@@ -46,6 +54,11 @@ final class RunLog {
     /// Reports something worth one line.
     func notice(_ text: String) { tell { $0.notice(text) } }
 
+    /// Has every report do something that may fail, on rank zero. Collective.
+    func onReports(_ body: (any Report) throws -> Void) throws {
+        try ensemble.onRoot { for report in reports { try body(report) } }
+    }
+
     /// Cuts the reports back to what a checkpoint knows; without one, to nothing. Rank zero only.
     func rewind(to state: TrainerState?) throws {
         for report in reports {
@@ -55,21 +68,36 @@ final class RunLog {
 
     /// Reports that training begins. Collective.
     func begin(_ run: ReportedRun) throws {
-        try ensemble.onRoot { for report in reports { try report.began(run) } }
+        let asked = reports.reduce(into: ReportDetails()) { $0.formUnion($1.details) }
+        fmaPeak = try measurePeak()
+        details = ReportDetails(rawValue: Int(try ensemble.agree(code: Int32(asked.rawValue))))
+        try onReports { try $0.began(run) }
+    }
+
+    /// The FMA peak of all ranks, computing at the same time as in a step. Collective.
+    private func measurePeak() throws -> Double {
+        let machine = MachineBounds(streamBytes: 64)
+        try ensemble.barrier()
+        var peak = machine.fmaPeak()
+        try withUnsafeMutablePointer(to: &peak) {
+            try ensemble.allReduceSum(UnsafeMutableBufferPointer(start: $0, count: 1))
+        }
+        return peak
     }
 
     /// Reports that the run is finished. Collective.
     func finish() throws {
-        try ensemble.onRoot { for report in reports { try report.finished() } }
+        try onReports { try $0.finished() }
     }
 
     // MARK: Steps
 
-    /// Counts a step of `rows` rows and `tokens` tokens of all ranks, `own` of them this rank's.
-    func count(rows: Int, tokens: Int, own: Int) {
+    /// Counts a step of `rows` rows, `tokens` tokens and `flops` operations of all ranks, `own` of the tokens this rank's.
+    func count(rows: Int, tokens: Int, own: Int, flops: Double) {
         stepsOnClock += 1
         tokensOnClock += tokens
         ownTokensOnClock += own
+        flopsOnClock += flops
         ownSteps += 1
         ownRows += rows
     }
@@ -107,13 +135,18 @@ final class RunLog {
         line["grad_norm"] = .number(last.gradientNorm)
         line["learning_rate"] = .number(last.learningRate)
         try addPaces(to: &line)
+        try addMemory(to: &line)
         addTimes(to: &line, tokens: state.tokensSinceLog)
         state.lossSum = 0
         state.lossSteps = 0
         state.parts = LossPartSums()
         state.tokensSinceLog = 0
         let keys = ["epoch", "grad_norm", "learning_rate", "loss", "step"] + parts.map(\.name)
-        try write(LogLine(.training, line), &state, historyKeys: keys)
+        var logged = LogLine(.training, line)
+        if details.contains(.gradientNorms), let tensorNorms {
+            logged.gradientNorms = try tensorNorms.measure(ensemble)
+        }
+        try write(logged, &state, historyKeys: keys)
     }
 
     /// How evenly the ranks have computed since the last training line; a notice about one that is slow. Collective.
@@ -127,6 +160,15 @@ final class RunLog {
         if ensemble.isRoot { stragglers.note(paces).forEach(notice) }
     }
 
+    /// The peak resident memory of the rank that has had most, in bytes. Collective.
+    private func addMemory(to line: inout JSONObject) throws {
+        var peak = Double(ProcessMemory.peakResident)
+        try withUnsafeMutablePointer(to: &peak) {
+            try ensemble.allReduceMax(UnsafeMutableBufferPointer(start: $0, count: 1))
+        }
+        line["peak_memory"] = .integer(Int64(peak))
+    }
+
     /// Tokens and main-thread seconds a step, by phase, over the steps since the last training line.
     private func addTimes(to line: inout JSONObject, tokens: Int) {
         clock.enter(.other)
@@ -134,6 +176,7 @@ final class RunLog {
         let seconds = clock.total
         line["tokens"] = .integer(Int64(tokens))
         line["tokens_per_second"] = .number(Double(tokensOnClock) / max(seconds, 1e-9))
+        line["share_of_peak"] = .number(flopsOnClock / max(seconds, 1e-9) / max(fmaPeak, 1))
         line["step_seconds"] = .number(seconds / steps)
         var phases = JSONObject()
         for phase in StepPhase.allCases { phases["\(phase)"] = .number(clock.seconds(in: phase) / steps) }
@@ -142,6 +185,7 @@ final class RunLog {
         stepsOnClock = 0
         tokensOnClock = 0
         ownTokensOnClock = 0
+        flopsOnClock = 0
         clock.reset()
     }
 

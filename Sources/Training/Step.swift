@@ -53,6 +53,7 @@ final class TrainingStep {
             pass.backward { slice in if isLast { exchange.finished(slice) } }
             report.tokens += batch[.student].tokenCount
             report.rows += batch.rows
+            report.flops += batch.flops
         }
         clock.enter(.exchange)
         shards?.complete()

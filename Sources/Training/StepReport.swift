@@ -13,6 +13,8 @@ struct StepReport {
     /// Tokens that this rank encoded, and rows of the data.
     var tokens = 0
     var rows = 0
+    /// Floating-point operations of its passes, forward and backward.
+    var flops = 0.0
 
     /// Adds one of `count` micro-batches.
     mutating func add(_ value: Double, parts summands: [(name: String, value: Double)], count: Int) {

@@ -102,6 +102,7 @@ package final class Trainer {
             given, digests: digests, batch: kept, lastStep: arguments.lastStep(totalSteps: plan.totalSteps),
             memory: memory, weights: updates.weights, replicas: replicas, log: log,
             ensemble: ensemble)
+        log.tensorNorms = TensorNorms(memory: memory)
         chance = ChanceWatch(inputs, objectives)
         events = RunEvents(
             inputs, totalSteps: plan.totalSteps, schedule: schedule, log: log, round: round, keeper: keeper,
@@ -265,7 +266,9 @@ package final class Trainer {
         fault?.spoilWeights(step: state.globalStep + 1, rank: ensemble.rank, of: step.memory.parameters)
         log.clock.enter(.other)
         if let line = step.memory.exchange.takeNotice() { log.notice(line) }
-        var sums = (loss: report.partialLoss, tokens: Double(report.tokens), rows: Double(report.rows))
+        var sums = (
+            loss: report.partialLoss, tokens: Double(report.tokens), rows: Double(report.rows), flops: report.flops
+        )
         try withUnsafeMutableBytes(of: &sums) {
             try ensemble.allReduceSum($0.bindMemory(to: Double.self))
         }
@@ -273,7 +276,7 @@ package final class Trainer {
         guard report.gradientNorm.isFinite, sums.loss.isFinite else {
             throw try secondLook.error(number: state.globalStep)
         }
-        log.count(rows: Int(sums.rows), tokens: Int(sums.tokens), own: report.tokens)
+        log.count(rows: Int(sums.rows), tokens: Int(sums.tokens), own: report.tokens, flops: sums.flops)
         state.take(loss: sums.loss, tokens: Int(sums.tokens), microBatches: count, of: batches.batchCount)
         for loss in objectives.indices where step.usedLosses[loss] { state.lossUpdates[loss] += 1 }
         let rows = sums.rows / Double(max(1, count))

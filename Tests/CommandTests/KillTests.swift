@@ -55,10 +55,20 @@ import TuttiGround
         #expect(try timelessTable(killed) == timelessTable(whole))
         #expect(try timelessEvents(killed) == timelessEvents(whole))
         #expect(killed.exists("run/report.html"))
+        func diagnosed(_ workshop: Workshop) throws -> [String] {
+            let names = try FileManager.default.contentsOfDirectory(atPath: workshop.path + "/run/diagnosis")
+            return names.filter { $0 != "sample.json" }.sorted()  // which names the data's path
+        }
+        let diagnoses = try diagnosed(killed)
+        #expect(try diagnoses == diagnosed(whole) && diagnoses.contains("final.json") && diagnoses.count == 6)
+        for name in diagnoses {
+            #expect(try killed.read("run/diagnosis/" + name) == whole.read("run/diagnosis/" + name), "\(name)")
+        }
     }
 
     private func dependsOnTheClock(_ key: String) -> Bool {
-        key.contains("second") || key.contains("runtime") || key.hasSuffix("balance")
+        key.contains("second") || key.contains("runtime") || key.hasSuffix("balance") || key.contains("share_of_peak")
+            || key.contains("memory")
     }
 
     /// The rows of metrics.csv without what depends on the clock.

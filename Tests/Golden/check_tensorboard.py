@@ -2,7 +2,7 @@
 
     check_tensorboard.py FOLDER
 
-expected.json: scalars {tag: [[step, value], ...]}, texts {tag: text}, hyperparameters {name: value}, metrics [tag, ...].
+expected.json: scalars {tag: [[step, value], ...]}, histograms {tag: [min, max, num, sum, sum_squares]}, texts {tag: text}, hyperparameters {name: value}, metrics [tag, ...].
 """
 import json
 import pathlib
@@ -13,7 +13,7 @@ from tensorboard.plugins.hparams import metadata
 
 folder = pathlib.Path(sys.argv[1])
 expected = json.loads((folder / "expected.json").read_text())
-events = event_accumulator.EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
+events = event_accumulator.EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0, "histograms": 0})
 events.Reload()
 
 scalars = {}
@@ -23,6 +23,14 @@ for tag in events.Tags()["tensors"]:
     if events.SummaryMetadata(tag).plugin_data.plugin_name == "scalars":
         scalars[tag] = [[event.step, event.tensor_proto.float_val[0]] for event in events.Tensors(tag)]
 assert scalars == expected["scalars"], scalars
+
+histograms = {}
+for tag in events.Tags()["histograms"]:
+    [event] = events.Histograms(tag)
+    value = event.histogram_value
+    assert sum(value.bucket) == value.num and value.bucket_limit[-1] == value.max, value
+    histograms[tag] = [value.min, value.max, value.num, value.sum, value.sum_squares]
+assert histograms == expected["histograms"], histograms
 
 texts = {
     tag.removesuffix("/text_summary"): events.Tensors(tag)[-1].tensor_proto.string_val[0].decode()

@@ -17,6 +17,15 @@ import TuttiReports
             ])
     }
 
+    /// A line with the norms of three tensors in two layers.
+    private var measured: LogLine {
+        var line = training(4)
+        line.gradientNorms = [
+            ("embeddings.word.weight", 3), ("encoder.layer.0.a.weight", 4), ("encoder.layer.0.b.weight", 3),
+        ]
+        return line
+    }
+
     private func evaluation(_ step: Int) -> LogLine {
         LogLine(
             .evaluation, ["step": .integer(Int64(step)), "epoch": .number(0.5), "eval_dev_accuracy": .number(0.75)])
@@ -70,6 +79,22 @@ import TuttiReports
         // Every byte belongs to a record.
         let ends = RecordFile.records(in: bytes).map(RecordFile.end)
         #expect(ends.last == bytes.count)
+    }
+
+    /// Each layer's norm, and how the norms of its tensors are distributed.
+    @Test func gradientsAreShownByLayer() throws {
+        let scratch = try TemporaryDirectory()
+        let report = report(scratch.path)
+        #expect(report.details == .gradientNorms)
+        try report.began(run())
+        try report.logged(measured)
+        let numbers = try EventFiles.numbers(scratch.path + "/runs").filter { $0.contains("gradients") }
+        #expect(numbers == ["4 gradients/embeddings 3.0", "4 gradients/encoder.layer.0 5.0"])
+        let file = try #require(EventFiles.paths(scratch.path + "/runs").first)
+        let text = String(decoding: try MappedFile(path: file).contents, as: UTF8.self)
+        for tag in ["gradients_of_tensors/embeddings", "gradients_of_tensors/encoder.layer.0", "gradients_of_layers"] {
+            #expect(text.contains(tag), "\(tag)")
+        }
     }
 
     @Test func aResumedRunHasEveryStepOnce() throws {
@@ -132,6 +157,7 @@ import TuttiReports
         try second.began(run(from: 2))
         try second.logged(training(3))
         try second.logged(evaluation(3))
+        try second.logged(measured)
         try second.finished()
         let folder = URL(fileURLWithPath: try #require(EventFiles.paths(scratch.path + "/runs").first))
             .deletingLastPathComponent()
@@ -140,8 +166,9 @@ import TuttiReports
         }
         let expected: JSONObject = [
             "scalars": .object([
-                "train/epoch": series(0.5, [1, 2, 3, 3]), "train/loss": series(0.25, [1, 2, 3]),
-                "train/learning_rate": series(0.1, [1, 2, 3]), "eval/dev_accuracy": series(0.75, [3]),
+                "train/epoch": series(0.5, [1, 2, 3, 3, 4]), "train/loss": series(0.25, [1, 2, 3, 4]),
+                "train/learning_rate": series(0.1, [1, 2, 3, 4]), "eval/dev_accuracy": series(0.75, [3]),
+                "gradients/embeddings": series(3, [4]), "gradients/encoder.layer.0": series(5, [4]),
             ]),
             "texts": .object([
                 "args": .string("    \"optim\": \"adamw_torch\""), "model_config": .string("\"model_type\": \"bert\""),
@@ -149,6 +176,12 @@ import TuttiReports
             "hyperparameters": .object([
                 "learning_rate": .number(0.1), "bf16": .bool(true), "optim": .string("adamw_torch"),
                 "metric_for_best_model": .string("dev_accuracy"),
+            ]),
+            // Least, most, how many, their sum and that of their squares.
+            "histograms": .object([
+                "gradients_of_tensors/embeddings": .array([3, 3, 1, 3, 9].map(JSONValue.number)),
+                "gradients_of_tensors/encoder.layer.0": .array([3, 4, 2, 7, 25].map(JSONValue.number)),
+                "gradients_of_layers": .array([3, 5, 2, 8, 34].map(JSONValue.number)),
             ]),
             "metrics": .array([.string("train/loss"), .string("eval/dev_accuracy")]),
         ]

@@ -109,6 +109,7 @@ package func timeless(_ lines: [JSONObject]) -> [String] {
     let timed = [
         "seconds", "step_seconds", "tokens_per_second", "eval_runtime", "eval_samples_per_second",
         "eval_steps_per_second", "train_runtime", "train_samples_per_second", "train_steps_per_second", "balance",
+        "share_of_peak", "peak_memory",
     ]
     return lines.map { line in
         var kept = line

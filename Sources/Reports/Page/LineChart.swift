@@ -1,4 +1,4 @@
-// Lines over the steps of a run, as an SVG inside a page, with a table of its values for those who cannot see it.
+// Lines over the steps of a run, or over another whole number, as an SVG inside a page, with a table of its values for those who cannot see it.
 //
 // Colours are classes that the page defines, for light and dark. Many points are averaged into a few hundred: the line is
 // that of the means, so that a million logged steps stay a small page.
@@ -6,7 +6,7 @@
 import Foundation
 import TuttiGround
 
-/// A chart of lines over optimizer steps.
+/// A chart of lines over optimizer steps, or over what `places` says.
 struct LineChart {
     /// A line with its points, ascending in their steps.
     struct Series {
@@ -21,6 +21,8 @@ struct LineChart {
     var unit: String
     /// Whether the axis begins at zero.
     var fromZero = false
+    /// What the points' steps are, and what one of them counts for on the axis.
+    var places = (name: "step", unit: 1.0)
     var series: [Series]
 
     private static let pointsShown = 400, rowsShown = 60
@@ -92,9 +94,13 @@ struct LineChart {
         }
         let (first, last) = steps
         let columns = Set((0...4).map { first + (last - first) * $0 / 4 }).sorted().map { step in
-            "<text x=\"\(Self.fixed(x(step)))\" y=\"\(bottom + 18)\" class=\"middle\">\(step)</text>"
+            "<text x=\"\(Self.fixed(x(step)))\" y=\"\(bottom + 18)\" class=\"middle\">\(place(step))</text>"
         }
         return rows + columns
+    }
+
+    private func place(_ step: Int) -> String {
+        places.unit == 1 ? "\(step)" : Self.short(Double(step) * places.unit)
     }
 
     private func line(_ number: Int) -> String {
@@ -125,9 +131,9 @@ struct LineChart {
         let stride = (all.count + Self.rowsShown - 1) / Self.rowsShown
         let shown = all.enumerated().filter { $0.offset % stride == 0 || $0.offset == all.count - 1 }.map(\.element)
         let values = series.map { Dictionary($0.points.map { ($0.step, $0.value) }) { _, last in last } }
-        let heads = ["step"] + series.map(\.name)
+        let heads = [places.name] + series.map(\.name)
         let rows = shown.map { step in
-            "<tr><th scope=\"row\">\(step)</th>"
+            "<tr><th scope=\"row\">\(place(step))</th>"
                 + values.map { "<td>\($0[step].map(Self.short) ?? "")</td>" }.joined() + "</tr>"
         }
         let head = heads.map { "<th scope=\"col\">\($0.escapedForXML)</th>" }.joined()

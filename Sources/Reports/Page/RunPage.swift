@@ -25,8 +25,9 @@ package struct RunPage {
     package var html: String {
         let title = names.joined(separator: ", ")
         let sections = [
-            ("glance", "At a glance", glance), ("training", "Training", grid(trainingCharts)),
-            ("evaluation", "Evaluation", evaluation), ("speed", "Speed", grid(speedCharts)),
+            ("glance", "At a glance", glance), ("training", "Training", Self.grid(trainingCharts)),
+            ("evaluation", "Evaluation", evaluation), ("embeddings", "Embeddings", embeddings),
+            ("speed", "Speed", Self.grid(speedCharts)),
             ("configuration", "Configuration", configuration),
         ].filter { !$0.2.isEmpty }
         let links = sections.map { "<a href=\"#\($0.0)\">\($0.1)</a>" }.joined(separator: " ")
@@ -99,12 +100,19 @@ package struct RunPage {
                     return line
                 })
         }
-        text += grid(Array(charts.prefix(Self.chartsOpen)))
+        text += Self.grid(Array(charts.prefix(Self.chartsOpen)))
         if charts.count > Self.chartsOpen {
             text += "<details><summary>\(charts.count - Self.chartsOpen) more metrics</summary>"
-            text += grid(Array(charts.dropFirst(Self.chartsOpen))) + "</details>"
+            text += Self.grid(Array(charts.dropFirst(Self.chartsOpen))) + "</details>"
         }
         return text
+    }
+
+    private var embeddings: String {
+        EmbeddingSection(
+            zip(names, runs).compactMap { name, run in run.diagnosis.map { (name, $0.sample, $0.diagnoses) } }
+        )
+        .html
     }
 
     private var configuration: String {
@@ -126,7 +134,7 @@ package struct RunPage {
     /// Members of training lines that are no parts of a loss.
     private static let notLosses: Set<String> = [
         "step", "epoch", "learning_rate", "grad_norm", "tokens", "tokens_per_second", "step_seconds", "seconds",
-        "balance",
+        "balance", "share_of_peak", "peak_memory",
     ]
 
     private var trainingCharts: [LineChart] {
@@ -152,8 +160,11 @@ package struct RunPage {
     private var speedCharts: [LineChart] {
         var charts = [
             LineChart("Tokens a second", unit: "of all ranks", fromZero: true, training("tokens_per_second")),
+            LineChart("Share of the FMA peak", unit: "of all ranks", fromZero: true, training("share_of_peak")),
             LineChart("Balance", unit: "mean over greatest work of the ranks", training("balance")),
         ]
+        charts.append(
+            LineChart("Memory", unit: "GB, the peak of the rank that has had most", fromZero: true, gigabytes))
         if runs.count == 1 {
             let phases = runs[0].training.last?["seconds"]?.object?.keys ?? []
             let lines = phases.map { phase in
@@ -171,6 +182,14 @@ package struct RunPage {
             charts.append(LineChart("Seconds a step", unit: "", fromZero: true, training("step_seconds")))
         }
         return charts.compactMap { $0 }
+    }
+
+    private var gigabytes: [LineChart.Series] {
+        training("peak_memory").map { series in
+            var series = series
+            for place in series.points.indices { series.points[place].value /= 1e9 }
+            return series
+        }
     }
 
     /// The values of `key` in training lines, a series a run.
@@ -193,11 +212,11 @@ package struct RunPage {
 
     // MARK: Pieces
 
-    private func grid(_ charts: [LineChart]) -> String {
+    static func grid(_ charts: [LineChart]) -> String {
         charts.isEmpty ? "" : "<div class=\"grid-of-charts\">\n\(charts.map(\.html).joined(separator: "\n"))\n</div>"
     }
 
-    private static func table(_ head: [String], _ rows: [[String]], caption: String) -> String {
+    static func table(_ head: [String], _ rows: [[String]], caption: String) -> String {
         let heads = head.map { $0.isEmpty ? "<td></td>" : "<th scope=\"col\">\($0.escapedForXML)</th>" }.joined()
         let body = rows.map { row in
             "<tr><th scope=\"row\">\((row.first ?? "").escapedForXML)</th>"

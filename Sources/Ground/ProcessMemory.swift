@@ -3,12 +3,12 @@
 import Foundation
 
 /// From /proc/self/status; 0 if there is no such file.
-enum ProcessMemory {
+package enum ProcessMemory {
     /// Peak resident memory, in bytes.
-    static var peakResident: Int { field("VmHWM:") }
+    package static var peakResident: Int { field("VmHWM:") }
 
     /// Current resident memory, in bytes.
-    static var resident: Int { field("VmRSS:") }
+    package static var resident: Int { field("VmRSS:") }
 
     private static func field(_ name: String) -> Int {
         guard let bytes = FileManager.default.contents(atPath: "/proc/self/status") else { return 0 }

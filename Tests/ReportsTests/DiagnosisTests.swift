@@ -1,0 +1,87 @@
+// Diagnoses of a model in files and on the page of a run.
+
+import Foundation
+import TestSupport
+import Testing
+import TuttiFormats
+import TuttiGround
+import TuttiReports
+
+@Suite struct DiagnosisTests {
+    private let sample = DiagnosisSample(
+        source: "pairs.csv", anchors: ["a <b>", "second", "third"], candidates: ["A", "B", "C & D", "E"],
+        positives: [0, 1, 2])
+
+    private func diagnosis(_ step: Int, _ ranks: [Int]) -> ContrastiveDiagnosis {
+        ContrastiveDiagnosis(
+            step: step, alignment: 0.5, uniformity: -2, similarities: [0.9, 0.5, 0.25], hardest: [0.1, 0.75, 0.5],
+            ranks: ranks, doubts: [.init(row: 1, candidate: 3, similarity: 0.75)])
+    }
+
+    private func folder(_ scratch: TemporaryDirectory) throws -> String {
+        let run: JSONObject = ["status": .string("running"), "configuration": .object(JSONObject())]
+        try AtomicWrite.file(path: scratch.path + "/tutti_run.json", text: JSONValue.object(run).serialized())
+        return scratch.path
+    }
+
+    private func names(_ path: String) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: path + "/diagnosis").sorted()
+    }
+
+    @Test func whatIsStoredIsReadAgain() throws {
+        let read = try #require(DiagnosisSample(sample.json))
+        #expect(read == sample)
+        #expect(ContrastiveDiagnosis(diagnosis(3, [1, 2, 4]).json, of: sample) == diagnosis(3, [1, 2, 4]))
+        // Of another sample, or damaged.
+        let other = DiagnosisSample(source: "", anchors: ["a"], candidates: ["b"], positives: [0])
+        #expect(ContrastiveDiagnosis(diagnosis(3, [1, 2, 4]).json, of: other) == nil)
+        #expect(ContrastiveDiagnosis(diagnosis(3, [1, 0, 4]).json, of: sample) == nil)
+        var damaged = sample.json
+        damaged["positives"] = .array([.integer(0), .integer(1), .integer(9)])
+        #expect(DiagnosisSample(damaged) == nil)
+    }
+
+    @Test func thePageShowsWhatChangedAndWhatIsInDoubt() throws {
+        let scratch = try TemporaryDirectory()
+        let path = try folder(scratch)
+        let report = HTMLReport(directory: path)
+        #expect(report.details == .diagnosis)
+        try report.diagnosed(diagnosis(0, [3, 1, 2]), of: sample)
+        try report.diagnosed(diagnosis(5, [1, 2, 2]), of: sample)
+        var last = diagnosis(5, [1, 2, 2])
+        last.isFinal = true
+        try report.diagnosed(last, of: sample)
+        try report.finished()
+        let html = try String(contentsOfFile: path + "/report.html", encoding: .utf8)
+        #expect(html.contains("<h2>Embeddings</h2>") && html.contains("3 rows of pairs.csv, 4 candidates for each"))
+        #expect(html.contains("<th scope=\"col\">final (step 5)</th>"))
+        // The first row rose from 3 to 1, the second fell from 1 to 2, the third stayed.
+        #expect(html.contains("a &lt;b&gt;</th><td>A</td><td>3</td><td>1</td>"))
+        #expect(html.contains("second</th><td>B</td><td>1</td><td>2</td>"))
+        #expect(!html.contains("third</th>"))
+        #expect(html.contains("second</th><td>E</td><td>0.75</td><td>B</td><td>0.5</td>"))
+        // Similarity, rank, alignment, uniformity, two distributions.
+        #expect(html.components(separatedBy: "<svg").count - 1 == 6)
+    }
+
+    /// A resumed run removes what an earlier process found of later steps.
+    @Test func diagnosesAreCutBack() throws {
+        let scratch = try TemporaryDirectory()
+        let path = try folder(scratch)
+        let report = HTMLReport(directory: path)
+        try report.rewind(to: -1, evaluationIsDue: false)  // nothing there
+        for step in [0, 5, 10] { try report.diagnosed(diagnosis(step, [1, 1, 1]), of: sample) }
+        var last = diagnosis(10, [1, 1, 1])
+        last.isFinal = true
+        try report.diagnosed(last, of: sample)
+        #expect(try names(path) == ["final.json", "sample.json", "step-0.json", "step-10.json", "step-5.json"])
+        try report.rewind(to: 10, evaluationIsDue: false)
+        #expect(try names(path) == ["sample.json", "step-0.json", "step-10.json", "step-5.json"])
+        try report.rewind(to: 10, evaluationIsDue: true)
+        #expect(try names(path) == ["sample.json", "step-0.json", "step-5.json"])
+        try report.rewind(to: 4, evaluationIsDue: true)
+        #expect(try names(path) == ["sample.json", "step-0.json"])
+        try report.rewind(to: -1, evaluationIsDue: false)
+        #expect(try names(path) == ["sample.json"])
+    }
+}
