@@ -55,8 +55,8 @@ package final class MachineBounds {
         return sizes.first { $0 > 0 } ?? 32 << 20
     }
 
-    /// Prepares arrays of `streamBytes` each, and the length of an FMA sample: about 10 ms.
-    package init(streamBytes: Int = MachineBounds.defaultStreamBytes) {
+    /// Prepares arrays of `streamBytes` each, and the length of an FMA sample: about `fmaSeconds`.
+    package init(streamBytes: Int = MachineBounds.defaultStreamBytes, fmaSeconds: Double = 0.01) {
         precondition(streamBytes >= 64, "MachineBounds: arrays of \(streamBytes) bytes")
         let count = streamBytes / MemoryLayout<Float>.stride
         streamElements = count
@@ -76,7 +76,7 @@ package final class MachineBounds {
             _ = tutti_machine_fma(Int32(fmaLevel), trial, &sink)
             seconds = min(seconds, Self.now() - started)
         }
-        fmaRounds = max(trial, Int64(Double(trial) * 0.01 / max(seconds, 1e-9)))
+        fmaRounds = max(trial, Int64(Double(trial) * fmaSeconds / max(seconds, 1e-9)))
     }
 
     deinit { sinks.deallocate() }

@@ -60,7 +60,8 @@ package final class ProgressDisplay: Report {
 
     /// Evaluations show only the main metrics.
     private static func shows(_ key: String, of line: LogLine) -> Bool {
-        if ["step", "epoch", "seconds", "tokens", "step_seconds"].contains(key) { return false }
+        let onlyInFiles = ["step", "epoch", "seconds", "tokens", "step_seconds", "share_of_peak", "peak_memory"]
+        if onlyInFiles.contains(key) { return false }
         switch line.kind {
         case .training: return true
         case .evaluation: return line.mainMetrics.contains(key)

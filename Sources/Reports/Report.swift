@@ -184,3 +184,12 @@ public struct TaskProgress: Sendable, Equatable {
         self.total = total
     }
 }
+
+/// The name of a logged number in trackers, as transformers gives it: "eval_x" becomes "eval/x", "test_x" "test/x", all others
+/// "train/x".
+func reportTag(_ key: String) -> String {
+    for part in ["eval", "test"] where key.hasPrefix(part + "_") {
+        return part + "/" + key.dropFirst(part.count + 1)
+    }
+    return "train/" + key
+}

@@ -70,7 +70,7 @@ package final class TensorBoardReport: Report {
     /// Writes the numbers of a line.
     package func logged(_ line: LogLine) throws {
         var event = TensorBoardEvent(step: line.step)
-        for (key, value) in line.numbers { event.add(Self.tag(key), value.double ?? 0) }
+        for (key, value) in line.numbers { event.add(reportTag(key), value.double ?? 0) }
         let layers = LayerNorms.of(line.gradientNorms)
         for layer in layers {
             event.add("gradients/" + layer.layer, layer.norm)
@@ -95,14 +95,6 @@ package final class TensorBoardReport: Report {
         try AppendedFile.append(event.record(Date().timeIntervalSince1970), to: file)
     }
 
-    /// The tag of a logged number.
-    static func tag(_ key: String) -> String {
-        for part in ["eval", "test"] where key.hasPrefix(part + "_") {
-            return part + "/" + key.dropFirst(part.count + 1)
-        }
-        return "train/" + key
-    }
-
     /// Every scalar argument, and the metrics to compare runs by: the loss, and the one that chooses the best model.
     private func addHyperparameters(_ run: ReportedRun, _ now: Double, to event: inout TensorBoardEvent) {
         let scalars = run.arguments.filter { _, value in
@@ -110,7 +102,7 @@ package final class TensorBoardReport: Report {
         }
         var metrics = ["train/loss"]
         if let best = run.arguments["metric_for_best_model"]?.string {
-            metrics.append(Self.tag(best.hasPrefix("eval_") ? best : "eval_" + best))
+            metrics.append(reportTag(best.hasPrefix("eval_") ? best : "eval_" + best))
         }
         event.add(hyperparameters: "experiment", 2) { experiment in
             for (key, value) in scalars {
@@ -152,8 +144,8 @@ package final class TensorBoardReport: Report {
             var (end, lines) = (0, 0)
             for range in RecordFile.records(in: bytes) {
                 let (lineStep, tags) = try TensorBoardEvent.read(bytes, range, source: path)
-                if tags.contains(Self.tag("epoch")) {  // a logged line
-                    guard point.keeps(step: lineStep, has: { tags.contains(Self.tag($0)) }) else { break }
+                if tags.contains(reportTag("epoch")) {  // a logged line
+                    guard point.keeps(step: lineStep, has: { tags.contains(reportTag($0)) }) else { break }
                     lines += 1
                 }
                 end = RecordFile.end(of: range)

@@ -84,4 +84,45 @@ import TuttiReports
         try report.rewind(to: -1, evaluationIsDue: false)
         #expect(try names(path) == ["sample.json"])
     }
+
+    /// Chromium shows the page without messages, at 400 and 1400 pixels, light and dark, and prints it.
+    @Test(
+        .enabled(
+            if: ProcessInfo.processInfo.environment["TUTTI_PEER"].map { !$0.isEmpty } ?? false,
+            "launch/test --real has a browser"))
+    func realBrowserShowsThePage() throws {
+        let peer = try #require(ProcessInfo.processInfo.environment["TUTTI_PEER"], "TUTTI_PEER is not set")
+        let scratch = try TemporaryDirectory()
+        let path = try folder(scratch)
+        let log = MetricsLog(directory: path)
+        for step in 1...40 {
+            let place: JSONObject = ["step": .integer(Int64(step)), "epoch": .number(Double(step) / 10)]
+            try log.logged(
+                LogLine(
+                    .training,
+                    place.merging([
+                        "loss": .number(2 / Double(step)), "grad_norm": .number(1e-9 * Double(step)),
+                        "learning_rate": .number(1e-5), "tokens_per_second": .number(123_456),
+                        "share_of_peak": .number(0.75), "peak_memory": .integer(1 << 31),
+                        "seconds": .object(["forward": .number(0.25), "backward": .number(0.5)]),
+                    ])))
+            try log.logged(
+                LogLine(.evaluation, place.merging(["eval_a_data_set_with_a_long_name_cosine_accuracy": .number(0.5)])))
+        }
+        let word = String(repeating: "unbreakable", count: 20)
+        let long = DiagnosisSample(
+            source: "a/" + word + ".csv", anchors: [word, "second", "third"], candidates: [word, "B", word + "!", "E"],
+            positives: [0, 1, 2])
+        let report = HTMLReport(directory: path)
+        for step in [0, 20, 40] { try report.diagnosed(diagnosis(step, [3 - step / 20, 1, 2]), of: long) }
+        try report.finished()
+        let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("Golden/check_report_page.py").path
+        let python = Process()
+        python.executableURL = URL(fileURLWithPath: "\(peer)/bin/python")
+        python.arguments = [script, path + "/report.html", path + "/pictures"]
+        try python.run()
+        python.waitUntilExit()
+        #expect(python.terminationStatus == 0, "\(script) failed")
+    }
 }
