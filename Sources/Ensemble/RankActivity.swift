@@ -12,6 +12,8 @@ package protocol ProcessEnsemble: Ensemble {
     var activity: RankActivity { get }
     /// The host of each rank, `[W]`.
     var hosts: [String] { get }
+    /// The library that carries messages, with its version.
+    var library: String { get }
     /// Ends the whole job, all ranks, with exit code `code`, from any thread; not collective.
     func end(code: Int32) -> Never
 }
@@ -19,6 +21,9 @@ package protocol ProcessEnsemble: Ensemble {
 extension Ensemble {
     /// What this rank is doing, where ranks are processes.
     package var ownActivity: RankActivity? { (self as? any ProcessEnsemble)?.activity }
+
+    /// The library that carries messages between ranks, where they are processes.
+    package var library: String? { (self as? any ProcessEnsemble)?.library }
 
     /// The host of a rank of this ensemble, where ranks are processes.
     package func host(of rank: Int) -> String? {
