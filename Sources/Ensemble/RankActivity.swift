@@ -22,9 +22,6 @@ extension Ensemble {
     /// What this rank is doing, where ranks are processes.
     package var ownActivity: RankActivity? { (self as? any ProcessEnsemble)?.activity }
 
-    /// The library that carries messages between ranks, where they are processes.
-    package var library: String? { (self as? any ProcessEnsemble)?.library }
-
     /// The host of a rank of this ensemble, where ranks are processes.
     package func host(of rank: Int) -> String? {
         guard let hosts = (self as? any ProcessEnsemble)?.hosts, hosts.indices.contains(rank) else { return nil }

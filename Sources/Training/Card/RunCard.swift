@@ -169,7 +169,7 @@ struct RunCard {
 
     private var versions: [(name: String, version: String)] {
         var versions = [("Tutti", tuttiVersion), ("Swift", swiftVersion)]
-        if let library = ensemble.library { versions.append(("MPI", library)) }
+        if let processes = ensemble as? any ProcessEnsemble { versions.append(("MPI", processes.library)) }
         // "OpenBLAS 0.3.21 NO_LAPACKE ...": its name and version.
         for library in Gemm.libraries.split(separator: ";") {
             versions.append(("BLAS", library.split(separator: " ").prefix(2).joined(separator: " ")))
