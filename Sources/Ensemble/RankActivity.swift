@@ -12,6 +12,8 @@ package protocol ProcessEnsemble: Ensemble {
     var activity: RankActivity { get }
     /// The host of each rank, `[W]`.
     var hosts: [String] { get }
+    /// The library that carries messages, with its version.
+    var library: String { get }
     /// Ends the whole job, all ranks, with exit code `code`, from any thread; not collective.
     func end(code: Int32) -> Never
 }

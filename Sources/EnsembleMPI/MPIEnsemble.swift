@@ -31,6 +31,9 @@ public final class MPIEnsemble: MessagePassing, ProcessEnsemble, @unchecked Send
     /// The cores that this rank has to itself, minus one if the conductor has its own.
     public var computeThreads: Int { topology.computeThreads }
 
+    /// The MPI library.
+    package var library: String { MPILibrary.version }
+
     /// The node of this rank: the ranks that can share memory according to MPI.
     public var node: Int { topology.places[rank].node }
 

@@ -18,8 +18,42 @@ package func pythonSpelling(of value: JSONValue) -> String {
 }
 
 private func pythonQuoted(_ value: JSONValue) -> String {
-    guard let text = value.string else { return pythonSpelling(of: value) }
-    let escaped = text.replacing("\\", with: "\\\\").replacing("\n", with: "\\n")
-    guard text.contains("'") else { return "'\(escaped)'" }
-    return text.contains("\"") ? "'\(escaped.replacing("'", with: "\\'"))'" : "\"\(escaped)\""
+    value.string.map(pythonRepresentation) ?? pythonSpelling(of: value)
+}
+
+/// A text as Python's repr prints it: in quotes, what cannot be printed escaped.
+package func pythonRepresentation(of text: String) -> String {
+    let quote: Unicode.Scalar = text.unicodeScalars.contains("'") && !text.unicodeScalars.contains("\"") ? "\"" : "'"
+    var result = String.UnicodeScalarView()
+    result.append(quote)
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\\": result.append(contentsOf: "\\\\".unicodeScalars)
+        case quote:
+            result.append("\\")
+            result.append(scalar)
+        case "\n": result.append(contentsOf: "\\n".unicodeScalars)
+        case "\r": result.append(contentsOf: "\\r".unicodeScalars)
+        case "\t": result.append(contentsOf: "\\t".unicodeScalars)
+        case _ where isPrintable(scalar): result.append(scalar)
+        default: result.append(contentsOf: escape(scalar).unicodeScalars)
+        }
+    }
+    result.append(quote)
+    return String(result)
+}
+
+/// Whether Python prints a character as it is: letters, marks, numbers, punctuation, symbols, and the blank.
+private func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.properties.generalCategory {
+    case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator: return false
+    case .spaceSeparator: return scalar == " "
+    default: return true
+    }
+}
+
+private func escape(_ scalar: Unicode.Scalar) -> String {
+    let digits = String(scalar.value, radix: 16)
+    let (letter, width) = scalar.value < 0x100 ? ("x", 2) : scalar.value < 0x10000 ? ("u", 4) : ("U", 8)
+    return "\\\(letter)" + String(repeating: "0", count: width - digits.count) + digits
 }

@@ -71,11 +71,11 @@ final class CheckpointKeeper {
             halfProducts: inputs.model.encoder.halfProducts?.rawValue)
     }
 
-    /// The inputs as the model card tells of them: with the batch that was found.
-    private var described: TrainingInputs {
+    /// The model card, which tells of the batch that was found. Rank zero only.
+    private func card(_ state: TrainerState, isFinal: Bool) -> String {
         var inputs = inputs
         if let search = directory.batch.search { inputs.arguments.perDeviceTrainBatchSize = search.found }
-        return inputs
+        return RunCard(inputs, state, isFinal: isFinal, ensemble: ensemble, notice: log.notice).text
     }
 
     // MARK: Saving
@@ -107,7 +107,7 @@ final class CheckpointKeeper {
             guard let source else { return }
             let draft = CheckpointDraft(
                 directory: directory.path, model: inputs.model, parameters: source.parameters,
-                card: RunCard(described, state).text, optimizer: optimizer,
+                card: card(state, isFinal: false), optimizer: optimizer,
                 gathered: gatheredPath(step: state.globalStep),
                 state: state, arguments: inputs.arguments,
                 surroundings: surroundings, identity: directory.identity, earlier: writer.newest)
@@ -152,9 +152,10 @@ final class CheckpointKeeper {
         ensemble.ownActivity?.enter("saving")
         try finishWriting()
         try replicas.beforeSaving(state.globalStep)
-        let (model, card) = (inputs.model, RunCard(described, state).text)
+        let model = inputs.model
         try ensemble.onRoot {
             try directory.checkIsHeld()
+            let card = self.card(state, isFinal: true)
             let path = directory.path + "/final"
             if FileManager.default.fileExists(atPath: path) { try Checkpoint.remove(path) }
             try AtomicWrite.directory(finalPath: path) {

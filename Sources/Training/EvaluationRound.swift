@@ -70,7 +70,9 @@ final class EvaluationRound {
     /// - Returns: whether the watched metric improved.
     @discardableResult
     func run(_ state: inout TrainerState, choosesBest: Bool = true) throws -> Bool {
-        try log.pausing(for: "evaluation") {
+        let started = PhaseClock.now()
+        defer { state.evaluationSeconds += PhaseClock.now() - started }
+        return try log.pausing(for: "evaluation") {
             var line = state.linePlace
             for (dataset, plan) in zip(inputs.evalDatasets, plans) { try evaluateLoss(dataset, plan, into: &line) }
             for evaluator in inputs.evaluators {

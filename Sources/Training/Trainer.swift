@@ -151,6 +151,7 @@ package final class Trainer {
         try keeper.takeCache()
         try takeMemory()
         try keeper.resume(&state, start)
+        state.clockStart = PhaseClock.now()
         if start == .resume { findPlaceInStream() }
         try ensemble.onRoot {
             guard inputs.model.awaitsCheckpoint else { return }

@@ -34,6 +34,11 @@ public struct TrainerState: Sendable {
     var parts = LossPartSums()
     /// Sum over the whole run, for the closing line.
     var totalLoss = 0.0
+    /// Seconds of all processes of the run until `clockStart`, and those of them that evaluations took.
+    private(set) var earlierSeconds = 0.0
+    var evaluationSeconds = 0.0
+    /// When this process began to train; nil before.
+    var clockStart: Double?
     /// Text tokens seen by all ranks, in all and since the last log line.
     var tokensSeen = 0
     var tokensSinceLog = 0
@@ -45,6 +50,9 @@ public struct TrainerState: Sendable {
     public internal(set) var bestCheckpoint: String?
     /// Everything that was logged, as in the reference's `log_history`; the last line is the newest.
     public internal(set) var logHistory: [JSONObject] = []
+
+    /// Seconds that the run has taken so far, in all its processes.
+    var seconds: Double { earlierSeconds + (clockStart.map { PhaseClock.now() - $0 } ?? 0) }
 
     /// Books a finished step of `microBatches` of the epoch's `batchCount`, and begins the next epoch after the last.
     mutating func take(loss: Double, tokens: Int, microBatches: Int, of batchCount: Int) {
@@ -105,6 +113,8 @@ public struct TrainerState: Sendable {
         object["loss_steps"] = .integer(Int64(lossSteps))
         object["loss_parts"] = parts.json
         object["total_loss"] = .number(totalLoss)
+        object["seconds"] = .number(seconds)
+        object["evaluation_seconds"] = .number(evaluationSeconds)
         object["tokens_seen"] = .integer(Int64(tokensSeen))
         object["tokens_since_log"] = .integer(Int64(tokensSinceLog))
         object["best_metric"] = bestMetric.map { .number($0) } ?? .null
@@ -137,6 +147,8 @@ public struct TrainerState: Sendable {
         lossSteps = try field("loss_steps") { $0.int }
         parts = LossPartSums(object["loss_parts"])
         totalLoss = try field("total_loss") { $0.double }
+        earlierSeconds = object["seconds"]?.double ?? 0
+        evaluationSeconds = object["evaluation_seconds"]?.double ?? 0
         tokensSeen = try field("tokens_seen") { $0.int }
         tokensSinceLog = try field("tokens_since_log") { $0.int }
         bestMetric = object["best_metric"]?.double

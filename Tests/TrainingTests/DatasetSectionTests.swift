@@ -102,6 +102,20 @@ import TuttiTraining
         #expect(unknown?.subject == "c: model_card.licence" && unknown?.hint?.contains("'license'") == true)
         #expect(refusal("\(data), \"model_card\": {\"license\": 3}")?.problem.contains("a string") == true)
         #expect(refusal("\(data), \"model_card\": {\"model_id\": \"name\"}")?.kind == .usage)
+        let named = try configuration(
+            """
+            \(data), "model_card": {"train_datasets": [{"name": "A", "id": "org/a"}], "generate_widget_examples": false}
+            """
+        ).modelCard
+        #expect(named.trainDatasets == [.init(name: "A", id: "org/a")] && !named.generatesExamples)
+        let short = try configuration("\(data), \"model_card\": {\"train_datasets\": \"org/a\"}").modelCard
+        #expect(short.trainDatasets == [.init(name: "org/a", id: "org/a")])
+        for (names, place) in [
+            ("[{\"name\": \"A\"}, {\"name\": \"B\"}]", ""), ("[{}]", ".0"), ("[{\"nmae\": \"A\"}]", ".0.nmae"),
+        ] {
+            let error = refusal("\(data), \"model_card\": {\"train_datasets\": \(names)}")
+            #expect(error?.subject == "c: model_card.train_datasets\(place)", "\(names): \(error as Any)")
+        }
     }
 
     @Test func keysInTheWrongPlaceAreToldWhereTheyBelong() throws {

@@ -80,10 +80,10 @@ public final class CoSENTLoss: Loss {
         settings: Settings.self,
         citation: """
             @article{10531646,
-                title={CoSENT: Consistent Sentence Embedding via Similarity Ranking},
-                author={Huang, Xiang and Peng, Hao and Zou, Dongcheng and Liu, Zhiwei and Li, Jianxin and Liu, Kay
-                    and Wu, Jia and Su, Jianlin and Yu, Philip S.},
+                author={Huang, Xiang and Peng, Hao and Zou, Dongcheng and Liu, Zhiwei and Li, Jianxin and Liu, Kay and \
+            Wu, Jia and Su, Jianlin and Yu, Philip S.},
                 journal={IEEE/ACM Transactions on Audio, Speech, and Language Processing},
+                title={CoSENT: Consistent Sentence Embedding via Similarity Ranking},
                 year={2024},
                 doi={10.1109/TASLP.2024.3402087}
             }

@@ -140,8 +140,8 @@ package final class ContrastiveTensionLoss: Loss {
     static let citation = """
         @inproceedings{carlsson2021semantic,
             title={Semantic Re-tuning with Contrastive Tension},
-            author={Fredrik Carlsson and Amaru Cuba Gyllensten and Evangelia Gogoulou and Erik Ylip{\\"a}{\\"a}
-                Hellqvist and Magnus Sahlgren},
+            author={Fredrik Carlsson and Amaru Cuba Gyllensten and Evangelia Gogoulou and Erik Ylip{"a}{"a} Hellqvist and \
+        Magnus Sahlgren},
             booktitle={International Conference on Learning Representations},
             year={2021},
             url={https://openreview.net/forum?id=Ov_sMNau-PF}

@@ -122,8 +122,8 @@ package final class DenoisingAutoEncoderLoss: Loss {
         settings: Settings.self,
         citation: """
             @inproceedings{wang-2021-TSDAE,
-                title = "TSDAE: Using Transformer-based Sequential Denoising Auto-Encoder for Unsupervised Sentence
-                    Embedding Learning",
+                title = "TSDAE: Using Transformer-based Sequential Denoising Auto-Encoderfor Unsupervised Sentence \
+            Embedding Learning",
                 author = "Wang, Kexin and Reimers, Nils and Gurevych, Iryna",
                 booktitle = "Findings of the Association for Computational Linguistics: EMNLP 2021",
                 month = nov,

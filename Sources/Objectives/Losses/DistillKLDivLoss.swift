@@ -118,13 +118,13 @@ package final class DistillKLDivLoss: Loss {
         settings: Settings.self,
         citation: """
             @misc{lin2020distillingdenserepresentationsranking,
-                title={Distilling Dense Representations for Ranking using Tightly-Coupled Teachers},
-                author={Sheng-Chieh Lin and Jheng-Hong Yang and Jimmy Lin},
-                year={2020},
-                eprint={2010.11386},
-                archivePrefix={arXiv},
-                primaryClass={cs.IR},
-                url={https://arxiv.org/abs/2010.11386},
+                  title={Distilling Dense Representations for Ranking using Tightly-Coupled Teachers},
+                  author={Sheng-Chieh Lin and Jheng-Hong Yang and Jimmy Lin},
+                  year={2020},
+                  eprint={2010.11386},
+                  archivePrefix={arXiv},
+                  primaryClass={cs.IR},
+                  url={https://arxiv.org/abs/2010.11386},
             }
             """,
         make: {

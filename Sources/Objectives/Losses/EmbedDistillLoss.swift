@@ -137,9 +137,9 @@ package class EmbedDistillLoss: Loss {
             citation: """
                 @article{kim2023embeddistill,
                     title={EmbedDistill: A Geometric Knowledge Distillation for Information Retrieval},
-                    author={Kim, Seungyeon and Rawat, Ankit Singh and Zaheer, Manzil and Jayasumana, Sadeep and
-                        Sadhanala, Veeranjaneyulu and Jitkrittum, Wittawat and Menon, Aditya Krishna and Fergus, Rob and
-                        Kumar, Sanjiv},
+                    author={Kim, Seungyeon and Rawat, Ankit Singh and Zaheer, Manzil and Jayasumana, Sadeep and \
+                Sadhanala, Veeranjaneyulu and Jitkrittum, Wittawat and Menon, Aditya Krishna and Fergus, Rob and Kumar, \
+                Sanjiv},
                     year={2023},
                     eprint={2301.12005},
                     archivePrefix={arXiv},
@@ -189,8 +189,7 @@ package final class MSELoss: EmbedDistillLoss {
                 @inproceedings{reimers-2020-multilingual-sentence-bert,
                     title = "Making Monolingual Sentence Embeddings Multilingual using Knowledge Distillation",
                     author = "Reimers, Nils and Gurevych, Iryna",
-                    booktitle = "Proceedings of the 2020 Conference on Empirical Methods in Natural Language
-                        Processing",
+                    booktitle = "Proceedings of the 2020 Conference on Empirical Methods in Natural Language Processing",
                     month = "11",
                     year = "2020",
                     publisher = "Association for Computational Linguistics",

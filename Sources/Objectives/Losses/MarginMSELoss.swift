@@ -97,8 +97,7 @@ public final class MarginMSELoss: Loss {
         citation: """
             @misc{hofstätter2021improving,
                 title={Improving Efficient Neural Ranking Models with Cross-Architecture Knowledge Distillation},
-                author={Sebastian Hofstätter and Sophia Althammer and Michael Schröder and Mete Sertkan
-                    and Allan Hanbury},
+                author={Sebastian Hofstätter and Sophia Althammer and Michael Schröder and Mete Sertkan and Allan Hanbury},
                 year={2021},
                 eprint={2010.02666},
                 archivePrefix={arXiv},

@@ -170,9 +170,8 @@ public final class MatryoshkaLoss: Loss {
         citation: """
             @misc{kusupati2024matryoshka,
                 title={Matryoshka Representation Learning},
-                author={Aditya Kusupati and Gantavya Bhatt and Aniket Rege and Matthew Wallingford and Aditya Sinha
-                    and Vivek Ramanujan and William Howard-Snyder and Kaifeng Chen and Sham Kakade and Prateek Jain
-                    and Ali Farhadi},
+                author={Aditya Kusupati and Gantavya Bhatt and Aniket Rege and Matthew Wallingford and Aditya Sinha and \
+            Vivek Ramanujan and William Howard-Snyder and Kaifeng Chen and Sham Kakade and Prateek Jain and Ali Farhadi},
                 year={2024},
                 eprint={2205.13147},
                 archivePrefix={arXiv},

@@ -169,15 +169,6 @@ public struct TrainingArguments: Sendable {
     /// The reference's defaults.
     public init() {}
 
-    /// Name and value of every argument, and of those that differ from their default, as a model card lists them.
-    func hyperparameters() -> (changed: [(name: String, value: String)], all: [(name: String, value: String)]) {
-        func texts(_ values: [(name: String, value: JSONValue)]) -> [(name: String, value: String)] {
-            values.map { ($0.name, pythonSpelling(of: $0.value)) }
-        }
-        let options = TrainingArguments.options
-        return (texts(options.changes(of: self, from: TrainingArguments())), texts(options.values(of: self)))
-    }
-
     /// The metric that chooses the best checkpoint, without the `eval_` prefix being required.
     public var bestMetricName: String { metricForBestModel ?? "loss" }
 

@@ -156,6 +156,8 @@ package struct TrainingConfiguration: Sendable {
         if isTraining { try trainDatasets.checkStreaming(eval: evalDatasets, arguments, places) }
         do throws(OptionProblem) {
             modelCard = try CardDescription(sections.card, notice: notice)
+            let splits = trainDatasets.count(where: { $0.validationSplit != nil })
+            if isTraining { try modelCard.check(train: trainDatasets.count, eval: evalDatasets.count + splits) }
         } catch let flaw {
             throw places.error(flaw.inside("model_card").path, flaw.problem, hint: flaw.hint)
         }

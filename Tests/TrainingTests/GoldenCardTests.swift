@@ -1,0 +1,69 @@
+// Model cards of runs, section by section with those that the reference writes after the same runs (Golden/cards.py).
+//
+// What cannot be equal is not compared: drawn examples, versions, times, arguments that only one of the two has; numbers that
+// training has made are compared to a unit of their last digit.
+
+import Foundation
+import TestSupport
+import Testing
+import TuttiEnsemble
+import TuttiFormats
+import TuttiGround
+import TuttiModels
+import TuttiObjectives
+import TuttiTraining
+
+/// The runs in Tests/Golden/cards.
+private let goldenRuns = ["labels", "retrieval", "router", "several", "streamed", "triplets"]
+
+@Suite(.serialized) struct GoldenCardTests {
+    @Test(arguments: goldenRuns) func cardsAreTheReferences(_ name: String) throws {
+        try withTemporaryDirectory { folder in
+            let card = try CardRun.train(name, folder + "/run")
+            try CardRun.expect(card, in: Goldens.path("cards/\(name)"), name)
+        }
+    }
+
+    /// The options and the paper of every loss, with those of its inner ones.
+    @Test func lossesAreDescribedAsByTheReference() throws {
+        let cases = try #require(try JSONValue.parse(file: Goldens.path("cards/losses.json")).array)
+        #expect(cases.count > 30)
+        for golden in cases {
+            let specification = try LossSpecification(option: try #require(golden["options"]))
+            let loss = try LossRegistry.make(specification)
+            var lines: [String] = []
+            if let configuration = LossCard(loss: loss).configuration {
+                lines = JSONValue.object(configuration).serialized(indent: 4).split(separator: "\n").map(String.init)
+            }
+            let wanted = try #require(golden["configuration"]?.string).split(separator: "\n").dropFirst().dropLast()
+            // A path of the golden's maker.
+            let isOurs = { (line: String) in !line.contains("\"decoder_name_or_path\"") }
+            #expect(lines.filter(isOurs) == wanted.map { String($0.dropFirst(2)) }.filter(isOurs), "\(specification)")
+            var facts = ModelCardFacts()
+            facts.citations = [(specification.name, LossCard(loss: loss).citation)]
+            facts.citations.removeAll { $0.bibtex.isEmpty }
+            let heading = try #require(golden["heading"]?.string)
+            let paper = try #require(golden["citation"]?.string)
+            // The reference forgets the paper of this one.
+            guard specification.name != "CachedGISTEmbedLoss" else { continue }
+            #expect(facts.citations.isEmpty == paper.isEmpty, "\(specification.name)")
+            let entry = "#### \(heading)\n```bibtex\n" + (paper.isEmpty ? "@inproceedings{reimers" : "\(paper)\n```\n")
+            #expect(ModelCard(facts: facts).text.contains(entry), "\(specification.name)")
+        }
+    }
+}
+
+/// The cards of all golden runs, read by the hub's own library, and beside cards that the reference writes today.
+@Suite(.serialized, .enabled(if: Reference.isThere, "launch/test --real has the reference")) struct RealCardTests {
+    @Test func realHubsReadTheCards() throws {
+        try withTemporaryDirectory { folder in
+            try Reference.run("cards.py", [folder])
+            for name in goldenRuns {
+                let card = try CardRun.train(name, "\(folder)/\(name)/run")
+                try CardRun.expect(card, in: "\(folder)/\(name)", name)
+                try AtomicWrite.file(path: "\(folder)/\(name)/README.md", text: card)
+            }
+            try Reference.run("check_cards.py", [folder])
+        }
+    }
+}
