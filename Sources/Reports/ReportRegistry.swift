@@ -39,7 +39,7 @@ public enum ReportRegistry {
     /// One line per report.
     private static let registry = OpenRegistry<ReportEntry>(
         "ReportRegistry",
-        [MetricsLog.entry, CSVLog.entry, TensorBoardReport.entry, HTMLReport.entry]
+        [MetricsLog.entry, CSVLog.entry, TensorBoardReport.entry, HTMLReport.entry, MLflowReport.entry]
     ) { $0.name }
     /// All reports, those of the package first.
     public static var all: [ReportEntry] { registry.all }
