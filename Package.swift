@@ -56,13 +56,14 @@ let package = Package(
         .target(name: "CTuttiDigest", path: "Sources/CTuttiDigest"),
         .target(name: "CTuttiLaunch", path: "Sources/CTuttiLaunch"),
         .target(name: "CTuttiSignals", path: "Sources/CTuttiSignals"),
+        .target(name: "CTuttiHTTP", path: "Sources/CTuttiHTTP"),
         .target(name: "CAllocationCounter", path: "Sources/CAllocationCounter"),
         .target(name: "TuttiGround", dependencies: ["CTuttiDigest"], path: "Sources/Ground"),
         // L1
         module("Formats", ["CCompression"]),
         module("Kernels", ["COpenBLAS", "CTuttiKernels"], exclude: ["PERFORMANCE.md"]),
         module("Ensemble", []),
-        module("Net", []),
+        module("Net", ["CTuttiHTTP"]),
         module("Launch", ["TuttiNet", "CTuttiLaunch"]),
         // L2
         module("Text", ["TuttiFormats"]),
@@ -70,10 +71,11 @@ let package = Package(
         module("Encoders", ["TuttiKernels"]),
         module("Objectives", ["TuttiKernels", "TuttiEnsemble"]),
         module("EnsembleMPI", ["TuttiEnsemble", "CTuttiMPI"]),
+        module("Hub", ["TuttiFormats", "TuttiNet"]),
         // L3
-        module("Models", ["TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiCorpus", "TuttiEnsemble"]),
+        module("Models", ["TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiCorpus", "TuttiEnsemble", "TuttiHub"]),
         // L4
-        module("Reports", ["TuttiFormats"]),
+        module("Reports", ["TuttiFormats", "TuttiNet"]),
         module(
             "Evaluation",
             ["TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiObjectives"]),
@@ -82,7 +84,7 @@ let package = Package(
             "Training",
             [
                 "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders", "TuttiCorpus",
-                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiNet",
+                "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiNet", "TuttiHub",
             ]),
         .target(
             name: "Tutti",
@@ -97,7 +99,7 @@ let package = Package(
             dependencies: [
                 "TuttiTraining", "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders",
                 "TuttiCorpus", "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiEnsembleMPI",
-                "TuttiGround", "TuttiLaunch", "CTuttiSignals", argumentParser, yams,
+                "TuttiGround", "TuttiLaunch", "TuttiHub", "CTuttiSignals", argumentParser, yams,
             ], path: "Sources/tutti-cli"),
         .executableTarget(
             name: "TuttiWorld",
@@ -114,7 +116,7 @@ let package = Package(
             name: "TestSupport",
             dependencies: [
                 "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiCorpus", "TuttiModels", "TuttiObjectives",
-                "TuttiTraining", "TuttiGround", "TuttiReports",
+                "TuttiTraining", "TuttiGround", "TuttiReports", "TuttiNet",
             ], path: "Tests/TestSupport"),
         tests("Ground", ["CTuttiDigest"]),
         tests("Formats", ["TuttiFormats"]),
@@ -143,13 +145,15 @@ let package = Package(
                 "Tutti", "TuttiTraining", "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives",
                 "TuttiEncoders", "TuttiCorpus", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiNet",
             ]),
-        tests("Reports", ["TuttiReports", "TuttiFormats"]),
+        tests("Reports", ["TuttiReports", "TuttiFormats", "TuttiNet"]),
         tests("Launch", ["TuttiLaunch"]),
         tests("Net", ["TuttiNet"]),
+        tests("Hub", ["TuttiHub", "TuttiNet", "TuttiFormats"]),
         tests(
             "Command",
             [
                 "TuttiFormats", "TuttiKernels", "TuttiCorpus", "TuttiEvaluation", "TuttiObjectives", "TuttiTraining",
+                "TuttiNet",
             ]),
         tests("Layering", []),
     ],

@@ -107,7 +107,7 @@ package final class OutputFile {
     }
 
     /// The error for a failed write, rename, mkdir or fsync of `path`.
-    static func writeError(_ path: String, code: Int32) -> TuttiError {
+    package static func writeError(_ path: String, code: Int32) -> TuttiError {
         func failure(_ kind: TuttiError.Kind, _ hint: String?) -> TuttiError {
             TuttiError(kind, "write file", path, "cannot be written: \(systemMessage(code))", hint: hint)
         }

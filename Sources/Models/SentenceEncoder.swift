@@ -56,7 +56,8 @@ public final class SentenceEncoder: SentenceEncoding {
     /// Whether those parameters were not computed, and are to come from a checkpoint.
     package private(set) var awaitsCheckpoint = false
 
-    /// Loads the model that `path` names: a folder, or a hub id that the local Hugging Face cache holds.
+    /// Loads the model that `path` names: a folder, or a hub id, which is downloaded unless the local cache holds it:
+    /// "org/name", "org/name@revision".
     ///
     /// `configOverrides` replaces members of config.json, such as hidden_dropout_prob.
     /// Throws: `.missingFile` (66) naming what is not there; `.data` (65) naming file and key or tensor for anything
@@ -74,7 +75,8 @@ public final class SentenceEncoder: SentenceEncoding {
             return try SentenceEncoder(directory, changes, source: directory.path)
         }
         let folder = try ModelHub.resolve(path)
-        return try SentenceEncoder(ModelDirectory(path: folder, changes: changes), changes, source: path)
+        let directory = try ModelDirectory(path: folder, changes: changes)
+        return try SentenceEncoder(directory, changes, source: ModelHub.title(of: path))
     }
 
     private init(_ folder: ModelDirectory, _ changes: ModelChanges, source: String) throws(TuttiError) {

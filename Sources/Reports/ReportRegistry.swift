@@ -39,7 +39,10 @@ public enum ReportRegistry {
     /// One line per report.
     private static let registry = OpenRegistry<ReportEntry>(
         "ReportRegistry",
-        [MetricsLog.entry, CSVLog.entry, TensorBoardReport.entry, WandbReport.entry, HTMLReport.entry]
+        [
+            MetricsLog.entry, CSVLog.entry, TensorBoardReport.entry, MLflowReport.entry, WandbReport.entry,
+            HTMLReport.entry,
+        ]
     ) { $0.name }
     /// All reports, those of the package first.
     public static var all: [ReportEntry] { registry.all }

@@ -20,6 +20,11 @@ extension TrainingInputs {
         _ configuration: TrainingConfiguration, ensemble: any Ensemble, overwrite: Bool = false,
         notice: @escaping (String) -> Void = { _ in }
     ) throws {
+        // What is wrong with a loss is said before anything is downloaded.
+        try ensemble.together("load the run") {
+            for options in configuration.losses?.all ?? [] { _ = try makeLoss(options) }
+        }
+        let configuration = try configuration.fetched(among: ensemble, notice: notice)
         let caches = try DatasetCaches(configuration, ensemble: ensemble, notice: notice)
         let train = try caches?.rows(configuration.trainDatasets)
         let eval = try caches?.rows(configuration.evalDatasets)

@@ -336,6 +336,11 @@ struct RunDirectory: Sendable {
         return inputs.filter { before[$0.name] != $0.digest }
     }
 
+    /// What a run writes beside its checkpoints.
+    private static let written: Set<String> = [
+        "metrics.jsonl", "metrics.csv", "mlflow.jsonl", "mlflow.json", "final", "final-push", "eval",
+    ]
+
     /// Deletes what a run writes, and nothing else.
     private func removeRun() throws(TuttiError) {
         let files = FileManager.default
@@ -344,7 +349,7 @@ struct RunDirectory: Sendable {
                 var plain = name
                 for ending in [".tmp", ".old"] where plain.hasSuffix(ending) { plain.removeLast(ending.count) }
                 let isCheckpoint = plain.hasPrefix("checkpoint-") && Int(plain.dropFirst("checkpoint-".count)) != nil
-                if isCheckpoint || ["metrics.jsonl", "final", "eval"].contains(plain) {
+                if isCheckpoint || RunDirectory.written.contains(plain) {
                     try files.removeItem(atPath: path + "/" + name)
                 }
             }

@@ -106,13 +106,14 @@ func decisive(_ configuration: JSONObject) -> JSONObject {
     object["output_dir"] = nil
     object["model_card"] = nil
     if var arguments = object["args"]?.object {
-        let others = [
-            "run_name", "report_to", "exchange", "replica_check_steps", "optimizer_sharding", "save_in_background",
-            "token_cache", "token_cache_dir",
-        ]
+        let others =
+            [
+                "run_name", "report_to", "exchange", "replica_check_steps", "optimizer_sharding", "save_in_background",
+                "token_cache", "token_cache_dir",
+            ] + HubArguments.options.map(\.name)
         let properties = [
             "runName", "reportTo", "replicaCheckSteps", "optimizerSharding", "saveInBackground", "tokenCache",
-            "tokenCacheFolder",
+            "tokenCacheFolder", "hub",
         ]
         for key in others + properties { arguments[key] = nil }
         // Defaults of keys that earlier runs do not have.

@@ -53,8 +53,11 @@ package final class Trainer {
     package init(_ given: TrainingInputs, ensemble: any Ensemble, reports: [any Report] = []) throws {
         var inputs = given
         self.ensemble = ensemble
-        let own = try ensemble.together("prepare the reports") { ensemble.isRoot ? try inputs.makeReports() : [] }
-        log = RunLog(ensemble.isRoot ? own + reports : [], ensemble: ensemble)
+        let (own, pushes) = try ensemble.together("prepare the reports") {
+            ensemble.isRoot ? (try inputs.makeReports(), try inputs.makePushes()) : ([], nil)
+        }
+        log = RunLog(ensemble.isRoot ? own + reports + (pushes.map { [$0] } ?? []) : [], ensemble: ensemble)
+        pushes?.tell = { [weak log] in log?.notice($0) }
         try inputs.checkBestMetric()
         let digests = try inputs.digestAndFreeze(among: ensemble)
         try inputs.checkColumns { [log] line in log.notice(line) }

@@ -225,6 +225,9 @@ public struct TrainingInputs {
         return try names.map { try ReportRegistry.entry(named: $0).make(context) }
     }
 
+    /// What pushes the run's models to the hub, if the arguments ask for it. Rank zero only.
+    func makePushes() throws(TuttiError) -> HubPushes? { try HubPushes(arguments.hub, output: outputDirectory) }
+
     /// Every data set beside its loss.
     private var columnRoles: [ColumnRoles] {
         (trainDatasets + evalDatasets).map { ColumnRoles($0, loss: losses[$0.loss].configured) }

@@ -91,6 +91,7 @@ struct EncodeCommand: RankedCommand {
 
     func run(on ensemble: any Ensemble) throws {
         _ = try RankLayout.apply(compute, ensemble: ensemble)
+        try ModelHub.fetch([text.model], among: ensemble)
         let (model, texts, prefix) = try ensemble.together("load model and texts") {
             let model = try SentenceEncoder.load(text.model)
             if ensemble.isRoot { model.notices.forEach(TableOptions.notice) }

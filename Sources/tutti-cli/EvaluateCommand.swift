@@ -38,11 +38,14 @@ struct EvaluateCommand: RankedCommand {
     func run(on ensemble: any Ensemble) throws {
         _ = try RankLayout.apply(compute, ensemble: ensemble)
         let (config, settings, model, operands) = (config, settings, model, encoding.operands)
-        let (encoder, evaluators, configuration) = try ensemble.together("load the evaluation") {
+        let configuration = try ensemble.together("read the configuration") {
             let file = try YAMLConfiguration(path: config, settings: settings)
-            let configuration = try TrainingConfiguration(
-                file.root, places: file.keyPlaces, purpose: .evaluation
-            ) { _ in }
+            return try TrainingConfiguration(file.root, places: file.keyPlaces, purpose: .evaluation) { _ in }
+        }
+        let named = configuration.modelNames
+        let names = model.map { [$0] + named.filter { $0 != configuration.model } } ?? named
+        try ModelHub.fetch(names, among: ensemble)
+        let (encoder, evaluators) = try ensemble.together("load the evaluation") {
             guard model != nil || !configuration.model.isEmpty || configuration.modules != nil else {
                 throw TuttiError(
                     .usage, "evaluate", config, "no model is given", hint: "Pass --model DIR or set `model:`.")
@@ -54,7 +57,7 @@ struct EvaluateCommand: RankedCommand {
             ) {
                 if ensemble.isRoot { TableOptions.notice($0) }
             }
-            return (encoder, evaluators + testEvaluators, configuration)
+            return (encoder, evaluators + testEvaluators)
         }
         if model == nil { try configuration.fillComponents(of: encoder, tables: [], ensemble: ensemble) }
         try compute.chooseGemm(for: encoder, ensemble: ensemble)

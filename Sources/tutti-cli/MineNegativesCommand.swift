@@ -81,6 +81,7 @@ struct MineNegativesCommand: RankedCommand {
 
     func run(on ensemble: any Ensemble) throws {
         _ = try RankLayout.apply(compute, ensemble: ensemble)
+        try ModelHub.fetch([model], among: ensemble)
         let (encoder, miner) = try ensemble.together("load model and texts") {
             let data = try columns.load(input) { if ensemble.isRoot { TableOptions.notice($0) } }
             let encoder = try SentenceEncoder.load(model)

@@ -60,6 +60,7 @@ struct SearchCommand: RankedCommand {
 
     func run(on ensemble: any Ensemble) throws {
         _ = try RankLayout.apply(compute, ensemble: ensemble)
+        try ModelHub.fetch([model], among: ensemble)
         let (encoder, documents, wanted, stored, prefixes) = try ensemble.together("load model and texts") {
             func notice(_ line: String) { if ensemble.isRoot { TableOptions.notice(line) } }
             let options = try table.readerOptions()

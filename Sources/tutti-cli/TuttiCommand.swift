@@ -22,7 +22,8 @@ struct TuttiCommand: ParsableCommand {
             EncodeCommand.self, SearchCommand.self,
             TokenizeCommand.self, InitCommand.self, SplitCommand.self,
             MineNegativesCommand.self, ArgsCommand.self, LossesCommand.self, EvaluatorsCommand.self,
-            InspectCommand.self, ExportCommand.self, NewModelCommand.self, NewStaticCommand.self,
+            InspectCommand.self, ExportCommand.self, DownloadCommand.self, PushCommand.self, NewModelCommand.self,
+            NewStaticCommand.self,
             DoctorCommand.self, BenchCommand.self, LaunchSweepCommand.self,
             LaunchProbeCommand.self, LaunchLinksCommand.self,
         ])

@@ -66,7 +66,7 @@ import TuttiTraining
                 .compactMap { $0["name"]?.string }
         }
         #expect(names("effective").starts(with: TrainingArguments.options.names))
-        #expect(names("no effect").contains("tf32") && names("refused").contains("push_to_hub"))
+        #expect(names("no effect").contains("tf32") && names("refused").contains("deepspeed"))
         let one = try TuttiProcess.run("args", "learning_rate")
         #expect(
             one.output
@@ -115,7 +115,7 @@ import TuttiTraining
             ("evaluators[0].rename", ["TripletEvaluator.rename "], 0),
             ("sgd", ["sgd  (args.optim_args)\n", "  nesterov  "], 0),
             ("bert", ["model_type bert  (config_overrides)\n", "  hidden_size  "], 0),
-            ("push_to_hub", ["args.push_to_hub  refused  -  nothing is uploaded"], 0),
+            ("fsdp", ["args.fsdp  refused  -  it needs PyTorch"], 0),
         ])
     func namesFindKeysAndSections(_ name: String, _ wanted: [String], _ absent: Int) throws {
         let outcome = try TuttiProcess.run("args", name)

@@ -7,7 +7,8 @@ import Testing
     @Test(
         arguments: [
             "", "train", "launch", "evaluate", "encode", "tokenize", "mine-negatives", "args", "losses", "evaluators",
-            "inspect", "export", "new-model", "new-static", "init", "explain", "split", "compare", "search", "sweep",
+            "inspect", "export", "download", "push", "new-model", "new-static", "init", "explain", "split", "compare",
+            "search", "sweep",
             "doctor", "bench", "bench kernels", "bench step", "bench tokenizer", "bench collectives",
             "bench scale",
         ])

@@ -68,6 +68,7 @@ enum TuttiProcess {
             environment[name] = nil
         }
         environment["TUTTI_TERMINAL"] = nil
+        environment["HF_HUB_OFFLINE"] = "1"  // no test asks the hub itself
         process.environment = environment.merging(more) { $1 }
         try process.run()
         return process

@@ -11,14 +11,14 @@ import Testing
 let layers: [String: Set<String>] = [
     // L0: C modules and system libraries import no Swift module.
     "CTuttiKernels": [], "CTuttiMPI": [], "CTuttiDigest": [], "CTuttiLaunch": [], "CTuttiSignals": [],
-    "CAllocationCounter": [], "CCompression": [],
+    "CAllocationCounter": [], "CCompression": [], "CTuttiHTTP": [],
     "COpenBLAS": [], "COpenMPI": [],
     "Ground": ["CTuttiDigest"],
     // L1
     "Formats": ["CCompression"],
     "Kernels": ["COpenBLAS", "CTuttiKernels"],
     "Ensemble": [],
-    "Net": [],
+    "Net": ["CTuttiHTTP"],
     "Launch": ["TuttiNet", "CTuttiLaunch"],
     // L2
     "Text": ["TuttiFormats"],
@@ -26,19 +26,20 @@ let layers: [String: Set<String>] = [
     "Encoders": ["TuttiKernels"],
     "Objectives": ["TuttiKernels", "TuttiEnsemble"],
     "EnsembleMPI": ["TuttiEnsemble", "CTuttiMPI"],
+    "Hub": ["TuttiFormats", "TuttiNet"],
     // L3
-    "Models": ["TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiCorpus", "TuttiEnsemble"],
+    "Models": ["TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiCorpus", "TuttiEnsemble", "TuttiHub"],
     // L4
     "Evaluation": ["TuttiModels", "TuttiCorpus", "TuttiKernels", "TuttiEnsemble", "TuttiObjectives", "TuttiFormats"],
-    "Reports": ["TuttiFormats"],
+    "Reports": ["TuttiFormats", "TuttiNet"],
     // L5
-    "Training": belowTraining.union(["TuttiEvaluation", "TuttiReports", "TuttiNet"]),
+    "Training": belowTraining.union(["TuttiEvaluation", "TuttiReports", "TuttiNet", "TuttiHub"]),
     "Tutti": belowTraining.union(["TuttiEvaluation", "TuttiReports", "TuttiTraining"]),
     // L6
     "TuttiMPI": ["Tutti", "TuttiEnsembleMPI"],
     "tutti-cli": belowTraining.union([
-        "TuttiEvaluation", "TuttiReports", "TuttiTraining", "TuttiEnsembleMPI", "TuttiLaunch", "CTuttiSignals",
-        "ArgumentParser", "Yams",
+        "TuttiEvaluation", "TuttiReports", "TuttiTraining", "TuttiEnsembleMPI", "TuttiLaunch", "TuttiHub",
+        "CTuttiSignals", "ArgumentParser", "Yams",
     ]),
     "tutti-world": belowTraining.union([
         "TuttiEvaluation", "TuttiReports", "TuttiTraining", "TuttiEnsembleMPI", "CAllocationCounter",

@@ -137,9 +137,10 @@ import TuttiModels
             let references = cache + "/models--sentence-transformers--tiny/refs"
             try FileManager.default.createDirectory(atPath: references, withIntermediateDirectories: true)
             try AtomicWrite.file(path: references + "/main", text: "abc\n")
-            #expect(try ModelHub.resolve("tiny", environment: ["HF_HUB_CACHE": cache]) == snapshot)
+            let offline = ["HF_HUB_CACHE": cache, "HF_HUB_OFFLINE": "1"]
+            #expect(try ModelHub.resolve("tiny", environment: offline) == snapshot)
             #expect(throws: TuttiError.self) {
-                try ModelHub.resolve("org/absent", environment: ["HF_HUB_CACHE": cache])
+                try ModelHub.resolve("org/absent", environment: offline)
             }
         }
     }

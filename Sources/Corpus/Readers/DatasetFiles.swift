@@ -67,24 +67,13 @@ struct DatasetFiles {
 
     /// The error for a path where nothing is.
     static func missing(_ path: String) -> TuttiError {
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
-        let isName =
-            parts.count <= 2
-            && parts.allSatisfy { part in
-                part.first.map { $0 != "." } ?? false
-                    && part.allSatisfy { $0.isLetter || $0.isNumber || "-_.".contains($0) }
-            }
-        guard isName,
-            DatasetReaders.fileExtension(of: path).isEmpty
-                || parts.count == 2
-                    && !DatasetReaders.isRead(
-                        DatasetReaders.fileExtension(of: path))
-        else { return TuttiError(.missingFile, "open file", path, "no such file", hint: "Check the path.") }
+        guard DatasetSpecification.isHubName(path) else {
+            return TuttiError(.missingFile, "open file", path, "no such file", hint: "Check the path.")
+        }
         return TuttiError(
             .missingFile, "find data", path, "no such file or folder",
-            hint:
-                "If it is the name of a data set on the Hugging Face hub, fetch it first: hf download --repo-type dataset "
-                + "\(path) --local-dir DIR; then path: DIR.")
+            hint: "If it is the name of a data set on the Hugging Face hub, fetch it first: tutti download --dataset "
+                + "\(path); then path: the folder that it prints.")
     }
 
     /// The paths that match a pattern of the shell, in order.
@@ -249,5 +238,24 @@ struct DatasetFiles {
 
     private func usage(_ path: String, _ problem: String, hint: String) -> TuttiError {
         TuttiError(.usage, "find data", path, problem, hint: hint)
+    }
+}
+
+extension DatasetSpecification {
+    /// Whether a path is the name of a data set on the hub rather than a file: it says so by "hf:", or there is nothing at
+    /// the path and it has the form organization/name, perhaps with a configuration behind a colon.
+    package static func isHubName(_ path: String) -> Bool {
+        if path.hasPrefix("hf:") { return true }
+        guard !FileManager.default.fileExists(atPath: path) else { return false }
+        let name = path.prefix { $0 != ":" && $0 != "@" }
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        let isName =
+            parts.count <= 2
+            && parts.allSatisfy { part in
+                part.first.map { $0 != "." } ?? false
+                    && part.allSatisfy { $0.isLetter || $0.isNumber || "-_.".contains($0) }
+            }
+        let kind = DatasetReaders.fileExtension(of: path)
+        return isName && (kind.isEmpty || parts.count == 2 && !DatasetReaders.isRead(kind))
     }
 }

@@ -49,8 +49,9 @@ extension DatasetSpecification: OptionValue {
         [
             Option(
                 "path",
-                words: "a file (\(extensions); also compressed: .gz, .zst, .bz2, .xz), a pattern, a folder, or a "
-                    + "list of them",
+                words:
+                    "a file (\(extensions); also compressed: .gz, .zst, .bz2, .xz), a pattern, a folder, a data "
+                    + "set of the hub (organization/name:configuration), or a list of them",
                 "the rows", isRequired: true,
                 read: { (json, owner) throws(OptionProblem) in
                     owner.paths = try [String](option: json)
@@ -58,7 +59,7 @@ extension DatasetSpecification: OptionValue {
                         throw OptionProblem("names no file", hint: "For example path: train.csv.")
                     }
                 }, write: { $0.paths.count == 1 ? .string($0.paths[0]) : $0.paths.optionJSON }),
-            Option("split", \.split, "the split of a folder that holds several; train by default"),
+            Option("split", \.split, "the split of a folder or a data set that holds several; train by default"),
             Option("columns", \.columns, "the columns in use, label included, in order; all by default"),
             Option(
                 "rename", words: "a mapping", "other names for columns, before `columns` is applied",

@@ -29,15 +29,30 @@ package struct AdapterFolder: Sendable {
         do {
             basePath = try ModelHub.resolve(base)
         } catch {
-            throw TuttiError(
-                error.kind, "find the base model of the adapter", "\(file.path): base_model_name_or_path",
-                "'\(base)': \(error.problem)", hint: error.hint)
+            throw Self.missing(base, in: path, error)
         }
         if FileManager.default.fileExists(atPath: basePath + "/" + ModelAdapter.configurationName) {
             throw file.error(
                 "base_model_name_or_path", "'\(base)' is a model with an adapter itself; a model has one at most",
                 hint: "Merge that adapter first: tutti export --merge.")
         }
+    }
+
+    /// The base model of the adapter in `path`, as its file names it; nil where there is no adapter.
+    ///
+    /// Throws: `.data` for a file that cannot be read.
+    static func baseName(in path: String) throws(TuttiError) -> String? {
+        try ConfigurationFile.ifPresent(ModelAdapter.configurationName, in: path)?
+            .required("base_model_name_or_path", as: String.self)
+    }
+
+    /// The error about the base model of the adapter in `path`, which could not be found.
+    static func missing(_ base: String, in path: String, _ error: TuttiError) -> TuttiError {
+        var error = error
+        error.operation = "find the base model of the adapter"
+        error.subject = "\(path)/\(ModelAdapter.configurationName): base_model_name_or_path"
+        error.problem = "'\(base)': \(error.problem)"
+        return error
     }
 
     /// The adapter's weights.

@@ -68,7 +68,7 @@ package enum ArgumentKey {
         "dataloader_in_order": .bool(true), "remove_unused_columns": .bool(true),
         "train_sampling_strategy": .string("random"), "length_column_name": .string("length"),
         "ddp_timeout": .integer(1800), "skip_memory_metrics": .bool(true), "project": .string("huggingface"),
-        "local_rank": .integer(-1), "hub_strategy": .string("every_save"),
+        "local_rank": .integer(-1),
         "average_tokens_across_devices": .bool(true), "eval_do_concat_batches": .bool(true),
         "even_batches": .bool(true), "use_seedable_sampler": .bool(true), "save_safetensors": .bool(true),
         "fp16_opt_level": .string("O1"), "half_precision_backend": .string("auto"),
@@ -112,20 +112,16 @@ package enum ArgumentKey {
         "prediction_loss_only": torch,
         "save_safetensors": "weights are always safetensors", "use_cache": torch,
         "project": service, "trackio_space_id": service, "trackio_bucket_id": service,
-        "trackio_static_space_id": service, "hub_strategy": "nothing is uploaded",
+        "trackio_static_space_id": service,
         "train_sampling_strategy": "batch_sampler decides, as in the reference",
         "length_column_name": "batch_sampler decides, as in the reference",
         "enable_jit_checkpoint": "SIGUSR2 saves and stops", "ignore_data_skip": "a resumed run skips no work",
     ]
 
-    private static let hub = "nothing is uploaded; push the folder `final/` with the hub's own tools"
-
     /// The keys that are refused unless they ask for nothing, and why.
     package static let refused: [String: String] = [
         "deepspeed": "it needs PyTorch; optimizer_sharding: all is its ZeRO stage 1",
         "fsdp": "it needs PyTorch; optimizer_sharding: all shards the optimizer's state",
-        "push_to_hub": hub, "hub_model_id": hub, "hub_token": hub, "hub_private_repo": hub,
-        "hub_always_push": hub, "hub_revision": hub,
         "label_smoothing_factor":
             "it belongs to losses over classes of tokens; sentence-transformers' losses never see it",
         "optim_target_modules": "no optimizer here uses it",

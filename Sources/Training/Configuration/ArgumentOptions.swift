@@ -10,7 +10,7 @@ import TuttiReports
 extension TrainingArguments {
     /// All arguments that have an effect, in the order of the documentation.
     package static let options = OptionList<TrainingArguments>(
-        batches + optimizer + precision + schedule + events + rest)
+        batches + optimizer + precision + schedule + events + rest + HubArguments.options)
 
     private static let batches: [Option<TrainingArguments>] = [
         Option("num_train_epochs", \.numTrainEpochs, "passes over the training data", check: .within(0...1e9)),

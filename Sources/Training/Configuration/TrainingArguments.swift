@@ -165,6 +165,8 @@ public struct TrainingArguments: Sendable {
     public var runName: String?
     /// The reports beside metrics.jsonl, by their names in `ReportRegistry`.
     public var reportTo: [String] = []
+    /// Whether and how the model is pushed to the hub.
+    public var hub = HubArguments()
 
     /// The reference's defaults.
     public init() {}
