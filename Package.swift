@@ -90,7 +90,7 @@ let package = Package(
             name: "Tutti",
             dependencies: [
                 "TuttiTraining", "TuttiReports", "TuttiEvaluation", "TuttiModels", "TuttiObjectives", "TuttiEncoders",
-                "TuttiCorpus", "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiEnsemble", "TuttiGround",
+                "TuttiCorpus", "TuttiText", "TuttiKernels", "TuttiFormats", "TuttiHub", "TuttiEnsemble", "TuttiGround",
             ], path: "Sources/Tutti"),
         // L6
         .target(name: "TuttiMPI", dependencies: ["Tutti", "TuttiEnsembleMPI"], path: "Sources/TuttiMPI"),

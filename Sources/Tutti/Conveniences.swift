@@ -6,6 +6,7 @@ import TuttiEnsemble
 import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
+import TuttiHub
 import TuttiModels
 
 extension Table {
@@ -44,5 +45,34 @@ extension SentenceEncoder {
     public func savePretrained(_ path: String) throws {
         if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
         try AtomicWrite.directory(finalPath: path) { try save(to: $0, card: nil) }
+    }
+
+    /// Pushes the folder that `savePretrained` writes to the hub, as one commit of what is new; the repository is made if it
+    /// is not there. HF_TOKEN, or a login, must be allowed to write.
+    ///
+    /// - Parameters:
+    ///   - id: "organization/name"; a name alone is one of the user's own.
+    ///   - isPrivate: whether a new repository is private; nil is the account's default.
+    ///   - revision: a branch, made if it is not there.
+    /// - Returns: the commit's address.
+    /// - Throws: `.usage` for an id that cannot be one, or without rights; `.retryable` where the hub cannot be reached.
+    @discardableResult
+    public func pushToHub(
+        _ id: String, isPrivate: Bool? = nil, revision: String? = nil,
+        message: String = "Add new SentenceTransformer model"
+    ) throws -> String {
+        guard HubRepository.isID(id) else {
+            throw TuttiError(.usage, "push a model", id, "is not an id of the hub", hint: "Write organization/name.")
+        }
+        let folder = FileManager.default.temporaryDirectory.path + "/tutti-push-\(UUID().uuidString)"
+        try savePretrained(folder)
+        let outcome = Result<String, HubFailure> { () throws(HubFailure) in
+            let uploader = HubUploader(HubClient(HubSettings())) { _ in }
+            let repository = try uploader.create(id, isPrivate: isPrivate)
+            if let revision { try uploader.branch(revision, of: repository) }
+            return try uploader.push(folder, to: repository, revision: revision ?? "main", message: message).url
+        }
+        try FileManager.default.removeItem(atPath: folder)
+        return try outcome.mapError(\.error).get()
     }
 }

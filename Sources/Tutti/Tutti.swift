@@ -8,6 +8,7 @@
 // What is public in the modules below is the library; everything else there is `package`. Tutti.docc lists every public
 // name, and Tests/LayeringTests holds the list to the sources. Import `TuttiMPI` instead where ranks are processes.
 
+import Foundation
 @_exported import TuttiCorpus
 @_exported import TuttiEnsemble
 @_exported import TuttiEvaluation
@@ -27,13 +28,23 @@ public typealias SentenceTransformerTrainingArguments = TrainingArguments
 public typealias Dataset = Table
 
 extension Table {
-    /// Reads a data set: a file whose extension a reader knows.
+    /// Reads a data set: a file whose extension a reader knows, a folder, or a data set of the hub, "organization/name" or
+    /// "organization/name:configuration", which is downloaded to the cache if it is not there.
     ///
-    /// - Parameter columns: the columns in use, label included, in the order in which the loss sees them; nil uses all.
-    /// - Throws: 66 for a missing file; 65 naming file and line for anything that is no table of texts and labels.
+    /// - Parameters:
+    ///   - columns: the columns in use, label included, in the order in which the loss sees them; nil uses all.
+    ///   - split: of a folder or data set with several; train by default.
+    /// - Throws: 66 for a missing file; 65 naming file and line for anything that is no table of texts and labels; 75 for a
+    ///   hub that cannot be reached.
+    ///
+    /// Collective with an ensemble.
     public static func load(
-        _ path: String, columns: [String]? = nil, options: ReaderOptions = ReaderOptions()
-    ) throws(TuttiError) -> Table {
-        try loadTable(DatasetSpecification(path: path, columns: columns, options: options))
+        _ path: String, columns: [String]? = nil, split: String? = nil, options: ReaderOptions = ReaderOptions(),
+        ensemble: any Ensemble = LocalEnsemble.single()
+    ) throws -> Table {
+        var specification = DatasetSpecification(path: path, columns: columns, options: options)
+        specification.split = split
+        try specification.fetch(among: ensemble) { FileHandle.standardError.write(Data("\($0)\n".utf8)) }
+        return try ensemble.together("load \(path)") { try loadTable(specification) }
     }
 }

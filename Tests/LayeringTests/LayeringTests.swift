@@ -34,7 +34,7 @@ let layers: [String: Set<String>] = [
     "Reports": ["TuttiFormats", "TuttiNet"],
     // L5
     "Training": belowTraining.union(["TuttiEvaluation", "TuttiReports", "TuttiNet", "TuttiHub"]),
-    "Tutti": belowTraining.union(["TuttiEvaluation", "TuttiReports", "TuttiTraining"]),
+    "Tutti": belowTraining.union(["TuttiEvaluation", "TuttiReports", "TuttiTraining", "TuttiHub"]),
     // L6
     "TuttiMPI": ["Tutti", "TuttiEnsembleMPI"],
     "tutti-cli": belowTraining.union([

@@ -3,8 +3,8 @@
 //
 //     swift run -c release --package-path Examples/AllNLI AllNLI MODEL TRAIN DEV TEST OUTPUT
 //
-// TRAIN, DEV and TEST are tables with the columns anchor, positive and negative: the splits of the data set
-// sentence-transformers/all-nli, configuration triplet, as Parquet files, or any of the same columns.
+// MODEL is a folder or an id of the hub, such as microsoft/mpnet-base. TRAIN, DEV and TEST are files with the columns anchor,
+// positive and negative, or sentence-transformers/all-nli:triplet three times, whose splits are then train, dev and test.
 
 import Foundation
 import Tutti
@@ -16,9 +16,12 @@ func train(model path: String, train: String, dev: String, test: String, output:
     let model = try SentenceTransformer.load(path)
 
     // 2. Load a data set to fine-tune on.
-    let trainDataset = try Dataset.load(train, columns: columns).select(0..<100_000)
-    let evalDataset = try Dataset.load(dev, columns: columns)
-    let testDataset = try Dataset.load(test, columns: columns)
+    func load(_ path: String, split: String) throws -> Dataset {
+        try .load(path, columns: columns, split: FileManager.default.fileExists(atPath: path) ? nil : split)
+    }
+    let trainDataset = try load(train, split: "train").select(0..<100_000)
+    let evalDataset = try load(dev, split: "dev")
+    let testDataset = try load(test, split: "test")
 
     // 3. Define a loss function.
     let loss = MultipleNegativesRankingLoss()
@@ -67,8 +70,9 @@ func train(model path: String, train: String, dev: String, test: String, output:
     let (dev, test) = ("all-nli-dev_cosine_accuracy", "all-nli-test_cosine_accuracy")
     print("dev accuracy \(before[dev] ?? .nan) before, \(after[dev] ?? .nan) after; test \(tested[test] ?? .nan)")
 
-    // 9. Save it once more under a name of its own.
+    // 9. Save it once more under a name of its own, and push it to the hub if there is a token.
     try model.savePretrained(output + "/all-nli-triplet")
+    if ProcessInfo.processInfo.environment["HF_TOKEN"] != nil { try model.pushToHub("all-nli-triplet") }
 }
 
 let words = CommandLine.arguments

@@ -43,7 +43,7 @@ extension TrainingConfiguration {
 
 extension DatasetSpecification {
     /// Puts files in place of names of the hub. Collective.
-    fileprivate mutating func fetch(among ensemble: any Ensemble, notice: @escaping (String) -> Void) throws {
+    package mutating func fetch(among ensemble: any Ensemble, notice: @escaping (String) -> Void) throws {
         let names = paths
         let onHub = try ensemble.onRoot { names.map(DatasetSpecification.isHubName) }
         guard onHub.contains(true) else { return }
