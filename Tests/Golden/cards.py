@@ -137,7 +137,7 @@ def describe_losses():
         card = model.model_card_data.compute_dataset_metrics(Dataset.from_list([{"a": "b"}]), {}, loss)
         model.model_card_data.set_losses([loss])
         known.append({
-            "options": options, "configuration": card["loss"].get("config_code", ""),
+            "options": options, "configuration": card["loss"].get("config_code", "").replace(f"{GOLDEN}/", ""),
             "heading": list(model.model_card_data.citations)[0] if len(model.model_card_data.citations) == 1
             else list(model.model_card_data.citations)[-1],
             "citation": getattr(loss, "citation", "").strip()})

@@ -11,16 +11,42 @@ import TuttiFormats
 import TuttiGround
 import TuttiModels
 import TuttiObjectives
+import TuttiReports
 import TuttiTraining
 
 /// The runs in Tests/Golden/cards.
 private let goldenRuns = ["labels", "retrieval", "router", "several", "streamed", "triplets"]
+
+/// Keeps the notices of a run.
+private final class Notices: Report {
+    private(set) var lines: [String] = []
+    func notice(_ text: String) { lines.append(text) }
+}
 
 @Suite(.serialized) struct GoldenCardTests {
     @Test(arguments: goldenRuns) func cardsAreTheReferences(_ name: String) throws {
         try withTemporaryDirectory { folder in
             let card = try CardRun.train(name, folder + "/run")
             try CardRun.expect(card, in: Goldens.path("cards/\(name)"), name)
+        }
+    }
+
+    /// A model whose Router has no route for documents gives no similarities: the card says so, and the run ends all the same.
+    @Test func whatCannotBeComputedIsLeftOut() throws {
+        try withTemporaryDirectory { folder in
+            let tasks: JSONObject = ["anchor": .string("query"), "positive": .string("doc")]
+            let args: JSONObject = [
+                "max_steps": .integer(2), "save_strategy": .string("no"), "router_mapping": .object(tasks),
+            ]
+            let configuration = try GoldenRun.configuration(
+                model: Goldens.path("router/late/model"), folder + "/run", args: args)
+            let (ensemble, heard) = (LocalEnsemble.single(), Notices())
+            let inputs = try TrainingInputs(configuration, ensemble: ensemble)
+            #expect(try Trainer(inputs, ensemble: ensemble, reports: [heard]).train() == .finished)
+            let card = try String(contentsOfFile: folder + "/run/final/README.md", encoding: .utf8)
+            #expect(
+                card.contains("print(similarities.shape)\n# [1, 3]\n") && card.contains("model.encode_query(queries)"))
+            #expect(heard.lines.contains { $0.hasPrefix("The model card has no similarities: ") })
         }
     }
 
