@@ -30,9 +30,12 @@ struct EventPlan {
         return falls(arguments.loggingStrategy, every: loggingSteps, step, endsEpoch)
     }
 
+    /// The last step of a run that evaluates by steps is evaluated, as in the reference (DefaultFlowCallback, transformers 5).
     private func evaluates(step: Int, epoch: Double, endsEpoch: Bool) -> Bool {
         let done = arguments.evalStrategy == .epoch ? epoch : Double(step)
-        return done >= arguments.evalDelay && falls(arguments.evalStrategy, every: evalSteps, step, endsEpoch)
+        guard done >= arguments.evalDelay else { return false }
+        if arguments.evalStrategy == .steps, step == lastStep { return true }
+        return falls(arguments.evalStrategy, every: evalSteps, step, endsEpoch)
     }
 
     /// Saving on "best" is decided by the evaluation, not here. The last step of a run that saves by steps is saved.
