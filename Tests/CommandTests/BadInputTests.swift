@@ -27,7 +27,7 @@ import TuttiGround
             try $0.configure(args: "  learning_rat: 1")
         }
         try expect(64, ["outputdir", "output_dir"], "a misspelled key", args: ["--set", "outputdir=x"]) { _ in }
-        try expect(64, ["push_to_hub"], "a refused argument") { try $0.configure(args: "  push_to_hub: true") }
+        try expect(64, ["fsdp"], "a refused argument") { try $0.configure(args: "  fsdp: full_shard") }
         try expect(
             64, ["MultipleNegativeRankingLoss", "MultipleNegativesRankingLoss"], "a misspelled loss",
             args: [

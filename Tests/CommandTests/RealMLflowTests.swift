@@ -17,10 +17,9 @@ struct RealMLflowTests {
         let place = try #require(ProcessInfo.processInfo.environment["TUTTI_MLFLOW"])
         let port = Int.random(in: 20_000...30_000)
         let server = Process()
-        // A group of its own: the server starts others, which do not end with it.
-        server.executableURL = URL(fileURLWithPath: "/usr/bin/setsid")
+        server.executableURL = URL(fileURLWithPath: place + "/bin/mlflow")
         server.arguments = [
-            place + "/bin/mlflow", "server", "--backend-store-uri", "sqlite:///\(folder)/mlflow.db",
+            "server", "--backend-store-uri", "sqlite:///\(folder)/mlflow.db",
             "--artifacts-destination",
             folder + "/artifacts", "--host", "127.0.0.1", "--port", "\(port)", "--workers", "1",
         ]
@@ -30,6 +29,7 @@ struct RealMLflowTests {
         server.standardError = FileHandle.nullDevice
         try server.run()
         defer {
+            // It starts others, which do not end with it; Foundation has put all into a group.
             kill(-server.processIdentifier, SIGKILL)
             server.waitUntilExit()
         }

@@ -146,7 +146,7 @@ private struct PowerSettings: DescribedSettings {
         _ = try arguments(
             "{\"dataloader_num_workers\": 4, \"bf16\": false, \"report_to\": \"none\"}", notices: &notices)
         #expect(notices.count == 1 && notices[0].contains("dataloader_num_workers"))
-        #expect(error("{\"push_to_hub\": true}")?.kind == .usage)
+        #expect(error("{\"fsdp\": \"full_shard\"}")?.kind == .usage)
         let typo = error("{\"learning_rat\": 1}")
         #expect(typo?.description.contains("learning_rate") == true)
         #expect(error("{\"learning_rate\": \"fast\"}")?.problem.contains("a number") == true)
