@@ -183,7 +183,12 @@ final class CheckpointKeeper {
 
     /// Goes back to the newest valid checkpoint of this run, or else to the one that the arguments name. Collective.
     func resume(_ state: inout TrainerState, _ start: RunStart) throws {
-        if start == .resume, try resumeOwn(&state) { return }
+        if start == .resume {
+            if try resumeOwn(&state) { return }
+        } else {
+            // Reports may have files of a run that was overwritten, or write elsewhere.
+            try ensemble.onRoot { try log.rewind(to: nil) }
+        }
         guard case .path(let path) = inputs.arguments.resumeFromCheckpoint else { return }
         try ensemble.onRoot {
             guard FileManager.default.fileExists(atPath: path + "/tutti_state.json") else {

@@ -37,6 +37,18 @@ extension TrainingConfiguration {
                 try configuration[keyPath: section][place].fetch(among: ensemble, notice: notice)
             }
         }
+        for section in [\TrainingConfiguration.evaluators, \.testEvaluators] {
+            for place in configuration[keyPath: section].indices {
+                let options = configuration[keyPath: section][place].options
+                guard let path = options["path"]?.string, DatasetSpecification.isHubName(path) else { continue }
+                var specification = DatasetSpecification(path: path)
+                specification.split = options["split"]?.string
+                try specification.fetch(among: ensemble, notice: notice)
+                configuration[keyPath: section][place].options["path"] = .array(
+                    specification.paths.map(JSONValue.string))
+                configuration[keyPath: section][place].options.remove("split")
+            }
+        }
         return configuration
     }
 }

@@ -9,7 +9,7 @@ package struct NamedOptions: Sendable {
     /// The class name.
     package private(set) var name = ""
     /// Every key but `name`.
-    package private(set) var options = JSONObject()
+    package internal(set) var options = JSONObject()
     /// Where it stands in the configuration.
     package private(set) var path = ""
     private var places = ConfigurationPlaces(file: "")
