@@ -24,7 +24,7 @@ private final class StopAfter: Report, AsksToStop {
 }
 
 @Suite(.serialized) struct EvaluatorsOfRunsTests {
-    /// A run that judges by retrieval at steps 2 and 4 of 5, and what it judges with.
+    /// A run that judges by retrieval at steps 2 and 4 of 5, and at its end, and what it judges with.
     private func run(
         _ output: String, functions: [SimilarityFunction], id: String = "ir", report: (any Report)? = nil
     ) throws -> (outcome: TrainingOutcome, evaluator: InformationRetrievalEvaluator) {
@@ -73,7 +73,7 @@ private final class StopAfter: Report, AsksToStop {
         let scratch = try TemporaryDirectory()
         _ = try run(scratch.path, functions: [.cosine], id: "eval_ir")
         let logged = try metricsLines(scratch.path).filter { $0["eval_ir_cosine_ndcg@10"] != nil }
-        #expect(logged.count == 2)
+        #expect(logged.count == 3)
         let card = try String(contentsOfFile: scratch.path + "/final/README.md", encoding: .utf8)
         #expect(card.contains("| **cosine_ndcg@10** ") && card.contains("Information Retrieval"))
     }
@@ -127,7 +127,7 @@ private final class StopAfter: Report, AsksToStop {
             ["logging_", "eval_s", "eval_d", "save_s", "save_t", "report_to", "run_name"].contains {
                 name.hasPrefix($0)
             }
-                || ["metric_for_best_model", "greater_is_better"].contains(name)
+                || ["metric_for_best_model", "greater_is_better", "hub_token"].contains(name)
         }
         for name in TrainingArguments.options.names {
             #expect(card.contains("- `\(name)`: ") != isWriting(name), "\(name)")

@@ -35,7 +35,7 @@ extension TrainingArguments {
     private static let ignored: Set = [
         "logging_strategy", "logging_first_step", "logging_steps", "eval_strategy", "eval_steps", "eval_delay",
         "save_strategy", "save_steps", "save_total_limit", "metric_for_best_model", "greater_is_better", "report_to",
-        "run_name",
+        "run_name", "hub_token",
     ]
 
     private static let order = [
@@ -43,7 +43,8 @@ extension TrainingArguments {
         "lr_scheduler_kwargs", "warmup_steps", "optim", "optim_args", "weight_decay", "adam_beta1", "adam_beta2",
         "adam_epsilon", "gradient_accumulation_steps", "max_grad_norm", "bf16", "fp16", "activation_checkpointing",
         "gradient_checkpointing", "neftune_noise_alpha", "auto_find_batch_size", "per_device_eval_batch_size",
-        "eval_on_start", "save_only_model", "load_best_model_at_end", "seed", "data_seed", "dataloader_drop_last",
+        "eval_on_start", "save_only_model", "push_to_hub", "hub_private_repo", "hub_model_id", "hub_strategy",
+        "hub_always_push", "hub_revision", "load_best_model_at_end", "seed", "data_seed", "dataloader_drop_last",
         "resume_from_checkpoint", "prompts", "batch_sampler", "multi_dataset_batch_sampler", "router_mapping",
         "learning_rate_mapping", "warmup_ratio",
     ]
