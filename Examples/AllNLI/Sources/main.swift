@@ -1,7 +1,7 @@
 // Fine-tunes a model on triplets of AllNLI: the script with which the documentation of sentence-transformers explains training,
 // step by step in the same order.
 //
-//     swift run -c release --package-path Examples/AllNLI AllNLI MODEL TRAIN DEV TEST OUTPUT
+//     swift run -c release --package-path Examples AllNLI MODEL TRAIN DEV TEST OUTPUT
 //
 // MODEL is a folder or an id of the hub, such as microsoft/mpnet-base. TRAIN, DEV and TEST are files with the columns anchor,
 // positive and negative, or sentence-transformers/all-nli:triplet three times, whose splits are then train, dev and test.

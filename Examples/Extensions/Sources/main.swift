@@ -1,6 +1,6 @@
 // Trains a model with a loss, an evaluator and a report of one's own, registered before the run and then used by name.
 //
-//     swift run -c release --package-path Examples/Extensions Extensions MODEL [OUTPUT]
+//     swift run -c release --package-path Examples Extensions MODEL [OUTPUT]
 
 import Foundation
 import Tutti
