@@ -43,9 +43,11 @@ import TuttiGround
         #expect(run.code == 0, "\(run.errors)")
         #expect(run.output.contains("an earlier version began") && run.output.contains("Resuming after step 10 of 22."))
         #expect(run.output.split(separator: "\n").filter { $0.contains("earlier version") }.count == 1, "\(run.output)")
-        let (mine, theirs) = (
-            try lines(folder.path + "/run/metrics.jsonl"), try lines(golden + "/expected-metrics.jsonl")
-        )
+        // The earlier version did not evaluate after the last step.
+        let mine = try lines(folder.path + "/run/metrics.jsonl").filter { line in
+            line["step"]?.int != 22 || line["learning_rate"] != nil || line["train_runtime"] != nil
+        }
+        let theirs = try lines(golden + "/expected-metrics.jsonl")
         #expect(mine.count == theirs.count)
         for (a, b) in zip(mine, theirs) {
             #expect(a["step"] == b["step"] && a["tokens"] == b["tokens"])

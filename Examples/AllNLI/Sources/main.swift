@@ -24,7 +24,7 @@ func train(model path: String, train: String, dev: String, test: String, output:
     let testDataset = try load(test, split: "test")
 
     // 3. Define a loss function.
-    let loss = MultipleNegativesRankingLoss()
+    let loss = try MultipleNegativesRankingLoss()
 
     // 4. Specify training arguments.
     var arguments = SentenceTransformerTrainingArguments()
