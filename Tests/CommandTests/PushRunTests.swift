@@ -41,8 +41,8 @@ import TuttiGround
             #expect(
                 found.contains("model.safetensors") && found.contains("README.md") && found.contains("modules.json"))
             #expect(!found.contains { $0.contains("optimizer") || $0.contains("state") }, "\(found)")
-            // The final model is that of the last checkpoint.
-            #expect(try commits(hub) == 2)
+            // The final model is that of the last checkpoint; its card may tell of a tenth of a second more.
+            #expect(try (2...3).contains(commits(hub)))
             let back = try TuttiProcess.run(
                 ["download", "org/trained"],
                 environment: hub.environment(["HF_HUB_OFFLINE": "0"]))
