@@ -339,7 +339,7 @@ import TuttiGround
         for name in ["sentence-transformers/all-nli", "all-nli", "owner/set.v2"] {
             let error = flaw("\"\(name)\"")
             #expect(
-                error.contains("no such file or folder") && error.contains("hf download --repo-type dataset \(name)"))
+                error.contains("no such file or folder") && error.contains("tutti download --dataset \(name)"))
         }
         for name in ["train.csv", "data/train.parquet", "./all-nli", "/a/b", "a/b/c"] {
             #expect(!flaw("\"\(name)\"").contains("hub"), "\(name)")
