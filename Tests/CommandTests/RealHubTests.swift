@@ -56,7 +56,7 @@ struct RealHubTests {
         return found
     }
 
-    @Test func eachOpensWhatTheOtherDownloaded() throws {
+    @Test func realPythonAndTuttiOpenWhatTheOtherDownloaded() throws {
         try withHub { hub in
             let own = try tutti(hub, cache: "a", "download", "org/tiny")
             _ = try requests(hub)
@@ -84,7 +84,7 @@ struct RealHubTests {
         }
     }
 
-    @Test func theyAskAlike() throws {
+    @Test func realPythonAsksAlike() throws {
         try withHub { hub in
             _ = try python(hub, cache: "a", "model", "org/tiny")
             // Python asks with several threads, and for a list of files with their sizes.
@@ -101,7 +101,7 @@ struct RealHubTests {
         }
     }
 
-    @Test func theySendAlike() throws {
+    @Test func realPythonSendsAlike() throws {
         try withHub { theirs in
             try withHub { own in
                 let folder = theirs.folder + "/new"

@@ -53,7 +53,7 @@ struct RealMLflowTests {
         return try JSONValue.parse(client.send(request).text)
     }
 
-    @Test func theServerGivesTheMetricsBack() throws {
+    @Test func realServerGivesTheMetricsBack() throws {
         let folder = try TemporaryDirectory()
         try withServer(folder.path) { address in
             let workshop = try Workshop(folder.path, golden: "bert-adamw")
