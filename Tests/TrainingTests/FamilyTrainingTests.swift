@@ -25,7 +25,7 @@ struct FamilyTrainingTests {
         dropout: Double = 0
     ) throws -> TrainingConfiguration {
         let expected = try JSONValue.parse(file: Goldens.path("families/\(family)/expected.json")).object
-        let rate = try #require(expected?["args"]?["learning_rate"])
+        let rate = try #require(expected?["args"]?.object?["learning_rate"])
         let model = Goldens.path("families/\(family)/model")
         var specification: JSONObject = ["name": .string(loss)]
         for (key, value) in options { specification[key] = value }
@@ -81,15 +81,18 @@ struct FamilyTrainingTests {
 
     /// Two, three and four ranks, and a pass in chunks, give the run of one rank; ranks hold the same bits.
     ///
-    /// The scores count a quarter of what they do in the golden, so that the loss bends less: there the rounding of one step grows
-    /// to 1e-5 of the movement on some processors.
+    /// By our own products, whose sums do not depend on the number of rows: with those of OpenBLAS the rounding of one step grew to
+    /// 1.2e-5 of ALBERT's movement on an AVX2 processor.
     @Test(arguments: families)
     func ranksAndChunksChangeNothing(_ family: String) throws {
+        try withGemm(.tutti) { try compareRanksAndChunks(family) }
+    }
+
+    private func compareRanksAndChunks(_ family: String) throws {
         let output = try TemporaryDirectory()
         func run(_ name: String, options: JSONObject = JSONObject()) throws -> TrainingConfiguration {
             try configuration(
-                family, loss: losses[0].0, rows: "pairs", output.path + "/" + name,
-                options: options.merging(["scale": .number(5)]), dropout: 0.1)
+                family, loss: losses[0].0, rows: "pairs", output.path + "/" + name, options: options, dropout: 0.1)
         }
         let alone = try train(try run("1"))
         let chunked = try train(try run("chunks", options: ["mini_batch_size": .integer(2)]))
@@ -102,9 +105,7 @@ struct FamilyTrainingTests {
         }
         // Negative control: other masks are another run.
         let other = try train(
-            try configuration(
-                family, loss: losses[0].0, rows: "pairs", output.path + "/other", options: ["scale": .number(5)],
-                dropout: 0.11))
+            try configuration(family, loss: losses[0].0, rows: "pairs", output.path + "/other", dropout: 0.11))
         #expect(distance(other, alone) > 1e-3)
     }
 
