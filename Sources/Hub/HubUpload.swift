@@ -34,6 +34,28 @@ package struct HubUploader {
         self.notice = notice
     }
 
+    /// Pushes the files of `folder` to the repository of `id` and its branch `revision`, both made if they are not there.
+    ///
+    /// - Parameter isPrivate: of a new repository; nil leaves it to the organization.
+    /// - Throws: `.usage` for an id or a branch that cannot be one, or without a token; otherwise what the hub's failure says.
+    package func push(
+        _ folder: String, to id: String, isPrivate: Bool?, revision: String?, message: String
+    ) throws(TuttiError) -> HubPush {
+        guard HubRepository.isID(id) else {
+            throw TuttiError(.usage, "push a folder", id, "is not an id of the hub", hint: "Write organization/name.")
+        }
+        if let revision, !HubRepository.isRevision(revision) {
+            throw TuttiError(.usage, "push a folder", "--revision", "'\(revision)' cannot be a branch")
+        }
+        do throws(HubFailure) {
+            let repository = try create(id, isPrivate: isPrivate)
+            if let revision { try branch(revision, of: repository) }
+            return try push(folder, to: repository, revision: revision ?? "main", message: message)
+        } catch {
+            throw error.error
+        }
+    }
+
     /// The repository of `id`, made if it is not there; a name without an organization is the user's own.
     ///
     /// - Parameter isPrivate: nil leaves it to the organization.

@@ -32,21 +32,9 @@ struct PushCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        guard HubRepository.isID(id) else {
-            throw TuttiError(.usage, "push a folder", id, "is not an id of the hub", hint: "Write organization/name.")
-        }
-        if let revision, !HubRepository.isRevision(revision) {
-            throw TuttiError(.usage, "push a folder", "--revision", "'\(revision)' cannot be a branch")
-        }
-        let push: HubPush
-        do throws(HubFailure) {
-            let uploader = HubUploader(HubClient(HubSettings())) { Output.say("tutti: note: \($0)") }
-            let repository = try uploader.create(id, isPrivate: `private` ? true : nil)
-            if let revision { try uploader.branch(revision, of: repository) }
-            push = try uploader.push(folder, to: repository, revision: revision ?? "main", message: message)
-        } catch {
-            throw error.error
-        }
+        let uploader = HubUploader(HubClient(HubSettings())) { Output.say("tutti: note: \($0)") }
+        let push = try uploader.push(
+            folder, to: id, isPrivate: `private` ? true : nil, revision: revision, message: message)
         if json {
             let facts: JSONObject = [
                 "url": .string(push.url), "files": .integer(Int64(push.files)),

@@ -43,6 +43,8 @@ import TuttiGround
             #expect(!found.contains { $0.contains("optimizer") || $0.contains("state") }, "\(found)")
             // The final model is that of the last checkpoint; its card may tell of a tenth of a second more.
             #expect(try (2...3).contains(commits(hub)))
+            let weights = try workshop.read("run/final/model.safetensors").withUnsafeBytes { Digest.of($0).hexadecimal }
+            #expect(try hub.requests().count { $0.text.hasSuffix("/part/\(weights)/1") } == 1, "sent once")
             let back = try TuttiProcess.run(
                 ["download", "org/trained"],
                 environment: hub.environment(["HF_HUB_OFFLINE": "0"]))

@@ -39,11 +39,19 @@ extension Evaluator {
 }
 
 extension SentenceEncoder {
-    /// Writes the model's folder to `path`, whole or not at all; what was there before is replaced.
+    /// Writes the model's folder to `path`, whole or not at all; a model that was there before is replaced.
     ///
-    /// - Throws: `.retryable` naming the file that cannot be written.
+    /// - Throws: `.usage` for a folder that holds something else; `.retryable` naming the file that cannot be written.
     public func savePretrained(_ path: String) throws {
-        if FileManager.default.fileExists(atPath: path) { try FileManager.default.removeItem(atPath: path) }
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
+            let names = isFolder.boolValue ? try FileManager.default.contentsOfDirectory(atPath: path) : [path]
+            guard names.isEmpty || names.contains("modules.json") else {
+                throw TuttiError(
+                    .usage, "save a model", path, "holds something else than a model, which is not replaced",
+                    hint: "Give a new folder.")
+            }
+        }
         try AtomicWrite.directory(finalPath: path) { try save(to: $0, card: nil) }
     }
 
@@ -61,18 +69,13 @@ extension SentenceEncoder {
         _ id: String, isPrivate: Bool? = nil, revision: String? = nil,
         message: String = "Add new SentenceTransformer model"
     ) throws -> String {
-        guard HubRepository.isID(id) else {
-            throw TuttiError(.usage, "push a model", id, "is not an id of the hub", hint: "Write organization/name.")
-        }
         let folder = FileManager.default.temporaryDirectory.path + "/tutti-push-\(UUID().uuidString)"
         try savePretrained(folder)
-        let outcome = Result<String, HubFailure> { () throws(HubFailure) in
-            let uploader = HubUploader(HubClient(HubSettings())) { _ in }
-            let repository = try uploader.create(id, isPrivate: isPrivate)
-            if let revision { try uploader.branch(revision, of: repository) }
-            return try uploader.push(folder, to: repository, revision: revision ?? "main", message: message).url
+        let outcome = Result<HubPush, TuttiError> { () throws(TuttiError) in
+            try HubUploader(HubClient(HubSettings()), notice: { _ in }).push(
+                folder, to: id, isPrivate: isPrivate, revision: revision, message: message)
         }
         try FileManager.default.removeItem(atPath: folder)
-        return try outcome.mapError(\.error).get()
+        return try outcome.get().url
     }
 }
