@@ -57,11 +57,10 @@ package struct Diagnosis {
     func run(_ model: SentenceEncoder, step: Int, isFinal: Bool, log: RunLog, ensemble: any Ensemble) throws {
         let anchors = try model.encodeQueries(sample.anchors, ensemble: ensemble)  // [A, D]
         let candidates = try model.encodeDocuments(sample.candidates, ensemble: ensemble)  // [C, D]
-        try log.onReports { report in
-            var diagnosis = judge(anchors.normalized(), candidates.normalized(), step: step)
-            diagnosis.isFinal = isFinal
-            try report.diagnosed(diagnosis, of: sample)
-        }
+        guard ensemble.isRoot else { return try log.onReports { _ in } }
+        var diagnosis = judge(anchors.normalized(), candidates.normalized(), step: step)
+        diagnosis.isFinal = isFinal
+        try log.onReports { try $0.diagnosed(diagnosis, of: sample) }
     }
 
     /// The diagnosis that unit embeddings give.

@@ -40,10 +40,12 @@ extension TrainingConfiguration {
         for section in [\TrainingConfiguration.evaluators, \.testEvaluators] {
             for place in configuration[keyPath: section].indices {
                 let options = configuration[keyPath: section][place].options
-                guard let path = options["path"]?.string, DatasetSpecification.isHubName(path) else { continue }
+                guard let path = options["path"]?.string else { continue }
                 var specification = DatasetSpecification(path: path)
                 specification.split = options["split"]?.string
+                // Rank zero says what is a name of the hub: other nodes may have other files.
                 try specification.fetch(among: ensemble, notice: notice)
+                guard specification.paths != [path] else { continue }
                 configuration[keyPath: section][place].options["path"] = .array(
                     specification.paths.map(JSONValue.string))
                 configuration[keyPath: section][place].options.remove("split")
