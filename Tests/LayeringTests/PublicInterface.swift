@@ -78,7 +78,6 @@ struct PublicInterface {
                 || kind == "case" && parent?.casesArePublic == true)
         let path = scopes.compactMap { $0?.name }.joined(separator: ".")
         if isPublic, kind != "extension" {
-            // What a stored property is computed from at first is no part of the interface.
             found.append((path.isEmpty ? "" : path + ": ") + words.joined(separator: " "))
         }
         guard types.contains(kind), place + 1 < words.count else { return nil }

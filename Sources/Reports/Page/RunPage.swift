@@ -1,6 +1,6 @@
 // `report.html`: one page about a run, or about several side by side, that fetches nothing.
 //
-// What it says comes from a run's folder alone: metrics.jsonl and tutti_run.json. So it can be made of a run that has been
+// What it says comes from a run's folder alone: metrics.jsonl, tutti_run.json and diagnosis/. So it can be made of a run that has been
 // killed, that still trains, or that another machine has trained.
 
 import TuttiFormats
@@ -48,7 +48,7 @@ package struct RunPage {
             <main>
             \(body.joined(separator: "\n"))
             </main>
-            <footer>Made by Tutti \(tuttiVersion) from metrics.jsonl and tutti_run.json.</footer>
+            <footer>Made by Tutti \(tuttiVersion) from metrics.jsonl, tutti_run.json and diagnosis/.</footer>
             </body>
             </html>
 
