@@ -1,6 +1,6 @@
 // Softmax cross entropy with in-batch negatives, tiled: never all scores at once.
 //
-// Each row of anchors is scored against all candidates (anchor columns of every rank: M can be large). Row tiles of 128
+// Each row of anchors is scored against all candidates (anchor columns of every rank: M can be large). Row tiles of 512
 // are scored against candidate tiles of 4096. Pass one folds running maxima and sums; with a single candidate tile the
 // scores are kept for the gradient, otherwise pass two recomputes them. The loss of a row is log1p(sum
 // exp(s_j - s_pos)) in fp64, exact if the positive wins by far and stable if it loses.
@@ -10,7 +10,7 @@ import CTuttiKernels
 /// The fused contrastive loss.
 package enum Contrastive {
     /// Rows per tile.
-    static let rowTile = 128
+    static let rowTile = 512
     /// Candidates per tile.
     static let candidateTile = 4096
 
