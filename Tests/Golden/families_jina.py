@@ -40,16 +40,20 @@ class Layer(nn.Module):
         super().__init__()
         d, f, eps = config.hidden_size, config.intermediate_size, config.layer_norm_eps
         self.heads = config.num_attention_heads
-        norm = lambda: nn.LayerNorm(d, eps=eps)
-        own = module(query=nn.Linear(d, d), key=nn.Linear(d, d), value=nn.Linear(d, d))
-        self.attention = nn.ModuleDict({"self": own, "output": module(dense=nn.Linear(d, d), LayerNorm=norm())})
+        norm, dropout = lambda: nn.LayerNorm(d, eps=eps), lambda: nn.Dropout(config.hidden_dropout_prob)
+        own = module(query=nn.Linear(d, d), key=nn.Linear(d, d), value=nn.Linear(d, d),
+                     dropout=nn.Dropout(config.attention_probs_dropout_prob))
+        self.attention = nn.ModuleDict(
+            {"self": own, "output": module(dense=nn.Linear(d, d), LayerNorm=norm(), dropout=dropout())})
         self.is_code = getattr(config, "auto_map", None) == CODE
         if self.is_code:
             own.layer_norm_q, own.layer_norm_k = norm(), norm()
-            self.mlp = module(up_gated_layer=nn.Linear(d, 2 * f, bias=False), down_layer=nn.Linear(f, d))
+            self.mlp = module(
+                up_gated_layer=nn.Linear(d, 2 * f, bias=False), down_layer=nn.Linear(f, d), dropout=dropout())
             self.layer_norm_1, self.layer_norm_2 = norm(), norm()
         else:
-            self.mlp = module(gated_layers=nn.Linear(d, 2 * f, bias=False), wo=nn.Linear(f, d), layernorm=norm())
+            self.mlp = module(gated_layers=nn.Linear(d, 2 * f, bias=False), wo=nn.Linear(f, d), layernorm=norm(),
+                              dropout=dropout())
         self.activation = {"geglu": nn.functional.gelu, "reglu": nn.functional.relu}[config.feed_forward_type]
 
     def forward(self, x, mask):
@@ -65,16 +69,16 @@ class Layer(nn.Module):
         bias = -torch.tensor(slopes(self.heads), dtype=x.dtype)[:, None, None] * distance
         scores = q @ k.transpose(-1, -2) / (d // self.heads) ** 0.5 + bias
         scores = scores.masked_fill(mask[:, None, None, :] == 0, torch.finfo(x.dtype).min)
-        context = (scores.softmax(-1) @ v).transpose(1, 2).reshape(rows, length, d)
+        context = (own.dropout(scores.softmax(-1)) @ v).transpose(1, 2).reshape(rows, length, d)
         output = self.attention["output"]
-        attended = output.LayerNorm(x + output.dense(context))
+        attended = output.LayerNorm(x + output.dropout(output.dense(context)))
         if self.is_code:
             x = self.layer_norm_1(x + attended)
             up, gate = self.mlp.up_gated_layer(x).chunk(2, dim=-1)
-            return self.layer_norm_2(x + self.mlp.down_layer(up * self.activation(gate)))
+            return self.layer_norm_2(x + self.mlp.down_layer(self.mlp.dropout(up * self.activation(gate))))
         x = attended
         u, w = self.mlp.gated_layers(x).chunk(2, dim=-1)
-        return self.mlp.layernorm(x + self.mlp.wo(self.activation(u) * w))
+        return self.mlp.layernorm(x + self.mlp.wo(self.mlp.dropout(self.activation(u) * w)))
 
 
 class JinaBertModel(PreTrainedModel):
@@ -87,7 +91,7 @@ class JinaBertModel(PreTrainedModel):
         self.embeddings = module(
             word_embeddings=nn.Embedding(config.vocab_size, d, padding_idx=config.pad_token_id),
             token_type_embeddings=nn.Embedding(config.type_vocab_size, d),
-            LayerNorm=nn.LayerNorm(d, eps=config.layer_norm_eps))
+            LayerNorm=nn.LayerNorm(d, eps=config.layer_norm_eps), dropout=nn.Dropout(config.hidden_dropout_prob))
         self.encoder = module(layer=nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)]))
         self.post_init()
 
@@ -101,7 +105,8 @@ class JinaBertModel(PreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         own = self.embeddings
-        x = own.LayerNorm(own.word_embeddings(input_ids) + own.token_type_embeddings(torch.zeros_like(input_ids)))
+        x = own.word_embeddings(input_ids) + own.token_type_embeddings(torch.zeros_like(input_ids))
+        x = own.dropout(own.LayerNorm(x))
         states = [x]
         for layer in self.encoder.layer:
             states.append(layer(states[-1], attention_mask))
