@@ -39,7 +39,7 @@ package final class Compute: @unchecked Sendable {
 
     /// GEMM providers, threads, and an instruction level that the processor supports.
     package init(
-        products: GemmChoice = GemmChoice(.openblas), threads: Int = 1, level: InstructionLevel = .best
+        products: GemmChoice = GemmChoice(.usual), threads: Int = 1, level: InstructionLevel = .best
     ) {
         kernel = .allocate(capacity: 1)
         kernel.initialize(to: tutti_compute())
@@ -81,7 +81,7 @@ package final class Compute: @unchecked Sendable {
             tutti_pool_destroy(kernel.pointee.pool)
             kernel.pointee.pool = tutti_pool_create(Int64(newValue))
             kernel.pointee.library_threads = Int32(newValue)
-            if !isOwner { openblas_set_num_threads(Int32(newValue)) }
+            if !isOwner, !AddressSpace.isLimited { openblas_set_num_threads(Int32(newValue)) }
         }
     }
 

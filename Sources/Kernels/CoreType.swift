@@ -3,7 +3,7 @@
 // OpenBLAS picks kernels when it is loaded, by a table of processors that it knows ("core types"). A processor newer than
 // the library falls through that table to the oldest entry: an AVX-512 machine then computes with SSE3 kernels
 // ("Prescott"), at a third to a fifth of its speed. The variable OPENBLAS_CORETYPE overrides the table, but is read before
-// `main`; so the command sets it and restarts itself (tutti-cli/CoreTypeRestart.swift), and the library can only warn.
+// `main`; so the command sets it and restarts itself (tutti-cli/OpenBLASRestart.swift), and the library can only warn.
 //
 // Reference: OpenBLAS, driver/others/dynamic.c.
 

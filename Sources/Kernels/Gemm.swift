@@ -98,6 +98,8 @@ package enum Gemm {
     private static func run(_ product: inout tutti_product, on provider: GemmProvider) {
         guard product.k > 0 else { return scale(product) }
         switch provider {
+        case .openblas where AddressSpace.isLimited:
+            tutti_multiply(&product)
         case .openblas:
             cblas_sgemm(
                 CblasRowMajor, product.transpose_a != 0 ? CblasTrans : CblasNoTrans,

@@ -4,7 +4,7 @@ import CTuttiKernels
 
 /// An implementation of matrix products.
 package enum GemmProvider: String, Sendable, CaseIterable {
-    /// OpenBLAS through CBLAS: always available.
+    /// OpenBLAS through CBLAS: available unless the address space is limited.
     case openblas
     /// oneDNN, loaded at run time if libdnnl is installed.
     case onednn
@@ -12,7 +12,16 @@ package enum GemmProvider: String, Sendable, CaseIterable {
     case tutti
 
     /// Whether it is available on this machine.
-    package var isAvailable: Bool { self != .onednn || tutti_onednn_available() != 0 }
+    package var isAvailable: Bool {
+        switch self {
+        case .openblas: !AddressSpace.isLimited
+        case .onednn: tutti_onednn_available() != 0
+        case .tutti: true
+        }
+    }
+
+    /// The one that is used where none was chosen.
+    static var usual: GemmProvider { AddressSpace.isLimited ? .tutti : .openblas }
 
     /// Its number in `tutti_compute`; zero there is OpenBLAS.
     var number: Int32 {

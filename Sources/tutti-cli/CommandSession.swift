@@ -56,7 +56,7 @@ extension FrozenCompute: ExpressibleByArgument {}
 enum CommandSession {
     /// Parses the command line, runs the subcommand, exits.
     static func main() -> Never {
-        CoreTypeRestart.applyOnce()
+        OpenBLASRestart.applyOnce()
         setenv("OMP_WAIT_POLICY", "passive", 0)  // idle oneDNN threads leave their cores to the row kernels
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)  // a file-size limit fails the write, not the process

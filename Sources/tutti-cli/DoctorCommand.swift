@@ -52,7 +52,7 @@ struct DoctorCommand: RankedCommand {
         let core = CoreType.current
         facts["blas_core_type"] = .string(core.name)
         facts["instruction_level"] = .integer(Int64(ProcessorAbility.current.level))
-        if let line = CoreTypeRestart.note { facts["blas_core_type_note"] = .string(line) }
+        if let line = OpenBLASRestart.note { facts["blas_core_type_note"] = .string(line) }
         if let line = core.warning() { facts["blas_core_type_warning"] = .string(line) }
         facts["memory_gib"] = .number(
             (Double(ProcessInfo.processInfo.physicalMemory) / 1_073_741_824 * 10).rounded() / 10)

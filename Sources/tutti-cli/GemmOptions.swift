@@ -20,7 +20,7 @@ extension ComputeOptions {
         for model: SentenceEncoder, ensemble: any Ensemble,
         notice: (String) -> Void = { Output.show("tutti: note: \($0)\n", on: STDERR_FILENO) }
     ) throws -> GemmChoice {
-        if ensemble.isRoot, let line = CoreTypeRestart.note { notice(line) }
+        if ensemble.isRoot, let line = OpenBLASRestart.note { notice(line) }
         return try gemm.choose(for: model, ensemble: ensemble, notice: notice)
     }
 }

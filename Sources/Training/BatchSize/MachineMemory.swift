@@ -6,7 +6,7 @@ import TuttiKernels
 
 /// The memory of a rank's machine.
 package struct MachineMemory: Sendable {
-    /// Megabytes that are free, within the limits of control groups; nil where the system does not say.
+    /// Megabytes that are free, within the limits of control groups and of the address space; nil where the system does not say.
     package var freeMegabytes: @Sendable () -> Int?
     /// Takes so many bytes as long as so many megabytes stay free; nil where they are not to be had.
     package var take: @Sendable (_ bytes: Int, _ leaving: Int) -> TakenMemory?
@@ -15,10 +15,10 @@ package struct MachineMemory: Sendable {
 
     /// This machine's.
     package init() {
-        freeMegabytes = { ControlGroups().freeMemory }
-        take = { bytes, leaving in
-            TakenMemory.take(bytes: bytes) { ControlGroups().freeMemory ?? .max >= leaving }
-        }
+        freeMegabytes = { Self.free }
+        take = { bytes, leaving in TakenMemory.take(bytes: bytes) { Self.free ?? .max >= leaving } }
         kills = { ControlGroups().memoryKills ?? 0 }
     }
+
+    private static var free: Int? { [ControlGroups().freeMemory, AddressSpace.freeMegabytes].compactMap { $0 }.min() }
 }

@@ -32,8 +32,12 @@ public enum GemmOption: String, Sendable, CaseIterable {
             guard providers.contains(wanted) else {
                 throw TuttiError(
                     .usage, "choose the provider of matrix products", "--gemm \(wanted.rawValue)",
-                    "the library is not installed on every rank",
-                    hint: "Install libdnnl (package libdnnl-dev), or use --gemm auto.")
+                    wanted == .openblas
+                        ? "a rank's address space is limited, where OpenBLAS may wait for addresses forever"
+                        : "the library is not installed on every rank",
+                    hint: wanted == .openblas
+                        ? "Lift the limit (ulimit -v unlimited), or use --gemm auto."
+                        : "Install libdnnl (package libdnnl-dev), or use --gemm auto.")
             }
             return GemmChoice(wanted).description
         }

@@ -9,7 +9,7 @@ import Testing
 import TuttiGround
 import TuttiKernels
 
-@Suite(.serialized) struct CoreTypeRestartTests {
+@Suite(.serialized) struct OpenBLASRestartTests {
     private func doctor(obeys: Bool, _ environment: [String: String], _ folder: String) throws -> JSONObject {
         let source = """
             #define _GNU_SOURCE 1
