@@ -10,11 +10,17 @@ struct DataSection {
 
     /// The section; "" where nothing is known.
     var html: String {
-        runs.filter { !$0.datasets.isEmpty }.map { run in
+        let known = runs.filter { !$0.datasets.isEmpty }
+        guard !known.isEmpty else { return "" }
+        let legend =
+            "<p>Lengths are those that the model reads, without prompts. Cut: the share of texts that are longer than it "
+            + "reads. Repeated: the share of texts that an earlier row has too.</p>"
+        let tables = known.map { run in
             let tables = run.datasets.map(table).joined(separator: "\n")
             return runs.count > 1
                 ? "<details><summary>\(run.name.escapedForXML)</summary>\(tables)</details>" : tables
-        }.joined(separator: "\n")
+        }
+        return ([legend] + tables).joined(separator: "\n")
     }
 
     private func table(_ data: DataSummary) -> String {
