@@ -1,7 +1,7 @@
 // SIGKILL at random instants of a run with every report: afterwards each of them has every value once, and none is lost.
 //
 // TUTTI_REPORT_KILLS says how often; six times without it. Half of the kills come after a few more lines than ever, so that
-// the run gets on, the others while it takes up what the last one left, between two steps, or while it ends.
+// the run gets on, the others while it takes up what the last one left or between two steps. A few more come while it ends.
 
 import Foundation
 import TestSupport
@@ -46,7 +46,7 @@ import TuttiGround
         let step = Date().timeIntervalSince(started) / Double(steps)
         let counts = try kill(killed, environment("killed"), lines: whole.linesLogged, step: step)
         print(
-            "\(counts.all) kills, \(counts.early) before the first new line, \(counts.late) after the last line, "
+            "\(counts.all) kills, \(counts.early) before the first new line; \(counts.late) more after the last line; "
                 + "\(steps) steps")
         #expect(try timeless(log(killed)) == timeless(log(whole)))
         #expect(try names(log(killed)) == names(log(whole)))
@@ -97,9 +97,20 @@ import TuttiGround
             counts.all += 1
             most = max(most, workshop.linesLogged)
             if workshop.linesLogged <= before { counts.early += 1 }
-            if workshop.linesLogged == lines { counts.late += 1 }
         }
         #expect(counts.all >= Self.kills * 3 / 4, "\(counts.all) kills prove too little")
+        // And while it ends: after the closing line reports are finished, and the run is marked so.
+        for _ in 0...Self.kills / 10 {
+            let process = try TuttiProcess.start(
+                command, output: Self.nowhere, errors: Self.nowhere, environment: environment)
+            while process.isRunning, workshop.linesLogged == lines { usleep(200) }  // of the one that was killed
+            while process.isRunning, workshop.linesLogged < lines { usleep(200) }
+            usleep(.random(in: 0..<30_000))
+            guard process.isRunning else { break }
+            Foundation.kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+            counts.late += 1
+        }
         let last = try TuttiProcess.run(command, environment: environment)
         #expect(last.code == 0, "\(last.errors)")
         return counts

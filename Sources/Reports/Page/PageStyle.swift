@@ -30,6 +30,7 @@ enum PageStyle {
         caption { text-align: left; color: var(--soft); } th, td { border-bottom: 1px solid var(--rule); padding: .2rem .75rem .2rem 0;
           text-align: left; vertical-align: top; overflow-wrap: normal; } th[scope=row] { font-weight: 400; color: var(--soft); }
         td { font-variant-numeric: tabular-nums; } details { margin: .5rem 0; } footer { margin: 3rem 0 1rem; color: var(--soft); }
-        @media print { body { max-width: none; font-size: 11px; } table { width: auto; max-width: 100%; } nav { display: none; } figure { break-inside: avoid; } }
+        @media print { :root { font-size: 11px; } body { max-width: none; font-size: 1rem; } nav { display: none; }
+          table { width: auto; max-width: 100%; } figure { break-inside: avoid; } }
         """
 }
