@@ -131,7 +131,7 @@ let package = Package(
             "Models",
             [
                 "TuttiModels", "TuttiText", "TuttiEncoders", "TuttiFormats", "TuttiEnsemble", "TuttiCorpus",
-                "TuttiKernels",
+                "TuttiKernels", "TuttiHub",
             ]),
         tests(
             "Evaluation",

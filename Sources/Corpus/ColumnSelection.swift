@@ -13,6 +13,8 @@ public struct ColumnSelection: Sendable {
     public let texts: [Int]
     /// Index of the label column in the file; nil if none is in use.
     public let label: Int?
+    /// The number of text columns in use before the label; nil without one.
+    let labelPlace: Int?
     /// Names of all the file's columns, after `rename`.
     public let header: [String]
     /// The same as they are in the file.
@@ -70,6 +72,7 @@ public struct ColumnSelection: Sendable {
         let texts = places.filter { $0 != label }
         self.texts = texts
         self.label = label
+        labelPlace = label.flatMap { places.firstIndex(of: $0) }
         self.header = header
         if let label, places.count - texts.count > 1 {
             throw flawed("columns: the label '\(header[label])' is there twice", "Name it once.")
@@ -97,7 +100,7 @@ public struct ColumnSelection: Sendable {
     /// With the options that a reader was given, its rows go where the options say: to a cache, and no more than wanted.
     public func builder(source: String, options: ReaderOptions = ReaderOptions()) -> TableBuilder {
         TableBuilder(
-            textNames: textNames, labelName: label.map { header[$0] }, source: source, rowLimit: options.rowLimit,
-            sink: options.sink)
+            textNames: textNames, labelName: label.map { header[$0] }, labelPlace: labelPlace, source: source,
+            rowLimit: options.rowLimit, sink: options.sink)
     }
 }

@@ -26,6 +26,8 @@ public struct Table: Sendable {
     public let rowCount: Int
     /// The name of the label column, if there is one.
     public let labelName: String?
+    /// The number of text columns before the label, as the data have them; all of them without a label.
+    package let labelPlace: Int
     /// The file of the rows.
     public let source: String
     /// One a cell, row-major, unless `cells` or `selection` say otherwise.
@@ -41,7 +43,8 @@ public struct Table: Sendable {
     public let notices: [String]
 
     init(
-        columnNames: [String], rowCount: Int, labelName: String?, source: String, texts: TableTexts,
+        columnNames: [String], rowCount: Int, labelName: String?, labelPlace: Int? = nil, source: String,
+        texts: TableTexts,
         cells: [UInt32]? = nil, selection: [Int32]? = nil, pools: [TextPool] = [], labels: LabelColumn,
         notices: [String] = []
     ) {
@@ -50,6 +53,7 @@ public struct Table: Sendable {
         self.columnNames = columnNames
         self.rowCount = rowCount
         self.labelName = labelName
+        self.labelPlace = min(labelPlace ?? columnNames.count, columnNames.count)
         self.source = source
         self.texts = texts
         self.cells = cells

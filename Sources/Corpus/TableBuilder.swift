@@ -11,6 +11,8 @@ import TuttiGround
 public struct TableBuilder {
     let textNames: [String]
     let labelName: String?
+    /// The number of texts before the label; nil where it is last.
+    let labelPlace: Int?
     let source: String
     /// Warnings about the file, one line each.
     public var notices: [String] = []
@@ -33,10 +35,12 @@ public struct TableBuilder {
     }
 
     init(
-        textNames: [String], labelName: String?, source: String, rowLimit: Int? = nil, sink: RowStoreWriter? = nil
+        textNames: [String], labelName: String?, labelPlace: Int? = nil, source: String, rowLimit: Int? = nil,
+        sink: RowStoreWriter? = nil
     ) {
         self.textNames = textNames
         self.labelName = labelName
+        self.labelPlace = labelPlace
         self.source = source
         self.rowLimit = rowLimit
         self.sink = sink
@@ -153,8 +157,8 @@ public struct TableBuilder {
         }
         precondition(labelName == nil || labelCount == rows, "TableBuilder: \(labelCount) labels for \(rows) rows")
         return Table(
-            columnNames: columnNames, rowCount: sink == nil ? rows : 0, labelName: labelName, source: source,
-            texts: .memory(bytes: bytes, ends: ends), cells: cells, pools: pools, labels: labels,
+            columnNames: columnNames, rowCount: sink == nil ? rows : 0, labelName: labelName, labelPlace: labelPlace,
+            source: source, texts: .memory(bytes: bytes, ends: ends), cells: cells, pools: pools, labels: labels,
             notices: notices + oddTexts.notices(source))
     }
 

@@ -10,8 +10,9 @@ extension Table {
         let width = columnNames.count
         guard case .memory(let allBytes, let allEnds) = texts else {
             return Table(
-                columnNames: columnNames, rowCount: rows.count, labelName: labelName, source: source, texts: texts,
-                selection: rows.map { row in selection.map { $0[row] } ?? Int32(row) },
+                columnNames: columnNames, rowCount: rows.count, labelName: labelName, labelPlace: labelPlace,
+                source: source,
+                texts: texts, selection: rows.map { row in selection.map { $0[row] } ?? Int32(row) },
                 labels: labels.selecting(rows), notices: notices ?? self.notices)
         }
         var bytes: [UInt8] = []
@@ -53,7 +54,8 @@ extension Table {
             }
         }
         return Table(
-            columnNames: columnNames, rowCount: rows.count, labelName: labelName, source: source,
+            columnNames: columnNames, rowCount: rows.count, labelName: labelName, labelPlace: labelPlace,
+            source: source,
             texts: .memory(bytes: bytes, ends: ends), cells: chosen, pools: chosenPools, labels: labels.selecting(rows),
             notices: notices ?? self.notices)
     }
@@ -61,8 +63,10 @@ extension Table {
     /// The table with other names of its columns.
     func renamed(_ names: [String: String]) -> Table {
         Table(
-            columnNames: columnNames.map { names[$0] ?? $0 }, rowCount: rowCount, labelName: labelName, source: source,
-            texts: texts, cells: cells, selection: selection, pools: pools, labels: labels, notices: notices)
+            columnNames: columnNames.map { names[$0] ?? $0 }, rowCount: rowCount, labelName: labelName,
+            labelPlace: labelPlace,
+            source: source, texts: texts, cells: cells, selection: selection, pools: pools, labels: labels,
+            notices: notices)
     }
 
     /// The rows of all `tables`, one after the other.
@@ -101,7 +105,8 @@ extension Table {
             throw TuttiError(.data, "read table", source, "has more than \(Int32.max) rows")
         }
         return Table(
-            columnNames: first.columnNames, rowCount: rows, labelName: first.labelName, source: source,
+            columnNames: first.columnNames, rowCount: rows, labelName: first.labelName, labelPlace: first.labelPlace,
+            source: source,
             texts: .memory(bytes: bytes, ends: ends), cells: cells, pools: pools, labels: labels,
             notices: tables.flatMap(\.notices))
     }

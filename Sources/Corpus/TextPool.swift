@@ -90,8 +90,8 @@ extension Table {
         guard isDrawn, var cells else { return self }
         for pool in pools { pool.draw(into: &cells, width: columnNames.count, seed: seed, epoch: epoch) }
         return Table(
-            columnNames: columnNames, rowCount: rowCount, labelName: labelName, source: source, texts: texts,
-            cells: cells, pools: pools, labels: labels, notices: notices)
+            columnNames: columnNames, rowCount: rowCount, labelName: labelName, labelPlace: labelPlace, source: source,
+            texts: texts, cells: cells, pools: pools, labels: labels, notices: notices)
     }
 
     /// The table with columns for the texts of its lists, after its other columns.
@@ -143,7 +143,8 @@ extension Table {
         }
         let isDrawn = if case .sample = choice { true } else { false }
         return Table(
-            columnNames: names, rowCount: rowCount, labelName: labelName, source: source, texts: texts, cells: all,
+            columnNames: names, rowCount: rowCount, labelName: labelName,
+            labelPlace: labelPlace < columnNames.count ? labelPlace : nil, source: source, texts: texts, cells: all,
             pools: isDrawn ? settled : [], labels: labels, notices: notices)
     }
 }

@@ -101,7 +101,23 @@ private func larger(
 extension SimilarityFunction {
     /// The similarity of every row of `a` with every row of `b`: a.count rows of b.count scores.
     public func ofAll(_ a: Embeddings, _ b: Embeddings) -> [[Float]] {
-        (0..<a.count).map { row in (0..<b.count).map { ofPair(a[row], b[$0]) } }
+        guard a.count > 0, b.count > 0 else { return Array(repeating: [], count: a.count) }
+        switch self {
+        case .cosine: return Self.products(a.normalized(), b.normalized())
+        case .dot: return Self.products(a, b)
+        // A product would lose the digits of small distances.
+        case .euclidean, .manhattan: return (0..<a.count).map { row in (0..<b.count).map { ofPair(a[row], b[$0]) } }
+        }
+    }
+
+    private static func products(_ a: Embeddings, _ b: Embeddings) -> [[Float]] {
+        var arena = Arena()
+        let product = arena.matrix(a.count, b.count)
+        withExtendedLifetime((a, b)) {
+            Gemm.multiply(
+                a.matrix(0..<a.count), b.matrix(0..<b.count), transposeB: true, into: product, by: .tutti)
+        }
+        return (0..<a.count).map { row in (0..<b.count).map { product[row, $0] } }
     }
 }
 

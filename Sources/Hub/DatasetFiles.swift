@@ -88,9 +88,9 @@ extension HubDownloader {
             }
         } catch {
             // The cache may have the hub's copy instead.
-            guard reference.revision == nil, client.settings.isOffline || error.reason == .unreachable else {
-                throw error
-            }
+            guard reference.revision == nil, client.settings.isOffline || error.reason == .unreachable,
+                try holdsCopy(of: repository)
+            else { throw error }
         }
         if let own, let found = withFiles(own, reference, split) { return found }
         if reference.revision == nil {
@@ -105,13 +105,23 @@ extension HubDownloader {
                 hint: "Set split: to one of its splits, and write a configuration as \(reference.id):NAME."))
     }
 
+    /// Whether the cache has a commit of the hub's own copy.
+    private func holdsCopy(of repository: HubRepository) throws(HubFailure) -> Bool {
+        do throws(TuttiError) {
+            return try HubCache(client.settings, repository).commit(of: DatasetReference.converted) != nil
+        } catch {
+            throw HubFailure(error)
+        }
+    }
+
     /// A snapshot with the files of the split, if there are any: where the hub was not asked, those in the cache.
     private func withFiles(_ snapshot: HubSnapshot, _ reference: DatasetReference, _ split: String) -> HubSnapshot? {
         if !snapshot.files.isEmpty { return snapshot }
         let all = HubCache(client.settings, HubRepository(snapshot.id, kind: .dataset)).files(of: snapshot.commit)
         for files in [DatasetFiles(named: all), DatasetFiles(converted: all)] {
             if let name = files.configuration(reference.configuration), let paths = files.splits[name]?[split] {
-                return HubSnapshot(id: snapshot.id, commit: snapshot.commit, files: paths.sorted())
+                return HubSnapshot(
+                    id: snapshot.id, revision: snapshot.revision, commit: snapshot.commit, files: paths.sorted())
             }
         }
         return nil

@@ -21,7 +21,7 @@ package struct HubFailure: Error, Sendable {
     /// What the user reads.
     package let error: TuttiError
     /// The hub's answer, if there was one.
-    var answer: HTTPResponse?
+    package var answer: HTTPResponse?
 
     init(reason: Reason, error: TuttiError, answer: HTTPResponse? = nil) {
         (self.reason, self.error, self.answer) = (reason, error, answer)
@@ -44,6 +44,15 @@ package final class HubClient: Sendable {
         self.settings = settings
         self.policy = policy
         http = HTTPClient(environment: settings.environment, goesOn: goesOn)
+    }
+
+    /// The policy of the first request: a hub that is not reached soon is not there. `isCached` tells that there is a copy, for
+    /// which nobody wants to wait.
+    func firstContact(isCached: Bool) -> RetryPolicy {
+        if isCached { return .never }
+        var policy = policy
+        policy.secondsWithoutAnswer = settings.contactTimeout
+        return policy
     }
 
     // MARK: Requests
@@ -96,7 +105,7 @@ package final class HubClient: Sendable {
     /// Sends JSON and returns the JSON of a successful answer.
     func json(
         _ method: String, _ path: String, _ body: JSONValue? = nil, of repository: HubRepository,
-        revision: String? = nil, timeout: Double? = nil, _ policy: RetryPolicy? = nil
+        revision: String? = nil, timeout: Double? = nil, connectTimeout: Double? = nil, _ policy: RetryPolicy? = nil
     ) throws(HubFailure) -> JSONValue {
         var request = HTTPRequest(method, url(path))
         if let body {
@@ -104,6 +113,7 @@ package final class HubClient: Sendable {
             request.body = .bytes(Array(body.serialized().utf8))
         }
         request.timeout = timeout ?? settings.metadataTimeout
+        request.connectTimeout = connectTimeout
         let response = try send(request, policy)
         guard response.isSuccess else { throw failure(response, repository, revision: revision) }
         return try HubClient.parsed(response, request)
@@ -196,7 +206,7 @@ package final class HubClient: Sendable {
         var error = error
         error.hint =
             "Where there is no network, download on another machine with 'tutti download', and set HF_HUB_OFFLINE=1; "
-            + "https_proxy names a proxy, HF_ENDPOINT a mirror."
+            + "https_proxy names a proxy, HF_ENDPOINT a mirror, HF_HUB_ETAG_TIMEOUT the seconds to wait."
         return error
     }
 }

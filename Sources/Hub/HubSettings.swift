@@ -16,6 +16,8 @@ package struct HubSettings: Sendable {
     package var cacheFolder: String
     /// Whether only the cache is used.
     package var isOffline: Bool
+    /// Seconds in which the hub must be reached at first, where nothing says yet that there is a network.
+    package var contactTimeout: Double
     /// Seconds to wait for what the hub says of a file.
     package var metadataTimeout: Double
     /// Seconds without a byte of a file.
@@ -38,7 +40,8 @@ package struct HubSettings: Sendable {
         endpoint = HubSettings.withoutSlash(value("HF_ENDPOINT") ?? "https://huggingface.co")
         cacheFolder = expanded(value("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") ?? home + "/hub")
         isOffline = isSet("HF_HUB_OFFLINE") || isSet("TRANSFORMERS_OFFLINE")
-        metadataTimeout = value("HF_HUB_ETAG_TIMEOUT").flatMap(Double.init) ?? 10
+        let given = value("HF_HUB_ETAG_TIMEOUT").flatMap(Double.init)
+        (contactTimeout, metadataTimeout) = (given ?? 2, given ?? 10)
         downloadTimeout = value("HF_HUB_DOWNLOAD_TIMEOUT").flatMap(Double.init) ?? 10
         token =
             HubSettings.cleaned(value("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"))

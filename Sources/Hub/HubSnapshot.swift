@@ -13,9 +13,18 @@ import TuttiGround
 package struct HubSnapshot: Sendable, Codable {
     /// "org/name".
     package let id: String
+    /// What was asked for: a branch, a tag or a commit.
+    package let revision: String
     package let commit: String
     /// The files that were chosen; empty where the hub was not asked.
     package let files: [String]
+
+    /// The same with the files that the cache of `settings` has of it, where the hub was not asked for their names.
+    package func named(in settings: HubSettings, kind: HubRepository.Kind) -> HubSnapshot {
+        guard files.isEmpty else { return self }
+        let found = HubCache(settings, HubRepository(id, kind: kind)).files(of: commit)
+        return HubSnapshot(id: id, revision: revision, commit: commit, files: found)
+    }
 }
 
 /// Brings commits into the cache.
@@ -66,7 +75,7 @@ package struct HubDownloader {
         let known = try local { () throws(TuttiError) in try cache.commit(of: revision) }
         if client.settings.isOffline {
             guard let known else { throw HubFailure(notCached(repository, revision)) }
-            return HubSnapshot(id: repository.id, commit: known, files: [])
+            return HubSnapshot(id: repository.id, revision: revision, commit: known, files: [])
         }
         let listing: (commit: String, files: [String])
         do throws(HubFailure) {
@@ -76,16 +85,25 @@ package struct HubDownloader {
             notice(
                 "\(repository): the hub gave no answer (\(error.error.problem)); the cache's commit "
                     + "\(known.prefix(8)) is used.")
-            return HubSnapshot(id: repository.id, commit: known, files: [])
+            return HubSnapshot(id: repository.id, revision: revision, commit: known, files: [])
         }
         try local { () throws(TuttiError) in try cache.note(listing.commit, of: revision) }
         let chosen = try choose(listing.commit, listing.files)
         try fetch(chosen, of: repository, listing.commit)
-        return HubSnapshot(id: repository.id, commit: listing.commit, files: chosen)
+        return HubSnapshot(id: repository.id, revision: revision, commit: listing.commit, files: chosen)
+    }
+
+    /// Has a snapshot that was found elsewhere in this cache: its files, and which commit its revision is.
+    package func fetch(_ snapshot: HubSnapshot, kind: HubRepository.Kind) throws(HubFailure) {
+        let repository = HubRepository(snapshot.id, kind: kind)
+        try local { () throws(TuttiError) in
+            try HubCache(client.settings, repository).note(snapshot.commit, of: snapshot.revision)
+        }
+        try fetch(snapshot.files, of: repository, snapshot.commit)
     }
 
     /// Has files of a commit in the cache.
-    package func fetch(_ files: [String], of repository: HubRepository, _ commit: String) throws(HubFailure) {
+    func fetch(_ files: [String], of repository: HubRepository, _ commit: String) throws(HubFailure) {
         for path in files {
             try HubFile(client: client, repository: repository, commit: commit, path: path, notice: notice).fetch()
         }
@@ -95,10 +113,9 @@ package struct HubDownloader {
     private func files(
         of repository: HubRepository, _ revision: String, isCached: Bool
     ) throws(HubFailure) -> (commit: String, files: [String]) {
-        // With a copy at hand nobody wants to wait for a hub that does not answer.
         let json = try client.json(
             "GET", "\(repository.api)/revision/\(percentEncoded(revision))", of: repository, revision: revision,
-            isCached ? .never : nil)
+            connectTimeout: client.settings.contactTimeout, client.firstContact(isCached: isCached))
         guard let commit = json["sha"]?.string, HubRepository.isCommit(commit),
             let files = json["siblings"]?.array?.compactMap({ $0["rfilename"]?.string })
         else {

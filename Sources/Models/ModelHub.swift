@@ -41,15 +41,17 @@ package enum ModelHub {
     /// - Parameter notice: gets a line about what is downloaded, on rank zero.
     /// - Throws: as `resolve`, on every rank.
     package static func fetch(
-        _ names: [String], among ensemble: any Ensemble, notice: @escaping (String) -> Void = ModelHub.showNotice
+        _ names: [String], among ensemble: any Ensemble,
+        environment: [String: String] = ProcessInfo.processInfo.environment,
+        notice: @escaping (String) -> Void = ModelHub.showNotice
     ) throws {
-        let settings = HubSettings()
+        let settings = HubSettings(environment)
         for model in Set(names).sorted() where !model.isEmpty {
             let found = try ensemble.onRoot { () throws -> Found in
                 if let folder = try localFolder(model) {
                     return Found(folder: folder, base: try AdapterFolder.baseName(in: folder))
                 }
-                let snapshot = try download(model, settings, notice)
+                let snapshot = try download(model, settings, notice).named(in: settings, kind: .model)
                 let folder = HubCache(settings, HubRepository(snapshot.id)).snapshot(snapshot.commit)
                 return Found(folder: folder, base: try AdapterFolder.baseName(in: folder), snapshot: snapshot)
             }
@@ -58,7 +60,9 @@ package enum ModelHub {
                 _ = keep(snapshot, as: key(model, settings), settings)
             }
             guard let base = found.base else { continue }
-            do { try fetch([base], among: ensemble, notice: notice) } catch let error as TuttiError {
+            do { try fetch([base], among: ensemble, environment: environment, notice: notice) } catch let error
+                as TuttiError
+            {
                 throw AdapterFolder.missing(base, in: found.folder, error)
             }
         }
@@ -75,16 +79,21 @@ package enum ModelHub {
 
     /// The files of one split of a data set, in the cache of every node. Collective.
     ///
-    /// - Parameter notice: gets a line about what is downloaded, on rank zero.
+    /// - Parameters:
+    ///   - path: what was given, if it may have been meant as a path.
+    ///   - notice: gets a line about what is downloaded, on rank zero.
     /// - Throws: as `resolve`, on every rank.
     package static func dataset(
-        _ reference: DatasetReference, split: String?, among ensemble: any Ensemble,
+        _ reference: DatasetReference, split: String?, path: String? = nil, among ensemble: any Ensemble,
+        environment: [String: String] = ProcessInfo.processInfo.environment,
         notice: @escaping (String) -> Void = ModelHub.showNotice
     ) throws -> [String] {
-        let settings = HubSettings()
+        let settings = HubSettings(environment)
         let snapshot = try ensemble.onRoot {
-            try unwrapped { () throws(HubFailure) in
-                try HubDownloader(HubClient(settings), notice: notice).dataset(reference, split: split)
+            do throws(HubFailure) {
+                return try HubDownloader(HubClient(settings), notice: notice).dataset(reference, split: split)
+            } catch {
+                throw path.map { explained(error, $0, "file") } ?? error.error
             }
         }
         try complete(snapshot, .dataset, settings, among: ensemble)
@@ -102,7 +111,7 @@ package enum ModelHub {
             guard isFirst, !ensemble.isRoot, !settings.isOffline else { return }
             let downloader = HubDownloader(HubClient(settings), notice: { _ in })
             try unwrapped { () throws(HubFailure) in
-                try downloader.fetch(snapshot.files, of: HubRepository(snapshot.id, kind: kind), snapshot.commit)
+                try downloader.fetch(snapshot, kind: kind)
             }
         }
     }
@@ -162,7 +171,7 @@ package enum ModelHub {
                 }
             }
             guard let first else { preconditionFailure("no id was looked for") }
-            throw explained(first, model)
+            throw explained(first, model, "folder")
         }
     }
 
@@ -170,17 +179,41 @@ package enum ModelHub {
         do throws(HubFailure) { return try body() } catch { throw error.error }
     }
 
-    /// The failure as users of a model read it: a name that the hub does not know is mostly a folder that is not there.
-    private static func explained(_ failure: HubFailure, _ model: String) -> TuttiError {
+    /// The failure as users read it who gave `name`: what the hub does not know is mostly a `thing`, a folder or a file, that is
+    /// not there.
+    private static func explained(_ failure: HubFailure, _ name: String, _ thing: String) -> TuttiError {
         var error = failure.error
+        let isUnreached = failure.reason == .unreachable && failure.answer == nil
         guard error.kind == .missingFile || failure.reason == .unreachable else { return error }
         let place = error.subject
         error.problem =
-            failure.reason == .unreachable || place.isEmpty
-            ? "there is no such folder, and the hub cannot be asked for it: \(error.problem)"
-            : "there is no such folder, and \(place): \(error.problem)"
-        (error.operation, error.subject) = ("find model", model)
+            if isUnreached {
+                "there is no such \(thing) here, and the hub cannot be reached: \(error.problem)"
+            } else if place.isEmpty {
+                "there is no such \(thing) here, and the hub cannot be asked for it: \(error.problem)"
+            } else {
+                "there is no such \(thing) here, and \(place): \(error.problem)"
+            }
+        if isUnreached {
+            let near = neighbour(of: name).map { "did you mean '\($0)'?" } ?? "check the path."
+            error.hint = ["If it is a \(thing): \(near)", error.hint.map { "If it is of the hub: \($0)" } ?? ""]
+                .joined(separator: " ")
+        }
+        error.operation = "find \(thing == "folder" ? "model" : "data")"
+        error.subject = name
         return error
+    }
+
+    /// The path that differs from `path` by a few letters of its last part; nil where there is none.
+    private static func neighbour(of path: String) -> String? {
+        let parent = (path as NSString).deletingLastPathComponent
+        do {
+            let names = try FileManager.default.contentsOfDirectory(atPath: parent.isEmpty ? "." : parent).sorted()
+            let name = nearestName(to: (path as NSString).lastPathComponent, among: names)
+            return name.map { (parent as NSString).appendingPathComponent($0) }
+        } catch {
+            return nil
+        }
     }
 
     private static func keep(_ snapshot: HubSnapshot, as key: String, _ settings: HubSettings) -> String {

@@ -49,6 +49,15 @@ package struct TextReader: Sendable {
         return tokens.count - 1
     }
 
+    /// The tokens of a text as the model reads it, and whether it has more, which are cut.
+    package func length(of text: String, _ scratch: inout TokenizerScratch) -> (tokens: Int, isCut: Bool) {
+        var ids: [Int32] = []
+        let limit = maximumLength < Int.max ? maximumLength + 1 : nil
+        tokenizer.encode(
+            text, maximumLength: limit, addSpecialTokens: addsSpecialTokens, appendingTo: &ids, scratch: &scratch)
+        return (min(ids.count, maximumLength), ids.count > maximumLength)
+    }
+
     /// The ids of a text as the model reads it.
     package func ids(of text: String) -> [Int32] {
         var (ids, scratch) = ([Int32](), TokenizerScratch())

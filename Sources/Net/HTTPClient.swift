@@ -116,7 +116,7 @@ package final class HTTPClient: @unchecked Sendable {
             (own.offset, own.size) = (Int64(offset), Int64(count))
         }
         defer { if own.file >= 0 { close(own.file) } }
-        own.connect_timeout = request.timeout
+        own.connect_timeout = request.connectTimeout ?? request.timeout
         own.stall_timeout = request.timeout
         own.trusts_everybody = trust.trustsEverybody ? 1 : 0
 

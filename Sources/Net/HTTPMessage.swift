@@ -21,8 +21,10 @@ package struct HTTPRequest: Sendable {
     /// Names and values, in order.
     package var headers: [(name: String, value: String)]
     package var body: Body
-    /// Seconds until there is a connection, and seconds without a byte on it.
+    /// Seconds without a byte on a connection.
     package var timeout = 10.0
+    /// Seconds until there is a connection; nil for `timeout`.
+    package var connectTimeout: Double?
 
     /// A request.
     package init(

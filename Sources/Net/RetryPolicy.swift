@@ -16,6 +16,8 @@ package struct RetryPolicy: Sendable {
     package var longestPause = 8.0
     /// Seconds that a server may ask for; if it asks for more, its answer is taken as it is.
     package var patience = 300.0
+    /// Seconds without any answer after which no other try begins.
+    package var secondsWithoutAnswer = Double.infinity
     /// The answers after which another try may succeed.
     package var statuses: Set<Int> = [408, 429, 500, 502, 503, 504]
     /// Waits; tests replace it.
@@ -55,13 +57,17 @@ extension HTTPClient {
     /// Throws: as `send`; the last failure.
     package func send(_ request: HTTPRequest, _ policy: RetryPolicy) throws(TuttiError) -> HTTPResponse {
         var number = 1
+        var silent = ContinuousClock.now  // since when nobody has answered
         while true {
             do throws(TuttiError) {
                 let response = try send(request)
                 guard let pause = policy.pause(after: number, response) else { return response }
                 policy.sleep(pause)
+                silent = .now
             } catch {
-                guard error.kind == .retryable, let pause = policy.pause(after: number, nil) else { throw error }
+                guard error.kind == .retryable, let pause = policy.pause(after: number, nil),
+                    silent.duration(to: .now) / .seconds(1) + pause <= policy.secondsWithoutAnswer
+                else { throw error }
                 policy.sleep(pause)
             }
             number += 1

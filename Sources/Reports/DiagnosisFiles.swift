@@ -1,4 +1,4 @@
-// Diagnoses in files: output_dir/diagnosis/sample.json, step-N.json and final.json.
+// The files of diagnoses: output_dir/diagnosis/sample.json, step-N.json and final.json.
 
 import Foundation
 import TuttiFormats

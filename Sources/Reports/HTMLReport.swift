@@ -1,8 +1,8 @@
-// `output_dir/report.html`, made anew whenever the run evaluates, saves or ends: always whole, and never more than a copy of
-// what the run's folder says.
+// `output_dir/report.html`: always whole, and never more than a copy of what the run's folder says.
 //
-// Diagnoses of the model are kept in output_dir/diagnosis: sample.json with the texts, step-N.json and final.json with numbers.
-// A resumed run removes those of later steps.
+// The page is made at the end, and until then after a logged line, if making it takes less than 1/1000 of the time that has
+// passed since the last one: however much a run logs, its page costs a thousandth of its time. `tutti report RUN` makes it at
+// any moment.
 
 import Foundation
 import TuttiFormats
@@ -11,36 +11,31 @@ import TuttiGround
 /// Keeps the page of a run up to date.
 package final class HTMLReport: Report {
     private let directory: String
+    private let now: () -> ContinuousClock.Instant
+    private var lastMade: ContinuousClock.Instant
+    /// What the last page has cost; of the first one, a guess.
+    private var cost: Duration = .milliseconds(10)
+    private static let share = 1000
 
-    /// The page of the run that writes to `directory`.
-    package init(directory: String) { self.directory = directory }
+    /// The page of the run that writes to `directory`; `now` is the clock.
+    package init(directory: String, now: @escaping () -> ContinuousClock.Instant = { .now }) {
+        (self.directory, self.now) = (directory, now)
+        lastMade = now()
+    }
 
     /// Its registry entry.
     static let entry = ReportEntry(name: "html", summary: "output_dir/report.html, a page with charts") {
         HTMLReport(directory: $0.outputDirectory)
     }
 
-    /// Diagnoses, for the section on embeddings.
-    package var details: ReportDetails { .diagnosis }
-
-    package func rewind(to step: Int, evaluationIsDue: Bool) throws {
-        let point = RewindPoint(step, evaluationIsDue: evaluationIsDue)
-        let folder = directory + "/" + DiagnosisFiles.folder
-        for (name, ofStep) in try DiagnosisFiles.names(in: directory)
-        where ofStep.map({ !point.keeps(step: $0) { _ in false } }) ?? true {
-            try FileManager.default.removeItem(atPath: folder + "/" + name)
-        }
-    }
-
-    package func diagnosed(_ diagnosis: ContrastiveDiagnosis, of sample: DiagnosisSample) throws {
-        try DiagnosisFiles.write(diagnosis, of: sample, in: directory)
-    }
-
-    package func logged(_ line: LogLine) throws { if line.kind != .training { try write() } }
+    package func logged(_ line: LogLine) throws { if now() - lastMade >= cost * Self.share { try write() } }
     package func finished() throws { try write() }
 
     private func write() throws {
+        let began = now()
         let page = RunPage([try RunRecord(path: directory)])
         try AtomicWrite.file(path: directory + "/report.html", text: page.html)
+        lastMade = now()
+        cost = lastMade - began
     }
 }

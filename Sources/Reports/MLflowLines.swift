@@ -14,8 +14,13 @@ struct MLflowState: Equatable {
     /// The server; lines for another one are sent anew.
     var address = ""
     var run: String?
+    /// What tells a run that was to be made from all others, where its id did not come back.
+    var key: String?
     /// Where its artifacts are.
     var artifacts = ""
+    /// The run's name and parameters, for a server that does not have them yet.
+    var name: String?
+    var parameters = JSONObject()
     var hasParameters = false
     /// Lines at the beginning of the file that the server has.
     var sent = 0
@@ -24,23 +29,38 @@ struct MLflowState: Equatable {
     /// Lines that the server has and the file no longer.
     var known: [String] = []
 
+    /// Nothing is known.
+    init() {}
+
     /// Reads it; nothing is known where there is no file.
     init(path: String) throws(TuttiError) {
         guard FileManager.default.fileExists(atPath: path) else { return }
         let json = try JSONValue.parse(file: path)
         address = json["address"]?.string ?? ""
         run = json["run_id"]?.string
+        key = json["key"]?.string
         artifacts = json["artifact_uri"]?.string ?? ""
+        name = json["name"]?.string
+        parameters = json["parameters"]?.object ?? JSONObject()
         hasParameters = json["has_parameters"]?.bool ?? false
         sent = json["sent"]?.int ?? 0
         pending = json["pending"]?.int ?? 0
         known = json["known"]?.array?.compactMap(\.string) ?? []
     }
 
+    /// What is known of the run on another server: nothing, but for what is to be sent.
+    func moved(to address: String) -> MLflowState {
+        var state = MLflowState()
+        (state.address, state.name, state.parameters) = (address, name, parameters)
+        return state
+    }
+
     /// Writes it.
     func save(to path: String) throws(TuttiError) {
         let json: JSONObject = [
-            "address": .string(address), "run_id": run.map { .string($0) } ?? .null, "artifact_uri": .string(artifacts),
+            "address": .string(address), "run_id": run.map { .string($0) } ?? .null,
+            "key": key.map { .string($0) } ?? .null, "artifact_uri": .string(artifacts),
+            "name": name.map { .string($0) } ?? .null, "parameters": .object(parameters),
             "has_parameters": .bool(hasParameters), "sent": .integer(Int64(sent)), "pending": .integer(Int64(pending)),
             "known": .array(known.map { .string($0) }),
         ]

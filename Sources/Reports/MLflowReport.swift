@@ -1,8 +1,8 @@
 // `report_to: mlflow`: arguments, metrics and the model card of a run on an MLflow tracking server.
 //
 // A server that is down never stops a run, nor slows it: a thread sends, and what it cannot send waits in a file of the output
-// directory until the next checkpoint, the end, or the run that resumes (MLflowLines). Names are those of metrics.jsonl. The
-// environment variables are MLflow's: MLFLOW_TRACKING_URI, _USERNAME, _PASSWORD, _TOKEN, _INSECURE_TLS, MLFLOW_EXPERIMENT_NAME,
+// directory until the next checkpoint, the end, the run that resumes, or `tutti report --send` (MLflowLines). Names are those of
+// metrics.jsonl. The environment variables are MLflow's: MLFLOW_TRACKING_URI, _USERNAME, _PASSWORD, _TOKEN, _INSECURE_TLS, MLFLOW_EXPERIMENT_NAME,
 // _ID, MLFLOW_RUN_ID, MLFLOW_TAGS.
 //
 // Reference: transformers/integrations/integration_utils.py (MLflowCallback), 5.23.
@@ -31,8 +31,7 @@ package final class MLflowReport: Report, @unchecked Sendable {
 
     // The thread's own while there is one; the run's before.
     private var state: MLflowState
-    private var parameters: [(key: String, value: String)] = []
-    private var runName: String?
+    private let runName: String?
     private var isOpen = false
     private var hasSaidThatItFails = false
 
@@ -57,6 +56,13 @@ package final class MLflowReport: Report, @unchecked Sendable {
         statePath = output + "/mlflow.json"
         state = try MLflowState(path: statePath)
         self.show = show
+    }
+
+    /// A report that only sends what waits in `directory`, while somebody waits for that.
+    ///
+    /// - Throws: as above.
+    package convenience init(toSendFrom directory: String) throws(TuttiError) {
+        try self.init(ReportContext(outputDirectory: directory), policy: RetryPolicy(tries: 3))
     }
 
     /// Its registry entry.
@@ -86,12 +92,11 @@ package final class MLflowReport: Report, @unchecked Sendable {
 
     /// Starts the thread, which makes the run on the server or takes it up.
     package func began(_ run: ReportedRun) throws {
-        if state.address != server.address {
-            state = try MLflowState(path: "")
-            state.address = server.address
-        }
-        parameters = MLflowReport.parameters(of: run)
-        runName = run.name ?? runName ?? output.split(separator: "/").last.map(String.init)
+        takeServer()
+        state.parameters = JSONObject()
+        for (key, value) in MLflowReport.parameters(of: run) { state.parameters[key] = .string(value) }
+        state.name = run.name ?? runName ?? output.split(separator: "/").last.map(String.init)
+        try state.save(to: statePath)
         let covered = try lines.all().count
         condition.withLock { (due, isAsked, hasEnded) = (covered, true, false) }
         let thread = Thread { self.work() }
@@ -112,8 +117,7 @@ package final class MLflowReport: Report, @unchecked Sendable {
 
     /// Has the lines sent that a checkpoint covers: no resumed run will log them again.
     package func saved(_ path: String) {
-        let name = path.split(separator: "/").last.map(String.init) ?? ""
-        guard name.hasPrefix("checkpoint-"), let step = Int(name.dropFirst("checkpoint-".count)) else { return }
+        guard let step = MLflowReport.step(ofCheckpoint: path.split(separator: "/").last ?? "") else { return }
         do throws(TuttiError) {
             let covered = try lines.all().prefix { $0.step <= step }.count
             condition.withLock {
@@ -139,8 +143,50 @@ package final class MLflowReport: Report, @unchecked Sendable {
         if missing > 0 {
             show(
                 "MLflow: \(missing) of \(all) lines could not be sent to \(HTTPRequest.shown(server.address)); "
-                    + "they are in \(lines.path).")
+                    + "they are in \(lines.path), and 'tutti report --send \(output)' sends them.")
         }
+    }
+
+    /// Sends what waits in the folder of a run that does not train: every line of a finished run, else those that its newest
+    /// checkpoint covers, because a run that goes on logs the others again.
+    ///
+    /// - Returns: the lines that were sent, and those that still wait.
+    /// - Throws: `.missingFile` where the run reports to no server; as the calls of the server.
+    package func sendRest(isFinished: Bool) throws(TuttiError) -> (sent: Int, waiting: Int) {
+        guard FileManager.default.fileExists(atPath: lines.path) else {
+            throw TuttiError(
+                .missingFile, "send what waits", lines.path, "no such file: the run does not report to MLflow",
+                hint: "Give the output_dir of a run with report_to: mlflow.")
+        }
+        takeServer()
+        let all = try lines.all()
+        let before = state.sent
+        let target = isFinished ? all.count : all.prefix { $0.step <= newestCheckpoint }.count
+        try open()
+        try send(upTo: target)
+        if isFinished { try close() }
+        showNotices()
+        return (state.sent - before, all.count - state.sent)
+    }
+
+    /// The step of the newest checkpoint; -1 without one.
+    private var newestCheckpoint: Int {
+        let names = FileManager.default.enumerator(atPath: output)
+        var newest = -1
+        while let name = names?.nextObject() as? String {
+            names?.skipDescendants()
+            newest = max(newest, MLflowReport.step(ofCheckpoint: name) ?? -1)
+        }
+        return newest
+    }
+
+    private static func step(ofCheckpoint name: some StringProtocol) -> Int? {
+        name.hasPrefix("checkpoint-") ? Int(name.dropFirst("checkpoint-".count)) : nil
+    }
+
+    /// Forgets what another server has.
+    private func takeServer() {
+        if state.address != server.address { state = state.moved(to: server.address) }
     }
 
     private func showNotices() {
@@ -192,18 +238,23 @@ package final class MLflowReport: Report, @unchecked Sendable {
 
     private func open() throws(TuttiError) {
         guard !isOpen else { return }
-        let run: (id: String, artifacts: String)
-        if let id = state.run ?? givenRun {
-            run = try server.takeUp(id)
-        } else {
-            run = try server.makeRun(try server.experiment(), name: runName)
-        }
+        let run = try takeUpOrMake()
         try keep { ($0.run, $0.artifacts) = (run.id, run.artifacts) }
         if !state.hasParameters {
-            try server.log(parameters, run: run.id)
+            try server.log(state.parameters.map { ($0, $1.string ?? "") }, run: run.id)
             try keep { $0.hasParameters = true }
         }
         isOpen = true
+    }
+
+    /// The run on the server: the known one, the one that was made when an answer was lost, or a new one.
+    private func takeUpOrMake() throws(TuttiError) -> (id: String, artifacts: String) {
+        if let id = state.run ?? givenRun { return try server.takeUp(id) }
+        let experiment = try server.experiment()
+        if let key = state.key, let id = try server.run(withKey: key, in: experiment) { return try server.takeUp(id) }
+        let key = UUID().uuidString
+        try keep { $0.key = key }
+        return try server.makeRun(experiment, name: state.name, key: key)
     }
 
     /// Sends the lines before `target`, in batches that the server takes whole or not at all.
@@ -265,17 +316,10 @@ package final class MLflowReport: Report, @unchecked Sendable {
             } catch {}  // the model's own file was read before
         }
         for (key, value) in run.arguments { all[key] = value }
-        var flat: [(key: String, value: String)] = []
-        func add(_ object: JSONObject, _ prefix: String) {
-            for (key, value) in object {
-                if let inner = value.object {
-                    add(inner, prefix + key + "/")
-                } else {
-                    flat.append((MLflowMetric.name(prefix + key), value.string ?? pythonSpelling(of: value)))
-                }
-            }
+        return JSONValue.object(all).leaves(separator: "/", entersArrays: false).compactMap { key, value in
+            let text = value.object != nil ? "" : value.string ?? pythonSpelling(of: value)
+            let isTaken = !text.isEmpty && text.count <= MLflowServer.valueLength
+            return isTaken ? (MLflowMetric.name(key), text) : nil
         }
-        add(all, "")
-        return flat.filter { $0.value.count <= MLflowServer.valueLength && !$0.value.isEmpty }
     }
 }

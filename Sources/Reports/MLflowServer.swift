@@ -60,10 +60,18 @@ struct MLflowServer {
         return id
     }
 
-    /// Makes a run, and returns its id and where its artifacts are.
-    func makeRun(_ experiment: String, name: String?) throws(TuttiError) -> (id: String, artifacts: String) {
+    /// The tag by which a run is found whose id was lost with an answer.
+    private static let tag = "tutti.key"
+
+    /// Makes a run with a key of its own, and returns its id and where its artifacts are. It is asked for once: after a lost
+    /// answer, `run(withKey:)` tells whether there is one.
+    func makeRun(
+        _ experiment: String, name: String?, key: String
+    ) throws(TuttiError) -> (id: String, artifacts: String) {
         let user = environment["USER"] ?? environment["LOGNAME"] ?? "unknown"
-        var tags = ["mlflow.user": user, "mlflow.source.name": "tutti", "mlflow.source.type": "LOCAL"]
+        var tags = [
+            "mlflow.user": user, "mlflow.source.name": "tutti", "mlflow.source.type": "LOCAL", MLflowServer.tag: key,
+        ]
         if let text = environment["MLFLOW_TAGS"], !text.isEmpty {
             for (key, value) in try JSONValue.parse(text, source: "MLFLOW_TAGS").object ?? JSONObject() {
                 tags[key] = value.string ?? value.serialized()
@@ -75,7 +83,16 @@ struct MLflowServer {
             "tags": MLflowServer.pairs(tags.sorted { $0.key < $1.key }),
         ]
         if let name { body["run_name"] = .string(name) }
-        return try run(in: try call("POST", "runs/create", body), "runs/create")
+        return try run(in: try call("POST", "runs/create", body, .never), "runs/create")
+    }
+
+    /// The run that was made with a key; nil if there is none.
+    func run(withKey key: String, in experiment: String) throws(TuttiError) -> String? {
+        let body: JSONObject = [
+            "experiment_ids": .array([.string(experiment)]), "max_results": .integer(1),
+            "filter": .string("tags.`\(MLflowServer.tag)` = '\(key)'"),
+        ]
+        return try call("POST", "runs/search", body)?["runs"]?.array?.first?["info"]?["run_id"]?.string
     }
 
     /// A run that is there already, set to running again.

@@ -44,7 +44,8 @@ public protocol Report: AnyObject {
     func saved(_ path: String)
     /// A notice of one line.
     func notice(_ text: String)
-    /// All steps are done and the model is written.
+    /// All steps are done and the model is written. A run that is killed before every report has finished goes on from its
+    /// checkpoint, and ends again.
     func finished() throws
 }
 

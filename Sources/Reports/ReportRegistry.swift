@@ -41,7 +41,7 @@ public enum ReportRegistry {
         "ReportRegistry",
         [
             MetricsLog.entry, CSVLog.entry, TensorBoardReport.entry, MLflowReport.entry, WandbReport.entry,
-            HTMLReport.entry,
+            HTMLReport.entry, DiagnosisReport.entry,
         ]
     ) { $0.name }
     /// All reports, those of the package first.

@@ -36,21 +36,7 @@ package struct RunComparison: Sendable {
     }
 
     /// The leaves of a configuration under dotted keys.
-    static func flattened(_ value: JSONValue) -> JSONObject {
-        var leaves = JSONObject()
-        func add(_ value: JSONValue, _ path: String) {
-            func member(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
-            if let object = value.object, !object.isEmpty {
-                for (key, inner) in object { add(inner, member(key)) }
-            } else if let array = value.array, array.contains(where: { $0.object != nil }) {
-                for (place, inner) in array.enumerated() { add(inner, member("\(place)")) }
-            } else {
-                leaves[path] = value
-            }
-        }
-        add(value, "")
-        return leaves
-    }
+    static func flattened(_ value: JSONValue) -> JSONObject { value.leaves(separator: ".", entersArrays: true) }
 
     /// Members of log lines that are no metrics.
     private static let notMetrics: Set<String> = ["step", "epoch"]

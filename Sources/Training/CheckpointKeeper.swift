@@ -7,6 +7,7 @@ import TuttiFormats
 import TuttiGround
 import TuttiKernels
 import TuttiModels
+import TuttiReports
 
 /// Writes and reads what a run keeps.
 final class CheckpointKeeper {
@@ -18,6 +19,8 @@ final class CheckpointKeeper {
     private let log: RunLog
     private let ensemble: any Ensemble
     private let writer: CheckpointWriter
+    /// What is told of the data; on rank zero, once the run has begun.
+    private var data: DataFacts?
 
     /// The keeper of a run whose parameters and optimizer state are in `memory`.
     ///
@@ -75,7 +78,18 @@ final class CheckpointKeeper {
     private func card(_ state: TrainerState, isFinal: Bool) -> String {
         var inputs = inputs
         if let search = directory.batch.search { inputs.arguments.perDeviceTrainBatchSize = search.found }
-        return RunCard(inputs, state, isFinal: isFinal, ensemble: ensemble, notice: log.notice).text
+        return RunCard(inputs, facts(), state, isFinal: isFinal, ensemble: ensemble, notice: log.notice).text
+    }
+
+    /// Finds out what is told of the data, and writes it down for pages. Collective.
+    func describeData() throws {
+        try ensemble.onRoot { () throws(TuttiError) in try DataSummary.write(facts().summaries, in: directory.path) }
+    }
+
+    private func facts() -> DataFacts {
+        let facts = data ?? DataFacts(inputs, notice: log.notice)
+        data = facts
+        return facts
     }
 
     // MARK: Saving
@@ -147,7 +161,7 @@ final class CheckpointKeeper {
     /// The folder of the checkpoint of the current step.
     func path(of state: TrainerState) -> String { "\(directory.path)/checkpoint-\(state.globalStep)" }
 
-    /// Writes `final/` and marks the run as finished. Collective.
+    /// Writes `final/`. Collective.
     func saveFinal(_ state: TrainerState) throws {
         ensemble.ownActivity?.enter("saving")
         try finishWriting()
@@ -162,9 +176,16 @@ final class CheckpointKeeper {
                 try model.save(to: $0, card: card)
                 try LossFile.save(to: $0, from: model.encoder.parameters)
             }
-            try directory.finish()
         }
         log.tell { $0.saved(directory.path + "/final") }
+    }
+
+    /// Marks the run as finished, reports included: until then a run that is killed resumes. Collective.
+    func finish() throws {
+        try ensemble.onRoot {
+            try directory.checkIsHeld()
+            try directory.finish()
+        }
     }
 
     // MARK: Going back

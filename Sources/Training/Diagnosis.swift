@@ -11,8 +11,8 @@ import TuttiCorpus
 import TuttiEnsemble
 import TuttiEvaluation
 import TuttiGround
-import TuttiKernels
 import TuttiModels
+import TuttiObjectives
 import TuttiReports
 
 /// Diagnoses the model of a run.
@@ -65,7 +65,7 @@ package struct Diagnosis {
 
     /// The diagnosis that unit embeddings give.
     package func judge(_ anchors: Embeddings, _ candidates: Embeddings, step: Int) -> ContrastiveDiagnosis {
-        let cosines = Cosines(anchors, candidates)
+        let cosines = SimilarityFunction.dot.ofAll(anchors, candidates)
         var known: [ByteKey: Set<Int>] = [:]
         for (row, anchor) in sample.anchors.enumerated() {
             known[ByteKey(anchor), default: []].insert(sample.positives[row])
@@ -73,19 +73,19 @@ package struct Diagnosis {
         var (similarities, hardest, ranks): ([Double], [Double], [Int]) = ([], [], [])
         var doubts: [(gain: Double, doubt: ContrastiveDiagnosis.Doubt)] = []
         for (row, anchor) in sample.anchors.enumerated() {
-            let own = cosines[row, sample.positives[row]]
+            let own = Double(cosines[row][sample.positives[row]])
             let positives = known[ByteKey(anchor)] ?? []
             // An anchor that is among the candidates itself is no negative of its own.
             let others = sample.candidates.indices.filter {
                 !positives.contains($0) && sample.candidates[$0] != anchor
             }
-            let nearest = others.max { cosines[row, $0] < cosines[row, $1] }
+            let nearest = others.max { cosines[row][$0] < cosines[row][$1] }
             similarities.append(own)
-            hardest.append(nearest.map { cosines[row, $0] } ?? own)
-            ranks.append(1 + others.count { cosines[row, $0] > own })
-            if let nearest, cosines[row, nearest] > own {
+            hardest.append(nearest.map { Double(cosines[row][$0]) } ?? own)
+            ranks.append(1 + others.count { Double(cosines[row][$0]) > own })
+            if let nearest, Double(cosines[row][nearest]) > own {
                 let doubt = ContrastiveDiagnosis.Doubt(
-                    row: row, candidate: nearest, similarity: cosines[row, nearest])
+                    row: row, candidate: nearest, similarity: Double(cosines[row][nearest]))
                 doubts.append((doubt.similarity - own, doubt))
             }
         }
@@ -106,33 +106,11 @@ package struct Diagnosis {
             let source = place < anchors.count ? anchors[place] : candidates[place - anchors.count]
             for column in 0..<all.dimension { all.values[row * all.dimension + column] = source[column] }
         }
-        let cosines = Cosines(all, all)
+        let cosines = SimilarityFunction.dot.ofAll(all, all)
         var sum = 0.0
         for row in 0..<all.count {
-            for column in 0..<row { sum += exp(-2 * max(0, 2 - 2 * cosines[row, column])) }
+            for column in 0..<row { sum += exp(-2 * max(0, 2 - 2 * Double(cosines[row][column]))) }
         }
         return log(sum / (Double(all.count) * Double(all.count - 1) / 2))
     }
-}
-
-/// The products of unit embeddings, all with all.
-private struct Cosines {
-    private let values: [Float]
-    private let columns: Int
-
-    init(_ a: Embeddings, _ b: Embeddings) {
-        columns = b.count
-        var arena = Arena()
-        let product = arena.matrix(a.count, b.count)
-        withExtendedLifetime((a, b)) {
-            if let x = a.values.baseAddress, let y = b.values.baseAddress {
-                Gemm.multiply(
-                    Matrix(x, a.count, a.dimension), Matrix(y, b.count, b.dimension), transposeB: true, into: product,
-                    by: .tutti)
-            }
-        }
-        values = (0..<a.count * b.count).map { product[$0 / b.count, $0 % b.count] }
-    }
-
-    subscript(row: Int, column: Int) -> Double { Double(values[row * columns + column]) }
 }

@@ -338,9 +338,9 @@ struct RunDirectory: Sendable {
 
     /// What a run writes beside its checkpoints.
     private static let written: Set<String> = [
-        "metrics.jsonl", "metrics.csv", "mlflow.jsonl", "mlflow.json", "report.html", "diagnosis", "runs", "wandb",
-        "final",
-        "final-push", "eval",
+        "metrics.jsonl", "metrics.csv", "mlflow.jsonl", "mlflow.json", "report.html", "tutti_data.json", "diagnosis",
+        "runs",
+        "wandb", "final", "final-push", "eval",
     ]
 
     /// Deletes what a run writes, and nothing else.

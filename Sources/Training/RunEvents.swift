@@ -60,6 +60,7 @@ final class RunEvents {
                 String(decoding: $0.directory.configurationBytes, as: UTF8.self)
             })
         for (name, value) in TrainingArguments.options.values(of: inputs.arguments) { run.arguments[name] = value }
+        try keeper.describeData()
         try log.begin(run)
         try callbacks.tell { [state] in try $0.onTrainBegin(state) }
         if log.details.contains(.diagnosis) {
@@ -234,5 +235,6 @@ final class RunEvents {
         try keeper.saveFinal(state)
         try callbacks.tell { [state] in try $0.onTrainEnd(state) }
         try log.finish()
+        try keeper.finish()
     }
 }

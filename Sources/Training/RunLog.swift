@@ -136,7 +136,6 @@ final class RunLog {
         line["grad_norm"] = .number(last.gradientNorm)
         line["learning_rate"] = .number(last.learningRate)
         try addPaces(to: &line)
-        try addMemory(to: &line)
         addTimes(to: &line, tokens: state.tokensSinceLog)
         state.lossSum = 0
         state.lossSteps = 0
@@ -150,24 +149,21 @@ final class RunLog {
         try write(logged, &state, historyKeys: keys)
     }
 
-    /// How evenly the ranks have computed since the last training line; a notice about one that is slow. Collective.
+    /// How evenly the ranks have computed since the last training line, and the peak resident memory of the one that has had
+    /// most; a notice about one that is slow. Collective.
     private func addPaces(to line: inout JSONObject) throws {
-        guard ensemble.size > 1 else { return }
-        let own = RankPace(
-            seconds: clock.seconds(in: .forward) + clock.seconds(in: .backward), tokens: Double(ownTokensOnClock),
-            stolen: host.stolenShare(), megahertz: HostPace.megahertz())
+        var own = RankPace(peakMemory: Double(ProcessMemory.peakResident))
+        guard ensemble.size > 1 else {
+            line["peak_memory"] = .integer(Int64(own.peakMemory))
+            return
+        }
+        own.seconds = clock.seconds(in: .forward) + clock.seconds(in: .backward)
+        own.tokens = Double(ownTokensOnClock)
+        (own.stolen, own.megahertz) = (host.stolenShare(), HostPace.megahertz())
         let paces = try RankPace.all(own, among: ensemble)
         if let balance = RankPace.balance(paces) { line["balance"] = .number(balance) }
+        line["peak_memory"] = .integer(Int64(paces.map(\.peakMemory).max() ?? 0))
         if ensemble.isRoot { stragglers.note(paces).forEach(notice) }
-    }
-
-    /// The peak resident memory of the rank that has had most, in bytes. Collective.
-    private func addMemory(to line: inout JSONObject) throws {
-        var peak = Double(ProcessMemory.peakResident)
-        try withUnsafeMutablePointer(to: &peak) {
-            try ensemble.allReduceMax(UnsafeMutableBufferPointer(start: $0, count: 1))
-        }
-        line["peak_memory"] = .integer(Int64(peak))
     }
 
     /// Tokens and main-thread seconds a step, by phase, over the steps since the last training line.

@@ -26,7 +26,10 @@ extension Table {
 extension Evaluator {
     /// The metrics of `model` under their keys, outside of a run. Collective with an ensemble.
     ///
-    /// - Parameter outputDirectory: where results are appended below eval/; nil writes nothing.
+    /// - Parameters:
+    ///   - model: what is judged.
+    ///   - outputDirectory: where results are appended below eval/; nil writes nothing.
+    ///   - ensemble: the ranks that share the work.
     @discardableResult
     public func callAsFunction(
         _ model: any SentenceEncoding, outputDirectory: String? = nil,
@@ -62,6 +65,7 @@ extension SentenceEncoder {
     ///   - id: "organization/name"; a name alone is one of the user's own.
     ///   - isPrivate: whether a new repository is private; nil is the account's default.
     ///   - revision: a branch, made if it is not there.
+    ///   - message: the title of the commit.
     /// - Returns: the commit's address.
     /// - Throws: `.usage` for an id that cannot be one, or without rights; `.retryable` where the hub cannot be reached.
     @discardableResult

@@ -20,10 +20,15 @@ public final class SentenceTransformerTrainer {
     ///
     /// - Parameters:
     ///   - model: trained in place.
+    ///   - arguments: how it is trained.
+    ///   - trainDataset: the rows; the loss reads their columns in order.
+    ///   - evalDataset: rows whose loss is computed whenever an evaluation is due.
     ///   - loss: by its class, or made by name: `LossRegistry.make(name:options:).loss`.
     ///   - evaluators: judge the model whenever an evaluation is due.
     ///   - callbacks: called on rank zero between the steps; may ask for an end, an evaluation, a checkpoint.
     ///   - outputDirectory: where checkpoints, logs and the final model are written; resumed if it holds this run.
+    ///   - ensemble: the ranks of the run.
+    ///   - reports: who hears of it beside the reports that the arguments name; nil shows progress.
     /// - Throws: as `init(_:ensemble:reports:setup:)`.
     public convenience init(
         model: SentenceEncoder, arguments: TrainingArguments = TrainingArguments(), trainDataset: Table,

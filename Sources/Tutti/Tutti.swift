@@ -32,8 +32,11 @@ extension Table {
     /// "organization/name:configuration", which is downloaded to the cache if it is not there.
     ///
     /// - Parameters:
+    ///   - path: where the rows are.
     ///   - columns: the columns in use, label included, in the order in which the loss sees them; nil uses all.
     ///   - split: of a folder or data set with several; train by default.
+    ///   - options: how the files are read.
+    ///   - ensemble: the ranks that read it, each of them all.
     /// - Throws: 66 for a missing file; 65 naming file and line for anything that is no table of texts and labels; 75 for a
     ///   hub that cannot be reached.
     ///

@@ -127,6 +127,7 @@ struct ConfigurationDraft {
             lines += ["  eval_on_start: true", "  eval_strategy: steps", "  eval_steps: 0.2"]
         }
         lines += ["  save_strategy: steps", "  save_steps: 0.2", "  save_total_limit: 2"]
+        lines.append("  report_to: html  # a page; [html, diagnosis]: and where the model places a sample of the data")
         if let metric, isSplit {
             lines += [
                 "  load_best_model_at_end: true", "  metric_for_best_model: \(quoted(metric))",

@@ -78,7 +78,7 @@ import TuttiGround
             #expect(bytes[0] != nil && bytes[0] == bytes[1])
             let absent = try encode("runs/final", "c.npy")
             #expect(
-                absent.code == 66 && absent.errors.contains("there is no such folder, and "),
+                absent.code == 66 && absent.errors.contains("there is no such folder here, and "),
                 "\(absent.errors)")
         }
     }
@@ -134,6 +134,37 @@ import TuttiGround
             #expect(
                 files.contents(atPath: place + "/model.safetensors")
                     == files.contents(atPath: folder + "/model.safetensors"))
+        }
+    }
+
+    /// A mistyped path may be the id of a model: where no hub can be reached, both are said, soon.
+    @Test func mistypedPathsAreSaidSoon() throws {
+        try withHub { hub in
+            let folder = hub.folder + "/here"
+            try FileManager.default.createDirectory(atPath: folder + "/runs/first", withIntermediateDirectories: true)
+            try Data("a cat\n".utf8).write(to: URL(fileURLWithPath: folder + "/texts.txt"))
+            try Data("model: runs/first\noutput_dir: out\ntrain_dataset: rows.csv\nloss: CoSENTLoss\n".utf8)
+                .write(to: URL(fileURLWithPath: folder + "/run.yaml"))
+            let encode = ["encode", "--model", "runs/frist", "--input", "texts.txt", "--output", "a.npy"]
+            for (words, parts) in [
+                (encode, ["runs/frist: there is no such folder here, and the hub cannot be reached", "'runs/first'?"]),
+                (["train", "run.yaml", "--set", "model=org/none"], ["org/none: there is no such folder here"]),
+            ] {
+                let begun = Date()
+                let (output, errors) = (Pipe(), Pipe())
+                let process = try TuttiProcess.start(
+                    words, output: output, errors: errors,
+                    environment: [
+                        "HF_ENDPOINT": "http://127.0.0.1:1", "HF_HUB_OFFLINE": "0", "HF_HOME": folder + "/home",
+                    ],
+                    in: folder)
+                let outcome = TuttiProcess.outcome(of: process, output, errors)
+                let seconds = Date().timeIntervalSince(begun)
+                #expect(outcome.code == 75 && seconds < 4, "\(seconds) s: \(outcome.errors)")
+                for part in parts + ["tutti download", "HF_HUB_OFFLINE=1"] {
+                    #expect(outcome.errors.contains(part), "\(outcome.errors)")
+                }
+            }
         }
     }
 

@@ -16,7 +16,7 @@ import TuttiGround
               eval_strategy: steps
               eval_steps: 20
               batch_sampler: no_duplicates
-              report_to: [csv, tensorboard, html]
+              report_to: [csv, tensorboard, html, diagnosis]
             """
         let overrides = "config_overrides: {hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1}"
         func workshop(_ path: String) throws -> Workshop {

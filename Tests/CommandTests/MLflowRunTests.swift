@@ -59,12 +59,34 @@ import TuttiGround
         let outcome = try TuttiProcess.run(["train", folder.path + "/run.yaml"], environment: environment)
         #expect(outcome.code == 0 && outcome.errors.contains("lines could not be sent"), "\(outcome.errors)")
         #expect(workshop.exists("run/final/model.safetensors"))
+        let refused = try TuttiProcess.run(["report", "--send", folder.path + "/run"], environment: environment)
+        #expect(refused.code == 75 && refused.errors.contains("answered 503"), "\(refused.errors)")
         // The same run, made longer, sends them.
         try server.set(isDown: false)
         let longer = try TuttiProcess.run(
             ["train", folder.path + "/run.yaml", "--set", "args.max_steps=6"], environment: environment)
         #expect(longer.code == 0, "\(longer.errors)")
         #expect(try server.metrics() == logged(workshop))
+    }
+
+    @Test func aCommandSendsWhatTheEndCouldNot() throws {
+        let (folder, server) = (try TemporaryDirectory(), try MLflowStandIn())
+        let (workshop, environment) = try workshop(folder.path, server, "  eval_steps: 2\n  max_steps: 4\n")
+        try server.set(isDown: true)
+        let outcome = try TuttiProcess.run(["train", folder.path + "/run.yaml"], environment: environment)
+        #expect(outcome.code == 0 && outcome.errors.contains("tutti report --send"), "\(outcome.errors)")
+        try server.set(isDown: false)
+        let lines = workshop.linesLogged
+        let sent = try TuttiProcess.run(["report", "--send", folder.path + "/run"], environment: environment)
+        #expect(sent.code == 0 && sent.output == "\(folder.path)/run: sent \(lines) lines\n", "\(sent)")
+        let again = try TuttiProcess.run(["report", "--send", folder.path + "/run"], environment: environment)
+        #expect(again.code == 0 && again.output.hasSuffix("sent 0 lines\n"), "\(again)")
+        #expect(try server.metrics() == logged(workshop))
+        let state = try server.state()
+        #expect(state["runs"]?.object?.count == 1 && state["artifacts"]?.object?.count == 3)
+        #expect(state["runs"]?.object?.values.first?["params"]?["max_steps"] == .string("4"))
+        let none = try TuttiProcess.run(["report", "--send", folder.path + "/model"], environment: environment)
+        #expect(none.code == 66, "\(none.errors)")
     }
 
     @Test func withoutAnAddressTheRunDoesNotBegin() throws {

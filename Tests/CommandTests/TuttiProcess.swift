@@ -55,9 +55,11 @@ enum TuttiProcess {
 
     /// Starts the command without waiting.
     static func start(
-        _ arguments: [String], output: Pipe = Pipe(), errors: Pipe = Pipe(), environment more: [String: String] = [:]
+        _ arguments: [String], output: Pipe = Pipe(), errors: Pipe = Pipe(), environment more: [String: String] = [:],
+        in folder: String? = nil
     ) throws -> Process {
         let process = Process()
+        if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
         process.executableURL = URL(fileURLWithPath: try executable)
         process.arguments = arguments
         process.standardOutput = output

@@ -88,10 +88,9 @@ import TuttiObjectives
             #expect(abs(all[row][row] - 1) < 1e-6)
             for column in 0..<3 { #expect(abs(all[row][column] - all[column][row]) < 1e-6) }
         }
-        #expect(
-            model.pairwiseSimilarities(embeddings, embeddings.gathering([1, 2, 0])) == [
-                all[0][1], all[1][2], all[2][0],
-            ])
+        let pairs = model.pairwiseSimilarities(embeddings, embeddings.gathering([1, 2, 0]))
+        for (own, other) in zip(pairs, [all[0][1], all[1][2], all[2][0]]) { #expect(abs(own - other) < 1e-6) }
+        #expect(pairs.count == 3)
     }
 
     /// Negatives are mined, kept, and read again by the same call.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Goldens of model cards: the README.md that the reference writes after short runs, and what cards say of each loss.
 
-Made with: sentence-transformers 6.2.0, torch 2.15.0, transformers 5.23.0, datasets 5.2.0, one thread, no network.
-    python cards.py [FOLDER]        writes Tests/Golden/cards/, or FOLDER
+Made with: sentence-transformers 6.2.0, torch 2.15.0, transformers 5.23.0, datasets 5.2.0, peft of the same environment, one thread, no network.
+    python cards.py [FOLDER [RUN ...]]   writes Tests/Golden/cards/, or FOLDER; all runs, or these
 A run is cards/<name>/run.json, a configuration of Tutti whose paths are relative to Tests/Golden; this script trains the same
 by the reference and writes
     <name>/card.md          its card without the YAML, with times and its own versions in it
@@ -23,6 +23,7 @@ sys.path.append(sys.path.pop(0))  # behind the packages: a file beside this one 
 import torch
 import yaml
 from datasets import Dataset, DatasetDict
+from peft import LoraConfig
 from sentence_transformers import (
     SentenceTransformer, SentenceTransformerModelCardData, SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments, losses)
@@ -63,7 +64,20 @@ def sequential(dataset, batch_size, drop_last, **_):
     return BatchSampler(SequentialSampler(dataset), batch_size, drop_last)
 
 
+def local_nano(folder):
+    """Where NanoBEIREvaluator finds its data sets in place of the hub."""
+    def load(self, subset, split, required_columns):
+        if subset == "qrels":
+            lines = (GOLDEN / folder / split / "qrels.tsv").read_text().splitlines()[1:]
+            return [dict(zip(("query-id", "corpus-id"), line.split("\t"))) for line in lines]
+        return read(f"{folder}/{split}/{subset}.jsonl")
+    return load
+
+
 def evaluator(entry):
+    if entry["name"] == "NanoBEIREvaluator":
+        evaluation.NanoBEIREvaluator._load_dataset_subset_split = local_nano(entry["path"])
+        return evaluation.NanoBEIREvaluator(dataset_names=entry["dataset_names"], dataset_id=entry["path"])
     name = entry["id"]
     if entry["name"] == "InformationRetrievalEvaluator":
         relevant = {}
@@ -82,6 +96,8 @@ def train(run, folder):
     model = SentenceTransformer(
         str(GOLDEN / run["model"]), device="cpu", local_files_only=True,
         model_card_data=SentenceTransformerModelCardData(local_files_only=True, **described))
+    if "lora" in run:
+        model.add_adapter(LoraConfig(**run["lora"]))
     loss = run["loss"]
     loss = loss_of(model, loss) if "name" in loss else {name: loss_of(model, e) for name, e in loss.items()}
     arguments = SentenceTransformerTrainingArguments(
@@ -161,7 +177,7 @@ def printed_tensors():
 def main():
     out = pathlib.Path(sys.argv[1]) if sys.argv[1:] else RUNS
     out.mkdir(exist_ok=True)
-    for run in sorted(path.parent.name for path in RUNS.glob("*/run.json")):
+    for run in sys.argv[2:] or sorted(path.parent.name for path in RUNS.glob("*/run.json")):
         with tempfile.TemporaryDirectory() as folder:
             card = train(json.loads((RUNS / run / "run.json").read_text()), folder)
         (out / run).mkdir(exist_ok=True)

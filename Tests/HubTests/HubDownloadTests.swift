@@ -265,6 +265,27 @@ func withHub(
         }
     }
 
+    /// Without a copy and without a network nobody waits long; once the hub has answered, broken connections are tried again.
+    @Test func aHubThatIsNotThereIsSoonSaid() throws {
+        try withHub { hub in
+            let told = Told()
+            let lost = hub.downloader(["HF_ENDPOINT": "http://127.0.0.1:1"], told: told)
+            let other = HubReference(id: "org/other", revision: nil)
+            let unreached = try #require(failure { () throws(HubFailure) in _ = try lost.model(other) })
+            #expect(unreached.reason == .unreachable && unreached.answer == nil)
+            #expect(told.pauses.withLock { $0 == [1] })  // two more would be more than two
+            let patient = hub.downloader(
+                ["HF_ENDPOINT": "http://127.0.0.1:1", "HF_HUB_ETAG_TIMEOUT": "30"], told: told)
+            _ = failure { () throws(HubFailure) in _ = try patient.model(other) }
+            #expect(told.pauses.withLock { $0.dropFirst() == [1, 2, 4, 8] })
+            // A data set is asked for once, not once more for the hub's own copy.
+            told.pauses.withLock { $0 = [] }
+            let data = try #require(DatasetReference("org/data"))
+            _ = failure { () throws(HubFailure) in _ = try lost.dataset(data, split: nil) }
+            #expect(told.pauses.withLock { $0 == [1] })
+        }
+    }
+
     @Test func namesThatLeaveTheFolderAreRefused() throws {
         try withHub { hub in
             for name in ["../../escaped.json", "/etc/escaped.json", "a//b.json"] {

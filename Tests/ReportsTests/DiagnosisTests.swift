@@ -44,14 +44,14 @@ import TuttiReports
     @Test func thePageShowsWhatChangedAndWhatIsInDoubt() throws {
         let scratch = try TemporaryDirectory()
         let path = try folder(scratch)
-        let report = HTMLReport(directory: path)
-        #expect(report.details == .diagnosis)
+        let report = DiagnosisReport(directory: path)
+        #expect(report.details == .diagnosis && HTMLReport(directory: path).details.isEmpty)
         try report.diagnosed(diagnosis(0, [3, 1, 2]), of: sample)
         try report.diagnosed(diagnosis(5, [1, 2, 2]), of: sample)
         var last = diagnosis(5, [1, 2, 2])
         last.isFinal = true
         try report.diagnosed(last, of: sample)
-        try report.finished()
+        try HTMLReport(directory: path).finished()
         let html = try String(contentsOfFile: path + "/report.html", encoding: .utf8)
         #expect(html.contains("<h2>Embeddings</h2>") && html.contains("3 rows of pairs.csv, 4 candidates for each"))
         #expect(html.contains("<th scope=\"col\">final (step 5)</th>"))
@@ -68,7 +68,7 @@ import TuttiReports
     @Test func diagnosesAreCutBack() throws {
         let scratch = try TemporaryDirectory()
         let path = try folder(scratch)
-        let report = HTMLReport(directory: path)
+        let report = DiagnosisReport(directory: path)
         try report.rewind(to: -1, evaluationIsDue: false)  // nothing there
         for step in [0, 5, 10] { try report.diagnosed(diagnosis(step, [1, 1, 1]), of: sample) }
         var last = diagnosis(10, [1, 1, 1])
@@ -113,9 +113,15 @@ import TuttiReports
         let long = DiagnosisSample(
             source: "a/" + word + ".csv", anchors: [word, "second", "third"], candidates: [word, "B", word + "!", "E"],
             positives: [0, 1, 2])
-        let report = HTMLReport(directory: path)
+        let report = DiagnosisReport(directory: path)
         for step in [0, 20, 40] { try report.diagnosed(diagnosis(step, [3 - step / 20, 1, 2]), of: long) }
-        try report.finished()
+        var data = DataSummary(name: word + ".csv", use: "training")
+        (data.rows, data.rowsMeasured, data.rowsCompared) = (1_000_000, 100, 10_000)
+        data.columns = ["anchor", word].map {
+            .init(name: $0, unit: "tokens", least: 3, mean: 91.5, most: 512, cutShare: 0.25, repeatedShare: 0.001)
+        }
+        try DataSummary.write([data, DataSummary(name: "stream.jsonl", use: "evaluation")], in: path)
+        try HTMLReport(directory: path).finished()
         let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .appendingPathComponent("Golden/check_report_page.py").path
         let python = Process()

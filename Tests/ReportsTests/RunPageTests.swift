@@ -86,6 +86,17 @@ import FoundationXML
         #expect(html.utf8.count < 200_000)
     }
 
+    /// Of a log that is too long for memory only some lines of steps are read, and every evaluation.
+    @Test func aLogThatIsTooLongIsThinned() throws {
+        let scratch = try TemporaryDirectory()
+        let whole = try record(scratch, "long", steps: 2000)
+        let size = try MappedFile(path: scratch.path + "/long/metrics.jsonl").bytes.count
+        let thinned = try RunRecord(path: scratch.path + "/long", bytesRead: size / 4)
+        #expect(whole.training.count == 1000 && whole.evaluations.count == 1000)
+        #expect(thinned.training.count == 200 && thinned.evaluations == whole.evaluations)
+        #expect(try RunRecord(path: scratch.path + "/long", bytesRead: size + 1).training == whole.training)
+    }
+
     /// A run without lines, as after its first second.
     @Test func aRunWithoutLinesHasAPage() throws {
         let scratch = try TemporaryDirectory()
@@ -95,14 +106,75 @@ import FoundationXML
         #expect(html.contains("&lt;models&gt;"))
     }
 
+    /// Rows, lengths, cut and repeated texts of the data; of a stream only that it is one.
+    @Test func theDataAreDescribed() throws {
+        let scratch = try TemporaryDirectory()
+        let run = try record(scratch, "described", steps: 4)
+        var data = DataSummary(name: "pairs & more", use: "training")
+        (data.rows, data.rowsMeasured, data.rowsCompared) = (50_000, 100, 10_000)
+        data.columns = [
+            .init(name: "a<b", unit: "tokens", least: 3, mean: 17.25, most: 64, cutShare: 0.0314, repeatedShare: 0.25)
+        ]
+        try DataSummary.write([data, DataSummary(name: "lines", use: "evaluation")], in: run.path)
+        let html = RunPage([try RunRecord(path: run.path)]).html
+        _ = try elements(html)
+        #expect(
+            html.contains(
+                "pairs &amp; more, training: 50000 rows; lengths of the first 100, repeated texts of the first 10000"))
+        let cells = ["tokens", "3", "17.25", "64", "3.1 %", "25 %"].map { "<td>\($0)</td>" }.joined()
+        #expect(html.contains("<th scope=\"row\">a&lt;b</th>" + cells))
+        #expect(html.contains("lines, evaluation: a stream"))
+        #expect(!RunPage([try record(scratch, "old", steps: 4)]).html.contains("<h2>Data</h2>"))
+    }
+
+    /// The page is made when that takes less than a thousandth of the time since the last one, and at the end.
     @Test func theReportIsKeptUpToDate() throws {
         let scratch = try TemporaryDirectory()
         let run = try record(scratch, "kept")
-        let report = HTMLReport(directory: run.path)
+        var (time, reads) = (ContinuousClock.now, 0)
+        let report = HTMLReport(directory: run.path) {
+            reads += 1
+            return time
+        }
         let page = run.path + "/report.html"
-        try report.logged(LogLine(.training, ["step": .integer(1)]))
-        #expect(!FileManager.default.fileExists(atPath: page))
-        try report.logged(LogLine(.evaluation, ["step": .integer(1)]))
+        func isMade() throws -> Bool {
+            defer { try? FileManager.default.removeItem(atPath: page) }
+            return FileManager.default.fileExists(atPath: page)
+        }
+        let line = LogLine(.training, ["step": .integer(1)])
+        try report.logged(line)
+        #expect(try !isMade())
+        time += .seconds(11)
+        try report.logged(line)
         #expect(try String(contentsOfFile: page, encoding: .utf8) == RunPage([run]).html)
+        #expect(try isMade())
+        // By this clock that took no time: the next line has the next page.
+        try report.logged(line)
+        #expect(try isMade())
+        try report.finished()
+        #expect(try isMade())
+    }
+
+    /// A page that takes long is made seldom.
+    @Test func aSlowPageIsMadeSeldom() throws {
+        let scratch = try TemporaryDirectory()
+        let run = try record(scratch, "slow")
+        var time = ContinuousClock.now
+        // Each look at the clock takes 20 ms: so does a page.
+        let report = HTMLReport(directory: run.path) {
+            time += .milliseconds(20)
+            return time
+        }
+        let page = run.path + "/report.html"
+        var made = 0
+        for _ in 0..<100 {
+            time += .seconds(1)
+            try report.logged(LogLine(.training, ["step": .integer(1)]))
+            if FileManager.default.fileExists(atPath: page) {
+                made += 1
+                try FileManager.default.removeItem(atPath: page)
+            }
+        }
+        #expect(made == 5)  // after 10 s, then every 20 s
     }
 }

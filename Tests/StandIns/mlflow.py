@@ -2,14 +2,14 @@
 """A stand-in for an MLflow tracking server on the loopback, for tests: python3 mlflow.py [PORT]
 
 Keeps runs in memory and counts what it gets: GET /_state answers with everything. POST /_control {"down": true} refuses
-requests with 503, {"lose": N} takes the next N batches and does not answer. Prints its port. Standard library only.
+requests with 503, {"lose": N} takes the next N batches and {"lose_runs": N} makes the next N runs, and does not answer. Prints its port. Standard library only.
 Written after https://mlflow.org/docs/latest/rest-api.html.
 """
-import http.server, json, socket, sys, threading, urllib.parse
+import http.server, json, re, socket, sys, threading, urllib.parse
 
 lock = threading.Lock()
 experiments, runs, artifacts = {"Default": "0"}, {}, {}
-control = {"down": False, "lose": 0}
+control = {"down": False, "lose": 0, "lose_runs": 0}
 requests = []
 
 
@@ -29,6 +29,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def refuse(self, status, code):
         self.answer(status, {"error_code": code, "message": code.lower()})
+
+    def hang_up(self):
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def handle_any(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -69,7 +73,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "info": {"run_id": name, "status": "RUNNING", "experiment_id": asked["experiment_id"],
                          "artifact_uri": f"mlflow-artifacts:/{asked['experiment_id']}/{name}/artifacts"},
                 "name": asked.get("run_name"), "tags": asked["tags"], "params": {}, "metrics": []}
+            if control["lose_runs"] > 0:
+                control["lose_runs"] -= 1
+                return self.hang_up()
             return self.answer(200, {"run": {"info": runs[name]["info"]}})
+        if path == "runs/search":
+            key, value = re.fullmatch(r"tags.`(.+)` = '(.+)'", asked["filter"]).groups()
+            found = [run for run in runs.values() if run["info"]["experiment_id"] in asked["experiment_ids"]
+                     and {"key": key, "value": value} in run["tags"]]
+            return self.answer(200, {"runs": [{"info": run["info"]} for run in found]})
         run = runs.get(asked.get("run_id"))
         if run is None:
             return self.refuse(404, "RESOURCE_DOES_NOT_EXIST")
@@ -92,9 +104,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             run["metrics"] += metrics
             if metrics and control["lose"] > 0:
                 control["lose"] -= 1
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
-                return None
+                return self.hang_up()
             return self.answer(200, {})
         return self.refuse(404, "ENDPOINT_NOT_FOUND")
 

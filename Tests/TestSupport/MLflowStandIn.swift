@@ -21,6 +21,9 @@ package final class MLflowStandIn {
     /// Has it take the next batches of metrics without an answer.
     package func loseAnswers(_ count: Int) throws { try server.control("{\"lose\": \(count)}") }
 
+    /// Has it make the next runs without an answer.
+    package func loseRuns(_ count: Int) throws { try server.control("{\"lose_runs\": \(count)}") }
+
     /// All that it knows.
     package func state() throws -> JSONValue { try server.json("/_state") }
 

@@ -47,7 +47,8 @@ enum CardRun {
     static func expect(
         _ card: String, in golden: String, _ name: String, sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
-        let parts = card.components(separatedBy: "---\n")
+        // Paths are relative there.
+        let parts = card.replacing(Goldens.path(""), with: "").components(separatedBy: "---\n")
         let body = parts.dropFirst(2).joined(separator: "---\n")
         var metadata = try #require(try JSONValue.parse(file: golden + "/metadata.json").object)
         let examples = metadata.remove("widget")?.int ?? 0

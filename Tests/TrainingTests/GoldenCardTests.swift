@@ -15,7 +15,7 @@ import TuttiReports
 import TuttiTraining
 
 /// The runs in Tests/Golden/cards.
-private let goldenRuns = ["labels", "retrieval", "router", "several", "streamed", "triplets"]
+private let goldenRuns = ["adapter", "labels", "nano", "retrieval", "router", "several", "streamed", "triplets"]
 
 /// Keeps the notices of a run.
 private final class Notices: Report {

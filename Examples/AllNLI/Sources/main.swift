@@ -41,7 +41,7 @@ func train(model path: String, train: String, dev: String, test: String, output:
     arguments.saveTotalLimit = 2
     arguments.loggingSteps = 100
     arguments.runName = "all-nli-triplet"
-    arguments.reportTo = ["html"]
+    arguments.reportTo = ["html", "diagnosis"]  // a page, with where the model places a sample of the pairs
 
     // 5. Create an evaluator, and evaluate the base model.
     let devEvaluator = TripletEvaluator(

@@ -224,9 +224,7 @@ package struct RowCache: Sendable {
             first = first ?? head
         }
         guard let first else { throw TuttiError(.data, "read table", specification.path, "names no file") }
-        try writer.finish(
-            columnNames: first.columnNames, labelName: first.labelName, source: specification.path, notices: notices,
-            sources: sources)
+        try writer.finish(of: first, source: specification.path, notices: notices, sources: sources)
         return true
     }
 }

@@ -22,6 +22,8 @@ package final class RowStore: Sendable {
     package let path: String
     let columnNames: [String]
     let labelName: String?
+    /// As of a table; nil where it is last.
+    let labelPlace: Int?
     /// The number of rows.
     package let rowCount: Int
     let texts: CheckedFile
@@ -57,6 +59,7 @@ package final class RowStore: Sendable {
         contentDigest = digest
         repeatedTexts = repeated
         labelName = json["label"]?.string
+        labelPlace = json["label_place"]?.int
         notices = json["notices"]?.array?.compactMap(\.string) ?? []
         sources = json["sources"]?.array?.compactMap { SourceFile($0) } ?? []
         texts = try file("texts")
@@ -118,8 +121,9 @@ package final class RowStore: Sendable {
             return line
         }
         return Table(
-            columnNames: columnNames, rowCount: rowCount, labelName: labelName, source: source, texts: .stored(self),
-            labels: labels, notices: notices)
+            columnNames: columnNames, rowCount: rowCount, labelName: labelName,
+            labelPlace: labelPlace.map { max(0, $0) },
+            source: source, texts: .stored(self), labels: labels, notices: notices)
     }
 }
 

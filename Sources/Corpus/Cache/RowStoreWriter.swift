@@ -86,9 +86,10 @@ final class RowStoreWriter: @unchecked Sendable, Equatable {
 
     /// Ends the files and writes the header: the store is then whole.
     ///
+    /// - Parameter table: has the columns, and no rows.
     /// - Throws: `.data` without rows; `.retryable` with the system's reason.
     func finish(
-        columnNames: [String], labelName: String?, source: String, notices: [String], sources: [SourceFile]
+        of table: Table, source: String, notices: [String], sources: [SourceFile]
     ) throws(TuttiError) {
         guard offsets.count > 0 else {
             throw TuttiError(.data, "read table", source, "has \(rows) rows, and rows: begins at \(firstRow)")
@@ -116,8 +117,9 @@ final class RowStoreWriter: @unchecked Sendable, Equatable {
             header["label_kind"] = .string(labels.kindName)
             header["label_width"] = .integer(Int64(labels.width))
         }
-        header["columns"] = .array(columnNames.map { .string($0) })
-        header["label"] = labelName.map { .string($0) }
+        header["columns"] = .array(table.columnNames.map { .string($0) })
+        header["label"] = table.labelName.map { .string($0) }
+        if table.labelPlace < table.columnNames.count { header["label_place"] = .integer(Int64(table.labelPlace)) }
         header["rows"] = .integer(Int64(count / width))
         header["repeated_texts"] = .integer(Int64(numbering.repeated))
         header["notices"] = .array(notices.map { .string($0) })
@@ -128,8 +130,8 @@ final class RowStoreWriter: @unchecked Sendable, Equatable {
         let store = try RowStore(path: folder, isTrusted: true)
         header["content_sha256"] = .string(
             Table.contentDigest(
-                columnNames: columnNames, labelName: labelName, rowCount: store.rowCount, texts: .stored(store),
-                labels: store.labels))
+                columnNames: table.columnNames, labelName: table.labelName, rowCount: store.rowCount,
+                texts: .stored(store), labels: store.labels))
         try CacheFolder.write(header, to: folder + "/" + RowStore.header, format: RowStore.format)
     }
 }

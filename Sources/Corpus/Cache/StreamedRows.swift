@@ -73,8 +73,7 @@ struct StreamedRows {
             if let names { options.header = .names(names.all) }
         }
         guard let head else { throw TuttiError(.data, "read the stream", path, "ended without a row") }
-        try writer.finish(
-            columnNames: head.columnNames, labelName: head.labelName, source: path, notices: [], sources: [])
+        try writer.finish(of: head, source: path, notices: [], sources: [])
     }
 
     private func read(

@@ -38,9 +38,11 @@ struct CardMetadata {
         return object
     }
 
-    /// Those of every such model, the author's, and those that follow from the run.
+    /// The author's, else those of every such model; and those that follow from the run.
     private var tags: [String] {
-        var tags = ["sentence-transformers", "sentence-similarity", "feature-extraction", "dense"] + facts.tags
+        var tags =
+            facts.tags.isEmpty
+            ? ["sentence-transformers", "sentence-similarity", "feature-extraction", "dense"] : facts.tags
         if !facts.trainDatasets.isEmpty {
             tags.append("generated_from_trainer")
             let rows = facts.trainDatasets.reduce(0) { $0 + ($1.rowCount ?? 0) }

@@ -129,20 +129,9 @@ package struct ModelCard: Sendable {
     }
 
     private var citations: String {
-        let sentenceBERT = """
-            @inproceedings{reimers-2019-sentence-bert,
-                title = "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
-                author = "Reimers, Nils and Gurevych, Iryna",
-                booktitle = "Proceedings of the 2019 Conference on Empirical Methods in Natural Language Processing",
-                month = "11",
-                year = "2019",
-                publisher = "Association for Computational Linguistics",
-                url = "https://arxiv.org/abs/1908.10084",
-            }
-            """
         // Losses of one paper share its entry.
         var entries: [(names: [String], bibtex: String)] = []
-        for (name, bibtex) in [("Sentence Transformers", sentenceBERT)] + facts.citations {
+        for (name, bibtex) in [("Sentence Transformers", sentenceBERTCitation)] + facts.citations {
             let bibtex = bibtex.trimmingCharacters(in: .whitespacesAndNewlines)
             if let place = entries.firstIndex(where: { $0.bibtex == bibtex }) {
                 entries[place].names.append(name)

@@ -42,7 +42,7 @@ package struct ModelCardFacts: Sendable {
         package var id = ""
         /// Rows; nil where they are not known, or there are none.
         package var rowCount: Int?
-        /// The columns in the order of use, the label last.
+        /// The columns in the order of the data.
         package var columns: [Column] = []
         /// The loss's class name.
         package var lossName = ""
@@ -114,7 +114,7 @@ package struct ModelCardFacts: Sendable {
     package var languages: [String] = []
     /// The licence, such as "apache-2.0".
     package var license = ""
-    /// Tags beside those that follow from the facts.
+    /// Tags beside those that follow from the facts, in place of those of every such model.
     package var tags: [String] = []
     /// Width of the embeddings.
     package var dimension = 0

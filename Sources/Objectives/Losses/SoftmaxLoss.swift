@@ -152,17 +152,7 @@ public final class SoftmaxLoss: Loss {
         summary: "a linear classifier on top of two embeddings (natural language inference)",
         inputs: [LossInput("sentence_A", "sentence_B", label: .classNumber)],
         settings: Settings.self,
-        citation: """
-            @inproceedings{reimers-2019-sentence-bert,
-                title = "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
-                author = "Reimers, Nils and Gurevych, Iryna",
-                booktitle = "Proceedings of the 2019 Conference on Empirical Methods in Natural Language Processing",
-                month = "11",
-                year = "2019",
-                publisher = "Association for Computational Linguistics",
-                url = "https://arxiv.org/abs/1908.10084",
-            }
-            """,
+        citation: sentenceBERTCitation,
         make: { settings throws(TuttiError) in
             try SoftmaxLoss(
                 classes: settings.classes, features: settings.features, width: settings.width ?? settings.oldWidth)

@@ -25,10 +25,12 @@ enum PageStyle {
         .dot { fill: var(--own); } .key { background: var(--own); }
         .legend { list-style: none; margin: .25rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .25rem 1rem;
           font-size: .85rem; } .key { display: inline-block; width: 1rem; height: .3rem; margin-right: .4rem; vertical-align: middle; }
-        .scroll { overflow-x: auto; } table { border-collapse: collapse; margin: .5rem 0; font-size: .9rem; }
+        .scroll { overflow-x: auto; } table { border-collapse: collapse; margin: .5rem 0; font-size: .9rem;
+          width: max-content; max-width: 60rem; }
         caption { text-align: left; color: var(--soft); } th, td { border-bottom: 1px solid var(--rule); padding: .2rem .75rem .2rem 0;
           text-align: left; vertical-align: top; overflow-wrap: normal; } th[scope=row] { font-weight: 400; color: var(--soft); }
         td { font-variant-numeric: tabular-nums; } details { margin: .5rem 0; } footer { margin: 3rem 0 1rem; color: var(--soft); }
-        @media print { body { max-width: none; font-size: 11px; } nav { display: none; } figure { break-inside: avoid; } }
+        @media print { :root { font-size: 11px; } body { max-width: none; font-size: 1rem; } nav { display: none; }
+          table { width: auto; max-width: 100%; } figure { break-inside: avoid; } }
         """
 }

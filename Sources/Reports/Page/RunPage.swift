@@ -1,7 +1,7 @@
 // `report.html`: one page about a run, or about several side by side, that fetches nothing.
 //
-// What it says comes from a run's folder alone: metrics.jsonl, tutti_run.json and diagnosis/. So it can be made of a run that has been
-// killed, that still trains, or that another machine has trained.
+// What it says comes from a run's folder alone: metrics.jsonl, tutti_run.json, tutti_data.json and diagnosis/. So it can be made of a run
+// that has been killed, that still trains, or that another machine has trained.
 
 import TuttiFormats
 import TuttiGround
@@ -28,6 +28,7 @@ package struct RunPage {
             ("glance", "At a glance", glance), ("training", "Training", Self.grid(trainingCharts)),
             ("evaluation", "Evaluation", evaluation), ("embeddings", "Embeddings", embeddings),
             ("speed", "Speed", Self.grid(speedCharts)),
+            ("data", "Data", DataSection(runs: Array(zip(names, runs.map(\.datasets)))).html),
             ("configuration", "Configuration", configuration),
         ].filter { !$0.2.isEmpty }
         let links = sections.map { "<a href=\"#\($0.0)\">\($0.1)</a>" }.joined(separator: " ")
@@ -48,7 +49,7 @@ package struct RunPage {
             <main>
             \(body.joined(separator: "\n"))
             </main>
-            <footer>Made by Tutti \(tuttiVersion) from metrics.jsonl, tutti_run.json and diagnosis/.</footer>
+            <footer>Made by Tutti \(tuttiVersion) from metrics.jsonl, tutti_run.json, tutti_data.json and diagnosis/.</footer>
             </body>
             </html>
 

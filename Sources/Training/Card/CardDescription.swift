@@ -33,7 +33,7 @@ public struct CardDescription: Sendable, Equatable {
     public var baseModel: String?
     /// What the model is for, in words.
     public var taskName: String?
-    /// Tags beside those that follow from the run.
+    /// Tags beside those that follow from the run, in place of those of every such model.
     public var tags: [String] = []
     /// The training data, in their order; empty for the names that the run has for them.
     public var trainDatasets: [Dataset] = []
@@ -60,7 +60,10 @@ public struct CardDescription: Sendable, Equatable {
             "base_model", \.baseModel, "the model that training starts from, where its path does not say",
             words: "a hub id"),
         Option("task_name", \.taskName, "what the model is for, in words"),
-        Option("tags", \.tags, "tags beside those that follow from the run", words: listWords),
+        Option(
+            "tags", \.tags,
+            "tags beside those that follow from the run, in place of sentence-transformers and the like",
+            words: listWords),
         Option(
             "train_datasets", \.trainDatasets, "names and hub ids of the training data, in their order",
             words: datasetWords),

@@ -15,18 +15,20 @@ import TuttiObjectives
 /// The model card of a run at a moment of it.
 struct RunCard {
     private let inputs: TrainingInputs
+    private let data: DataFacts
     private let state: TrainerState
     private let ensemble: any Ensemble
     /// Whether the weights are the final ones.
     private let isFinal: Bool
     private let notice: (String) -> Void
 
-    /// The card of a run in the state `state`; `notice` gets a line about what is left out.
+    /// The card of a run with `data` in the state `state`; `notice` gets a line about what is left out.
     init(
-        _ inputs: TrainingInputs, _ state: TrainerState, isFinal: Bool, ensemble: any Ensemble,
+        _ inputs: TrainingInputs, _ data: DataFacts, _ state: TrainerState, isFinal: Bool, ensemble: any Ensemble,
         notice: @escaping (String) -> Void
     ) {
         self.inputs = inputs
+        self.data = data
         self.state = state
         self.isFinal = isFinal
         self.ensemble = ensemble
@@ -36,8 +38,8 @@ struct RunCard {
     /// README.md of the model as it is now. Rank zero only.
     var text: String {
         var facts = inputs.model.modelCardFacts()
-        facts.trainDatasets = inputs.trainDatasets.map(card)
-        facts.evalDatasets = inputs.evalDatasets.map(card)
+        facts.trainDatasets = data.train
+        facts.evalDatasets = data.eval
         inputs.card.describe(&facts)
         let losses = LossCard.unique(inputs.losses.map(\.configured))
         facts.losses = losses.map(\.name)
@@ -54,33 +56,10 @@ struct RunCard {
         return ModelCard(facts: facts).text
     }
 
-    // MARK: Data
-
-    private func card(_ dataset: TrainingDataset) -> ModelCardFacts.Dataset {
-        var card = ModelCardFacts.Dataset()
-        card.name = dataset.name ?? ""
-        card.rowCount = dataset.stream == nil && dataset.table.rowCount > 0 ? dataset.table.rowCount : nil
-        let loss = inputs.losses[dataset.loss].configured
-        card.lossName = loss.name
-        card.lossConfiguration = LossCard(loss: loss).configuration
-        let columns = dataset.table.columnNames
-        let tasks = inputs.arguments.routerMapping.tasks(dataset: dataset.name, columns: columns)
-        do throws(TuttiError) {
-            card.columns = try DatasetCard(dataset, model: inputs.model, seed: inputs.arguments.seed)
-                .columns(tasks: tasks)
-        } catch {
-            notice("The model card has no statistics of \(dataset.title): \(error.problem).")
-            card.columns = (columns + (dataset.table.labelName.map { [$0] } ?? [])).map { .init(name: $0) }
-        }
-        return card
-    }
-
     /// Examples of the data, and the code with some of them and their similarities.
     private func addExamples(to facts: inout ModelCardFacts) {
-        let datasets = inputs.evalDatasets.isEmpty ? inputs.trainDatasets : inputs.evalDatasets
-        let draw = WidgetDraw(datasets, seed: inputs.arguments.dataSeed ?? inputs.arguments.seed)
-        facts.widget = draw.examples
-        facts.usage.texts = draw.texts
+        facts.widget = data.widget.examples
+        facts.usage.texts = data.widget.texts
         let columns = Set(inputs.trainDatasets.flatMap { $0.table.columnNames })
         let searches = facts.evaluations.contains {
             ["InformationRetrievalEvaluator", "NanoBEIREvaluator"].contains($0.className)

@@ -252,7 +252,8 @@ extension TrainingArguments {
         Option("run_name", \.runName, "a name for the run, which its reports show"),
         Option(
             "report_to", words: "a name, a list of names, none or all",
-            "the reports beside metrics.jsonl: \(ReportRegistry.all.map(\.name).joined(separator: ", "))",
+            "the reports beside metrics.jsonl, in place of html: "
+                + ReportRegistry.all.map(\.name).joined(separator: ", ") + "; none: metrics.jsonl alone",
             read: { (json, arguments) throws(OptionProblem) in arguments.reportTo = try reports(json) },
             write: { arguments in .array(arguments.reportTo.map(JSONValue.string)) }),
     ]
@@ -269,8 +270,9 @@ extension TrainingArguments {
 
     /// The names of reports that `report_to` asks for.
     private static func reports(_ json: JSONValue) throws(OptionProblem) -> [String] {
+        if json.isNull { return TrainingArguments().reportTo }
         let known = ReportRegistry.all.map(\.name)
-        let wanted = (json.array ?? (json.isNull ? [] : [json]))
+        let wanted = json.array ?? [json]
         var names: [String] = []
         for item in wanted {
             guard let name = item.string else { throw OptionProblem.expected("a name", found: item) }

@@ -73,16 +73,8 @@ extension DatasetSpecification {
                     .usage, "find data", name, "is not a name of the hub",
                     hint: "Write organization/name, or organization/name:configuration.")
             }
-            do {
-                files += try ModelHub.dataset(reference, split: split, among: ensemble, notice: notice)
-            } catch var error as TuttiError {
-                // Mostly it was to be a file.
-                if !name.hasPrefix("hf:"), error.kind == .missingFile || error.kind == .retryable {
-                    error.problem = "there is no such file, and \(error.subject): \(error.problem)"
-                    error.subject = name
-                }
-                throw error
-            }
+            files += try ModelHub.dataset(
+                reference, split: split, path: name.hasPrefix("hf:") ? nil : name, among: ensemble, notice: notice)
         }
         (paths, split) = (files, nil)
     }

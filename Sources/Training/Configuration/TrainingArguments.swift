@@ -164,7 +164,7 @@ public struct TrainingArguments: Sendable {
     /// The name of the run in reports.
     public var runName: String?
     /// The reports beside metrics.jsonl, by their names in `ReportRegistry`.
-    public var reportTo: [String] = []
+    public var reportTo: [String] = ["html"]
     /// Whether and how the model is pushed to the hub.
     public var hub = HubArguments()
 

@@ -17,19 +17,30 @@ package struct RankPace: Sendable, Equatable {
     /// The processor's clock; 0 = unknown.
     package var megahertz = 0.0
 
-    package init(seconds: Double = 0, tokens: Double = 0, stolen: Double = 0, megahertz: Double = 0) {
+    /// The most resident memory that it has had, in bytes.
+    package var peakMemory = 0.0
+
+    package init(
+        seconds: Double = 0, tokens: Double = 0, stolen: Double = 0, megahertz: Double = 0, peakMemory: Double = 0
+    ) {
         (self.seconds, self.tokens, self.stolen, self.megahertz) = (seconds, tokens, stolen, megahertz)
+        self.peakMemory = peakMemory
     }
+
+    private static let numbers: [WritableKeyPath<RankPace, Double> & Sendable] = [
+        \.seconds, \.tokens, \.stolen, \.megahertz, \.peakMemory,
+    ]
 
     /// The paces of all ranks. Collective.
     static func all(_ own: RankPace, among ensemble: any Ensemble) throws -> [RankPace] {
-        var values = [Double](repeating: 0, count: 4 * ensemble.size)
-        let place = 4 * ensemble.rank
-        values.replaceSubrange(place..<place + 4, with: [own.seconds, own.tokens, own.stolen, own.megahertz])
+        let width = numbers.count
+        var values = [Double](repeating: 0, count: width * ensemble.size)
+        for (place, number) in numbers.enumerated() { values[width * ensemble.rank + place] = own[keyPath: number] }
         try values.withUnsafeMutableBufferPointer { try ensemble.allReduceSum($0) }
         return (0..<ensemble.size).map { rank in
-            let numbers = Array(values[(4 * rank)..<(4 * rank + 4)])
-            return RankPace(seconds: numbers[0], tokens: numbers[1], stolen: numbers[2], megahertz: numbers[3])
+            var pace = RankPace()
+            for (place, number) in numbers.enumerated() { pace[keyPath: number] = values[width * rank + place] }
+            return pace
         }
     }
 

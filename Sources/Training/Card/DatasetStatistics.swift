@@ -1,48 +1,69 @@
-// What a model card says of a data set: its size, its columns with statistics of the first rows, and three rows.
+// What is said of a data set: its columns with statistics of the first rows, and the first rows themselves.
 //
 // Reference: compute_dataset_metrics and _compute_column_stats in sentence_transformers/base/model_card.py.
 
 import Foundation
 import TuttiCorpus
+import TuttiEvaluation
 import TuttiFormats
 import TuttiGround
 import TuttiModels
+import TuttiReports
 import TuttiText
 
-/// The card of a data set.
-struct DatasetCard {
+/// The statistics of a data set.
+struct DatasetStatistics {
     private let dataset: TrainingDataset
     private let table: Table
     private let model: SentenceEncoder
 
-    /// Rows that statistics are made of, and rows that are shown.
-    private static let (counted, shown) = (100, 3)
+    /// Rows that statistics are made of, rows that are shown, and rows whose texts are compared with each other.
+    private static let (counted, shown, compared) = (100, 3, 10_000)
 
-    /// The card of `dataset`; of texts that are drawn anew in each epoch, those of the first.
+    /// The statistics of `dataset`; of texts that are drawn anew in each epoch, those of the first.
     init(_ dataset: TrainingDataset, model: SentenceEncoder, seed: UInt64) {
         self.dataset = dataset
         table = dataset.table.drawn(epoch: 0, seed: seed)
         self.model = model
     }
 
-    /// The columns; of a stream, which is not read for a card, only their names.
+    /// The names of all columns, in the order of the data.
+    var names: [String] {
+        var names = table.columnNames
+        if let label = table.labelName { names.insert(label, at: table.labelPlace) }
+        return names
+    }
+
+    /// The columns as a model card shows them, in the order of the data; of a stream, which is not read for it, only their names.
     ///
-    /// - Parameter tasks: the task of each text column, which chooses its route.
+    /// - Parameters:
+    ///   - tasks: the task of each text column, which chooses its route.
+    ///   - summary: gets what a page says of them.
     /// - Throws: for a text without a route.
-    func columns(tasks: [String?]) throws(TuttiError) -> [ModelCardFacts.Column] {
-        let names = table.columnNames + (table.labelName.map { [$0] } ?? [])
+    func columns(
+        tasks: [String?], into summary: inout DataSummary
+    ) throws(TuttiError) -> [ModelCardFacts.Column] {
         guard dataset.stream == nil, table.rowCount > 0 else { return names.map { ModelCardFacts.Column(name: $0) } }
-        var columns: [ModelCardFacts.Column] = []
-        for column in table.columnNames.indices { columns.append(try texts(column, task: tasks[column])) }
-        if let name = table.labelName { columns.append(labels(name)) }
+        var (columns, summaries): ([ModelCardFacts.Column], [DataSummary.Column]) = ([], [])
+        for column in table.columnNames.indices {
+            let (card, summary) = try texts(column, task: tasks[column])
+            columns.append(card)
+            summaries.append(summary)
+        }
+        if let name = table.labelName { columns.insert(labels(name), at: table.labelPlace) }
+        summary.columns = summaries
+        summary.rowsMeasured = min(Self.counted, table.rowCount)
+        summary.rowsCompared = min(Self.compared, table.rowCount)
         return columns
     }
 
-    private func texts(_ column: Int, task: String?) throws(TuttiError) -> ModelCardFacts.Column {
+    private func texts(
+        _ column: Int, task: String?
+    ) throws(TuttiError) -> (ModelCardFacts.Column, DataSummary.Column) {
         var card = ModelCardFacts.Column(name: table.columnNames[column])
         card.type = "string"
         let texts = (0..<min(Self.counted, table.rowCount)).map { table.text(row: $0, column: column) }
-        let (lengths, unit) = try self.lengths(texts, task: task)
+        let (lengths, unit, cut) = try self.lengths(texts, task: task)
         let mean = Double(lengths.reduce(0, +)) / Double(lengths.count)
         card.details = [
             ("min", "\(lengths.min() ?? 0) \(unit)"), ("mean", "\(CardNumber.rounded(mean, digits: 2)) \(unit)"),
@@ -50,14 +71,27 @@ struct DatasetCard {
         ]
         card.examples = texts.prefix(Self.shown).map { text in
             let letters = text.unicodeScalars
-            let cut = letters.count > 1000 ? String(letters.prefix(1000)) + "..." : text
-            return cut.replacing("\n", with: "<br>").replacing("|", with: "\\|")
+            let part = letters.count > 1000 ? String(letters.prefix(1000)) + "..." : text
+            return part.replacing("\n", with: "<br>").replacing("|", with: "\\|")
         }
-        return card
+        let summary = DataSummary.Column(
+            name: card.name, unit: unit, least: lengths.min() ?? 0, mean: mean, most: lengths.max() ?? 0,
+            cutShare: Double(cut) / Double(lengths.count), repeatedShare: repeatedShare(column))
+        return (card, summary)
     }
 
-    /// The lengths of texts in tokens; in characters where the model adds up its words.
-    private func lengths(_ texts: [String], task: String?) throws(TuttiError) -> ([Int], unit: String) {
+    /// The share of texts that an earlier row has too.
+    private func repeatedShare(_ column: Int) -> Double {
+        let count = min(Self.compared, table.rowCount)
+        var known: Set<ByteKey> = []
+        for row in 0..<count { known.insert(ByteKey(table.text(row: row, column: column))) }
+        return Double(count - known.count) / Double(count)
+    }
+
+    /// The lengths of texts in tokens, and how many texts are cut; in characters where the model adds up its words.
+    private func lengths(
+        _ texts: [String], task: String?
+    ) throws(TuttiError) -> (lengths: [Int], unit: String, cut: Int) {
         let routing = model.directory.routing
         let route: Int
         do {
@@ -67,16 +101,12 @@ struct DatasetCard {
             route = try routing.route(of: nil)
         }
         guard model.inputs[model.directory.routes[route].input].directory.input.hasTokenVectors else {
-            return (texts.map(\.unicodeScalars.count), "characters")
+            return (texts.map(\.unicodeScalars.count), "characters", 0)
         }
-        let collator = Collator(readers: model.readers, routes: [route])
-        var (ids, scratch) = ([Int32](), TokenizerScratch())
-        let lengths = texts.map { text in
-            ids.removeAll(keepingCapacity: true)
-            collator.read(text, column: 0, appendingTo: &ids, &scratch)
-            return ids.count
-        }
-        return (lengths, "tokens")
+        let reader = model.readers[route]
+        var scratch = TokenizerScratch()
+        let lengths = texts.map { reader.length(of: $0, &scratch) }
+        return (lengths.map(\.tokens), "tokens", lengths.count { $0.isCut })
     }
 
     private func labels(_ name: String) -> ModelCardFacts.Column {
