@@ -1,14 +1,14 @@
 """Opens ONNX files that Tutti wrote, with onnxruntime and with sentence-transformers' ONNX backend, for the tests that
 launch/test --real switches on.
 
-Pinned: the packages of launch/onnx-requirements.txt (Python 3.11), no network.
+Pinned: the packages of launch/comparison/onnx-requirements.txt (Python 3.11), no network.
 Run:    python Tests/Golden/check_onnx.py FOLDER
-FOLDER/cases.json has the texts, and of every model the token ids of each text and whether sentence-transformers is to open
-it; FOLDER/<name> is its folder, FOLDER/<name>.safetensors has Tutti's embeddings. Writes FOLDER/found.json: of every model the
+FOLDER/cases.json has the texts, and of every model the token ids of each text; FOLDER/<name> is its folder, FOLDER/<name>.safetensors has Tutti's embeddings. Writes FOLDER/found.json: of every model the
 largest difference to those of
   runtime    sentence_embedding of onnx/model.onnx, texts of different lengths padded to one batch
-  unmasked   the same, where padding is not masked: a control, which must differ
-  backend    SentenceTransformer(folder, backend="onnx").encode
+  left       the same, padded on the left
+  unmasked   the same as runtime, where padding is not masked: a control, which must differ
+  backend    SentenceTransformer(folder, backend="onnx").encode; or closed, why it does not open the folder
   bytes      the least cosine with sentence_embedding of the file in bytes
 """
 import json
@@ -29,11 +29,16 @@ def units(rows):
     return rows / numpy.maximum(numpy.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
-def padded(ids, padding):
+def padded(ids, padding, left=False):
     """input_ids and attention_mask; padding is a token like any other, which only the mask makes harmless."""
     longest = max(map(len, ids))
-    rows = numpy.array([row + [padding] * (longest - len(row)) for row in ids], numpy.int64)
-    mask = numpy.array([[1] * len(row) + [0] * (longest - len(row)) for row in ids], numpy.int64)
+
+    def row(values, filler):
+        filling = [filler] * (longest - len(values))
+        return filling + values if left else values + filling
+
+    rows = numpy.array([row(values, padding) for values in ids], numpy.int64)
+    mask = numpy.array([row([1] * len(values), 0) for values in ids], numpy.int64)
     return rows, mask
 
 
@@ -55,14 +60,18 @@ def main():
         ids, mask = padded(case["ids"], case["padding"])
         result = {
             "runtime": float(abs(run(path, ids, mask) - wanted).max()),
+            "left": float(abs(run(path, *padded(case["ids"], case["padding"], left=True)) - wanted).max()),
             "unmasked": float(abs(run(path, ids, numpy.ones_like(mask)) - wanted).max()),
         }
-        if case["bytes"]:
-            small = path.with_name("model_qint8_avx512_vnni.onnx")
-            onnx.checker.check_model(str(small), full_check=True)
-            result["bytes"] = float((run(small, ids, mask) * wanted).sum(axis=1).min())
-        if case["backend"]:
-            model = SentenceTransformer(str(folder / name), backend="onnx", model_kwargs={"provider": "CPUExecutionProvider"})
+        small = path.with_name("model_qint8_avx512_vnni.onnx")
+        onnx.checker.check_model(str(small), full_check=True)
+        result["bytes"] = float((run(small, ids, mask) * wanted).sum(axis=1).min())
+        files = {"file_name": "onnx/model.onnx", "provider": "CPUExecutionProvider"}
+        try:
+            model = SentenceTransformer(str(folder / name), backend="onnx", model_kwargs=files)
+        except (ValueError, TypeError) as error:
+            result["closed"] = str(error).splitlines()[0]
+        else:
             result["backend"] = float(abs(units(model.encode(cases["texts"], batch_size=4)) - wanted).max())
         print(f"{name}: {result}", flush=True)
         found[name] = result

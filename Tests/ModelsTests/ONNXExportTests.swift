@@ -33,13 +33,13 @@ import TuttiModels
         }
     }
 
-    /// Operators of the sets that files name, with the version since which they are what is written.
+    /// Operators that version 17 has.
     private static let operators: Set<String> = [
-        "Abs", "Add", "And", "ArgMax", "Cast", "Clip", "Concat", "Conv", "Cos", "CumSum", "Div", "DynamicQuantizeLinear",
-        "Equal", "Erf", "Expand", "Gather", "GatherElements", "GreaterOrEqual", "HardSwish", "Identity",
-        "LayerNormalization", "LeakyRelu", "LessOrEqual", "MatMul", "MatMulInteger", "Max", "Mul", "Not", "Range",
-        "ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Sin", "Softmax",
-        "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where",
+        "Abs", "Add", "And", "ArgMax", "Cast", "Clip", "Concat", "Conv", "Cos", "CumSum", "Div",
+        "DynamicQuantizeLinear", "Equal", "Erf", "Expand", "Gather", "GatherElements", "GreaterOrEqual", "HardSwish",
+        "Identity", "LayerNormalization", "LeakyRelu", "LessOrEqual", "MatMul", "MatMulInteger", "Max", "Mul", "Not",
+        "Range", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Sin",
+        "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where",
     ]
 
     /// Every operator reads what is there already, every name is given once, every constant has its bytes and a reader.

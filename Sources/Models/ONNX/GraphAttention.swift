@@ -93,7 +93,7 @@ extension GraphBuilder {
     /// The places of tokens, [L].
     mutating func places() -> String {
         shared("places") { graph in
-            let length = graph.node("Gather", [graph.node("Shape", [Input.ids]), graph.integer(1)], [("axis", .integer(0))])
+            let length = graph.gather(graph.node("Shape", [Input.ids]), graph.integer(1))
             return graph.node("Range", [graph.integer(0), length, graph.integer(1)])
         }
     }
@@ -117,14 +117,9 @@ extension GraphBuilder {
     private mutating func mask(before: Int, after: Int) -> String {
         shared("mask -\(before) +\(after)") { graph in
             var sees = graph.unsqueeze(graph.cast(Input.mask, to: .bool), [1, 2])
-            let distances = before < EncoderPlan.unlimitedLength || after < EncoderPlan.unlimitedLength
-                ? graph.distances() : ""
-            if before < EncoderPlan.unlimitedLength {
-                sees = graph.node(
-                    "And", [sees, graph.node("GreaterOrEqual", [distances, graph.integer(-before)])])
-            }
-            if after < EncoderPlan.unlimitedLength {
-                sees = graph.node("And", [sees, graph.node("LessOrEqual", [distances, graph.integer(after)])])
+            for (operation, bound, tokens) in [("GreaterOrEqual", -before, before), ("LessOrEqual", after, after)]
+            where tokens < EncoderPlan.unlimitedLength {
+                sees = graph.node("And", [sees, graph.node(operation, [graph.distances(), graph.integer(bound)])])
             }
             return graph.node(
                 "Where", [sees, graph.number(0), graph.number(-Float.greatestFiniteMagnitude)])
@@ -139,7 +134,8 @@ extension GraphBuilder {
             return shared("bias \(table)") { graph in
                 let reach = buckets.farthest
                 let values = graph.values(table)
-                let byDistance = graph.floats(table + ".by_distance", [2 * reach + 1, heads],
+                let byDistance = graph.floats(
+                    table + ".by_distance", [2 * reach + 1, heads],
                     (-reach...reach).flatMap { distance in
                         (0..<heads).map { values[buckets.bucket(distance) * heads + $0] }
                     })

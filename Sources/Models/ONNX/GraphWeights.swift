@@ -103,7 +103,9 @@ struct ByteRows {
             let largest = own.reduce(0) { max($0, abs($1)) }
             if largest == 0 { continue }
             scales[row] = largest / 127
-            for place in own.indices { bytes[place] = Int8(max(-127, min(127, (values[place] / scales[row]).rounded()))) }
+            for place in own.indices {
+                bytes[place] = Int8(max(-127, min(127, (values[place] / scales[row]).rounded())))
+            }
         }
         (self.bytes, self.scales) = (bytes, scales)
     }

@@ -25,13 +25,15 @@ public enum ONNXQuantization: String, Sendable, CaseIterable {
 }
 
 extension SentenceEncoder {
-    /// Writes the model's folder to `path`, whole or not at all, with the model as ONNX in `onnx/model.onnx`; a model that
-    /// was there before is replaced.
+    /// Writes the model's files, and the model as ONNX, into the existing folder `folder`. The caller makes it appear
+    /// atomically.
     ///
-    /// - Parameter quantization: of a second file beside it; nil = none.
+    /// - Parameters:
+    ///   - quantization: of a second ONNX file; nil = none.
+    ///   - longest: bytes of weights from which on they are in a file of their own.
     /// - Returns: what a user should know, a line each.
-    /// - Throws: `.data` for a model that cannot be exported, naming the part; `.usage` for a folder that holds something
-    ///   else; `.retryable` naming the file that cannot be written.
+    /// - Throws: `.data` for a model that cannot be exported, naming the part, before anything is written; `.retryable`
+    ///   naming the file that cannot be written.
     @discardableResult
     package func saveWithONNX(
         to folder: String, quantization: ONNXQuantization? = nil, longest: Int = ONNXFile.longest
@@ -43,11 +45,9 @@ extension SentenceEncoder {
         try writeONNX(route, to: onnx + "/model.onnx", .float32, longest)
         if let quantization { try writeONNX(route, to: onnx + "/" + quantization.fileName, .int8, longest) }
         if GraphBuilder.canPool(route.heads) { return [] }
-        return [
-            "The ONNX file gives token vectors, and no sentence_embedding: pooling needs "
-                + (route.heads.contains { $0.overTokens != nil } ? "the modules over tokens" : "the length of the prompt")
-                + "."
-        ]
+        let needed =
+            route.heads.contains { $0.overTokens != nil } ? "the modules over tokens" : "the length of the prompt"
+        return ["The ONNX file gives token vectors, and no sentence_embedding: pooling needs \(needed)."]
     }
 
     /// The one route of a model that can be exported.
