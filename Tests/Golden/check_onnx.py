@@ -9,6 +9,7 @@ largest difference to those of
   left       the same, padded on the left
   unmasked   the same as runtime, where padding is not masked: a control, which must differ
   backend    SentenceTransformer(folder, backend="onnx").encode; or closed, why it does not open the folder
+  torch      the same, to the embeddings of its backend torch
   bytes      the least cosine with sentence_embedding of the file in bytes
 """
 import json
@@ -72,7 +73,10 @@ def main():
         except (ValueError, TypeError) as error:
             result["closed"] = str(error).splitlines()[0]
         else:
-            result["backend"] = float(abs(units(model.encode(cases["texts"], batch_size=4)) - wanted).max())
+            embeddings = units(model.encode(cases["texts"], batch_size=4))
+            result["backend"] = float(abs(embeddings - wanted).max())
+            plain = SentenceTransformer(str(folder / name), device="cpu").encode(cases["texts"], batch_size=4)
+            result["torch"] = float(abs(embeddings - units(plain)).max())
         print(f"{name}: {result}", flush=True)
         found[name] = result
     (folder / "found.json").write_text(json.dumps(found), encoding="utf-8")

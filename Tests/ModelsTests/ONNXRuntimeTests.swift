@@ -71,7 +71,10 @@ private let environment = Reference.variable("TUTTI_ONNX")
         #expect(try #require(found["unmasked"]?.double) > 1e-3, "\(name)")
         #expect(try #require(found["bytes"]?.double) > leastCosine, "\(name)")
         #expect((found["closed"] != nil) == isClosed, "\(name): \(found["closed"]?.string ?? "")")
-        if !isClosed { #expect(try #require(found["backend"]?.double) <= 1e-5, "\(name)") }
+        if isClosed { return }
+        #expect(try #require(found["torch"]?.double) <= 1e-5, "\(name)")
+        // transformers builds Qwen2's own tokenizer in place of the tiny model's: to it other texts.
+        if name != "qwen2" { #expect(try #require(found["backend"]?.double) <= 1e-5, "\(name)") }
     }
 
     @Test func realRuntimesComputeTheFamilies() throws {
@@ -125,6 +128,6 @@ private let environment = Reference.variable("TUTTI_ONNX")
         let root = try #require(Reference.variable("TUTTI_REAL_MODELS"))
         let names = ["minilm", "mpnet"]
         let found = try check(names.map { Case(name: $0, path: "\(root)/\($0)") })
-        for name in names { try hold(found[name], name, leastCosine: 0.97) }
+        for name in names { try hold(found[name], name, leastCosine: 0.98) }
     }
 }

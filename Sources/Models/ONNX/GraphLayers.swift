@@ -127,11 +127,11 @@ extension GraphBuilder {
 
     private mutating func feedForward(_ plan: FeedForwardPlan, _ x: String) -> String {
         guard let gate = plan.gate else {
-            return dense(plan.output, activate(plan.activation, dense(plan.inner, x)))
+            return feedForwardOutput(plan.output, activate(plan.activation, dense(plan.inner, x)))
         }
         let halves = dense(plan.inner, x, widths: [plan.width, plan.width])
         let (gated, factor) = gate == .first ? (halves[0], halves[1]) : (halves[1], halves[0])
-        return dense(plan.output, multiply(activate(plan.activation, gated), factor))
+        return feedForwardOutput(plan.output, multiply(activate(plan.activation, gated), factor))
     }
 
     /// A convolution over the tokens of x [B, L, D]; beyond the ends of a text is zero.

@@ -2,7 +2,9 @@
 //
 // Bytes: each output has a scale of its own, so that its largest weight is 127; inputs become unsigned bytes while the graph
 // is computed, with a scale and a zero of their batch (DynamicQuantizeLinear), as onnxruntime's dynamic quantisation has it.
-// The rows of the word table have a scale each.
+// What the second product of a feed-forward branch reads has a scale for each token instead: in some models (MPNet) a few
+// tokens have numbers there that are a hundred times those of the others, whose bytes would all be near zero. The rows of the
+// word table have a scale each.
 //
 // Legend: I inputs, O outputs. Reference: onnxruntime/python/tools/quantization/operators/matmul.py.
 
@@ -37,11 +39,22 @@ extension GraphBuilder {
     /// The output of a dense layer, bias included.
     mutating func dense(_ plan: LinearPlan, _ x: String) -> String { dense(plan, x, widths: [plan.outputs])[0] }
 
+    /// The output [B, L, O] of the second dense layer of a feed-forward branch.
+    mutating func feedForwardOutput(_ plan: LinearPlan, _ x: String) -> String {
+        guard weights == .int8, plan.modules.count == 1 else { return dense(plan, x) }
+        let (bytes, scales) = quantizedByToken(x)
+        let middle = constant("zero of bytes", .uint8, [], .made { [128] })
+        // Multiplied last: onnxruntime fuses a product of scales with the bytes' as if it were that of one number.
+        let product = multiply(byteProduct(plan.modules[0], plan, bytes, zero: middle, scale: nil), scales)
+        return withBias(plan.modules[0], plan, product)
+    }
+
     private mutating func dense(_ module: LinearPlan.Module, of plan: LinearPlan, _ x: String) -> String {
         let product =
             switch weights {
             case .float32: node("MatMul", [x, transposed(module, plan)])
-            case .int8: byteProduct(module, plan, x)
+            case .int8:
+                byteProduct(module, plan, quantized(x)[0], zero: quantized(x)[2], scale: quantized(x)[1])
             }
         return withBias(module, plan, product)
     }
@@ -73,8 +86,19 @@ extension GraphBuilder {
             })
     }
 
-    /// x W^T, of bytes.
-    private mutating func byteProduct(_ module: LinearPlan.Module, _ plan: LinearPlan, _ x: String) -> String {
+    /// x [B, L, I] as unsigned bytes around 128, and the scale [B, L, 1] of each token.
+    private mutating func quantizedByToken(_ x: String) -> (bytes: String, scales: String) {
+        let largest = node(
+            "ReduceMax", [node("Abs", [x])], [("axes", .integers([-1])), ("keepdims", .integer(1))])
+        let scales = multiply(node("Max", [largest, number(1e-12)]), by: 1 / 127)
+        let steps = add(node("Div", [x, scales]), number(128.5))  // the cast cuts what is behind the point
+        return (cast(steps, to: .uint8), scales)
+    }
+
+    /// x W^T of the bytes of x, less their zero and times their scale if one is given, and those of W.
+    private mutating func byteProduct(
+        _ module: LinearPlan.Module, _ plan: LinearPlan, _ x: String, zero: String, scale: String?
+    ) -> String {
         let (name, outputs, inputs) = (module.name + ".weight", module.outputs, plan.inputs)
         let values = values(name)
         let bytes = constant(
@@ -84,9 +108,8 @@ extension GraphBuilder {
                 return columnMajor(rows, rows: outputs, columns: inputs).map(UInt8.init(bitPattern:))
             })
         let scales = floats(name + ".scales", [outputs], ByteRows(values, rows: outputs).scales)
-        let quantized = quantized(x)
-        let sums = cast(node("MatMulInteger", [quantized[0], bytes, quantized[2]]), to: .float32)
-        return multiply(sums, multiply(quantized[1], scales))
+        let sums = cast(node("MatMulInteger", [x, bytes, zero]), to: .float32)
+        return multiply(sums, scale.map { multiply($0, scales) } ?? scales)
     }
 }
 
