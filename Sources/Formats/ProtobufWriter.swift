@@ -41,9 +41,14 @@ package struct ProtobufWriter: Sendable {
 
     /// Adds bytes, or a message that is written already.
     package mutating func add(_ field: Int, bytes more: [UInt8]) {
-        varint(UInt64(field) << 3 | 2)
-        varint(UInt64(more.count))
+        begin(field, bytes: more.count)
         bytes += more
+    }
+
+    /// Adds the beginning of `count` bytes, which the caller writes after those of the message.
+    package mutating func begin(_ field: Int, bytes count: Int) {
+        varint(UInt64(field) << 3 | 2)
+        varint(UInt64(count))
     }
 
     private mutating func varint(_ value: UInt64) {

@@ -46,16 +46,34 @@ extension SentenceEncoder {
     ///
     /// - Throws: `.usage` for a folder that holds something else; `.retryable` naming the file that cannot be written.
     public func savePretrained(_ path: String) throws {
-        var isFolder: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
-            let names = isFolder.boolValue ? try FileManager.default.contentsOfDirectory(atPath: path) : [path]
-            guard names.isEmpty || names.contains("modules.json") else {
-                throw TuttiError(
-                    .usage, "save a model", path, "holds something else than a model, which is not replaced",
-                    hint: "Give a new folder.")
-            }
-        }
+        try checkReplaceable(path)
         try AtomicWrite.directory(finalPath: path) { try save(to: $0, card: nil) }
+    }
+
+    /// Writes the model's folder to `path` as `savePretrained`, with the model as ONNX in `onnx/model.onnx`, which
+    /// sentence-transformers' ONNX backend and servers open.
+    ///
+    /// - Parameter quantization: of a second, smaller file beside it; nil = none.
+    /// - Returns: what a user should know, a line each.
+    /// - Throws: also `.data` for a model that cannot be exported, naming the part.
+    @discardableResult
+    public func exportONNX(_ path: String, quantization: ONNXQuantization? = nil) throws -> [String] {
+        try checkReplaceable(path)
+        var notices: [String] = []
+        try AtomicWrite.directory(finalPath: path) { notices = try saveWithONNX(to: $0, quantization: quantization) }
+        return notices
+    }
+
+    /// Refuses a folder that holds something else than a model.
+    private func checkReplaceable(_ path: String) throws {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else { return }
+        let names = isFolder.boolValue ? try FileManager.default.contentsOfDirectory(atPath: path) : [path]
+        guard names.isEmpty || names.contains("modules.json") else {
+            throw TuttiError(
+                .usage, "save a model", path, "holds something else than a model, which is not replaced",
+                hint: "Give a new folder.")
+        }
     }
 
     /// Pushes the folder that `savePretrained` writes to the hub, as one commit of what is new; the repository is made if it

@@ -12,11 +12,11 @@ package enum Reference {
     /// Whether it is there.
     package static var isThere: Bool { variable("TUTTI_PEER") != nil }
 
-    /// Runs Tests/Golden/`script` with `arguments`.
+    /// Runs Tests/Golden/`script` with `arguments` in the environment of Python that a variable names.
     ///
     /// Throws: if it fails, or the environment is not there.
-    package static func run(_ script: String, _ arguments: [String]) throws {
-        guard let peer = variable("TUTTI_PEER") else { throw Failure(description: "TUTTI_PEER is not set") }
+    package static func run(_ script: String, _ arguments: [String], environment: String = "TUTTI_PEER") throws {
+        guard let peer = variable(environment) else { throw Failure(description: "\(environment) is not set") }
         let python = Process()
         python.executableURL = URL(fileURLWithPath: "\(peer)/bin/python")
         python.arguments = [Goldens.path(script)] + arguments

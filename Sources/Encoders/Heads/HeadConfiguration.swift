@@ -6,6 +6,9 @@ import TuttiKernels
 /// How token vectors become a sentence vector.
 package typealias PoolingMode = Pooling.Mode
 
+/// What is computed of every number of a layer.
+package typealias ActivationFunction = Activation
+
 extension Pooling.Mode: OptionValue {
     package static var words: String { "one of \(allCases.map(\.name).joined(separator: ", "))" }
 
@@ -87,19 +90,19 @@ package enum HeadConfiguration: Sendable, Equatable {
     package var overTokens: TokenModulePlan? { if case .tokens(let plan) = self { plan } else { nil } }
 
     /// The weights of dense.
-    var linear: LinearPlan? {
+    package var linear: LinearPlan? {
         guard case .dense(let name, let inputs, let outputs, let bias, _, _) = self else { return nil }
         return LinearPlan(name + ".linear", inputs: inputs, outputs: outputs, hasBias: bias)
     }
 
     /// The weights that project the residual of dense to another width.
-    var residual: LinearPlan? {
+    package var residual: LinearPlan? {
         guard case .dense(let name, let inputs, let outputs, _, _, true) = self, inputs != outputs else { return nil }
         return LinearPlan(name + ".residual", inputs: inputs, outputs: outputs, hasBias: false)
     }
 
     /// The parameters of layerNorm.
-    var norm: NormPlan? {
+    package var norm: NormPlan? {
         guard case .layerNorm(let name, let width) = self else { return nil }
         return NormPlan(name: name + ".norm", width: width, epsilon: 1e-5)
     }

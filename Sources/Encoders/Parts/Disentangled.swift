@@ -10,15 +10,15 @@
 import TuttiKernels
 
 /// The plan of the table that layers share.
-struct DisentangledTable: Sendable, Equatable {
+package struct DisentangledTable: Sendable, Equatable {
     /// The tensor [2 S, D].
-    let name: String
+    package let name: String
     /// The rows of distances.
-    let rows: DistanceRows
+    package let rows: DistanceRows
     /// D.
-    let width: Int
+    package let width: Int
     /// The norm of the rows.
-    var norm: NormPlan?
+    package var norm: NormPlan?
     /// Dropout of the rows, anew in every layer, used only during training.
     let dropout: Float
 

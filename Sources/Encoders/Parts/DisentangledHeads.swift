@@ -7,11 +7,11 @@ import TuttiKernels
 
 extension SelfAttentionPlan {
     /// Projections of the table of positions, [H E, D] each.
-    struct Disentangled: Sendable, Equatable {
+    package struct Disentangled: Sendable, Equatable {
         /// To what queries read; nil = without the term.
-        let keys: LinearPlan?
+        package let keys: LinearPlan?
         /// To what keys read; nil = without the term.
-        let queries: LinearPlan?
+        package let queries: LinearPlan?
         /// Whether they are the projections of contents.
         let isShared: Bool
 

@@ -9,10 +9,10 @@
 import TuttiKernels
 
 /// The plan of a convolution of the embedding.
-struct EmbeddingConvolutionPlan: Sendable, Equatable {
-    let convolution: TokenConvolutionPlan
-    let activation: Activation
-    let norm: NormPlan
+package struct EmbeddingConvolutionPlan: Sendable, Equatable {
+    package let convolution: TokenConvolutionPlan
+    package let activation: Activation
+    package let norm: NormPlan
     /// Dropout of the convolution's output, used only during training.
     let dropout: Float
 

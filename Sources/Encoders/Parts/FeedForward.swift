@@ -13,14 +13,14 @@ package struct FeedForwardPlan: Sendable, Equatable {
     package let inner: LinearPlan
     /// [D, F]
     package let output: LinearPlan
-    let activation: Activation
+    package let activation: Activation
     /// The activated half of a gated branch; nil = the branch is plain.
-    var gate: GatedHalf?
+    package var gate: GatedHalf?
     /// Dropout of what the output projection reads, used only during training.
     var dropout: Float = 0
 
     /// F.
-    var width: Int { gate == nil ? inner.outputs : inner.outputs / 2 }
+    package var width: Int { gate == nil ? inner.outputs : inner.outputs / 2 }
 }
 
 extension FeedForwardPlan: BranchPart {

@@ -12,14 +12,14 @@
 import TuttiKernels
 
 /// The plan of a junction.
-struct JunctionPlan: Sendable, Equatable {
-    let norm: NormPlan
+package struct JunctionPlan: Sendable, Equatable {
+    package let norm: NormPlan
     /// Dropout of the branch, used only during training.
     let dropout: Float
     /// The norm of the branch before the sum; nil = none.
-    var branchNorm: NormPlan?
+    package var branchNorm: NormPlan?
     /// The norm of the residual plus the normed sum, where the normed sum is carried and no branch is normed; nil = none.
-    var outerNorm: NormPlan?
+    package var outerNorm: NormPlan?
 
     /// Its tensors, in the order in which backward finishes their gradients.
     var tensors: [TensorSpecification] {

@@ -19,16 +19,16 @@ import TuttiKernels
 /// The plan of a dense layer.
 package struct LinearPlan: Sendable, Equatable {
     /// A module; its tensors are `<name>.weight` and `<name>.bias`.
-    struct Module: Sendable, Equatable {
-        let name: String
-        let outputs: Int
+    package struct Module: Sendable, Equatable {
+        package let name: String
+        package let outputs: Int
     }
 
     /// The modules side by side.
-    let modules: [Module]
+    package let modules: [Module]
     /// I.
     package let inputs: Int
-    let hasBias: Bool
+    package let hasBias: Bool
 
     /// Modules of `outputs` outputs each.
     init(_ modules: String..., inputs: Int, outputs: Int, hasBias: Bool = true) {

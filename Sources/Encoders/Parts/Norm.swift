@@ -6,14 +6,14 @@
 import TuttiKernels
 
 /// The plan of a norm.
-struct NormPlan: Sendable, Equatable {
+package struct NormPlan: Sendable, Equatable {
     /// Its module; the tensors are `<name>.weight` and `<name>.bias`.
-    let name: String
+    package let name: String
     /// D.
-    let width: Int
-    let epsilon: Float
+    package let width: Int
+    package let epsilon: Float
     /// What it computes.
-    var kind = NormKind.layer
+    package var kind = NormKind.layer
     /// Whether it shifts; a LayerNorm may, an RMSNorm never does.
     var hasBias = true
 
@@ -23,7 +23,7 @@ struct NormPlan: Sendable, Equatable {
     }
 
     /// Whether there is a bias.
-    var shifts: Bool { kind == .layer && hasBias }
+    package var shifts: Bool { kind == .layer && hasBias }
 }
 
 /// LayerNorm or RMSNorm, row by row.

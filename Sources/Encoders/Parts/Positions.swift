@@ -6,7 +6,7 @@
 import TuttiKernels
 
 /// The plan of attention score biases.
-enum PositionsPlan: Sendable, Equatable {
+package enum PositionsPlan: Sendable, Equatable {
     /// None.
     case none
     /// The tensor `table` [rows, heads], indexed by the bucket of the distance.

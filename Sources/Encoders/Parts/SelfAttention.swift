@@ -13,25 +13,25 @@ import TuttiKernels
 /// The plan of self-attention.
 package struct SelfAttentionPlan: Sendable, Equatable {
     /// RMS norms of queries and keys over each head, before the rotation.
-    struct HeadNorms: Sendable, Equatable {
+    package struct HeadNorms: Sendable, Equatable {
         /// The tensors [E].
-        let query, key: String
-        let epsilon: Float
+        package let query, key: String
+        package let epsilon: Float
         /// 1 where the weights are stored less one.
-        var shift: Float = 0
+        package var shift: Float = 0
 
         func tensors(_ width: Int) -> [TensorSpecification] { [query, key].map { .init($0, [width]) } }
     }
 
     /// Norms of all heads of a query together, and of a key, each [H E].
-    struct RowNorms: Sendable, Equatable {
-        let query, key: NormPlan
+    package struct RowNorms: Sendable, Equatable {
+        package let query, key: NormPlan
 
         var tensors: [TensorSpecification] { query.tensors + key.tensors }
     }
 
     /// Where the heads of queries, keys and values are in a row of the projection.
-    enum Order: Sendable, Equatable {
+    package enum Order: Sendable, Equatable {
         /// All queries, then all keys, then all values.
         case sideBySide
         /// Query, key and value of a head, then of the next (DeBERTa v1). The projection has no biases; these tensors
@@ -46,24 +46,24 @@ package struct SelfAttentionPlan: Sendable, Equatable {
     /// H.
     package let heads: Int
     /// K, which divides H: query head h reads key head h / (H / K).
-    let keyHeads: Int
+    package let keyHeads: Int
     /// E.
-    let headWidth: Int
-    let order: Order
+    package let headWidth: Int
+    package let order: Order
     /// The keys that a token sees.
-    let span: AttentionSpan
+    package let span: AttentionSpan
     /// Factor of the scores; nil = 1 / sqrt(E).
-    let scale: Float?
+    package let scale: Float?
     /// The score biases.
-    let positions: PositionsPlan
+    package let positions: PositionsPlan
     /// The rotation of queries and keys; nil = none.
-    let rotary: RotaryPlan?
+    package let rotary: RotaryPlan?
     /// Norms of the heads of queries and keys; nil = none.
-    let norms: HeadNorms?
+    package let norms: HeadNorms?
     /// Norms of whole queries and keys, in place of those of heads and of a rotation; nil = none.
-    let rowNorms: RowNorms?
+    package let rowNorms: RowNorms?
     /// The projections of disentangled positions; nil = none.
-    let disentangled: Disentangled?
+    package let disentangled: Disentangled?
     /// Dropout of the probabilities, used only during training.
     let dropout: Float
 
@@ -91,9 +91,9 @@ package struct SelfAttentionPlan: Sendable, Equatable {
     }
 
     /// Columns of queries, H E.
-    var queryColumns: Int { heads * headWidth }
+    package var queryColumns: Int { heads * headWidth }
     /// Columns of keys, and of values, K E.
-    var keyColumns: Int { keyHeads * headWidth }
+    package var keyColumns: Int { keyHeads * headWidth }
 }
 
 extension SelfAttentionPlan: BranchPart {

@@ -12,11 +12,11 @@
 import TuttiKernels
 
 /// The plan of a branch with its junction.
-struct StagePlan: Sendable, Equatable {
+package struct StagePlan: Sendable, Equatable {
     /// What it computes.
-    let branch: BranchPlan
+    package let branch: BranchPlan
     /// How it joins the stream.
-    let junction: JunctionPlan
+    package let junction: JunctionPlan
 
     /// Its tensors, in the order in which backward finishes their gradients.
     var tensors: [TensorSpecification] { junction.tensors + branch.tensors }

@@ -8,16 +8,16 @@
 import TuttiKernels
 
 /// The plan of a convolution; its tensors are `<name>.weight` and `<name>.bias`.
-struct TokenConvolutionPlan: Sendable, Equatable {
-    let name: String
+package struct TokenConvolutionPlan: Sendable, Equatable {
+    package let name: String
     /// I.
-    let inputs: Int
+    package let inputs: Int
     /// O.
-    let outputs: Int
+    package let outputs: Int
     /// K, odd: an even one would make texts shorter.
-    let width: Int
+    package let width: Int
     /// G: each reads its own I / G inputs and gives its own O / G outputs.
-    var groups = 1
+    package var groups = 1
 
     /// Its tensors.
     var tensors: [TensorSpecification] {

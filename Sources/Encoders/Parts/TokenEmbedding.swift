@@ -10,15 +10,15 @@
 import TuttiKernels
 
 /// The plan of the token embedding.
-struct TokenEmbeddingPlan: Sendable, Equatable {
+package struct TokenEmbeddingPlan: Sendable, Equatable {
     /// A table [rows, W].
-    struct Table: Sendable, Equatable {
-        let name: String
-        let rows: Int
+    package struct Table: Sendable, Equatable {
+        package let name: String
+        package let rows: Int
     }
 
     /// What becomes of the word table.
-    enum TableUse: Sendable, Equatable {
+    package enum TableUse: Sendable, Equatable {
         case trained
         /// It keeps its values.
         case frozen
@@ -27,7 +27,7 @@ struct TokenEmbeddingPlan: Sendable, Equatable {
     }
 
     /// How tokens find their rows of the position table.
-    enum Numbering: Sendable, Equatable {
+    package enum Numbering: Sendable, Equatable {
         /// The first token of a sequence uses this row, the next one the next row.
         case from(Int)
         /// Row `padding` + n for the n-th token that is not `padding`; a padding token uses row `padding`, which gets no
@@ -36,33 +36,33 @@ struct TokenEmbeddingPlan: Sendable, Equatable {
     }
 
     /// A projection from W to D.
-    struct Projection: Sendable, Equatable {
-        let linear: LinearPlan
+    package struct Projection: Sendable, Equatable {
+        package let linear: LinearPlan
         /// Whether it comes before the norm.
-        let isBeforeNorm: Bool
+        package let isBeforeNorm: Bool
     }
 
     /// Rows of tokens, [V, W].
-    let word: Table
+    package let word: Table
     /// Rows of positions in the sequence; families whose attention knows positions have none.
-    var position: Table?
-    var numbering = Numbering.from(0)
+    package var position: Table?
+    package var numbering = Numbering.from(0)
     /// Token types; every token has the first one; some families have none.
-    var type: Table?
+    package var type: Table?
     /// The word's row without a gradient (torch's padding_idx); nil = every row has one.
     let paddingID: Int?
     /// Factor of the sum.
-    var scale: Float = 1
+    package var scale: Float = 1
     /// W.
-    let width: Int
+    package let width: Int
     /// What becomes of the word table.
-    var use = TableUse.trained
+    package var use = TableUse.trained
     /// nil = the sum is not normed.
-    var norm: NormPlan?
+    package var norm: NormPlan?
     /// Dropout after the norm, used only during training.
     let dropout: Float
     /// nil = W is D.
-    var projection: Projection?
+    package var projection: Projection?
 
     /// D.
     var outputWidth: Int { projection?.linear.outputs ?? width }

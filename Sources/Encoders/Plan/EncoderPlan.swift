@@ -10,11 +10,11 @@ import TuttiKernels
 /// The parts of a transformer encoder.
 package struct EncoderPlan: Sendable, Equatable {
     /// Tokens to vectors.
-    let embedding: TokenEmbeddingPlan
+    package let embedding: TokenEmbeddingPlan
     /// The norm that the first branch reads its input through, where the plain sum is carried; nil = it reads the embedding.
-    var entry: NormPlan?
+    package var entry: NormPlan?
     /// The layers, the lowest first.
-    let layers: [LayerPlan]
+    package let layers: [LayerPlan]
     /// The kind of residual stream.
     package var carries: CarriedSum
     /// Dropout of the last layer's output, used only during training.
@@ -23,10 +23,10 @@ package struct EncoderPlan: Sendable, Equatable {
     package let longestSequence: Int
 
     /// A convolution of the embedding that joins the stream behind the first layer; nil = none.
-    var convolution: EmbeddingConvolutionPlan?
+    package var convolution: EmbeddingConvolutionPlan?
 
     /// How a sentence vector is made where there are no token vectors; nil = there are.
-    var bag: BagPlan?
+    package var bag: BagPlan?
 
     /// `longestSequence` where positions have no end, or there are none: as many as a batch takes.
     package static let unlimitedLength = Int(Int32.max)
@@ -109,7 +109,7 @@ package struct EncoderPlan: Sendable, Equatable {
 }
 
 /// How tokens become a sentence vector without token vectors.
-enum BagPlan: Sendable, Equatable {
+package enum BagPlan: Sendable, Equatable {
     /// The mean of their rows of the word table.
     case mean
     /// A number for each word of the vocabulary: `weights` [V] at the words of the text, added up for each occurrence, or
@@ -118,9 +118,9 @@ enum BagPlan: Sendable, Equatable {
 }
 
 /// One layer: stages in forward order.
-struct LayerPlan: Sendable, Equatable {
+package struct LayerPlan: Sendable, Equatable {
     /// Its branches and junctions.
-    let stages: [StagePlan]
+    package let stages: [StagePlan]
 
     /// Its self-attentions.
     var selfAttentions: [SelfAttentionPlan] {

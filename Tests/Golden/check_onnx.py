@@ -1,0 +1,86 @@
+"""Opens ONNX files that Tutti wrote, with onnxruntime and with sentence-transformers' ONNX backend, for the tests that
+launch/test --real switches on.
+
+Pinned: the packages of launch/comparison/onnx-requirements.txt (Python 3.11), no network.
+Run:    python Tests/Golden/check_onnx.py FOLDER
+FOLDER/cases.json has the texts, and of every model the token ids of each text; FOLDER/<name> is its folder, FOLDER/<name>.safetensors has Tutti's embeddings. Writes FOLDER/found.json: of every model the
+largest difference to those of
+  runtime    sentence_embedding of onnx/model.onnx, texts of different lengths padded to one batch
+  left       the same, padded on the left
+  unmasked   the same as runtime, where padding is not masked: a control, which must differ
+  backend    SentenceTransformer(folder, backend="onnx").encode; or closed, why it does not open the folder
+  torch      the same, to the embeddings of its backend torch
+  bytes      the least cosine with sentence_embedding of the file in bytes
+"""
+import json
+import os
+import pathlib
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+sys.path.pop(0)  # scripts of this folder are named as packages are
+import numpy
+import onnx
+import onnxruntime
+from safetensors.numpy import load_file
+from sentence_transformers import SentenceTransformer
+
+
+def units(rows):
+    return rows / numpy.maximum(numpy.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def padded(ids, padding, left=False):
+    """input_ids and attention_mask; padding is a token like any other, which only the mask makes harmless."""
+    longest = max(map(len, ids))
+
+    def row(values, filler):
+        filling = [filler] * (longest - len(values))
+        return filling + values if left else values + filling
+
+    rows = numpy.array([row(values, padding) for values in ids], numpy.int64)
+    mask = numpy.array([row([1] * len(values), 0) for values in ids], numpy.int64)
+    return rows, mask
+
+
+def run(path, ids, mask):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": numpy.zeros_like(ids)}
+    names = [value.name for value in session.get_inputs()]
+    return units(session.run(["sentence_embedding"], {name: inputs[name] for name in names})[0])
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    cases = json.loads((folder / "cases.json").read_text(encoding="utf-8"))
+    found = {}
+    for name, case in cases["models"].items():
+        wanted = units(load_file(folder / f"{name}.safetensors")["embeddings"])
+        path = folder / name / "onnx" / "model.onnx"
+        onnx.checker.check_model(str(path), full_check=True)
+        ids, mask = padded(case["ids"], case["padding"])
+        result = {
+            "runtime": float(abs(run(path, ids, mask) - wanted).max()),
+            "left": float(abs(run(path, *padded(case["ids"], case["padding"], left=True)) - wanted).max()),
+            "unmasked": float(abs(run(path, ids, numpy.ones_like(mask)) - wanted).max()),
+        }
+        small = path.with_name("model_qint8_avx512_vnni.onnx")
+        onnx.checker.check_model(str(small), full_check=True)
+        result["bytes"] = float((run(small, ids, mask) * wanted).sum(axis=1).min())
+        files = {"file_name": "onnx/model.onnx", "provider": "CPUExecutionProvider"}
+        try:
+            model = SentenceTransformer(str(folder / name), backend="onnx", model_kwargs=files)
+        except (ValueError, TypeError) as error:
+            result["closed"] = str(error).splitlines()[0]
+        else:
+            embeddings = units(model.encode(cases["texts"], batch_size=4))
+            result["backend"] = float(abs(embeddings - wanted).max())
+            plain = SentenceTransformer(str(folder / name), device="cpu").encode(cases["texts"], batch_size=4)
+            result["torch"] = float(abs(embeddings - units(plain)).max())
+        print(f"{name}: {result}", flush=True)
+        found[name] = result
+    (folder / "found.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
