@@ -43,9 +43,12 @@ import TuttiTraining
         // The same bits again.
         #expect(try train(run { $0.bf16 = true }, scratch.path + "/again", world: world) == half)
         #expect(try weights(scratch.path + "/again") == weights(scratch.path + "/half"))
-        // On other numbers of ranks sums differ in their last bits, and where that changes a rounding, by 2^-8 of a number.
+        // On other numbers of ranks sums differ in their last bits, and where that changes a rounding, by 2^-8 of a number,
+        // which steps magnify. The next test has the law for all steps, to the bit.
         let alone = try train(run { $0.bf16 = true }, scratch.path + "/alone")
-        for (a, b) in zip(alone, half) { #expect(abs(a - b) <= 0x1p-7 * a, "\(a) and \(b)") }
+        for (step, (a, b)) in zip(alone, half).enumerated().prefix(5) {
+            #expect(abs(a - b) <= (step == 0 ? 1e-6 : 0x1p-9) * a, "step \(step): \(a) and \(b)")
+        }
     }
 
     @Test func oneNumberOfRanksLikeAnotherInTheInvariantMode() throws {
