@@ -7,6 +7,7 @@
 // megabytes, and 4 KiB pages cost about 2 % of a step in TLB misses.
 
 import CTuttiKernels
+import Foundation
 
 /// A bump allocator that owns its memory; views into it must not outlive it, nor a `reset`.
 package struct Arena: ~Copyable {
@@ -100,7 +101,12 @@ package struct Arena: ~Copyable {
 
     private static func wholePages(_ bytes: Int) -> Int { (bytes + pageBytes - 1) / pageBytes * pageBytes }
 
+    /// Ends the process with one line: whoever asked cannot go on. With code 75, since a checkpoint or a smaller batch may help.
     private static func refuse(_ bytes: Int) -> Never {
-        preconditionFailure("Arena: the system refused \(bytes >> 20) MiB; use smaller batches or mini-batches")
+        var line =
+            "tutti: error: memory: the system refused \(bytes >> 20) MiB. Use smaller batches, args.mini_batch_size or "
+            + "args.auto_find_batch_size.\n"
+        line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        _exit(75)
     }
 }

@@ -40,7 +40,7 @@ import TuttiGround
         let workshop = try Workshop(folder.path)
         let rows = String(decoding: try workshop.read("rows.jsonl"), as: UTF8.self)
         try workshop.write("many.jsonl", String(repeating: rows, count: 20_000 / rows.count { $0 == "\n" }))
-        func train(_ kibibytes: Int, rows: Int, finds: Bool = false) throws -> Int32 {
+        func train(_ kibibytes: Int, rows: Int, finds: Bool = false) throws -> Outcome {
             try workshop.write(
                 "run.yaml",
                 """
@@ -51,18 +51,20 @@ import TuttiGround
                 args: {per_device_train_batch_size: \(rows), auto_find_batch_size: \(finds), max_steps: 1}
                 """)
             return try run(
-                kibibytes, ["train", workshop.path + "/run.yaml", "--overwrite", "--threads", "1", "--gemm", "tutti"]
-            ).code
+                kibibytes,
+                ["train", workshop.path + "/run.yaml", "--overwrite", "--threads", "1", "--gemm", "tutti"])
         }
         // What a process needs by itself differs by machine.
         var limit = 200_000
-        while try train(limit, rows: 8) != 0 {
+        while try train(limit, rows: 8).code != 0 {
             limit += 100_000
             try #require(limit < 4_000_000)
         }
         limit += 300_000
-        #expect(try train(limit, rows: 20_000) != 0, "the limit refuses nothing")
-        #expect(try train(limit, rows: 20_000, finds: true) == 0)
+        let refused = try train(limit, rows: 20_000)
+        #expect(refused.code == 75, "the limit refuses nothing")
+        #expect(refused.errors.contains("tutti: error: memory: the system refused"))
+        #expect(try train(limit, rows: 20_000, finds: true).code == 0)
         let kept = try JSONValue.parse(file: workshop.path + "/run/tutti_run.json")
         let found = try #require(kept["auto_find_batch_size"]?["found"]?.int)
         #expect(found > 8 && found < 20_000)
