@@ -53,7 +53,9 @@ extension SentenceEncoder {
     /// Writes the model's folder to `path` as `savePretrained`, with the model as ONNX in `onnx/model.onnx`, which
     /// sentence-transformers' ONNX backend and servers open.
     ///
-    /// - Parameter quantization: of a second, smaller file beside it; nil = none.
+    /// - Parameters:
+    ///   - path: the folder to make.
+    ///   - quantization: of a second, smaller file beside it; nil = none.
     /// - Returns: what a user should know, a line each.
     /// - Throws: also `.data` for a model that cannot be exported, naming the part.
     @discardableResult
