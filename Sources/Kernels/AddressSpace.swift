@@ -25,7 +25,7 @@ package enum AddressSpace {
         guard let limit, let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8),
             let pages = text.split(separator: " ").first.flatMap({ Int($0) })
         else { return nil }
-        return max(0, limit - pages * Int(sysconf(Int32(_SC_PAGESIZE)))) / 1_000_000
+        return max(0, limit - pages * Int(sysconf(Int32(_SC_PAGESIZE)))) >> 20
     }
 
     /// Whether OpenBLAS has begun threads of its own, which a limit may keep asking for addresses.
