@@ -11,8 +11,7 @@ extension Table {
         guard case .memory(let allBytes, let allEnds) = texts else {
             return Table(
                 columnNames: columnNames, rowCount: rows.count, labelName: labelName, labelPlace: labelPlace,
-                source: source,
-                texts: texts, selection: rows.map { row in selection.map { $0[row] } ?? Int32(row) },
+                source: source, texts: texts, selection: rows.map { row in selection.map { $0[row] } ?? Int32(row) },
                 labels: labels.selecting(rows), notices: notices ?? self.notices)
         }
         var bytes: [UInt8] = []
@@ -55,8 +54,8 @@ extension Table {
         }
         return Table(
             columnNames: columnNames, rowCount: rows.count, labelName: labelName, labelPlace: labelPlace,
-            source: source,
-            texts: .memory(bytes: bytes, ends: ends), cells: chosen, pools: chosenPools, labels: labels.selecting(rows),
+            source: source, texts: .memory(bytes: bytes, ends: ends), cells: chosen, pools: chosenPools,
+            labels: labels.selecting(rows),
             notices: notices ?? self.notices)
     }
 
@@ -64,8 +63,8 @@ extension Table {
     func renamed(_ names: [String: String]) -> Table {
         Table(
             columnNames: columnNames.map { names[$0] ?? $0 }, rowCount: rowCount, labelName: labelName,
-            labelPlace: labelPlace,
-            source: source, texts: texts, cells: cells, selection: selection, pools: pools, labels: labels,
+            labelPlace: labelPlace, source: source, texts: texts, cells: cells, selection: selection, pools: pools,
+            labels: labels,
             notices: notices)
     }
 
@@ -106,8 +105,7 @@ extension Table {
         }
         return Table(
             columnNames: first.columnNames, rowCount: rows, labelName: first.labelName, labelPlace: first.labelPlace,
-            source: source,
-            texts: .memory(bytes: bytes, ends: ends), cells: cells, pools: pools, labels: labels,
+            source: source, texts: .memory(bytes: bytes, ends: ends), cells: cells, pools: pools, labels: labels,
             notices: tables.flatMap(\.notices))
     }
 

@@ -19,13 +19,11 @@ package struct ONNXFile {
     private static let alignment = 4096
 
     package var graph: ONNXGraph
-    /// Further sets of operators that the graph uses, and their versions.
-    package var domains: [(name: String, version: Int)] = []
     /// The program that made the graph, and its version.
     package var producer: (name: String, version: String)
 
-    package init(_ graph: ONNXGraph, domains: [(name: String, version: Int)] = [], producer: (String, String)) {
-        (self.graph, self.domains, self.producer) = (graph, domains, producer)
+    package init(_ graph: ONNXGraph, producer: (String, String)) {
+        (self.graph, self.producer) = (graph, producer)
     }
 
     /// Writes the file `path`, and "`path`_data" where it would be longer than `longest` bytes.
@@ -125,11 +123,9 @@ package struct ONNXFile {
         message.add(1, Self.format)
         message.add(2, producer.name)
         message.add(3, producer.version)
-        for (name, version) in [("", Self.operators)] + domains {
-            message.add(8) { set in
-                set.add(1, name)
-                set.add(2, version)
-            }
+        message.add(8) { set in
+            set.add(1, "")
+            set.add(2, Self.operators)
         }
     }
 
@@ -162,7 +158,6 @@ package struct ONNXFile {
                 }
             }
         }
-        if !node.domain.isEmpty { message.add(7, node.domain) }
     }
 
     private func describe(_ value: ONNXGraph.Value, to message: inout ProtobufWriter) {

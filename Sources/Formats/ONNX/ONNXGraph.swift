@@ -1,6 +1,6 @@
 // A computation as ONNX describes it: operators between named values, constants, inputs and outputs.
 //
-// Only what an exported encoder needs: tensors of known types, attributes of four kinds, no subgraphs.
+// Only what an exported encoder needs: tensors of known types, attributes of three kinds, no subgraphs.
 // Reference: github.com/onnx/onnx, onnx/onnx.proto.
 
 /// A graph of operators, in the order in which they are computed.
@@ -10,14 +10,13 @@ package struct ONNXGraph {
         case float32 = 1
         case uint8 = 2
         case int8 = 3
-        case int32 = 6
         case int64 = 7
         case bool = 9
 
         /// Bytes of an element.
         package var size: Int {
             switch self {
-            case .float32, .int32: 4
+            case .float32: 4
             case .uint8, .int8, .bool: 1
             case .int64: 8
             }
@@ -35,20 +34,17 @@ package struct ONNXGraph {
     package struct Node: Sendable {
         package var name: String
         package var operation: String
-        /// Empty for the operators of ONNX itself.
-        package var domain = ""
         /// Names of values; an empty one stands for an input that is left out.
         package var inputs: [String]
         package var outputs: [String]
         package var attributes: [(name: String, value: Attribute)] = []
 
         package init(
-            name: String, operation: String, domain: String = "", inputs: [String], outputs: [String],
+            name: String, operation: String, inputs: [String], outputs: [String],
             attributes: [(name: String, value: Attribute)] = []
         ) {
             self.name = name
             self.operation = operation
-            self.domain = domain
             self.inputs = inputs
             self.outputs = outputs
             self.attributes = attributes
