@@ -10,10 +10,10 @@ struct Outcome {
     var output: String
     var errors: String
 
-    /// What was said on standard error, which must be one line.
+    /// What was said on standard error, which must be one line; notes about the machine may stand before it.
     var errorLine: String {
         get throws {
-            let lines = errors.split(separator: "\n")
+            let lines = errors.split(separator: "\n").filter { !$0.hasPrefix("tutti: note:") }
             #expect(lines.count == 1, "\(errors)")
             return String(try #require(lines.first))
         }
