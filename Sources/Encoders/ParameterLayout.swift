@@ -27,7 +27,7 @@ package struct ParameterLayout: Sendable, Equatable {
         package let range: Range<Int>
         /// Its owner.
         package let owner: Owner
-        /// Whether weight decay applies to it (the reference's name rule).
+        /// Whether weight decay applies to it.
         package let decays: Bool
         /// Whether it is not trained: it has neither gradient nor optimizer state.
         package var isFrozen = false
@@ -36,6 +36,8 @@ package struct ParameterLayout: Sendable, Equatable {
         package var elementCount: Int { shape.reduce(1, *) }
         /// The tensor's own floats in an arena, without padding.
         package var elements: Range<Int> { range.lowerBound..<range.lowerBound + elementCount }
+        /// The tensor.
+        package var specification: TensorSpecification { TensorSpecification(name, shape, decays: decays) }
     }
 
     /// Floats between the starts that a tensor may have: 64 bytes.
@@ -51,15 +53,28 @@ package struct ParameterLayout: Sendable, Equatable {
     package private(set) var modelCount = 0
     /// Floats of the arena of frozen values.
     package private(set) var frozenCount = 0
-    /// The low-rank adapters of dense modules, by the modules' names.
-    package private(set) var adapters: [String: AdapterPlan] = [:]
+    /// The low-rank adapters, by the names of what they belong to: dense modules, or parts of them.
+    package let adapters: [String: AdapterPlan]
+    private let adapterNames: [String: [String]]  // by modules
     private var places: [String: Int] = [:]  // among all
 
     /// A layout without parameters, of a model with these adapters.
-    package init(adapters: [String: AdapterPlan] = [:]) { self.adapters = adapters }
+    package init(adapters: [String: AdapterPlan] = [:]) {
+        self.adapters = adapters
+        adapterNames = Dictionary(grouping: adapters.keys) { adapters[$0]?.part?.module ?? $0 }
+            .mapValues { names in names.sorted { (adapters[$0]?.part?.index ?? 0) < (adapters[$1]?.part?.index ?? 0) } }
+    }
 
     /// A layout of these tensors of a model.
-    package init(_ tensors: [TensorSpecification]) { for tensor in tensors { append(tensor) } }
+    package init(_ tensors: [TensorSpecification]) {
+        self.init()
+        for tensor in tensors { append(tensor) }
+    }
+
+    /// The adapters of a module of the plan, and of its parts.
+    func adapters(of module: String) -> [(name: String, plan: AdapterPlan)] {
+        (adapterNames[module] ?? []).compactMap { name in adapters[name].map { (name, $0) } }
+    }
 
     /// The floats of the parameters that losses own, including alignment; empty if there are none.
     package var lossRange: Range<Int> { modelCount..<count }
@@ -68,7 +83,7 @@ package struct ParameterLayout: Sendable, Equatable {
     package func withLossParameters(_ tensors: [TensorSpecification], alignment: Int) -> ParameterLayout {
         var layout = ParameterLayout(adapters: adapters)
         for entry in all where entry.owner == .model {
-            layout.append(TensorSpecification(entry.name, entry.shape), isFrozen: entry.isFrozen)
+            layout.append(entry.specification, isFrozen: entry.isFrozen)
         }
         if !tensors.isEmpty { layout.count = (layout.count + alignment - 1) / alignment * alignment }
         for tensor in tensors { layout.append(tensor, owner: .loss) }
@@ -106,8 +121,8 @@ package struct ParameterLayout: Sendable, Equatable {
         return tensors
             + tensors.flatMap { tensor -> [TensorSpecification] in
                 guard tensor.name.hasSuffix(".weight") else { return [] }
-                let module = String(tensor.name.dropLast(".weight".count))
-                return adapters[module]?.tensors(module, weight: tensor.shape) ?? []
+                return adapters(of: String(tensor.name.dropLast(".weight".count)))
+                    .flatMap { $0.plan.tensors($0.name, weight: tensor.shape) }
             }
     }
 
@@ -120,7 +135,7 @@ package struct ParameterLayout: Sendable, Equatable {
         add(
             Entry(
                 name: tensor.name, shape: tensor.shape, range: start..<start + padded, owner: owner,
-                decays: !Self.isExcludedFromDecay(tensor.name), isFrozen: isFrozen))
+                decays: tensor.decays, isFrozen: isFrozen))
         if isFrozen {
             frozenCount += padded
             return
@@ -142,7 +157,8 @@ package struct ParameterLayout: Sendable, Equatable {
         if !entry.isFrozen { entries.append(entry) }
     }
 
-    /// The reference's no-decay rule on the lower-cased name: bias|layernorm|rmsnorm|(^|\.)norm($|\.)|_norm($|\.).
+    /// The reference's no-decay rule on the lower-cased name: bias|layernorm|rmsnorm|(^|\.)norm($|\.)|_norm($|\.). It has
+    /// another one for all tensors of nn.LayerNorm.
     package static func isExcludedFromDecay(_ name: String) -> Bool {
         let name = name.lowercased()
         if ["bias", "layernorm", "rmsnorm"].contains(where: { occurs($0, in: name) }) { return true }
@@ -161,13 +177,25 @@ package struct ParameterLayout: Sendable, Equatable {
 /// A tensor that a model reads from its checkpoint.
 package struct TensorSpecification: Sendable, Equatable {
     /// The checkpoint's name.
-    package let name: String
+    package private(set) var name: String
     /// The shape that it must have.
     package let shape: [Int]
+    /// Whether weight decay applies to it: not to those of norms, and not to those whose names the reference's rule means.
+    package let decays: Bool
 
     /// A tensor of this name and shape.
-    package init(_ name: String, _ shape: [Int]) {
-        self.name = name
-        self.shape = shape
+    package init(_ name: String, _ shape: [Int], isOfNorm: Bool = false) {
+        self.init(name, shape, decays: !isOfNorm && !ParameterLayout.isExcludedFromDecay(name))
+    }
+
+    init(_ name: String, _ shape: [Int], decays: Bool) {
+        (self.name, self.shape, self.decays) = (name, shape, decays)
+    }
+
+    /// The same tensor under another name.
+    package func renamed(_ name: String) -> TensorSpecification {
+        var other = self
+        other.name = name
+        return other
     }
 }

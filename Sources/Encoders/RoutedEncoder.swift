@@ -39,14 +39,14 @@ package struct RoutePlan: Sendable {
 
     /// The tensors that are not trained, under the model's names.
     fileprivate var frozen: [TensorSpecification] {
-        plan.frozen.map { TensorSpecification(name(of: $0.name), $0.shape) }
+        plan.frozen.map { $0.renamed(name(of: $0.name)) }
     }
 
     /// The tensors in the groups in which backward finishes them, under the model's names.
     fileprivate var groups: [[TensorSpecification]] {
         let own = Set(plan.tensors.map(\.name))
         return SequenceEncoder.groups(plan, heads).map { group in
-            group.map { TensorSpecification(own.contains($0.name) ? name(of: $0.name) : $0.name, $0.shape) }
+            group.map { $0.renamed(own.contains($0.name) ? name(of: $0.name) : $0.name) }
         }
     }
 }
@@ -159,14 +159,15 @@ package final class RoutedEncoder {
         for (module, plan) in layout.adapters {
             let names = AdapterPlan.names(module)
             guard let a = layout.entry(named: names.a), let b = layout.entry(named: names.b),
-                let weight = other.layout.entry(named: module + ".weight")
+                let weight = other.layout.entry(named: (plan.part?.module ?? module) + ".weight")
             else { continue }
+            let merged = other.parameters.valueMatrix(of: weight).rows(plan.range(of: weight.shape[0]))
             compute.run {
                 Gemm.multiply(
-                    parameters.valueMatrix(of: b), parameters.valueMatrix(of: a),
-                    into: other.parameters.valueMatrix(of: weight), alpha: plan.scale, beta: 1)
+                    parameters.valueMatrix(of: b), parameters.valueMatrix(of: a), into: merged, alpha: plan.scale,
+                    beta: 1)
                 guard let entry = layout.entry(named: AdapterPlan.magnitudeName(module)) else { return }
-                let (merged, magnitudes) = (other.parameters.valueMatrix(of: weight), parameters.values(of: entry))
+                let magnitudes = parameters.values(of: entry)
                 for (row, length) in parameters.lengthsOfRows(of: module, plan).enumerated() where length > 0 {
                     merged.rows(row..<row + 1).scale(by: magnitudes[row] / length)
                 }

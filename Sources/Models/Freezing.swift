@@ -22,7 +22,10 @@ extension SentenceEncoder {
             do throws(OptionProblem) { pattern = try ParameterPattern(text) } catch let flaw {
                 throw error(flaw.problem, hint: flaw.hint)
             }
-            let matched = names.filter { $0.value.contains(where: pattern.matches) }.keys
+            var matched: Set<String> = []
+            do throws(OptionProblem) {
+                for (own, names) in names where try names.match(pattern.matches) { matched.insert(own) }
+            } catch let flaw { throw error("\"\(text)\" \(flaw.problem)", hint: flaw.hint) }
             guard !matched.isEmpty else {
                 throw error("\"\(text)\" matches no parameter", hint: hint(for: pattern, names))
             }
@@ -49,32 +52,39 @@ extension SentenceEncoder {
     }
 
     /// All names of each parameter of the model, by the name it has here.
-    private var knownNames: [String: [String]] {
+    private var knownNames: [String: ParameterNames] {
         var names = referenceNames
         if let adapter, let route = directory.routes.first {
             for (module, plan) in adapter.plans {
                 for own in plan.tensorNames(module) {
                     let kind = own.dropFirst(module.count + 1).split(separator: ".")[0]
-                    names[own] = ["auto_model.", "model."].map {
-                        "model.\(route.places[0])\($0)\(module).\(kind).default.weight"
-                    }
+                    names[own] = ParameterNames(
+                        ["auto_model.", "model."].map {
+                            "model.\(route.places[0])\($0)\(module).\(kind).default.weight"
+                        })
                 }
             }
         }
+        func outsideTrainer(_ names: [String]) -> [String] {
+            names + names.compactMap { $0.hasPrefix("model.") ? String($0.dropFirst(6)) : nil }
+        }
         for (own, others) in names {
-            names[own] = [own] + others + others.compactMap { $0.hasPrefix("model.") ? String($0.dropFirst(6)) : nil }
+            names[own]?.whole = [own] + outsideTrainer(others.whole)
+            names[own]?.parts = others.parts.map(outsideTrainer)
         }
         for part in weights.parts {
             let folder = part.folder.isEmpty ? "" : part.folder + "."
-            for (stored, own) in part.parameters { names[own, default: [own]] += [stored, folder + stored] }
+            for (stored, own) in part.parameters {
+                names[own, default: ParameterNames([own])].whole += [stored, folder + stored]
+            }
         }
         return names
     }
 
     /// The nearest beginning of a name with as many parts.
-    private func hint(for pattern: ParameterPattern, _ names: [String: [String]]) -> String {
+    private func hint(for pattern: ParameterPattern, _ names: [String: ParameterNames]) -> String {
         var beginnings: Set<String> = []
-        for name in names.values.flatMap(\.self) {
+        for name in names.values.flatMap(\.all) {
             beginnings.insert(name.split(separator: ".").prefix(pattern.partCount).joined(separator: "."))
         }
         let nearest = nearestName(to: pattern.text, among: beginnings.sorted())

@@ -42,6 +42,14 @@ CASES = {
         alpha_pattern={"self.key": 12})),
     "modernbert": dict(family="modernbert", rate=0.006, config=dict(
         r=4, lora_alpha=8, target_modules=["Wqkv", "Wo", "Wi"], modules_to_save=["final_norm"])),
+    "nomic_bert": dict(family="nomic_bert", rate=0.01, config=dict(
+        r=3, lora_alpha=6, use_dora=True, target_modules=["q_proj", "v_proj", "gate_proj", "down_proj"],
+        modules_to_save=["post_attention_layernorm"])),
+    "gte": dict(family="gte", rate=0.01, config=dict(
+        r=4, lora_alpha=8, bias="lora_only", target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "up_proj"],
+        rank_pattern={"k_proj": 2})),
+    "jina_embeddings_v3": dict(family="jina_embeddings_v3", rate=0.01, config=dict(
+        r=4, lora_alpha=8, use_rslora=True, bias="all", target_modules=r".*(self_attn\.[kv]_proj|fc1)")),
     "qwen3": dict(family="qwen3", rate=0.006, config=dict(r=4, lora_alpha=8, target_modules="all-linear")),
 }
 

@@ -102,7 +102,10 @@ import TuttiModels
             #expect(plans[String(module)]?.rank == info.shape[0] || module.contains("pooler"), "\(module)")
         }
         // The same parameters are trained: those in the file, but for a pooler's.
-        let trained = Set(model.encoder.layout.entries.map(\.name))
+        let names = model.referenceNames.mapValues { names in
+            (names.parts.isEmpty ? [names.whole] : names.parts).map { String($0[1].dropFirst("model.0.model.".count)) }
+        }
+        let trained = Set(model.encoder.layout.entries.flatMap { names[$0.name] ?? [$0.name] })
         let saved = try golden.saved().tensors.map {
             let name = String($0.name.dropFirst("base_model.model.".count)).replacing(".base_layer.", with: ".")
             return name.hasSuffix(".lora_magnitude_vector") ? name + ".weight" : name
@@ -177,7 +180,11 @@ import TuttiModels
         }
         #expect(try refusal(["use_dora": .bool(false), "eva_config": .null]).isEmpty)
         #expect(try refusal([:], of: "families/modernbert/model").contains("no usual choice"))
-        #expect(try refusal([:], of: "families/nomic_bert/model").contains("other names in transformers"))
+        #expect(try refusal([:], of: "families/nomic_bert/model").contains("no usual choice"))
+        let halves: JSONObject = ["target_modules": .array([.string("q_proj")]), "bias": .string("lora_only")]
+        let half = try refusal(halves, of: "families/gte/model")
+        #expect(
+            half.contains("lora.bias: trains the bias of layers.1.self_attn.q_proj, which is one tensor"), "\(half)")
         #expect(try refusal([:], of: "router/asymmetric/model").contains("one transformer"))
 
         let scratch = try TemporaryDirectory()

@@ -116,7 +116,9 @@ import TuttiTraining
             #expect(moved != isStill, "\(entry.name)")
         }
         let names = model.referenceNames
-        #expect(names["query_0_StaticEmbedding.embedding.weight"] == ["model.0.sub_modules.query.0.embedding.weight"])
+        #expect(
+            names["query_0_StaticEmbedding.embedding.weight"]
+                == ParameterNames(["model.0.sub_modules.query.0.embedding.weight"]))
         #expect(Set(names.keys) == Set(model.encoder.layout.entries.map(\.name)))
     }
 

@@ -19,9 +19,8 @@ package protocol EncoderFamily: Sendable {
     static var encoderClasses: [String: String] { get }
     /// Second names that checkpoints may give a tensor of the plan, without prefix; by default none.
     static var aliases: [String: String] { get }
-    /// Whether transformers gives modules other names than its checkpoints have, so that an adapter's names are not the plan's;
-    /// by default not.
-    static var renamesModules: Bool { get }
+    /// What transformers calls modules where its files have other names, in the order of its own conversion; by default none.
+    static var moduleRenamings: [ModuleRenaming] { get }
     /// The keys of config.json that fill the settings.
     static var options: OptionList<Self> { get }
     /// Further keys of the family's files that change nothing an encoder computes; by default none.
@@ -56,7 +55,7 @@ extension EncoderFamily {
         configuration["model_type"]?.string.map(modelTypes.contains) ?? false
     }
 
-    package static var renamesModules: Bool { false }
+    package static var moduleRenamings: [ModuleRenaming] { [] }
     package static var aliases: [String: String] { [:] }
     package static var foreignPrefixes: [String] { [] }
     package static var encoderClasses: [String: String] { [:] }
@@ -74,12 +73,41 @@ extension EncoderFamily {
         return aliases[name] ?? name
     }
 
+    /// What transformers has for the plan's module `name`: the same under this or another name, or several, each a part of it.
+    package static func referenceModules(_ name: String) -> [(name: String, part: ModulePart?)] {
+        let names = moduleRenamings.reduce([name]) { names, renaming in names.flatMap(renaming.renamed) }
+        if names == [name] { return [(name, nil)] }
+        return names.enumerated().map { ($1, ModulePart(of: name, index: $0, count: names.count)) }
+    }
+
     /// Refuses a setting that its option does not take.
     func checkOptions() throws(TuttiError) {
         do throws(OptionProblem) {
             try Self.options.check(self)
         } catch let flaw {
             throw planError(flaw.path, flaw.problem, hint: flaw.hint)
+        }
+    }
+}
+
+/// What transformers calls a module instead of the name in its files.
+package struct ModuleRenaming: Sendable {
+    private let stored: [Substring]
+    private let reference: [String]
+
+    /// - Parameters:
+    ///   - stored: dotted parts of a name in a file.
+    ///   - reference: what stands in their place; several names, if the module is cut into as many.
+    init(_ stored: String, _ reference: String...) {
+        (self.stored, self.reference) = (stored.split(separator: "."), reference)
+    }
+
+    /// The names in the place of `name`.
+    func renamed(_ name: String) -> [String] {
+        let parts = name.split(separator: ".")
+        guard let place = parts.firstRange(of: stored) else { return [name] }
+        return reference.map {
+            (parts[..<place.lowerBound] + [$0[...]] + parts[place.upperBound...]).joined(separator: ".")
         }
     }
 }

@@ -11,7 +11,12 @@ import TuttiKernels
 package struct GTE: EncoderFamily, Equatable {
     package static let modelTypes = ["gte", "new"]
     package static let checkpointPrefixes = ["new.", "gte.", "model."]
-    package static let renamesModules = true
+    package static let moduleRenamings = [
+        ModuleRenaming("encoder.layer", "layers"), ModuleRenaming("attention.o_proj", "self_attn.o_proj"),
+        ModuleRenaming("attn_ln", "post_attention_layernorm"), ModuleRenaming("mlp_ln", "post_mlp_layernorm"),
+        ModuleRenaming("attention.qkv_proj", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+        ModuleRenaming("mlp.up_gate_proj", "mlp.up_proj", "mlp.gate_proj"),
+    ]
     package static let encoderClasses = ["gte": "GteModel"]
     package static let options = OptionList<GTE>(
         OptionList(TransformerShape.options(.init())).lifted(to: \.shape)

@@ -12,7 +12,12 @@ import TuttiKernels
 package struct JinaEmbeddingsV3: EncoderFamily, Equatable {
     package static let modelTypes = ["jina_embeddings_v3"]
     package static let checkpointPrefixes = ["roberta.", "model."]
-    package static let renamesModules = true
+    package static let moduleRenamings = [
+        ModuleRenaming("emb_ln", "embeddings.LayerNorm"), ModuleRenaming("encoder.layers", "layers"),
+        ModuleRenaming("mixer.out_proj", "self_attn.o_proj"), ModuleRenaming("norm1", "post_attention_layernorm"),
+        ModuleRenaming("norm2", "post_mlp_layernorm"),
+        ModuleRenaming("mixer.Wqkv", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    ]
     package static let encoderClasses = ["jina_embeddings_v3": "JinaEmbeddingsV3Model"]
     package static let options = OptionList<JinaEmbeddingsV3>(
         OptionList(TransformerShape.options(.init())).lifted(to: \.shape)

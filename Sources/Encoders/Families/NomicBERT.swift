@@ -13,7 +13,13 @@ import TuttiKernels
 package struct NomicBERT: EncoderFamily, Equatable {
     package static let modelTypes = ["nomic_bert"]
     package static let checkpointPrefixes = ["nomic_bert.", "bert.", "model."]
-    package static let renamesModules = true
+    package static let moduleRenamings = [
+        ModuleRenaming("encoder.layers", "layers"), ModuleRenaming("emb_ln", "embeddings.LayerNorm"),
+        ModuleRenaming("attn.out_proj", "self_attn.o_proj"), ModuleRenaming("fc11", "up_proj"),
+        ModuleRenaming("fc12", "gate_proj"), ModuleRenaming("fc2", "down_proj"),
+        ModuleRenaming("norm1", "post_attention_layernorm"), ModuleRenaming("norm2", "post_mlp_layernorm"),
+        ModuleRenaming("attn.Wqkv", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    ]
     package static let encoderClasses = ["nomic_bert": "NomicBertModel"]
     package static let options = OptionList<NomicBERT>(
         older

@@ -8,6 +8,22 @@
 
 import TuttiKernels
 
+/// One of several equal parts of a dense module's outputs: transformers has a module for each where a file stores one.
+package struct ModulePart: Sendable, Equatable {
+    /// The module of the plan.
+    package let module: String
+    package let index: Int
+    package let count: Int
+
+    /// Part `index` of `count`.
+    package init(of module: String, index: Int, count: Int) {
+        (self.module, self.index, self.count) = (module, index, count)
+    }
+
+    /// Its rows among the `rows` of the module's weight or bias.
+    package func range(of rows: Int) -> Range<Int> { rows / count * index..<rows / count * (index + 1) }
+}
+
 /// The adapter of a module.
 package struct AdapterPlan: Sendable, Equatable {
     /// r.
@@ -18,11 +34,17 @@ package struct AdapterPlan: Sendable, Equatable {
     package let dropout: Float
     /// Whether the lengths of the rows of W + s B A are trained too (DoRA).
     package let hasMagnitudes: Bool
+    /// What it belongs to, if that is no module of the plan but a part of one.
+    package let part: ModulePart?
 
     /// An adapter of `rank`, whose product is multiplied by `scale`.
-    package init(rank: Int, scale: Float, dropout: Float, hasMagnitudes: Bool = false) {
+    package init(rank: Int, scale: Float, dropout: Float, hasMagnitudes: Bool = false, part: ModulePart? = nil) {
         (self.rank, self.scale, self.dropout, self.hasMagnitudes) = (rank, scale, dropout, hasMagnitudes)
+        self.part = part
     }
+
+    /// Where its outputs are among the `outputs` of the plan's module.
+    func range(of outputs: Int) -> Range<Int> { part?.range(of: outputs) ?? 0..<outputs }
 
     /// The names of A and B of `module`.
     package static func names(_ module: String) -> (a: String, b: String) {
@@ -38,9 +60,11 @@ package struct AdapterPlan: Sendable, Equatable {
         return [names.a, names.b] + (hasMagnitudes ? [Self.magnitudeName(module)] : [])
     }
 
-    /// Its tensors A [r, I], B [O, r] and perhaps the magnitudes [O], of a `module` whose weight is [O, I].
+    /// Its tensors A [r, I], B [O, r] and perhaps the magnitudes [O], of `module`; the weight of the plan's module has the
+    /// shape `weight`.
     func tensors(_ module: String, weight: [Int]) -> [TensorSpecification] {
-        let shapes = [[rank, weight[1]], [weight[0], rank], [weight[0]]]
+        let outputs = range(of: weight[0]).count
+        let shapes = [[rank, weight[1]], [outputs, rank], [outputs]]
         return zip(tensorNames(module), shapes).map { TensorSpecification($0, $1) }
     }
 }

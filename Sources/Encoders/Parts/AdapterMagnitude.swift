@@ -11,7 +11,8 @@ import TuttiKernels
 /// The magnitudes of one module's adapter, and the weight whose rows they scale.
 struct AdapterMagnitude: Sendable {
     private let magnitude: TensorSlot  // [O]
-    private let weight: TensorSlot  // [O, I], which is not trained
+    private let weight: TensorSlot  // of the plan's module, which is not trained
+    private let rows: Range<Int>  // of it
     private let a: TensorSlot  // [r, I]
     private let b: TensorSlot  // [O, r]
     private let scale: Float
@@ -20,10 +21,14 @@ struct AdapterMagnitude: Sendable {
         let names = AdapterPlan.names(module)
         (a, b) = (TensorSlot(layout, names.a), TensorSlot(layout, names.b))
         magnitude = TensorSlot(layout, AdapterPlan.magnitudeName(module))
-        weight = TensorSlot(layout, module + ".weight")
+        weight = TensorSlot(layout, (plan.part?.module ?? module) + ".weight")
+        rows = plan.range(of: weight.rows)
         precondition(weight.isFrozen, "AdapterMagnitude: the weight of \(module) is trained")
         scale = plan.scale
     }
+
+    /// W [O, I].
+    private func weight(_ parameters: ParameterStore) -> Matrix { parameters.matrix(weight).rows(rows) }
 
     /// g and 1 / n, [O] each; both 0 of a row of zeros.
     struct Factors {
@@ -32,12 +37,12 @@ struct AdapterMagnitude: Sendable {
 
     /// The factors of the rows, in `arena`.
     func factors(_ parameters: ParameterStore, arena: inout Arena) -> Factors {
-        let own = Factors(scales: arena.floats(weight.rows), inverses: arena.floats(weight.rows))
+        let own = Factors(scales: arena.floats(rows.count), inverses: arena.floats(rows.count))
         Self.lengths(
-            parameters.matrix(weight), parameters.matrix(a), parameters.matrix(b), scale: scale, into: own.inverses,
+            weight(parameters), parameters.matrix(a), parameters.matrix(b), scale: scale, into: own.inverses,
             arena: &arena)
         let magnitudes = parameters.pointer(magnitude)
-        for row in 0..<weight.rows {
+        for row in 0..<rows.count {
             own.inverses[row] = own.inverses[row] > 0 ? 1 / own.inverses[row] : 0
             own.scales[row] = magnitudes[row] * own.inverses[row]
         }
@@ -55,7 +60,7 @@ struct AdapterMagnitude: Sendable {
             return Self.scale(y, by: factors.scales, into: y)
         }
         let u = arena.matrix(y.rows, y.columns)
-        Gemm.multiply(input, parameters.matrix(weight), transposeB: true, into: u, products: parameters.products)
+        Gemm.multiply(input, weight(parameters), transposeB: true, into: u, products: parameters.products)
         Self.forEachRow(y) { row, columns in
             let (y, u) = (y.row(row), u.row(row))
             for o in columns { y[o] -= u[o] }
@@ -74,7 +79,7 @@ struct AdapterMagnitude: Sendable {
         let factors = factors(parameters, arena: &arena)
         let u = arena.matrix(dY.rows, dY.columns)
         if let dMagnitude = parameters.gradientPointer(magnitude) {
-            Gemm.multiply(input, parameters.matrix(weight), transposeB: true, into: u, products: parameters.products)
+            Gemm.multiply(input, weight(parameters), transposeB: true, into: u, products: parameters.products)
             Gemm.multiply(low, parameters.matrix(b), transposeB: true, into: u, alpha: scale, beta: 1)
             Self.forEachRow(u) { row, columns in
                 let (u, dY) = (u.row(row), dY.row(row))
@@ -96,7 +101,7 @@ struct AdapterMagnitude: Sendable {
             let (scaled, dY) = (scaled.row(row), dY.row(row))
             for o in columns { scaled[o] = (factors.scales[o] - 1) * dY[o] }
         }
-        Gemm.multiply(scaled, parameters.matrix(weight), into: dInput, beta: beta, products: parameters.products)
+        Gemm.multiply(scaled, weight(parameters), into: dInput, beta: beta, products: parameters.products)
         Self.scale(dY, by: factors.scales, into: scaled)
         return scaled
     }
@@ -132,16 +137,17 @@ extension ParameterStore {
     /// merged weight's rows are divided by.
     package func lengthsOfRows(of module: String, _ plan: AdapterPlan) -> [Float] {
         let names = AdapterPlan.names(module)
-        guard let weight = layout.entry(named: module + ".weight"), let a = layout.entry(named: names.a),
-            let b = layout.entry(named: names.b)
+        guard let weight = layout.entry(named: (plan.part?.module ?? module) + ".weight"),
+            let a = layout.entry(named: names.a), let b = layout.entry(named: names.b)
         else { return [] }
         var arena = Arena()
-        var lengths = [Float](repeating: 0, count: weight.shape[0])
+        let rows = plan.range(of: weight.shape[0])
+        var lengths = [Float](repeating: 0, count: rows.count)
         lengths.withUnsafeMutableBufferPointer { lengths in
             guard let lengths = lengths.baseAddress else { return }
             AdapterMagnitude.lengths(
-                valueMatrix(of: weight), valueMatrix(of: a), valueMatrix(of: b), scale: plan.scale, into: lengths,
-                arena: &arena)
+                valueMatrix(of: weight).rows(rows), valueMatrix(of: a), valueMatrix(of: b), scale: plan.scale,
+                into: lengths, arena: &arena)
         }
         return lengths
     }

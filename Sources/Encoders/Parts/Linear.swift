@@ -69,11 +69,13 @@ struct Linear: Sendable {
         biases = plan.hasBias ? Self.runs(plan, ".bias", size: 1, layout) : []
         var (adapters, first) = ([Adapter](), 0)
         for module in plan.modules {
-            let outputs = first..<first + module.outputs
-            if let own = layout.adapters[module.name] {
-                adapters.append(Adapter(own, of: module.name, outputs: outputs, layout))
+            for (name, own) in layout.adapters(of: module.name) {
+                let outputs = own.range(of: module.outputs)
+                adapters.append(
+                    Adapter(
+                        own, of: name, outputs: first + outputs.lowerBound..<first + outputs.upperBound, layout))
             }
-            first = outputs.upperBound
+            first += module.outputs
         }
         self.adapters = adapters
     }

@@ -19,7 +19,8 @@ package struct NormPlan: Sendable, Equatable {
 
     /// Its tensors.
     var tensors: [TensorSpecification] {
-        [.init(name + ".weight", [width])] + (shifts ? [.init(name + ".bias", [width])] : [])
+        [.init(name + ".weight", [width], isOfNorm: true)]
+            + (shifts ? [.init(name + ".bias", [width], isOfNorm: true)] : [])
     }
 
     /// Whether there is a bias.

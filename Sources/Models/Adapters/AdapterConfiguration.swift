@@ -198,8 +198,11 @@ package struct AdapterConfiguration: Sendable, Equatable {
         return .object(object)
     }
 
-    /// The adapter of the module `name`; `stored` = its rank in a file, which must be that of the configuration.
-    func plan(of name: String, rank stored: Int? = nil) throws(OptionProblem) -> AdapterPlan {
+    /// The adapter of the module `name`; `stored` = its rank in a file, which must be that of the configuration; `part` = which
+    /// part of a module of the plan it is.
+    func plan(
+        of name: String, rank stored: Int? = nil, part: ModulePart? = nil
+    ) throws(OptionProblem) -> AdapterPlan {
         let ownRank = try value(rankPattern, of: name)
         let ownAlpha = try value(alphaPattern, of: name)
         let (rank, alpha) = (ownRank ?? rank, ownAlpha ?? alpha)
@@ -208,7 +211,7 @@ package struct AdapterConfiguration: Sendable, Equatable {
         }
         let scale = usesRootOfRank ? alpha / Double(rank).squareRoot() : alpha / Double(rank)
         return AdapterPlan(
-            rank: rank, scale: Float(scale), dropout: Float(dropout), hasMagnitudes: hasMagnitudes)
+            rank: rank, scale: Float(scale), dropout: Float(dropout), hasMagnitudes: hasMagnitudes, part: part)
     }
 
     /// What the first pattern that the end of `name` matches gives.

@@ -33,19 +33,49 @@ package struct ModelAdapter: Sendable {
     let object: JSONObject
     /// The parameters of the base model that are not trained.
     let frozen: Set<String>
-    /// The parameters in its file by their keys there, in the order of the file.
-    let keys: [(key: String, parameter: String)]
+    /// The tensors of its file, by their keys there.
+    private let tensors: [Stored]
     /// What its file holds besides, where it was read from one.
     private var kept: (file: TensorFile, names: [String])?
 
-    /// The adapter that `configuration` asks for on the dense modules of a plan, of the model called `base`.
+    /// A tensor of its file.
+    private struct Stored {
+        let key: String
+        /// The name that transformers has for it.
+        let name: String
+        /// The parameter here, of which it may be a part.
+        let parameter: String
+        let part: ModulePart?
+
+        init(_ name: String, at place: String, parameter: String, part: ModulePart?) {
+            (key, self.name, self.parameter, self.part) = (ModelAdapter.keyPrefix + place, name, parameter, part)
+        }
+
+        /// Its values, of all those of the parameter.
+        func values(_ entry: ParameterLayout.Entry, in store: ParameterStore) -> UnsafeMutableBufferPointer<Float> {
+            let all = store.values(of: entry)
+            return part.map { UnsafeMutableBufferPointer(rebasing: all[$0.range(of: all.count)]) } ?? all
+        }
+
+        func shape(_ entry: ParameterLayout.Entry) -> [Int] {
+            guard let part, let rows = entry.shape.first else { return entry.shape }
+            return [part.range(of: rows).count] + entry.shape.dropFirst()
+        }
+    }
+
+    /// The adapter that `configuration` asks for on the dense modules of a plan of `family`, of the model called `base`.
     ///
-    /// - Parameter targets: the modules.
+    /// - Parameter targets: the modules, by transformers' names.
+    /// - Throws: a problem at the key.
     init(
-        _ configuration: AdapterConfiguration, targets: [String], of plan: EncoderPlan, base: String
+        _ configuration: AdapterConfiguration, targets: [String], of plan: EncoderPlan, family: any EncoderFamily.Type,
+        base: String
     ) throws(OptionProblem) {
+        let wanted = Set(targets)
         var plans: [String: AdapterPlan] = [:]
-        for name in targets { plans[name] = try configuration.plan(of: name) }
+        for (name, part) in plan.denseModules.flatMap(family.referenceModules) where wanted.contains(name) {
+            plans[name] = try configuration.plan(of: name, part: part)
+        }
         var object = JSONObject()
         for (key, value) in AdapterConfiguration.options.values(of: configuration) { object[key] = value }
         if configuration.targets == nil || configuration.targets?.isAllLinear == true {
@@ -58,35 +88,51 @@ package struct ModelAdapter: Sendable {
         for key in ["modules_to_save", "layers_to_transform", "layers_pattern"] where object[key]?.array == [] {
             object[key] = .null
         }
-        self.init(configuration, plans: plans, object: object, plan)
+        try self.init(configuration, plans: plans, object: object, plan, family)
     }
 
     private init(
-        _ configuration: AdapterConfiguration, plans: [String: AdapterPlan], object: JSONObject, _ plan: EncoderPlan
-    ) {
+        _ configuration: AdapterConfiguration, plans: [String: AdapterPlan], object: JSONObject, _ plan: EncoderPlan,
+        _ family: any EncoderFamily.Type
+    ) throws(OptionProblem) {
         self.configuration = configuration
         self.plans = plans
         self.object = object
         let catalogue = ModuleCatalogue(dense: [], others: [], unused: [], modelType: "")
-        var (frozen, keys) = (Set<String>(), [(key: String, parameter: String)]())
+        var (frozen, tensors) = (Set<String>(), [Stored]())
         for tensor in plan.tensors {
-            let parts = tensor.name.split(separator: ".")
-            let (module, own) = (parts.dropLast().joined(separator: "."), String(parts.last ?? ""))
-            let isWanted =
-                configuration.bias == .all || configuration.bias == .ofTargets && plans[module] != nil
-            let isBias = own == "bias" && isWanted
-            guard isBias || catalogue.isSaved(module, by: configuration) else {
+            let (module, own) = tensor.name.moduleAndOwnName
+            let modules = family.referenceModules(module)
+            let trained = modules.filter { name, _ in
+                let isWanted = configuration.bias == .all || configuration.bias == .ofTargets && plans[name] != nil
+                return own == "bias" && isWanted || catalogue.isSaved(name, by: configuration)
+            }
+            if trained.isEmpty {
                 frozen.insert(tensor.name)
                 continue
             }
-            let place = plans[module] == nil ? module : module + ".base_layer"
-            keys.append((Self.keyPrefix + (place.isEmpty ? own : place + "." + own), tensor.name))
+            guard trained.count == modules.count else {
+                let others = modules.map(\.name).filter { name in !trained.contains { $0.name == name } }
+                throw OptionProblem(
+                    "trains the \(own) of \(trained[0].name), which is one tensor with that of \(others[0])",
+                    hint: "Train those of all \(modules.count) modules that are one in the model's file, or of none.",
+                    at: own == "bias" && configuration.bias == .ofTargets ? "bias" : "modules_to_save")
+            }
+            for (name, part) in trained {
+                let place = plans[name] == nil ? name : name + ".base_layer"
+                tensors.append(
+                    Stored(
+                        name.isEmpty ? own : name + "." + own, at: place.isEmpty ? own : place + "." + own,
+                        parameter: tensor.name, part: part))
+            }
         }
         for (module, plan) in plans {
-            for name in plan.tensorNames(module) { keys.append((Self.keyPrefix + name, name)) }
+            for name in plan.tensorNames(module) {
+                tensors.append(Stored(name, at: name, parameter: name, part: nil))
+            }
         }
         self.frozen = frozen
-        self.keys = keys.sorted { $0.key < $1.key }
+        self.tensors = tensors.sorted { $0.key < $1.key }
     }
 
     // MARK: Reading
@@ -98,15 +144,19 @@ package struct ModelAdapter: Sendable {
         folder: AdapterFolder, of plan: EncoderPlan, family: any EncoderFamily.Type
     ) throws(TuttiError) {
         let file = try folder.openWeights()
-        let dense = Set(plan.denseModules)
+        let dense = Dictionary(
+            plan.denseModules.flatMap(family.referenceModules).map { ($0.name, $0.part) },
+            uniquingKeysWith: { first, _ in first })
         var plans: [String: AdapterPlan] = [:]
         for info in file.tensors {
-            let name = Self.parameter(info.name, family)
+            let name = Self.name(info.name, family)
             guard name.hasSuffix(".lora_A.weight") else { continue }
             let module = String(name.dropLast(".lora_A.weight".count))
-            guard dense.contains(module), let rank = info.shape.first, info.shape.count == 2, rank > 0 else { continue }
+            guard let part = dense[module], let rank = info.shape.first, info.shape.count == 2, rank > 0 else {
+                continue
+            }
             do throws(OptionProblem) {
-                plans[module] = try folder.configuration.plan(of: module, rank: rank)
+                plans[module] = try folder.configuration.plan(of: module, rank: rank, part: part)
             } catch let flaw { throw folder.configurationFile.error(flaw) }
         }
         guard !plans.isEmpty else {
@@ -114,13 +164,16 @@ package struct ModelAdapter: Sendable {
                 .data, "read adapter", file.path, "has no adapter of a dense module of the base model",
                 hint: "Is base_model_name_or_path the model that it was trained on?")
         }
-        self.init(folder.configuration, plans: plans, object: folder.configurationFile.object, plan)
-        let own = Set(keys.map(\.parameter))
-        kept = (file, file.tensors.map(\.name).filter { !own.contains(Self.parameter($0, family)) })
+        do throws(OptionProblem) {
+            try self.init(
+                folder.configuration, plans: plans, object: folder.configurationFile.object, plan, family)
+        } catch let flaw { throw folder.configurationFile.error(flaw) }
+        let own = Set(tensors.map(\.name))
+        kept = (file, file.tensors.map(\.name).filter { !own.contains(Self.name($0, family)) })
     }
 
-    /// The parameter that a key of an adapter's file means.
-    private static func parameter(_ key: String, _ family: any EncoderFamily.Type) -> String {
+    /// The name in transformers of what a key of an adapter's file means.
+    private static func name(_ key: String, _ family: any EncoderFamily.Type) -> String {
         let bare = key.hasPrefix(keyPrefix) ? String(key.dropFirst(keyPrefix.count)) : key
         let name = family.canonicalName(bare.replacing(".base_layer.", with: "."))
         return name.hasSuffix(".lora_magnitude_vector") ? name + ".weight" : name
@@ -130,24 +183,24 @@ package struct ModelAdapter: Sendable {
     ///
     /// Throws: `.data` for a missing tensor, another shape, and a number that is not finite.
     func load(_ file: TensorFile, into store: ParameterStore, family: any EncoderFamily.Type) throws(TuttiError) {
-        var missing = Set(keys.map(\.parameter))
+        var missing = Dictionary(tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         for info in file.tensors {
-            let name = Self.parameter(info.name, family)
-            guard missing.contains(name), let entry = store.layout.entry(named: name) else { continue }
-            guard info.shape == entry.shape else {
-                throw file.tensorError(info, "has the shape \(info.shape), where \(entry.shape) is needed")
+            let name = Self.name(info.name, family)
+            guard let tensor = missing[name], let entry = store.layout.entry(named: tensor.parameter) else { continue }
+            guard info.shape == tensor.shape(entry) else {
+                throw file.tensorError(info, "has the shape \(info.shape), where \(tensor.shape(entry)) is needed")
             }
-            let values = store.values(of: entry)
+            let values = tensor.values(entry, in: store)
             try file.readFloats(info.name, into: values)
             if let place = values.firstNonFinite {
                 throw file.tensorError(info, "holds \(values[place]), which is not finite")
             }
-            missing.remove(name)
+            missing[name] = nil
         }
         guard missing.isEmpty else {
             throw TuttiError(
                 .data, "read adapter", file.path,
-                "\(missing.count) of \(keys.count) tensors are missing: '\(missing.min() ?? "")'")
+                "\(missing.count) of \(tensors.count) tensors are missing: '\(missing.keys.min() ?? "")'")
         }
     }
 
@@ -186,18 +239,19 @@ package struct ModelAdapter: Sendable {
     func save(to directory: String, from store: ParameterStore) throws(TuttiError) {
         let text = JSONValue.object(object).serialized(indent: 2, sortKeys: true) + "\n"
         try AtomicWrite.file(path: directory + "/" + Self.configurationName, text: text)
-        var tensors: [SafetensorsWriter.Tensor] = []
-        for (key, parameter) in keys {
-            guard let entry = store.layout.entry(named: parameter) else { continue }
-            tensors.append((key, .f32, entry.shape, UnsafeRawBufferPointer(store.values(of: entry))))
+        var written: [SafetensorsWriter.Tensor] = []
+        for tensor in tensors {
+            guard let entry = store.layout.entry(named: tensor.parameter) else { continue }
+            written.append(
+                (tensor.key, .f32, tensor.shape(entry), UnsafeRawBufferPointer(tensor.values(entry, in: store))))
         }
         if let kept {
             for name in kept.names {
                 guard let info = kept.file.info(name) else { continue }
-                tensors.append((name, info.dtype, info.shape, try kept.file.rawBytes(name)))
+                written.append((name, info.dtype, info.shape, try kept.file.rawBytes(name)))
             }
         }
         try SafetensorsWriter.write(
-            path: directory + "/" + Self.weightsName, tensors: tensors, metadata: ["format": "pt"])
+            path: directory + "/" + Self.weightsName, tensors: written, metadata: ["format": "pt"])
     }
 }

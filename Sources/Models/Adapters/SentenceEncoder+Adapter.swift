@@ -25,18 +25,14 @@ extension SentenceEncoder {
         guard inputs.count == 1, encoder.plans.count == 1, directory.inputs[0].input == .transformer else {
             throw refusal("\(sourceDescription) is not a model of one transformer, and only those get adapters")
         }
-        if type(of: inputs[0].family).renamesModules {
-            throw refusal(
-                "modules of the architecture '\(architectureName)' have other names in transformers than in its file, by which"
-                    + " its adapters would not be found")
-        }
         do throws(OptionProblem) {
             let plan = encoder.plans[0].plan
             let (modules, unused) = try catalogue.targets(of: configuration)
             var isDirectory: ObjCBool = false
             let isFolder = FileManager.default.fileExists(atPath: sourceDescription, isDirectory: &isDirectory)
             let base = isFolder ? URL(fileURLWithPath: sourceDescription).standardizedFileURL.path : sourceDescription
-            let made = try ModelAdapter(configuration, targets: modules, of: plan, base: base)
+            let made = try ModelAdapter(
+                configuration, targets: modules, of: plan, family: type(of: inputs[0].family), base: base)
             encoder = try remake(with: made)
             made.fill(encoder.parameters, seed: seed)
             adapter = made
@@ -76,24 +72,20 @@ extension SentenceEncoder {
                 hint: "Merge it into its encoder first.")
         }
         let family = families[place]
-        if family.renamesModules {
-            throw TuttiError(
-                .data, "read adapter", folder.configurationFile.path,
-                "modules of this architecture have other names in transformers than in its file")
-        }
         let adapter = try ModelAdapter(folder: folder, of: encoder.plans[0].plan, family: family)
         let adapted = try encoder.remade(frozen: adapter.frozen, adapters: adapter.plans)
         try adapter.load(try folder.openWeights(), into: adapted.parameters, family: family)
         return (adapted, adapter)
     }
 
-    /// The modules of the encoder.
+    /// The modules of the encoder, as transformers has them.
     private var catalogue: ModuleCatalogue {
         let (plan, family) = (encoder.plans[0].plan, type(of: inputs[0].family))
-        let dense = plan.denseModules
+        func names(_ module: String) -> [String] { family.referenceModules(module).map(\.name) }
+        let dense = plan.denseModules.flatMap(names)
         var others: Set<String> = []
-        for tensor in plan.tensors {
-            var parts = tensor.name.split(separator: ".").dropLast()
+        for name in plan.tensors.flatMap({ names($0.name.moduleAndOwnName.module) }) {
+            var parts = name.split(separator: ".")[...]
             while !parts.isEmpty {
                 others.insert(parts.joined(separator: "."))
                 parts = parts.dropLast()
@@ -104,7 +96,7 @@ extension SentenceEncoder {
             for info in part.file.tensors
             where part.parameters[info.name] == nil && !part.dropped.contains(info.name) && info.shape.count == 2 {
                 let name = family.canonicalName(info.name)
-                if name.hasSuffix(".weight") { unused.append(String(name.dropLast(".weight".count))) }
+                if name.hasSuffix(".weight") { unused += names(String(name.dropLast(".weight".count))) }
             }
         }
         return ModuleCatalogue(

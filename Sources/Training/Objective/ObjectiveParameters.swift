@@ -56,9 +56,7 @@ final class ObjectiveParameters {
     /// The tensors that it needs in the run's arenas; those of a twin last.
     var tensors: [TensorSpecification] {
         own.map { TensorSpecification(prefix + $0.name, $0.shape) }
-            + twinNames.map {
-                TensorSpecification($0.own, $0.entry.shape)
-            }
+            + twinNames.map { $0.entry.specification.renamed($0.own) }
     }
 
     /// Where its tensors are in the arenas; empty for none.

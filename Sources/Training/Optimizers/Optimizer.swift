@@ -7,6 +7,7 @@ import TuttiEncoders
 import TuttiFormats
 import TuttiGround
 import TuttiKernels
+import TuttiModels
 
 /// A stretch of the parameter arena that one update rule covers.
 struct UpdateRun: Equatable {
@@ -118,7 +119,7 @@ extension UpdateRun {
 /// - Throws: a usage error for a `learning_rate_mapping` pattern that is no regular expression or matches nothing.
 func updateRuns(
     layout: ParameterLayout, losses: [Range<Int>] = [], arguments: TrainingArguments, wholeTensors: Bool = false,
-    names otherNames: [String: [String]] = [:]
+    names otherNames: [String: ParameterNames] = [:]
 ) throws(TuttiError) -> [UpdateRun] {
     var patterns: [(pattern: String, regex: Regex<AnyRegexOutput>, rate: Double, matched: Bool)] = []
     for (pattern, rate) in arguments.learningRateMapping {
@@ -134,9 +135,16 @@ func updateRuns(
     let depths = LayerDepths(layout)
     for entry in layout.all {
         var rate = arguments.learningRate * depths.factor(of: entry, decay: arguments.layerwiseDecay)
-        let names = [entry.name] + (otherNames[entry.name] ?? [])
-        for index in patterns.indices
-        where names.contains(where: { $0.firstMatch(of: patterns[index].regex) != nil }) {
+        var names = otherNames[entry.name] ?? ParameterNames([])
+        names.whole.append(entry.name)
+        for index in patterns.indices {
+            do throws(OptionProblem) {
+                guard try names.match({ $0.firstMatch(of: patterns[index].regex) != nil }) else { continue }
+            } catch let flaw {
+                throw TuttiError(
+                    .usage, "read learning_rate_mapping", "args.learning_rate_mapping.\(patterns[index].pattern)",
+                    flaw.problem, hint: flaw.hint)
+            }
             patterns[index].matched = true
             rate = patterns[index].rate
         }

@@ -3,6 +3,7 @@
 import TuttiEncoders
 import TuttiEnsemble
 import TuttiGround
+import TuttiModels
 
 /// The updates of a run, made of its arguments.
 package final class ParameterUpdates {
@@ -20,7 +21,7 @@ package final class ParameterUpdates {
     /// - Throws: usage errors for an optimizer, an option or a pattern that there is not.
     package init(
         _ parameters: ParameterStore, losses: [Range<Int>] = [], arguments: TrainingArguments, totalSteps: Int,
-        names: [String: [String]] = [:], ensemble: any Ensemble
+        names: [String: ParameterNames] = [:], ensemble: any Ensemble
     ) throws(TuttiError) {
         let optimizer = try OptimizerRegistry.make(arguments.countingWarmup(totalSteps: totalSteps))
         let runs = try updateRuns(
