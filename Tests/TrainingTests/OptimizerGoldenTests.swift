@@ -8,6 +8,7 @@ import TuttiEnsemble
 import TuttiFormats
 import TuttiGround
 import TuttiKernels
+import TuttiModels
 import TuttiTraining
 
 @Suite(.serialized) struct OptimizerGoldenTests {
@@ -69,7 +70,8 @@ import TuttiTraining
     /// gradient is the last rank's.
     private static func run(
         _ own: Case, _ layout: ParameterLayout, steps: Int, ensemble: any Ensemble, way: Way,
-        interruptAfter: Int? = nil, spoils: Bool = false, look: (Int, ParameterStore) -> Void
+        interruptAfter: Int? = nil, spoils: Bool = false, names: [String: ParameterNames] = [:],
+        look: (Int, ParameterStore) -> Void
     ) throws {
         var arguments = own.arguments
         arguments.exchange = way.choice
@@ -78,7 +80,9 @@ import TuttiTraining
         func prepare() throws -> (ParameterStore, ParameterUpdates) {
             let store = ParameterStore(layout: layout)
             return (
-                store, try ParameterUpdates(store, arguments: arguments, totalSteps: 30, ensemble: ensemble)
+                store,
+                try ParameterUpdates(
+                    store, arguments: arguments, totalSteps: 30, names: names, ensemble: ensemble)
             )
         }
         var (store, updates) = try prepare()
@@ -187,6 +191,40 @@ import TuttiTraining
             let all = try end(way, interruptAfter: 3)
             #expect(all.allSatisfy { $0 == alone }, "\(way)")
         }
+    }
+
+    /// A tensor that is several parameters in the reference moves as these do, on any ranks and over a resumption.
+    @Test(arguments: cases.filter(\.isWhole))
+    fileprivate func partsOfATensorMoveAsTensors(_ own: Case) throws {
+        let (fused, apart) = (["qkv"], ["q", "k", "v"])
+        @Sendable func layout(_ modules: [String]) -> ParameterLayout {
+            let outputs = 15 / modules.count
+            return ParameterLayout(
+                modules.map { TensorSpecification("encoder.layer.0.\($0).weight", [outputs, 7]) }
+                    + modules.map { TensorSpecification("encoder.layer.0.\($0).bias", [outputs]) })
+        }
+        var parts = ParameterNames([])
+        parts.parts = apart.map { ["model.\($0)"] }
+        let names = Dictionary(uniqueKeysWithValues: layout(fused).entries.map { ($0.name, parts) })
+        func end(
+            _ modules: [String], names: [String: ParameterNames], way: Way = Way(nodes: [0])
+        ) throws -> [Float] {
+            let ends = try LocalEnsemble.run(nodes: way.nodes) { ensemble in
+                var last: [Float] = []
+                try Self.run(
+                    own, layout(modules), steps: 6, ensemble: ensemble, way: way, interruptAfter: 3, names: names
+                ) {
+                    last = $1.layout.entries.flatMap($1.values(of:))
+                }
+                return last
+            }
+            #expect(ends.allSatisfy { $0 == ends[0] })
+            return ends[0]
+        }
+        let wanted = try end(apart, names: [:])
+        #expect(try end(fused, names: names) == wanted)
+        #expect(try end(fused, names: names, way: Way(nodes: [0, 0, 1])) == wanted)
+        #expect(try end(fused, names: [:]) != wanted, "control: one parameter instead of three")
     }
 
     @Test func wholeTensorsAreNotDealtInPieces() {

@@ -30,7 +30,7 @@ final class TrainingMemory {
         self.parameters = parameters
         self.runs = runs
         (choice, self.wire, self.sharding, self.isTree) = (exchange, wire, sharding, isTree)
-        state = OptimizerState(optimizer)
+        state = OptimizerState(optimizer, runs: runs)
         weightCopies = optimizer.weightCopies
         needsWholeTensors = optimizer.needsWholeTensors
     }

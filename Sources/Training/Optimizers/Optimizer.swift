@@ -17,7 +17,7 @@ struct UpdateRun: Equatable {
     var weightDecay: Double
     /// The loss that owns it; nil for the model's own.
     var loss: Int?
-    /// The tensor, where an optimizer needs whole ones.
+    /// The tensor, where an optimizer needs whole ones: what is one parameter in the reference.
     var tensor: ParameterLayout.Entry?
 }
 
@@ -114,7 +114,7 @@ extension UpdateRun {
 ///
 /// - Parameters:
 ///   - losses: where the parameters of each loss lie.
-///   - wholeTensors: whether each tensor is a run of its own.
+///   - wholeTensors: whether each tensor is a run of its own, or each part that is a parameter in the reference.
 ///   - names: what else a parameter is called, such as the reference calls it.
 /// - Throws: a usage error for a `learning_rate_mapping` pattern that is no regular expression or matches nothing.
 func updateRuns(
@@ -151,15 +151,17 @@ func updateRuns(
         if entry.isFrozen { continue }
         let decay = entry.decays ? arguments.weightDecay : 0
         let loss = losses.firstIndex { $0.overlaps(entry.range) }
-        if !wholeTensors, let last = runs.indices.last, runs[last].baseRate == rate, runs[last].weightDecay == decay,
+        if wholeTensors {
+            for tensor in names.parts.isEmpty ? [entry] : entry.parts(names.parts.count) {
+                runs.append(
+                    UpdateRun(range: tensor.range, baseRate: rate, weightDecay: decay, loss: loss, tensor: tensor))
+            }
+        } else if let last = runs.indices.last, runs[last].baseRate == rate, runs[last].weightDecay == decay,
             runs[last].loss == loss, runs[last].range.upperBound == entry.range.lowerBound  // ranges hold their padding
         {
             runs[last].range = runs[last].range.lowerBound..<entry.range.upperBound
         } else {
-            runs.append(
-                UpdateRun(
-                    range: entry.range, baseRate: rate, weightDecay: decay, loss: loss,
-                    tensor: wholeTensors ? entry : nil))
+            runs.append(UpdateRun(range: entry.range, baseRate: rate, weightDecay: decay, loss: loss))
         }
     }
     for pattern in patterns where !pattern.matched {

@@ -18,10 +18,12 @@ struct OptimizerState {
     /// What the optimizer keeps beside the arenas.
     private(set) var numbers: OptimizerNumbers
     private let tensorsOf: @Sendable (ParameterLayout.Entry) -> [StateTensor]
+    private let whole: [ParameterLayout.Entry]
     private var placement: Placement?
 
-    /// The state of `optimizer`, without memory yet.
-    init(_ optimizer: any Optimizer) {
+    /// The state of `optimizer`, without memory yet; `runs` says what its tensors are, if it needs whole ones.
+    init(_ optimizer: any Optimizer, runs: [UpdateRun]) {
+        whole = runs.compactMap(\.tensor)
         names = optimizer.stateNames
         numbers = OptimizerNumbers(names: optimizer.numberNames)
         tensorsOf = optimizer.stateTensors
@@ -159,7 +161,7 @@ struct OptimizerState {
     private func tensors(
         _ layout: ParameterLayout
     ) -> [(name: String, arena: Int, elements: Range<Int>, shape: [Int])] {
-        layout.entries.flatMap { entry in
+        (whole.isEmpty ? layout.entries : whole).flatMap { entry in
             tensorsOf(entry).map { ("\($0.prefix).\(entry.name)", $0.arena, $0.elements, $0.shape) }
         }
     }
