@@ -10,6 +10,8 @@ Texts, vocabulary and weights are generated here; dropout is 0. A family is one 
                              layer.<l> [S, D]             mean of the tokens of layer l (0 = embeddings)
                              embeddings, coefficients     [S, 3 D] first token, mean, last token of the last layer
                              gradient.<name>              of sum(coefficients * embeddings)
+                             terms.<name>                 of a dense layer's bias whose gradient is a sum over tokens that
+                                                          nearly cancels: the sum of their absolute values
                            and end.<name>: the weights after eight steps with MultipleNegativesRankingLoss
     expected.json          args, losses and gradient norms of the steps with either loss; movement: how far the weights
                            went, relative to their size
@@ -97,8 +99,24 @@ def on_disk(model, tensors):
     return {name: t for name, t in saved.items() if not t.isnan().any()}
 
 
+def watch_terms(model):
+    """Sums of the absolute values that make up the gradient of each dense layer's bias, filled by backward."""
+    terms = {}
+
+    def watch(name):
+        def add(gradient):
+            terms[name] = terms.get(name, 0) + gradient.detach().abs().flatten(0, -2).sum(0)
+        return lambda module, inputs, output: output.register_hook(add) and None
+
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and module.bias is not None:
+            module.register_forward_hook(watch(name + ".bias"))
+    return terms
+
+
 def encode(case, folder):
     model = case.model.from_pretrained(folder, attn_implementation="eager").double().eval()
+    terms = watch_terms(model)
     generator = torch.Generator().manual_seed(11)
     rows = [torch.randint(0, VOCABULARY, (n,), generator=generator) for n in LENGTHS]
     # One by one: rows of padding are not compared, and some layers of the reference leave NaN in them.
@@ -113,6 +131,8 @@ def encode(case, folder):
     out |= {"embeddings": embeddings, "coefficients": coefficients}
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     out |= {"gradient." + name: t for name, t in on_disk(model, gradients).items()}
+    cancelling = {n: t for n, t in terms.items() if 1e-9 < gradients[n].abs().max() / t.max() < 0.05}
+    out |= {"terms." + name: t for name, t in on_disk(model, cancelling).items()}
     return {name: t.detach().float().contiguous() for name, t in out.items()}
 
 
