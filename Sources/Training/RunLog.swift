@@ -173,7 +173,9 @@ final class RunLog {
         let seconds = clock.total
         line["tokens"] = .integer(Int64(tokens))
         line["tokens_per_second"] = .number(Double(tokensOnClock) / max(seconds, 1e-9))
-        line["share_of_peak"] = .number(flopsOnClock / max(seconds, 1e-9) / max(fmaPeak, 1))
+        if flopsOnClock > 0 {  // a static model has no products but the loss's
+            line["share_of_peak"] = .number(flopsOnClock / max(seconds, 1e-9) / max(fmaPeak, 1))
+        }
         line["step_seconds"] = .number(seconds / steps)
         var phases = JSONObject()
         for phase in StepPhase.allCases { phases["\(phase)"] = .number(clock.seconds(in: phase) / steps) }

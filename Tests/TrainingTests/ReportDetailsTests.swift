@@ -111,6 +111,15 @@ import TuttiTraining
             #expect(share > 0 && share < 1.5)
             #expect(try #require(line["peak_memory"]?.int) > 1 << 20)
         }
+        // A static model has no products to count: no line says that it used nothing.
+        var tables = run()
+        tables.model = scratch.path + "/static"
+        try FileManager.default.copyItem(atPath: Goldens.path("static-models/dense"), toPath: tables.modelPath)
+        try FileManager.default.copyItem(
+            atPath: Goldens.path("static-models/tokenizer.json"), toPath: tables.modelPath + "/tokenizer.json")
+        _ = try tables.train(scratch.path + "/run")
+        let lines = try trainingLines(scratch.path + "/run")
+        #expect(!lines.isEmpty && lines.allSatisfy { $0["share_of_peak"] == nil && $0["tokens_per_second"] != nil })
     }
 
     /// A model by the parts of the formula: three rows on a circle.

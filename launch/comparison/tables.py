@@ -53,9 +53,10 @@ def summarise_cores(samples, setting, cores, shape, peaks):
             figures["tokens_per_second"] = spread(s["rows_per_second"] * per_row for s in own)
         if reference and peaks and "tokens_per_second" in figures:
             per_token = shape.operations(1, reference["squares_per_token"], setting.trains)
-            figures["share_of_peak"] = {
-                key: figures["tokens_per_second"][key] * per_token / (statistics.median(peaks) * 1e9)
-                for key in ("median", "min", "max")}
+            if per_token > 0:  # a static model has no products but the loss's
+                figures["share_of_peak"] = {
+                    key: figures["tokens_per_second"][key] * per_token / (statistics.median(peaks) * 1e9)
+                    for key in ("median", "min", "max")}
         paired = [s["rows_per_second"] / by_round[s["round"]] for s in own if s["round"] in by_round]
         if way != best and paired:
             figures["ratio"] = spread(paired)
