@@ -39,5 +39,5 @@ struct TableOptions: ParsableArguments {
     }
 
     /// Prints a reader's warning to standard error, apart from results.
-    static func notice(_ line: String) { Output.say("tutti: \(line)") }
+    static func notice(_ line: String) { Output.say("tutti: note: \(line)") }
 }

@@ -28,7 +28,7 @@ enum RandomModel {
         do {
             try AtomicWrite.removeTree(folder)
         } catch {
-            Output.show("tutti: \(error)\n", on: STDERR_FILENO)
+            Output.show("tutti: error: \(error)\n", on: STDERR_FILENO)
         }
     }
 
