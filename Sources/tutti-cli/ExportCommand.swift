@@ -45,7 +45,8 @@ struct ExportCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "A second ONNX file with weights in bytes: int8 (onnx/model_qint8_avx512_vnni.onnx).", valueName: "type"))
+            "A second, smaller ONNX file: int8, weights in bytes (onnx/model_qint8_avx512_vnni.onnx), or int4, in four bits, for onnxruntime (onnx/model_q4.onnx).",
+            valueName: "type"))
     var quantize: ONNXQuantization?
 
     func validate() throws {

@@ -11,6 +11,8 @@ largest difference to those of
   backend    SentenceTransformer(folder, backend="onnx").encode; or closed, why it does not open the folder
   torch      the same, to the embeddings of its backend torch
   bytes      the least cosine with sentence_embedding of the file in bytes
+  four_bits  the same of the file in four bits, which is in FOLDER/<name>-int4
+  swapped    the same where the two codes of a byte are swapped: a control, which must be less
 """
 import json
 import os
@@ -50,6 +52,18 @@ def run(path, ids, mask):
     return units(session.run(["sentence_embedding"], {name: inputs[name] for name in names})[0])
 
 
+def swapped(path):
+    """A copy of the model in four bits, in which the halves of every byte of codes are swapped."""
+    model = onnx.load(str(path))
+    for tensor in model.graph.initializer:
+        if tensor.name.endswith(".codes"):
+            codes = onnx.numpy_helper.to_array(tensor)
+            tensor.CopyFrom(onnx.numpy_helper.from_array((codes << 4) | (codes >> 4), tensor.name))
+    copy = path.with_name("swapped.onnx")
+    onnx.save(model, str(copy))
+    return copy
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     cases = json.loads((folder / "cases.json").read_text(encoding="utf-8"))
@@ -67,6 +81,10 @@ def main():
         small = path.with_name("model_qint8_avx512_vnni.onnx")
         onnx.checker.check_model(str(small), full_check=True)
         result["bytes"] = float((run(small, ids, mask) * wanted).sum(axis=1).min())
+        small = folder / f"{name}-int4" / "onnx" / "model_q4.onnx"
+        onnx.checker.check_model(str(small))
+        result["four_bits"] = float((run(small, ids, mask) * wanted).sum(axis=1).min())
+        result["swapped"] = float((run(swapped(small), ids, mask) * wanted).sum(axis=1).min())
         files = {"file_name": "onnx/model.onnx", "provider": "CPUExecutionProvider"}
         try:
             model = SentenceTransformer(str(folder / name), backend="onnx", model_kwargs=files)
