@@ -75,7 +75,8 @@ private let environment = Reference.variable("TUTTI_ONNX")
         #expect(try #require(found["unmasked"]?.double) > 1e-3, "\(name)")
         #expect(try #require(found["bytes"]?.double) > leastCosine, "\(name)")
         #expect(try #require(found["four_bits"]?.double) > leastOfFourBits, "\(name)")
-        #expect(try #require(found["swapped"]?.double) < leastOfFourBits, "\(name): the control")
+        #expect(try #require(found["unpacked"]?.double) > 0.999, "\(name)")
+        #expect(try #require(found["swapped"]?.double) < 0.9, "\(name): the control")
         #expect((found["closed"] != nil) == isClosed, "\(name): \(found["closed"]?.string ?? "")")
         if isClosed { return }
         #expect(try #require(found["torch"]?.double) <= 1e-5, "\(name)")
@@ -94,7 +95,10 @@ private let environment = Reference.variable("TUTTI_ONNX")
             })
         for name in families {
             // Its architecture is code of its own repository, which the reference's library does not have.
-            try hold(found[name], name, isClosed: name.hasPrefix("jina_bert"), leastCosine: 0.99, leastOfFourBits: 0.9)
+            // The embeddings of the tiny T5 change most, in bytes too.
+            try hold(
+                found[name], name, isClosed: name.hasPrefix("jina_bert"), leastCosine: 0.99,
+                leastOfFourBits: name == "t5" ? 0.85 : 0.9)
         }
         // Their tokenizers pad on the left.
         for name in ["gemma3", "llama", "mistral", "qwen2", "qwen3"] {
