@@ -99,6 +99,10 @@ import TuttiModels
         let blocks = FourBitBlocks.count(columns: columns)
         #expect(found.codes.count == rows * blocks * 16 && found.scales.count == rows * blocks)
         #expect(found.zeros.count == rows * ((blocks + 1) / 2))
+        if columns % 64 == 0 {  // 32 bytes of codes, two scales and a byte of zeros
+            let bytes = found.codes.count + 4 * found.scales.count + found.zeros.count
+            #expect(bytes == weights.count / 64 * 41)
+        }
         #expect(found.far(from: weights) == 0)
         for row in 0..<rows {
             for column in columns..<blocks * 32 {

@@ -7,8 +7,8 @@
 // Scale and zero are those of the least squared error among some that are tried: ranges from the whole one of the block down to
 // three quarters of it, whose zeros may be one off. To given codes the best scale is sum(w c) / sum(c c), c = q - z, and
 // what remains is sum(w w) - sum(w c)^2 / sum(c c); so each trial is one pass. Minimum to maximum is the first trial, and the
-// result is never worse. In all-MiniLM-L6-v2 the error is 4 % smaller than that trial's, 11 % smaller than with zeros that are
-// all 8.
+// result is never worse. Root of the mean squared error, as a part of the weights', in all-MiniLM-L6-v2: 0.080; of that trial alone
+// 0.083, with zeros that are all 8 0.090; in blocks of 16, 64 and 128 numbers 0.066, 0.091 and 0.101.
 //
 // Legend: R rows, C columns, N blocks of a row.
 // Reference: github.com/microsoft/onnxruntime, docs/ContribOperators.md, com.microsoft.MatMulNBits.
