@@ -27,7 +27,7 @@ struct ExportCommand: ParsableCommand {
 
             With --format onnx the folder also has onnx/model.onnx, which SentenceTransformer(folder, backend="onnx") and \
             servers open: inputs input_ids, attention_mask and, where the model has types, token_type_ids; outputs \
-            last_hidden_state and sentence_embedding. --quantize adds a smaller and faster file beside it. \
+            last_hidden_state and sentence_embedding. --quantize adds a smaller file beside it. \
             docs/serving.md says who reads them.
             """)
 
