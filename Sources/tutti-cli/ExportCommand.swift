@@ -27,7 +27,7 @@ struct ExportCommand: ParsableCommand {
 
             With --format onnx the folder also has onnx/model.onnx, which SentenceTransformer(folder, backend="onnx") and \
             servers open: inputs input_ids, attention_mask and, where the model has types, token_type_ids; outputs \
-            last_hidden_state and sentence_embedding. --quantize adds a smaller and faster file beside it. \
+            last_hidden_state and sentence_embedding. --quantize adds a smaller file beside it. \
             docs/serving.md says who reads them.
             """)
 
@@ -45,7 +45,8 @@ struct ExportCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "A second ONNX file with weights in bytes: int8 (onnx/model_qint8_avx512_vnni.onnx).", valueName: "type"))
+            "A second, smaller ONNX file: int8, weights in bytes (onnx/model_qint8_avx512_vnni.onnx), or int4, in four bits, for onnxruntime (onnx/model_q4.onnx).",
+            valueName: "type"))
     var quantize: ONNXQuantization?
 
     func validate() throws {

@@ -11,6 +11,8 @@ struct ReadONNX {
         var domain = ""
         var inputs: [String] = []
         var outputs: [String] = []
+        /// Attributes that are whole numbers.
+        var integers: [String: Int] = [:]
     }
 
     struct Tensor {
@@ -56,6 +58,9 @@ struct ReadONNX {
         }
     }
 
+    /// The elements of a constant in this file.
+    func bytes(_ name: String) -> [UInt8] { constants[name].map { Array(contents[$0.bytes]) } ?? [] }
+
     /// The numbers of a constant of single precision in this file.
     func floats(_ name: String) -> [Float] {
         guard let tensor = constants[name] else { return [] }
@@ -81,7 +86,17 @@ struct ReadONNX {
     private mutating func readNode(_ message: ProtobufReader) throws {
         var (reader, node) = (message, Node())
         while let (field, value) = try reader.next() {
-            guard case .bytes(let range) = value, field != 5 else { continue }
+            guard case .bytes(let range) = value else { continue }
+            if field == 5 {
+                var (attribute, name) = (reader.message(range), "")
+                while let (field, value) = try attribute.next() {
+                    if case .bytes(let range) = value, field == 1 { name = try attribute.text(range) }
+                    if case .varint(let number) = value, field == 3 {
+                        node.integers[name] = Int(bitPattern: UInt(number))
+                    }
+                }
+                continue
+            }
             let text = try reader.text(range)
             switch field {
             case 1: node.inputs.append(text)

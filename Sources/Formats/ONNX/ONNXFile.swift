@@ -10,6 +10,8 @@ import TuttiGround
 package struct ONNXFile {
     /// The version of the operators: the first with LayerNormalization.
     package static let operators = 17
+    /// The version of the operators of every other domain.
+    package static let otherOperators = 1
     /// The version of the format that belongs to it.
     package static let format = 8
     /// Bytes of a file from which on large constants are in a second one.
@@ -127,6 +129,12 @@ package struct ONNXFile {
             set.add(1, "")
             set.add(2, Self.operators)
         }
+        for domain in Set(graph.nodes.map(\.domain)).subtracting([""]).sorted() {
+            message.add(8) { set in
+                set.add(1, domain)
+                set.add(2, Self.otherOperators)
+            }
+        }
     }
 
     /// The fields of a GraphProto before its constants.
@@ -158,6 +166,7 @@ package struct ONNXFile {
                 }
             }
         }
+        if !node.domain.isEmpty { message.add(7, node.domain) }
     }
 
     private func describe(_ value: ONNXGraph.Value, to message: inout ProtobufWriter) {

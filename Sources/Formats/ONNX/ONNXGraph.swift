@@ -34,17 +34,20 @@ package struct ONNXGraph {
     package struct Node: Sendable {
         package var name: String
         package var operation: String
+        /// Who defines the operator; empty = the standard.
+        package var domain: String
         /// Names of values; an empty one stands for an input that is left out.
         package var inputs: [String]
         package var outputs: [String]
         package var attributes: [(name: String, value: Attribute)] = []
 
         package init(
-            name: String, operation: String, inputs: [String], outputs: [String],
+            name: String, operation: String, domain: String = "", inputs: [String], outputs: [String],
             attributes: [(name: String, value: Attribute)] = []
         ) {
             self.name = name
             self.operation = operation
+            self.domain = domain
             self.inputs = inputs
             self.outputs = outputs
             self.attributes = attributes
@@ -91,6 +94,9 @@ package struct ONNXGraph {
         /// Bytes of its elements.
         package var size: Int { shape.reduce(type.size, *) }
     }
+
+    /// The domain of onnxruntime's own operators.
+    package static let runtimeDomain = "com.microsoft"
 
     package var name: String
     package var nodes: [Node] = []

@@ -46,9 +46,9 @@ struct GraphBuilder {
 
     // MARK: Operators
 
-    /// The outputs of an operator that has several.
+    /// The outputs of an operator that has several; an empty domain is that of the standard.
     mutating func nodes(
-        _ operation: String, _ inputs: [String], outputs count: Int,
+        _ operation: String, domain: String = "", _ inputs: [String], outputs count: Int,
         _ attributes: [(name: String, value: ONNXGraph.Attribute)] = []
     ) -> [String] {
         let kind = scope.isEmpty ? operation : "\(scope)/\(operation)"
@@ -58,17 +58,17 @@ struct GraphBuilder {
         let outputs = (0..<count).map { "\(name)_output_\($0)" }
         graph.nodes.append(
             .init(
-                name: name, operation: operation, inputs: inputs, outputs: outputs,
+                name: name, operation: operation, domain: domain, inputs: inputs, outputs: outputs,
                 attributes: attributes))
         return outputs
     }
 
     /// The output of an operator.
     mutating func node(
-        _ operation: String, _ inputs: [String],
+        _ operation: String, domain: String = "", _ inputs: [String],
         _ attributes: [(name: String, value: ONNXGraph.Attribute)] = []
     ) -> String {
-        nodes(operation, inputs, outputs: 1, attributes)[0]
+        nodes(operation, domain: domain, inputs, outputs: 1, attributes)[0]
     }
 
     mutating func add(_ a: String, _ b: String) -> String { node("Add", [a, b]) }

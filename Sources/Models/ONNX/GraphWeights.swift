@@ -1,4 +1,4 @@
-// Dense products in a graph, with weights in single precision, or in bytes.
+// Dense products in a graph, with weights in single precision, in bytes, or in four bits.
 //
 // Bytes: each output has a scale of its own, so that its largest weight is 127; inputs become unsigned bytes while the graph
 // is computed, with a scale and a zero of their batch (DynamicQuantizeLinear), as onnxruntime's dynamic quantisation has it.
@@ -6,7 +6,11 @@
 // tokens have numbers there that are a hundred times those of the others, whose bytes would all be near zero. The rows of the
 // word table have a scale each.
 //
-// Legend: I inputs, O outputs. Reference: onnxruntime/python/tools/quantization/operators/matmul.py.
+// Four bits: blocks of 32 inputs of an output, and of a row of the word table, have a scale and a zero (FourBitBlocks). Inputs
+// become bytes inside the product, where the processor has it so, with a scale for each block of each token.
+//
+// Legend: I inputs, O outputs. Reference: github.com/microsoft/onnxruntime,
+// onnxruntime/python/tools/quantization/operators/matmul.py and docs/ContribOperators.md.
 
 import TuttiEncoders
 import TuttiFormats
@@ -15,6 +19,7 @@ import TuttiFormats
 package enum GraphWeights: Sendable {
     case float32
     case int8
+    case int4
 }
 
 extension GraphBuilder {
@@ -55,6 +60,7 @@ extension GraphBuilder {
             case .float32: node("MatMul", [x, transposed(module, plan)])
             case .int8:
                 byteProduct(module, plan, quantized(x)[0], zero: quantized(x)[2], scale: quantized(x)[1])
+            case .int4: fourBitProduct(module, plan, x)
             }
         return withBias(module, plan, product)
     }
@@ -65,14 +71,32 @@ extension GraphBuilder {
 
     /// The rows of the word table for `ids`.
     mutating func words(_ table: TokenEmbeddingPlan.Table, width: Int, _ ids: String) -> String {
-        guard weights == .int8 else { return gather(parameter(table.name, [table.rows, width]), ids) }
         let values = values(table.name)
-        let bytes = constant(
-            table.name + ".bytes", .int8, [table.rows, width],
-            .made { ByteRows(values, rows: table.rows).bytes.map(UInt8.init(bitPattern:)) })
-        let scales = floats(
-            table.name + ".scales", [table.rows, 1], ByteRows(values, rows: table.rows).scales)
-        return multiply(cast(gather(bytes, ids), to: .float32), gather(scales, ids))
+        switch weights {
+        case .float32: return gather(parameter(table.name, [table.rows, width]), ids)
+        case .int4 where width % 2 == 0:  // the operator counts two columns a byte
+            let blocks = FourBitBlocks.count(columns: width)
+            let made = MadeOnce(uses: 3) { FourBitBlocks(values, rows: table.rows) }
+            let codes = constant(
+                table.name + ".codes", .uint8, [table.rows, width / 2],
+                .made { made.value.codesWithoutFilling(columns: width) })
+            let scales = floats(table.name + ".scales", [table.rows, blocks], made.value.scales)
+            let zeros = constant(
+                table.name + ".zeros", .uint8, [table.rows, (blocks + 1) / 2], .made { made.value.zeros })
+            return node(
+                "GatherBlockQuantized", domain: ONNXGraph.runtimeDomain, [codes, ids, scales, zeros],
+                [
+                    ("gather_axis", .integer(0)), ("quantize_axis", .integer(1)), ("bits", .integer(4)),
+                    ("block_size", .integer(FourBitBlocks.width)),
+                ])
+        case .int4, .int8:
+            let made = MadeOnce(uses: 2) { ByteRows(values, rows: table.rows) }
+            let bytes = constant(
+                table.name + ".bytes", .int8, [table.rows, width],
+                .made { made.value.bytes.map(UInt8.init(bitPattern:)) })
+            let scales = floats(table.name + ".scales", [table.rows, 1], made.value.scales)
+            return multiply(cast(gather(bytes, ids), to: .float32), gather(scales, ids))
+        }
     }
 
     /// A weight [O, I] as [I, O].
@@ -101,15 +125,51 @@ extension GraphBuilder {
     ) -> String {
         let (name, outputs, inputs) = (module.name + ".weight", module.outputs, plan.inputs)
         let values = values(name)
+        let made = MadeOnce(uses: 2) { ByteRows(values, rows: outputs) }
         let bytes = constant(
             name + ".bytes", .int8, [inputs, outputs],
             .made {
-                let rows = ByteRows(values, rows: outputs).bytes
-                return columnMajor(rows, rows: outputs, columns: inputs).map(UInt8.init(bitPattern:))
+                columnMajor(made.value.bytes, rows: outputs, columns: inputs).map(UInt8.init(bitPattern:))
             })
-        let scales = floats(name + ".scales", [outputs], ByteRows(values, rows: outputs).scales)
+        let scales = floats(name + ".scales", [outputs], made.value.scales)
         let sums = cast(node("MatMulInteger", [x, bytes, zero]), to: .float32)
         return multiply(sums, scale.map { multiply($0, scales) } ?? scales)
+    }
+
+    /// x W^T of W in four bits.
+    private mutating func fourBitProduct(_ module: LinearPlan.Module, _ plan: LinearPlan, _ x: String) -> String {
+        let (name, outputs, inputs) = (module.name + ".weight", module.outputs, plan.inputs)
+        let (values, blocks) = (values(name), FourBitBlocks.count(columns: inputs))
+        let made = MadeOnce(uses: 3) { FourBitBlocks(values, rows: outputs) }
+        let codes = constant(
+            name + ".codes", .uint8, [outputs, blocks, FourBitBlocks.width / 2], .made { made.value.codes })
+        let scales = floats(name + ".scales", [outputs * blocks], made.value.scales)
+        let zeros = constant(name + ".zeros", .uint8, [outputs * ((blocks + 1) / 2)], .made { made.value.zeros })
+        return node(
+            "MatMulNBits", domain: ONNXGraph.runtimeDomain, [x, codes, scales, zeros],
+            [
+                ("K", .integer(inputs)), ("N", .integer(outputs)), ("bits", .integer(4)),
+                ("block_size", .integer(FourBitBlocks.width)),
+                ("accuracy_level", .integer(4)),  // inputs as bytes, sums as integers
+            ])
+    }
+}
+
+/// What several constants are made of: made for the first that is written, forgotten after the last.
+private final class MadeOnce<Value> {
+    private let make: () -> Value
+    private let uses: Int
+    private var made: Value?
+    private var left = 0
+
+    init(uses: Int, _ make: @escaping () -> Value) { (self.uses, self.make) = (uses, make) }
+
+    /// The value; counts as a use.
+    var value: Value {
+        let value = made ?? make()
+        left = (made == nil ? uses : left) - 1
+        made = left == 0 ? nil : value
+        return value
     }
 }
 

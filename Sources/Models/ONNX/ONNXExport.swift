@@ -5,6 +5,7 @@
 //                                       sequence_length, D] and sentence_embedding [batch_size, D']
 //   onnx/model.onnx_data                weights beyond 2 GB
 //   onnx/model_qint8_avx512_vnni.onnx   the same with weights in bytes
+//   onnx/model_q4.onnx                  the same with weights in four bits
 //
 // sentence-transformers pools last_hidden_state itself. sentence_embedding is there for who does not have its modules; it is
 // left out where it needs more than token vectors and the mask.
@@ -19,9 +20,25 @@ import TuttiGround
 public enum ONNXQuantization: String, Sendable, CaseIterable {
     /// Signed bytes; activations become bytes while the model runs.
     case int8
+    /// Four bits, with a scale and a zero of every 32 weights; for onnxruntime, whose own operators the file has.
+    case int4
 
-    /// The file in the folder "onnx", as sentence-transformers calls it.
-    package var fileName: String { "model_qint8_avx512_vnni.onnx" }
+    /// The file in the folder "onnx": as sentence-transformers calls one in bytes, and transformers.js one in four bits, for
+    /// which sentence-transformers has no name.
+    package var fileName: String {
+        switch self {
+        case .int8: "model_qint8_avx512_vnni.onnx"
+        case .int4: "model_q4.onnx"
+        }
+    }
+
+    /// The same for a graph.
+    var weights: GraphWeights {
+        switch self {
+        case .int8: .int8
+        case .int4: .int4
+        }
+    }
 }
 
 extension SentenceEncoder {
@@ -43,7 +60,9 @@ extension SentenceEncoder {
         let onnx = folder + "/onnx"
         guard mkdir(onnx, 0o777) == 0 else { throw OutputFile.writeError(onnx, code: errno) }
         try writeONNX(route, to: onnx + "/model.onnx", .float32, longest)
-        if let quantization { try writeONNX(route, to: onnx + "/" + quantization.fileName, .int8, longest) }
+        if let quantization {
+            try writeONNX(route, to: onnx + "/" + quantization.fileName, quantization.weights, longest)
+        }
         if GraphBuilder.canPool(route.heads) { return [] }
         let needed =
             route.heads.contains { $0.overTokens != nil } ? "the modules over tokens" : "the length of the prompt"
