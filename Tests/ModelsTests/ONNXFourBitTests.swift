@@ -4,6 +4,7 @@
 import Foundation
 import TestSupport
 import Testing
+import TuttiFormats
 import TuttiGround
 import TuttiModels
 
@@ -181,6 +182,34 @@ import TuttiModels
                 #expect(node.inputs == [table + ".codes", "input_ids", table + ".scales", table + ".zeros"])
                 try holds(small, table, rows, columns: width, stride: width / 2)
             }
+        }
+    }
+
+    /// The operator on tables counts two columns a byte: a table of an odd width is in bytes.
+    @Test func aTableOfAnOddWidthIsInBytes() throws {
+        let scratch = try TemporaryDirectory()
+        let (rows, width) = (129, 5)
+        var weights = weights(rows * width, seed: 3)
+        try FileManager.default.copyItem(
+            atPath: Goldens.path("static-models/tokenizer.json"), toPath: scratch.path + "/tokenizer.json")
+        try #"[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.StaticEmbedding"}]"#
+            .write(toFile: scratch.path + "/modules.json", atomically: true, encoding: .utf8)
+        try weights.withUnsafeMutableBytes { bytes in
+            try SafetensorsWriter.write(
+                path: scratch.path + "/model.safetensors",
+                tensors: [("embedding.weight", .f32, [rows, width], UnsafeRawBufferPointer(bytes))])
+        }
+        try ONNXExportTests.with(scratch.path, quantization: .int4) { folder, _ in
+            let small = try ReadONNX(path: folder + "/onnx/model_q4.onnx")
+            ONNXExportTests.check(small)
+            #expect(small.nodes.contains { $0.operation == "Gather" && $0.inputs[0] == "embedding.weight.bytes" })
+            let (bytes, scales) = (small.bytes("embedding.weight.bytes"), small.floats("embedding.weight.scales"))
+            #expect(bytes.count == rows * width && scales.count == rows)
+            let far = weights.indices.filter { place in
+                let scale = scales[place / width]
+                return abs(Float(Int8(bitPattern: bytes[place])) * scale - weights[place]) > 0.5001 * scale
+            }
+            #expect(far.isEmpty, "\(far.count) numbers")
         }
     }
 
