@@ -36,16 +36,14 @@ package struct ParameterLayout: Sendable, Equatable {
         package var elementCount: Int { shape.reduce(1, *) }
         /// The tensor's own floats in an arena, without padding.
         package var elements: Range<Int> { range.lowerBound..<range.lowerBound + elementCount }
-        /// Equal parts of it, in the order of its rows, as tensors of their own; the last one has the padding.
-        package func parts(_ count: Int) -> [Entry] {
+        /// One of `count` equal parts of it, in the order of its rows, as a tensor of its own; the last one has the padding.
+        package func part(_ index: Int, of count: Int) -> Entry {
             let (rows, own) = ((shape.first ?? 0) / count, elementCount / count)
-            return (0..<count).map { place in
-                let start = range.lowerBound + place * own
-                return Entry(
-                    name: "\(name).\(place)", shape: [rows] + shape.dropFirst(),
-                    range: start..<(place == count - 1 ? range.upperBound : start + own), owner: owner, decays: decays,
-                    isFrozen: isFrozen)
-            }
+            let start = range.lowerBound + index * own
+            return Entry(
+                name: "\(name).\(index)", shape: [rows] + shape.dropFirst(),
+                range: start..<(index == count - 1 ? range.upperBound : start + own), owner: owner, decays: decays,
+                isFrozen: isFrozen)
         }
         /// The tensor.
         package var specification: TensorSpecification { TensorSpecification(name, shape, decays: decays) }

@@ -41,6 +41,9 @@ extension String {
         let parts = split(separator: ".")
         return (parts.dropLast().joined(separator: "."), String(parts.last ?? ""))
     }
+
+    /// The parameter of this name in `module`, which is empty for the model itself.
+    func inside(_ module: String) -> String { module.isEmpty ? self : module + "." + self }
 }
 
 extension SentenceEncoder {
@@ -54,7 +57,7 @@ extension SentenceEncoder {
                 let (module, own) = tensor.name.moduleAndOwnName
                 let parts = type(of: input.family).referenceModules(module).map { name, _ in
                     (isTransformer ? ["auto_model.", "model."] : [""]).map {
-                        "model." + route.places[0] + $0 + (name.isEmpty ? own : name + "." + own)
+                        "model." + route.places[0] + $0 + own.inside(name)
                     }
                 }
                 var known = names[plan.name(of: tensor.name)] ?? ParameterNames([])

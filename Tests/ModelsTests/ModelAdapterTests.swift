@@ -102,9 +102,7 @@ import TuttiModels
             #expect(plans[String(module)]?.rank == info.shape[0] || module.contains("pooler"), "\(module)")
         }
         // The same parameters are trained: those in the file, but for a pooler's.
-        let names = model.referenceNames.mapValues { names in
-            (names.parts.isEmpty ? [names.whole] : names.parts).map { String($0[1].dropFirst("model.0.model.".count)) }
-        }
+        let names = model.referenceNames.mapValues(\.inTransformer)
         let trained = Set(model.encoder.layout.entries.flatMap { names[$0.name] ?? [$0.name] })
         let saved = try golden.saved().tensors.map {
             let name = String($0.name.dropFirst("base_model.model.".count)).replacing(".base_layer.", with: ".")

@@ -214,6 +214,15 @@ package struct AdapterConfiguration: Sendable, Equatable {
             rank: rank, scale: Float(scale), dropout: Float(dropout), hasMagnitudes: hasMagnitudes, part: part)
     }
 
+    /// Whether modules_to_save means a module that `name` is, or that it is in.
+    func saves(_ name: String) -> Bool {
+        let parts = name.split(separator: ".")
+        return parts.indices.contains { end in
+            let module = parts[...end].joined(separator: ".")
+            return modulesToSave.contains { module.hasSuffix($0) }
+        }
+    }
+
     /// What the first pattern that the end of `name` matches gives.
     private func value<Value>(_ patterns: [Pattern<Value>], of name: String) throws(OptionProblem) -> Value? {
         for pattern in patterns

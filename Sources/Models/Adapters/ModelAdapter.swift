@@ -51,15 +51,10 @@ package struct ModelAdapter: Sendable {
             (key, self.name, self.parameter, self.part) = (ModelAdapter.keyPrefix + place, name, parameter, part)
         }
 
-        /// Its values, of all those of the parameter.
-        func values(_ entry: ParameterLayout.Entry, in store: ParameterStore) -> UnsafeMutableBufferPointer<Float> {
-            let all = store.values(of: entry)
-            return part.map { UnsafeMutableBufferPointer(rebasing: all[$0.range(of: all.count)]) } ?? all
-        }
-
-        func shape(_ entry: ParameterLayout.Entry) -> [Int] {
-            guard let part, let rows = entry.shape.first else { return entry.shape }
-            return [part.range(of: rows).count] + entry.shape.dropFirst()
+        /// Where it is in a layout.
+        func entry(in layout: ParameterLayout) -> ParameterLayout.Entry? {
+            guard let whole = layout.entry(named: parameter) else { return nil }
+            return part.map { whole.part($0.index, of: $0.count) } ?? whole
         }
     }
 
@@ -98,14 +93,13 @@ package struct ModelAdapter: Sendable {
         self.configuration = configuration
         self.plans = plans
         self.object = object
-        let catalogue = ModuleCatalogue(dense: [], others: [], unused: [], modelType: "")
         var (frozen, tensors) = (Set<String>(), [Stored]())
         for tensor in plan.tensors {
             let (module, own) = tensor.name.moduleAndOwnName
             let modules = family.referenceModules(module)
             let trained = modules.filter { name, _ in
                 let isWanted = configuration.bias == .all || configuration.bias == .ofTargets && plans[name] != nil
-                return own == "bias" && isWanted || catalogue.isSaved(name, by: configuration)
+                return own == "bias" && isWanted || configuration.saves(name)
             }
             if trained.isEmpty {
                 frozen.insert(tensor.name)
@@ -121,9 +115,7 @@ package struct ModelAdapter: Sendable {
             for (name, part) in trained {
                 let place = plans[name] == nil ? name : name + ".base_layer"
                 tensors.append(
-                    Stored(
-                        name.isEmpty ? own : name + "." + own, at: place.isEmpty ? own : place + "." + own,
-                        parameter: tensor.name, part: part))
+                    Stored(own.inside(name), at: own.inside(place), parameter: tensor.name, part: part))
             }
         }
         for (module, plan) in plans {
@@ -186,11 +178,11 @@ package struct ModelAdapter: Sendable {
         var missing = Dictionary(tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         for info in file.tensors {
             let name = Self.name(info.name, family)
-            guard let tensor = missing[name], let entry = store.layout.entry(named: tensor.parameter) else { continue }
-            guard info.shape == tensor.shape(entry) else {
-                throw file.tensorError(info, "has the shape \(info.shape), where \(tensor.shape(entry)) is needed")
+            guard let entry = missing[name]?.entry(in: store.layout) else { continue }
+            guard info.shape == entry.shape else {
+                throw file.tensorError(info, "has the shape \(info.shape), where \(entry.shape) is needed")
             }
-            let values = tensor.values(entry, in: store)
+            let values = store.values(of: entry)
             try file.readFloats(info.name, into: values)
             if let place = values.firstNonFinite {
                 throw file.tensorError(info, "holds \(values[place]), which is not finite")
@@ -241,9 +233,8 @@ package struct ModelAdapter: Sendable {
         try AtomicWrite.file(path: directory + "/" + Self.configurationName, text: text)
         var written: [SafetensorsWriter.Tensor] = []
         for tensor in tensors {
-            guard let entry = store.layout.entry(named: tensor.parameter) else { continue }
-            written.append(
-                (tensor.key, .f32, tensor.shape(entry), UnsafeRawBufferPointer(tensor.values(entry, in: store))))
+            guard let entry = tensor.entry(in: store.layout) else { continue }
+            written.append((tensor.key, .f32, entry.shape, UnsafeRawBufferPointer(store.values(of: entry))))
         }
         if let kept {
             for name in kept.names {

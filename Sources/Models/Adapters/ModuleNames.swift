@@ -94,7 +94,7 @@ struct ModuleCatalogue {
         }
         func isMeant(_ name: String) throws(OptionProblem) -> Bool {
             if try configuration.excluded?.contains(name) ?? false { return false }
-            if isSaved(name, by: configuration) { return false }
+            if configuration.saves(name) { return false }
             if !names.isAllLinear, try !names.contains(name) { return false }
             guard case .list = names, !configuration.layers.isEmpty else { return true }
             return try layer(of: name, configuration.layersPattern).map(configuration.layers.contains) ?? false
@@ -119,15 +119,6 @@ struct ModuleCatalogue {
                 at: configuration.layers.isEmpty ? "target_modules" : "layers_to_transform")
         }
         return found
-    }
-
-    /// Whether modules_to_save means a module that `name` is, or that it is in.
-    func isSaved(_ name: String, by configuration: AdapterConfiguration) -> Bool {
-        let parts = name.split(separator: ".")
-        return parts.indices.contains { end in
-            let module = parts[...end].joined(separator: ".")
-            return configuration.modulesToSave.contains { module.hasSuffix($0) }
-        }
     }
 
     /// The last parts of the names of dense modules, each once.

@@ -152,7 +152,8 @@ func updateRuns(
         let decay = entry.decays ? arguments.weightDecay : 0
         let loss = losses.firstIndex { $0.overlaps(entry.range) }
         if wholeTensors {
-            for tensor in names.parts.isEmpty ? [entry] : entry.parts(names.parts.count) {
+            let parts = names.parts.indices.map { entry.part($0, of: names.parts.count) }
+            for tensor in parts.isEmpty ? [entry] : parts {
                 runs.append(
                     UpdateRun(range: tensor.range, baseRate: rate, weightDecay: decay, loss: loss, tensor: tensor))
             }
